@@ -1,0 +1,94 @@
+"""The one family of errors that capmat raises on purpose.
+
+Every message says what happened, where (take, camera, frame or file) and what to do next, on one line. Each
+class also inherits the builtin that a caller would catch, so `except FileNotFoundError` still works. This
+module stands alone at the top because storage and capmat_models both raise these and never import each other.
+"""
+
+
+class CapmatError(Exception):
+    """Base of the family.
+
+    Args:
+        what: what happened, in words, without a full stop.
+        where: the take, camera, frame or file that it happened at.
+        fix: what the reader should do next, as a sentence.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what, self.where, self.fix = what, where, fix
+        text = f"{where}: {what}" if where else what
+        super().__init__(f"{text}. {fix}" if fix else text)
+
+    def __str__(self) -> str:
+        return " ".join(str(self.args[0]).split())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.what, self.where, self.fix)
+
+
+def _rebuild(cls: type[CapmatError], what: str, where: str, fix: str) -> CapmatError:
+    """Make the error again on the other side of a process boundary (Dask pickles exceptions)."""
+    return cls(what, where=where, fix=fix)
+
+
+class ConfigError(CapmatError, ValueError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class SessionError(CapmatError, ValueError):
+    """A session descriptor, or the folder that it describes, cannot be used."""
+
+
+class CameraMissing(CapmatError, LookupError):
+    """A camera is calibrated but not recorded, or the other way round."""
+
+
+class FrameGap(CapmatError, ValueError):
+    """Frames are missing, doubled, or differ between cameras."""
+
+
+class ImageUnreadable(CapmatError, OSError):
+    """A file is no image, is truncated, or holds values that no camera makes."""
+
+
+class SizeMismatch(CapmatError, ValueError):
+    """Two pictures that must have one size do not."""
+
+
+class PlateMissing(CapmatError, FileNotFoundError):
+    """The empty stage of a camera was not recorded."""
+
+
+class PlateMismatch(CapmatError, ValueError):
+    """A plate does not belong to the camera or take it is used with."""
+
+
+class CalibrationError(CapmatError, ValueError):
+    """A calibration cannot be read, or does not describe the cameras at hand."""
+
+
+class ScribbleError(CapmatError, ValueError):
+    """A scribble overlay cannot be used as labels."""
+
+
+class CheckpointError(CapmatError, ValueError):
+    """Weights cannot be read, or belong to another network."""
+
+
+class StoreError(CapmatError, OSError):
+    """The store cannot be written to or read from: disk full, read-only, out of reach."""
+
+
+class NotFound(CapmatError, LookupError):
+    """Something that was asked for by name is not in the store."""
+
+
+class MatteError(CapmatError, ValueError):
+    """A matte is missing, empty or broken, so what needs it cannot go on."""
+
+
+class TrainingError(CapmatError, RuntimeError):
+    """Training cannot go on: no data, or a loss that is not a number."""

@@ -1,0 +1,1 @@
+"""What runs, in which order: the Prefect flows and the command line. No maths, no arrays."""

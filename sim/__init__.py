@@ -1,0 +1,1 @@
+"""A rendered capture stage: what a recording looks like when nobody can share a real one."""
