@@ -1,0 +1,140 @@
+"""Sizes of every network that capmat knows, as frozen dataclasses, and the names they go by.
+
+The defaults are the published full sizes, so official checkpoints load into them. The `_xs` names are the
+same classes with smaller numbers: they train and run on one CPU core in the demo. This module imports no
+torch, so a command line can list and check architectures at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTConfig:
+    """The plain vision transformer that ViTMatte and DiffMatte share (ViTMatte paper, section 3.2)."""
+
+    embed_dim: int = 384
+    """Width of a token."""
+    depth: int = 12
+    """Number of blocks."""
+    num_heads: int = 6
+    global_blocks: tuple[int, ...] = (2, 5, 8, 11)
+    """Blocks that attend over the whole image and end in a convolution; the others attend inside windows."""
+    window_size: int = 14
+    """Side of an attention window in tokens."""
+    image_size: int = 512
+    """Side of the training crops: sets the length of the relative-position tables of the global blocks.
+    DiffMatte's "1024" checkpoint needs 1024."""
+    position_grid: int = 14
+    """Side of the grid of absolute positions (14 for weights that started from ImageNet at 224 px)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTMatteConfig(ViTConfig):
+    """ViTMatte, with a trimap or with the empty stage as the second input."""
+
+    guide: Literal["trimap", "background"] = "trimap"
+    """What the second input is: one trimap channel, or the three channels of the plate (Bg-ViTMatte)."""
+    detail_channels: tuple[int, ...] = (48, 96, 192)
+    """Widths of the detail branch at 1/2, 1/4 and 1/8."""
+    fusion_channels: tuple[int, ...] = (256, 128, 64, 32)
+    """Widths of the decoder at 1/8, 1/4, 1/2 and 1/1."""
+    padding: Literal["minimal", "official"] = "minimal"
+    """How a size that is no multiple of 32 is padded; see `capmat_models.padding`. Only parity tests need
+    `official`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BGMV2Config:
+    """BackgroundMattingV2 with a MobileNetV2 encoder (Lin et al., CVPR 2021)."""
+
+    encoder: str = "mobilenetv2_100"
+    """A timm MobileNetV2; the name carries its width."""
+    aspp_channels: int = 256
+    decoder_channels: tuple[int, ...] = (128, 64, 48)
+    """Widths of the decoder at 1/8, 1/4 and 1/2 of the backbone's size."""
+    hidden_channels: int = 32
+    """Features that the coarse network hands to the refiner."""
+    refiner_channels: tuple[int, ...] = (24, 16, 12)
+    backbone_scale: float = 0.25
+    """Size of the coarse network's input relative to the image, at most 0.5. 0.25 for HD, 0.125 for 4K."""
+    refine_mode: Literal["full", "sampling", "thresholding"] = "sampling"
+    """Which 4x4 cells are refined: all, the `refine_sample_pixels` worst, or all above `refine_threshold`."""
+    refine_sample_pixels: int = 80_000
+    """80 000 for HD, 320 000 for 4K (both about 4 % of the pixels)."""
+    refine_threshold: float = 0.1
+    prevent_oversampling: bool = True
+    """Leave cells alone whose predicted error is zero, even if that means fewer than asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffMatteConfig(ViTConfig):
+    """DiffMatte: the ViT runs once, a small U-shaped decoder removes noise step by step."""
+
+    down_channels: tuple[int, ...] = (32, 64, 128)
+    """Widths of the decoder at 1/2, 1/4 and 1/8 on the way down; the way up mirrors them to 1/1."""
+    mid_channels: int = 256
+    time_channels: int = 32
+    head_channels: int = 16
+    signal_scale: float = 0.2
+    """How loud the matte is against the noise (b in the paper)."""
+    padding: Literal["minimal", "official"] = "minimal"
+    """See `ViTMatteConfig.padding`."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One name that `create_model` understands."""
+
+    module: str
+    network: str
+    config: ViTMatteConfig | BGMV2Config | DiffMatteConfig
+    role: str = field(default="")
+    """What it is for in the pipeline: teacher, student, validator, or empty."""
+
+
+# A ViT for images of a few hundred pixels: 14x18 tokens at 224x288, so a window of 8 splits the frame in six.
+_XS_VIT = {
+    "embed_dim": 128,
+    "depth": 6,
+    "num_heads": 4,
+    "global_blocks": (2, 5),
+    "window_size": 8,
+    "image_size": 256,
+    "position_grid": 8,
+}
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "vitmatte_s": Architecture("vitmatte", "ViTMatte", ViTMatteConfig()),
+    "bg_vitmatte_s": Architecture("vitmatte", "ViTMatte", ViTMatteConfig(guide="background"), "teacher"),
+    "bgmv2_mobilenetv2": Architecture("bgmv2", "BGMV2", BGMV2Config(), "student"),
+    "diffmatte_vits": Architecture("diffmatte", "DiffMatte", DiffMatteConfig(), "validator"),
+    "bg_vitmatte_xs": Architecture(
+        "vitmatte",
+        "ViTMatte",
+        ViTMatteConfig(
+            guide="background", detail_channels=(16, 32, 64), fusion_channels=(64, 48, 32, 16), **_XS_VIT
+        ),
+        "teacher",
+    ),
+    "bgmv2_mobilenetv2_xs": Architecture(
+        "bgmv2",
+        "BGMV2",
+        BGMV2Config(
+            encoder="mobilenetv2_050",
+            aspp_channels=64,
+            decoder_channels=(64, 48, 32),
+            hidden_channels=16,
+            refiner_channels=(16, 12, 8),
+            backbone_scale=0.5,
+            refine_sample_pixels=5_000,
+        ),
+        "student",
+    ),
+    "diffmatte_xs": Architecture(
+        "diffmatte",
+        "DiffMatte",
+        DiffMatteConfig(down_channels=(16, 32, 48), mid_channels=64, head_channels=16, **_XS_VIT),
+        "validator",
+    ),
+}

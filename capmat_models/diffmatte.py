@@ -1,0 +1,137 @@
+"""DiffMatte (Hu et al., ECCV 2024): mattes good enough to validate the others, from a hand-checked trimap.
+
+The encoder runs once per image, the decoder once per step; DDIM needs about ten. Mattes live in -1..1 in here
+and in 0..1 outside. The result depends on the noise it starts from, so the noise is drawn on the CPU from a
+seed per image: the same image gives the same matte on every machine and at every place in a batch.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from capmat_models.configs import DiffMatteConfig
+from capmat_models.dunet import DUNet
+from capmat_models.normalise import imagenet
+from capmat_models.padding import pad_to, padded_size
+from capmat_models.vit import ViT
+from capmat_models.vitmatte import STRIDE
+
+
+class Encoded(NamedTuple):
+    """What is computed once per image."""
+
+    features: torch.Tensor
+    """(N, embed_dim, h/16, w/16) of the padded frame."""
+    condition: torch.Tensor
+    """(N, 6, H, W): image and one-hot trimap as the decoder wants them, not padded."""
+
+
+class DiffMatte(nn.Module):
+    """Alpha from an image and a trimap, by denoising.
+
+    Args:
+        config: sizes.
+    """
+
+    def __init__(self, config: DiffMatteConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = ViT(config, 4)
+        self.decoder = DUNet(config)
+
+    def forward(
+        self,
+        src: torch.Tensor,
+        trimap: torch.Tensor,
+        steps: int = 10,
+        noise: torch.Tensor | None = None,
+        *,
+        seed: int = 0,
+        force_foreground: bool = True,
+    ) -> dict[str, torch.Tensor]:
+        """Matte whole frames.
+
+        Args:
+            src: (N, 3, H, W) display-referred RGB, 0..1. Any H and W; never tile, see the paper's remark that
+                the noisy matte is scaled by its deviation over the whole frame.
+            trimap: (N, 1, H, W), 0..1; snapped to 0, 0.5, 1 (below 1/3 background, from 2/3 on foreground).
+            steps: denoising steps, at least 1.
+            noise: (N, 1, H, W) standard normal float32 to start from; drawn from `seed` when None.
+            seed: for every image of the batch alike.
+            force_foreground: known foreground becomes exactly 1. The released code forces known background
+                only (its test for foreground compares with 2), which parity needs and nobody wants.
+
+        Returns:
+            `pha`: (N, 1, H, W) alpha, 0..1.
+        """
+        if noise is None:
+            generator = torch.Generator().manual_seed(seed)
+            noise = torch.randn((1, 1, *src.shape[-2:]), generator=generator).expand(len(src), -1, -1, -1)
+        trimap = snap(trimap)
+        matte = self.denoise(self.encode(src, trimap), noise.to(src.device), steps)
+        pha = ((matte + 1) / 2).clamp(0, 1).masked_fill(trimap == 0, 0.0)
+        if force_foreground:
+            pha = pha.masked_fill(trimap == 1, 1.0)
+        return {"pha": pha}
+
+    def encode(self, src: torch.Tensor, trimap: torch.Tensor) -> Encoded:
+        """Run the ViT.
+
+        Args:
+            src: (N, 3, H, W) RGB, 0..1.
+            trimap: (N, 1, H, W), exactly 0, 0.5 or 1.
+        """
+        rgb = imagenet(src)
+        classes = torch.cat([trimap == 0, trimap == 0.5, trimap == 1], 1).to(rgb.dtype)
+        features = self.backbone(self._pad(torch.cat([rgb, trimap], 1)))
+        # The released code stretches the image a second time, after it was normalised.
+        return Encoded(features, 2 * torch.cat([rgb, classes], 1) - 1)
+
+    def predict(self, encoded: Encoded, noisy: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        """One decoder pass: the clean matte as seen from `noisy`.
+
+        Args:
+            encoded: from `encode`.
+            noisy: (N, 1, H, W), x_t.
+            time: (N,), 0..1.
+
+        Returns:
+            (N, 1, H, W) in -1..1.
+        """
+        # The signal is scaled down, so x_t is brought back to unit deviation (over the frame without
+        # padding). Its mean stays.
+        deviation = noisy.std((1, 2, 3), correction=0, keepdim=True).clamp_min(1e-5)
+        return 2 * torch.sigmoid(self.logits(encoded, noisy / deviation, time)) - 1
+
+    def logits(self, encoded: Encoded, scaled: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        """The bare decoder on a noisy matte of unit deviation, padded and cropped back: (N, 1, H, W)."""
+        height, width = scaled.shape[-2:]
+        out = self.decoder(encoded.features, self._pad(torch.cat([encoded.condition, scaled], 1)), time)
+        return out[..., :height, :width]
+
+    def denoise(self, encoded: Encoded, noise: torch.Tensor, steps: int) -> torch.Tensor:
+        """DDIM from t = 1 to t = 0 in equal steps: (N, 1, H, W) noise -> matte in -1..1."""
+        times = torch.linspace(1, 0, steps + 1).tolist()
+        x = noise
+        for now, later in zip(times[:-1], times[1:], strict=True):
+            clean = self.predict(encoded, x, x.new_full((len(x),), now))
+            signal, sigma = self.schedule(now)
+            direction = (x - signal * clean) / max(sigma, 1e-10)
+            signal, sigma = self.schedule(later)
+            x = signal * clean + sigma * direction
+        return x / self.config.signal_scale
+
+    def schedule(self, time: float) -> tuple[float, float]:
+        """Loudness of the matte and of the noise in x_t at `time` in 0..1 (1 is pure noise)."""
+        gamma = max(1 - time, 1e-9)
+        return self.config.signal_scale * gamma**0.5, (1 - gamma) ** 0.5
+
+    def _pad(self, x: torch.Tensor) -> torch.Tensor:
+        return pad_to(x, padded_size(x.shape[-2:], STRIDE, self.config.padding))
+
+
+def snap(trimap: torch.Tensor) -> torch.Tensor:
+    """Make a trimap's values exact: below 85/255 -> 0, from 170/255 on -> 1, the rest -> 0.5."""
+    levels = (trimap * 255).round()
+    return torch.where(levels < 85, 0.0, torch.where(levels >= 170, 1.0, 0.5)).to(trimap.dtype)

@@ -1,0 +1,61 @@
+"""Networks by name.
+
+A name is enough to build a network; keyword arguments change single fields of its configuration. What was
+built travels with it as `model.architecture` and `model.config`, so that a checkpoint can say how to
+rebuild it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from capmat_errors import ConfigError
+from capmat_models.configs import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def list_models(role: str = "") -> list[str]:
+    """Names that `create_model` knows.
+
+    Args:
+        role: only those for one part of the pipeline: teacher, student or validator.
+    """
+    return [name for name, entry in ARCHITECTURES.items() if role in ("", entry.role)]
+
+
+def create_model(name: str, **config: Any) -> nn.Module:
+    """Build a network with fresh weights.
+
+    Args:
+        name: one of `list_models()`.
+        **config: fields of the network's configuration to change (see `capmat_models.configs`). Lists are
+            taken for tuples, so a configuration that went through JSON works.
+
+    Returns:
+        The network in train mode, with `architecture` (the name) and `config` (a frozen dataclass).
+
+    Raises:
+        ConfigError: the name or a field is unknown.
+    """
+    try:
+        entry = ARCHITECTURES[name]
+    except KeyError:
+        raise ConfigError(
+            f"no network is called {name!r}", fix=f"Choose one of {', '.join(ARCHITECTURES)}."
+        ) from None
+    known = {f.name for f in fields(entry.config)}
+    if unknown := sorted(set(config) - known):
+        raise ConfigError(
+            f"no such setting: {', '.join(unknown)}",
+            where=name,
+            fix=f"Choose from {', '.join(sorted(known))}.",
+        )
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    network = getattr(importlib.import_module(f"capmat_models.{entry.module}"), entry.network)
+    model = network(replace(entry.config, **settings))
+    model.architecture = name
+    return model

@@ -1,0 +1,159 @@
+"""The plain ViT with windowed and global attention that ViTMatte and DiffMatte share.
+
+timm's SAM blocks have the same arithmetic and the same parameter names as the official code, so official
+weights load without a key map. Three things are added: a convolution after each global block, absolute
+positions resized without antialiasing, and global attention that works through the queries a few rows at a
+time. The last is exact; it keeps the memory of a 6-megapixel frame bounded, where the whole bias would take
+14 GB (float32, six heads).
+"""
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from timm.layers import Format, LayerNorm2d, PatchEmbed
+from timm.models.vision_transformer_sam import Attention, Block
+from torch import nn
+
+from capmat_models.configs import ViTConfig
+
+PATCH = 16
+
+# Elements of attention bias held at once. 2**26 floats are 256 MB; a 512 px crop (1024 tokens, six heads)
+# needs 6e6 per image and is never split.
+_BIAS_ELEMENTS = 2**26
+
+_LayerNorm = partial(nn.LayerNorm, eps=1e-6)
+
+
+class ViT(nn.Module):
+    """Image to tokens, as a map.
+
+    Args:
+        config: sizes.
+        in_channels: channels of the stacked, normalised input.
+    """
+
+    def __init__(self, config: ViTConfig, in_channels: int) -> None:
+        super().__init__()
+        width, grid = config.embed_dim, config.position_grid
+        self.patch_embed = PatchEmbed(
+            img_size=None, patch_size=PATCH, in_chans=in_channels, embed_dim=width, output_fmt=Format.NHWC,
+            flatten=False, strict_img_size=False,
+        )  # fmt: skip
+        # The first position belonged to the class token of the ImageNet weights. It is kept, so that the
+        # official tensor loads, but never used.
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid * grid, width))
+        tokens = config.image_size // PATCH
+        shared = {
+            "dim": width, "num_heads": config.num_heads, "norm_layer": _LayerNorm, "use_rel_pos": True,
+            "input_size": (tokens, tokens),
+        }  # fmt: skip
+        self.blocks = nn.Sequential(
+            *(
+                GlobalBlock(**shared)
+                if i in config.global_blocks
+                else Block(**shared, window_size=config.window_size)
+                for i in range(config.depth)
+            )
+        )
+        self.grid = grid
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.blocks.apply(_initialise)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, in_channels, H, W) with H and W multiples of 16 -> (N, embed_dim, H/16, W/16)."""
+        x = self.patch_embed(x)
+        x = self.blocks(x + self._positions(x.shape[1], x.shape[2]))
+        return x.permute(0, 3, 1, 2)
+
+    def _positions(self, height: int, width: int) -> torch.Tensor:
+        positions = self.pos_embed[:, 1:].unflatten(1, (self.grid, self.grid))
+        if (height, width) != (self.grid, self.grid):
+            # Not timm's own resize: that one antialiases and moves alpha by up to 7e-2.
+            positions = F.interpolate(
+                positions.permute(0, 3, 1, 2), (height, width), mode="bicubic", align_corners=False
+            ).permute(0, 2, 3, 1)
+        return positions
+
+
+class GlobalBlock(Block):
+    """A block that attends over the whole image and then mixes neighbours with a convolution."""
+
+    def __init__(self, dim: int, num_heads: int, norm_layer: type[nn.Module], **options: object) -> None:
+        super().__init__(dim, num_heads, norm_layer=norm_layer, window_size=0, **options)
+        self.attn = RowwiseAttention(
+            dim, num_heads, norm_layer=norm_layer, use_rel_pos=True, input_size=options["input_size"]
+        )
+        self.residual = ResidualConv(dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, H, W, dim) -> the same shape."""
+        return self.residual(super().forward(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class ResidualConv(nn.Module):
+    """1x1, 3x3, 1x1 convolution with channel norms, added to its input; starts as the identity."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        half = dim // 2
+        self.conv1 = nn.Conv2d(dim, half, 1, bias=False)
+        self.norm1 = LayerNorm2d(half, eps=1e-6)
+        self.conv2 = nn.Conv2d(half, half, 3, padding=1, bias=False)
+        self.norm2 = LayerNorm2d(half, eps=1e-6)
+        self.conv3 = nn.Conv2d(half, dim, 1, bias=False)
+        self.norm3 = LayerNorm2d(dim, eps=1e-6)
+        nn.init.zeros_(self.norm3.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, dim, H, W) -> the same shape."""
+        y = F.gelu(self.norm1(self.conv1(x)))
+        y = F.gelu(self.norm2(self.conv2(y)))
+        return x + self.norm3(self.conv3(y))
+
+
+class RowwiseAttention(Attention):
+    """timm's attention with decomposed relative positions, for a bounded number of query rows at a time."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, H, W, dim) -> the same shape."""
+        n, height, width, dim = x.shape
+        qkv = self.qkv(x).reshape(n, height * width, 3, self.num_heads, self.head_dim)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (N, heads, H*W, head_dim)
+        down = relative_positions(self.rel_pos_h, height)
+        across = relative_positions(self.rel_pos_w, width)
+        rows = max(1, _BIAS_ELEMENTS // (n * self.num_heads * height * width * width))
+        parts = []
+        for top in range(0, height, rows):
+            part = q[:, :, top * width : (top + rows) * width]
+            grid = part.unflatten(2, (-1, width))
+            bias_h = torch.einsum("nhywc,ykc->nhywk", grid, down[top : top + rows])
+            bias_w = torch.einsum("nhywc,wkc->nhywk", grid, across)
+            bias = (bias_h.unsqueeze(-1) + bias_w.unsqueeze(-2)).flatten(4).flatten(2, 3)
+            parts.append(F.scaled_dot_product_attention(part, k, v, attn_mask=bias))
+        out = torch.cat(parts, 2).transpose(1, 2).reshape(n, height, width, dim)
+        return self.proj(out)
+
+
+def relative_positions(table: torch.Tensor, size: int) -> torch.Tensor:
+    """Look up the offsets between `size` queries and keys on one axis.
+
+    Args:
+        table: (length, C), one row per offset; resized linearly if it was made for another size.
+        size: tokens on the axis.
+
+    Returns:
+        (size, size, C); row q, column k holds the entry for q - k.
+    """
+    length = 2 * size - 1
+    if len(table) != length:
+        table = F.interpolate(table.T[None], length, mode="linear", align_corners=False)[0].T
+    at = torch.arange(size, device=table.device)
+    return table[at[:, None] - at[None, :] + size - 1]
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
