@@ -1,0 +1,106 @@
+"""Weights as bytes and back, and checkpoints as their authors released them.
+
+Our own weights travel as safetensors: nothing in them can run, and a torn file is noticed. Released files are
+often pickles; they are read as plain tensors only.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from capmat_errors import CheckpointError
+from capmat_models.official_names import official_name
+from capmat_models.strict import apply_state, refuse_broken
+
+
+def dump_weights(model: nn.Module, half: bool = True) -> bytes:
+    """Weights of a network.
+
+    Args:
+        model: any network.
+        half: store floating point in 16 bits, half the size. A tensor with values beyond fp16 keeps 32 bits.
+
+    Returns:
+        A safetensors file.
+
+    Raises:
+        CheckpointError: a weight is not a number; such a network must not be kept.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    refuse_broken(state)
+    return safetensors.torch.save({name: _halved(v) if half else v for name, v in state.items()})
+
+
+def load_weights(model: nn.Module, weights: bytes) -> None:
+    """Put weights from `dump_weights` into a network of the same architecture and configuration.
+
+    Raises:
+        CheckpointError: the bytes are torn, hold values that are no numbers, or belong to another network.
+    """
+    try:
+        state = safetensors.torch.load(weights)
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(
+            f"the weights are torn or no safetensors ({error})", fix="Fetch or train them again."
+        ) from error
+    apply_state(model, state)
+
+
+def load_published(model: nn.Module, source: Path | str | Mapping[str, torch.Tensor]) -> None:
+    """Load released weights, strictly.
+
+    Args:
+        model: from `create_model`.
+        source: a `.pth`/`.pt` or `.safetensors` file, or a state dict. The tensors may lie under "model" or
+            "state_dict", and every name may start with "model." (DiffMatte, TorchScript exports) or "module.".
+            Files are read without running anything that is pickled in them.
+
+    Raises:
+        CheckpointError: the file cannot be read as plain tensors, or belongs to another network.
+    """
+    where = "" if isinstance(source, Mapping) else str(source)
+    content = source if isinstance(source, Mapping) else _read(Path(source))
+    for key in ("model", "state_dict"):
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+    state = dict(content)
+    for prefix in ("module.", "model."):
+        if state and all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    official = {official_name(name): name for name in model.state_dict()}
+    apply_state(model, {official.get(name, name): value for name, value in state.items()}, where=where)
+
+
+def _read(path: Path) -> Mapping[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError("there is no such file", where=str(path)) from None
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"not a file of plain tensors ({reason})",
+            where=str(path),
+            fix="Download it again, or ask its author for a bare state dict or safetensors.",
+        ) from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(
+            f"holds a {type(content).__name__}, not tensors by name",
+            where=str(path),
+            fix="Save the network's state_dict().",
+        )
+    return content
+
+
+def _halved(value: torch.Tensor) -> torch.Tensor:
+    if not value.is_floating_point():
+        return value
+    half = value.half()
+    return half if half.isfinite().all() else value
