@@ -57,8 +57,8 @@ def load_published(model: nn.Module, source: Path | str | Mapping[str, torch.Ten
     Args:
         model: from `create_model`.
         source: a `.pth`/`.pt` or `.safetensors` file, or a state dict. The tensors may lie under "model" or
-            "state_dict", and every name may start with "model." (DiffMatte, TorchScript exports) or "module.".
-            Files are read without running anything that is pickled in them.
+            "state_dict", and every name may start with "model." (DiffMatte, TorchScript exports) or
+            "module.". Files are read without running anything that is pickled in them.
 
     Raises:
         CheckpointError: the file cannot be read as plain tensors, or belongs to another network.
