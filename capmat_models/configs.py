@@ -93,17 +93,6 @@ class Architecture:
     """What it is for in the pipeline: teacher, student, validator, or empty."""
 
 
-# A ViT for images of a few hundred pixels: 14x18 tokens at 224x288, so a window of 8 splits the frame in six.
-_XS_VIT = {
-    "embed_dim": 128,
-    "depth": 6,
-    "num_heads": 4,
-    "global_blocks": (2, 5),
-    "window_size": 8,
-    "image_size": 256,
-    "position_grid": 8,
-}
-
 ARCHITECTURES: dict[str, Architecture] = {
     "vitmatte_s": Architecture("vitmatte", "ViTMatte", ViTMatteConfig()),
     "bg_vitmatte_s": Architecture("vitmatte", "ViTMatte", ViTMatteConfig(guide="background"), "teacher"),
@@ -113,7 +102,17 @@ ARCHITECTURES: dict[str, Architecture] = {
         "vitmatte",
         "ViTMatte",
         ViTMatteConfig(
-            guide="background", detail_channels=(16, 32, 64), fusion_channels=(64, 48, 32, 16), **_XS_VIT
+            guide="background",
+            # 14x18 tokens at 224x288, so a window of 8 splits the frame into six.
+            embed_dim=128,
+            depth=6,
+            num_heads=4,
+            global_blocks=(2, 5),
+            window_size=8,
+            image_size=256,
+            position_grid=8,
+            detail_channels=(16, 32, 64),
+            fusion_channels=(64, 48, 32, 16),
         ),
         "teacher",
     ),
@@ -134,7 +133,17 @@ ARCHITECTURES: dict[str, Architecture] = {
     "diffmatte_xs": Architecture(
         "diffmatte",
         "DiffMatte",
-        DiffMatteConfig(down_channels=(16, 32, 48), mid_channels=64, head_channels=16, **_XS_VIT),
+        DiffMatteConfig(
+            embed_dim=128,
+            depth=4,
+            num_heads=4,
+            global_blocks=(1, 3),
+            window_size=8,
+            image_size=256,
+            position_grid=8,
+            down_channels=(16, 32, 48),
+            mid_channels=64,
+        ),
         "validator",
     ),
 }
