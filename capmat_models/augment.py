@@ -1,0 +1,145 @@
+"""What BackgroundMattingV2 does to its training pictures, so that a student forgives what a stage does.
+
+Composites get everything; real frames get all but the shadow, which they have already. The numbers are the
+original's, in one place (its training loop has them in line).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch.nn import functional as F
+
+from capmat_models.noise import add_noise
+
+Sample = dict[str, NDArray[np.float32]]
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+_YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_NATIVE = 512  # the crop for which the original's shadow blur is meant
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How often and how far. The defaults are the original's."""
+
+    shadow: float = 0.3
+    """Probability that a composite's background gets a soft shadow of the subject. Set to 0 to see the domain
+    gap that scribbles have to close."""
+    shadow_depth: float = 0.3
+    """Most that a shadow takes away, in display units."""
+    noise: float = 0.4
+    """Probability of Gaussian noise on both inputs, each with a level of its own."""
+    noise_level: float = 0.03
+    """Largest standard deviation of that noise."""
+    jitter: float = 0.8
+    """Probability that the background alone changes its colours."""
+    brightness: float = 0.18
+    """Largest relative change of brightness by the jitter."""
+    contrast: float = 0.18
+    """Likewise of contrast."""
+    saturation: float = 0.18
+    """Likewise of saturation."""
+    hue: float = 0.1
+    """Largest turn of the hue, as a part of a full turn."""
+    shift: float = 0.3
+    """Probability that the background moves by up to a degree and a hundredth of its size. Cameras of a stage
+    are bolted down: 0 suits them."""
+
+
+def augment_composite(rng: Generator, sample: Sample, how: Augmentation) -> Sample:
+    """Composite anew over a shadowed background, then treat the sample like a real one.
+
+    Args:
+        rng: where the draws come from.
+        sample: `src`, `bgr`, `fgr` (3,S,S) and `pha` (1,S,S) in 0..1, from `BaseData`.
+        how: probabilities and strengths.
+
+    Returns:
+        The sample with another `src` and `bgr`. The background without the shadow stays the second input.
+    """
+    if rng.random() < how.shadow:
+        pha = sample["pha"]
+        behind = np.clip(sample["bgr"] - _shadow(rng, pha, how.shadow_depth), 0, 1)
+        sample = {**sample, "src": pha * sample["fgr"] + (1 - pha) * behind}
+    return augment_real(rng, sample, how)
+
+
+def augment_real(rng: Generator, sample: Sample, how: Augmentation) -> Sample:
+    """Add noise to both inputs; change colours and place of the background.
+
+    Args:
+        rng: where the draws come from.
+        sample: `src` and `bgr` (3,S,S) in 0..1.
+        how: probabilities and strengths.
+
+    Returns:
+        The sample with another `src` and `bgr`.
+    """
+    sample = add_noise(rng, sample, highest=how.noise_level, probability=how.noise)
+    bgr = sample["bgr"]
+    if rng.random() < how.jitter:
+        bgr = jitter_colour(rng, bgr, how)
+    if rng.random() < how.shift:
+        bgr = _affine(bgr, rng, rotation=1, translation=0.01, padding="border")
+    return {**sample, "bgr": bgr}
+
+
+def jitter_colour(rng: Generator, picture: NDArray[np.float32], how: Augmentation) -> NDArray[np.float32]:
+    """Change brightness, contrast, saturation and hue at random.
+
+    The hue turns about the grey axis of YIQ instead of in HSV, which makes all four one affine map of colour:
+    a single matrix product instead of four passes.
+
+    Args:
+        rng: where the draws come from.
+        picture: (3,H,W) in 0..1.
+        how: strengths.
+
+    Returns:
+        (3,H,W) in 0..1.
+    """
+    brightness, contrast, saturation = 1 + np.array(
+        [rng.uniform(-x, x) for x in (how.brightness, how.contrast, how.saturation)]
+    )
+    turn = 2 * np.pi * rng.uniform(-how.hue, how.hue)
+    spin = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
+    colour = np.linalg.inv(_YIQ) @ spin @ _YIQ
+    colour = colour @ (saturation * np.eye(3) + (1 - saturation) * _LUMA)
+    grey = brightness * float(_LUMA @ picture.mean((1, 2)))
+    offset = np.float32((1 - contrast) * grey)
+    matrix = (brightness * contrast * colour).astype(np.float32)
+    out = matrix @ picture.reshape(3, -1) + offset
+    return np.clip(out, 0, 1).reshape(picture.shape)
+
+
+def _shadow(rng: Generator, pha: NDArray[np.float32], depth: float) -> NDArray[np.float32]:
+    """Move and blur the subject's own alpha, (1,S,S)."""
+    moved = _affine(pha, rng, rotation=5, translation=0.2, scale=(0.5, 1.5), shear=5, padding="zeros")
+    size = max(1, round(rng.integers(20, 40) * pha.shape[-1] / _NATIVE))
+    blurred = ndimage.uniform_filter(moved, size=(1, size, size), mode="nearest")
+    return blurred * np.float32(depth * rng.random())
+
+
+def _affine(
+    picture: NDArray[np.float32],
+    rng: Generator,
+    *,
+    rotation: float,
+    translation: float,
+    scale: tuple[float, float] = (1.0, 1.0),
+    shear: float = 0.0,
+    padding: str,
+) -> NDArray[np.float32]:
+    angle, skew = np.deg2rad([rng.uniform(-rotation, rotation), rng.uniform(-shear, shear)])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.array([[1, np.tan(skew)], [0, 1]]) / rng.uniform(*scale)
+    # the sampling grid runs from -1 to 1, so a shift by the whole picture is 2
+    shift = 2 * rng.uniform(-translation, translation, (2, 1))
+    theta = torch.from_numpy(np.concatenate([matrix, shift], 1).astype(np.float32))[None]
+    grid = F.affine_grid(theta, [1, *picture.shape], align_corners=False)
+    chw = torch.from_numpy(picture)[None]
+    return F.grid_sample(chw, grid, padding_mode=padding, align_corners=False)[0].numpy()

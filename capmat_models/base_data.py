@@ -1,0 +1,194 @@
+"""Base data: cut-out subjects composited over other pictures while training runs.
+
+Composites follow Eq. 1 of the capture-stage paper with dB = 0: neither shadow nor reflection, which is what
+makes base data differ from a stage and scribbles necessary. Each sample is warped straight into its crop, so
+its cost depends on the crop and not on the size of the pictures.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from capmat_errors import TrainingError
+from capmat_models.hsv import shift_hsv
+
+Sample = dict[str, NDArray[np.float32]]
+
+_MERGE = 0.5  # probability of a second subject, as in the loader of ViTMatte
+_ROTATION, _SHEAR = 30.0, 10.0  # degrees either way, same source
+_SCALE = (0.8, 1.25)
+_HUE = 40.0  # degrees either way
+_WIDEST_BACKGROUND = 3.0  # a background window is at most this many crops wide
+_ANCHORS = 4096
+
+
+class BaseData:
+    """Subjects with alpha, and pictures to put behind them.
+
+    Args:
+        foregrounds: (H,W,4) uint8 each, sRGB with straight alpha. Any sequence; read once here and again by
+            each sample.
+        backgrounds: (H,W,3) uint8 each, sRGB, without a subject. Any sequence.
+
+    Raises:
+        TrainingError: one of the lists is empty, a picture has the wrong shape or type, or a subject is
+            nowhere opaque.
+    """
+
+    def __init__(
+        self, foregrounds: Sequence[NDArray[np.uint8]], backgrounds: Sequence[NDArray[np.uint8]]
+    ) -> None:
+        if len(foregrounds) == 0 or len(backgrounds) == 0:
+            raise TrainingError(
+                "base data need at least one foreground and one background",
+                fix=f"There are {len(foregrounds)} foregrounds and {len(backgrounds)} backgrounds.",
+            )
+        for index, picture in enumerate(backgrounds):
+            _check(picture, 3, f"background {index}")
+        self.foregrounds, self.backgrounds = foregrounds, backgrounds
+        self._anchors = [_anchors(picture, index) for index, picture in enumerate(foregrounds)]
+
+    def split(self, held: int) -> tuple["BaseData", "BaseData"]:
+        """Set the last `held` foregrounds and backgrounds aside: to learn from, and to measure on."""
+        if not 0 < held < min(len(self.foregrounds), len(self.backgrounds)):
+            raise TrainingError(
+                f"cannot hold {held} of {len(self.foregrounds)} foregrounds and {len(self.backgrounds)} "
+                "backgrounds out",
+                fix="Add base data, or hold fewer out.",
+            )
+        return (
+            BaseData(self.foregrounds[:-held], self.backgrounds[:-held]),
+            BaseData(self.foregrounds[-held:], self.backgrounds[-held:]),
+        )
+
+    def sample(self, rng: Generator, crop: int) -> Sample:
+        """Draw one composite. All randomness comes from `rng`.
+
+        Args:
+            rng: where the draws come from.
+            crop: side of the square sample in pixels.
+
+        Returns:
+            `src`, `bgr`, `fgr` (3,crop,crop) and `pha` (1,crop,crop), float32 in 0..1, display-referred.
+            `fgr` is 0 where `pha` is 0. Every sample holds an edge of its subject.
+        """
+        colour, pha = self._subject(rng, crop)
+        if rng.random() < _MERGE:
+            colour2, pha2 = self._subject(rng, crop)
+            colour = colour + (1 - pha) * colour2  # premultiplied "over"
+            pha = 1 - (1 - pha) * (1 - pha2)
+        fgr = np.clip(colour / np.maximum(pha, 1 / 512), 0, 1)
+        fgr = _jitter(rng, fgr, pha)
+        bgr = self._background(rng, crop)
+        return {"src": pha * fgr + (1 - pha) * bgr, "bgr": bgr, "pha": pha, "fgr": fgr}
+
+    def _subject(self, rng: Generator, crop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Warp a random subject so that one of its soft pixels lies somewhere in the crop.
+
+        The original puts that pixel into the centre. Without a trimap a network would learn that edges are
+        in the centre, so here it may be anywhere.
+        """
+        index = int(rng.integers(len(self.foregrounds)))
+        anchors = self._anchors[index]
+        anchor = anchors[int(rng.integers(len(anchors)))].astype(np.float64)
+        centre = rng.uniform(0, crop, 2)
+        warped = _warp(self.foregrounds[index], _inverse_affine(rng), anchor, centre, crop)
+        return warped[:3], warped[3:]
+
+    def _background(self, rng: Generator, crop: int) -> NDArray[np.float32]:
+        picture = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+        height, width = picture.shape[:2]
+        side = int(min(crop * rng.uniform(1, _WIDEST_BACKGROUND), height, width))
+        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        step = max(1, side // crop)
+        window = picture[top : top + side : step, left : left + side : step]
+        if rng.random() < 0.5:
+            window = window[:, ::-1]
+        chw = torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1), np.float32))
+        resized = F.interpolate(chw[None], (crop, crop), mode="bilinear", align_corners=False)[0]
+        return resized.numpy() / 255
+
+
+def _check(picture: NDArray[np.uint8], channels: int, where: str) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != channels:
+        raise TrainingError(
+            f"expected (H,W,{channels}) uint8, got {picture.shape} {picture.dtype}", where=where
+        )
+
+
+def _anchors(picture: NDArray[np.uint8], index: int) -> NDArray[np.int32]:
+    """Find the soft pixels of a subject, (K,2) of y and x; all visible ones when fewer than 10 are soft."""
+    _check(picture, 4, f"foreground {index}")
+    alpha = picture[..., 3]
+    places = np.argwhere((alpha > 0) & (alpha < 255))
+    if len(places) < 10:
+        places = np.argwhere(alpha > 0)
+    if len(places) == 0:
+        raise TrainingError("nothing is visible", where=f"foreground {index}", fix="Remove the picture.")
+    stride = -(-len(places) // _ANCHORS)
+    return places[::stride].astype(np.int32)
+
+
+def _inverse_affine(rng: Generator) -> NDArray[np.float64]:
+    """Draw the 2x2 matrix that leads from crop offsets (x,y) to picture offsets.
+
+    No vertical flip, which the original has: nobody on a stage stands on their head.
+    """
+    angle = np.deg2rad(rng.uniform(-_ROTATION, _ROTATION))
+    shear = np.tan(np.deg2rad(rng.uniform(-_SHEAR, _SHEAR)))
+    sx, sy = rng.uniform(*_SCALE, 2)
+    flip = rng.choice([-1.0, 1.0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.linalg.inv(turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag([flip * sx, sy]))
+
+
+def _warp(
+    picture: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    anchor: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    crop: int,
+) -> NDArray[np.float32]:
+    """Sample a crop of premultiplied colour and alpha, (4,crop,crop) in 0..1, zero outside the picture.
+
+    Premultiplied, because the colour under zero alpha is arbitrary and would bleed into the edge.
+    """
+    steps = np.arange(crop) + 0.5
+    dx = (steps - centre[1]).astype(np.float32)[None, :]
+    dy = (steps - centre[0]).astype(np.float32)[:, None]
+    matrix = matrix.astype(np.float32)
+    x = np.float32(anchor[1]) + matrix[0, 0] * dx + matrix[0, 1] * dy
+    y = np.float32(anchor[0]) + matrix[1, 0] * dx + matrix[1, 1] * dy
+    height, width = picture.shape[:2]
+    # one pixel more than needed on each side, so that the last bilinear taps are inside the window
+    left, right = max(0, int(x.min()) - 1), min(width, int(x.max()) + 3)
+    top, bottom = max(0, int(y.min()) - 1), min(height, int(y.max()) + 3)
+    window = np.ascontiguousarray(picture[top:bottom, left:right].transpose(2, 0, 1), np.float32)
+    window *= np.float32(1 / 255)
+    window[:3] *= window[3:]
+    grid = np.empty((crop, crop, 2), np.float32)
+    grid[..., 0] = (x - (left - 0.5)) * (2 / (right - left)) - 1
+    grid[..., 1] = (y - (top - 0.5)) * (2 / (bottom - top)) - 1
+    warped = F.grid_sample(
+        torch.from_numpy(window)[None],
+        torch.from_numpy(grid)[None],
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=False,
+    )
+    return warped[0].numpy()
+
+
+def _jitter(rng: Generator, fgr: NDArray[np.float32], pha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Change hue, saturation and value of the visible foreground, as the loader of ViTMatte does."""
+    hue = rng.uniform(-_HUE, _HUE)
+    saturation, value = rng.uniform(-1, 1, 2)
+    seen = np.flatnonzero(pha)
+    out = np.zeros_like(fgr)
+    if len(seen):
+        out.reshape(3, -1)[:, seen] = shift_hsv(fgr.reshape(3, -1)[:, seen], hue, saturation / 10, value / 10)
+    return out

@@ -1,0 +1,187 @@
+"""Base training on composites, for networks that have no published weights to start from.
+
+The teacher has the losses of ViTMatte and the noise of Sec. 5.1; the student the two stages and augmentations
+of BackgroundMattingV2; the supervisor the plain training of DiffMatte (its self-aligned second half is left
+out: it pays after a hundred epochs). All warm up and then follow a cosine down, which suits short trainings
+better than the originals' steps.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import nn
+
+from capmat_errors import TrainingError
+from capmat_models.augment import Augmentation, augment_composite
+from capmat_models.band import random_radii, trimap_from_alpha
+from capmat_models.base_data import BaseData
+from capmat_models.losses import diffmatte_losses, vitmatte_losses
+from capmat_models.noise import HIGHEST, add_noise
+from capmat_models.optimisers import layerwise_groups
+from capmat_models.resume import Checkpointer
+from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, run_stages, stack
+from capmat_models.student_stages import student_stages
+from capmat_models.validation import Kind, evaluate
+
+_JOINT_SHARE = 0.5  # of the student's iterations go to base network and refiner together
+_LEAST_RATE = 0.02
+
+
+@dataclass(frozen=True)
+class BaseTrainConfig:
+    """Settings of one base training. The defaults fit ViTMatte-S and DiffMatte on a GPU."""
+
+    iterations: int = 134_687
+    """Steps of the optimiser: 100 epochs of ViTMatte."""
+    batch: int = 32
+    """Crops per step. The student's second stage takes half."""
+    crop: int = 512
+    """Side of the square crops in pixels, a multiple of 4."""
+    lr: float = 5e-4
+    """Highest rate of teacher and supervisor."""
+    lr_scale: float = 1.0
+    """Factor on the student's rates, which it has one of for each part."""
+    layer_decay: float = 0.65
+    """Factor between the rates of neighbouring ViT blocks. 1 without a pretrained backbone."""
+    weight_decay: float = 0.1
+    """Of AdamW, for teacher and supervisor."""
+    warmup: int = 250
+    """Iterations until the rate is at its highest."""
+    noise: float = HIGHEST
+    """Highest standard deviation of the teacher's noise."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """What the student's composites go through; its shadows can be switched off."""
+    seed: int = 0
+    """Decides every batch."""
+    save_every: int = 500
+    """Iterations between checkpoints."""
+    validate_every: int = 0
+    """Iterations between validations; 0 for one at the end."""
+    validate_on: int = 16
+    """Composites per validation."""
+
+
+def train_base(
+    kind: Kind,
+    model: nn.Module,
+    base: BaseData,
+    cfg: BaseTrainConfig,
+    *,
+    held: BaseData | None = None,
+    checkpointer: Checkpointer | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Train a network in place.
+
+    Args:
+        kind: which recipe.
+        model: a network of that kind.
+        base: composites to learn from.
+        cfg: settings.
+        held: composites to measure on; None to go without.
+        checkpointer: where to go on from and to save to.
+        progress: progress(iterations done, note).
+
+    Returns:
+        Records of about 200 iterations with the losses, and `mse` and `sad` under the stage "validation".
+
+    Raises:
+        TrainingError: the crop is no multiple of 4, or a loss is not a number.
+    """
+    if cfg.crop % 4:
+        raise TrainingError(
+            f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells."
+        )
+    recipes = {"teacher": _teacher, "student": _student, "supervisor": _supervisor}
+    validate = None
+    if held is not None:
+        validate = lambda: evaluate(kind, model, held, count=cfg.validate_on, crop=cfg.crop)  # noqa: E731
+    return run_stages(
+        model,
+        recipes[kind](model, base, cfg),
+        seed=cfg.seed,
+        recipe=f"{kind} {cfg}",
+        save_every=cfg.save_every,
+        checkpointer=checkpointer,
+        progress=progress,
+        validate=validate,
+        validate_every=cfg.validate_every,
+    )
+
+
+def cosine(iteration: int, iterations: int, warmup: int) -> float:
+    """Rise linearly for `warmup` iterations (at most a tenth of all), then follow a cosine down to 2 %."""
+    warmup = min(warmup, max(1, iterations // 10))
+    if iteration < warmup:
+        return (iteration + 1) / warmup
+    done = (iteration - warmup) / max(1, iterations - warmup)
+    return _LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
+    def batch(rng: Generator) -> Arrays:
+        samples = [base.sample(rng, cfg.crop) for _ in range(cfg.batch)]
+        arrays = stack([add_noise(rng, sample, highest=cfg.noise) for sample in samples])
+        return {**arrays, "radii": random_radii(rng, cfg.batch, cfg.crop)}
+
+    def losses(tensors: Tensors) -> Tensors:
+        pha = model(tensors["src"], tensors["bgr"])["pha"]
+        return vitmatte_losses(pha, tensors["pha"], (_trimap(tensors) == 0.5).to(pha.dtype))
+
+    return [_one_stage("teacher", model, cfg, batch, losses)]
+
+
+def _student(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
+    joint = round(cfg.iterations * _JOINT_SHARE)
+    return student_stages(
+        model,
+        lambda rng: augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation),
+        base_iterations=cfg.iterations - joint,
+        joint_iterations=joint,
+        batch=cfg.batch,
+        lr_scale=cfg.lr_scale,
+        rate=lambda iteration, iterations: cosine(iteration, iterations, cfg.warmup),
+    )
+
+
+def _supervisor(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
+    def batch(rng: Generator) -> Arrays:
+        arrays = stack([base.sample(rng, cfg.crop) for _ in range(cfg.batch)])
+        return {
+            **arrays,
+            "radii": random_radii(rng, cfg.batch, cfg.crop),
+            "time": rng.random(cfg.batch, np.float32),
+            "noise": rng.standard_normal(arrays["pha"].shape, np.float32),
+        }
+
+    def losses(tensors: Tensors) -> Tensors:
+        trimap, time = _trimap(tensors), tensors["time"]
+        signal, sigma = (
+            torch.tensor(level, device=time.device, dtype=time.dtype).view(-1, 1, 1, 1)
+            for level in zip(*(model.schedule(float(t)) for t in time), strict=True)
+        )
+        noisy = signal * (2 * tensors["pha"] - 1) + sigma * tensors["noise"]
+        x0 = model.predict(model.encode(tensors["src"], trimap), noisy, time)
+        return diffmatte_losses(x0, tensors["pha"], (trimap == 0.5).to(x0.dtype))
+
+    return [_one_stage("supervisor", model, cfg, batch, losses)]
+
+
+def _one_stage(name, model, cfg, batch, losses) -> Stage:
+    return Stage(
+        name=name,
+        iterations=cfg.iterations,
+        optimiser=lambda: torch.optim.AdamW(
+            layerwise_groups(model, cfg.lr, decay=cfg.layer_decay, weight_decay=cfg.weight_decay)
+        ),
+        batch=batch,
+        losses=losses,
+        rate=lambda iteration: cosine(iteration, cfg.iterations, cfg.warmup),
+    )
+
+
+def _trimap(tensors: Tensors) -> torch.Tensor:
+    return trimap_from_alpha(tensors["pha"], tensors["radii"].cpu().numpy())

@@ -1,0 +1,95 @@
+"""Distillation: the student learns the refined teacher's mattes, Sec. 4.3 and 5.1 of the capture-stage paper.
+
+The paper fine-tunes the base network for 5 epochs and everything for 10 more on 580 frames, with the losses
+and rates of BackgroundMattingV2. BatchNorm trains as in the original: all pictures are of the stage.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from numpy.random import Generator
+from torch import nn
+
+from capmat_errors import TrainingError
+from capmat_models.augment import Augmentation, augment_real
+from capmat_models.losses import foreground_target
+from capmat_models.pairs import PairData
+from capmat_models.resume import Checkpointer
+from capmat_models.stages import Arrays, History, Progress, run_stages
+from capmat_models.student_stages import student_stages
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Settings of one distillation. The defaults are the paper's on its 580 frames."""
+
+    base_iterations: int = 365
+    """Steps of the base network alone: 5 epochs of 73 batches."""
+    joint_iterations: int = 1450
+    """Steps of base network and refiner together: 10 epochs of 145 batches."""
+    batch: int = 8
+    """Crops per step of the first stage; the second takes half."""
+    crop: int = 2048
+    """Side of the square crops in pixels, a multiple of 4; at most the shorter side of a frame."""
+    lr_scale: float = 1.0
+    """Factor on the original's rates (1e-4 backbone, 5e-4 heads; then 5e-5, 5e-5, 1e-4, 3e-4). Raise it for
+    short trainings of small networks."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """What happens to a pair; its shadow is never used, for real frames have their own."""
+    seed: int = 0
+    """Decides every batch."""
+    save_every: int = 100
+    """Iterations between checkpoints."""
+
+
+def distill_student(
+    model: nn.Module,
+    pairs: PairData,
+    cfg: DistillConfig,
+    *,
+    checkpointer: Checkpointer | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Fine-tune a student in place.
+
+    Args:
+        model: BackgroundMattingV2 (see `student_stages`).
+        pairs: frames, plates and the teacher's mattes.
+        cfg: settings.
+        checkpointer: where to go on from and to save to.
+        progress: progress(iterations done, note).
+
+    Returns:
+        Records of about 200 iterations with `stage` (base, joint) and the losses.
+
+    Raises:
+        TrainingError: the crop is no multiple of 4, or a loss is not a number.
+    """
+    if cfg.crop % 4:
+        raise TrainingError(
+            f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells."
+        )
+
+    def sample(rng: Generator) -> Arrays:
+        clean = pairs.sample(rng, cfg.crop)
+        src, bgr, pha = (torch.from_numpy(clean[name]) for name in ("src", "bgr", "pha"))
+        # solved before noise and jitter touch the inputs: Eq. 1 holds for what the camera saw
+        return augment_real(rng, {**clean, "fgr": foreground_target(src, bgr, pha).numpy()}, cfg.augmentation)
+
+    stages = student_stages(
+        model,
+        sample,
+        base_iterations=cfg.base_iterations,
+        joint_iterations=cfg.joint_iterations,
+        batch=cfg.batch,
+        lr_scale=cfg.lr_scale,
+    )
+    return run_stages(
+        model,
+        stages,
+        seed=cfg.seed,
+        recipe=repr(cfg),
+        save_every=cfg.save_every,
+        checkpointer=checkpointer,
+        progress=progress,
+    )

@@ -1,0 +1,75 @@
+"""Learning rates per part of a network: by depth for the ViTs, by part for BackgroundMattingV2."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from capmat_errors import TrainingError
+
+Groups = list[dict[str, Any]]
+
+_BLOCK = re.compile(r"(?:^|\.)backbone\.blocks\.(\d+)\.(?!residual\.)")
+_FIRST = re.compile(r"(?:^|\.)backbone\.(?:pos_embed$|patch_embed\.)")
+_NORMS = (nn.LayerNorm, nn.BatchNorm2d, nn.GroupNorm)
+
+
+def layerwise_groups(model: nn.Module, lr: float, *, decay: float, weight_decay: float) -> Groups:
+    """Group parameters the ViTDet way: the deeper below the head, the smaller the rate.
+
+    The factor is decay^(depth + 1 - id), with id 0 for position and patch embedding, i + 1 for block i; the
+    decoder and the residual convolutions, which start from nothing, keep the full rate. Norms and positions
+    have no weight decay. (The official code forgets the norms inside the residual convolutions here.)
+
+    Args:
+        model: with the official names, `backbone.blocks.N.` and so on.
+        lr: the head's rate.
+        decay: 1 gives every layer the same rate; 0.65 protects a pretrained backbone.
+        weight_decay: of everything but norms and positions.
+
+    Returns:
+        Groups for a torch optimiser; each has `lr` and `weight_decay`.
+    """
+    blocks = [int(found[1]) for name, _ in model.named_parameters() if (found := _BLOCK.search(name))]
+    depth = max(blocks, default=-1) + 1
+    plain = {
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if isinstance(module, _NORMS)
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        found = _BLOCK.search(name)
+        layer = int(found[1]) + 1 if found else 0 if _FIRST.search(name) else depth + 1
+        decayed = name not in plain and not name.endswith("pos_embed")
+        group = groups.setdefault(
+            (layer, decayed),
+            {
+                "params": [],
+                "lr": lr * decay ** (depth + 1 - layer),
+                "weight_decay": weight_decay if decayed else 0.0,
+            },
+        )
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def part_groups(model: nn.Module, rates: Mapping[str, float]) -> Groups:
+    """Group the parameters of named children, each with a rate of its own; other children are left alone.
+
+    Args:
+        model: has a child of every name in `rates`.
+        rates: child name -> learning rate.
+
+    Raises:
+        TrainingError: a child is missing.
+    """
+    children = dict(model.named_children())
+    if missing := sorted(set(rates) - set(children)):
+        raise TrainingError(
+            f"the network has no part called {', '.join(missing)}",
+            fix=f"Its parts are {', '.join(children)}.",
+        )
+    return [{"params": list(children[name].parameters()), "lr": lr} for name, lr in rates.items()]

@@ -1,0 +1,44 @@
+"""How a training sees whether it gets anywhere: on composites held out from it, always the same ones."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from capmat_models.band import random_radii, trimap_from_alpha
+from capmat_models.base_data import BaseData
+
+Kind = Literal["teacher", "student", "supervisor"]
+
+_SEED = 20_240_417  # every validation of every training draws the same samples
+_STEPS = 3  # of the supervisor: enough to rank its checkpoints
+
+
+@torch.no_grad()
+def evaluate(kind: Kind, model: nn.Module, held: BaseData, *, count: int, crop: int) -> dict[str, float]:
+    """Matte composites without noise, jitter or shadow and compare with the truth.
+
+    Args:
+        kind: what the network is called with: plate for teacher and student, trimap for the supervisor.
+        model: in eval mode, on any device.
+        held: base data that were held out.
+        count: number of composites.
+        crop: their side in pixels.
+
+    Returns:
+        `mse` and `sad`, per-pixel means over whole composites, then over composites.
+    """
+    device = next(model.parameters()).device
+    errors = []
+    for index in range(count):
+        rng = np.random.default_rng([_SEED, index])
+        sample = {name: torch.from_numpy(x)[None].to(device) for name, x in held.sample(rng, crop).items()}
+        src, true_pha = sample["src"], sample["pha"]
+        if kind == "supervisor":
+            pha = model(src, trimap_from_alpha(true_pha, random_radii(rng, 1, crop)), steps=_STEPS)["pha"]
+        else:
+            pha = model(src, sample["bgr"])["pha"]
+        errors.append((pha - true_pha).double())
+    error = torch.cat(errors)
+    return {"mse": float(error.square().mean()), "sad": float(error.abs().mean())}
