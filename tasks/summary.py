@@ -1,0 +1,154 @@
+"""Say in a few lines what a run achieved: in the terminal, in the Prefect artifact, on top of the page.
+
+The verdict states what was measured and which way it went; it never calls a run good. A figure that was not
+measured is left out rather than guessed.
+"""
+
+from tasks.report_figures import (
+    JUDGES,
+    METRICS,
+    MODELS,
+    PAPER,
+    STATES,
+    Report,
+    decimals,
+    duration,
+    judges,
+    printed,
+    psnr,
+    ratio,
+    wall_total,
+)
+
+
+def verdict(report: Report) -> str:
+    """Put the outcome into one or two sentences of plain text.
+
+    Args:
+        report: the report dict (schema in `tasks.report_page`).
+
+    Returns:
+        For example `Refinement cut the student's squared error by 61 % and the teacher's by 36 %, measured
+        against ground truth. The reconstruction gained 3.0 dB.`
+    """
+    sentences = []
+    measured = judges(report)
+    if measured:
+        judge, mse = measured[0], METRICS[0]
+        clauses = []
+        for model in ("student", "teacher"):
+            before, after = (printed(report, judge, f"{model}_{state}", mse) for state in STATES)
+            factor = ratio(before, after)
+            if factor is not None:
+                clauses.append((round((factor - 1) * 100), f"the {model}’s"))
+        if clauses:
+            sentences.append(f"Refinement {_moved(clauses)}, measured {JUDGES[judge]}.")
+    base, refined = (psnr(report, state) for state in STATES)
+    if base is not None and refined is not None:
+        gain = refined - base
+        verb = "gained" if gain >= 0 else "lost"
+        sentences.append(f"The reconstruction {verb} {decimals(abs(gain), 1)} dB.")
+    collapsed = [s for s in STATES if ((report.get("reconstruction") or {}).get(s) or {}).get("collapsed")]
+    if collapsed:
+        sentences.append(f"The reconstruction from {' and '.join(collapsed)} mattes collapsed.")
+    sentences += [
+        f"{model.title()}: {str(part['decision']).rstrip('.')}."
+        for model, part in (report.get("promotion") or {}).items()
+        if part and part.get("decision")
+    ]
+    return " ".join(sentences) or "Nothing was measured in this run."
+
+
+def _moved(clauses: list[tuple[int, str]]) -> str:
+    """Join (per cent, whose) pairs into `cut A’s squared error by 61 % and B’s by 36 %`."""
+    parts = []
+    for verb, chosen in (
+        ("cut", [(-p, what) for p, what in clauses if p < 0]),
+        ("raised", [(p, what) for p, what in clauses if p > 0]),
+    ):
+        if chosen:
+            parts.append(f"{verb} " + " and ".join(f"{what} by {p} %" for p, what in chosen))
+    same = [what for p, what in clauses if p == 0]
+    if same:
+        parts.append("left " + " and ".join(same) + " where it was")
+    return " but ".join(parts).replace("’s ", "’s squared error ", 1)
+
+
+def summary_lines(report: Report) -> list[str]:
+    """Write the few figures that a terminal shows at the end of a run.
+
+    Args:
+        report: the report dict (schema in `tasks.report_page`).
+
+    Returns:
+        Lines without a line break, ASCII figures, nothing for what was not measured.
+    """
+    lines = [" ".join(str(report[key]) for key in ("title", "run") if report.get(key))]
+    lines.append(verdict(report).replace("’", "'"))
+    for judge in judges(report):
+        for model in MODELS:
+            figures = []
+            for metric in METRICS:
+                before, after = (printed(report, judge, f"{model}_{state}", metric) for state in STATES)
+                if before is not None or after is not None:
+                    figures.append(f"{metric.title} {_arrow(before, after, 3)} {metric.ascii_unit}")
+            if figures:
+                lines.append(f"{model:<9}{'   '.join(figures)}   ({JUDGES[judge]})")
+    base, refined = (psnr(report, state) for state in STATES)
+    if base is not None or refined is not None:
+        backend = report["reconstruction"].get("backend")
+        lines.append(f"{'3D':<9}PSNR {_arrow(base, refined, 2)} dB" + (f"   ({backend})" if backend else ""))
+    total = wall_total(report)
+    if total is not None:
+        lines.append(f"{'time':<9}{duration(total)}")
+    return [line for line in lines if line]
+
+
+def _arrow(before: float | None, after: float | None, places: int) -> str:
+    return f"{_ascii(before, places)} -> {_ascii(after, places)}"
+
+
+def _ascii(value: float | None, places: int) -> str:
+    return decimals(value, places).replace("−", "-").replace("–", "-")
+
+
+def markdown_table(report: Report) -> str:
+    """Write verdict and accuracy as Markdown, for a Prefect artifact.
+
+    Args:
+        report: the report dict (schema in `tasks.report_page`).
+
+    Returns:
+        Markdown; one table with a column per metric and judge, the paper's row named beside each of ours.
+    """
+    lines = [verdict(report).replace("\n", " ")]
+    measured = judges(report)
+    if measured:
+        heads = [f"{m.title} {m.unit} {JUDGES[judge]}" for judge in measured for m in METRICS]
+        paper = [f"{m.title} {m.unit} in the paper" for m in METRICS]
+        lines += ["", "| | " + " | ".join(heads + paper) + " |", "|---|" + "---:|" * len(heads + paper)]
+        for model in MODELS:
+            for state in STATES:
+                row = f"{model}_{state}"
+                ours = [decimals(printed(report, judge, row, m)) for judge in measured for m in METRICS]
+                theirs = [decimals(value) for value in PAPER[row][1:]]
+                lines.append(f"| {model} {state} | " + " | ".join(ours + theirs) + " |")
+        lines += ["", "The paper measured on its own stage: its absolute values are not comparable."]
+    base, refined = (psnr(report, state) for state in STATES)
+    if base is not None or refined is not None:
+        lines += [
+            "",
+            f"Reconstruction: {decimals(base, 2)} → {decimals(refined, 2)} dB {_gain(base, refined)}",
+        ]
+    total = wall_total(report)
+    if total is not None:
+        lines += ["", f"Wall time: {duration(total)}"]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _gain(base: float | None, refined: float | None) -> str:
+    return (
+        ""
+        if base is None or refined is None
+        else f"({'+' if refined >= base else ''}{decimals(refined - base, 2)})"
+    )
