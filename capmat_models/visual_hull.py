@@ -1,0 +1,76 @@
+"""The visual hull of a set of mattes, on a voxel grid, from coarse to fine.
+
+The rule is softer than the textbook's: a voxel is empty when two or more of the views that see it say empty.
+One view alone may be wrong (a hole in its matte) and must not drill through the subject in all others. Voxels
+outside every picture are unknown, and since nothing can teach them anything they are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from capmat_errors import MatteError
+from capmat_models.voxel_rays import View, project
+
+ENOUGH_TO_CARVE = 2
+COVERED = 0.1  # alpha above which a pixel may show the subject
+CHILDREN = torch.tensor([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+
+
+def visual_hull(views: Sequence[View], resolution: int) -> tuple[Tensor, Tensor]:
+    """Find the voxels that the subject may fill.
+
+    Args:
+        views: cameras with cut-outs.
+        resolution: voxels along the edge of the box -1..1.
+
+    Returns:
+        cells: (K, 3) int64 voxel indices, and doubted: (K,) bool, True where one view said empty.
+
+    Raises:
+        MatteError: nothing is left; the mattes do not agree on any place inside the box.
+    """
+    edge = resolution
+    while edge % 2 == 0 and edge > 32:
+        edge //= 2
+    cells = torch.cartesian_prod(*[torch.arange(edge)] * 3)
+    while True:
+        seen, empty = _votes(views, (cells + 0.5) * (2 / edge) - 1, math.sqrt(3) / edge)
+        last = edge == resolution
+        keep = (empty < ENOUGH_TO_CARVE) & ((seen > 0) if last else True)
+        cells, empty = cells[keep], empty[keep]
+        if len(cells) == 0:
+            raise MatteError(
+                "the mattes agree on no place inside the subject box",
+                where=", ".join(view.name for view in views),
+                fix="Check the box, the calibration and the mattes.",
+            )
+        if last:
+            return cells, empty > 0
+        cells = (2 * cells[:, None] + CHILDREN).reshape(-1, 3)
+        edge *= 2
+
+
+def _votes(views: Sequence[View], centres: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """How many views see each voxel (K,), and how many of these say that it is empty (K,)."""
+    seen = torch.zeros(len(centres), dtype=torch.int64)
+    empty = torch.zeros_like(seen)
+    for view in views:
+        pixels, inside = project(view, centres)
+        depth = -((centres[inside].double() - view.centre) @ view.camera_to_world[:3, 2])
+        if len(depth) == 0:
+            continue
+        # a voxel is empty only when its whole footprint is
+        reach = math.ceil(float(view.K[0, 0]) * radius / max(float(depth.min()), radius))
+        alpha = view.cutout()[None, 3:]
+        alpha = F.max_pool2d(alpha, (2 * reach + 1, 1), 1, (reach, 0)) if reach else alpha
+        alpha = F.max_pool2d(alpha, (1, 2 * reach + 1), 1, (0, reach)) if reach else alpha
+        column, row = pixels[inside].long().unbind(1)
+        seen[inside] += 1
+        empty[inside] += (alpha[0, 0, row, column] <= COVERED).long()
+    return seen, empty

@@ -1,0 +1,309 @@
+"""One frame of a stage, cut out by its mattes, as a folder in Nerfstudio's own data format.
+
+The folder holds `images/<camera>.png` (straight-alpha RGBA, 8 bit, display-referred sRGB: its loader forces 8
+bit and composites by itself) and `transforms.json`. The one decision to know: every pose is scaled here, so
+that the subject box is the cube of -1..1, and every automatic change of poses must be switched off when
+training. The default there guesses orientation, centre and scale from the cameras, and would guess anew for
+every set of cameras.
+
+Two conventions meet in this file. Ours (OpenCV): world to camera, +y down, +z forward, pixel centres at
+integers. Theirs (OpenGL): camera to world, +y up, -z forward, pixel centres at half integers.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import (
+    CalibrationError,
+    CameraMissing,
+    ConfigError,
+    MatteError,
+    NotFound,
+    SizeMismatch,
+    StoreError,
+)
+from storage.camera import Camera
+from storage.frames import encode_png, read_rgba
+from storage.store_errors import store_errors
+
+if TYPE_CHECKING:
+    from storage.take import Take
+
+Floats = NDArray[np.float64]
+FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # OpenCV camera axes <-> OpenGL camera axes
+MIN_TRAIN = 3  # two silhouettes bound no volume
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """One camera's picture and its matte.
+
+    Attributes:
+        camera: where it stands.
+        image: (3, H, W) float32, display-referred sRGB, 0..1.
+        alpha: (H, W) float32, 0..1; None says that this run wrote no matte for it.
+    """
+
+    camera: Camera
+    image: NDArray[np.float32]
+    alpha: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class SceneView:
+    """One camera of an exported folder, as any trainer sees it (OpenGL, pixel centres at half integers).
+
+    Attributes:
+        name: the camera.
+        K: (3, 3) in pixels; the centre of the first pixel is (0.5, 0.5).
+        dist: (5,) k1 k2 p1 p2 k3 of the OpenCV polynomial.
+        camera_to_world: (4, 4), OpenGL camera axes, in box units.
+        rgba: (4, H, W) float32, 0..1, straight alpha.
+    """
+
+    name: str
+    K: Floats
+    dist: Floats
+    camera_to_world: Floats
+    rgba: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an exported folder holds: views by camera, the split, and the way back to the stage's metres."""
+
+    views: dict[str, SceneView]
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    centre: Floats
+    scale: float
+
+
+def export_frame(
+    out: Path,
+    take: Take,
+    frame: int,
+    run: str,
+    *,
+    train: Sequence[str],
+    test: Sequence[str],
+    box_centre: Sequence[float],
+    box_size: float,
+) -> Path:
+    """Export one frame of a take with the mattes of a run. See `export_cutouts` for the rest.
+
+    Args:
+        out: folder to make; an earlier export there is replaced.
+        take: the take.
+        frame: source frame number.
+        run: name of the alpha run.
+        train: cameras to learn from.
+        test: cameras held out.
+        box_centre: (x, y, z) of the subject box, in the unit of the calibration.
+        box_size: its edge length.
+
+    Returns:
+        The folder.
+    """
+    cutouts = [
+        Cutout(
+            take.cameras[name],
+            take.read(name, frame),
+            take.read_alpha(run, name, frame) if take.has_alpha(run, name, frame) else None,
+        )
+        for name in dict.fromkeys([*train, *test])
+        if name in take.cameras
+    ]
+    origin = {"take": take.name, "frame": frame, "run": run}
+    return export_cutouts(
+        out, cutouts, train=train, test=test, box_centre=box_centre, box_size=box_size, origin=origin
+    )
+
+
+def export_cutouts(
+    out: Path,
+    cutouts: Sequence[Cutout],
+    *,
+    train: Sequence[str],
+    test: Sequence[str],
+    box_centre: Sequence[float],
+    box_size: float,
+    origin: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write cut-outs and cameras as a folder that Nerfstudio reads.
+
+    The folder is built beside its final place and renamed, so a reader never sees half of it.
+
+    Args:
+        out: folder to make; an earlier export there is replaced, anything else is left alone.
+        cutouts: one per camera.
+        train: cameras to learn from, 3 or more.
+        test: cameras held out, 1 or more; they are listed as `val` too.
+        box_centre: (x, y, z) of the subject box in the world of the calibration.
+        box_size: edge length of the box; whatever lies outside is cut off by the trainer.
+        origin: where the mattes come from; kept in `transforms.json` under `capmat`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: too few cameras, a camera in both lists, or a box without a size.
+        CameraMissing: a named camera has no cut-out.
+        MatteError: a camera has no matte, or one that is empty, full or not a number.
+        CalibrationError: a pose is not finite or no rotation, or a lens needs more than k1 k2 p1 p2 k3.
+        SizeMismatch: picture, matte and calibration disagree.
+        StoreError: the disk refuses, or something else lies at `out`.
+    """
+    by_name = {cutout.camera.id: cutout for cutout in cutouts}
+    _check_split(by_name, train, test)
+    centre = np.asarray(box_centre, dtype=np.float64)
+    if centre.shape != (3,) or not np.isfinite(centre).all() or not (np.isfinite(box_size) and box_size > 0):
+        raise ConfigError(
+            f"the subject box is no box (centre {list(box_centre)}, size {box_size})",
+            fix="Give three numbers and a size above 0, in the unit of the calibration.",
+        )
+    scale = 2.0 / float(box_size)
+    names = sorted({*train, *test})
+    pictures = {name: _rgba(by_name[name]) for name in names}
+    meta = {
+        "camera_model": "OPENCV",
+        "frames": [_frame(by_name[name].camera, centre, scale) for name in names],
+        "train_filenames": [_file(name) for name in train],
+        "val_filenames": [_file(name) for name in test],
+        "test_filenames": [_file(name) for name in test],
+        # saved point = applied_scale * (applied_transform @ world point): the way back to the stage
+        "applied_transform": np.column_stack([np.eye(3), -centre]).tolist(),
+        "applied_scale": scale,
+        "capmat": dict(origin or {}),
+    }
+    _write_folder(out, meta, pictures)
+    return out
+
+
+def read_scene(folder: Path) -> Scene:
+    """Read an exported folder back.
+
+    Raises:
+        NotFound: there is no `transforms.json`.
+        ImageUnreadable: a picture is missing, broken or without alpha.
+    """
+    path = folder / "transforms.json"
+    if not path.is_file():
+        raise NotFound("there is no exported frame here", where=str(folder), fix="Export one first.")
+    meta = json.loads(path.read_text())
+    views = {}
+    for frame in meta["frames"]:
+        name = Path(frame["file_path"]).name.removesuffix(".png")
+        stored = read_rgba(folder / frame["file_path"])
+        rgba = np.ascontiguousarray(stored.transpose(2, 0, 1), np.float32) / np.iinfo(stored.dtype).max
+        K = np.array([[frame["fl_x"], 0, frame["cx"]], [0, frame["fl_y"], frame["cy"]], [0, 0, 1]], float)
+        dist = np.array([frame[k] for k in ("k1", "k2", "p1", "p2", "k3")], float)
+        views[name] = SceneView(name, K, dist, np.array(frame["transform_matrix"], float), rgba)
+    train, test = (
+        tuple(Path(f).name.removesuffix(".png") for f in meta[f"{split}_filenames"])
+        for split in ("train", "test")
+    )
+    centre = -np.array(meta["applied_transform"], float)[:, 3]
+    return Scene(views, train, test, centre, float(meta["applied_scale"]))
+
+
+def _file(name: str) -> str:
+    return f"images/{name}.png"
+
+
+def _check_split(by_name: Mapping[str, Cutout], train: Sequence[str], test: Sequence[str]) -> None:
+    if len(set(train)) < MIN_TRAIN or not test:
+        raise ConfigError(
+            f"{len(set(train))} training and {len(set(test))} held-out cameras are too few",
+            fix=f"Name {MIN_TRAIN} or more to learn from and 1 or more to judge by.",
+        )
+    if both := sorted(set(train) & set(test)):
+        raise ConfigError(f"held-out cameras are also trained on: {', '.join(both)}", fix="Name each once.")
+    if missing := [name for name in [*train, *test] if name not in by_name]:
+        raise CameraMissing(
+            f"no camera {', '.join(missing)}", fix=f"Choose from {', '.join(sorted(by_name))}."
+        )
+
+
+def _rgba(cutout: Cutout) -> NDArray[np.uint8]:
+    """Check a cut-out and make it (H, W, 4) uint8 with straight alpha."""
+    camera, alpha = cutout.camera, cutout.alpha
+    if alpha is None:
+        raise MatteError("this run wrote no matte", where=camera.id, fix="Matte this camera, or leave it out.")
+    size = (camera.height, camera.width)
+    if alpha.shape != size or cutout.image.shape != (3, *size):
+        raise SizeMismatch(
+            f"picture {cutout.image.shape[1:]}, matte {alpha.shape}, calibration {size}",
+            where=camera.id,
+            fix="Use the calibration of this recording.",
+        )
+    if not (np.isfinite(alpha).all() and np.isfinite(cutout.image).all()):
+        raise MatteError("the matte or the picture holds NaN", where=camera.id, fix="Matte this frame again.")
+    # one such view carves everything away, or nothing: better no reconstruction than a silent black one
+    if alpha.max() < 0.5 or alpha.min() > 0.5:
+        state = "empty" if alpha.max() < 0.5 else "full: it holds no background"
+        raise MatteError(f"the matte is {state}", where=camera.id, fix="Look at it, or leave the camera out.")
+    rgba = np.concatenate([cutout.image, alpha[None]]).transpose(1, 2, 0)
+    return np.round(np.clip(rgba, 0, 1) * 255).astype(np.uint8)
+
+
+def _frame(camera: Camera, centre: Floats, scale: float) -> dict[str, Any]:
+    """One entry of `frames`: OpenGL pose in box units, intrinsics with pixel centres at half integers."""
+    K, R, t = (np.asarray(a, dtype=np.float64) for a in (camera.K, camera.R, camera.t))
+    dist = np.asarray(camera.dist, dtype=np.float64).ravel()
+    if np.any(dist[5:] != 0):
+        raise CalibrationError(
+            "the lens has a rational or thin-prism model, which Nerfstudio does not know",
+            where=camera.id,
+            fix="Undistort the pictures first, or calibrate with k1 k2 p1 p2 k3.",
+        )
+    if abs(K[0, 1]) > 1e-9 * abs(K[0, 0]):
+        raise CalibrationError("K has a skew, which Nerfstudio does not know", where=camera.id)
+    k1, k2, p1, p2, k3 = np.pad(dist[:5], (0, 5 - len(dist[:5])))
+    pose = np.eye(4)
+    pose[:3, :3] = R.T
+    pose[:3, 3] = (-R.T @ t.ravel() - centre) * scale
+    return {
+        "file_path": _file(camera.id),
+        "w": camera.width,
+        "h": camera.height,
+        "fl_x": K[0, 0],
+        "fl_y": K[1, 1],
+        "cx": K[0, 2] + 0.5,
+        "cy": K[1, 2] + 0.5,
+        "k1": k1,
+        "k2": k2,
+        "k3": k3,
+        "p1": p1,
+        "p2": p2,
+        "transform_matrix": (pose @ FLIP).tolist(),
+    }
+
+
+def _write_folder(out: Path, meta: dict[str, Any], pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+    """Build the folder beside `out`, then rename it into place."""
+    if out.exists() and not (out / "transforms.json").is_file() and (out.is_file() or any(out.iterdir())):
+        raise StoreError("something else lies here", where=str(out), fix="Name another folder.")
+    fresh, stale = (out.with_name(f".{out.name}.{uuid.uuid4().hex}") for _ in range(2))
+    with store_errors(str(out), remote=False):
+        try:
+            (fresh / "images").mkdir(parents=True)
+            for name, rgba in pictures.items():
+                (fresh / _file(name)).write_bytes(encode_png(rgba))
+            (fresh / "transforms.json").write_text(json.dumps(meta, indent=1, allow_nan=False))
+            if out.exists():
+                out.rename(stale)
+            fresh.rename(out)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.rmtree(stale, ignore_errors=True)
