@@ -1,0 +1,55 @@
+# capmat: `make demo` shows the whole chain, `make test` proves it. Both set the project up first when needed.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help setup demo test check fix ui base sample lock clean
+
+help: ## what each target does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## the virtual environment in .venv, from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "capmat needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python3"; exit 1; }
+	@echo "setting up .venv with $(PYTHON) (about 6.5 GB, mostly torch; a minute or more)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## the whole chain on the sample session, with a report at the end
+	@$(BIN)/capmat demo
+
+test: $(STAMP) ## every promise, the chain at a tiny size included
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fix: $(STAMP) ## let ruff mend what it can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+ui: $(STAMP) ## the Prefect UI on the demo's own database
+	@$(BIN)/capmat ui
+
+base: $(STAMP) ## train the small base weights again, from samples/base to weights/
+	@$(BIN)/capmat train-base teacher
+	@$(BIN)/capmat train-base student
+	@$(BIN)/capmat train-base supervisor
+
+sample: $(STAMP) ## render the sample session again, into samples/
+	@$(BIN)/capmat sim --out samples
+
+lock: ## resolve requirements.in into requirements.lock (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links requirements.in -o requirements.lock
+
+clean: ## forget the demo's store and Prefect database (keeps .venv)
+	@rm -rf .capmat

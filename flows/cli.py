@@ -1,0 +1,96 @@
+"""The `capmat` command. Every command imports what it needs when it runs, so that `--help` answers at once.
+
+Exit codes: 0 done; 1 an unexpected fault (with its traceback); 2 refused, with one line that says what, where
+and what to do next; 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from capmat_errors import CapmatError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="capmat", description="Mattes for capture stages, from recorded takes to promoted models."
+    )
+    parser.add_argument("--config", type=Path, help="configuration file (default: capmat.toml, if there)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting; may be repeated"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
+    demo = add("demo", "run the whole chain on the sample session and write the report")
+    demo.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server")
+    add("nightly", "ingest the session, matte every take, freeze the benchmark (a Prefect flow)")
+    add("redistill", "scribbles to promoted models (a Prefect flow)")
+    rebuild = add("reconstruct", "radiance field of the benchmark frame with two alpha runs (a Prefect flow)")
+    rebuild.add_argument("base_run", help="alpha run to start from, e.g. student-1f3a9c2b")
+    rebuild.add_argument("refined_run", help="alpha run to compare it with")
+
+    ingest = add("ingest", "bring a recorded session into the store, without a server")
+    ingest.add_argument("session", type=Path, help="session.toml of the recorded day")
+    ingest.add_argument("--take", action="append", help="only this take; may be repeated")
+    ingest.add_argument("--plan", action="store_true", help="check everything and say what would be done")
+
+    matte = add("matte", "matte one photograph with its plate, or an ingested take")
+    matte.add_argument("--image", type=Path, help="the picture with the subject")
+    matte.add_argument("--plate", type=Path, help="the same view, empty")
+    matte.add_argument("--out", type=Path, help="folder for the pictures")
+    matte.add_argument("--take", help="an ingested take, instead of --image and --plate")
+    matte.add_argument("--role", choices=("student", "teacher"), default="student", help="which network")
+
+    export = add("export", "write the mattes of a take as PNG and EXR files")
+    export.add_argument("take")
+    export.add_argument("--run", help="alpha run (default: that of the student in use)")
+    export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--format", action="append", choices=("png", "exr"), help="default: both")
+
+    scribbles = add("scribbles", "freeze the painted overlays of a folder as a label set")
+    scribbles.add_argument("folder", type=Path, nargs="?", help="<take>/<camera>/<frame>.png below it")
+
+    train = add("train-base", "train the base weights of one role from the base data")
+    train.add_argument("role", choices=("teacher", "student", "supervisor"))
+    train.add_argument("--minutes", type=float, help="stop after so long (default: the recipe's length)")
+
+    sim = add("sim", "render the sample session (Mitsuba 3)")
+    sim.add_argument("--out", type=Path, required=True)
+    sim.add_argument("--seed", type=int, default=0)
+    sim.add_argument("--tiny", action="store_true", help="a few small pictures, in seconds")
+
+    models = add("models", "list the models of the store")
+    models.add_argument("--json", action="store_true")
+    add("report", "write the report again from what the store holds")
+    ui = add("ui", "open the Prefect UI on this folder's database")
+    ui.add_argument("--port", type=int, default=4200)
+    doctor = add("doctor", "say what this machine has, and what to do about what is missing")
+    doctor.add_argument("--json", action="store_true")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; see the module's exit codes.
+
+    Args:
+        argv: words after `capmat`; None takes them from the command line.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        from flows import commands
+
+        return int(getattr(commands, args.command.replace("-", "_"))(args) or 0)
+    except CapmatError as e:
+        sys.stderr.write(f"capmat: {e}\n")
+        return e.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("capmat: interrupted; the same command goes on from here\n")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

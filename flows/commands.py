@@ -1,0 +1,222 @@
+"""What each `capmat` command does, one function per command; names match the words of the command line."""
+
+import json
+import os
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from capmat_errors import ConfigError
+from tasks.config import Config, load_config
+
+
+def _config(args: Namespace) -> Config:
+    return load_config(args.config, args.set)
+
+
+@contextmanager
+def _running(config: Config, port: int = 4200) -> Iterator[str]:
+    """A Prefect server and a Dask cluster for the flows of one command; yields the UI's address."""
+    from flows.server import prefect_server
+
+    print("starting the Prefect server and the Dask cluster", flush=True)
+    with prefect_server(port) as server:
+        from flows.cluster import shared_cluster
+
+        with shared_cluster(config.cluster) as scheduler:
+            os.environ["CAPMAT_CLUSTER__ADDRESS"] = scheduler
+            server.wait()
+            print(f"Prefect UI while this runs: {server.address}", flush=True)
+            yield server.address
+
+
+def demo(args: Namespace) -> None:
+    """The whole chain on the sample session."""
+    config = _config(args)
+    if not (config.truth and config.scribble_takes):
+        raise ConfigError("`truth` and `scribble_takes` are not set", where="demo", fix="Run it with capmat.toml")
+    start = time.monotonic()
+    with _running(config, args.port):
+        from flows.demo import demo as flow
+
+        record = flow(config)
+    from tasks.summary import summary_lines
+
+    print("\n".join(["", *summary_lines(record["report"]), ""]))
+    print(f"report   {record['html']}")
+    print(f"took     {time.monotonic() - start:.0f} s;  `make ui` shows the runs, `make demo` again reuses them")
+
+
+def nightly(args: Namespace) -> None:
+    """Ingest and matte the session."""
+    config = _config(args)
+    with _running(config):
+        from flows.nightly import nightly as flow
+
+        done = flow(config)
+    print(f"{len(done['takes'])} takes, {sum(m['frames'] for m in done['mattes'])} mattes in {config.store}")
+
+
+def redistill(args: Namespace) -> None:
+    """Scribbles to promoted models."""
+    config = _config(args)
+    with _running(config):
+        from flows.redistill import redistill as flow
+
+        done = flow(config)
+    for role, verdict in done["gate"].items():
+        print(f"{role}: {verdict['decision']}: {'; '.join(verdict['reasons'])}")
+
+
+def reconstruct(args: Namespace) -> None:
+    """Compare two alpha runs by what a radiance field makes of them."""
+    config = _config(args)
+    with _running(config):
+        from flows.reconstruct import reconstruct as flow
+
+        done = flow(config, args.base_run, args.refined_run)
+    for name in ("base", "refined"):
+        print(f"{name}: {done[name]['psnr']:.2f} dB ({done['backend']}); a black image: {done['black']:.2f} dB")
+
+
+def ingest(args: Namespace) -> None:
+    """Check a session, then bring it into the store."""
+    from storage.session import check_session, read_session
+    from tasks import session
+
+    config = _config(args)
+    plan = check_session(read_session(args.session))
+    print("\n".join(plan.lines()))
+    if args.plan:
+        return
+    plates = session.plates(config.store, str(args.session))
+    for name in args.take or plan.takes:
+        done = session.ingest(config.store, str(args.session), name, plates["digest"])
+        print(f"{name}: {len(done['cameras'])} cameras, {len(done['frames'])} frames in {config.store}")
+
+
+def matte(args: Namespace) -> None:
+    """Matte a photograph with its plate, or an ingested take with the model in use."""
+    config = _config(args)
+    if args.take:
+        _matte_take(config, args.take, args.role)
+        return
+    if not (args.image and args.plate and args.out):
+        raise ConfigError("needs --image, --plate and --out, or --take", where="capmat matte")
+    from tasks.picture import matte_pair
+
+    architecture = config.student.model if args.role == "student" else config.teacher.model
+    for name, path in matte_pair(args.image, args.plate, args.out, architecture, Path(config.weights)).items():
+        print(f"{name:8} {path}")
+
+
+def _matte_take(config: Config, take: str, role: str) -> None:
+    from tasks.matte import matte as run_matte
+    from tasks.matte import open_run
+    from tasks.models import champion, register_base
+    from tasks.session import take_record
+
+    record = take_record(config.store, take)
+    register_base(config.store, config.weights, config.architectures)
+    model = champion(config.store, role)
+    run = open_run(config.store, take, role, model)
+    threads = os.cpu_count() or 1
+    done = run_matte(
+        config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads
+    )
+    print(f"{done['frames']} mattes in run {run}; write them as files with: capmat export {take} --out FOLDER")
+
+
+def export(args: Namespace) -> None:
+    """Write the mattes of a take as picture files."""
+    from storage.export import export_mattes
+    from storage.root import Root
+    from storage.take import Take
+    from tasks.models import champion, run_name
+
+    config = _config(args)
+    take = Take.open(Root(config.store), args.take)
+    run = args.run or run_name("student", champion(config.store, "student"))
+    files = export_mattes(take, run, args.out, formats=tuple(args.format or ("png", "exr")))
+    print(f"{len(files)} files in {args.out}")
+
+
+def scribbles(args: Namespace) -> None:
+    """Freeze painted overlays as a label set."""
+    from tasks.scribble import import_scribbles
+
+    config = _config(args)
+    done = import_scribbles(config.store, str(args.folder or config.scribbles))
+    print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted")
+
+
+def train_base(args: Namespace) -> None:
+    """Train base weights from the base data."""
+    from tasks.base_train import train_base_weights
+
+    config = _config(args)
+    name = getattr(config, args.role).model
+    card = train_base_weights(
+        args.role,
+        name,
+        Path(config.base_data),
+        Path(config.weights),
+        minutes=args.minutes,
+        seed=config.seed,
+        threads=config.cluster.train_threads,
+    )
+    print(json.dumps(card["metrics"]))
+
+
+def sim(args: Namespace) -> None:
+    """Render the sample session and the base data."""
+    from sim.sample import render_sample
+
+    render_sample(args.out, seed=args.seed, tiny=args.tiny)
+
+
+def models(args: Namespace) -> None:
+    """List the registry."""
+    from storage.registry import Registry
+    from storage.root import Root
+
+    entries = Registry(Root(_config(args).store)).entries()
+    if args.json:
+        print(json.dumps(entries, indent=2))
+        return
+    for entry in entries:
+        mark = "*" if entry["champion"] else " "
+        print(f"{mark} {entry['role']:10} {entry['name']:24} {entry['version']:10} {entry['kind']}")
+    print("* in use")
+
+
+def report(args: Namespace) -> None:
+    """Write the report again."""
+    from tasks.report import rewrite_report
+
+    print(rewrite_report(_config(args))["html"])
+
+
+def ui(args: Namespace) -> None:
+    """Serve the Prefect UI on this folder's database until interrupted."""
+    from flows.server import prefect_server
+
+    with prefect_server(args.port) as server:
+        server.wait()
+        print(f"Prefect UI: {server.address}   (Ctrl-C ends it)", flush=True)
+        while True:
+            time.sleep(3600)
+
+
+def doctor(args: Namespace) -> int:
+    """Say what this machine has; exit code 1 when something that capmat cannot do without is missing."""
+    from flows.doctor import examine, lines
+
+    findings = examine(_config(args))
+    if args.json:
+        print(json.dumps([finding.model_dump() for finding in findings], indent=2))
+    else:
+        print("\n".join(lines(findings)))
+    return int(any(f.state == "missing" and f.needed for f in findings))

@@ -1,0 +1,45 @@
+"""The whole chain once, on the sample session: `make demo`.
+
+The nightly flow with the base models, then strokes, then the redistil flow, the reconstruction and the report.
+The strokes come from a simulated annotator who, like a person, knows what is subject and what is stage: it
+alone reads the ground truth, paints PNG overlays into the inbox, and the pipeline imports them like anybody's.
+"""
+
+from typing import Any
+
+from prefect import flow
+
+from flows.cluster import default_runner
+from flows.nightly import nightly
+from flows.reconstruct import reconstruct
+from flows.redistill import redistill
+from tasks.annotate import annotate_task
+from tasks.config import Config
+from tasks.models import run_name
+from tasks.progress import say
+from tasks.report import report_task
+from tasks.step import Record
+
+
+@flow(name="demo", flow_run_name="demo", task_runner=default_runner())
+def demo(config: Config) -> Record:
+    """Run every part of capmat on one session that comes with ground truth.
+
+    Args:
+        config: the settings; `truth` and `scribble_takes` must be set.
+
+    Returns:
+        Record of the report: `report` (the numbers), `html` and `json` (their paths).
+    """
+    say("1/5  nightly: ingest, base mattes, benchmark")
+    night: dict[str, Any] = nightly(config, models="base")
+    say("2/5  a simulated person scribbles where the base teacher failed")
+    run = run_name("teacher", night["models"]["teacher"])
+    for name in config.scribble_takes:
+        annotate_task(config.store, config.scribbles, config.truth, name, run, config.seed)
+    say("3/5  redistil: fine-tune, pseudo-label, distil, validate, gate")
+    round_ = redistill(config)
+    say("4/5  reconstruct with base and with refined mattes")
+    rebuilt = reconstruct(config, round_["runs"]["student_base"], round_["runs"]["student_refined"])
+    say("5/5  report")
+    return report_task(config, night, round_, rebuilt)

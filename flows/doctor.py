@@ -1,0 +1,144 @@
+"""`capmat doctor`: what this machine has, and what to do about what is missing."""
+
+import importlib.metadata
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from capmat_errors import CapmatError
+from tasks.config import Config
+
+
+class Finding(BaseModel):
+    """One thing that was looked at."""
+
+    name: str
+    state: Literal["ok", "missing", "limited"]
+    detail: str
+    fix: str = ""
+    needed: bool = False
+
+
+def _python() -> Finding:
+    version = ".".join(str(n) for n in sys.version_info[:3])
+    packages = ("torch", "timm", "zarr", "prefect", "dask")
+    found = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages)
+    return Finding(name="python", state="ok", detail=f"{version}; {found}", needed=True)
+
+
+def _cores() -> Finding:
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    state: Literal["ok", "limited"] = "ok" if gib >= 8 else "limited"
+    fix = "" if state == "ok" else "Set cluster.workers to 1: the demo wants about 6 GiB"
+    return Finding(name="machine", state=state, detail=f"{os.cpu_count()} cores, {gib:.0f} GiB", fix=fix)
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        return Finding(name="GPU", state="ok", detail=names)
+    fix = "Everything runs on the CPU in the demo size; the published sizes want a CUDA device"
+    return Finding(name="GPU", state="missing", detail="no CUDA device", fix=fix)
+
+
+def _store(config: Config) -> Finding:
+    from storage.root import Root
+
+    try:
+        Root(config.store).checked()
+    except CapmatError as e:
+        return Finding(name="store", state="missing", detail=str(e), fix=e.fix, needed=True)
+    return Finding(name="store", state="ok", detail=f"{config.store} can be written to", needed=True)
+
+
+def _disk(config: Config) -> Finding:
+    if "://" in config.store:
+        return Finding(name="disk", state="ok", detail="the store is not on this machine")
+    place = Path(config.store).resolve()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / 2**30
+    state: Literal["ok", "limited"] = "ok" if free > 5 else "limited"
+    fix = "" if state == "ok" else "Free some space: a take of 12 small cameras is megabytes, a real one is not"
+    return Finding(name="disk", state=state, detail=f"{free:.0f} GiB free at {place}", fix=fix)
+
+
+def _s3() -> Finding:
+    version = importlib.metadata.version("s3fs")
+    given = [n for n in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL") if os.environ.get(n)]
+    if given:
+        return Finding(name="S3", state="ok", detail=f"s3fs {version}; from {', '.join(given)}")
+    fix = "For s3:// stores set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    return Finding(name="S3", state="limited", detail=f"s3fs {version}; no credentials in sight", fix=fix)
+
+
+def _ffmpeg() -> Finding:
+    detail = f"PyAV {importlib.metadata.version('av')} (brings its own ffmpeg libraries)"
+    return Finding(name="ffmpeg", state="ok", detail=detail, needed=True)
+
+
+def _nerfstudio() -> Finding:
+    from tasks.reconstruct import nerfstudio_python
+
+    place = nerfstudio_python()
+    if place is not None:
+        return Finding(name="nerfstudio", state="ok", detail=str(place))
+    fix = "Install it in an environment of its own and set CAPMAT_NERFSTUDIO; see docs/operate.md"
+    return Finding(name="nerfstudio", state="missing", detail="the CPU voxel grid is used instead", fix=fix)
+
+
+def _weights(config: Config) -> list[Finding]:
+    from tasks.models import read_base_weights
+
+    found = []
+    for role in ("teacher", "student", "supervisor"):
+        name = getattr(config, role).model
+        try:
+            data, card = read_base_weights(Path(config.weights), name)
+        except CapmatError as e:
+            found.append(Finding(name=role, state="missing", detail=str(e), fix=e.fix, needed=True))
+            continue
+        detail = f"{name}, {len(data) / 2**20:.1f} MiB, trained {card.get('date', 'at an unknown date')}"
+        found.append(Finding(name=role, state="ok", detail=detail, needed=True))
+    return found
+
+
+def _simulator() -> Finding:
+    try:
+        version = importlib.metadata.version("mitsuba")
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name="mitsuba", state="missing", detail="no rendered stage", fix="Run `make setup`")
+    return Finding(name="mitsuba", state="ok", detail=f"{version} (rendered stage)")
+
+
+def examine(config: Config) -> list[Finding]:
+    """Look at everything that a run may need."""
+    return [
+        _python(),
+        _cores(),
+        _gpu(),
+        _store(config),
+        _disk(config),
+        _s3(),
+        _ffmpeg(),
+        _nerfstudio(),
+        _simulator(),
+        *_weights(config),
+    ]
+
+
+def lines(findings: list[Finding]) -> list[str]:
+    """The findings as text, one per line, with what to do below what is not well."""
+    marks = {"ok": "ok     ", "missing": "MISSING", "limited": "limited"}
+    out = []
+    for f in findings:
+        out.append(f"{marks[f.state]}  {f.name:11} {f.detail}")
+        if f.fix:
+            out.append(f"{'':9}{'':11} -> {f.fix}")
+    return out

@@ -1,0 +1,31 @@
+"""Where a training run keeps its state while it runs, so that it goes on after a kill."""
+
+from capmat_errors import NotFound
+from storage.root import Root
+
+
+class StoreCheckpointer:
+    """Keeps one checkpoint under one key of the store.
+
+    Args:
+        store: URL of the store.
+        key: its place; made from everything that the training depends on.
+    """
+
+    def __init__(self, store: str, key: str) -> None:
+        self._root, self._key = Root(store), f"checkpoints/{key}.pt"
+
+    def load(self) -> bytes | None:
+        """The last saved state, or None at the start."""
+        try:
+            return self._root.read(self._key)
+        except NotFound:
+            return None
+
+    def save(self, data: bytes) -> None:
+        """Replace the state in one step."""
+        self._root.write(self._key, data)
+
+    def forget(self) -> None:
+        """Drop the state of a finished run."""
+        self._root.delete(self._key)

@@ -1,0 +1,213 @@
+"""The one typed configuration: `capmat.toml`, then `CAPMAT_*` variables, then the command line.
+
+The model is frozen and refuses unknown keys, so a typing error is found before work starts. The same model is
+the parameter of every flow: the Prefect UI shows it as a form. Paths are relative to the folder of the file.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from capmat_errors import ConfigError
+
+_HERE = Path(__file__).resolve().parents[1]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Teacher(_Section):
+    """Hybrid fine-tuning of the teacher (paper section 4.2 and 5.1)."""
+
+    model: str = "bg_vitmatte_xs"
+    """Architecture. Change it together with `weights`: `bg_vitmatte_s` is the paper's size."""
+    iterations: int = Field(600, ge=1)
+    """Fine-tuning steps. The paper: 2000 for the full size."""
+    batch: int = Field(10, ge=2)
+    """Images per step. The paper: 16."""
+    scribble_share: float = Field(0.2, ge=0.0, le=1.0)
+    """Share of each batch that comes from scribbled frames. The paper's best: 0.2 (Fig. 6)."""
+    crop: int = Field(128, ge=32)
+    """Side of the square training window, in pixels."""
+    lr: float = Field(5e-5, gt=0)
+    """Learning rate at the start. The paper: 5e-5; the small demo model wants more."""
+    lr_late: float = Field(2.5e-5, gt=0)
+    """Learning rate after `lr_late_from` of the steps. The paper: 2.5e-5."""
+    lr_late_from: float = Field(0.3, ge=0, le=1)
+    """When the late rate starts, as a share of the iterations. The paper: 600 of 2000."""
+    noise: float = Field(0.1, ge=0)
+    """Largest standard deviation of the gaussian noise on both inputs (paper Fig. 5)."""
+
+
+class Student(_Section):
+    """Distillation of the student (paper section 4.3 and 5.1)."""
+
+    model: str = "bgmv2_mobilenetv2_xs"
+    """Architecture. `bgmv2_mobilenetv2` is the published size."""
+    base_iterations: int = Field(200, ge=0)
+    """Steps on the base network alone. The paper: 5 epochs of 580 images."""
+    joint_iterations: int = Field(400, ge=0)
+    """Steps on base and refiner together. The paper: 10 epochs."""
+    batch: int = Field(8, ge=1)
+    """Images per step. The paper: 8, then 4."""
+    crop: int = Field(160, ge=32)
+    """Side of the square training window, in pixels; a multiple of 4."""
+    lr_scale: float = Field(1.0, gt=0)
+    """Multiplies the learning rates of the original recipe."""
+
+
+class Supervisor(_Section):
+    """The trimap model that makes the benchmark mattes (paper section 4.4)."""
+
+    model: str = "diffmatte_xs"
+    """Architecture. `diffmatte_vits` is the published size."""
+    steps: int = Field(10, ge=1)
+    """Sampling steps; 10 is what DiffMatte's own figures use."""
+
+
+class Reconstruction(_Section):
+    """One frame of one take as a radiance field (paper section 5.4)."""
+
+    backend: Literal["auto", "nerfstudio", "voxel-grid"] = "auto"
+    """`auto` takes Nerfstudio where its environment and a GPU are there, else the CPU voxel grid."""
+    held_out: tuple[str, ...] = ()
+    """Cameras that are only looked at for the score. Empty: every sixth, from the third."""
+    iterations: int = Field(400, ge=1)
+    """Optimisation steps of the voxel grid (Nerfstudio runs the paper's 100,000)."""
+    resolution: int = Field(96, ge=16)
+    """Voxels along each side of the box."""
+    box_centre: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    """Middle of the reconstructed cube, in metres; z is up."""
+    box_size: float = Field(2.4, gt=0)
+    """Side of the reconstructed cube, in metres."""
+
+
+class Gate(_Section):
+    """When a challenger becomes the champion."""
+
+    margin: float = Field(0.95, gt=0)
+    """A challenger is promoted when its benchmark MSE is at most this share of the champion's."""
+    worst: float = Field(2.0, gt=1)
+    """... and no single benchmark image is worse than the champion's by more than this factor."""
+
+
+class Cluster(_Section):
+    """Where the tasks run."""
+
+    address: str = ""
+    """A running Dask scheduler. Empty: a local cluster is started for the run."""
+    workers: int = Field(2, ge=1)
+    """Local worker processes. One per core that is free."""
+    memory: str = "3.5GiB"
+    """Memory limit of one local worker."""
+    train_threads: int = Field(2, ge=1)
+    """Threads that a training step uses; it has the machine to itself."""
+
+
+class Config(_Section):
+    """Everything that a run can be told. See `capmat.toml` for a filled-in example."""
+
+    store: str = ".capmat/store"
+    """Where takes, mattes, models and reports are kept: a folder, or `s3://bucket/prefix`."""
+    session: str = "samples/session/session.toml"
+    """The recorded day to work on."""
+    base_data: str = "samples/base"
+    """Foregrounds and backgrounds that are composited on the fly (the paper: Adobe DIM)."""
+    weights: str = str(_HERE / "weights")
+    """Folder of the base weights: `<model>/model.safetensors` and `card.json`."""
+    scribbles: str = ".capmat/scribbles"
+    """Inbox of painted overlays: `<take>/<camera>/<frame>.png`."""
+    truth: str = ""
+    """Ground truth of a rendered session, read by the report alone. Empty: there is none."""
+    scribble_takes: tuple[str, ...] = ()
+    """Takes on whose frames the teacher runs every night so that people can scribble where it failed."""
+    pseudo_takes: tuple[str, ...] = ()
+    """Takes that the refined teacher labels for the student."""
+    seed: int = 0
+    """Start of every random number of the run."""
+    cameras_per_task: int = Field(6, ge=1)
+    """Cameras that one inference task handles; fewer make smaller tasks to repeat after a crash."""
+    teacher: Teacher = Teacher()
+    student: Student = Student()
+    supervisor: Supervisor = Supervisor()
+    reconstruction: Reconstruction = Reconstruction()
+    gate: Gate = Gate()
+    cluster: Cluster = Cluster()
+
+    @property
+    def architectures(self) -> dict[str, str]:
+        """Role -> architecture."""
+        return {
+            "teacher": self.teacher.model,
+            "student": self.student.model,
+            "supervisor": self.supervisor.model,
+        }
+
+
+_PATHS = ("store", "session", "base_data", "weights", "scribbles", "truth")
+
+
+def load_config(
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Config:
+    """Read the configuration.
+
+    Args:
+        path: the file; None reads `capmat.toml` of the working folder if it is there.
+        overrides: `key=value` pairs of the command line, nested keys with dots (`teacher.iterations=50`).
+        environ: where `CAPMAT_<KEY>` variables are read; nested keys with two underscores.
+
+    Raises:
+        ConfigError: unreadable file, unknown key, value of the wrong type or out of range.
+    """
+    file = path or Path("capmat.toml")
+    values: dict[str, Any] = {}
+    if path is not None or file.exists():
+        try:
+            values = tomllib.loads(file.read_text())
+        except OSError as e:
+            raise ConfigError(f"cannot be read ({e.strerror})", where=str(file)) from e
+        except tomllib.TOMLDecodeError as e:
+            raise ConfigError(f"is no TOML ({e})", where=str(file)) from e
+    base = file.resolve().parent
+    for key in _PATHS:
+        if values.get(key) and "://" not in values[key]:
+            values[key] = str((base / values[key]).resolve())
+    for name, text in sorted(environ.items()):
+        if name.startswith("CAPMAT_"):
+            _put(values, name.removeprefix("CAPMAT_").lower().split("__"), text, name)
+    for pair in overrides:
+        key, found, text = pair.partition("=")
+        if not found:
+            raise ConfigError("is not of the form key=value", where=f"--set {pair}")
+        _put(values, key.split("."), text, f"--set {pair}")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as e:
+        first = e.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{place}: {first['msg'].lower()}", where=str(file), fix="See the fields in tasks/config.py"
+        ) from e
+
+
+def _put(values: dict[str, Any], keys: Sequence[str], text: str, where: str) -> None:
+    """Store one textual setting at its nested place; lists are written with commas."""
+    node: Any = values
+    for key in keys[:-1]:
+        node = node.setdefault(key, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"{key} has no settings below it", where=where)
+    fields = Config.model_fields
+    for key in keys[:-1]:
+        if key in fields and isinstance(sub := fields[key].annotation, type) and issubclass(sub, BaseModel):
+            fields = sub.model_fields
+    is_list = keys[-1] in fields and str(fields[keys[-1]].annotation).startswith("tuple")
+    node[keys[-1]] = [part for part in text.split(",") if part] if is_list else text

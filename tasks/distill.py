@@ -1,0 +1,104 @@
+"""Distillation: the student learns the refined teacher's mattes of new takes (paper section 4.3)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import task
+
+from storage.plates import Stage
+from storage.registry import Registry
+from storage.root import Root
+from storage.take import Take
+from tasks.checkpoint import StoreCheckpointer
+from tasks.config import Student
+from tasks.models import Ref, load_network
+from tasks.progress import Progress
+from tasks.step import RETRYABLE, Record, digest, run_once
+
+
+def read_pairs(store: str, takes: Sequence[str], run: str) -> Any:
+    """Frames, plates and pseudo-labels of whole takes, as training data."""
+    from capmat_models.pairs import PairData
+
+    root = Root(store)
+    pairs = []
+    for name in takes:
+        take = Take.open(root, name)
+        stage = Stage.open(root, take.stage)
+        for camera in take.cameras:
+            bgr = stage.plate(camera)
+            pairs += [
+                (take.read(camera, frame), bgr, take.read_alpha(run, camera, frame)) for frame in take.frames
+            ]
+    return PairData(pairs)
+
+
+def distill(
+    store: str,
+    base: Ref,
+    pseudo: Sequence[Record],
+    settings: Student,
+    seed: int,
+    threads: int,
+) -> Record:
+    """Train the student on pseudo-labels: first its base network, then base and refiner together.
+
+    Args:
+        store: URL of the store.
+        base: the student to start from.
+        pseudo: records of the pseudo-labelled takes (all of one teacher run).
+        settings: iterations, batch, rates.
+        seed: start of the sampler.
+        threads: torch threads.
+
+    Returns:
+        Record with `model` (a Ref) and the training `history`.
+    """
+    run = pseudo[0]["run"]
+    takes = sorted({record["take"] for record in pseudo})
+    inputs = {
+        "base": base,
+        "pseudo": [record["digest"] for record in pseudo],
+        "settings": settings.model_dump(),
+        "seed": seed,
+    }
+
+    def work() -> dict[str, Any]:
+        from capmat_models.distill import DistillConfig, distill_student
+        from capmat_models.state import dump_weights
+
+        network = load_network(store, base, threads, fresh=True)
+        config = DistillConfig(
+            base_iterations=settings.base_iterations,
+            joint_iterations=settings.joint_iterations,
+            batch=settings.batch,
+            crop=settings.crop,
+            lr_scale=settings.lr_scale,
+            seed=seed,
+        )
+        keeper = StoreCheckpointer(store, f"distill-{digest(inputs)}")
+        history = distill_student(
+            network,
+            read_pairs(store, takes, run),
+            config,
+            checkpointer=keeper,
+            progress=Progress("distil student", settings.base_iterations + settings.joint_iterations),
+        )
+        card = {
+            "architecture": base["name"],
+            "role": "student",
+            "kind": "distilled",
+            "parent": base,
+            "teacher": run,
+            "takes": takes,
+            "settings": settings.model_dump(),
+            "seed": seed,
+        }
+        version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
+        keeper.forget()
+        return {"model": Ref(name=base["name"], version=version), "history": history}
+
+    return run_once(store, "distill", f"student {run}", inputs, work)
+
+
+distill_task = task(distill, name="distil", task_run_name="distil student", **RETRYABLE)

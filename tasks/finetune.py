@@ -1,0 +1,95 @@
+"""Hybrid fine-tuning of the teacher on base data and scribbles (paper section 4.2)."""
+
+from typing import Any
+
+from prefect import task
+
+from storage.plates import Stage
+from storage.registry import Registry
+from storage.root import Root
+from storage.scribbles import LabelSet
+from storage.take import Take
+from tasks.base_train import load_base_data
+from tasks.checkpoint import StoreCheckpointer
+from tasks.config import Teacher
+from tasks.models import Ref, load_network
+from tasks.progress import Progress
+from tasks.step import RETRYABLE, Record, digest, run_once
+
+
+def read_scribbles(store: str, labels: str) -> Any:
+    """The frames of a label set with their plates and labels, as training data."""
+    from capmat_models.scribble_data import ScribbleData
+
+    root = Root(store)
+    frames = []
+    for entry in LabelSet.open(root, labels).entries:
+        take = Take.open(root, entry.take)
+        src = take.read(entry.camera, entry.frame)
+        bgr = Stage.open(root, take.stage).plate(entry.camera)
+        frames.append((src, bgr, entry.label))
+    return ScribbleData(frames)
+
+
+def finetune(
+    store: str, base: Ref, labels: Record, base_data: str, settings: Teacher, seed: int, threads: int
+) -> Record:
+    """Refine the teacher and register the result.
+
+    Args:
+        store: URL of the store.
+        base: the teacher to start from. A round always starts from the base weights and uses the union of all
+            labels: going on from the last refined model un-learns.
+        labels: record of the label set.
+        base_data: folder of foregrounds and backgrounds.
+        settings: share, iterations, rates.
+        seed: start of the sampler.
+        threads: torch threads.
+
+    Returns:
+        Record with `model` (a Ref) and the training `history`.
+    """
+    inputs = {"base": base, "labels": labels["digest"], "settings": settings.model_dump(), "seed": seed}
+
+    def work() -> dict[str, Any]:
+        from capmat_models.finetune import FinetuneConfig, finetune_teacher
+        from capmat_models.state import dump_weights
+
+        network = load_network(store, base, threads, fresh=True)
+        config = FinetuneConfig(
+            iterations=settings.iterations,
+            batch=settings.batch,
+            scribble_share=settings.scribble_share,
+            crop=settings.crop,
+            lr=settings.lr,
+            lr_late=settings.lr_late,
+            lr_late_from=round(settings.lr_late_from * settings.iterations),
+            noise=settings.noise,
+            seed=seed,
+        )
+        keeper = StoreCheckpointer(store, f"finetune-{digest(inputs)}")
+        history = finetune_teacher(
+            network,
+            load_base_data(base_data),
+            read_scribbles(store, labels["labels"]),
+            config,
+            checkpointer=keeper,
+            progress=Progress("fine-tune teacher", settings.iterations),
+        )
+        card = {
+            "architecture": base["name"],
+            "role": "teacher",
+            "kind": "refined",
+            "parent": base,
+            "labels": labels["labels"],
+            "settings": settings.model_dump(),
+            "seed": seed,
+        }
+        version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
+        keeper.forget()
+        return {"model": Ref(name=base["name"], version=version), "history": history}
+
+    return run_once(store, "finetune", f"teacher {labels['labels']}", inputs, work)
+
+
+finetune_task = task(finetune, name="fine-tune", task_run_name="fine-tune teacher", **RETRYABLE)

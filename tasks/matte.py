@@ -1,0 +1,103 @@
+"""Inference: alpha beside the frames, by teacher or student, with the plate of the camera as second input."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import runtime, task
+
+from storage.plates import Stage
+from storage.root import Root
+from storage.take import Take
+from tasks.models import Ref, load_network, run_name
+from tasks.progress import Progress
+from tasks.step import RETRYABLE, Record, run_once
+
+
+def infer(network: Any, src: Any, bgr: Any) -> dict[str, Any]:
+    """One picture through one network.
+
+    Args:
+        network: teacher or student in evaluation mode.
+        src: (3,H,W) float32 numpy, display-referred 0..1.
+        bgr: the plate, same shape and range.
+
+    Returns:
+        numpy arrays without the batch axis: `pha` (H,W) and whatever else the network makes.
+    """
+    import torch
+
+    with torch.inference_mode():
+        out = network(torch.from_numpy(src)[None], torch.from_numpy(bgr)[None])
+    return {name: value[0].numpy() for name, value in out.items()} | {"pha": out["pha"][0, 0].numpy()}
+
+
+def open_run(store: str, take: str, role: str, model: Ref) -> str:
+    """Announce a run of alphas in a take, before cameras write to it side by side."""
+    run = run_name(role, model)
+    Take.open(Root(store), take).start_run(run, {"role": role, **model})
+    return run
+
+
+def matte(
+    store: str,
+    take: str,
+    cameras: Sequence[str],
+    frames: Sequence[int],
+    role: str,
+    model: Ref,
+    ingested: str,
+    threads: int = 1,
+) -> Record:
+    """Matte some cameras of a take; each camera is a step of its own, so a killed run repeats one at most.
+
+    Args:
+        store: URL of the store.
+        take: name of an ingested take.
+        cameras: which cameras.
+        frames: which frame numbers.
+        role: `teacher` or `student`; part of the name of the run.
+        model: the network.
+        ingested: digest of the take's ingest record.
+        threads: torch threads.
+
+    Returns:
+        `run`, `frames` done and `digests` of the cameras' records.
+    """
+    root = Root(store)
+    recording = Take.open(root, take)
+    stage = Stage.open(root, recording.stage)
+    run = run_name(role, model)
+    bar = Progress(f"{role} mattes {take}", len(cameras) * len(frames))
+    records = []
+    for i, camera in enumerate(cameras):
+
+        def work(camera: str = camera, before: int = i * len(frames)) -> dict[str, Any]:
+            network = load_network(store, model, threads)
+            bgr = stage.plate(camera)
+            for j, frame in enumerate(frames):
+                src = recording.read(camera, frame)
+                recording.write_alpha(run, camera, frame, infer(network, src, bgr)["pha"])
+                bar(before + j + 1, camera)
+            return {"run": run, "camera": camera, "frames": len(frames)}
+
+        inputs = {"model": model, "frames": list(frames), "ingested": ingested}
+        records.append(run_once(store, "matte", f"{take} {camera} {run}", inputs, work))
+    return {
+        "run": run,
+        "take": take,
+        "frames": sum(r["frames"] for r in records),
+        "wall_s": round(sum(r["wall_s"] for r in records), 2),
+        "reused": all(r["reused"] for r in records),
+        "digest": [r["digest"] for r in records],
+    }
+
+
+def _name() -> str:
+    """`teacher mattes amber c00-c05, frames 1-2` for the Prefect UI."""
+    given = runtime.task_run.parameters
+    cameras, frames = given["cameras"], given["frames"]
+    return f"{given['role']} mattes {given['take']} {cameras[0]}-{cameras[-1]}, frames {frames[0]}-{frames[-1]}"
+
+
+matte_task = task(matte, name="matte", task_run_name=_name, **RETRYABLE)
+open_run_task = task(open_run, name="open run", task_run_name="open {role} run in {take}", **RETRYABLE)

@@ -1,0 +1,52 @@
+"""Long work says where it is: a line in the terminal, the same in the Prefect run's log and progress bar.
+
+Lines are rationed, so a loop may call as often as it likes. Outside a flow the terminal alone hears it.
+"""
+
+import sys
+import time
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import TaskRunContext
+from prefect.logging import get_run_logger
+
+EVERY_S = 5.0
+"""Seconds between two lines of one piece of work."""
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal, and for the log of the run."""
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
+    sys.stdout.flush()
+    if TaskRunContext.get() is not None:
+        get_run_logger().info(text)
+
+
+class Progress:
+    """Counts one piece of work up to its end.
+
+    Args:
+        what: the work in words: `fine-tune teacher`.
+        total: number of units (frames, iterations) until it is done.
+    """
+
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total = what, max(total, 1)
+        self._next = time.monotonic() + EVERY_S
+        self._bar: UUID | None = None
+
+    def __call__(self, done: int, note: str = "") -> None:
+        """Note that `done` units are behind us; speaks at most every few seconds and at the end."""
+        now = time.monotonic()
+        if now < self._next and done < self.total:
+            return
+        self._next = now + EVERY_S
+        say(f"{self.what}  {done}/{self.total}  {note}".rstrip())
+        if TaskRunContext.get() is None:
+            return
+        percent = 100.0 * done / self.total
+        if self._bar is None:
+            self._bar = create_progress_artifact(percent, description=self.what)
+        else:
+            update_progress_artifact(self._bar, percent)

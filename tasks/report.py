@@ -1,0 +1,169 @@
+"""The report: every number and picture of one round, as `report.json` and one HTML page.
+
+This is the one place that may read ground truth (a rendered session has it): the numbers under `benchmark`
+compare with it, those under `supervisor` with the benchmark that the pipeline itself uses.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.context import TaskRunContext
+
+from storage.benchmark import Benchmark
+from storage.frames import read_grey
+from storage.root import Root
+from storage.take import Take
+from tasks.config import Config
+from tasks.contact_sheet import to_jpeg
+from tasks.look import Reference, before_after_sheet, scribble_sheet, show, spread, stage_sheet
+from tasks.report_page import render_page
+from tasks.step import RETRYABLE, Record
+from tasks.summary import markdown_table, summary_lines
+from tasks.validate import score_runs
+
+
+def truth_of(folder: str, take: str) -> Reference:
+    """Ground-truth alpha of a rendered take: (camera, frame) -> (H,W) float32 0..1."""
+
+    def read(camera: str, frame: int) -> np.ndarray:
+        picture = read_grey(Path(folder) / take / camera / f"{frame:04d}_alpha.png")
+        return picture.astype(np.float32) / np.iinfo(picture.dtype).max
+
+    return read
+
+
+def _wall(records: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds per step, as they were when the step really ran."""
+    return {name: float(record["wall_s"]) for name, record in records.items()}
+
+
+def _machine() -> dict[str, Any]:
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "memory_GiB": round(gib)}
+
+
+def _versions() -> dict[str, str]:
+    names = ("capmat", "torch", "timm", "prefect", "dask", "zarr", "numpy")
+    return {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names}
+
+
+def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any], rebuilt: Record) -> dict[str, Any]:
+    """All numbers of a round, in the layout that `tasks.report_page` documents."""
+    root = Root(config.store)
+    take = Take.open(root, round_["benchmark"]["take"])
+    runs, entries = round_["runs"], [(c, f) for c, f in round_["benchmark"]["entries"]]
+    per_image = round_["validation"]["per_image"]
+    report: dict[str, Any] = {
+        "title": "capmat: one round",
+        "run": digest_of(round_),
+        "created": time.strftime("%Y-%m-%d %H:%M"),
+        "supervisor": round_["validation"]["supervisor"],
+        "promotion": round_["gate"],
+        "history": {role: round_[role]["history"] for role in ("teacher", "student")},
+        "labels": {
+            "set": round_["labels"]["labels"],
+            "frames": round_["labels"]["frames"],
+            "painted_share": round_["labels"]["painted_share"],
+        },
+        "reconstruction": {k: v for k, v in rebuilt.items() if k not in ("digest", "wall_s", "reused", "folders")},
+        "versions": _versions(),
+        "hardware": _machine(),
+        "config": config.model_dump(mode="json"),
+        "store": config.store,
+        "notes": [
+            "Small networks, trained on rendered performers, judged on a rendered stage: compare the ratios "
+            "with the paper, never the absolute values.",
+        ],
+    }
+    if config.truth:
+        report["benchmark"], per_image = score_runs(take, runs, entries, truth_of(config.truth, take.name))
+    report["per_image"] = {
+        row: {picture: scores["mse"] for picture, scores in each.items()} for row, each in per_image.items()
+    }
+    mattes: dict[str, float] = {}
+    for m in [*night["mattes"], *round_["mattes"]]:
+        mattes[m["run"] + m["take"] + str(m["digest"])] = m["wall_s"]
+    report["wall_s"] = {
+        "ingest": sum(t["wall_s"] for t in night["takes"].values()),
+        "mattes": round(sum(mattes.values()), 2),
+        **_wall(
+            {
+                "benchmark (supervisor)": round_["benchmark"],
+                "fine-tune teacher": round_["teacher"],
+                "distil student": round_["student"],
+                "validate": round_["validation"],
+                "reconstruct": rebuilt,
+            }
+        ),
+    }
+    return report
+
+
+def digest_of(round_: Mapping[str, Any]) -> str:
+    """Name of the round: what was distilled from which labels."""
+    return f"{round_['labels']['labels']}-{round_['student']['digest'][:8]}"
+
+
+def _pictures(config: Config, round_: Mapping[str, Any], rebuilt: Record) -> dict[str, bytes]:
+    root = Root(config.store)
+    take = Take.open(root, round_["benchmark"]["take"])
+    runs, frozen = round_["runs"], Benchmark.open(root, round_["benchmark"]["benchmark"])
+    reference = truth_of(config.truth, take.name) if config.truth else frozen.alpha
+    entries = [(c, f) for c, f in round_["benchmark"]["entries"]]
+    each = round_["validation"]["per_image"]["student_base"]
+    worst = sorted(entries, key=lambda e: -each[f"{e[0]}/{e[1]}"]["mse"])
+    shown = sorted({worst[0], worst[1], worst[len(worst) // 2], worst[-1]}, key=worst.index)
+    sheets = {
+        "stage": stage_sheet(root, take, spread([c for c, _ in entries], 3), {"supervisor": runs["teacher_base"]}),
+        "teacher": before_after_sheet(
+            root, take, shown, runs["teacher_base"], runs["teacher_refined"], reference
+        ),
+        "student": before_after_sheet(
+            root, take, shown, runs["student_base"], runs["student_refined"], reference
+        ),
+        "scribbles": scribble_sheet(root, round_["labels"]["labels"]),
+    }
+    pictures = {name: to_jpeg(sheet) for name, sheet in sheets.items()}
+    if rebuilt.get("sheet"):
+        pictures["reconstruction"] = root.read(rebuilt["sheet"])
+    return pictures
+
+
+def write_report(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any], rebuilt: Record) -> Record:
+    """Write `report.json` and `report.html` into the store and show the same in the Prefect UI.
+
+    Args:
+        config: the settings.
+        night: what the nightly flow returned.
+        round_: what the redistil flow returned.
+        rebuilt: what the reconstruct flow returned.
+
+    Returns:
+        `report` (the numbers) and the places of `html` and `json`.
+    """
+    root = Root(config.store)
+    report = collect(config, night, round_, rebuilt)
+    pictures = _pictures(config, round_, rebuilt)
+    folder = f"reports/{report['run']}"
+    root.write(f"{folder}/report.json", json.dumps(report, indent=1).encode())
+    root.write(f"{folder}/report.html", render_page(report, pictures).encode())
+    for name, jpeg in pictures.items():
+        show(f"report-{name}", name, jpeg)
+    if TaskRunContext.get() is not None:
+        create_markdown_artifact(
+            "\n\n".join(["# The round in figures", markdown_table(report), *summary_lines(report)]), key="report"
+        )
+    place = root.url.rstrip("/") + f"/{folder}"
+    return {"report": report, "html": f"{place}/report.html", "json": f"{place}/report.json"}
+
+
+report_task = task(write_report, name="report", task_run_name="report", **RETRYABLE)

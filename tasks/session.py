@@ -1,0 +1,79 @@
+"""A recorded day as steps of a flow: checked as a whole, then plates and takes brought into the store."""
+
+from typing import Any
+
+from prefect import task
+
+from storage.ledger import Ledger
+from storage.root import Root
+from storage.session import check_session, read_session
+from storage.take import Take
+from tasks.ingest import ingest_plates, ingest_take
+from tasks.progress import say
+from tasks.step import RETRYABLE, Record, digest, run_once
+
+
+def check(session: str) -> dict[str, Any]:
+    """Look at everything that a session refers to, before any work.
+
+    Returns:
+        `takes` (their names) and `benchmark` (the take that has trimaps, or "").
+
+    Raises:
+        CapmatError: with the take, camera and frame at fault.
+    """
+    plan = check_session(read_session(session))
+    section = plan.session.benchmark
+    say(f"session {plan.session.name}: {len(plan.takes)} takes, {len(plan.cameras)} cameras, all files fit")
+    return {"takes": list(plan.takes), "benchmark": section.take if section else ""}
+
+
+def _tell(done: int, total: int, what: str) -> None:
+    say(f"{what}  ({done + 1}/{total})")
+
+
+def plates(store: str, session: str) -> Record:
+    """Average the recordings of the empty stage; the record depends on their files."""
+    plan = check_session(read_session(session))
+    manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
+
+    def work() -> dict[str, Any]:
+        done = ingest_plates(store, session, _tell)
+        return {"stage": done["stage"], "cameras": list(plan.plates)}
+
+    return run_once(store, "plates", plan.session.stage, {"manifests": manifests}, work)
+
+
+def take_record(store: str, take: str) -> Record:
+    """What later steps need to know about an ingested take; the digest stands for its files."""
+    root = Root(store)
+    recording = Take.open(root, take)
+    ledger = Ledger(root)
+    manifests = [ledger.done(f"ingest/{take}/{camera}") for camera in recording.cameras]
+    return {
+        "take": take,
+        "cameras": list(recording.cameras),
+        "frames": list(recording.frames),
+        "digest": digest([take, recording.stage, [m["manifest"] if m else "" for m in manifests]]),
+    }
+
+
+def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
+    """Bring one take into the store.
+
+    Returns:
+        Record with `take`, `cameras`, `frames`, `wall_s`; its digest depends on the plates as well.
+    """
+    plan = check_session(read_session(session), only=take)
+    manifests = {camera: recording.manifest() for camera, recording in plan.takes[take].recordings.items()}
+
+    def work() -> dict[str, Any]:
+        ingest_take(store, session, take, _tell)
+        return take_record(store, take)
+
+    return run_once(store, "take", take, {"manifests": manifests, "plates": plates_digest}, work)
+
+
+check_task = task(check, name="check", task_run_name="check the session", **RETRYABLE)
+plates_task = task(plates, name="plates", task_run_name="ingest the plates", **RETRYABLE)
+ingest_task = task(ingest, name="ingest", task_run_name="ingest {take}", **RETRYABLE)

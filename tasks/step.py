@@ -1,0 +1,67 @@
+"""How every verb becomes a retryable, resumable step.
+
+A step's result is a small record in the store's ledger, keyed by a digest of everything that it depends on.
+A step whose record is there is not run again, whoever asks and however often the run was killed. The digest of
+a record is an input of the next step, so a change at the start of the chain reaches its end.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from capmat_errors import CapmatError
+from storage.ledger import Ledger
+from storage.root import Root
+
+Record = dict[str, Any]
+
+
+def digest(inputs: Any) -> str:
+    """Sixteen hex digits that stand for JSON-able `inputs` (keys in any order)."""
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_once(
+    store: str, verb: str, subject: str, inputs: Mapping[str, Any], work: Callable[[], Mapping[str, Any]]
+) -> Record:
+    """Do `work` unless its record is in the ledger already.
+
+    Args:
+        store: URL of the store.
+        verb: name of the step, e.g. `matte`.
+        subject: what it works on in words, for the key: `amber teacher-base`.
+        inputs: all that the result depends on; digests of earlier records among it.
+        work: does it and returns a small JSON-able dict. It must store its result before it returns.
+
+    Returns:
+        The record: what `work` returned, with `digest`, `wall_s` (of the time it really ran) and `reused`.
+    """
+    inputs = {**inputs, "capmat": version("capmat")}
+    key = f"{verb}/{subject.replace(' ', '-')}/{digest(inputs)}"
+    ledger = Ledger(Root(store))
+    found = ledger.done(key)
+    if found is not None:
+        return {**found, "reused": True}
+    start = time.perf_counter()
+    record = {**work(), "digest": digest([key, inputs]), "wall_s": round(time.perf_counter() - start, 2)}
+    ledger.record(key, record)
+    return {**record, "reused": False}
+
+
+def worth_retrying(task: Any, run: Any, state: Any) -> bool:
+    """Tell Prefect to try again only what may pass: never bad input, which stays bad."""
+    return not isinstance(state.result(raise_on_failure=False), CapmatError)
+
+
+RETRYABLE: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": [2, 10],
+    "retry_condition_fn": worth_retrying,
+    "persist_result": False,
+    "cache_policy": None,
+}
+"""Options of every Prefect task. The ledger remembers results, so Prefect's own cache stays off."""

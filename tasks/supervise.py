@@ -1,0 +1,71 @@
+"""The benchmark: mattes that a trimap model makes from hand-drawn trimaps (paper section 4.4).
+
+The supervisor only decides inside the unknown band that a person drew, which bounds its errors. Its mattes are
+what teacher and student are measured against where nobody knows the truth.
+"""
+
+from typing import Any
+
+import numpy as np
+from prefect import task
+
+from capmat_errors import SessionError
+from storage.benchmark import Benchmark
+from storage.frames import read_grey
+from storage.root import Root
+from storage.session import check_session, read_session
+from storage.take import Take
+from tasks.models import Ref, load_network
+from tasks.progress import Progress
+from tasks.step import RETRYABLE, Record, run_once
+
+
+def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: int, seed: int) -> Record:
+    """Freeze the benchmark of a session: trimaps in, supervisor mattes out.
+
+    Args:
+        store: URL of the store.
+        session: path of `session.toml`; its `[benchmark]` names the take and the trimaps.
+        model: the supervisor.
+        ingested: digest of the benchmark take's ingest record.
+        steps: sampling steps.
+        seed: start of the noise; each picture has its own stream, so order does not matter.
+
+    Returns:
+        Record with `benchmark` (its name), `take` and the `entries` as (camera, frame).
+
+    Raises:
+        SessionError: the session names no benchmark.
+    """
+    plan = check_session(read_session(session))
+    if plan.session.benchmark is None:
+        raise SessionError("has no [benchmark]", where=session, fix="Name a take and its trimaps there")
+    root = Root(store)
+    files = plan.trimaps
+    take = Take.open(root, plan.session.benchmark.take)
+    name = f"{plan.session.name}-{take.name}"
+
+    def work() -> dict[str, Any]:
+        import torch
+
+        network = load_network(store, model)
+        bar = Progress("supervisor mattes", len(files))
+        entries = []
+        for i, ((camera, frame), file) in enumerate(sorted(files.items())):
+            src = take.read(camera, frame)
+            trimap = read_grey(file)
+            noise = torch.randn((1, 1, *trimap.shape), generator=torch.Generator().manual_seed(seed + i))
+            with torch.inference_mode():
+                known = torch.from_numpy(trimap.astype(np.float32) / 255)[None, None]
+                pha = network(torch.from_numpy(src)[None], known, steps=steps, noise=noise)["pha"][0, 0].numpy()
+            entries.append((camera, frame, trimap, pha))
+            bar(i + 1, camera)
+        Benchmark.freeze(root, name, take.name, entries, {"supervisor": model, "steps": steps, "seed": seed})
+        return {"benchmark": name, "take": take.name, "entries": [(c, f) for c, f, _, _ in entries]}
+
+    stamps = [(str(k), p.stat().st_size, p.stat().st_mtime_ns) for k, p in sorted(files.items())]
+    inputs = {"model": model, "ingested": ingested, "trimaps": stamps, "steps": steps, "seed": seed}
+    return run_once(store, "benchmark", name, inputs, work)
+
+
+make_benchmark_task = task(make_benchmark, name="benchmark", task_run_name="supervisor benchmark", **RETRYABLE)

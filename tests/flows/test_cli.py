@@ -1,0 +1,55 @@
+"""The command line: answers at once, refuses with one line, exits with the documented codes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+
+COMMANDS = (
+    "demo nightly redistill reconstruct ingest matte export scribbles train-base sim models report ui doctor"
+).split()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main([command, "--help"])
+    assert done.value.code == 0
+    assert command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--set", "teacher.itrations=1", "models"], "itrations"),
+        (["ingest", "nowhere/session.toml"], "nowhere/session.toml"),
+        (["matte", "--image", "none.png"], "--plate"),
+        (["matte", "--image", "none.png", "--plate", "none.png", "--out", "out"], "none.png"),
+        (["export", "nobody", "--out", "out"], "nobody"),
+        (["--set", "store=ftp://x", "models"], "ftp://x"),
+    ],
+)
+def test_a_refusal_is_one_line_with_the_place(
+    words: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_command_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "nonsense"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "invalid choice" in done.stderr

@@ -1,0 +1,63 @@
+"""The configuration: file, then environment, then command line; nothing unknown gets through."""
+
+from pathlib import Path
+
+import pytest
+
+from capmat_errors import ConfigError
+from tasks.config import load_config
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "capmat.toml"
+    path.write_text('store = "here"\nscribble_takes = ["a"]\n[teacher]\niterations = 7\nbatch = 4\n')
+    return path
+
+
+def test_the_command_line_beats_the_environment_beats_the_file(file: Path) -> None:
+    config = load_config(
+        file, ["teacher.iterations=9"], {"CAPMAT_TEACHER__ITERATIONS": "8", "CAPMAT_TEACHER__BATCH": "5"}
+    )
+    assert (config.teacher.iterations, config.teacher.batch) == (9, 5)
+
+
+def test_paths_are_relative_to_the_file_and_addresses_stay(file: Path) -> None:
+    assert load_config(file, (), {}).store == str(file.parent / "here")
+    assert load_config(file, ["store=s3://bucket/prefix"], {}).store == "s3://bucket/prefix"
+
+
+def test_lists_are_written_with_commas(file: Path) -> None:
+    assert load_config(file, ["scribble_takes=b,c"], {}).scribble_takes == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("teacher.itrations=3", "itrations"),
+        ("teacher.batch=0", "greater than or equal"),
+        ("seed=soon", "integer"),
+        ("seed", "key=value"),
+        ("seed.of.what=1", "seed"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(file: Path, override: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load_config(file, [override], {})
+
+
+def test_an_unknown_variable_of_ours_is_refused(file: Path) -> None:
+    with pytest.raises(ConfigError, match="stroe"):
+        load_config(file, (), {"CAPMAT_STROE": "x"})
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        load_config(tmp_path / "none.toml", (), {})
+    (tmp_path / "bad.toml").write_text("store = [")
+    with pytest.raises(ConfigError, match=r"bad\.toml"):
+        load_config(tmp_path / "bad.toml", (), {})
+
+
+def test_the_shipped_file_is_valid() -> None:
+    assert load_config(Path(__file__).parents[2] / "capmat.toml", (), {}).scribble_takes
