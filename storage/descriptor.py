@@ -1,0 +1,153 @@
+"""session.toml: what a stage hands over, as one file that says where everything lies.
+
+The models are the documentation: every field says what it is for. Unknown keys are refused, because a
+misspelt one would otherwise change a day of recordings in silence.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from capmat_errors import CapmatError, SessionError
+from storage.colour import Colour
+
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ColourSection(_Frozen):
+    """What the numbers in the pictures mean; one statement for takes and plates."""
+
+    bits: int = Field(ge=8, le=16)
+    """Bits that carry signal. 12-bit cameras in 16-bit files: 12, with the signal in the low bits."""
+    transfer: Literal["linear", "srgb"]
+    """"linear" for sensor data, "srgb" for pictures that look right on a display."""
+    black: int = Field(default=0, ge=0)
+    """The number that stands for no light, as the camera's manual or a capped lens gives it."""
+
+    def colour(self) -> Colour:
+        """The same, as the storage's own class."""
+        return Colour(self.bits, self.transfer, self.black)
+
+
+class CalibrationSection(_Frozen):
+    """Where the camera calibration lies."""
+
+    format: Literal["capmat", "opencv-xml"]
+    """"capmat": one json for all cameras. "opencv-xml": one cv2.FileStorage file per camera."""
+    path: str
+    """Path below the root; with {camera} for "opencv-xml"."""
+    unit: Literal["m", "cm", "mm"] = "m"
+    """Unit of the translations in "opencv-xml"; the json says it itself."""
+
+
+class PlatesSection(_Frozen):
+    """Recordings of the empty stage, from which each camera's clean plate is averaged."""
+
+    path: str
+    """Path template with {camera}; with {frame:04d} for pictures, without for a video or a single picture."""
+
+
+class TakeSection(_Frozen):
+    """One take. Several cameras, the same frame numbers in each."""
+
+    path: str
+    """Path template with {camera}; with {frame:04d} for pictures, without for a video (counted from 0)."""
+    first: int | None = Field(default=None, ge=0)
+    """First frame number to take in; leave out for the first that is there."""
+    last: int | None = Field(default=None, ge=0)
+    """Last frame number to take in; set it when cameras stopped at different times."""
+    step: int = Field(default=1, ge=1)
+    """Take in every step-th frame; also for recordings whose numbers themselves go up in steps."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "TakeSection":
+        if self.first is not None and self.last is not None and self.last < self.first:
+            raise ValueError(f"last={self.last} lies before first={self.first}")
+        return self
+
+
+class BenchmarkSection(_Frozen):
+    """Frames of one take that were annotated by hand to measure models by."""
+
+    take: str
+    """The take they come from."""
+    trimaps: str
+    """Path template with {camera} and {frame:04d}: grey pictures of 0, 128 (unknown) and 255."""
+
+
+class Session(_Frozen):
+    """One recorded day."""
+
+    name: _Name
+    """Name of the day or session."""
+    stage: _Name
+    """Name of the stage set-up. Give a new one when cameras or lights were moved: plates belong to it."""
+    root: str = "."
+    """Folder that all paths start from; relative to this file, or absolute."""
+    fps: float = Field(gt=0)
+    """Frames per second of the takes."""
+    colour: ColourSection
+    """What the numbers in the pictures mean."""
+    calibration: CalibrationSection
+    """Where the camera calibration lies."""
+    plates: PlatesSection
+    """Where the recordings of the empty stage lie."""
+    takes: dict[_Name, TakeSection] = Field(min_length=1)
+    """The takes, by name."""
+    benchmark: BenchmarkSection | None = None
+    """Frames annotated by hand, if there are any."""
+    source: str = ""
+    """The file this came from; filled in on reading."""
+
+    @property
+    def folder(self) -> Path:
+        """The root as an absolute path."""
+        return (Path(self.source).parent / self.root).absolute()
+
+    @model_validator(mode="after")
+    def _benchmark_take_exists(self) -> "Session":
+        if self.benchmark and self.benchmark.take not in self.takes:
+            raise ValueError(f"[benchmark] take {self.benchmark.take!r} is none of {', '.join(self.takes)}")
+        return self
+
+
+def read_session(path: str | Path) -> Session:
+    """Read a session descriptor.
+
+    Args:
+        path: the toml file, or the folder that holds session.toml.
+
+    Raises:
+        SessionError: there is no such file, it is no toml, or a field is unknown, missing or out of range.
+    """
+    file = Path(path).absolute()
+    if file.is_dir():
+        file = file / "session.toml"
+    try:
+        data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SessionError(
+            f"the session cannot be opened ({error.strerror})",
+            where=str(file),
+            fix="Give the path of a session.toml.",
+        ) from error
+    except ValueError as error:
+        raise SessionError(
+            f"the session is no toml ({error})", where=str(file), fix="Correct that line."
+        ) from error
+    try:
+        session = Session.model_validate({**data, "source": str(file)})
+        session.colour.colour()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "session"
+        raise SessionError(f"{field}: {first['msg']}", where=str(file), fix="Correct this field.") from error
+    except CapmatError as error:
+        raise SessionError(error.what, where=str(file), fix=error.fix) from error
+    return session

@@ -1,0 +1,271 @@
+"""Picture files in and out, exact to the last bit.
+
+Common readers turn 16-bit colour PNG, TIFF and EXR into 8 bits, and hand back half a picture for half a file,
+without a word. Here the format is told by the first bytes, each has the one reader that is exact, and
+whatever is not whole is refused.
+"""
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import ImageUnreadable
+
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".jpg", ".jpeg")
+Format = Literal["png", "tiff", "exr", "jpeg"]
+_MAGIC: tuple[tuple[bytes, Format], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"v/1\x01", "exr"),
+    (b"\xff\xd8\xff", "jpeg"),
+)
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says about itself.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        channels: 1 grey, 3 colour, 4 colour and alpha.
+        dtype: "uint8", "uint16" or "float32".
+    """
+
+    width: int
+    height: int
+    channels: int
+    dtype: str
+
+
+def read_header(path: Path) -> Header:
+    """Size and type without decoding; also finds files that were cut off, where the format shows it.
+
+    Raises:
+        ImageUnreadable: no picture, or not the whole of one.
+    """
+    form = _format(path)
+    try:
+        if form == "png":
+            return _png_header(path)
+        if form == "jpeg":
+            return _jpeg_header(path)
+        if form == "tiff":
+            return _tiff_header(path)
+        return _exr_header(path)
+    except (OSError, ValueError, KeyError, IndexError, struct.error, RuntimeError) as error:
+        raise _broken(path, error) from error
+
+
+def read_image(path: Path) -> NDArray[Any]:
+    """Read a colour picture.
+
+    Returns:
+        (H, W, 3) RGB: uint8 or uint16 exactly as stored, float32 for EXR.
+
+    Raises:
+        ImageUnreadable: no picture, not the whole of one, grey, with alpha, or with nan or infinity in it.
+    """
+    image = _decode(path)
+    if image.ndim != 3 or image.shape[2] != 3:
+        has = "no colour" if image.ndim == 2 or image.shape[2] < 3 else "an alpha channel"
+        raise ImageUnreadable(f"the picture has {has}", where=str(path), fix="Export it as plain RGB.")
+    return image
+
+
+def read_rgba(path: Path) -> NDArray[Any]:
+    """Read a picture with alpha: (H, W, 4), straight as in the file. Raises like `read_image`."""
+    image = _decode(path)
+    if image.ndim != 3 or image.shape[2] != 4:
+        raise ImageUnreadable("the picture has no alpha channel", where=str(path), fix="Export it as RGBA.")
+    return image
+
+
+def read_grey(path: Path) -> NDArray[Any]:
+    """Read a one-channel picture (matte, trimap): (H, W). Raises like `read_image`."""
+    image = _decode(path)
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[..., 0]
+    if image.ndim != 2:
+        raise ImageUnreadable("the picture is not grey", where=str(path), fix="Export it with one channel.")
+    return image
+
+
+def encode_png(image: NDArray[Any]) -> bytes:
+    """PNG bytes of a uint8 or uint16 array: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA."""
+    import cv2
+
+    order = image if image.ndim == 2 else image[..., [2, 1, 0] if image.shape[2] == 3 else [2, 1, 0, 3]]
+    done, data = cv2.imencode(".png", np.ascontiguousarray(order))
+    if not done:
+        raise ValueError(f"PNG cannot hold {image.dtype} of shape {image.shape}")
+    return data.tobytes()
+
+
+def decode_png(data: bytes, where: str) -> NDArray[Any]:
+    """Undo `encode_png`; `where` names the data in errors."""
+    import cv2
+
+    _walk_png(data, where)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ImageUnreadable("the picture cannot be decoded", where=where, fix="Copy or export it again.")
+    if image.ndim == 3:
+        image = image[..., [2, 1, 0] if image.shape[2] == 3 else [2, 1, 0, 3]]
+    return np.ascontiguousarray(image)
+
+
+def _decode(path: Path) -> NDArray[Any]:
+    form = _format(path)
+    try:
+        if form == "png":
+            image = decode_png(path.read_bytes(), str(path))
+        elif form == "tiff":
+            image = _read_tiff(path)
+        elif form == "exr":
+            image = _read_exr(path)
+        else:
+            image = _read_jpeg(path)
+    except ImageUnreadable:
+        raise
+    except (OSError, ValueError, KeyError, IndexError, struct.error, RuntimeError) as error:
+        raise _broken(path, error) from error
+    if image.dtype not in (np.uint8, np.uint16, np.float32):
+        raise ImageUnreadable(
+            f"the picture holds {image.dtype}",
+            where=str(path),
+            fix="Export 8 or 16 bits per channel, or half-float EXR.",
+        )
+    if image.dtype == np.float32 and not np.isfinite(image).all():
+        raise ImageUnreadable("the picture holds nan or infinity", where=str(path), fix="Export it again.")
+    return image
+
+
+def _format(path: Path) -> Format:
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except FileNotFoundError as error:
+        raise ImageUnreadable("there is no such file", where=str(path), fix="Check the path.") from error
+    except OSError as error:
+        raise ImageUnreadable(
+            f"the file cannot be opened ({error.strerror})", where=str(path), fix="Check its permissions."
+        ) from error
+    for magic, form in _MAGIC:
+        if start.startswith(magic):
+            return form
+    what = "the file is empty" if not start else "the file is no PNG, TIFF, EXR or JPEG picture"
+    raise ImageUnreadable(what, where=str(path), fix="Copy or export it again.")
+
+
+def _broken(path: Path, error: Exception) -> ImageUnreadable:
+    if isinstance(error, ImageUnreadable):
+        return error
+    reason = " ".join(str(error).split())[:120]
+    return ImageUnreadable(
+        f"the picture is damaged or cut off ({reason})", where=str(path), fix="Copy or export it again."
+    )
+
+
+def _walk_png(data: bytes, where: str) -> None:
+    """Check every chunk's length and CRC up to IEND: decoders return half a picture for half a file."""
+    at = 8
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            break
+        (crc,) = struct.unpack_from(">I", data, end - 4)
+        if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != crc:
+            raise ImageUnreadable(
+                "the picture is damaged (checksum)", where=where, fix="Copy or export it again."
+            )
+        if data[at + 4 : at + 8] == b"IEND":
+            return
+        at = end
+    raise ImageUnreadable("the picture is cut off", where=where, fix="Copy or export it again.")
+
+
+def _png_header(path: Path) -> Header:
+    with path.open("rb") as file:
+        start = file.read(33)
+        width, height, depth, kind = struct.unpack_from(">IIBB", start, 16)
+        file.seek(-12, io.SEEK_END)
+        if file.read(12)[4:8] != b"IEND":
+            raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
+    return Header(width, height, _PNG_CHANNELS[kind], "uint16" if depth == 16 else "uint8")
+
+
+def _jpeg_header(path: Path) -> Header:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return Header(image.width, image.height, len(image.getbands()), "uint8")
+
+
+def _tiff_header(path: Path) -> Header:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        page = _only_page(tiff)
+        (stored,) = {page.samplesperpixel}
+        return Header(page.imagewidth, page.imagelength, stored, str(page.dtype))
+
+
+def _exr_header(path: Path) -> Header:
+    import OpenEXR
+
+    with OpenEXR.File(str(path), header_only=True) as file:
+        low, high = file.header()["dataWindow"]
+        names = {channel.name for channel in file.header()["channels"]}
+    colours = 4 if "A" in names else 3 if {"R", "G", "B"} <= names else 1
+    return Header(int(high[0] - low[0] + 1), int(high[1] - low[1] + 1), colours, "float32")
+
+
+def _only_page(tiff: Any) -> Any:
+    if len(tiff.pages) != 1:
+        raise ValueError(f"{len(tiff.pages)} pages in one file")
+    return tiff.pages[0]
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        page = _only_page(tiff)
+        image = page.asarray()
+        # Planar files hold one plane after the other.
+        return np.ascontiguousarray(np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image)
+
+
+def _read_jpeg(path: Path) -> NDArray[Any]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def _read_exr(path: Path) -> NDArray[Any]:
+    import OpenEXR
+
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        header = file.header()
+        low, high = header["dataWindow"]
+        view_low, view_high = header["displayWindow"]
+        if tuple(low) != tuple(view_low) or tuple(high) != tuple(view_high):
+            raise ValueError("data window and display window differ")
+        channels = file.channels()
+        names = [name for name in "RGBA" if name in channels] or [name for name in "Y" if name in channels]
+        if len(names) != len(channels):
+            raise ValueError(f"channels {', '.join(sorted(channels))}")
+        return np.stack([channels[name].pixels.astype(np.float32) for name in names], axis=-1)

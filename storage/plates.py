@@ -1,0 +1,273 @@
+"""Clean plates: the empty stage of every camera, averaged, with its noise.
+
+    stages/<name>.zarr/zarr.json          attributes: schema, colour, cameras, source, complete
+    stages/<name>.zarr/cameras/<id>/...   mean, noise (3, y, x) float32 and valid (y, x) uint8
+
+The mean is robust: a person who crosses the empty stage, or a bird, is left out pixel by pixel.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import NotFound, PlateMismatch, SizeMismatch, StoreError
+from storage.camera import Camera
+from storage.colour import Colour
+from storage.pixel_arrays import create_array, open_array, read_frame, write_frame
+from storage.root import Root, checked_name
+
+SCHEMA = "capmat.stage/1"
+_SEED = 9
+_CLIP = 4.0
+# A pixel's own variance counts as many frames as it has; the average over its brightness counts as this many.
+_PRIOR = 8.0
+_FLOOR = 1 / 12  # variance of rounding to integers
+_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Plate:
+    """The empty stage as one camera sees it.
+
+    Attributes:
+        mean: (H, W, 3) float32, in the camera's own numbers.
+        noise: (H, W, 3) float32, standard deviation of one frame, same unit.
+        valid: (H, W) bool, False where the frames disagree (somebody stood there).
+        n: number of frames that went in.
+    """
+
+    mean: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    n: int
+
+
+def build_plate(frames: Iterable[NDArray[Any]]) -> Plate:
+    """Average recordings of the empty stage.
+
+    A median of up to nine frames spread over the recording says what the stage looks like; then all frames
+    are summed, leaving out what is more than four standard deviations from it. Two frames are plainly
+    averaged. Memory is that of about a dozen frames, if `frames` can be gone through twice and has a length
+    (a list, or an object with __iter__ and __len__); a bare generator is kept whole.
+
+    Args:
+        frames: (H, W, 3) integers each, all of one size.
+
+    Raises:
+        PlateMismatch: there is no frame.
+        SizeMismatch: the frames differ in size.
+    """
+    again = frames if hasattr(frames, "__len__") else list(frames)
+    count = len(again)  # type: ignore[arg-type]
+    if not count:
+        raise PlateMismatch("there is no frame of the empty stage", fix="Record it.")
+    chosen = set(np.linspace(0, count - 1, min(_SEED, count)).round().astype(int).tolist())
+    seed = [frame for index, frame in enumerate(again) if index in chosen]
+    if len({frame.shape for frame in seed}) != 1:
+        raise SizeMismatch("frames of the empty stage differ in size", fix="Export them at one size.")
+    centre = _by_rows(seed, lambda block: np.median(block, axis=0))
+    level_noise = _level_noise(seed, centre)
+    if count <= 2:
+        mean = _by_rows(seed, lambda block: block.mean(axis=0))
+        gap = np.abs(seed[-1].astype(np.float32) - seed[0]) / np.sqrt(2)
+        return Plate(mean, level_noise, np.all(gap <= 1.5 * _CLIP * level_noise, axis=2), count)
+    total, squares = np.zeros_like(centre), np.zeros_like(centre)
+    kept = np.zeros(centre.shape, np.uint16)
+    reach = _CLIP * level_noise + 1
+    for frame in again:
+        if frame.shape != centre.shape:
+            raise SizeMismatch("frames of the empty stage differ in size", fix="Export them at one size.")
+        for rows in _row_blocks(centre.shape[0]):
+            off = frame[rows] - centre[rows]
+            near = np.abs(off) <= reach[rows]
+            off *= near
+            total[rows] += off
+            squares[rows] += off * off
+            kept[rows] += near
+    weight = np.maximum(kept, 1).astype(np.float32)
+    shift = total / weight
+    own = np.maximum(squares - weight * shift * shift, 0)
+    noise = np.sqrt((own + _PRIOR * level_noise**2) / (np.maximum(weight - 1, 0) + _PRIOR))
+    valid = np.all(kept * 2 >= count, axis=2)
+    return Plate((centre + shift).astype(np.float32), noise.astype(np.float32), valid, count)
+
+
+class Stage:
+    """The plates of one set-up of a stage; make one with `Stage.create` or `Stage.open`.
+
+    Attributes:
+        root: the store.
+        name: the stage's name.
+        cameras: calibration by camera name.
+        colour: what the numbers mean.
+        source: where the plates came from.
+        complete: whether all plates are there.
+    """
+
+    def __init__(self, root: Root, name: str, attributes: dict[str, Any]) -> None:
+        self.root, self.name = root, name
+        self.cameras = {id: Camera.from_json(id, data) for id, data in attributes["cameras"].items()}
+        self.colour = Colour.from_json(attributes["colour"])
+        self.source: dict[str, Any] = attributes["source"]
+        self.complete: bool = attributes["complete"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.root, self.name)
+
+    @classmethod
+    def create(
+        cls, root: Root, name: str, *, cameras: dict[str, Camera], colour: Colour, source: dict[str, Any]
+    ) -> "Stage":
+        """Start a stage, or go on with one: plates that are there stay. Not sealed until `seal`."""
+        key = _key(name)
+        for id in cameras:
+            checked_name("camera", id)
+        attributes: dict[str, Any] = {
+            "schema": SCHEMA,
+            "name": name,
+            "colour": colour.to_json(),
+            "source": source,
+            "complete": False,
+            "cameras": {id: camera.to_json() for id, camera in cameras.items()},
+        }
+        root.group(key, "a").attrs.update(attributes)
+        return cls(root, name, attributes)
+
+    @classmethod
+    def open(cls, root: Root, name: str, *, sealed: bool = True) -> "Stage":
+        """Open a stage that is there.
+
+        Raises:
+            NotFound: there is no such stage.
+            StoreError: not all of its plates are there yet.
+        """
+        key = _key(name)
+        if not root.exists(f"{key}/zarr.json"):
+            there = ", ".join(item.removesuffix(".zarr") for item in root.names("stages")) or "none"
+            raise NotFound(
+                f"there is no stage {name}; there is {there}",
+                where=root.at(key),
+                fix="Ingest its plates first.",
+            )
+        attributes = json.loads(root.read(f"{key}/zarr.json")).get("attributes", {})
+        if attributes.get("schema") != SCHEMA:
+            raise StoreError(
+                f"the stage has schema {attributes.get('schema')}, this capmat reads {SCHEMA}",
+                where=root.at(key),
+                fix="Ingest its plates again with this version.",
+            )
+        if sealed and not attributes["complete"]:
+            raise StoreError(
+                "the stage is not complete, its ingest has not finished",
+                where=root.at(key),
+                fix="Run the ingest again; it goes on where it stopped.",
+            )
+        return cls(root, name, attributes)
+
+    def seal(self) -> None:
+        """Declare all plates there. The last write of an ingest."""
+        self.root.group(_key(self.name), "r+").attrs["complete"] = True
+        self.root.flush(f"{_key(self.name)}/zarr.json")
+        self.complete = True
+
+    def write_plate(self, camera: str, plate: Plate) -> None:
+        """Store one camera's plate, replacing an older one."""
+        size = (self._camera(camera).height, self.cameras[camera].width)
+        if plate.valid.shape != size:
+            raise SizeMismatch(
+                f"the plate is {plate.valid.shape}, the camera {size}",
+                where=f"plate of camera {camera}",
+                fix="Export plates and takes at one size.",
+            )
+        for part in ("mean", "noise"):
+            picture = np.ascontiguousarray(getattr(plate, part).transpose(2, 0, 1))
+            self._write(camera, part, picture, "float32")
+        self._write(camera, "valid", plate.valid.astype(np.uint8), "uint8")
+
+    def plate(self, camera: str) -> NDArray[np.float32]:
+        """The clean plate, display-referred: (3, H, W) float32 0..1.
+
+        Raises:
+            NotFound: there is no such camera, or its plate was never written.
+        """
+        return self.colour.to_display(self._read(camera, "mean"))
+
+    def noise(self, camera: str) -> NDArray[np.float32]:
+        """Standard deviation of one frame's noise, in display-referred units: (3, H, W) float32."""
+        mean, noise = self._read(camera, "mean"), self._read(camera, "noise")
+        # The curve is steep in the dark; half the spread of one deviation up and down follows it there.
+        spread = self.colour.to_display(mean + noise) - self.colour.to_display(mean - noise)
+        return spread * np.float32(0.5)
+
+    def valid(self, camera: str) -> NDArray[np.bool_]:
+        """Where the plate can be trusted: (H, W) bool."""
+        return self._read(camera, "valid").astype(bool)
+
+    def _write(self, camera: str, part: str, picture: NDArray[Any], dtype: str) -> None:
+        key = f"{_key(self.name)}/cameras/{camera}/{part}"
+        create_array(self.root, key, (1, *picture.shape), dtype, codec="small")
+        write_frame(self.root, key, open_array(self.root, key), 0, picture)
+
+    def _read(self, camera: str, part: str) -> NDArray[Any]:
+        key = f"{_key(self.name)}/cameras/{self._camera(camera).id}/{part}"
+        what = f"stage {self.name} camera {camera} {part}"
+        return read_frame(self.root, key, open_array(self.root, key), 0, what)
+
+    def _camera(self, camera: str) -> Camera:
+        if camera not in self.cameras:
+            raise NotFound(
+                f"there is no camera {camera}; there is {', '.join(self.cameras)}",
+                where=f"stage {self.name}",
+                fix="Check the name.",
+            )
+        return self.cameras[camera]
+
+
+def _row_blocks(height: int) -> Iterable[slice]:
+    return (slice(top, min(top + _BLOCK, height)) for top in range(0, height, _BLOCK))
+
+
+def _by_rows(frames: Sequence[NDArray[Any]], reduce: Any) -> NDArray[np.float32]:
+    """`reduce` over the stacked frames, some rows at a time, so that no float copy of all exists."""
+    out: NDArray[np.float32] = np.empty(frames[0].shape, np.float32)
+    for rows in _row_blocks(len(out)):
+        out[rows] = reduce(np.stack([frame[rows] for frame in frames]).astype(np.float32))
+    return out
+
+
+def _level_noise(seed: Sequence[NDArray[Any]], centre: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Noise as a function of brightness, put back at every pixel: with few frames no pixel knows its own.
+
+    From the difference of two frames far apart; from neighbouring pixels if there is but one, which counts
+    texture as noise and so errs on the safe side.
+    """
+    out = np.empty_like(centre)
+    for channel in range(centre.shape[2]):
+        level = centre[..., channel]
+        if len(seed) > 1:
+            gap = seed[-1][..., channel].astype(np.float32) - seed[0][..., channel]
+        else:
+            gap = np.diff(level, axis=1, append=level[:, -2:-1])
+        edges = np.unique(np.quantile(level, np.linspace(0, 1, 33)))
+        bins = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, max(len(edges) - 2, 0))
+        sizes = np.abs(gap)
+        # 1.4826 median is the deviation of a normal distribution; the difference of two has root 2 of it.
+        spread = [
+            1.4826 / np.sqrt(2) * float(np.median(sizes[bins == b])) if (bins == b).any() else 0.0
+            for b in range(max(len(edges) - 1, 1))
+        ]
+        middles = (edges[:-1] + edges[1:]) / 2 if len(edges) > 1 else edges
+        out[..., channel] = np.interp(level, middles, spread)
+    return np.sqrt(np.maximum(out**2, _FLOOR)).astype(np.float32)
+
+
+def _key(name: str) -> str:
+    return f"stages/{checked_name('stage', name)}.zarr"
+
+
+def _reopen(root: Root, name: str) -> Stage:
+    return Stage.open(root, name, sealed=False)
