@@ -6,6 +6,8 @@ encoder are the official ones; the encoder is timm's and `capmat_models.official
 translate.
 """
 
+from typing import Any
+
 import timm
 import torch
 import torch.nn.functional as F
@@ -38,10 +40,11 @@ class BGMV2(nn.Module):
         self.refine_mode = config.refine_mode
         self.refine_sample_pixels = config.refine_sample_pixels
         self.refine_threshold = config.refine_threshold
-        self.backbone = timm.create_model(
+        encoder: Any = timm.create_model(
             config.encoder, features_only=True, in_chans=6, output_stride=16, out_indices=_FEATURES
         )
-        half, quarter, eighth, deep = self.backbone.feature_info.channels()
+        half, quarter, eighth, deep = encoder.feature_info.channels()
+        self.backbone = encoder
         self.aspp = ASPP(deep, config.aspp_channels)
         self.decoder = Decoder(
             (config.aspp_channels, *config.decoder_channels, 5 + config.hidden_channels),

@@ -56,6 +56,7 @@ def create_model(name: str, **config: Any) -> nn.Module:
         )
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     network = getattr(importlib.import_module(f"capmat_models.{entry.module}"), entry.network)
-    model = network(replace(entry.config, **settings))
-    model.architecture = name
+    template: Any = entry.config
+    model: nn.Module = network(replace(template, **settings))
+    model.architecture = name  # type: ignore[assignment]
     return model

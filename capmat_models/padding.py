@@ -3,13 +3,14 @@
 Padding goes to the bottom and the right, so pixel (0, 0) stays where it is and cropping is a slice.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
 
-def padded_size(size: tuple[int, int], stride: int, rule: Literal["minimal", "official"]) -> tuple[int, int]:
+def padded_size(size: Sequence[int], stride: int, rule: Literal["minimal", "official"]) -> tuple[int, int]:
     """The size a frame grows to before it enters the network.
 
     Args:
@@ -26,7 +27,7 @@ def padded_size(size: tuple[int, int], stride: int, rule: Literal["minimal", "of
     return height, width
 
 
-def pad_to(x: torch.Tensor, size: tuple[int, int], *, mode: str = "constant") -> torch.Tensor:
+def pad_to(x: torch.Tensor, size: Sequence[int], *, mode: str = "constant") -> torch.Tensor:
     """Pad (N, C, H, W) at the bottom and the right to `size`; a no-op when it already has that size."""
     grow_h, grow_w = size[0] - x.shape[-2], size[1] - x.shape[-1]
     return F.pad(x, (0, grow_w, 0, grow_h), mode=mode) if grow_h or grow_w else x

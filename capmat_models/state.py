@@ -7,6 +7,7 @@ often pickles; they are read as plain tensors only.
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -64,7 +65,7 @@ def load_published(model: nn.Module, source: Path | str | Mapping[str, torch.Ten
         CheckpointError: the file cannot be read as plain tensors, or belongs to another network.
     """
     where = "" if isinstance(source, Mapping) else str(source)
-    content = source if isinstance(source, Mapping) else _read(Path(source))
+    content: Mapping[str, Any] = source if isinstance(source, Mapping) else _read(Path(source))
     for key in ("model", "state_dict"):
         if isinstance(content.get(key), Mapping):
             content = content[key]
@@ -76,7 +77,7 @@ def load_published(model: nn.Module, source: Path | str | Mapping[str, torch.Ten
     apply_state(model, {official.get(name, name): value for name, value in state.items()}, where=where)
 
 
-def _read(path: Path) -> Mapping[str, torch.Tensor]:
+def _read(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)

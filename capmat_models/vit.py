@@ -8,10 +8,13 @@ time. The last is exact; it keeps the memory of a 6-megapixel frame bounded, whe
 """
 
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Format, LayerNorm2d, PatchEmbed
+from timm.layers.format import Format
+from timm.layers.norm import LayerNorm2d
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer_sam import Attention, Block
 from torch import nn
 
@@ -23,7 +26,7 @@ PATCH = 16
 # needs 6e6 per image and is never split.
 _BIAS_ELEMENTS = 2**26
 
-_LayerNorm = partial(nn.LayerNorm, eps=1e-6)
+_LAYER_NORM: Any = partial(nn.LayerNorm, eps=1e-6)
 
 
 class ViT(nn.Module):
@@ -45,15 +48,11 @@ class ViT(nn.Module):
         # official tensor loads, but never used.
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid * grid, width))
         tokens = config.image_size // PATCH
-        shared = {
-            "dim": width, "num_heads": config.num_heads, "norm_layer": _LayerNorm, "use_rel_pos": True,
-            "input_size": (tokens, tokens),
-        }  # fmt: skip
         self.blocks = nn.Sequential(
             *(
-                GlobalBlock(**shared)
+                GlobalBlock(width, config.num_heads, tokens)
                 if i in config.global_blocks
-                else Block(**shared, window_size=config.window_size)
+                else WindowBlock(width, config.num_heads, config.window_size)
                 for i in range(config.depth)
             )
         )
@@ -77,14 +76,29 @@ class ViT(nn.Module):
         return positions
 
 
-class GlobalBlock(Block):
-    """A block that attends over the whole image and then mixes neighbours with a convolution."""
+class WindowBlock(Block):
+    """A block whose tokens see each other inside square windows, which do not overlap.
 
-    def __init__(self, dim: int, num_heads: int, norm_layer: type[nn.Module], **options: object) -> None:
-        super().__init__(dim, num_heads, norm_layer=norm_layer, window_size=0, **options)
-        self.attn = RowwiseAttention(
-            dim, num_heads, norm_layer=norm_layer, use_rel_pos=True, input_size=options["input_size"]
-        )
+    Zeros fill up the last window of a row after the norm, and take part in the attention.
+    """
+
+    def __init__(self, dim: int, num_heads: int, window: int) -> None:
+        super().__init__(dim, num_heads, norm_layer=_LAYER_NORM, use_rel_pos=True, window_size=window)
+
+
+class GlobalBlock(Block):
+    """A block that attends over the whole image and then mixes neighbours with a convolution.
+
+    Args:
+        dim: width.
+        num_heads: attention heads.
+        tokens: side of the training crops in tokens; sets the length of the relative-position tables.
+    """
+
+    def __init__(self, dim: int, num_heads: int, tokens: int) -> None:
+        size = (tokens, tokens)
+        super().__init__(dim, num_heads, norm_layer=_LAYER_NORM, use_rel_pos=True, input_size=size)
+        self.attn = RowwiseAttention(dim, num_heads, use_rel_pos=True, input_size=size)
         self.residual = ResidualConv(dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -32,8 +32,12 @@ class Teacher(_Section):
     """Images per step. The paper: 16."""
     scribble_share: float = Field(0.2, ge=0.0, le=1.0)
     """Share of each batch that comes from scribbled frames. The paper's best: 0.2 (Fig. 6)."""
+    scribble_weight: float = Field(5.0, gt=0)
+    """How loud a scribbled crop is against a base crop. Raise it when painted errors survive."""
     crop: int = Field(128, ge=32)
     """Side of the square training window, in pixels."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Factor between the rates of neighbouring blocks: 0.65 for a pretrained ViTMatte-S, 1 for a small one."""
     lr: float = Field(5e-5, gt=0)
     """Learning rate at the start. The paper: 5e-5; the small demo model wants more."""
     lr_late: float = Field(2.5e-5, gt=0)
@@ -75,6 +79,8 @@ class Reconstruction(_Section):
 
     backend: Literal["auto", "nerfstudio", "voxel-grid"] = "auto"
     """`auto` takes Nerfstudio where its environment and a GPU are there, else the CPU voxel grid."""
+    nerfstudio: str = ""
+    """Python of the environment that has Nerfstudio. Empty: none."""
     held_out: tuple[str, ...] = ()
     """Cameras that are only looked at for the score. Empty: every sixth, from the third."""
     iterations: int = Field(400, ge=1)
