@@ -174,8 +174,8 @@ def _reconstruction(report: Report, pictures: Mapping[str, bytes]) -> str:
     notes = (
         '<p class="foot">Common reference: both are judged against the image cut out with one and the same '
         "alpha. Own matte: each is judged against the image cut out with its own alpha, which flatters a "
-        "matte that loses foreground; most likely what the paper printed. Foreground only: the common reference, "
-        "counted inside the foreground alone.</p>"
+        "matte that loses foreground; most likely what the paper printed. Foreground only: the "
+        "common reference, counted inside the foreground alone.</p>"
     )
     table = reconstruction_table(report)
     intro = f"<p>{text}.</p>" if text else ""

@@ -145,7 +145,8 @@ def per_image_table(report: Report) -> str:
         lines.append(f'<tr><th scope="row">{html.escape(str(image))}</th>{"".join(cells)}</tr>')
     opened = " open" if len(images) <= OPEN_UP_TO else ""
     return (
-        f"<details{opened}><summary>{len(images)} images</summary>"
+        f"<details{opened}><summary>{len(images)} image{'s' if len(images) > 1 else ''}; "
+        "ring: base, dot: refined, orange: worse; one scale for both models</summary>"
         f'<div class="scroll"><table class="images"><thead><tr><td></td>{group}</tr>'
         f"<tr><td></td>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table></div></details>"
     )
