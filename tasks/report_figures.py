@@ -39,6 +39,7 @@ PAPER = {
 }
 PAPER_PSNR = {"base": 30.5, "refined": 33.5}  # Fig. 8, dB
 MISSING = "–"
+DECISIONS = {"PROMOTE": "promoted", "HOLD": "held back", "REJECT": "rejected"}
 
 
 def printed(report: Report, judge: str, row: str, metric: Metric) -> float | None:
@@ -112,6 +113,14 @@ def duration(seconds: float | None) -> str:
 def psnr(report: Report, state: str, key: str = "psnr") -> float | None:
     """PSNR in dB from base or refined mattes; key `psnr`, `psnr_own` or `psnr_foreground`."""
     return number(((report.get("reconstruction") or {}).get(state) or {}).get(key))
+
+
+def decisions(report: Report) -> dict[str, str]:
+    """Say per model what became of the challenger, in a reader's words; an unknown decision stays as it is."""
+    parts = {
+        m: str((part or {}).get("decision") or "") for m, part in (report.get("promotion") or {}).items()
+    }
+    return {model: DECISIONS.get(word, word) for model, word in parts.items() if word}
 
 
 def wall_total(report: Report) -> float | None:

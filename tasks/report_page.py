@@ -14,7 +14,7 @@ leaves the page; its own security policy forbids a browser to fetch anything. Th
     per_image             {row: {camera or image: mse}}, plain means
     reconstruction        {"backend": text, "held_out": [camera], "black": PSNR of an all-black image,
                           "base" and "refined": {"psnr", "psnr_own", "psnr_foreground", "collapsed"}}, dB
-    promotion             {"teacher" and "student": {"decision": text, "reasons": [text]}}
+    promotion             {"teacher" and "student": {"decision": PROMOTE, HOLD or REJECT, "reasons": [text]}}
     history               {"teacher" and "student": [{"iteration", "loss", any other number}]}
     labels                {"set": name, "frames": how many have scribbles, "painted_share": 0..1 of them}
     wall_s                {step: seconds}, in the order in which the steps ran
@@ -32,6 +32,7 @@ from tasks.report_charts import history_keys, history_points, line_chart
 from tasks.report_figures import (
     Report,
     decimals,
+    decisions,
     judges,
     number,
     significant,
@@ -127,8 +128,9 @@ def _promotion(report: Report) -> str:
         if not part:
             continue
         reasons = "".join(f"<li>{html.escape(str(reason))}</li>" for reason in part.get("reasons") or [])
-        decision = html.escape(str(part.get("decision", "")))
-        tone = ' class="yes"' if decision.lower().startswith("promot") else ""
+        word = decisions(report).get(model, "")
+        tone = {"promoted": ' class="yes"', "rejected": ' class="worse"'}.get(word, "")
+        decision = html.escape(word)
         cards.append(
             f"<div><h3>{html.escape(model.title())}<em{tone}>{decision}</em></h3><ul>{reasons}</ul></div>"
         )

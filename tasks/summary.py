@@ -12,6 +12,7 @@ from tasks.report_figures import (
     STATES,
     Report,
     decimals,
+    decisions,
     duration,
     judges,
     printed,
@@ -51,11 +52,7 @@ def verdict(report: Report) -> str:
     collapsed = [s for s in STATES if ((report.get("reconstruction") or {}).get(s) or {}).get("collapsed")]
     if collapsed:
         sentences.append(f"The reconstruction from {' and '.join(collapsed)} mattes collapsed.")
-    sentences += [
-        f"{model.title()}: {str(part['decision']).rstrip('.')}."
-        for model, part in (report.get("promotion") or {}).items()
-        if part and part.get("decision")
-    ]
+    sentences += [f"{model.title()}: {word.rstrip('.')}." for model, word in decisions(report).items()]
     return " ".join(sentences) or "Nothing was measured in this run."
 
 

@@ -49,8 +49,8 @@ REPORT = {
         "held_out": ["cam31", "cam32"],
     },
     "promotion": {
-        "teacher": {"decision": "promoted", "reasons": ["squared error fell"]},
-        "student": {"decision": "kept the champion", "reasons": ["camB got worse"]},
+        "teacher": {"decision": "PROMOTE", "reasons": ["squared error fell"]},
+        "student": {"decision": "HOLD", "reasons": ["camB got worse"]},
     },
     "history": {
         "teacher": [{"iteration": i, "loss": 1 / (i + 1), "lr": 1e-4} for i in range(600)],
@@ -155,7 +155,7 @@ def test_every_other_figure_and_name_is_printed(page):
         "takes/walk/alpha",
         *REPORT["notes"],
         "squared error fell",
-        "kept the champion",
+        "held back",
     ]
     expected += ["odd name", significant(REPORT["history"]["teacher"][-1]["loss"]), duration(416.5)]
     assert [e for e in expected if e not in text] == []
@@ -221,7 +221,7 @@ def test_what_got_worse_is_said_and_marked():
 def test_the_verdict_names_both_models_the_judge_and_the_decisions():
     assert verdict(REPORT) == (
         "Refinement cut the student’s squared error by 61 % and the teacher’s by 45 %, measured against "
-        "ground truth. The reconstruction gained 3.2 dB. Teacher: promoted. Student: kept the champion."
+        "ground truth. The reconstruction gained 3.2 dB. Teacher: promoted. Student: held back."
     )
     assert verdict({"title": "t"}) == "Nothing was measured in this run."
 
