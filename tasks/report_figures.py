@@ -116,7 +116,7 @@ def psnr(report: Report, state: str, key: str = "psnr") -> float | None:
 
 
 def decisions(report: Report) -> dict[str, str]:
-    """Say per model what became of the challenger, in a reader's words; an unknown decision stays as it is."""
+    """Say per model what became of the challenger, in words; an unknown decision stays as it is."""
     parts = {
         m: str((part or {}).get("decision") or "") for m, part in (report.get("promotion") or {}).items()
     }
