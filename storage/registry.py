@@ -1,0 +1,135 @@
+"""Trained models, and which of them is in use.
+
+    models/<name>/v0001.json                 the card: what it is, how it was trained, how it measured
+    models/<name>/weights/<sha256>           the weights
+    promotions/<role>/p0001.json             who became champion of a role, why, and when
+
+The newest promotion is the champion. Promoting is therefore one write that either happened or not, the
+history is the list of files, and going back is promoting the former one again.
+"""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from capmat_errors import NotFound, StoreError
+from storage.root import Root, checked_name
+from storage.versions import add_version, list_versions, read_version
+
+
+class Registry:
+    """The models of a store.
+
+    Args:
+        root: the store.
+    """
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+
+    def add(self, name: str, weights: bytes, card: dict[str, Any]) -> str:
+        """Keep a model.
+
+        Args:
+            name: such as "student" or "bg_vitmatte_s".
+            weights: as `capmat_models.state.dump_weights` makes them.
+            card: plain json; what somebody will want to know who finds the model in a year.
+
+        Returns:
+            Its version, "v0001", ...
+
+        Raises:
+            StoreError: the store cannot be written to.
+        """
+        digest = sha256(weights).hexdigest()
+        self.root.write(f"{_models(name)}/weights/{digest}", weights)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        kept = {"card": card, "weights": digest, "bytes": len(weights), "added": now}
+        return add_version(self.root, _models(name), "v", lambda _: kept)
+
+    def load(self, name: str, version: str | None = None) -> tuple[bytes, dict[str, Any]]:
+        """Fetch a model: (weights, card).
+
+        Args:
+            name: the model's name.
+            version: None for the version of it that was last made champion of any role.
+
+        Raises:
+            NotFound: there is no such model or version, or none of it was ever champion.
+            StoreError: the weights are damaged.
+        """
+        wanted = version or self._last_champion(name)
+        found, data = read_version(self.root, _models(name), "v", wanted)
+        key = f"{_models(name)}/weights/{data['weights']}"
+        weights = self.root.read(key)
+        if sha256(weights).hexdigest() != data["weights"]:
+            raise StoreError(
+                f"the weights of {name} {found} are damaged",
+                where=self.root.at(key),
+                fix="Restore the file from a copy, or train again.",
+            )
+        return weights, data["card"]
+
+    def versions(self, name: str) -> list[str]:
+        """All versions of a model, oldest first."""
+        return list_versions(self.root, _models(name), "v")
+
+    def names(self) -> list[str]:
+        """All models."""
+        return self.root.names("models")
+
+    def champion(self, role: str) -> tuple[str, str] | None:
+        """(name, version) of the model in use for a role such as "teacher" or "student"; None if none yet."""
+        history = list_versions(self.root, _role(role), "p")
+        if not history:
+            return None
+        _, data = read_version(self.root, _role(role), "p", history[-1])
+        return data["name"], data["version"]
+
+    def promote(self, role: str, name: str, version: str, record: dict[str, Any]) -> None:
+        """Make a model the champion of a role.
+
+        Args:
+            role: such as "student".
+            name: the model's name.
+            version: its version.
+            record: why: the measurements of both, who decided; plain json.
+
+        Raises:
+            NotFound: there is no such model or version.
+            StoreError: the store cannot be written to; the champion is then the one from before.
+        """
+        read_version(self.root, _models(name), "v", version)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        said = {"role": role, "name": name, "version": version, "record": record, "time": now}
+        add_version(self.root, _role(role), "p", lambda _: said)
+
+    def history(self, role: str) -> list[dict[str, Any]]:
+        """All promotions of a role, oldest first: role, name, version, record, time."""
+        return [
+            read_version(self.root, _role(role), "p", number)[1]
+            for number in list_versions(self.root, _role(role), "p")
+        ]
+
+    def _last_champion(self, name: str) -> str:
+        said = [
+            entry
+            for role in self.root.names("promotions")
+            for entry in self.history(role)[-1:]
+            if entry["name"] == name
+        ]
+        if not said:
+            raise NotFound(
+                f"no version of {name} is champion",
+                where=self.root.at(_models(name)),
+                fix=f"Name one of {', '.join(self.versions(name)) or 'the models there are'}.",
+            )
+        return str(max(said, key=lambda entry: entry["time"])["version"])
+
+
+def _models(name: str) -> str:
+    return f"models/{checked_name('model', name)}"
+
+
+def _role(role: str) -> str:
+    return f"promotions/{checked_name('role', role)}"
