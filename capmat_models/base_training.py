@@ -7,6 +7,7 @@ better than the originals' steps.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +23,7 @@ from capmat_models.losses import diffmatte_losses, vitmatte_losses
 from capmat_models.noise import HIGHEST, add_noise
 from capmat_models.optimisers import layerwise_groups
 from capmat_models.resume import Checkpointer
-from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, run_stages, stack
+from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, mixed, run_stages, stack
 from capmat_models.student_stages import student_stages
 from capmat_models.validation import Kind, evaluate
 
@@ -54,6 +55,9 @@ class BaseTrainConfig:
     """Highest standard deviation of the teacher's noise."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """What the student's composites go through; its shadows can be switched off."""
+    mixed_precision: bool = False
+    """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
+    avx512_bf16 or AMX; slower on any other."""
     seed: int = 0
     """Decides every batch."""
     save_every: int = 500
@@ -128,7 +132,9 @@ def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Sta
         return {**arrays, "radii": random_radii(rng, cfg.batch, cfg.crop)}
 
     def losses(tensors: Tensors) -> Tensors:
-        pha = model(tensors["src"], tensors["bgr"])["pha"]
+        with mixed(cfg.mixed_precision, tensors):
+            pha = model(tensors["src"], tensors["bgr"])["pha"]
+        pha = pha.float()
         return vitmatte_losses(pha, tensors["pha"], (_trimap(tensors) == 0.5).to(pha.dtype))
 
     return [_one_stage("teacher", model, cfg, batch, losses)]
@@ -143,6 +149,7 @@ def _student(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Sta
         joint_iterations=joint,
         batch=cfg.batch,
         lr_scale=cfg.lr_scale,
+        mixed_precision=cfg.mixed_precision,
         rate=lambda iteration, iterations: cosine(iteration, iterations, cfg.warmup),
     )
 
@@ -164,13 +171,21 @@ def _supervisor(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[
             for level in zip(*(model.schedule(float(t)) for t in time), strict=True)
         )
         noisy = signal * (2 * tensors["pha"] - 1) + sigma * tensors["noise"]
-        x0 = model.predict(model.encode(tensors["src"], trimap), noisy, time)
+        with mixed(cfg.mixed_precision, tensors):
+            x0 = model.predict(model.encode(tensors["src"], trimap), noisy, time)
+        x0 = x0.float()
         return diffmatte_losses(x0, tensors["pha"], (trimap == 0.5).to(x0.dtype))
 
     return [_one_stage("supervisor", model, cfg, batch, losses)]
 
 
-def _one_stage(name, model, cfg, batch, losses) -> Stage:
+def _one_stage(
+    name: str,
+    model: nn.Module,
+    cfg: BaseTrainConfig,
+    batch: Callable[[Generator], Arrays],
+    losses: Callable[[Tensors], Tensors],
+) -> Stage:
     return Stage(
         name=name,
         iterations=cfg.iterations,

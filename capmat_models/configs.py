@@ -90,14 +90,14 @@ class Architecture:
     network: str
     config: ViTMatteConfig | BGMV2Config | DiffMatteConfig
     role: str = field(default="")
-    """What it is for in the pipeline: teacher, student, validator, or empty."""
+    """What it is for in the pipeline: teacher, student, supervisor, or empty."""
 
 
 ARCHITECTURES: dict[str, Architecture] = {
     "vitmatte_s": Architecture("vitmatte", "ViTMatte", ViTMatteConfig()),
     "bg_vitmatte_s": Architecture("vitmatte", "ViTMatte", ViTMatteConfig(guide="background"), "teacher"),
     "bgmv2_mobilenetv2": Architecture("bgmv2", "BGMV2", BGMV2Config(), "student"),
-    "diffmatte_vits": Architecture("diffmatte", "DiffMatte", DiffMatteConfig(), "validator"),
+    "diffmatte_vits": Architecture("diffmatte", "DiffMatte", DiffMatteConfig(), "supervisor"),
     "bg_vitmatte_xs": Architecture(
         "vitmatte",
         "ViTMatte",
@@ -144,6 +144,6 @@ ARCHITECTURES: dict[str, Architecture] = {
             down_channels=(16, 32, 48),
             mid_channels=64,
         ),
-        "validator",
+        "supervisor",
     ),
 }

@@ -36,6 +36,9 @@ class DistillConfig:
     short trainings of small networks."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """What happens to a pair; its shadow is never used, for real frames have their own."""
+    mixed_precision: bool = False
+    """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
+    avx512_bf16 or AMX; slower on any other."""
     seed: int = 0
     """Decides every batch."""
     save_every: int = 100
@@ -83,6 +86,7 @@ def distill_student(
         joint_iterations=cfg.joint_iterations,
         batch=cfg.batch,
         lr_scale=cfg.lr_scale,
+        mixed_precision=cfg.mixed_precision,
     )
     return run_stages(
         model,

@@ -22,7 +22,7 @@ def list_models(role: str = "") -> list[str]:
     """Names that `create_model` knows.
 
     Args:
-        role: only those for one part of the pipeline: teacher, student or validator.
+        role: only those for one part of the pipeline: teacher, student or supervisor.
     """
     return [name for name, entry in ARCHITECTURES.items() if role in ("", entry.role)]
 

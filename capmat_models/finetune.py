@@ -20,7 +20,7 @@ from capmat_models.noise import HIGHEST, add_noise
 from capmat_models.optimisers import layerwise_groups
 from capmat_models.resume import Checkpointer
 from capmat_models.scribble_data import ScribbleData
-from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, run_stages, stack
+from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, mixed, run_stages, stack
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ class FinetuneConfig:
     """Of AdamW."""
     noise: float = HIGHEST
     """Highest standard deviation of the noise on both inputs."""
+    mixed_precision: bool = False
+    """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
+    avx512_bf16 or AMX; slower on any other."""
     seed: int = 0
     """Decides every batch."""
     save_every: int = 100
@@ -105,7 +108,9 @@ def finetune_teacher(
         return arrays
 
     def losses(tensors: Tensors) -> Tensors:
-        pha = model(tensors["src"], tensors["bgr"])["pha"]
+        with mixed(cfg.mixed_precision, tensors):
+            pha = model(tensors["src"], tensors["bgr"])["pha"]
+        pha = pha.float()
         terms: Tensors = {}
         total = pha.new_zeros(())
         if composed:

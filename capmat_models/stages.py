@@ -107,6 +107,7 @@ def run_stages(
             progress(done, f"loss {losses['total']:.4f}")
 
     device = next(model.parameters()).device
+    model.to(memory_format=torch.channels_last)  # a tenth faster on CPUs, a quarter for the supervisor
     first = 0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for index, stage in enumerate(stages):
@@ -135,7 +136,12 @@ def _batches(stage: Stage, seed: int, span: range, device: torch.device) -> Iter
             while len(ahead) <= _AHEAD and (coming := next(to_come, None)) is not None:
                 ahead.append(pool.submit(_draw, stage, seed, coming))
             arrays = ahead.popleft().result()
-            yield iteration, {name: torch.from_numpy(x).to(device) for name, x in arrays.items()}
+            yield iteration, {name: _tensor(x, device) for name, x in arrays.items()}
+
+
+def _tensor(array: Any, device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(array).to(device)
+    return tensor.to(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
 def _draw(stage: Stage, seed: int, iteration: int) -> Arrays:
@@ -165,6 +171,14 @@ def _step(
     losses["total"].backward()
     optimiser.step()
     return values
+
+
+def mixed(enabled: bool, tensors: Tensors) -> torch.autocast:
+    """Make the context in which a network runs in bfloat16; losses belong outside of it.
+
+    The originals train with float16 and scaled gradients. bfloat16 needs no scaling.
+    """
+    return torch.autocast(tensors["src"].device.type, torch.bfloat16, enabled=enabled)
 
 
 def stack(samples: list[Arrays]) -> Arrays:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from capmat_models.losses import bgmv2_base_losses, bgmv2_refine_losses
 from capmat_models.optimisers import part_groups
-from capmat_models.stages import Arrays, Stage, Tensors, stack
+from capmat_models.stages import Arrays, Stage, Tensors, mixed, stack
 
 BASE_RATES = {"backbone": 1e-4, "aspp": 5e-4, "decoder": 5e-4}
 """Learning rates of the original's first stage."""
@@ -30,6 +30,7 @@ def student_stages(
     joint_iterations: int,
     batch: int,
     lr_scale: float,
+    mixed_precision: bool,
     rate: Callable[[int, int], float] = lambda _iteration, _iterations: 1.0,
 ) -> list[Stage]:
     """Describe both stages.
@@ -41,6 +42,7 @@ def student_stages(
         joint_iterations: of the second.
         batch: of the first stage; the second has half, as in the original.
         lr_scale: factor on all rates.
+        mixed_precision: run the network in bfloat16.
         rate: factor on the rates of a stage by iteration and number of iterations.
 
     Returns:
@@ -50,11 +52,15 @@ def student_stages(
 
     def base_losses(tensors: Tensors) -> Tensors:
         small = {name: _shrink(x, model.backbone_scale) for name, x in tensors.items()}
-        out = model.base(small["src"], small["bgr"])
+        with mixed(mixed_precision, tensors):
+            out = model.base(small["src"], small["bgr"])
+        out = {name: x.float() for name, x in out.items()}
         return bgmv2_base_losses(out["pha"], out["fgr"], out["err"], small["pha"], small["fgr"])
 
     def joint_losses(tensors: Tensors) -> Tensors:
-        out = model(tensors["src"], tensors["bgr"])
+        with mixed(mixed_precision, tensors):
+            out = model(tensors["src"], tensors["bgr"])
+        out = {name: x.float() for name, x in out.items()}
         return bgmv2_refine_losses(out, tensors["pha"], tensors["fgr"])
 
     def adam(rates: dict[str, float]) -> torch.optim.Optimizer:

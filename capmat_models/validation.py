@@ -8,6 +8,7 @@ from torch import nn
 
 from capmat_models.band import random_radii, trimap_from_alpha
 from capmat_models.base_data import BaseData
+from capmat_models.metrics import mse, sad_paper
 
 Kind = Literal["teacher", "student", "supervisor"]
 
@@ -30,7 +31,7 @@ def evaluate(kind: Kind, model: nn.Module, held: BaseData, *, count: int, crop: 
         `mse` and `sad`, per-pixel means over whole composites, then over composites.
     """
     device = next(model.parameters()).device
-    errors = []
+    scores = []
     for index in range(count):
         rng = np.random.default_rng([_SEED, index])
         sample = {name: torch.from_numpy(x)[None].to(device) for name, x in held.sample(rng, crop).items()}
@@ -39,6 +40,6 @@ def evaluate(kind: Kind, model: nn.Module, held: BaseData, *, count: int, crop: 
             pha = model(src, trimap_from_alpha(true_pha, random_radii(rng, 1, crop)), steps=_STEPS)["pha"]
         else:
             pha = model(src, sample["bgr"])["pha"]
-        errors.append((pha - true_pha).double())
-    error = torch.cat(errors)
-    return {"mse": float(error.square().mean()), "sad": float(error.abs().mean())}
+        scores.append((float(mse(pha, true_pha).mean()), float(sad_paper(pha, true_pha).mean())))
+    means = np.mean(scores, 0)
+    return {"mse": float(means[0]), "sad": float(means[1])}

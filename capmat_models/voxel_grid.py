@@ -25,6 +25,11 @@ from capmat_models.voxel_rays import View, directions, packed_steps, project, sp
 STEP = 0.5  # between samples, as part of a voxel's edge
 SHIFT = 4.0  # raw density 0 means opacity 0.02 per voxel: unknown space starts clear
 HIDDEN = 1e-3  # light that still gets through; samples behind this are not worth their time
+LR = torch.tensor([0.1, 0.1, 0.1, 0.1])
+SHARES = (0.3, 0.6, 1.0)  # of the iterations done when each halving of the voxels ends
+OPEN = 2.0
+ALIVE = 0.0
+DECAY=0.1
 POOL = 4  # voxels per edge of the balls that bound a ray's way through the subject
 
 
@@ -76,22 +81,28 @@ class VoxelGrid:
         vertices, corners = at.unique(return_inverse=True)
         return cls(edge, cells, lookup, corners, torch.zeros(len(vertices), 4))
 
-    def find(self, points: Tensor) -> Tensor:
-        """Row in `cells` of the voxel that holds each point (N, 3), or -1: (N,) int64."""
-        index = ((points + 1) * (self.resolution / 2)).floor().long()
-        within = ((index >= 0) & (index < self.resolution)).all(1)
-        flat = _flat(index.clamp(0, self.resolution - 1), self.resolution)
-        return torch.where(within, self.lookup[flat].long(), -1)
+    def find(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Which of the points (N, 3) lie in a voxel that is kept, and how its corners make up their value.
 
-    def at(self, points: Tensor, rows: Tensor, channels: slice) -> Tensor:
-        """Trilinear values (N, C) at points (N, 3) inside voxels `rows` (N,)."""
-        f = ((points + 1) * (self.resolution / 2) - self.cells[rows]).clamp(0, 1)
-        sides = torch.stack([1 - f, f], 1)
-        weights = sides[:, CHILDREN, torch.arange(3)].prod(2)
+        Returns:
+            inside: (M,) int64, rows of `points`; corners: (M, 8) int64, rows of `values`; weights: (M, 8).
+        """
+        scaled = (points + 1) * (self.resolution / 2)
+        index = scaled.int()  # truncates: the strip of one voxel below 0 is cut off by `spans`
+        flat = _flat(index.clamp_(0, self.resolution - 1), self.resolution)
+        rows = self.lookup[flat]
+        inside = (rows >= 0).nonzero()[:, 0]
+        f = (scaled[inside] - index[inside]).clamp_(0, 1)
+        x, y, z = torch.stack([1 - f, f], 1).unbind(2)
+        weights = (x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]).view(-1, 8)
+        return inside, self.corners[rows[inside]], weights
+
+    def at(self, corners: Tensor, weights: Tensor, channels: slice) -> Tensor:
+        """Trilinear values (M, C) from what `find` found."""
         values = self.values[:, channels]
-        index = self.corners[rows].reshape(-1, 1).expand(-1, values.shape[1])
+        index = corners.reshape(-1, 1).expand(-1, values.shape[1])
         # gather, not indexing: its backward adds in one order, so a seed repeats a run
-        return (values.gather(0, index).view(len(rows), 8, -1) * weights[..., None]).sum(1)
+        return (values.gather(0, index).view(*corners.shape, -1) * weights[..., None]).sum(1)
 
 
 def fit(
@@ -113,10 +124,13 @@ def fit(
     """
     random = torch.Generator().manual_seed(config.seed)
     cells, doubted = visual_hull(views, config.resolution)
-    coarse = _start(views, config.resolution // 2, cells, doubted)
-    _train(coarse, views, config, range(config.iterations // 3), random, progress)
-    grid = _refine(coarse, cells, config.resolution)
-    _train(grid, views, config, range(config.iterations // 3, config.iterations), random, progress)
+    levels = [config.resolution >> halvings for halvings in range(len(SHARES) - 1, -1, -1)]
+    ends = [round(config.iterations * share) for share in SHARES]
+    grid = _start(views, levels[0], cells, doubted, config.resolution)
+    for level, begin, end in zip(levels, [0, *ends], ends, strict=False):
+        if level != grid.resolution:
+            grid = _refine(grid, cells, config.resolution)
+        _train(grid, views, config, range(begin, end), random, progress)
     return grid
 
 
@@ -141,15 +155,13 @@ def march(
 ) -> Tensor:
     """Volume rendering of B rays: (B, 4), premultiplied colour and accumulation."""
     ray, distance = packed_steps(near, far, STEP * 2 / grid.resolution, jitter)
-    points = origins[ray] + ways[ray] * distance[:, None]
-    rows = grid.find(points)
-    kept = rows >= 0
-    ray, points, rows = ray[kept], points[kept], rows[kept]
+    inside, corners, weights = grid.find(origins[ray] + ways[ray] * distance[:, None])
+    ray = ray[inside]
     with torch.no_grad():
-        through = _transmittance(_thickness(grid.at(points, rows, slice(0, 1))[:, 0]), ray)
-        kept = through > HIDDEN
-    ray, points, rows = ray[kept], points[kept], rows[kept]
-    raw = grid.at(points, rows, slice(0, 4))
+        density = grid.at(corners, weights, slice(0, 1))[:, 0]
+        reached = (_transmittance(_thickness(density), ray) > HIDDEN).nonzero()[:, 0]
+    ray = ray[reached]
+    raw = grid.at(corners[reached], weights[reached], slice(0, 4))
     thickness = _thickness(raw[:, 0])
     weights = _transmittance(thickness, ray) * (1 - torch.exp(-thickness))
     colour = torch.cat([raw[:, 1:].sigmoid(), torch.ones_like(raw[:, :1])], 1)
@@ -175,10 +187,14 @@ def _flat(index: Tensor, edge: int) -> Tensor:
     return (index[..., 0] * edge + index[..., 1]) * edge + index[..., 2]
 
 
+def _unflat(flat: Tensor, edge: int) -> Tensor:
+    return torch.stack([flat // edge**2, flat // edge % edge, flat % edge], 1)
+
+
 def _rays(grid: VoxelGrid, view: View) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Origins, directions, near, far and place (in the flat picture) of the rays that can meet the grid."""
-    pooled = (grid.cells // POOL).unique(dim=0)
-    centres = (pooled + 0.5) * (2 * POOL / grid.resolution) - 1
+    edge = grid.resolution // POOL
+    centres = (_unflat(_flat(grid.cells // POOL, edge).unique(), edge) + 0.5) * (2 / edge) - 1
     near, far = spans(view, centres, POOL * 3**0.5 / grid.resolution)
     place = near.flatten().isfinite().nonzero()[:, 0]
     pixels = torch.stack([place % view.width, place // view.width], 1) + 0.5
@@ -186,12 +202,15 @@ def _rays(grid: VoxelGrid, view: View) -> tuple[Tensor, Tensor, Tensor, Tensor, 
     return origins, directions(view, pixels), near.flatten()[place], far.flatten()[place], place
 
 
-def _start(views: Sequence[View], edge: int, cells: Tensor, doubted: Tensor) -> VoxelGrid:
+def _start(
+    views: Sequence[View], edge: int, cells: Tensor, doubted: Tensor, resolution: int
+) -> VoxelGrid:
     """A coarse grid over the hull: grey fog where all views agree, clear where one doubts, mean colours."""
-    parents, inverse = (cells // 2).unique(dim=0, return_inverse=True)
-    grid = VoxelGrid.over(edge, parents)
+    fold = resolution // edge
+    parents, inverse = _flat(cells // fold, edge).unique(return_inverse=True)
+    grid = VoxelGrid.over(edge, _unflat(parents, edge))
     sure = torch.zeros(len(parents)).scatter_add(0, inverse, (~doubted).float()) > 0
-    grid.values[grid.corners[sure].flatten(), 0] = 2.0
+    grid.values[grid.corners[sure].flatten(), 0] = OPEN
     vertices = torch.zeros(len(grid.values), 3, dtype=torch.int64)
     vertices[grid.corners] = grid.cells[:, None] + CHILDREN
     total, weight = torch.zeros(len(vertices), 3), torch.full((len(vertices), 1), 1e-3)
@@ -205,15 +224,21 @@ def _start(views: Sequence[View], edge: int, cells: Tensor, doubted: Tensor) -> 
     return grid
 
 
-def _refine(grid: VoxelGrid, cells: Tensor, edge: int) -> VoxelGrid:
+def _refine(grid: VoxelGrid, hull: Tensor, resolution: int) -> VoxelGrid:
     """Halve the voxels, keeping those of the hull whose parents are not clear."""
-    alive = grid.values[grid.corners, 0].amax(1) > 0
+    edge = 2 * grid.resolution
+    alive = grid.values[grid.corners, 0].amax(1) > ALIVE
+    cells = _unflat(_flat(hull // (resolution // edge), edge).unique(), edge)
     rows = grid.lookup[_flat(cells // 2, grid.resolution)].long()
-    cells, rows = cells[alive[rows]], rows[alive[rows]]
+    kept = (rows >= 0) & alive[rows]
+    cells, rows = cells[kept], rows[kept]
     fine = VoxelGrid.over(edge, cells)
     for corner, offset in enumerate(CHILDREN):
-        points = (cells + offset) * (2 / edge) - 1
-        fine.values[fine.corners[:, corner]] = grid.at(points, rows, slice(0, 4))
+        # where this corner lies in the parent: 0, 1/2 or 1 along each edge
+        part = (cells % 2 + offset).float() / 2
+        sides = torch.stack([1 - part, part], 1)
+        weights = sides[:, CHILDREN, torch.arange(3)].prod(2)
+        fine.values[fine.corners[:, corner]] = grid.at(grid.corners[rows], weights, slice(0, 4))
     return fine
 
 
@@ -229,9 +254,8 @@ def _train(
     origins, ways, near, far = (torch.cat([p[i] for p in parts]) for i in range(4))
     truth = torch.cat([rgba[place] for *_, place, rgba in parts])
     grid.values.requires_grad_()
-    adam = torch.optim.Adam([grid.values], lr=0.1, betas=(0.9, 0.99), eps=1e-8)
+    mean, square = torch.zeros_like(grid.values), torch.zeros_like(grid.values)
     for step in steps:
-        adam.param_groups[0]["lr"] = 0.1 * 0.1 ** (step / config.iterations)
         pick = torch.randint(len(near), (config.rays,), generator=random)
         jitter = torch.rand(config.rays, generator=random)
         # a new background for every ray: a hole or a halo can hide before black, not before all colours
@@ -244,12 +268,17 @@ def _train(
         some = torch.randint(len(grid.cells), (config.rays * 4,), generator=random)
         corner = grid.values[grid.corners[some]].view(-1, 2, 2, 2, 4)
         rough = sum(corner.diff(dim=axis).square().mean() for axis in (1, 2, 3))
-        adam.zero_grad()
-        (loss + config.smoothness * rough).backward()
-        adam.step()
+        (grad,) = torch.autograd.grad(loss + config.smoothness * rough, grid.values)
+        # Adam by hand: torch.optim imports the compiler, which takes longer than a small reconstruction
+        age = step - steps.start + 1
+        mean.lerp_(grad, 0.1)
+        square.lerp_(grad.square(), 0.01)
+        move = mean / (1 - 0.9**age) / ((square / (1 - 0.99**age)).sqrt() + 1e-8)
+        with torch.no_grad():
+            grid.values -= LR * DECAY ** (step / config.iterations) * move
         if step % 20 == 0 or step == steps[-1]:
             if not torch.isfinite(loss):
                 raise TrainingError(f"the loss is not a number at step {step}", fix="Look at the cut-outs.")
             if progress:
-                progress(step, float(loss))
+                progress(step, loss.item())
     grid.values.requires_grad_(False)

@@ -123,9 +123,7 @@ def _matte_take(config: Config, take: str, role: str) -> None:
     model = champion(config.store, role)
     run = open_run(config.store, take, role, model)
     threads = os.cpu_count() or 1
-    done = run_matte(
-        config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads
-    )
+    done = run_matte(config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads)
     print(f"{done['frames']} mattes in run {run}; write them as files with: capmat export {take} --out FOLDER")
 
 

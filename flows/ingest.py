@@ -19,7 +19,6 @@ def ingest_session(config: Config) -> tuple[dict[str, Any], dict[str, Record]]:
     plan = check_task(config.session)
     plates = plates_task(config.store, config.session)
     futures = {
-        name: ingest_task.submit(config.store, config.session, name, plates["digest"])
-        for name in plan["takes"]
+        name: ingest_task.submit(config.store, config.session, name, plates["digest"]) for name in plan["takes"]
     }
     return plan, {name: future.result() for name, future in futures.items()}

@@ -3,18 +3,16 @@
 from typing import Any
 
 from prefect import flow
+from tasks.rebuild import evaluate_task, rebuild_task
 
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from tasks.config import Config, load_config
 from tasks.models import champions_task, register_base_task, run_name
-from tasks.rebuild import evaluate_task, rebuild_task
 
 
 @flow(name="reconstruct", task_runner=default_runner())
-def reconstruct(
-    config: Config | None = None, base_run: str = "", refined_run: str = ""
-) -> dict[str, Any]:
+def reconstruct(config: Config | None = None, base_run: str = "", refined_run: str = "") -> dict[str, Any]:
     """Reconstruct the first benchmark frame twice and compare the held-out cameras.
 
     Args:

@@ -67,7 +67,7 @@ def open_array(root: Root, key: str) -> Any:
         raise NotFound("nothing is stored here", where=root.at(key), fix="Check the name.")
     with store_errors(root.at(key), root.remote):
         # zarr 3.1 ignores config= here. Without write_empty_chunks a black frame would leave no file.
-        array = zarr.open_array(root.store(key, read_only=False), mode="r+")
+        array = zarr.open_array(root.store(key, read_only=False), mode="r+", zarr_format=3)
     return array.with_config({"write_empty_chunks": True})
 
 

@@ -219,7 +219,7 @@ class Root:
         if mode in ("r", "r+") and not self.exists(f"{key}/zarr.json"):
             raise NotFound("nothing is stored here", where=self.at(key), fix="Check the name.")
         with store_errors(self.at(key), self.remote):
-            return zarr.open_group(self.store(key, read_only=mode == "r"), mode=mode)
+            return zarr.open_group(self.store(key, read_only=mode == "r"), mode=mode, zarr_format=3)
 
     def store(self, key: str, *, read_only: bool) -> Any:
         """The zarr store of the folder `key`."""

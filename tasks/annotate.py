@@ -4,18 +4,18 @@ It is no part of the pipeline. It stands for somebody who sees the frames and kn
 stage, which is why it alone may read the ground truth.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from prefect import task
-
 from sim.annotator import annotate
-from storage.frames import read_grey, write_image
+
+from storage.frames import encode_png
 from storage.root import Root
 from storage.take import Take
 from tasks.progress import say
 from tasks.step import RETRYABLE, Record, digest
+from tasks.truth import truth_of
 
 
 def annotate_take(store: str, inbox: str, truth: str, take: str, run: str, seed: int) -> Record:
@@ -33,17 +33,18 @@ def annotate_take(store: str, inbox: str, truth: str, take: str, run: str, seed:
         Number of `overlays` painted and the mean share of painted pixels.
     """
     recording = Take.open(Root(store), take)
+    alpha = truth_of(truth, take)
     shares = []
     for camera in recording.cameras:
         for frame in recording.frames:
-            true = read_grey(Path(truth) / take / camera / f"{frame:04d}_alpha.png").astype(np.float32) / 255
+            true = alpha(camera, frame)
             pred = recording.read_alpha(run, camera, frame)
             rng = np.random.default_rng([seed, int(digest([take, camera, frame]), 16) % 2**32])
             overlay = annotate(true, pred, rng)
             painted = float((overlay[..., 3] > 0).mean())
             if painted == 0:
                 continue
-            write_image(Path(inbox) / take / camera / f"{frame:04d}.png", overlay)
+            Root(inbox).write(f"{take}/{camera}/{frame:04d}.png", encode_png(overlay))
             shares.append(painted)
     say(f"painted {len(shares)} overlays, {100 * float(np.mean(shares)):.1f} % of their pixels")
     record: dict[str, Any] = {"overlays": len(shares), "painted_share": float(np.mean(shares))}

@@ -70,9 +70,7 @@ def contact_sheet(rows: list[Row], columns: list[str], *, cell_height: int = 216
                 fix="Use None for a cell that stays empty.",
             )
     cells = [[None if p is None else fit_height(rgb8(p), cell_height) for p in row.pictures] for row in rows]
-    widths = [
-        max((c.shape[1] for c in column if c is not None), default=0) for column in zip(*cells, strict=True)
-    ]
+    widths = [max((c.shape[1] for c in column if c is not None), default=0) for column in zip(*cells, strict=True)]
     widths = widths or [0] * len(columns)
     # A page shows the sheet about PAGE pixels wide: a wider sheet needs larger letters to be read there.
     em = max(13, round(13 * (sum(widths) + 80) / PAGE))
@@ -146,9 +144,7 @@ def overlay_picture(src: Picture, label: npt.NDArray[np.uint8]) -> RGB:
     """
     image = rgb8(src)
     if image.shape[:2] != label.shape:
-        raise SizeMismatch(
-            f"labels of shape {label.shape} over an image of {image.shape[:2]}", where="overlay"
-        )
+        raise SizeMismatch(f"labels of shape {label.shape} over an image of {image.shape[:2]}", where="overlay")
     grey = image.mean(axis=2, keepdims=True)
     picture = np.rint(0.35 * image + 0.4 * grey).astype(np.uint8)
     for value, colour in SCRIBBLE.items():

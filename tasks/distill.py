@@ -27,9 +27,7 @@ def read_pairs(store: str, takes: Sequence[str], run: str) -> Any:
         stage = Stage.open(root, take.stage)
         for camera in take.cameras:
             bgr = stage.plate(camera)
-            pairs += [
-                (take.read(camera, frame), bgr, take.read_alpha(run, camera, frame)) for frame in take.frames
-            ]
+            pairs += [(take.read(camera, frame), bgr, take.read_alpha(run, camera, frame)) for frame in take.frames]
     return PairData(pairs)
 
 

@@ -14,6 +14,7 @@ from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Teacher
 from tasks.models import Ref, load_network
 from tasks.progress import Progress
+from tasks.scribble import LABELS
 from tasks.step import RETRYABLE, Record, digest, run_once
 
 
@@ -23,7 +24,7 @@ def read_scribbles(store: str, labels: str) -> Any:
 
     root = Root(store)
     frames = []
-    for entry in LabelSet.open(root, labels).entries:
+    for entry in LabelSet.open(root, LABELS, labels).entries:
         take = Take.open(root, entry.take)
         src = take.read(entry.camera, entry.frame)
         bgr = Stage.open(root, take.stage).plate(entry.camera)

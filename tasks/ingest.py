@@ -25,9 +25,7 @@ Progress = Callable[[int, int, str], None]
 """Called with (pieces done, pieces in all, what comes now)."""
 
 
-def ingest_plates(
-    store_url: str, session_path: str | Path, progress: Progress | None = None
-) -> dict[str, Any]:
+def ingest_plates(store_url: str, session_path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
     """Average every camera's recording of the empty stage and store it.
 
     Args:
@@ -58,9 +56,7 @@ def ingest_plates(
         old = None
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
     kept = [
-        camera
-        for camera in plan.plates
-        if old and _is(ledger, f"plates/{session.stage}/{camera}", manifests[camera])
+        camera for camera in plan.plates if old and _is(ledger, f"plates/{session.stage}/{camera}", manifests[camera])
     ]
     if old and old.complete and len(kept) == len(plan.plates):
         return {"stage": session.stage, "written": [], "kept": kept, "seconds": time.monotonic() - start}
@@ -79,9 +75,7 @@ def ingest_plates(
         ledger.forget(key)
         plate = build_plate(_Pictures(plan.plates[camera], colour.bits))
         stage.write_plate(camera, plate)
-        ledger.record(
-            key, {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
-        )
+        ledger.record(key, {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())})
     stage.seal()
     return {"stage": session.stage, "written": todo, "kept": kept, "seconds": time.monotonic() - start}
 
@@ -150,9 +144,7 @@ def ingest_take(
         ledger.forget(f"ingest/{take}/{camera}")
         for frame, picture in chosen.recordings[camera].read(session.colour.bits):
             stored.write_raw(camera, frame, picture)
-        ledger.record(
-            f"ingest/{take}/{camera}", {"manifest": manifests[camera], "frames": len(chosen.frames)}
-        )
+        ledger.record(f"ingest/{take}/{camera}", {"manifest": manifests[camera], "frames": len(chosen.frames)})
     if not stored.complete:
         stored.seal()
     return {

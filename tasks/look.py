@@ -1,7 +1,7 @@
 """Pictures of what the store holds: contact sheets for the report and for the Prefect UI."""
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from prefect import task
@@ -13,9 +13,9 @@ from storage.root import Root
 from storage.scribbles import LabelSet
 from storage.take import Take
 from tasks.contact_sheet import Row, contact_sheet, error_picture, overlay_picture, to_jpeg
+from tasks.scribble import LABELS
 from tasks.step import RETRYABLE
-
-Reference = Callable[[str, int], np.ndarray]
+from tasks.truth import Reference
 
 
 def show(key: str, title: str, jpeg: bytes, note: str = "") -> None:
@@ -78,18 +78,14 @@ def before_after_sheet(
                 ("", "", mse[0], mse[1]),
             )
         )
-    return contact_sheet(
-        rows, ["image", "plate", "base alpha", "refined alpha", "base error", "refined error"]
-    )
+    return contact_sheet(rows, ["image", "plate", "base alpha", "refined alpha", "base error", "refined error"])
 
 
 def scribble_sheet(root: Root, labels: str, count: int = 8) -> np.ndarray:
     """Some scribbled frames with their strokes, four to a row."""
-    entries = LabelSet.open(root, labels).entries
+    entries = LabelSet.open(root, LABELS, labels).entries
     some = entries[:: max(1, len(entries) // count)][:count]
-    pictures = [
-        overlay_picture(Take.open(root, e.take).read(e.camera, e.frame), e.label) for e in some
-    ]
+    pictures = [overlay_picture(Take.open(root, e.take).read(e.camera, e.frame), e.label) for e in some]
     names = [f"{e.take} {e.camera} frame {e.frame}" for e in some]
     rows = []
     for i in range(0, len(pictures), 4):

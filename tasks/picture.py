@@ -3,15 +3,23 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from capmat_errors import SizeMismatch
-from storage.export import write_rgba
-from storage.frames import read_picture, write_grey16
+from storage.frames import encode_png, read_image
+from storage.root import Root
 from tasks.matte import infer
 from tasks.models import read_base_weights
 
 GREEN = np.array([0.1, 0.7, 0.25], np.float32)[:, None, None]
 """Display-referred colour of the comp."""
+
+
+def read_display(path: Path) -> NDArray[np.float32]:
+    """A photograph as networks want it: (3,H,W) float32, display-referred 0..1, as it is encoded in the file."""
+    image = read_image(path)
+    top = np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else 1
+    return np.ascontiguousarray((image.astype(np.float32) / top).clip(0, 1).transpose(2, 0, 1))
 
 
 def matte_pair(image: Path, plate: Path, out: Path, architecture: str, weights: Path) -> dict[str, Path]:
@@ -27,26 +35,32 @@ def matte_pair(image: Path, plate: Path, out: Path, architecture: str, weights: 
     Raises:
         SizeMismatch: image and plate differ in size.
         ImageUnreadable: a file is no picture.
+        CheckpointError: there are no weights for the architecture.
     """
     from capmat_models import create_model
     from capmat_models.state import load_weights
 
-    src, bgr = read_picture(image), read_picture(plate)
+    src, bgr = read_display(image), read_display(plate)
     if src.shape != bgr.shape:
-        size = " x ".join(str(n) for n in bgr.shape[:0:-1])
         raise SizeMismatch(
-            f"is {src.shape[2]} x {src.shape[1]}, its plate {size}",
+            f"is {src.shape[2]} x {src.shape[1]}, its plate {bgr.shape[2]} x {bgr.shape[1]}",
             where=str(image),
             fix="Record the plate with the same camera settings",
         )
-    data, card = read_base_weights(weights, architecture)
+    data, _ = read_base_weights(weights, architecture)
     network = create_model(architecture).eval()
     load_weights(network, data)
     pha = infer(network, src, bgr)["pha"]
-    out.mkdir(parents=True, exist_ok=True)
-    paths = {name: out / f"{image.stem}_{name}.png" for name in ("alpha", "cutout", "green")}
-    write_grey16(paths["alpha"], pha)
-    write_rgba(paths["cutout"], src, pha)
-    green = pha * src + (1 - pha) * GREEN
-    write_rgba(paths["green"], green, np.ones_like(pha))
-    return paths
+    pictures = {
+        "alpha": np.rint(pha * 65535).astype(np.uint16),
+        "cutout": _bytes(np.concatenate([src, pha[None]])),
+        "green": _bytes(pha * src + (1 - pha) * GREEN),
+    }
+    folder = Root(out).checked()
+    for name, picture in pictures.items():
+        folder.write(f"{image.stem}_{name}.png", encode_png(picture))
+    return {name: out / f"{image.stem}_{name}.png" for name in pictures}
+
+
+def _bytes(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(picture * 255).astype(np.uint8).transpose(1, 2, 0)

@@ -10,35 +10,24 @@ import os
 import platform
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import numpy as np
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from storage.benchmark import Benchmark
-from storage.frames import read_grey
 from storage.root import Root
 from storage.take import Take
 from tasks.config import Config
 from tasks.contact_sheet import to_jpeg
-from tasks.look import Reference, before_after_sheet, scribble_sheet, show, spread, stage_sheet
+from tasks.look import before_after_sheet, scribble_sheet, show, spread, stage_sheet
 from tasks.report_page import render_page
 from tasks.step import RETRYABLE, Record
 from tasks.summary import markdown_table, summary_lines
+from tasks.truth import truth_of
 from tasks.validate import score_runs
-
-
-def truth_of(folder: str, take: str) -> Reference:
-    """Ground-truth alpha of a rendered take: (camera, frame) -> (H,W) float32 0..1."""
-
-    def read(camera: str, frame: int) -> np.ndarray:
-        picture = read_grey(Path(folder) / take / camera / f"{frame:04d}_alpha.png")
-        return picture.astype(np.float32) / np.iinfo(picture.dtype).max
-
-    return read
 
 
 def _wall(records: Mapping[str, Any]) -> dict[str, float]:
@@ -48,7 +37,11 @@ def _wall(records: Mapping[str, Any]) -> dict[str, float]:
 
 def _machine() -> dict[str, Any]:
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "memory_GiB": round(gib)}
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_GiB": round(gib),
+    }
 
 
 def _versions() -> dict[str, str]:
@@ -116,20 +109,17 @@ def digest_of(round_: Mapping[str, Any]) -> str:
 def _pictures(config: Config, round_: Mapping[str, Any], rebuilt: Record) -> dict[str, bytes]:
     root = Root(config.store)
     take = Take.open(root, round_["benchmark"]["take"])
-    runs, frozen = round_["runs"], Benchmark.open(root, round_["benchmark"]["benchmark"])
-    reference = truth_of(config.truth, take.name) if config.truth else frozen.alpha
+    runs = round_["runs"]
+    frozen = Benchmark.open(root, round_["benchmark"]["benchmark"], round_["benchmark"]["version"])
+    reference = truth_of(config.truth, take.name) if config.truth else partial(frozen.alpha, take.name)
     entries = [(c, f) for c, f in round_["benchmark"]["entries"]]
     each = round_["validation"]["per_image"]["student_base"]
     worst = sorted(entries, key=lambda e: -each[f"{e[0]}/{e[1]}"]["mse"])
     shown = sorted({worst[0], worst[1], worst[len(worst) // 2], worst[-1]}, key=worst.index)
     sheets = {
         "stage": stage_sheet(root, take, spread([c for c, _ in entries], 3), {"supervisor": runs["teacher_base"]}),
-        "teacher": before_after_sheet(
-            root, take, shown, runs["teacher_base"], runs["teacher_refined"], reference
-        ),
-        "student": before_after_sheet(
-            root, take, shown, runs["student_base"], runs["student_refined"], reference
-        ),
+        "teacher": before_after_sheet(root, take, shown, runs["teacher_base"], runs["teacher_refined"], reference),
+        "student": before_after_sheet(root, take, shown, runs["student_base"], runs["student_refined"], reference),
         "scribbles": scribble_sheet(root, round_["labels"]["labels"]),
     }
     pictures = {name: to_jpeg(sheet) for name, sheet in sheets.items()}
@@ -160,7 +150,8 @@ def write_report(config: Config, night: Mapping[str, Any], round_: Mapping[str, 
         show(f"report-{name}", name, jpeg)
     if TaskRunContext.get() is not None:
         create_markdown_artifact(
-            "\n\n".join(["# The round in figures", markdown_table(report), *summary_lines(report)]), key="report"
+            "\n\n".join(["# The round in figures", markdown_table(report), *summary_lines(report)]),
+            key="report",
         )
     place = root.url.rstrip("/") + f"/{folder}"
     return {"report": report, "html": f"{place}/report.html", "json": f"{place}/report.json"}

@@ -85,10 +85,7 @@ def before_after(before: float | None, after: float | None, top: float) -> str:
     Positions are percentages, so the drawing fills its table cell and all rows share one scale.
     """
     marks = []
-    xs = [
-        None if v is None else 2 + 96 * min(max(v / top, 0.0), 1.0) if top > 0 else 2.0
-        for v in (before, after)
-    ]
+    xs = [None if v is None else 2 + 96 * min(max(v / top, 0.0), 1.0) if top > 0 else 2.0 for v in (before, after)]
     if xs[0] is not None and xs[1] is not None:
         worse = " worse" if xs[1] > xs[0] else ""
         marks.append(f'<line class="way{worse}" x1="{xs[0]:.2f}%" x2="{xs[1]:.2f}%" y1="8" y2="8"/>')

@@ -117,9 +117,7 @@ def psnr(report: Report, state: str, key: str = "psnr") -> float | None:
 
 def decisions(report: Report) -> dict[str, str]:
     """Say per model what became of the challenger, in words; an unknown decision stays as it is."""
-    parts = {
-        m: str((part or {}).get("decision") or "") for m, part in (report.get("promotion") or {}).items()
-    }
+    parts = {m: str((part or {}).get("decision") or "") for m, part in (report.get("promotion") or {}).items()}
     return {model: DECISIONS.get(word, word) for model, word in parts.items() if word}
 
 

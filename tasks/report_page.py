@@ -131,9 +131,7 @@ def _promotion(report: Report) -> str:
         word = decisions(report).get(model, "")
         tone = {"promoted": ' class="yes"', "rejected": ' class="worse"'}.get(word, "")
         decision = html.escape(word)
-        cards.append(
-            f"<div><h3>{html.escape(model.title())}<em{tone}>{decision}</em></h3><ul>{reasons}</ul></div>"
-        )
+        cards.append(f"<div><h3>{html.escape(model.title())}<em{tone}>{decision}</em></h3><ul>{reasons}</ul></div>")
     return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
 
 
@@ -168,9 +166,7 @@ def _reconstruction(report: Report, pictures: Mapping[str, bytes]) -> str:
     part = report.get("reconstruction") or {}
     facts = [
         f"Backend <b>{html.escape(str(part['backend']))}</b>" if part.get("backend") else "",
-        f"cameras held out: {html.escape(', '.join(map(str, part['held_out'])))}"
-        if part.get("held_out")
-        else "",
+        f"cameras held out: {html.escape(', '.join(map(str, part['held_out'])))}" if part.get("held_out") else "",
     ]
     text = "; ".join(fact for fact in facts if fact)
     notes = (
@@ -212,11 +208,7 @@ def _units(report: Report) -> str:
             "All three over the whole image at full resolution; every image weighs the same.",
         ]
     if (report.get("supervisor") or {}) and "supervisor" in judges(report):
-        lines.append(
-            "Supervisor: trimap-guided diffusion matting on hand-drawn trimaps, the yardstick of Table 1."
-        )
+        lines.append("Supervisor: trimap-guided diffusion matting on hand-drawn trimaps, the yardstick of Table 1.")
     if report.get("reconstruction"):
-        lines.append(
-            "PSNR: 10 log₁₀(1 / MSE) of display-referred colour, mean over the held-out cameras, in dB."
-        )
+        lines.append("PSNR: 10 log₁₀(1 / MSE) of display-referred colour, mean over the held-out cameras, in dB.")
     return f'<ol class="foot">{"".join(f"<li>{line}</li>" for line in lines)}</ol>' if lines else ""

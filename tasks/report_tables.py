@@ -38,8 +38,7 @@ def accuracy_table(report: Report) -> str:
     if not measured:
         return ""
     groups = "".join(
-        f'<th colspan="3" scope="colgroup" class="group"><div>{JUDGES[judge]}</div></th>'
-        for judge in measured
+        f'<th colspan="3" scope="colgroup" class="group"><div>{JUDGES[judge]}</div></th>' for judge in measured
     )
     units = "".join(f'<th scope="col">{m.title}<small>{m.unit}</small></th>' for m in METRICS)
     head = (
@@ -210,9 +209,7 @@ def time_table(report: Report) -> str:
         f"<td>{duration(s)}</td><td>{_share(s, total)}</td></tr>"
         for step, s in steps.items()
     ]
-    lines.append(
-        f'<tr class="ratio"><th scope="row">together</th><td></td><td>{duration(total)}</td><td></td></tr>'
-    )
+    lines.append(f'<tr class="ratio"><th scope="row">together</th><td></td><td>{duration(total)}</td><td></td></tr>')
     return f'<div class="scroll"><table class="time"><tbody>{"".join(lines)}</tbody></table></div>'
 
 

@@ -1,5 +1,6 @@
 """Scribbles in: painted overlays become an immutable label set (paper section 4.2)."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from storage.root import Root
 from storage.scribbles import freeze_labels, read_overlay
 from storage.take import Take
 from tasks.step import RETRYABLE, Record, run_once
+
+LABELS = "scribbles"
+"""Name of the label set; every import makes its next version, with all earlier labels in it."""
 
 
 def overlay_files(inbox: Path) -> list[tuple[str, str, int, Path]]:
@@ -42,7 +46,7 @@ def import_scribbles(store: str, inbox: str) -> Record:
         inbox: folder of overlays: green foreground, red background, unpainted ignored.
 
     Returns:
-        Record with `labels` (name of the set), `frames` and the mean `painted_share`.
+        Record with `labels` (version of the set), `frames` and the mean `painted_share`.
 
     Raises:
         ScribbleError: unknown take, camera or frame, wrong size, nothing or everything painted.
@@ -60,15 +64,11 @@ def import_scribbles(store: str, inbox: str) -> Record:
             label = read_overlay(file, (view.height, view.width))
             entries.append((name, camera, frame, label))
             shares.append(float(np.mean(label != 255)))
-        labels = freeze_labels(root, entries)
-        return {"labels": labels.name, "frames": len(entries), "painted_share": float(np.mean(shares))}
+        labels = freeze_labels(root, LABELS, entries)
+        return {"labels": labels.version, "frames": len(entries), "painted_share": float(np.mean(shares))}
 
-    import hashlib
-
-    content = [(t, c, f, hashlib.sha256(p.read_bytes()).hexdigest()) for t, c, f, p in files]
+    content = [(t, c, f, sha256(p.read_bytes()).hexdigest()) for t, c, f, p in files]
     return run_once(store, "scribbles", "inbox", {"content": content}, work)
 
 
-import_scribbles_task = task(
-    import_scribbles, name="import scribbles", task_run_name="import scribbles", **RETRYABLE
-)
+import_scribbles_task = task(import_scribbles, name="import scribbles", task_run_name="import scribbles", **RETRYABLE)

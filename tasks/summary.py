@@ -145,7 +145,5 @@ def markdown_table(report: Report) -> str:
 
 def _gain(base: float | None, refined: float | None) -> str:
     return (
-        ""
-        if base is None or refined is None
-        else f"({'+' if refined >= base else ''}{decimals(refined - base, 2)})"
+        "" if base is None or refined is None else f"({'+' if refined >= base else ''}{decimals(refined - base, 2)})"
     )

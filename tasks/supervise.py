@@ -10,7 +10,7 @@ import numpy as np
 from prefect import task
 
 from capmat_errors import SessionError
-from storage.benchmark import Benchmark
+from storage.benchmark import freeze_benchmark
 from storage.frames import read_grey
 from storage.root import Root
 from storage.session import check_session, read_session
@@ -58,10 +58,16 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
             with torch.inference_mode():
                 known = torch.from_numpy(trimap.astype(np.float32) / 255)[None, None]
                 pha = network(torch.from_numpy(src)[None], known, steps=steps, noise=noise)["pha"][0, 0].numpy()
-            entries.append((camera, frame, trimap, pha))
+            entries.append((take.name, camera, frame, trimap, pha))
             bar(i + 1, camera)
-        Benchmark.freeze(root, name, take.name, entries, {"supervisor": model, "steps": steps, "seed": seed})
-        return {"benchmark": name, "take": take.name, "entries": [(c, f) for c, f, _, _ in entries]}
+        card = {"supervisor": model, "steps": steps, "seed": seed}
+        frozen = freeze_benchmark(root, name, entries, card)
+        return {
+            "benchmark": name,
+            "version": frozen.version,
+            "take": take.name,
+            "entries": [(camera, frame) for _, camera, frame in frozen.keys],
+        }
 
     stamps = [(str(k), p.stat().st_size, p.stat().st_mtime_ns) for k, p in sorted(files.items())]
     inputs = {"model": model, "ingested": ingested, "trimaps": stamps, "steps": steps, "seed": seed}

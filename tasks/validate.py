@@ -1,6 +1,7 @@
 """Validation: the mattes of several models against one benchmark, in the paper's units (section 5.2)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,10 @@ def validate(store: str, benchmark: Record, runs: Mapping[str, str], mattes: Seq
 
     def work() -> dict[str, Any]:
         root = Root(store)
-        frozen = Benchmark.open(root, benchmark["benchmark"])
+        frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
         take = Take.open(root, benchmark["take"])
         entries = [(camera, frame) for camera, frame in benchmark["entries"]]
-        means, each = score_runs(take, runs, entries, frozen.alpha)
+        means, each = score_runs(take, runs, entries, partial(frozen.alpha, take.name))
         return {"supervisor": means, "per_image": each}
 
     inputs = {

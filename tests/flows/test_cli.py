@@ -8,9 +8,22 @@ import pytest
 
 from flows.cli import main
 
-COMMANDS = (
-    "demo nightly redistill reconstruct ingest matte export scribbles train-base sim models report ui doctor"
-).split()
+COMMANDS = [
+    "demo",
+    "nightly",
+    "redistill",
+    "reconstruct",
+    "ingest",
+    "matte",
+    "export",
+    "scribbles",
+    "train-base",
+    "sim",
+    "models",
+    "report",
+    "ui",
+    "doctor",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -89,9 +89,7 @@ def test_layout_and_dtype_of_a_picture_do_not_matter(picture):
 
 
 def test_grey_alpha_shows_as_grey():
-    np.testing.assert_array_equal(
-        rgb8(np.array([[0, 1, 0.2]], np.float32))[0], [[0] * 3, [255] * 3, [51] * 3]
-    )
+    np.testing.assert_array_equal(rgb8(np.array([[0, 1, 0.2]], np.float32))[0], [[0] * 3, [255] * 3, [51] * 3])
 
 
 def test_what_is_not_a_number_shows_magenta():

@@ -21,9 +21,7 @@ def scores(*mse: float) -> dict[str, dict[str, float]]:
         ((0.0, 0.0), (1e-4, 1e-4), "REJECT", "worse"),
     ],
 )
-def test_decision(
-    champion: tuple[float, ...], challenger: tuple[float, ...], decision: str, word: str
-) -> None:
+def test_decision(champion: tuple[float, ...], challenger: tuple[float, ...], decision: str, word: str) -> None:
     verdict = decide(scores(*champion), scores(*challenger), Gate())
     assert verdict["decision"] == decision
     assert word in " ".join(verdict["reasons"])

@@ -21,9 +21,7 @@ VOID = {"meta", "img", "col", "br", "hr", "link", "input"}
 
 def rows(*mse):
     names = ("teacher_base", "teacher_refined", "student_base", "student_refined")
-    return {
-        n: {"mse": m * 1e-4, "sad": m * 0.3e-3, "grad": m * 0.7e-5} for n, m in zip(names, mse, strict=True)
-    }
+    return {n: {"mse": m * 1e-4, "sad": m * 0.3e-3, "grad": m * 0.7e-5} for n, m in zip(names, mse, strict=True)}
 
 
 REPORT = {
@@ -133,9 +131,7 @@ def test_every_other_figure_and_name_is_printed(page):
     text = Page(page).text
     errors = [v for row in REPORT["per_image"].values() for v in row.values()]
     recon = REPORT["reconstruction"]
-    decibels = [v for s in ("base", "refined") for k, v in recon[s].items() if k != "collapsed"] + [
-        recon["black"]
-    ]
+    decibels = [v for s in ("base", "refined") for k, v in recon[s].items() if k != "collapsed"] + [recon["black"]]
     expected = [decimals(1e4 * v) for v in errors] + [decimals(v, 2) for v in decibels]
     expected += [duration(v) for v in REPORT["wall_s"].values()] + list(REPORT["wall_s"])
     expected += [

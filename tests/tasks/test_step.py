@@ -31,9 +31,7 @@ def test_a_recorded_step_is_not_run_again(tmp_path: Path) -> None:
     first = run_once(str(tmp_path), "verb", "a subject", {"x": 1}, work)
     second = run_once(str(tmp_path), "verb", "a subject", {"x": 1}, work)
     assert (len(calls), first["reused"], second["reused"]) == (1, False, True)
-    assert {k: v for k, v in second.items() if k != "reused"} == {
-        k: v for k, v in first.items() if k != "reused"
-    }
+    assert {k: v for k, v in second.items() if k != "reused"} == {k: v for k, v in first.items() if k != "reused"}
     run_once(str(tmp_path), "verb", "a subject", {"x": 2}, work)
     assert len(calls) == 2
 
