@@ -102,12 +102,13 @@ class DiffMatte(nn.Module):
         # The signal is scaled down, so x_t is brought back to unit deviation (over the frame without
         # padding). Its mean stays.
         deviation = noisy.std((1, 2, 3), correction=0, keepdim=True).clamp_min(1e-5)
-        return 2 * torch.sigmoid(self.logits(encoded, noisy / deviation, time)) - 1
+        return 2 * torch.sigmoid(self.logits(encoded, noisy / deviation, time).float()) - 1
 
     def logits(self, encoded: Encoded, scaled: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         """The bare decoder on a noisy matte of unit deviation, padded and cropped back: (N, 1, H, W)."""
         height, width = scaled.shape[-2:]
-        out = self.decoder(encoded.features, self._pad(torch.cat([encoded.condition, scaled], 1)), time)
+        x = torch.cat([encoded.condition, scaled.to(encoded.condition.dtype)], 1)
+        out = self.decoder(encoded.features, self._pad(x), time)
         return out[..., :height, :width]
 
     def denoise(self, encoded: Encoded, noise: torch.Tensor, steps: int) -> torch.Tensor:

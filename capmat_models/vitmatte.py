@@ -48,7 +48,8 @@ class ViTMatte(nn.Module):
             guide = imagenet(guide)
         # Zeros after normalisation: the mean colour, and background in a trimap.
         x = pad_to(torch.cat([imagenet(src), guide], 1), padded_size(size, STRIDE, self.config.padding))
-        pha = torch.sigmoid(self.decoder(self.backbone(x), x))
+        # float(): in half precision the steps next to opaque are visible
+        pha = torch.sigmoid(self.decoder(self.backbone(x), x).float())
         return {"pha": pha[..., : size[0], : size[1]]}
 
 

@@ -1,0 +1,129 @@
+"""Every network can be built by name, mattes frames of any size, and can be trained."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+import torch
+from torch import nn
+
+from capmat_errors import ConfigError
+from capmat_models import create_model, list_models
+
+FULL = ["bg_vitmatte_s", "bgmv2_mobilenetv2", "diffmatte_vits", "vitmatte_s"]
+DEMO = ["bg_vitmatte_xs", "bgmv2_mobilenetv2_xs", "diffmatte_xs"]
+
+
+def inputs(model: nn.Module, n: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    src = torch.rand(n, 3, height, width)
+    takes_trimap = model.architecture.startswith(("vitmatte", "diffmatte"))
+    return src, torch.rand(n, 1 if takes_trimap else 3, height, width)
+
+
+def test_the_catalogue_has_full_and_demo_sizes() -> None:
+    assert sorted(list_models()) == sorted(FULL + DEMO)
+    assert list_models("student") == ["bgmv2_mobilenetv2", "bgmv2_mobilenetv2_xs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("vitmatte_s", 25_814_753),
+        ("bgmv2_mobilenetv2", 5_006_839),
+        ("diffmatte_vits", 29_014_273),
+    ],
+)
+def test_full_sizes_have_the_published_number_of_parameters(name: str, parameters: int) -> None:
+    assert sum(p.numel() for p in create_model(name).parameters()) == parameters
+
+
+def test_demo_networks_fit_into_10_mb_together() -> None:
+    numbers = sum(v.numel() for name in DEMO for v in create_model(name).state_dict().values())
+    assert 2 * numbers < 10e6
+
+
+@pytest.mark.parametrize("name", DEMO)
+@pytest.mark.parametrize("size", [(1, 1), (37, 53), (2, 130)])
+def test_any_size_gives_a_finite_matte_of_that_size(name: str, size: tuple[int, int]) -> None:
+    model = create_model(name).eval()
+    with torch.inference_mode():
+        out = model(*inputs(model, 1, *size))
+    assert out["pha"].shape == (1, 1, *size)
+    assert all(value.isfinite().all() for value in out.values())
+    assert out["pha"].min() >= 0
+    assert out["pha"].max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["full", "sampling", "thresholding"])
+def test_the_student_refines_frames_of_any_size_in_every_mode(mode: str) -> None:
+    model = create_model("bgmv2_mobilenetv2_xs", refine_mode=mode, backbone_scale=0.125).eval()
+    with torch.inference_mode():
+        assert model(*inputs(model, 2, 37, 53))["fgr"].shape == (2, 3, 37, 53)
+
+
+@pytest.mark.parametrize("name", DEMO)
+@pytest.mark.parametrize("way", ["autocast", "weights"])
+def test_half_precision_gives_nearly_the_same_matte(name: str, way: str) -> None:
+    model = create_model(name).eval()
+    src, guide = inputs(model, 1, 40, 56)
+    with torch.inference_mode():
+        exact = model(src, guide)["pha"]
+        if way == "autocast":
+            with torch.autocast("cpu", torch.bfloat16):
+                half = model(src, guide)["pha"]
+        else:
+            half = model.bfloat16()(src.bfloat16(), guide.bfloat16())["pha"]
+    assert (half.float() - exact).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("name", FULL[:3])
+def test_full_networks_learn_one_step(name: str) -> None:
+    model = create_model(name)
+    assert loss_after_step(model) < float("inf")
+
+
+@pytest.mark.parametrize("name", DEMO)
+def test_every_weight_of_a_demo_network_gets_a_gradient(name: str) -> None:
+    model = create_model(name)
+    if name.startswith("bgmv2"):
+        model.refine_mode = "full"
+    loss_after_step(model)
+    unused = [key for key, p in model.named_parameters() if p.grad is None]
+    assert unused == []
+
+
+def loss_after_step(model: nn.Module) -> float:
+    optimiser = torch.optim.SGD(model.parameters(), 1e-4)
+    src, guide = inputs(model, 2, 64, 64)
+    if model.architecture.startswith("diffmatte"):
+        out = model.predict(model.encode(src, (guide * 2).round() / 2), torch.randn(2, 1, 64, 64), torch.rand(2))
+        loss = out.square().mean()
+    else:
+        loss = sum(value.float().square().mean() for value in model(src, guide).values())
+    loss.backward()
+    optimiser.step()
+    assert all(p.isfinite().all() for p in model.parameters())
+    return loss.item()
+
+
+def test_a_configuration_survives_json() -> None:
+    model = create_model("bg_vitmatte_xs", depth=2, global_blocks=(1,))
+    again = create_model(model.architecture, **json.loads(json.dumps(asdict(model.config))))
+    assert again.config == model.config
+
+
+def test_unknown_names_and_settings_are_refused_with_what_there_is() -> None:
+    with pytest.raises(ConfigError, match="Choose one of vitmatte_s, bg_vitmatte_s"):
+        create_model("resnet50")
+    with pytest.raises(ConfigError, match="no such setting: widht. Choose from .*depth"):
+        create_model("vitmatte_s", widht=3)
+    student = create_model("bgmv2_mobilenetv2_xs", refine_mode="sometimes").eval()
+    with pytest.raises(ConfigError, match="full, sampling or thresholding"):
+        student(*inputs(student, 1, 8, 8))
+
+
+def test_asking_what_there_is_costs_no_torch() -> None:
+    code = "import sys, capmat_models; capmat_models.list_models(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

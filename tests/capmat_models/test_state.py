@@ -1,0 +1,136 @@
+"""Weights come back as they were, and nothing else gets in."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from capmat_errors import CheckpointError
+from capmat_models import create_model
+from capmat_models.adapt import background_from_trimap
+from capmat_models.official_names import official_name
+from capmat_models.state import dump_weights, load_published, load_weights
+
+
+@pytest.fixture
+def student() -> nn.Module:
+    return create_model("bgmv2_mobilenetv2_xs").eval()
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    theirs = other.state_dict()
+    return all(torch.equal(value, theirs[name]) for name, value in one.state_dict().items())
+
+
+def test_weights_come_back_exactly_at_full_precision(student: nn.Module) -> None:
+    other = create_model("bgmv2_mobilenetv2_xs")
+    load_weights(other, dump_weights(student, half=False))
+    assert same(student, other)
+
+
+def test_half_precision_halves_the_size_and_hardly_moves_the_matte(student: nn.Module) -> None:
+    weights = dump_weights(student)
+    assert len(weights) < 0.53 * len(dump_weights(student, half=False))
+    other = create_model("bgmv2_mobilenetv2_xs").eval()
+    load_weights(other, weights)
+    src, bgr = torch.rand(2, 1, 3, 64, 64)
+    with torch.inference_mode():
+        difference = student.base(src, bgr)["pha"] - other.base(src, bgr)["pha"]
+    assert difference.abs().max() < 5e-3
+    assert all(p.dtype == torch.float32 for p in other.parameters())
+
+
+def test_values_beyond_half_precision_keep_32_bits(student: nn.Module) -> None:
+    student.refiner.bn1.running_var.fill_(1e6)
+    other = create_model("bgmv2_mobilenetv2_xs")
+    load_weights(other, dump_weights(student))
+    assert other.refiner.bn1.running_var[0] == 1e6
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -1])
+def test_torn_weights_are_refused(student: nn.Module, keep: int) -> None:
+    with pytest.raises(CheckpointError, match="torn"):
+        load_weights(student, dump_weights(student)[:keep])
+
+
+def test_weights_of_another_network_are_refused_by_name_and_change_nothing(student: nn.Module) -> None:
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"382 missing \(backbone.conv_stem.weight, .* and 379 more\)"):
+        load_weights(student, dump_weights(create_model("diffmatte_xs")))
+    wider = create_model("bgmv2_mobilenetv2_xs", hidden_channels=24)
+    with pytest.raises(CheckpointError, match=r"decoder.conv4.weight \(29, 38, 3, 3\) instead of \(21,"):
+        load_weights(student, dump_weights(wider))
+    assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
+
+
+def test_weights_that_are_no_numbers_are_neither_kept_nor_loaded(student: nn.Module) -> None:
+    state = student.state_dict()
+    state["refiner.conv4.bias"] = torch.full((4,), torch.nan)
+    with pytest.raises(CheckpointError, match="refiner.conv4.bias"):
+        load_weights(student, safetensors.torch.save(state))
+    with torch.no_grad():
+        student.refiner.conv4.bias.fill_(torch.inf)
+    with pytest.raises(CheckpointError, match="Training diverged"):
+        dump_weights(student)
+
+
+def test_longer_position_tables_tell_the_training_size() -> None:
+    large = create_model("diffmatte_xs", image_size=512)
+    with pytest.raises(CheckpointError, match="image_size that it was trained with"):
+        load_published(create_model("diffmatte_xs"), large.state_dict())
+
+
+@pytest.mark.parametrize("wrap", ["bare", "model", "state_dict", "prefix", "safetensors"])
+def test_released_files_load_in_every_common_form(student: nn.Module, tmp_path: Path, wrap: str) -> None:
+    official = {official_name(name): value for name, value in student.state_dict().items()}
+    path = tmp_path / ("student.safetensors" if wrap == "safetensors" else "student.pth")
+    if wrap == "safetensors":
+        safetensors.torch.save_file(official, path)
+    elif wrap == "prefix":
+        torch.save({f"model.{name}": value for name, value in official.items()}, path)
+    else:
+        torch.save(official if wrap == "bare" else {wrap: official, "epoch": 3}, path)
+    other = create_model("bgmv2_mobilenetv2_xs")
+    load_published(other, path)
+    assert same(student, other)
+
+
+class Malicious:
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.victim),)
+
+
+def test_a_checkpoint_cannot_run_code(student: nn.Module, tmp_path: Path) -> None:
+    victim = tmp_path / "was_here"
+    torch.save({"refiner.conv4.bias": Malicious(victim)}, tmp_path / "a.pth")
+    (tmp_path / "b.pth").write_bytes(pickle.dumps({"model": Malicious(victim)}))
+    for name in ("a.pth", "b.pth"):
+        with pytest.raises(CheckpointError, match="not a file of plain tensors"):
+            load_published(student, tmp_path / name)
+    assert not victim.exists()
+
+
+def test_files_that_are_no_checkpoints_are_refused(student: nn.Module, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_published(student, tmp_path / "nowhere.pth")
+    (tmp_path / "page.pth").write_text("<html>Quota exceeded</html>")
+    with pytest.raises(CheckpointError, match="page.pth"):
+        load_published(student, tmp_path / "page.pth")
+    torch.save([torch.zeros(3)], tmp_path / "list.pth")
+    with pytest.raises(CheckpointError, match="holds a list"):
+        load_published(student, tmp_path / "list.pth")
+    torch.save({"epoch": 3}, tmp_path / "numbers.pth")
+    with pytest.raises(CheckpointError, match="382 missing"):
+        load_published(student, tmp_path / "numbers.pth")
+
+
+def test_only_a_trimap_network_can_be_adapted_to_a_plate() -> None:
+    with pytest.raises(CheckpointError, match="trimap input"):
+        background_from_trimap(create_model("bg_vitmatte_xs").state_dict())
