@@ -39,7 +39,7 @@ class Ledger:
 
     def forget(self, key: str) -> None:
         """Take an entry back, before its results are replaced."""
-        self.root.delete(_file(key))
+        self.root.remove(_file(key))
 
 
 def _file(key: str) -> str:

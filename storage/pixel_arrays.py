@@ -131,6 +131,6 @@ def _frame_key(key: str, array: Any, index: int) -> str:
 def _delete_frame(root: Root, key: str, array: Any, index: int) -> None:
     """Remove the file, and on a disk also what a killed writer left beside it."""
     if root.remote:
-        root.delete(_frame_key(key, array, index))
+        root.remove(_frame_key(key, array, index))
     else:
         root.delete(f"{key}/c/{index}")

@@ -45,9 +45,7 @@ class Recording:
 
     def select(self, frames: tuple[int, ...]) -> "Recording":
         """The same recording, cut down to these frame numbers."""
-        return Recording(
-            self.camera, {n: self.files[n] for n in frames if n in self.files}, self.video, frames
-        )
+        return Recording(self.camera, {n: self.files[n] for n in frames if n in self.files}, self.video, frames)
 
     def read(self, bits: int) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield (frame number, (H, W, 3) integers) in order.
@@ -74,15 +72,16 @@ class Recording:
         """The file that holds `frame`."""
         return self.video or self.files[frame]
 
-    def headers(self) -> Iterator[tuple[Path, Header]]:
-        """Yield every file with what it says about itself."""
+    def headers(self) -> Iterator[tuple[str, Header]]:
+        """Yield what every file says about itself, with the camera, frame and file for messages."""
         if self.video is not None:
-            yield self.video, _video_header(self.camera, self.video, self.video.stat().st_mtime_ns)[0]
+            place = f"camera {self.camera}, {self.video}"
+            yield place, _video_header(self.camera, self.video, self.video.stat().st_mtime_ns)[0]
             return
         for number in self.frames:
             with _placed(self._place(number)):
                 header = read_header(self.files[number])
-            yield self.files[number], header
+            yield self._place(number), header
 
     def manifest(self) -> str:
         """A hash of every file's name, size and time of change: equal means that nothing was touched."""
@@ -112,9 +111,7 @@ def find_recordings(root: Path, template: str) -> dict[str, Recording]:
     """
     suffix = Path(template).suffix.lower()
     if "{camera" not in template:
-        raise SessionError(
-            "the path has no {camera}", where=template, fix="Put {camera} where the cameras differ."
-        )
+        raise SessionError("the path has no {camera}", where=template, fix="Put {camera} where the cameras differ.")
     if suffix not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
         raise SessionError(
             f"files ending on {suffix or 'nothing'} are not known",
@@ -144,6 +141,34 @@ def expected_file(root: Path, template: str, camera: str, frame: int) -> Path:
     return root / template.format(camera=camera, frame=frame)
 
 
+def check_depth(dtype: str, bits: int, where: str) -> None:
+    """Refuse pictures whose type does not fit the session's depth.
+
+    Raises:
+        ImageUnreadable: 8-bit pictures in a session of more, deep ones in one of 8, EXR in one of not 16.
+    """
+    if dtype == "float32" and bits != 16:
+        raise ImageUnreadable(
+            f"an EXR picture in a session of {bits} bits",
+            where=where,
+            fix='Set [colour] bits=16 transfer="linear" black=0.',
+        )
+    if dtype != "float32" and dtype != ("uint8" if bits == 8 else "uint16"):
+        raise ImageUnreadable(
+            f"the picture has {np.dtype(dtype).itemsize * 8} bits per channel, the session says {bits}",
+            where=where,
+            fix="Correct [colour] bits, or export the pictures again.",
+        )
+
+
+def check_colour(header: Header, bits: int, where: str) -> None:
+    """Refuse grey pictures, pictures with alpha, and those of another depth, by their header."""
+    check_depth(header.dtype, bits, where)
+    if header.channels != 3:
+        has = "no colour" if header.channels < 3 else "an alpha channel"
+        raise ImageUnreadable(f"the picture has {has}", where=where, fix="Export it as plain RGB.")
+
+
 def to_integers(image: NDArray[Any], bits: int, where: str) -> NDArray[Any]:
     """Bring a picture to the integers of the session's colour, or refuse it.
 
@@ -153,21 +178,9 @@ def to_integers(image: NDArray[Any], bits: int, where: str) -> NDArray[Any]:
     Raises:
         ImageUnreadable: depth and session disagree, or a value lies above white.
     """
-    wanted = np.uint8 if bits == 8 else np.uint16
+    check_depth(str(image.dtype), bits, where)
     if image.dtype == np.float32:
-        if bits != 16:
-            raise ImageUnreadable(
-                f"an EXR picture in a session of {bits} bits",
-                where=where,
-                fix='Set [colour] bits=16 transfer="linear" black=0.',
-            )
         return np.rint(np.clip(image, 0, 1) * 65535).astype(np.uint16)
-    if image.dtype != wanted:
-        raise ImageUnreadable(
-            f"the picture has {image.dtype.itemsize * 8} bits per channel, the session says {bits}",
-            where=where,
-            fix="Correct [colour] bits, or export the pictures again.",
-        )
     white = 2**bits - 1
     if bits not in (8, 16) and (top := int(image.max())) > white:
         raise ImageUnreadable(

@@ -197,6 +197,14 @@ class Root:
         except FileNotFoundError:
             return
 
+    def remove(self, key: str) -> None:
+        """Remove the one key `key`, in one request. Nothing there is fine."""
+        with store_errors(self.at(key), self.remote):
+            if self.remote:
+                self._s3().rm_file(self._path(key))
+            else:
+                self._local(key).unlink(missing_ok=True)
+
     def flush(self, key: str) -> None:
         """Wait until the file at `key` and its folders are on the disk; zarr itself does not. Free on S3."""
         if self.remote:

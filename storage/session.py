@@ -28,7 +28,8 @@ from storage.camera import Camera
 from storage.descriptor import Session, TakeSection, read_session
 from storage.frames import Header
 from storage.plate_check import plate_owner, thumbnail
-from storage.recording import Recording, expected_file, find_recordings
+from storage.recording import Recording, check_colour, expected_file, find_recordings
+from storage.root import checked_name
 
 __all__ = ["Session", "SessionPlan", "TakePlan", "check_session", "read_session"]
 
@@ -104,9 +105,7 @@ def check_session(session: Session, only: str | None = None) -> SessionPlan:
         raise SessionError("the session's folder does not exist", where=str(root), fix="Correct root.")
     calibration = session.calibration
     takes = {
-        name: _find_take(session, name, section)
-        for name, section in session.takes.items()
-        if only in (None, name)
+        name: _find_take(session, name, section) for name, section in session.takes.items() if only in (None, name)
     }
     recorded = sorted({camera for found in takes.values() for camera in found})
     cameras = read_calibration(
@@ -116,16 +115,18 @@ def check_session(session: Session, only: str | None = None) -> SessionPlan:
         recorded if calibration.format == "opencv-xml" else None,
         calibration.unit,
     )
+    for camera in {*recorded, *cameras}:
+        checked_name("camera", camera)
     for name, found in takes.items():
         _same_cameras(name, found, cameras, root / session.takes[name].path)
     plans = {name: _select(session, name, found) for name, found in takes.items()}
     sizes: dict[str, Header] = {}
     for name, chosen in plans.items():
         for recording in chosen.values():
-            _one_size(f"take {name}", recording, sizes)
+            _check_headers(f"take {name}", recording, session.colour.bits, sizes)
     plates = _find_plates(session, cameras)
-    for camera, recording in plates.items():
-        _plate_size(camera, recording, sizes[camera])
+    for recording in plates.values():
+        _check_headers("plate of", recording, session.colour.bits, sizes)
     cameras = {id: _fitted(camera, sizes[id]) for id, camera in cameras.items()}
     _check_pictures(session, plans, plates)
     item = np.dtype(session.colour.colour().dtype).itemsize
@@ -200,23 +201,19 @@ def _select(session: Session, name: str, found: dict[str, Recording]) -> dict[st
     return chosen
 
 
-def _one_size(what: str, recording: Recording, sizes: dict[str, Header]) -> None:
-    """Every header of the camera agrees with the first that was seen, in this take and in others."""
-    camera = recording.camera
-    for path, header in _headers(what, recording):
-        known = sizes.setdefault(camera, header)
-        if (header.width, header.height) != (known.width, known.height):
-            raise SizeMismatch(
-                f"the picture is {header.width}x{header.height}, the camera's first is "
-                f"{known.width}x{known.height}",
-                where=f"{what} camera {camera}, {path}",
-                fix="Export all pictures of a camera at one size.",
-            )
-
-
-def _headers(what: str, recording: Recording) -> Iterator[tuple[Path, Header]]:
+def _check_headers(what: str, recording: Recording, bits: int, sizes: dict[str, Header]) -> None:
+    """Every picture has colour, the session's depth, and the size that was first seen of this camera."""
     try:
-        yield from recording.headers()
+        for place, header in recording.headers():
+            known = sizes.setdefault(recording.camera, header)
+            if (header.width, header.height) != (known.width, known.height):
+                raise SizeMismatch(
+                    f"the picture is {header.width}x{header.height}, the camera's first is "
+                    f"{known.width}x{known.height}",
+                    where=place,
+                    fix="Export all pictures of a camera, its plate too, at one size.",
+                )
+            check_colour(header, bits, place)
     except CapmatError as error:
         raise _named(error, what) from error
 
@@ -237,21 +234,10 @@ def _find_plates(session: Session, cameras: Mapping[str, Camera]) -> dict[str, R
     return {camera: found[camera] for camera in sorted(cameras)}
 
 
-def _plate_size(camera: str, recording: Recording, size: Header) -> None:
-    for path, header in _headers("plate of", recording):
-        if (header.width, header.height) != (size.width, size.height):
-            raise SizeMismatch(
-                f"the plate is {header.width}x{header.height}, the takes are {size.width}x{size.height}",
-                where=f"plate of camera {camera}, {path}",
-                fix="Export plates and takes at one size.",
-            )
-
-
 def _fitted(camera: Camera, size: Header) -> Camera:
     if camera.width and (camera.width, camera.height) != (size.width, size.height):
         raise CalibrationError(
-            f"the calibration is for {camera.width}x{camera.height}, the pictures are "
-            f"{size.width}x{size.height}",
+            f"the calibration is for {camera.width}x{camera.height}, the pictures are {size.width}x{size.height}",
             where=f"camera {camera.id}",
             fix="Scale K with the pictures, or calibrate at this size.",
         )
@@ -263,9 +249,7 @@ def _check_pictures(
 ) -> None:
     """Decode a few pictures of every camera; refuse what is broken, and plates of other cameras."""
     colour = session.colour.colour()
-    small_plates = {
-        camera: _sample("plate of", recording, colour.bits, 1) for camera, recording in plates.items()
-    }
+    small_plates = {camera: _sample("plate of", recording, colour.bits, 1) for camera, recording in plates.items()}
     empty = {camera: thumbnail(colour.to_display(raw[0])) for camera, raw in small_plates.items()}
     for name, chosen in plans.items():
         for camera, recording in chosen.items():
@@ -291,9 +275,7 @@ def _sample(what: str, recording: Recording, bits: int, count: int) -> list[NDAr
         raise _named(error, what) from error
 
 
-def _find_trimaps(
-    session: Session, plans: Mapping[str, Mapping[str, Recording]]
-) -> dict[tuple[str, int], Path]:
+def _find_trimaps(session: Session, plans: Mapping[str, Mapping[str, Recording]]) -> dict[tuple[str, int], Path]:
     if session.benchmark is None or session.benchmark.take not in plans:
         return {}
     found = find_recordings(session.folder, session.benchmark.trimaps)
@@ -303,8 +285,7 @@ def _find_trimaps(
             if camera not in chosen or frame not in chosen[camera].frames:
                 raise SessionError(
                     "a trimap is there for a frame that is not in the take",
-                    where=f"take {session.benchmark.take} camera {camera} frame {frame}, "
-                    f"{recording.file(frame)}",
+                    where=f"take {session.benchmark.take} camera {camera} frame {frame}, {recording.file(frame)}",
                     fix="Remove it, or choose the take's frames so that it is in.",
                 )
     if not found:
@@ -314,9 +295,7 @@ def _find_trimaps(
             fix="Correct [benchmark] trimaps, or take the section out.",
         )
     return {
-        (camera, frame): recording.files[frame]
-        for camera, recording in found.items()
-        for frame in recording.frames
+        (camera, frame): recording.files[frame] for camera, recording in found.items() for frame in recording.frames
     }
 
 

@@ -1,0 +1,47 @@
+"""Fixtures that all tests may use: a real S3 server on loopback."""
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from storage.root import Root
+
+_BUCKET = "capmat-tests"
+_count = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The endpoint of an S3 server in this process, with test keys in the environment."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    ours = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    boto3.client("s3").create_bucket(Bucket=_BUCKET)
+    yield ours["AWS_ENDPOINT_URL"]
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name)
+        else:
+            os.environ[name] = value
+    server.stop()
+
+
+@pytest.fixture
+def s3_root(s3_server: str) -> Root:
+    """An empty place on S3."""
+    return Root(f"s3://{_BUCKET}/{next(_count):04d}")
