@@ -1,0 +1,138 @@
+"""Pictures are read exactly or refused; there is nothing in between."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from capmat_errors import ImageUnreadable
+from storage.frames import Header, decode_png, encode_png, read_grey, read_header, read_image, read_rgba
+from tests.storage.tiny_session import write_picture
+
+RNG = np.random.default_rng(3)
+TWELVE = RNG.integers(0, 4096, (20, 31, 3)).astype(np.uint16)
+EIGHT = RNG.integers(0, 256, (20, 31, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("picture", [TWELVE, EIGHT], ids=["12 bit", "8 bit"])
+def test_integers_are_read_exactly(tmp_path: Path, suffix: str, picture: np.ndarray) -> None:
+    path = tmp_path / f"p{suffix}"
+    write_picture(path, picture)
+    again = read_image(path)
+    assert again.dtype == picture.dtype
+    np.testing.assert_array_equal(again, picture)
+    assert read_header(path) == Header(31, 20, 3, str(picture.dtype))
+
+
+def test_every_12_bit_value_survives_png(tmp_path: Path) -> None:
+    ramp = np.arange(4096, dtype=np.uint16).reshape(64, 64, 1).repeat(3, axis=2)
+    write_picture(tmp_path / "ramp.png", ramp)
+    np.testing.assert_array_equal(read_image(tmp_path / "ramp.png"), ramp)
+
+
+def test_red_is_first(tmp_path: Path) -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[..., 0] = 200
+    for suffix in (".png", ".tif", ".jpg"):
+        write_picture(tmp_path / f"red{suffix}", picture)
+        assert read_image(tmp_path / f"red{suffix}")[..., 0].min() > 190, suffix
+        assert read_image(tmp_path / f"red{suffix}")[..., 1:].max() < 10, suffix
+
+
+def test_packed_and_planar_tiff_are_read_exactly(tmp_path: Path) -> None:
+    import tifffile
+
+    planes = np.ascontiguousarray(TWELVE.transpose(2, 0, 1))
+    tifffile.imwrite(tmp_path / "planar.tif", planes, photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(read_image(tmp_path / "planar.tif"), TWELVE)
+    tifffile.imwrite(tmp_path / "zip.tif", TWELVE, photometric="rgb", compression="zlib", predictor=True)
+    np.testing.assert_array_equal(read_image(tmp_path / "zip.tif"), TWELVE)
+
+
+def test_half_float_exr_is_read_exactly(tmp_path: Path) -> None:
+    picture = RNG.uniform(0, 4, (20, 31, 3)).astype(np.float16)
+    write_picture(tmp_path / "p.exr", picture)
+    again = read_image(tmp_path / "p.exr")
+    assert again.dtype == np.float32
+    np.testing.assert_array_equal(again, picture.astype(np.float32))
+    assert read_header(tmp_path / "p.exr") == Header(31, 20, 3, "float32")
+
+
+def test_jpeg_is_read_to_within_its_loss(tmp_path: Path) -> None:
+    picture = np.full((16, 16, 3), (90, 120, 30), np.uint8)
+    write_picture(tmp_path / "p.jpg", picture)
+    assert np.abs(read_image(tmp_path / "p.jpg").astype(int) - picture).max() <= 2
+    assert read_header(tmp_path / "p.jpg") == Header(16, 16, 3, "uint8")
+
+
+def test_the_content_counts_and_not_the_suffix(tmp_path: Path) -> None:
+    write_picture(tmp_path / "p.png", EIGHT)
+    (tmp_path / "p.png").rename(tmp_path / "p.jpg")
+    np.testing.assert_array_equal(read_image(tmp_path / "p.jpg"), EIGHT)
+
+
+def test_alpha_and_grey_have_their_own_readers(tmp_path: Path) -> None:
+    rgba = RNG.integers(0, 256, (9, 11, 4)).astype(np.uint8)
+    write_picture(tmp_path / "rgba.png", rgba)
+    write_picture(tmp_path / "grey.png", TWELVE[..., 0])
+    np.testing.assert_array_equal(read_rgba(tmp_path / "rgba.png"), rgba)
+    np.testing.assert_array_equal(read_grey(tmp_path / "grey.png"), TWELVE[..., 0])
+    with pytest.raises(ImageUnreadable, match="rgba.png: the picture has an alpha channel"):
+        read_image(tmp_path / "rgba.png")
+    with pytest.raises(ImageUnreadable, match="grey.png: the picture has no colour"):
+        read_image(tmp_path / "grey.png")
+    with pytest.raises(ImageUnreadable, match="no alpha channel"):
+        read_rgba(tmp_path / "grey.png")
+    with pytest.raises(ImageUnreadable, match="not grey"):
+        read_grey(tmp_path / "rgba.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr", ".jpg"])
+def test_no_part_of_a_file_passes_for_the_whole(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"p{suffix}"
+    write_picture(path, EIGHT if suffix == ".jpg" else TWELVE.astype(np.float16) if suffix == ".exr" else TWELVE)
+    data = path.read_bytes()
+    # A JPEG may lose the two bytes of its end mark without losing a pixel.
+    for length in [*range(0, len(data), 97), len(data) - (3 if suffix == ".jpg" else 1)]:
+        path.write_bytes(data[:length])
+        with pytest.raises(ImageUnreadable) as error:
+            read_image(path)
+        assert str(path) in str(error.value)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_in_a_png_never_gives_another_picture(place: float, bit: int) -> None:
+    data = bytearray(encode_png(TWELVE))
+    data[8 + int(place * (len(data) - 8))] ^= 1 << bit
+    try:
+        again = decode_png(bytes(data), "memory")
+    except ImageUnreadable:
+        return
+    np.testing.assert_array_equal(again, TWELVE)
+
+
+def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
+    for name, content, says in (
+        ("a.png", b"", "empty"),
+        ("b.png", b"hello", "no PNG"),
+        ("c.tif", b"II*\0zz", "c.tif"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        for read in (read_image, read_header):
+            with pytest.raises(ImageUnreadable, match=says):
+                read(tmp_path / name)
+    with pytest.raises(ImageUnreadable, match="no such file"):
+        read_image(tmp_path / "none.png")
+
+
+def test_exr_with_nan_or_infinity_is_refused(tmp_path: Path) -> None:
+    for bad in (np.nan, np.inf):
+        picture = np.ones((4, 4, 3), np.float16)
+        picture[1, 2, 0] = bad
+        write_picture(tmp_path / "p.exr", picture)
+        with pytest.raises(ImageUnreadable, match="nan or infinity"):
+            read_image(tmp_path / "p.exr")
