@@ -65,7 +65,6 @@ def _parser() -> argparse.ArgumentParser:
 
     models = add("models", "list the models of the store")
     models.add_argument("--json", action="store_true")
-    add("report", "write the report again from what the store holds")
     ui = add("ui", "open the Prefect UI on this folder's database")
     ui.add_argument("--port", type=int, default=4200)
     doctor = add("doctor", "say what this machine has, and what to do about what is missing")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from prefect_dask import DaskTaskRunner
+from prefect_dask.task_runners import DaskTaskRunner
 
 from tasks.config import Cluster, load_config
 
@@ -57,11 +57,11 @@ def configured_cluster() -> Any:
     return local_cluster(load_config().cluster)
 
 
-def runner(address: str) -> DaskTaskRunner:
+def runner(address: str) -> Any:
     """Sends tasks to the scheduler at `address`; without one, to a cluster that lives as long as the flow."""
     return DaskTaskRunner(address=address) if address else DaskTaskRunner(cluster_class=configured_cluster)
 
 
-def default_runner() -> DaskTaskRunner:
+def default_runner() -> Any:
     """The task runner that a flow has when nobody gives it another."""
     return runner(os.environ.get("CAPMAT_CLUSTER__ADDRESS", ""))

@@ -180,21 +180,18 @@ def models(args: Namespace) -> None:
     from storage.registry import Registry
     from storage.root import Root
 
-    entries = Registry(Root(_config(args).store)).entries()
+    registry = Registry(Root(_config(args).store))
+    entries = registry.entries()
+    for entry in entries:
+        used = registry.champion(entry["card"]["role"])
+        entry["champion"] = used == (entry["name"], entry["version"])
     if args.json:
         print(json.dumps(entries, indent=2))
         return
     for entry in entries:
-        mark = "*" if entry["champion"] else " "
-        print(f"{mark} {entry['role']:10} {entry['name']:24} {entry['version']:10} {entry['kind']}")
+        mark, card = "*" if entry["champion"] else " ", entry["card"]
+        print(f"{mark} {card['role']:10} {entry['name']:22} {entry['version']}  {card['kind']:9} {entry['added']}")
     print("* in use")
-
-
-def report(args: Namespace) -> None:
-    """Write the report again."""
-    from tasks.report import rewrite_report
-
-    print(rewrite_report(_config(args))["html"])
 
 
 def ui(args: Namespace) -> None:

@@ -36,12 +36,16 @@ class Registry:
             card: plain json; what somebody will want to know who finds the model in a year.
 
         Returns:
-            Its version, "v0001", ...
+            Its version, "v0001", ...; the same weights with the same card keep the version they have.
 
         Raises:
             StoreError: the store cannot be written to.
         """
         digest = sha256(weights).hexdigest()
+        for version in self.versions(name):
+            _, kept = read_version(self.root, _models(name), "v", version)
+            if (kept["weights"], kept["card"]) == (digest, card):
+                return version
         self.root.write(f"{_models(name)}/weights/{digest}", weights)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         kept = {"card": card, "weights": digest, "bytes": len(weights), "added": now}
@@ -77,6 +81,14 @@ class Registry:
     def names(self) -> list[str]:
         """All models."""
         return self.root.names("models")
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Every version of every model: name, version, card, bytes, added."""
+        return [
+            {"name": name, "version": version, **read_version(self.root, _models(name), "v", version)[1]}
+            for name in self.names()
+            for version in self.versions(name)
+        ]
 
     def champion(self, role: str) -> tuple[str, str] | None:
         """(name, version) of the model in use for a role such as "teacher" or "student"; None if none yet."""

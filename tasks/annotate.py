@@ -7,14 +7,13 @@ stage, which is why it alone may read the ground truth.
 from typing import Any
 
 import numpy as np
-from prefect import task
 from sim.annotator import annotate
 
 from storage.frames import encode_png
 from storage.root import Root
 from storage.take import Take
 from tasks.progress import say
-from tasks.step import RETRYABLE, Record, digest
+from tasks.step import Record, digest, retryable
 from tasks.truth import truth_of
 
 
@@ -51,4 +50,4 @@ def annotate_take(store: str, inbox: str, truth: str, take: str, run: str, seed:
     return record
 
 
-annotate_task = task(annotate_take, name="scribble", task_run_name="scribble on {take}", **RETRYABLE)
+annotate_task = retryable("scribble", "scribble on {take}")(annotate_take)

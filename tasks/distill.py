@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from prefect import task
-
 from storage.plates import Stage
 from storage.registry import Registry
 from storage.root import Root
@@ -13,7 +11,7 @@ from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Student
 from tasks.models import Ref, load_network
 from tasks.progress import Progress
-from tasks.step import RETRYABLE, Record, digest, run_once
+from tasks.step import Record, digest, retryable, run_once
 
 
 def read_pairs(store: str, takes: Sequence[str], run: str) -> Any:
@@ -99,4 +97,4 @@ def distill(
     return run_once(store, "distill", f"student {run}", inputs, work)
 
 
-distill_task = task(distill, name="distil", task_run_name="distil student", **RETRYABLE)
+distill_task = retryable("distil", "distil student")(distill)

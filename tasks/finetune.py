@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from prefect import task
-
 from storage.plates import Stage
 from storage.registry import Registry
 from storage.root import Root
@@ -15,7 +13,7 @@ from tasks.config import Teacher
 from tasks.models import Ref, load_network
 from tasks.progress import Progress
 from tasks.scribble import LABELS
-from tasks.step import RETRYABLE, Record, digest, run_once
+from tasks.step import Record, digest, retryable, run_once
 
 
 def read_scribbles(store: str, labels: str) -> Any:
@@ -95,4 +93,4 @@ def finetune(
     return run_once(store, "finetune", f"teacher {labels['labels']}", inputs, work)
 
 
-finetune_task = task(finetune, name="fine-tune", task_run_name="fine-tune teacher", **RETRYABLE)
+finetune_task = retryable("fine-tune", "fine-tune teacher")(finetune)

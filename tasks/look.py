@@ -4,7 +4,6 @@ import base64
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
@@ -14,7 +13,7 @@ from storage.scribbles import LabelSet
 from storage.take import Take
 from tasks.contact_sheet import Row, contact_sheet, error_picture, overlay_picture, to_jpeg
 from tasks.scribble import LABELS
-from tasks.step import RETRYABLE
+from tasks.step import retryable
 from tasks.truth import Reference
 
 
@@ -102,4 +101,4 @@ def show_take(store: str, take: str, runs: Sequence[str]) -> None:
     show(f"sheet-{take}", f"take {take}", to_jpeg(sheet))
 
 
-show_take_task = task(show_take, name="contact sheet", task_run_name="contact sheet of {take}", **RETRYABLE)
+show_take_task = retryable("contact sheet", "contact sheet of {take}")(show_take)

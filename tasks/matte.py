@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from prefect import runtime, task
+from prefect import runtime
 
 from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
 from tasks.models import Ref, load_network, run_name
 from tasks.progress import Progress
-from tasks.step import RETRYABLE, Record, run_once
+from tasks.step import Record, retryable, run_once
 
 
 def infer(network: Any, src: Any, bgr: Any) -> dict[str, Any]:
@@ -99,5 +99,5 @@ def _name() -> str:
     return f"{given['role']} mattes {given['take']} {cameras[0]}-{cameras[-1]}, frames {frames[0]}-{frames[-1]}"
 
 
-matte_task = task(matte, name="matte", task_run_name=_name, **RETRYABLE)
-open_run_task = task(open_run, name="open run", task_run_name="open {role} run in {take}", **RETRYABLE)
+matte_task = retryable("matte", _name)(matte)
+open_run_task = retryable("open run", "open {role} run in {take}")(open_run)

@@ -8,12 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
 
-from prefect import task
-
 from capmat_errors import CheckpointError
 from storage.registry import Registry
 from storage.root import Root
-from tasks.step import RETRYABLE, Record, run_once
+from tasks.step import Record, retryable, run_once
 
 
 class Ref(TypedDict):
@@ -128,7 +126,5 @@ def champions(store: str) -> dict[str, Ref]:
     return {role: champion(store, role) for role in ROLES}
 
 
-register_base_task = task(
-    register_base, name="register base models", task_run_name="register base models", **RETRYABLE
-)
-champions_task = task(champions, name="models in use", task_run_name="models in use", **RETRYABLE)
+register_base_task = retryable("register base models")(register_base)
+champions_task = retryable("models in use")(champions)

@@ -5,6 +5,7 @@ Lines are rationed, so a loop may call as often as it likes. Outside a flow the 
 
 import sys
 import time
+from typing import cast
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -47,6 +48,6 @@ class Progress:
             return
         percent = 100.0 * done / self.total
         if self._bar is None:
-            self._bar = create_progress_artifact(percent, description=self.what)
+            self._bar = cast(UUID, create_progress_artifact(percent, description=self.what))
         else:
             update_progress_artifact(self._bar, percent)

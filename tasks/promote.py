@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from prefect import task
-
 from storage.registry import Registry
 from storage.root import Root
 from tasks.config import Gate
 from tasks.models import Ref
-from tasks.step import RETRYABLE, Record, run_once
+from tasks.step import Record, retryable, run_once
 from tasks.validate import Scores
 
 
@@ -74,4 +72,4 @@ def promote(store: str, role: str, champion: Ref, challenger: Ref, validation: R
     return run_once(store, "promote", role, inputs, work)
 
 
-promote_task = task(promote, name="gate", task_run_name="gate {role}", **RETRYABLE)
+promote_task = retryable("gate", "gate {role}")(promote)

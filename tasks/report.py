@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
@@ -24,7 +23,7 @@ from tasks.config import Config
 from tasks.contact_sheet import to_jpeg
 from tasks.look import before_after_sheet, scribble_sheet, show, spread, stage_sheet
 from tasks.report_page import render_page
-from tasks.step import RETRYABLE, Record
+from tasks.step import Record, retryable
 from tasks.summary import markdown_table, summary_lines
 from tasks.truth import truth_of
 from tasks.validate import score_runs
@@ -157,4 +156,4 @@ def write_report(config: Config, night: Mapping[str, Any], round_: Mapping[str, 
     return {"report": report, "html": f"{place}/report.html", "json": f"{place}/report.json"}
 
 
-report_task = task(write_report, name="report", task_run_name="report", **RETRYABLE)
+report_task = retryable("report")(write_report)

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from prefect import task
 
 from capmat_errors import ScribbleError
 from storage.root import Root
 from storage.scribbles import freeze_labels, read_overlay
 from storage.take import Take
-from tasks.step import RETRYABLE, Record, run_once
+from tasks.step import Record, retryable, run_once
 
 LABELS = "scribbles"
 """Name of the label set; every import makes its next version, with all earlier labels in it."""
@@ -71,4 +70,4 @@ def import_scribbles(store: str, inbox: str) -> Record:
     return run_once(store, "scribbles", "inbox", {"content": content}, work)
 
 
-import_scribbles_task = task(import_scribbles, name="import scribbles", task_run_name="import scribbles", **RETRYABLE)
+import_scribbles_task = retryable("import scribbles")(import_scribbles)

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from prefect import task
-
 from storage.ledger import Ledger
 from storage.root import Root
 from storage.session import check_session, read_session
 from storage.take import Take
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.progress import say
-from tasks.step import RETRYABLE, Record, digest, run_once
+from tasks.step import Record, digest, retryable, run_once
 
 
 def check(session: str) -> dict[str, Any]:
@@ -74,6 +72,6 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
     return run_once(store, "take", take, {"manifests": manifests, "plates": plates_digest}, work)
 
 
-check_task = task(check, name="check", task_run_name="check the session", **RETRYABLE)
-plates_task = task(plates, name="plates", task_run_name="ingest the plates", **RETRYABLE)
-ingest_task = task(ingest, name="ingest", task_run_name="ingest {take}", **RETRYABLE)
+check_task = retryable("check", "check the session")(check)
+plates_task = retryable("plates", "ingest the plates")(plates)
+ingest_task = retryable("ingest", "ingest {take}")(ingest)

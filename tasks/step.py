@@ -10,13 +10,18 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
 
 from capmat_errors import CapmatError
 from storage.ledger import Ledger
 from storage.root import Root
 
 Record = dict[str, Any]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def digest(inputs: Any) -> str:
@@ -57,11 +62,21 @@ def worth_retrying(task: Any, run: Any, state: Any) -> bool:
     return not isinstance(state.result(raise_on_failure=False), CapmatError)
 
 
-RETRYABLE: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay_seconds": [2, 10],
-    "retry_condition_fn": worth_retrying,
-    "persist_result": False,
-    "cache_policy": None,
-}
-"""Options of every Prefect task. The ledger remembers results, so Prefect's own cache stays off."""
+def retryable(name: str, run_name: str | Callable[[], str] | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a Prefect task of a plain function: what may pass is tried again, bad input is not.
+
+    Prefect's own result cache stays off, because the ledger remembers results.
+
+    Args:
+        name: of the task.
+        run_name: of each run, in the words of its parameters: `ingest {take}`.
+    """
+    return task(
+        name=name,
+        task_run_name=run_name or name,
+        retries=2,
+        retry_delay_seconds=[2, 10],
+        retry_condition_fn=worth_retrying,
+        persist_result=False,
+        cache_policy=NO_CACHE,
+    )

@@ -7,7 +7,6 @@ what teacher and student are measured against where nobody knows the truth.
 from typing import Any
 
 import numpy as np
-from prefect import task
 
 from capmat_errors import SessionError
 from storage.benchmark import freeze_benchmark
@@ -17,7 +16,7 @@ from storage.session import check_session, read_session
 from storage.take import Take
 from tasks.models import Ref, load_network
 from tasks.progress import Progress
-from tasks.step import RETRYABLE, Record, run_once
+from tasks.step import Record, retryable, run_once
 
 
 def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: int, seed: int) -> Record:
@@ -74,4 +73,4 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
     return run_once(store, "benchmark", name, inputs, work)
 
 
-make_benchmark_task = task(make_benchmark, name="benchmark", task_run_name="supervisor benchmark", **RETRYABLE)
+make_benchmark_task = retryable("benchmark", "supervisor benchmark")(make_benchmark)

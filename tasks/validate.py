@@ -5,12 +5,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from prefect import task
 
 from storage.benchmark import Benchmark
 from storage.root import Root
 from storage.take import Take
-from tasks.step import RETRYABLE, Record, run_once
+from tasks.step import Record, retryable, run_once
 
 Scores = dict[str, float]
 
@@ -81,4 +80,4 @@ def validate(store: str, benchmark: Record, runs: Mapping[str, str], mattes: Seq
     return run_once(store, "validate", benchmark["benchmark"], inputs, work)
 
 
-validate_task = task(validate, name="validate", task_run_name="validate on the benchmark", **RETRYABLE)
+validate_task = retryable("validate", "validate on the benchmark")(validate)

@@ -9,20 +9,8 @@ import pytest
 from flows.cli import main
 
 COMMANDS = [
-    "demo",
-    "nightly",
-    "redistill",
-    "reconstruct",
-    "ingest",
-    "matte",
-    "export",
-    "scribbles",
-    "train-base",
-    "sim",
-    "models",
-    "report",
-    "ui",
-    "doctor",
+    *("demo", "nightly", "redistill", "reconstruct", "ingest", "matte", "export"),
+    *("scribbles", "train-base", "sim", "models", "ui", "doctor"),
 ]
 
 

@@ -1,0 +1,231 @@
+"""Base weights: what every network of the demo sizes starts from, trained on base data.
+
+    python -m tasks.base_train --kind teacher --minutes 25 --data samples/base --out weights
+
+Published weights are for the full sizes; the small networks have none, so theirs are trained here and
+delivered with the code. A run that was stopped goes on when the same command is given again.
+"""
+
+import argparse
+import json
+import sys
+import time
+import zlib
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from capmat_errors import TrainingError
+from storage.frames import IMAGE_SUFFIXES, read_image, read_rgba
+from storage.root import Root
+from tasks.checkpoint import StoreCheckpointer
+from tasks.progress import Progress, say
+
+if TYPE_CHECKING:
+    from capmat_models.base_data import BaseData
+    from capmat_models.base_training import BaseTrainConfig
+    from capmat_models.validation import Kind
+
+NETWORKS = {"teacher": "bg_vitmatte_xs", "student": "bgmv2_mobilenetv2_xs", "supervisor": "diffmatte_xs"}
+"""What is trained when no network is named."""
+_SMALL: dict[str, dict[str, Any]] = {
+    "teacher": {"crop": 128, "batch": 8, "lr": 1e-3, "layer_decay": 1.0, "weight_decay": 0.05},
+    "student": {"crop": 160, "batch": 8, "lr_scale": 4.0},
+    "supervisor": {"crop": 128, "batch": 8, "lr": 1e-3, "layer_decay": 1.0, "weight_decay": 0.05},
+}
+"""Settings of the demo sizes, which start from nothing: higher rates, alike in all layers; small crops."""
+_TIMING_STEPS = 12
+_LICENCE = "Trained by this project on the base data named here; the terms of the project and of that data apply."
+
+
+def load_base_data(folder: str | Path) -> "BaseData":
+    """Read `foregrounds/` (RGBA, straight alpha) and `backgrounds/` (RGB) of a folder, 8 bits per channel.
+
+    Raises:
+        TrainingError: the folder holds none, or pictures of another kind.
+        ImageUnreadable: a file is damaged.
+    """
+    from capmat_models.base_data import BaseData
+
+    foregrounds, backgrounds = (_pictures(Path(folder) / part) for part in ("foregrounds", "backgrounds"))
+    return BaseData([read_rgba(file) for file in foregrounds], [read_image(file) for file in backgrounds])
+
+
+def train_base_weights(
+    kind: "Kind",
+    network: str,
+    data: Path,
+    out: Path,
+    *,
+    minutes: float | None = None,
+    iterations: int | None = None,
+    seed: int = 0,
+    crop: int | None = None,
+    batch: int | None = None,
+    held: int | None = None,
+    mixed_precision: bool = False,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Train one network from nothing and write `<out>/<network>/model.safetensors` and `card.json`.
+
+    Args:
+        kind: teacher, student or supervisor.
+        network: a name that `create_model` knows.
+        data: folder of base data.
+        out: folder of weights. The state of an unfinished training lies in it as well.
+        minutes: how long; the steps that fit are timed at the start, and kept when the training is resumed.
+        iterations: how many steps, instead of `minutes`.
+        seed: decides initial weights and every batch.
+        crop: side of the training window; by default what suits the kind.
+        batch: crops per step, likewise.
+        held: foregrounds and backgrounds to measure on instead of to learn from; by default a tenth.
+        mixed_precision: run in bfloat16 while training.
+        threads: torch threads.
+
+    Returns:
+        The card: command, settings, data, date, metrics on held-out composites, versions.
+
+    Raises:
+        TrainingError: neither or both of `minutes` and `iterations`; unusable data; a loss that is nan.
+    """
+    import torch
+
+    from capmat_models.base_training import BaseTrainConfig, train_base
+    from capmat_models.factory import create_model
+    from capmat_models.state import dump_weights
+
+    if (minutes is None) == (iterations is None):
+        raise TrainingError("the length of the training is not clear", fix="Give minutes or iterations.")
+    torch.set_num_threads(threads)
+    whole = load_base_data(data)
+    fewer = min(len(whole.foregrounds), len(whole.backgrounds))
+    learn, measure = whole.split(max(1, fewer // 10) if held is None else held)
+    asked = {"crop": crop, "batch": batch, "seed": seed, "mixed_precision": mixed_precision}
+    given = {key: value for key, value in asked.items() if value is not None}
+    config = BaseTrainConfig(**{**_SMALL[kind], **given})
+
+    def fresh() -> torch.nn.Module:
+        torch.manual_seed(seed)
+        return create_model(network)
+
+    folder = Root(out / network)
+    if iterations is None:
+        iterations = _planned(folder, kind, fresh(), learn, config, minutes or 0.0)
+    config = replace(config, iterations=iterations, validate_every=max(1, iterations // 5))
+    model = fresh()
+    keeper = StoreCheckpointer(folder.url, "base")
+    history = train_base(
+        kind,
+        model,
+        learn,
+        config,
+        held=measure,
+        checkpointer=keeper,
+        progress=Progress(f"train {network}", iterations),
+    )
+    metrics = {key: history[-1][key] for key in ("mse", "sad")}
+    card = {
+        "architecture": network,
+        "command": _command(kind, network, config, held, threads),
+        "settings": asdict(config),
+        "data": _data_card(data),
+        "held_out": len(measure.foregrounds),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "metrics": metrics,
+        "validation": [record for record in history if record["stage"] == "validation"],
+        "torch": torch.__version__,
+        "licence": _LICENCE,
+    }
+    folder.write("model.safetensors", dump_weights(model))
+    folder.write("card.json", json.dumps(card, indent=1).encode())
+    folder.delete("checkpoints")
+    folder.delete("plan.json")
+    return card
+
+
+def _planned(
+    folder: Root, kind: "Kind", model: Any, data: "BaseData", config: "BaseTrainConfig", minutes: float
+) -> int:
+    """Steps that fit into `minutes`; once decided they stand, so that a stopped training can go on."""
+    from capmat_models.base_training import train_base
+
+    if folder.exists("plan.json"):
+        return int(json.loads(folder.read("plan.json"))["iterations"])
+    ends: list[float] = []
+    train_base(
+        kind,
+        model,
+        data,
+        replace(config, iterations=_TIMING_STEPS),
+        progress=lambda _done, _note: ends.append(time.perf_counter()),
+    )
+    # the first step of each half also pays for allocations
+    half = len(ends) // 2
+    steps = [b - a for part in (ends[:half], ends[half:]) for a, b in zip(part[:-1], part[1:], strict=True)]
+    iterations = max(10, round(60 * minutes / (sum(steps) / len(steps))))
+    say(f"{iterations} iterations of {sum(steps) / len(steps):.3f} s fit into {minutes:g} min")
+    folder.write("plan.json", json.dumps({"iterations": iterations}).encode())
+    return iterations
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _data_card(data: Path) -> dict[str, Any]:
+    """Say which data: the number of files, and a CRC over their names and bytes in order."""
+    crc, count = 0, 0
+    for part in ("foregrounds", "backgrounds"):
+        for file in _pictures(data / part):
+            crc = zlib.crc32(file.read_bytes(), zlib.crc32(f"{part}/{file.name}".encode(), crc))
+            count += 1
+    return {"folder": data.name, "files": count, "crc32": f"{crc:08x}"}
+
+
+def _command(kind: str, network: str, config: "BaseTrainConfig", held: int | None, threads: int) -> str:
+    """Spell out the command that repeats this training."""
+    options = {
+        "kind": kind,
+        "network": network,
+        "iterations": config.iterations,
+        "crop": config.crop,
+        "batch": config.batch,
+        "seed": config.seed,
+        "held": held,
+        "threads": threads,
+    }
+    words = [f"--{key} {value}" for key, value in options.items() if value is not None]
+    return " ".join(
+        ["python -m tasks.base_train", *words, *(["--mixed-precision"] if config.mixed_precision else [])]
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train from the command line; see the module for an example."""
+    from capmat_models.validation import Kind
+
+    parser = argparse.ArgumentParser(prog="python -m tasks.base_train", description=main.__doc__)
+    parser.add_argument("--kind", choices=get_args(Kind), required=True)
+    parser.add_argument("--network", help="default: the demo size of the kind")
+    parser.add_argument("--data", type=Path, default=Path("samples/base"))
+    parser.add_argument("--out", type=Path, default=Path("weights"))
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float)
+    length.add_argument("--iterations", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--crop", type=int)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--held", type=int)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--mixed-precision", action="store_true")
+    args = vars(parser.parse_args(argv))
+    kind = args.pop("kind")
+    network = args.pop("network") or NETWORKS[kind]
+    card = train_base_weights(kind, network, args.pop("data"), args.pop("out"), **args)
+    say(f"{network}: mse {card['metrics']['mse']:.2e}, sad {card['metrics']['sad']:.2e} (held out)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
