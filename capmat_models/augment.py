@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch.nn import functional as F
 
 from capmat_models.noise import add_noise
@@ -119,8 +118,10 @@ def jitter_colour(rng: Generator, picture: NDArray[np.float32], how: Augmentatio
 def _shadow(rng: Generator, pha: NDArray[np.float32], depth: float) -> NDArray[np.float32]:
     """Move and blur the subject's own alpha, (1,S,S)."""
     moved = _affine(pha, rng, rotation=5, translation=0.2, scale=(0.5, 1.5), shear=5, padding="zeros")
-    size = max(1, round(rng.integers(20, 40) * pha.shape[-1] / _NATIVE))
-    blurred = ndimage.uniform_filter(moved, size=(1, size, size), mode="nearest")
+    reach = round(rng.integers(20, 40) * pha.shape[-1] / _NATIVE) // 2
+    wide = F.pad(torch.from_numpy(moved)[None], (reach,) * 4, mode="replicate")
+    rows = F.avg_pool2d(wide, (1, 2 * reach + 1), 1)
+    blurred = F.avg_pool2d(rows, (2 * reach + 1, 1), 1)[0].numpy()
     return blurred * np.float32(depth * rng.random())
 
 

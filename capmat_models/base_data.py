@@ -81,8 +81,7 @@ class BaseData:
             colour2, pha2 = self._subject(rng, crop)
             colour = colour + (1 - pha) * colour2  # premultiplied "over"
             pha = 1 - (1 - pha) * (1 - pha2)
-        fgr = np.clip(colour / np.maximum(pha, 1 / 512), 0, 1)
-        fgr = _jitter(rng, fgr, pha)
+        fgr = _jitter(rng, np.clip(colour / np.maximum(pha, np.float32(1 / 512)), 0, 1), pha)
         bgr = self._background(rng, crop)
         return {"src": pha * fgr + (1 - pha) * bgr, "bgr": bgr, "pha": pha, "fgr": fgr}
 
@@ -110,7 +109,7 @@ class BaseData:
             window = window[:, ::-1]
         chw = torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1), np.float32))
         resized = F.interpolate(chw[None], (crop, crop), mode="bilinear", align_corners=False)[0]
-        return resized.numpy() / 255
+        return (resized / 255).numpy()
 
 
 def _check(picture: NDArray[np.uint8], channels: int, where: str) -> None:

@@ -9,6 +9,7 @@ better than the originals' steps.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -140,7 +141,7 @@ def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Sta
     return [_one_stage("teacher", model, cfg, batch, losses)]
 
 
-def _student(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
+def _student(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
     joint = round(cfg.iterations * _JOINT_SHARE)
     return student_stages(
         model,
@@ -154,7 +155,7 @@ def _student(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Sta
     )
 
 
-def _supervisor(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
+def _supervisor(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
     def batch(rng: Generator) -> Arrays:
         arrays = stack([base.sample(rng, cfg.crop) for _ in range(cfg.batch)])
         return {

@@ -5,10 +5,10 @@ and rates of BackgroundMattingV2. BatchNorm trains as in the original: all pictu
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from numpy.random import Generator
-from torch import nn
 
 from capmat_errors import TrainingError
 from capmat_models.augment import Augmentation, augment_real
@@ -17,6 +17,9 @@ from capmat_models.pairs import PairData
 from capmat_models.resume import Checkpointer
 from capmat_models.stages import Arrays, History, Progress, run_stages
 from capmat_models.student_stages import student_stages
+
+if TYPE_CHECKING:
+    from capmat_models.bgmv2 import BGMV2
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class DistillConfig:
 
 
 def distill_student(
-    model: nn.Module,
+    model: "BGMV2",
     pairs: PairData,
     cfg: DistillConfig,
     *,

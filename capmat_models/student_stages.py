@@ -6,15 +6,18 @@ its first stage, at a size of their own.)
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from numpy.random import Generator
-from torch import nn
 from torch.nn import functional as F
 
 from capmat_models.losses import bgmv2_base_losses, bgmv2_refine_losses
 from capmat_models.optimisers import part_groups
 from capmat_models.stages import Arrays, Stage, Tensors, mixed, stack
+
+if TYPE_CHECKING:
+    from capmat_models.bgmv2 import BGMV2
 
 BASE_RATES = {"backbone": 1e-4, "aspp": 5e-4, "decoder": 5e-4}
 """Learning rates of the original's first stage."""
@@ -23,7 +26,7 @@ JOINT_RATES = {"backbone": 5e-5, "aspp": 5e-5, "decoder": 1e-4, "refiner": 3e-4}
 
 
 def student_stages(
-    model: nn.Module,
+    model: "BGMV2",
     sample: Callable[[Generator], Arrays],
     *,
     base_iterations: int,

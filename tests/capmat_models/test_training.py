@@ -1,0 +1,259 @@
+"""What the trainings promise: they learn, they resume to the bit, they say what is wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from capmat_errors import CheckpointError, TrainingError
+from capmat_models.base_training import BaseTrainConfig, cosine, train_base
+from capmat_models.distill import DistillConfig, distill_student
+from capmat_models.factory import create_model
+from capmat_models.finetune import FinetuneConfig, finetune_teacher
+from capmat_models.optimisers import layerwise_groups, part_groups
+from tests.capmat_models.training_data import base_data, pairs, scribbles
+
+TEACHER = {
+    "embed_dim": 16,
+    "depth": 3,
+    "num_heads": 2,
+    "global_blocks": (1,),
+    "detail_channels": (4, 8, 8),
+    "fusion_channels": (8, 8, 4, 4),
+}
+SUPERVISOR = {
+    "embed_dim": 16, "depth": 2, "num_heads": 2, "global_blocks": (1,),
+    "down_channels": (4, 8, 8), "mid_channels": 8,
+}  # fmt: skip
+STUDENT = {"encoder": "mobilenetv2_035", "aspp_channels": 8, "decoder_channels": (8, 8, 8)}
+NETWORKS = {
+    "teacher": ("bg_vitmatte_xs", TEACHER),
+    "student": ("bgmv2_mobilenetv2_xs", STUDENT),
+    "supervisor": ("diffmatte_xs", SUPERVISOR),
+}
+FINETUNE = FinetuneConfig(iterations=4, batch=5, crop=32, lr=1e-3, lr_late_from=2, save_every=1)
+DISTILL = DistillConfig(base_iterations=3, joint_iterations=3, batch=4, crop=64, save_every=1)
+BASE = BaseTrainConfig(iterations=4, batch=2, crop=32, save_every=1, validate_on=2)
+
+
+class Memory:
+    """A checkpointer that can pull the plug."""
+
+    def __init__(self, dies_after=None):
+        self.data, self.dies_after = None, dies_after
+
+    def load(self):
+        return self.data
+
+    def save(self, data):
+        self.data = data
+        if self.dies_after is not None:
+            self.dies_after -= 1
+            if self.dies_after == 0:
+                self.dies_after = None
+                raise KeyboardInterrupt
+
+
+def network(kind, seed=0):
+    name, sizes = NETWORKS[kind]
+    torch.manual_seed(seed)
+    return create_model(name, **sizes)
+
+
+def finetune(model, checkpointer=None):
+    return finetune_teacher(model, base_data(), scribbles(), FINETUNE, checkpointer=checkpointer)
+
+
+def distill(model, checkpointer=None):
+    return distill_student(model, pairs(), DISTILL, checkpointer=checkpointer)
+
+
+def base(kind):
+    config = replace(BASE, batch=4, crop=64) if kind == "student" else BASE
+
+    def train(model, checkpointer=None):
+        held = base_data(2)
+        return train_base(kind, model, base_data(), config, held=held, checkpointer=checkpointer)
+
+    return train
+
+
+TRAININGS = {
+    "finetune": ("teacher", finetune),
+    "distill": ("student", distill),
+    **{f"base {kind}": (kind, base(kind)) for kind in NETWORKS},
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_killed_training_ends_in_the_same_bits(name):
+    kind, train = TRAININGS[name]
+    undisturbed, killed = network(kind), network(kind)
+    history = train(undisturbed)
+    memory = Memory(dies_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(killed, memory)
+    torch.rand(3)  # what else the process draws must not matter
+    resumed = network(kind, seed=99)
+    assert train(resumed, memory) == history
+    assert_equal(resumed, undisturbed)
+
+
+def test_a_finished_training_is_not_run_again():
+    memory, model = Memory(), network("teacher")
+    history = finetune(model, memory)
+    again, calls = network("teacher", seed=5), []
+    assert (
+        finetune_teacher(
+            again,
+            base_data(),
+            scribbles(),
+            FINETUNE,
+            checkpointer=memory,
+            progress=lambda done, _note: calls.append(done),
+        )
+        == history
+    )
+    assert calls == []
+    assert_equal(again, model)
+
+
+def assert_equal(ours, theirs):
+    expected = theirs.state_dict()
+    for name, value in ours.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_checkpoint_of_other_settings_is_refused():
+    memory = Memory()
+    finetune(network("teacher"), memory)
+    with pytest.raises(CheckpointError, match="other settings"):
+        finetune_teacher(
+            network("teacher"), base_data(), scribbles(), replace(FINETUNE, lr=1e-4), checkpointer=memory
+        )
+
+
+def test_a_damaged_checkpoint_is_refused():
+    memory = Memory()
+    finetune(network("teacher"), memory)
+    memory.data = memory.data[:1000]
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        finetune(network("teacher"), memory)
+
+
+def test_finetuning_follows_the_strokes_and_leaves_running_statistics_alone():
+    model = network("teacher")
+    before = {name: x.clone() for name, x in model.state_dict().items() if "running" in name}
+    config = replace(FINETUNE, iterations=80, lr=1e-2, lr_late=1e-2, layer_decay=1.0, noise=0.0)
+    history = finetune_teacher(model, base_data(), scribbles(), config)
+    first, last = (np.mean([record["scribble"] for record in part]) for part in (history[:16], history[-16:]))
+    assert last < 0.8 * first
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert not model.training
+
+
+def test_the_share_decides_how_many_crops_of_a_batch_are_scribbled():
+    seen = []
+
+    class Spy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 1, 1)
+
+        def forward(self, src, bgr):
+            # the stage of the scribbles is flat, base backgrounds are not (the noise is off)
+            seen.append(int((bgr.std((2, 3)).amax(1) < 1e-3).sum()))
+            return {"pha": torch.sigmoid(self.conv(src))}
+
+    config = replace(FINETUNE, batch=10, noise=0.0)
+    for share, expected in ((0.2, 2), (0.5, 5), (1.0, 10)):
+        seen.clear()
+        finetune_teacher(Spy(), base_data(), scribbles(), replace(config, scribble_share=share))
+        assert seen == [expected] * config.iterations
+    with pytest.raises(TrainingError, match="not one scribbled crop"):
+        finetune_teacher(Spy(), base_data(), scribbles(), replace(config, scribble_share=0.01))
+    with pytest.raises(TrainingError, match="there are none"):
+        finetune_teacher(Spy(), base_data(), None, config)
+    finetune_teacher(Spy(), base_data(), None, replace(config, scribble_share=0.0))
+
+
+def test_the_first_stage_of_distillation_leaves_the_refiner_alone():
+    model = network("student")
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    distill_student(model, pairs(), replace(DISTILL, joint_iterations=0))
+    changed = {name.split(".")[0] for name, x in model.state_dict().items() if not torch.equal(x, before[name])}
+    assert changed == {"backbone", "aspp", "decoder"}
+
+
+def test_histories_name_their_stages():
+    history = distill(network("student"))
+    assert [record["stage"] for record in history] == ["base"] * 3 + ["joint"] * 3
+    assert [record["iteration"] for record in history] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_base_training_learns_and_reports_held_out_errors(kind):
+    model = network(kind)
+    config = replace(
+        BASE, iterations=60, batch=4, crop=64 if kind == "student" else 32, lr=3e-3, lr_scale=10, layer_decay=1.0
+    )
+    history = train_base(kind, model, base_data(), config, held=base_data(2))
+    assert history[-1]["stage"] == "validation"
+    assert set(history[-1]) == {"iteration", "stage", "mse", "sad"}
+    losses = [record["total"] for record in history if record["stage"] in (kind, "base")]
+    assert np.mean(losses[-10:]) < 0.95 * np.mean(losses[:10])
+
+
+def test_a_loss_that_is_not_a_number_stops_the_training():
+    model = network("teacher")
+    with torch.no_grad():
+        model.decoder.matting_head.matting_convs[3].bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="iteration 0: the loss is not a number.*Lower"):
+        finetune(model)
+
+
+def test_training_leaves_the_random_numbers_of_its_caller_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    model = network("student")
+    torch.manual_seed(3)
+    distill(model)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_rates_fall_with_the_distance_from_the_head():
+    model = network("teacher")
+    groups = layerwise_groups(model, 1.0, decay=0.5, weight_decay=0.1)
+    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
+    parameters = dict(model.named_parameters())
+    assert len(rate) == len(parameters)
+    assert rate[id(parameters["backbone.pos_embed"])] == 0.5**4
+    assert rate[id(parameters["backbone.blocks.0.attn.qkv.weight"])] == 0.5**3
+    assert rate[id(parameters["backbone.blocks.2.attn.qkv.weight"])] == 0.5
+    residual = next(name for name in parameters if ".residual." in name)
+    assert rate[id(parameters[residual])] == 1
+    assert rate[id(parameters["decoder.fusion_blks.0.conv.conv.weight"])] == 1
+    undecayed = {id(p) for group in groups if group["weight_decay"] == 0 for p in group["params"]}
+    assert id(parameters["backbone.blocks.0.norm1.weight"]) in undecayed
+    assert id(parameters["backbone.blocks.0.attn.qkv.weight"]) not in undecayed
+
+
+def test_a_part_that_is_not_there_is_named():
+    with pytest.raises(TrainingError, match="no part called neck"):
+        part_groups(network("student"), {"neck": 1.0})
+
+
+def test_the_rate_rises_and_falls():
+    rates = [cosine(i, 100, 10) for i in range(100)]
+    assert np.argmax(rates) in (9, 10)
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[-1] < 0.03
+
+
+def test_mixed_precision_trains_as_well():
+    history = finetune_teacher(network("teacher"), base_data(), scribbles(), replace(FINETUNE, mixed_precision=True))
+    assert all(np.isfinite(record["total"]) for record in history)

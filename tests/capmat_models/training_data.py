@@ -1,0 +1,44 @@
+"""Made-up subjects, backgrounds, strokes and pairs for the training tests."""
+
+import numpy as np
+
+from capmat_models.base_data import BaseData
+from capmat_models.pairs import PairData
+from capmat_models.scribble_data import ScribbleData
+
+
+def subject(rng, height=90, width=70):
+    y, x = np.mgrid[:height, :width]
+    r = np.hypot((y - height / 2) / (height * 0.4), (x - width / 2) / (width * 0.35))
+    alpha = np.clip((1 - r) * 8, 0, 1) * 255
+    colour = np.kron(rng.integers(0, 255, (9, 7, 3)), np.ones((10, 10, 1)))
+    return np.dstack([colour, alpha]).astype(np.uint8)
+
+
+def base_data(count=3):
+    rng = np.random.default_rng(7)
+    pictures = [np.kron(rng.integers(0, 255, (8, 10, 3)), np.ones((12, 12, 1))) for _ in range(count)]
+    return BaseData([subject(rng) for _ in range(count)], [picture.astype(np.uint8) for picture in pictures])
+
+
+def stage_frame(rng, side=72):
+    """A composite over a flat stage: src, bgr, pha."""
+    sample = base_data().sample(rng, side)
+    bgr = np.full((3, side, side), 0.4, np.float32)
+    return sample["pha"] * sample["fgr"] + (1 - sample["pha"]) * bgr, bgr, sample["pha"]
+
+
+def scribbles():
+    rng = np.random.default_rng(8)
+    items = []
+    for _ in range(2):
+        src, bgr, pha = stage_frame(rng)
+        label = np.full(pha.shape[1:], 255, np.uint8)
+        label[20:24] = np.where(pha[0, 20:24] > 0.5, 1, 0)
+        items.append((src, bgr, label))
+    return ScribbleData(items)
+
+
+def pairs():
+    rng = np.random.default_rng(9)
+    return PairData([stage_frame(rng) for _ in range(2)])

@@ -1,0 +1,63 @@
+"""Base weights come with a card that says how to make them again."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from capmat_errors import TrainingError
+from capmat_models.factory import create_model
+from capmat_models.state import load_weights
+from storage.frames import encode_png
+from tasks.base_train import load_base_data, main, train_base_weights
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    for part, channels in (("foregrounds", 4), ("backgrounds", 3)):
+        folder = tmp_path / "data" / part
+        folder.mkdir(parents=True)
+        for index in range(3):
+            picture = rng.integers(0, 256, (40, 50, channels)).astype(np.uint8)
+            (folder / f"{index}.png").write_bytes(encode_png(picture))
+    return tmp_path / "data"
+
+
+def test_base_data_are_read_from_their_folder(data):
+    base = load_base_data(data)
+    assert (len(base.foregrounds), len(base.backgrounds)) == (3, 3)
+    assert base.foregrounds[0].shape == (40, 50, 4)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(TrainingError, match="0 foregrounds and 0 backgrounds"):
+        load_base_data(tmp_path)
+
+
+def test_the_weights_load_and_the_card_repeats_them(data, tmp_path):
+    out = tmp_path / "weights"
+    command = ["--data", str(data), "--out", str(out), "--crop", "32", "--batch", "2"]
+    assert main(["--kind", "teacher", "--iterations", "2", *command]) == 0
+    folder = out / "bg_vitmatte_xs"
+    first = (folder / "model.safetensors").read_bytes()
+    load_weights(create_model("bg_vitmatte_xs"), first)
+    card = json.loads((folder / "card.json").read_text())
+    assert card["data"]["files"] == 6
+    assert set(card["metrics"]) == {"mse", "sad"}
+    assert {path.name for path in folder.iterdir()} == {"card.json", "model.safetensors"}
+    again = card["command"].split()[3:]
+    assert main([*again, "--data", str(data), "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "bg_vitmatte_xs" / "model.safetensors").read_bytes() == first
+
+
+def test_the_length_has_to_be_clear(data, tmp_path):
+    with pytest.raises(TrainingError, match="minutes or iterations"):
+        train_base_weights("teacher", "bg_vitmatte_xs", data, tmp_path)
+
+
+def test_the_module_does_not_load_torch():
+    code = "import sys, tasks.base_train; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
