@@ -22,9 +22,9 @@ from capmat_models.configs import ViTConfig
 
 PATCH = 16
 
-# Elements of attention bias held at once. 2**26 floats are 256 MB; a 512 px crop (1024 tokens, six heads)
-# needs 6e6 per image and is never split.
-_BIAS_ELEMENTS = 2**26
+# Elements of attention bias held at once: 64 MB in float32, and as much again for the scores. A 512 px crop
+# (1024 tokens, six heads) needs 6e6 and is not split.
+_BIAS_ELEMENTS = 2**24
 
 _LAYER_NORM: Any = partial(nn.LayerNorm, eps=1e-6)
 
