@@ -101,9 +101,7 @@ class UpBlock(_Block):
     def __init__(self, in_channels: int, out_channels: int, time_channels: int) -> None:
         super().__init__(out_channels, time_channels)
         self.conv1 = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=False)
-        self.upsample = nn.ModuleDict(
-            {"conv": nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)}
-        )
+        self.upsample = nn.ModuleDict({"conv": nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)})
 
     def forward(self, x: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         """(N, in_channels, H, W), (N, time_channels) -> (N, out_channels, 2H, 2W)."""

@@ -137,9 +137,7 @@ def choose(
         worst = doubt.topk(k, sorted=False)
         image = torch.arange(len(doubt), device=err.device).repeat_interleave(k)
         cell = worst.indices.flatten()
-        wanted = (
-            worst.values.flatten() > 0 if prevent_oversampling else torch.ones_like(cell, dtype=torch.bool)
-        )
+        wanted = worst.values.flatten() > 0 if prevent_oversampling else torch.ones_like(cell, dtype=torch.bool)
     else:
         raise ConfigError(f"no refine mode is called {mode!r}", fix="Choose full, sampling or thresholding.")
     return Cells(image, cell // columns, cell % columns, wanted)

@@ -63,9 +63,7 @@ def _advice(shaped: list[str], differences: Mapping[str, list[str]]) -> str:
 
 def refuse_broken(state: Mapping[str, torch.Tensor], where: str = "") -> None:
     """Raise CheckpointError when a value is infinite or not a number."""
-    broken = [
-        name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()
-    ]
+    broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         raise CheckpointError(
             f"weights are not numbers: {_list('broken', broken)}",

@@ -22,9 +22,7 @@ LIMIT = 2e-5
         ("vits1024_64x96", "e", 1024, (10,)),
     ],
 )
-def test_denoised_mattes_equal_the_original(
-    name: str, tag: str, image_size: int, steps: tuple[int, ...]
-) -> None:
+def test_denoised_mattes_equal_the_original(name: str, tag: str, image_size: int, steps: tuple[int, ...]) -> None:
     golden = np.load(GOLDENS / f"diffmatte_{name}.npz")
     height, width = golden["size"]
     model = create_model("diffmatte_vits", image_size=image_size, padding="official").eval()
