@@ -1,0 +1,268 @@
+"""A whole recorded day at the rendered stage: plates, takes, calibration, trimaps, and the truth beside it.
+
+    python -m sim.session samples/session
+
+The session folder holds what a real stage delivers and nothing more. Truth (alpha and foreground) goes to a
+folder of its own, so that no step of the pipeline can read it by accident. Every picture that exists is skipped,
+so an interrupted rendering is started again with the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.cameras import Camera, calibration, ring
+from sim.performer import Look, performer, shapes
+from sim.pictures import write_file, write_picture
+from sim.render import beauty, matte, use_variant
+from sim.sensor import expose, lens, noise_of, to_srgb
+from sim.solid import Cloth
+from sim.stage import lamps, stage
+from sim.trimap import draw_trimap
+
+Progress = Callable[[str], None]
+
+TAKES = {"amber": 2, "birch": 2, "cedar": 1}
+_BLACK = Cloth((0.022, 0.022, 0.025))
+_DARK_HAIR = (0.012, 0.010, 0.009)
+
+
+def cast(name: str) -> Look:
+    """Who performs in a take: three chosen performers, and a random one for any other name.
+
+    "amber" is dark before dark panels, "birch" is bright, "cedar" wears a black skirt and the grey of the wall.
+    """
+    from sim.hair import Hair
+
+    if name == "amber":
+        return performer(
+            5,
+            height=1.76,
+            girth=1.05,
+            top=_BLACK,
+            shoes=_BLACK,
+            sleeves=2,
+            skirt=0.0,
+            prop="stick",
+            yaw=0.4,
+            bottom=Cloth((0.03, 0.035, 0.06), (0.012, 0.012, 0.02), "stripes", 0.12),
+            hair=Hair("long", _DARK_HAIR, 1400),
+        )
+    if name == "birch":
+        return performer(
+            8,
+            height=1.62,
+            girth=0.95,
+            sleeves=1,
+            skirt=0.0,
+            prop="box",
+            yaw=2.2,
+            top=Cloth((0.65, 0.12, 0.06), (0.7, 0.62, 0.5), "stripes", 0.11),
+            bottom=Cloth((0.12, 0.25, 0.5)),
+            hair=Hair("curly", (0.45, 0.30, 0.12), 1300),
+        )
+    if name == "cedar":
+        return performer(
+            12,
+            height=1.70,
+            girth=0.9,
+            sleeves=2,
+            skirt=0.31,
+            prop="hoop",
+            yaw=4.0,
+            bottom=_BLACK,
+            shoes=_BLACK,
+            top=Cloth((0.34, 0.34, 0.34), (0.05, 0.05, 0.055), "checks", 0.13),
+            hair=Hair("bob", _DARK_HAIR, 1300),
+        )
+    return performer(zlib.crc32(name.encode()))
+
+
+def render_session(
+    out: Path,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (224, 288),
+    cameras: int = 12,
+    takes: Mapping[str, int] = TAKES,
+    spp: int = 32,
+    plate_frames: int = 2,
+    truth: Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Render a session folder; the last take is its benchmark.
+
+    Args:
+        out: the session folder.
+        seed: decides stage, cameras and noise.
+        size: (width, height) in pixels.
+        cameras: how many stand around the stage.
+        takes: number of frames of every take; frame numbers start at 1.
+        spp: samples per pixel; alpha gets eight times as many.
+        plate_frames: noisy frames of the empty stage per camera.
+        truth: where true alphas and foregrounds go; `out`'s sibling "truth" if not said.
+        progress: told the name of every picture that is written.
+
+    Returns:
+        Path of session.toml.
+
+    Raises:
+        StoreError: the folder cannot be written to.
+    """
+    truth = out.parent / "truth" if truth is None else truth
+    tell = progress or (lambda what: None)
+    use_variant()
+    rig = ring(cameras, size, seed)
+    benchmark = list(takes)[-1]
+    write_file(out / "calibration.json", json.dumps(calibration(rig), indent=1).encode())
+    write_file(out / "session.toml", _descriptor(takes, benchmark).encode())
+    _plates(out, rig, seed, spp, plate_frames, tell)
+    for frame in range(1, max(takes.values()) + 1):
+        for name in sorted(takes, key=lambda take: take == benchmark):
+            if frame <= takes[name]:
+                _frame(out, truth, rig, name, frame, seed, spp, name == benchmark, tell)
+    return out / "session.toml"
+
+
+def _plates(out: Path, rig: list[Camera], seed: int, spp: int, count: int, tell: Progress) -> None:
+    import mitsuba as mi
+
+    scene = None
+    for camera in rig:
+        paths = [out / "plates" / camera.id / f"{frame:04d}.png" for frame in range(1, count + 1)]
+        if all(path.exists() for path in paths):
+            continue
+        scene = scene or mi.load_dict({"type": "scene", **stage(rig, seed)})
+        clean = lens(beauty(scene, camera, spp=spp, seed=_number(seed, camera.id)))
+        for path in paths:
+            write_picture(path, expose(clean, noise_of(seed, "plate", camera.id, path.stem)))
+            tell(str(path))
+
+
+def _frame(
+    out: Path,
+    truth: Path,
+    rig: list[Camera],
+    take: str,
+    frame: int,
+    seed: int,
+    spp: int,
+    benchmark: bool,
+    tell: Progress,
+) -> None:
+    """One frame of a take from all cameras, with its truth, and trimaps for the benchmark's first frame."""
+    import mitsuba as mi
+
+    look = cast(take)
+    full, alone = None, None
+    for camera in rig:
+        stem = f"{frame:04d}"
+        shot = out / "takes" / take / camera.id / f"{stem}.png"
+        alpha_path = truth / take / camera.id / f"{stem}_alpha.png"
+        fg_path = truth / take / camera.id / f"{stem}_fg.png"
+        trimap_path = out / "trimaps" / camera.id / f"{stem}.png"
+        wanted = [shot, alpha_path] + ([fg_path] if benchmark else [])
+        wanted += [trimap_path] if benchmark and frame == 1 else []
+        if all(path.exists() for path in wanted):
+            continue
+        if full is None:
+            # A Mitsuba shape belongs to one scene, so every scene gets a body of its own.
+            full, alone, covered = (
+                mi.load_dict({"type": "scene", **around, **shapes(look, frame, seed)})
+                for around in (stage(rig, seed), lamps(seed), {})
+            )
+        # The plate's own sampler: where the performer changes nothing, the same paths give the same background.
+        number = _number(seed, camera.id)
+        picture = lens(beauty(full, camera, spp=spp, seed=number))
+        alpha = lens(matte(covered, camera, spp=8 * spp, seed=number))
+        if benchmark:
+            colour = lens(beauty(alone, camera, spp=max(spp // 2, 4), seed=number + 1, alone=True))
+            write_picture(fg_path, _eight(to_srgb(foreground(picture, colour, alpha))))
+        write_picture(alpha_path, _eight(alpha))
+        if benchmark and frame == 1:
+            write_picture(trimap_path, draw_trimap(alpha, noise_of(seed, "trimap", camera.id)))
+        # The shot comes last: where it exists, the rest of its camera does too.
+        write_picture(shot, expose(picture, noise_of(seed, take, camera.id, frame)))
+        tell(str(shot))
+
+
+def foreground(picture: Any, alone: Any, alpha: Any) -> Any:
+    """True foreground F of Eq. 1, linear, carried 8 pixels past the performer and black beyond.
+
+    Where alpha is 1 the picture itself is F. At soft edges the performer rendered alone gives the colour, scaled
+    to the light that floor and walls add in the picture nearby.
+
+    Args:
+        picture: (H, W, 3) linear.
+        alone: (H, W, 3) linear, premultiplied, the performer under the lamps without the room.
+        alpha: (H, W) 0..1.
+
+    Returns:
+        (H, W, 3) linear.
+    """
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    solid = alpha > 0.995
+    if not solid.any():
+        return picture
+    edge = alone / np.maximum(alpha, 0.02)[..., None]
+    near = [gaussian_filter(np.where(solid[..., None], image, 0), (6, 6, 0)) for image in (picture, edge)]
+    lifted = edge * np.clip((near[0] + 1e-4) / (near[1] + 1e-4), 0.5, 4.0)
+    colour = np.where(solid[..., None], picture, lifted)
+    away, (rows, columns) = distance_transform_edt(alpha < 0.1, return_indices=True)
+    return np.where(away[..., None] <= 8, colour[rows, columns], 0)
+
+
+def _descriptor(takes: Mapping[str, int], benchmark: str) -> str:
+    lines = [
+        'name = "sample"',
+        'stage = "cylinder"',
+        'root = "."',
+        "fps = 25.0",
+        "",
+        "[colour]",
+        "bits = 12",
+        'transfer = "linear"',
+        "black = 64",
+        "",
+        "[calibration]",
+        'format = "capmat"',
+        'path = "calibration.json"',
+        "",
+        "[plates]",
+        'path = "plates/{camera}/{frame:04d}.png"',
+    ]
+    for name in takes:
+        lines += ["", f"[takes.{name}]", f'path = "takes/{name}/{{camera}}/{{frame:04d}}.png"']
+    lines += ["", "[benchmark]", f'take = "{benchmark}"', 'trimaps = "trimaps/{camera}/{frame:04d}.png"', ""]
+    return "\n".join(lines)
+
+
+def _number(seed: int, *names: object) -> int:
+    """A sampler seed for a picture, small enough to be multiplied by the number of passes."""
+    return zlib.crc32("/".join(map(str, (seed, *names))).encode()) % 100_000_000
+
+
+def _eight(image: Any) -> Any:
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
+def main() -> None:
+    """Render the sample session from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spp", type=int, default=32)
+    given = parser.parse_args()
+    render_session(given.out, seed=given.seed, spp=given.spp, progress=lambda what: print(what, flush=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The empty stage: panelled wall, truss, lamps, camera housings and a polished floor.
+
+Everything that makes Eq. 2 of the paper hard is here on purpose. The floor mirrors the performer and takes his
+shadow, the truss and the housings glint, lamps stand in view and clip, and some wall panels are as dark as dark
+clothes, so hair and trousers vanish before them (paper, Sec. 3).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sim.cameras import STAGE_RADIUS, Camera
+from sim.meshes import VERTEX_COLOUR, Rod, mesh, rods_surface
+from sim.solid import Surface
+
+Scene = dict[str, Any]
+
+WALL_RADIUS = STAGE_RADIUS + 0.12
+WALL_HEIGHT = 3.5
+LAMP_COLUMNS = 8
+LAMP_HEIGHTS = (0.95, 2.45)
+LAMP_RADIANCE = 11.0  # exposes mid grey at about a quarter of white, so every lamp clips
+
+
+def stage(cameras: list[Camera], seed: int = 0) -> Scene:
+    """The empty stage as entries of a Mitsuba scene.
+
+    Args:
+        cameras: where to put housings.
+        seed: decides panel greys, lamp tints and seams.
+    """
+    rng = np.random.default_rng([seed, 21])
+    return {**_room(rng), **_truss(), **lamps(seed), **_housings(cameras)}
+
+
+def lamps(seed: int = 0) -> Scene:
+    """The lamps alone: two rings of bright panels that face the axis.
+
+    Args:
+        seed: decides tint and strength of every lamp; the same as the stage's.
+    """
+    import mitsuba as mi
+
+    rng = np.random.default_rng([seed, 22])
+    made: Scene = {}
+    for row, z in enumerate(LAMP_HEIGHTS):
+        for column in range(LAMP_COLUMNS):
+            angle = 2 * math.pi * (column + 0.18 + 0.5 * row) / LAMP_COLUMNS
+            radius = STAGE_RADIUS - 0.06
+            place = [radius * math.cos(angle), radius * math.sin(angle), z]
+            tint = np.array([1.0, 0.97, 0.92]) * (1 + rng.normal(0, 0.03, 3))
+            made[f"lamp_{row}_{column}"] = {
+                "type": "rectangle",
+                "to_world": mi.ScalarTransform4f()
+                .look_at(origin=place, target=[0, 0, 1.1], up=[0, 0, 1])
+                .scale([0.25, 0.36, 1]),
+                "emitter": {
+                    "type": "area",
+                    "radiance": _rgb(LAMP_RADIANCE * tint * (1 + rng.normal(0, 0.08))),
+                },
+            }
+    return made
+
+
+def _room(rng: np.random.Generator) -> Scene:
+    import mitsuba as mi
+
+    return {
+        "wall": mesh("wall", _panels(rng), {"type": "diffuse", "reflectance": VERTEX_COLOUR}),
+        "ceiling": {
+            "type": "disk",
+            "to_world": mi.ScalarTransform4f().translate([0, 0, WALL_HEIGHT]).scale(WALL_RADIUS),
+            "bsdf": {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": _rgb([0.05, 0.05, 0.055])}},
+        },
+        "floor": {
+            "type": "disk",
+            "to_world": mi.ScalarTransform4f().scale(WALL_RADIUS),
+            # A coated floor: soft shadows from the diffuse part, the mirrored performer from the coat.
+            "bsdf": {
+                "type": "blendbsdf",
+                "weight": 0.16,
+                "a": {"type": "roughplastic", "alpha": 0.06, "diffuse_reflectance": _rgb([0.17, 0.165, 0.16])},
+                "b": {"type": "roughconductor", "alpha": 0.055, "specular_reflectance": _rgb([0.85, 0.85, 0.85])},
+            },
+        },
+    }
+
+
+def _panels(rng: np.random.Generator) -> Surface:
+    """The wall: panels with seams, about a third of them dark."""
+    across, up, seam = 22, 4, 0.035
+    vertices, normals, colours = [], [], []
+    for row in range(up):
+        for column in range(across):
+            grey = rng.uniform(0.02, 0.05) if rng.random() < 0.36 else rng.uniform(0.26, 0.42)
+            colour = grey * (1 + rng.normal(0, 0.02, 3))
+            # A panel is four flat strips of cells in width, so that the wall is round; its seams are darker.
+            for u0, u1 in ((0, seam), (seam, 0.35), (0.35, 0.68), (0.68, 1)):
+                for v0, v1 in ((0, seam), (seam, 1)):
+                    angles = [2 * math.pi * (column + u) / across for u in (u0, u1)]
+                    heights = [WALL_HEIGHT * (row + v) / up for v in (v0, v1)]
+                    for z, angle in [(z, angle) for z in heights for angle in angles]:
+                        x, y = _around(angle, 1.0)
+                        vertices.append([WALL_RADIUS * x, WALL_RADIUS * y, z])
+                        normals.append([-x, -y, 0.0])
+                        colours.append(colour * (0.4 if u0 == 0 or v0 == 0 else 1.0))
+    quads = 4 * np.arange(len(vertices) // 4)[:, None]
+    faces = np.concatenate([quads + [0, 2, 1], quads + [1, 2, 3]])
+    return Surface(np.array(vertices), faces, np.array(normals), np.array(colours))
+
+
+def _truss() -> Scene:
+    radius = STAGE_RADIUS
+    rods: list[Rod] = []
+    for index in range(12):
+        for side in (-0.045, 0.045):
+            x, y = _around(2 * math.pi * index / 12 + side, radius)
+            rods.append((np.array([x, y, 0.0]), np.array([x, y, WALL_HEIGHT]), 0.022))
+    for z in (0.12, 1.45, 2.05, 2.95):
+        for index in range(24):
+            a, b = (np.array([*_around(2 * math.pi * k / 24, radius), z]) for k in (index, index + 1))
+            rods.append((a, b, 0.018))
+    metal = {"type": "roughconductor", "material": "Al", "alpha": 0.35, "specular_reflectance": 0.5}
+    return {"truss": mesh("truss", rods_surface(rods), metal)}
+
+
+def _housings(cameras: list[Camera]) -> Scene:
+    black = {"type": "roughplastic", "alpha": 0.12, "diffuse_reflectance": _rgb([0.03, 0.03, 0.035])}
+    rods: list[Rod] = []
+    for camera in cameras:
+        forward, eye = camera.R[2], camera.centre()
+        # The opening of the lens is the camera's own centre, so everything solid stays behind it.
+        rods.append((eye - 0.06 * forward, eye - 0.015 * forward, 0.028))
+        rods.append((eye - 0.2 * forward, eye - 0.06 * forward, 0.055))
+    return {"housings": mesh("housings", rods_surface(rods, sides=8), black)} if rods else {}
+
+
+def _around(angle: float, radius: float) -> tuple[float, float]:
+    return radius * math.cos(angle), radius * math.sin(angle)
+
+
+def _rgb(value: Any) -> dict[str, Any]:
+    return {"type": "rgb", "value": [float(v) for v in value]}
