@@ -83,13 +83,13 @@ def _ffmpeg() -> Finding:
     return Finding(name="ffmpeg", state="ok", detail=detail, needed=True)
 
 
-def _nerfstudio() -> Finding:
-    from tasks.reconstruct import nerfstudio_python
+def _nerfstudio(config: Config) -> Finding:
+    from tasks.nerfstudio_run import nerfstudio_python
 
-    place = nerfstudio_python()
+    place = nerfstudio_python(config.reconstruction.nerfstudio)
     if place is not None:
         return Finding(name="nerfstudio", state="ok", detail=str(place))
-    fix = "Install it in an environment of its own and set CAPMAT_NERFSTUDIO; see docs/operate.md"
+    fix = "Install it in an environment of its own and set reconstruction.nerfstudio; see docs/operate.md"
     return Finding(name="nerfstudio", state="missing", detail="the CPU voxel grid is used instead", fix=fix)
 
 
@@ -127,7 +127,7 @@ def examine(config: Config) -> list[Finding]:
         _disk(config),
         _s3(),
         _ffmpeg(),
-        _nerfstudio(),
+        _nerfstudio(config),
         _simulator(),
         *_weights(config),
     ]

@@ -3,12 +3,13 @@
 from typing import Any
 
 from prefect import flow
-from tasks.rebuild import evaluate_task, rebuild_task
 
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from tasks.config import Config, load_config
 from tasks.models import champions_task, register_base_task, run_name
+from tasks.rebuild import judge_task, rebuild_task
+from tasks.supervise import make_benchmark_task
 
 
 @flow(name="reconstruct", task_runner=default_runner())
@@ -25,15 +26,18 @@ def reconstruct(config: Config | None = None, base_run: str = "", refined_run: s
     """
     config = config or load_config()
     plan, takes = ingest_session(config)
+    base = register_base_task(config.store, config.weights, config.architectures)
     if not (base_run and refined_run):
-        models = register_base_task(config.store, config.weights, config.architectures)
-        base_run = base_run or run_name("student", models["student"])
+        base_run = base_run or run_name("student", base["student"])
         refined_run = refined_run or run_name("student", champions_task(config.store)["student"])
     take = takes[plan["benchmark"]]
     frame = take["frames"][0]
     fields = {
-        name: rebuild_task.submit(config.store, take["take"], frame, run, config.reconstruction, config.seed)
+        name: rebuild_task.submit(config.store, take, frame, run, config.reconstruction, config.seed)
         for name, run in (("base", base_run), ("refined", refined_run))
     }
+    benchmark = make_benchmark_task(
+        config.store, config.session, base["supervisor"], take["digest"], config.supervisor.steps, config.seed
+    )
     done = {name: future.result() for name, future in fields.items()}
-    return evaluate_task(config.store, take["take"], frame, done)
+    return judge_task(config.store, take["take"], frame, done, benchmark)

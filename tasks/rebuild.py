@@ -1,0 +1,153 @@
+"""The reconstruction as steps of a flow: one frame exported and learnt per alpha run, then judged together."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.benchmark import Benchmark
+from storage.frames import decode_png
+from storage.nerfstudio import export_frame
+from storage.root import Root
+from storage.take import Take
+from tasks.config import Reconstruction
+from tasks.contact_sheet import Row, contact_sheet, error_picture, to_jpeg
+from tasks.look import show
+from tasks.progress import say
+from tasks.reconstruct import reconstruct
+from tasks.render_score import Reference, evaluate
+from tasks.step import Record, digest, retryable, run_once
+
+
+def held_out(cameras: list[str], settings: Reconstruction) -> tuple[list[str], list[str]]:
+    """Cameras to learn from, and cameras to be judged by."""
+    test = list(settings.held_out) or cameras[2::6]
+    return [camera for camera in cameras if camera not in test], test
+
+
+def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruction, seed: int) -> Record:
+    """Learn the radiance field of one frame from the mattes of one run.
+
+    Args:
+        store: URL of the store.
+        take: record of the ingested take.
+        frame: which frame.
+        run: which mattes.
+        settings: backend, held-out cameras, box.
+        seed: of the training.
+
+    Returns:
+        Record with the `folder` in the store (`input/` in Nerfstudio's format, `rgb/`, `accumulation/`), the
+        `backend` and what `tasks.reconstruct` says.
+    """
+    root = Root(store)
+    recording = Take.open(root, take["take"])
+    train, test = held_out(list(recording.cameras), settings)
+    inputs = {
+        "take": take["digest"],
+        "frame": frame,
+        "run": run,
+        "made": recording.alpha_runs().get(run, {}),
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+    }
+    folder = f"reconstruction/{recording.name}-{frame:04d}-{run}-{digest(inputs)[:8]}"
+
+    def work() -> dict[str, Any]:
+        say(f"reconstruct {recording.name} frame {frame} from {len(train)} cameras with {run}")
+        with tempfile.TemporaryDirectory() as name:
+            place = Path(name)
+            export_frame(
+                place / "input",
+                recording,
+                frame,
+                run,
+                train=train,
+                test=test,
+                box_centre=settings.box_centre,
+                box_size=settings.box_size,
+            )
+            how = reconstruct(place / "input", place, settings, seed)
+            for file in sorted(f for f in place.rglob("*") if f.is_file()):
+                root.write(f"{folder}/{file.relative_to(place)}", file.read_bytes())
+        return {"folder": folder, "run": run, **how}
+
+    return run_once(store, "reconstruct", f"{recording.name} {frame:04d} {run}", inputs, work)
+
+
+def _render(root: Root, folder: str, camera: str) -> tuple[np.ndarray, np.ndarray]:
+    rgb, seen = (decode_png(root.read(key), key) for key in _keys(folder, camera))
+    return rgb.transpose(2, 0, 1).astype(np.float32) / 255, seen.astype(np.float32) / 65535
+
+
+def _keys(folder: str, camera: str) -> tuple[str, str]:
+    return f"{folder}/rgb/{camera}.png", f"{folder}/accumulation/{camera}.png"
+
+
+def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], benchmark: Record) -> Record:
+    """Compare two reconstructions on the held-out cameras against one reference.
+
+    The reference is what the camera saw, cut out by the supervisor's matte, the same for both: judged by its
+    own mattes, a run with holes would be praised for them.
+
+    Args:
+        store: URL of the store.
+        take: which take.
+        frame: which frame.
+        fields: `base` and `refined` -> record of `rebuild`.
+        benchmark: record of the benchmark that has the reference mattes.
+
+    Returns:
+        Record with the scores of `base` and `refined`, `black` (what an empty picture scores), `backend`,
+        `held_out`, and the key of a picture `sheet`.
+    """
+
+    def work() -> dict[str, Any]:
+        root = Root(store)
+        recording = Take.open(root, take)
+        frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
+        cameras = fields["base"]["test"]
+        true = {c: (recording.read(c, frame), frozen.alpha(take, c, frame)) for c in cameras}
+        scores, pictures = {}, {}
+        for name, field in fields.items():
+            pictures[name] = {camera: _render(root, field["folder"], camera) for camera in cameras}
+            own = {camera: recording.read_alpha(field["run"], camera, frame) for camera in cameras}
+            references = {c: Reference(rgb, alpha, own[c]) for c, (rgb, alpha) in true.items()}
+            scores[name] = evaluate(pictures[name], references)
+        rows = []
+        for camera, (rgb, alpha) in true.items():
+            seen = rgb * alpha
+            views = [pictures[name][camera][0] for name in ("base", "refined")]
+            errors = [error_picture(view.mean(0), seen.mean(0)) for view in views]
+            dB = tuple(f"{scores[name]['cameras'][camera]['psnr']:.1f} dB" for name in ("base", "refined"))
+            rows.append(Row(f"{camera} (held out)", [seen, *views, *errors], ("", *dB)))
+        columns = ["image x reference matte", "base mattes", "refined mattes", "base error", "refined error"]
+        jpeg = to_jpeg(contact_sheet(rows, columns))
+        sheet = f"{fields['refined']['folder']}/sheet.jpg"
+        root.write(sheet, jpeg)
+        show("reconstruction", "held-out cameras", jpeg, fields["base"]["backend"])
+        keep = ("psnr", "psnr_own", "psnr_foreground", "collapsed", "cameras")
+        return {
+            **{name: {key: score[key] for key in keep} for name, score in scores.items()},
+            "black": scores["base"]["black"],
+            "held_out": cameras,
+            "sheet": sheet,
+            **{key: fields["base"][key] for key in ("backend", "iterations", "resolution", "background")},
+            "fit_s": [field["wall_s"] for field in fields.values()],
+        }
+
+    inputs = {"fields": {n: f["digest"] for n, f in fields.items()}, "benchmark": benchmark["digest"]}
+    return run_once(store, "judge", f"{take} {frame:04d}", inputs, work)
+
+
+def _name() -> str:
+    from prefect import runtime
+
+    given = runtime.task_run.parameters
+    return f"reconstruct {given['take']['take']} frame {given['frame']} with {given['run']}"
+
+
+rebuild_task = retryable("reconstruct", _name)(rebuild)
+judge_task = retryable("judge", "judge the reconstructions")(judge)
