@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from capmat_errors import MatteError
+from capmat_models.voxel_cells import CHILDREN
 from capmat_models.voxel_rays import View, project
 
 ENOUGH_TO_CARVE = 2
 COVERED = 0.1  # alpha above which a pixel may show the subject
-CHILDREN = torch.tensor([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
 
 
 def visual_hull(views: Sequence[View], resolution: int) -> tuple[Tensor, Tensor]:

@@ -18,18 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from capmat_errors import TrainingError
-from capmat_models.visual_hull import CHILDREN, visual_hull
+from capmat_errors import ConfigError, TrainingError
+from capmat_models.visual_hull import visual_hull
+from capmat_models.voxel_cells import CHILDREN, VoxelGrid, flat, unflat
 from capmat_models.voxel_rays import View, directions, packed_steps, project, spans
 
-STEP = 0.5  # between samples, as part of a voxel's edge
+SHARES = (0.3, 0.6, 1.0)  # of the iterations done at a quarter, a half and all of the resolution
+RATES = torch.tensor([1.0, 0.1, 0.1, 0.1])  # of density and colour; they end at a tenth
 SHIFT = 4.0  # raw density 0 means opacity 0.02 per voxel: unknown space starts clear
+FOG = 2.0  # raw density where all mattes agree, opacity 0.12 per voxel
 HIDDEN = 1e-3  # light that still gets through; samples behind this are not worth their time
-LR = torch.tensor([0.1, 0.1, 0.1, 0.1])
-SHARES = (0.3, 0.6, 1.0)  # of the iterations done when each halving of the voxels ends
-OPEN = 2.0
-ALIVE = 0.0
-DECAY=0.1
 POOL = 4  # voxels per edge of the balls that bound a ray's way through the subject
 
 
@@ -38,71 +36,29 @@ class VoxelConfig:
     """How fine and how long.
 
     Attributes:
-        resolution: voxels along the edge of the box, a multiple of 8. A voxel the size of a pixel at the
+        resolution: voxels along the edge of the box, a multiple of 16. A voxel the size of a pixel at the
             subject is best: raise it with the resolution of the pictures.
-        iterations: steps of Adam; a third of them run at half resolution.
+        iterations: steps of Adam.
         rays: rays per step.
-        smoothness: weight of the total variation; raise it with fewer cameras.
+        smoothness: weight of the total variation; raise it with fewer cameras or rougher mattes.
         seed: makes a run repeatable on one machine.
+
+    Raises:
+        ConfigError: the resolution is no multiple of 16.
     """
 
     resolution: int = 192
-    iterations: int = 300
+    iterations: int = 400
     rays: int = 4096
-    smoothness: float = 1e-2
+    smoothness: float = 3e-4
     seed: int = 0
 
-
-@dataclass
-class VoxelGrid:
-    """Corner values of the voxels that may hold something.
-
-    Attributes:
-        resolution: voxels along the edge of the box.
-        cells: (K, 3) int64 indices of the voxels that are kept.
-        lookup: (R*R*R,) int32, row in `cells`, or -1.
-        corners: (K, 8) int64, rows in `values`.
-        values: (V, 4) float32, raw density and raw colour.
-    """
-
-    resolution: int
-    cells: Tensor
-    lookup: Tensor
-    corners: Tensor
-    values: Tensor
-
-    @classmethod
-    def over(cls, resolution: int, cells: Tensor) -> VoxelGrid:
-        """Lay out a grid of zeros over voxels (K, 3)."""
-        edge = resolution
-        lookup = torch.full((edge**3,), -1, dtype=torch.int32)
-        lookup[_flat(cells, edge)] = torch.arange(len(cells), dtype=torch.int32)
-        at = _flat(cells[:, None] + CHILDREN, edge + 1)
-        vertices, corners = at.unique(return_inverse=True)
-        return cls(edge, cells, lookup, corners, torch.zeros(len(vertices), 4))
-
-    def find(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Which of the points (N, 3) lie in a voxel that is kept, and how its corners make up their value.
-
-        Returns:
-            inside: (M,) int64, rows of `points`; corners: (M, 8) int64, rows of `values`; weights: (M, 8).
-        """
-        scaled = (points + 1) * (self.resolution / 2)
-        index = scaled.int()  # truncates: the strip of one voxel below 0 is cut off by `spans`
-        flat = _flat(index.clamp_(0, self.resolution - 1), self.resolution)
-        rows = self.lookup[flat]
-        inside = (rows >= 0).nonzero()[:, 0]
-        f = (scaled[inside] - index[inside]).clamp_(0, 1)
-        x, y, z = torch.stack([1 - f, f], 1).unbind(2)
-        weights = (x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]).view(-1, 8)
-        return inside, self.corners[rows[inside]], weights
-
-    def at(self, corners: Tensor, weights: Tensor, channels: slice) -> Tensor:
-        """Trilinear values (M, C) from what `find` found."""
-        values = self.values[:, channels]
-        index = corners.reshape(-1, 1).expand(-1, values.shape[1])
-        # gather, not indexing: its backward adds in one order, so a seed repeats a run
-        return (values.gather(0, index).view(*corners.shape, -1) * weights[..., None]).sum(1)
+    def __post_init__(self) -> None:
+        if self.resolution < 16 or self.resolution % 16:
+            raise ConfigError(
+                f"resolution {self.resolution} is no multiple of 16",
+                fix=f"Take {max(16, round(self.resolution / 16) * 16)}.",
+            )
 
 
 def fit(
@@ -129,7 +85,7 @@ def fit(
     grid = _start(views, levels[0], cells, doubted, config.resolution)
     for level, begin, end in zip(levels, [0, *ends], ends, strict=False):
         if level != grid.resolution:
-            grid = _refine(grid, cells, config.resolution)
+            grid = grid.refined(cells, config.resolution)
         _train(grid, views, config, range(begin, end), random, progress)
     return grid
 
@@ -150,11 +106,9 @@ def render(grid: VoxelGrid, view: View, chunk: int = 16384) -> tuple[Tensor, Ten
     return out[:3], out[3]
 
 
-def march(
-    grid: VoxelGrid, origins: Tensor, ways: Tensor, near: Tensor, far: Tensor, jitter: Tensor
-) -> Tensor:
+def march(grid: VoxelGrid, origins: Tensor, ways: Tensor, near: Tensor, far: Tensor, jitter: Tensor) -> Tensor:
     """Volume rendering of B rays: (B, 4), premultiplied colour and accumulation."""
-    ray, distance = packed_steps(near, far, STEP * 2 / grid.resolution, jitter)
+    ray, distance = packed_steps(near, far, 2 / grid.resolution, jitter)
     inside, corners, weights = grid.find(origins[ray] + ways[ray] * distance[:, None])
     ray = ray[inside]
     with torch.no_grad():
@@ -170,8 +124,8 @@ def march(
 
 
 def _thickness(raw: Tensor) -> Tensor:
-    """Optical thickness of one step."""
-    return F.softplus(raw - SHIFT) * STEP
+    """Optical thickness of one step, which is as long as a voxel."""
+    return F.softplus(raw - SHIFT)
 
 
 def _transmittance(thickness: Tensor, ray: Tensor) -> Tensor:
@@ -183,18 +137,10 @@ def _transmittance(thickness: Tensor, ray: Tensor) -> Tensor:
     return torch.exp(before[first] - before).float()
 
 
-def _flat(index: Tensor, edge: int) -> Tensor:
-    return (index[..., 0] * edge + index[..., 1]) * edge + index[..., 2]
-
-
-def _unflat(flat: Tensor, edge: int) -> Tensor:
-    return torch.stack([flat // edge**2, flat // edge % edge, flat % edge], 1)
-
-
 def _rays(grid: VoxelGrid, view: View) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Origins, directions, near, far and place (in the flat picture) of the rays that can meet the grid."""
     edge = grid.resolution // POOL
-    centres = (_unflat(_flat(grid.cells // POOL, edge).unique(), edge) + 0.5) * (2 / edge) - 1
+    centres = (unflat(flat(grid.cells // POOL, edge).unique(), edge) + 0.5) * (2 / edge) - 1
     near, far = spans(view, centres, POOL * 3**0.5 / grid.resolution)
     place = near.flatten().isfinite().nonzero()[:, 0]
     pixels = torch.stack([place % view.width, place // view.width], 1) + 0.5
@@ -202,15 +148,13 @@ def _rays(grid: VoxelGrid, view: View) -> tuple[Tensor, Tensor, Tensor, Tensor, 
     return origins, directions(view, pixels), near.flatten()[place], far.flatten()[place], place
 
 
-def _start(
-    views: Sequence[View], edge: int, cells: Tensor, doubted: Tensor, resolution: int
-) -> VoxelGrid:
+def _start(views: Sequence[View], edge: int, cells: Tensor, doubted: Tensor, resolution: int) -> VoxelGrid:
     """A coarse grid over the hull: grey fog where all views agree, clear where one doubts, mean colours."""
     fold = resolution // edge
-    parents, inverse = _flat(cells // fold, edge).unique(return_inverse=True)
-    grid = VoxelGrid.over(edge, _unflat(parents, edge))
+    parents, inverse = flat(cells // fold, edge).unique(return_inverse=True)
+    grid = VoxelGrid.over(edge, unflat(parents, edge))
     sure = torch.zeros(len(parents)).scatter_add(0, inverse, (~doubted).float()) > 0
-    grid.values[grid.corners[sure].flatten(), 0] = OPEN
+    grid.values[grid.corners[sure].flatten(), 0] = FOG
     vertices = torch.zeros(len(grid.values), 3, dtype=torch.int64)
     vertices[grid.corners] = grid.cells[:, None] + CHILDREN
     total, weight = torch.zeros(len(vertices), 3), torch.full((len(vertices), 1), 1e-3)
@@ -222,24 +166,6 @@ def _start(
         weight[inside] += rgba[:, 3:]
     grid.values[:, 1:] = ((total + 0.5e-3) / weight).logit(1e-2)
     return grid
-
-
-def _refine(grid: VoxelGrid, hull: Tensor, resolution: int) -> VoxelGrid:
-    """Halve the voxels, keeping those of the hull whose parents are not clear."""
-    edge = 2 * grid.resolution
-    alive = grid.values[grid.corners, 0].amax(1) > ALIVE
-    cells = _unflat(_flat(hull // (resolution // edge), edge).unique(), edge)
-    rows = grid.lookup[_flat(cells // 2, grid.resolution)].long()
-    kept = (rows >= 0) & alive[rows]
-    cells, rows = cells[kept], rows[kept]
-    fine = VoxelGrid.over(edge, cells)
-    for corner, offset in enumerate(CHILDREN):
-        # where this corner lies in the parent: 0, 1/2 or 1 along each edge
-        part = (cells % 2 + offset).float() / 2
-        sides = torch.stack([1 - part, part], 1)
-        weights = sides[:, CHILDREN, torch.arange(3)].prod(2)
-        fine.values[fine.corners[:, corner]] = grid.at(grid.corners[rows], weights, slice(0, 4))
-    return fine
 
 
 def _train(
@@ -275,7 +201,7 @@ def _train(
         square.lerp_(grad.square(), 0.01)
         move = mean / (1 - 0.9**age) / ((square / (1 - 0.99**age)).sqrt() + 1e-8)
         with torch.no_grad():
-            grid.values -= LR * DECAY ** (step / config.iterations) * move
+            grid.values -= RATES * 0.1 ** (step / config.iterations) * move
         if step % 20 == 0 or step == steps[-1]:
             if not torch.isfinite(loss):
                 raise TrainingError(f"the loss is not a number at step {step}", fix="Look at the cut-outs.")

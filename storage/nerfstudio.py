@@ -205,13 +205,13 @@ def read_scene(folder: Path) -> Scene:
     for frame in meta["frames"]:
         name = Path(frame["file_path"]).name.removesuffix(".png")
         stored = read_rgba(folder / frame["file_path"])
-        rgba = np.ascontiguousarray(stored.transpose(2, 0, 1), np.float32) / np.iinfo(stored.dtype).max
+        rgba = stored.transpose(2, 0, 1).astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
         K = np.array([[frame["fl_x"], 0, frame["cx"]], [0, frame["fl_y"], frame["cy"]], [0, 0, 1]], float)
         dist = np.array([frame[k] for k in ("k1", "k2", "p1", "p2", "k3")], float)
-        views[name] = SceneView(name, K, dist, np.array(frame["transform_matrix"], float), rgba)
+        pose = np.array(frame["transform_matrix"], float)
+        views[name] = SceneView(name, K, dist, pose, np.ascontiguousarray(rgba))
     train, test = (
-        tuple(Path(f).name.removesuffix(".png") for f in meta[f"{split}_filenames"])
-        for split in ("train", "test")
+        tuple(Path(f).name.removesuffix(".png") for f in meta[f"{split}_filenames"]) for split in ("train", "test")
     )
     centre = -np.array(meta["applied_transform"], float)[:, 3]
     return Scene(views, train, test, centre, float(meta["applied_scale"]))
@@ -230,9 +230,7 @@ def _check_split(by_name: Mapping[str, Cutout], train: Sequence[str], test: Sequ
     if both := sorted(set(train) & set(test)):
         raise ConfigError(f"held-out cameras are also trained on: {', '.join(both)}", fix="Name each once.")
     if missing := [name for name in [*train, *test] if name not in by_name]:
-        raise CameraMissing(
-            f"no camera {', '.join(missing)}", fix=f"Choose from {', '.join(sorted(by_name))}."
-        )
+        raise CameraMissing(f"no camera {', '.join(missing)}", fix=f"Choose from {', '.join(sorted(by_name))}.")
 
 
 def _rgba(cutout: Cutout) -> NDArray[np.uint8]:
@@ -254,7 +252,8 @@ def _rgba(cutout: Cutout) -> NDArray[np.uint8]:
         state = "empty" if alpha.max() < 0.5 else "full: it holds no background"
         raise MatteError(f"the matte is {state}", where=camera.id, fix="Look at it, or leave the camera out.")
     rgba = np.concatenate([cutout.image, alpha[None]]).transpose(1, 2, 0)
-    return np.round(np.clip(rgba, 0, 1) * 255).astype(np.uint8)
+    straight: NDArray[np.uint8] = np.round(np.clip(rgba, 0, 1) * 255).astype(np.uint8)
+    return straight
 
 
 def _frame(camera: Camera, centre: Floats, scale: float) -> dict[str, Any]:
