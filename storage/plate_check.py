@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 Picture = NDArray[np.float32]
 
 # A wrong plate is called wrong only if another one leaves less than 70 % of its difference, by at least one
-# 8-bit level on average: on a real four-camera stage the right plate leaves 0.01, a wrong one 0.07 or more.
+# 8-bit level on average. On a real four-camera stage the right plate left 0.009 to 0.017 and a wrong one 0.07
+# or more; on a rendered ring of twelve, whose cameras look alike, 0.022 to 0.033 and 0.067 or more.
 _RATIO = 0.7
 _MARGIN = 1 / 255
 _WIDTH = 96

@@ -75,25 +75,29 @@ def build_plate(frames: Iterable[NDArray[Any]]) -> Plate:
         mean = _by_rows(seed, lambda block: block.mean(axis=0))
         gap = np.abs(seed[-1].astype(np.float32) - seed[0]) / np.sqrt(2)
         return Plate(mean, level_noise, np.all(gap <= 1.5 * _CLIP * level_noise, axis=2), count)
+    del seed
     total, squares = np.zeros_like(centre), np.zeros_like(centre)
     kept = np.zeros(centre.shape, np.uint16)
-    reach = _CLIP * level_noise + 1
     for frame in again:
         if frame.shape != centre.shape:
             raise SizeMismatch("frames of the empty stage differ in size", fix="Export them at one size.")
         for rows in _row_blocks(centre.shape[0]):
             off = frame[rows] - centre[rows]
-            near = np.abs(off) <= reach[rows]
+            near = np.abs(off) <= _CLIP * level_noise[rows] + 1
             off *= near
             total[rows] += off
             squares[rows] += off * off
             kept[rows] += near
-    weight = np.maximum(kept, 1).astype(np.float32)
-    shift = total / weight
-    own = np.maximum(squares - weight * shift * shift, 0)
-    noise = np.sqrt((own + _PRIOR * level_noise**2) / (np.maximum(weight - 1, 0) + _PRIOR))
-    valid = np.all(kept * 2 >= count, axis=2)
-    return Plate((centre + shift).astype(np.float32), noise.astype(np.float32), valid, count)
+    valid = np.all(kept * 2 > count, axis=2)
+    mean, noise = centre, level_noise
+    for rows in _row_blocks(centre.shape[0]):
+        weight = np.maximum(kept[rows], 1).astype(np.float32)
+        shift = total[rows] / weight
+        own = np.maximum(squares[rows] - weight * shift * shift, 0)
+        variance = (own + _PRIOR * level_noise[rows] ** 2) / (np.maximum(weight - 1, 0) + _PRIOR)
+        mean[rows] += shift
+        noise[rows] = np.sqrt(np.maximum(variance, _FLOOR))
+    return Plate(mean, noise, valid, count)
 
 
 class Stage:

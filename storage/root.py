@@ -4,6 +4,7 @@ A write is there completely or not at all, and survives a power cut once the cal
 and the endpoint come from the environment only (AWS_*), so a pickled Root carries nothing but its url.
 """
 
+import atexit
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import zarr
 
 _Names = list[str]
+_closed_at_exit: set[Any] = set()
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 # Twice in botocore times the five of s3fs itself; checksums only where required, because many S3 servers
@@ -234,7 +236,12 @@ class Root:
         from zarr.storage import FsspecStore, LocalStore
 
         if self.remote:
-            return FsspecStore(self._s3(asynchronous=True), read_only=read_only, path=self._path(key))
+            files = self._s3(asynchronous=True)
+            if files not in _closed_at_exit:
+                # s3fs closes only its synchronous sessions; an open one is complained about at exit.
+                _closed_at_exit.add(files)
+                atexit.register(_close, files)
+            return FsspecStore(files, read_only=read_only, path=self._path(key))
         return LocalStore(self._local(key), read_only=read_only)
 
     def at(self, key: str) -> str:
@@ -272,6 +279,13 @@ class Root:
             staged.unlink(missing_ok=True)
             raise
         return staged
+
+
+def _close(files: Any) -> None:
+    from zarr.core.sync import sync
+
+    if files._s3 is not None:
+        sync(files._s3.close())  # in the event loop that opened it, which is zarr's
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,71 @@
+"""Calibrations of several programs become the same cameras."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from capmat_errors import CalibrationError
+from storage.calibration import read_calibration
+
+K = np.array([[490.0, 0, 334], [0, 493, 222], [0, 0, 1]])
+DIST = np.array([-0.37, 0.2, 3e-4, 2e-5, -0.07])
+TURN = np.array([-1.37, 0.49, 0.61])
+SHIFT = np.array([289.0, 1008, 5836])
+VARIANTS = [
+    ("CameraMatrix", "DistortionCoeffs", "Rotation", "Translation"),
+    ("CameraIntrinsicMatrix", "DistortionCoeffs", "CameraRotationVecs", "CameraTranslationVecs"),
+    ("camera_matrix", "distortion_coefficients", "R", "T"),
+]
+
+
+def _write(path: Path, names: tuple[str, ...] = VARIANTS[0], *, matrix: bool = False, K: np.ndarray = K) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    turn = cv2.Rodrigues(TURN)[0] if matrix else TURN.reshape(3, 1)
+    for name, value in zip(names, (K, DIST.reshape(1, 5), turn, SHIFT.reshape(3, 1)), strict=False):
+        file.write(name, value)
+    file.release()
+
+
+@pytest.mark.parametrize("names", VARIANTS)
+@pytest.mark.parametrize("matrix", [False, True], ids=["axis and angle", "matrix"])
+def test_opencv_files_are_read_under_the_names_people_use(
+    tmp_path: Path, names: tuple[str, ...], matrix: bool
+) -> None:
+    _write(tmp_path / "cam1/config.xml", names, matrix=matrix)
+    found = read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, None, "mm")["cam1"]
+    np.testing.assert_allclose(found.K, K)
+    np.testing.assert_allclose(found.dist, DIST)
+    np.testing.assert_allclose(found.R, cv2.Rodrigues(TURN)[0], atol=1e-12)
+    np.testing.assert_allclose(found.t, SHIFT / 1000)
+    assert (found.width, found.height) == (0, 0)
+    assert found.sized(644, 486).width == 644
+
+
+def test_cameras_are_found_by_the_template(tmp_path: Path) -> None:
+    for name in ("left", "right"):
+        _write(tmp_path / f"calib/{name}.xml")
+    assert sorted(read_calibration("opencv-xml", "calib/{camera}.xml", tmp_path, None)) == ["left", "right"]
+
+
+def test_json_in_millimetres_becomes_metres(tmp_path: Path) -> None:
+    data = {"width": 644, "height": 486, "K": K.tolist(), "dist": [], "R": np.eye(3).tolist(), "t": SHIFT.tolist()}
+    (tmp_path / "c.json").write_text(json.dumps({"units": "mm", "cameras": {"a": data}}))
+    np.testing.assert_allclose(read_calibration("capmat", "c.json", tmp_path, None)["a"].t, SHIFT / 1000)
+
+
+def test_a_file_that_is_missing_broken_or_incomplete_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match=r"camera cam1, .*cam1/config.xml: there is no calibration file"):
+        read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
+    _write(tmp_path / "cam1/config.xml", VARIANTS[0][:3])
+    with pytest.raises(CalibrationError, match="camera cam1.*no t .Translation"):
+        read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
+    (tmp_path / "cam1/config.xml").write_text("<html>not found</html>")
+    with pytest.raises(CalibrationError, match="camera cam1"):
+        read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
+    _write(tmp_path / "cam1/config.xml", K=np.full((3, 3), np.nan))
+    with pytest.raises(CalibrationError, match="camera cam1.*config.xml: K holds a value that is not finite"):
+        read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
