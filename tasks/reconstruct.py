@@ -93,8 +93,9 @@ def read_renders(folder: Path) -> dict[str, Render]:
     """The renders that `reconstruct` left in a folder, by camera."""
     found: dict[str, Render] = {}
     for path in sorted((folder / "rgb").glob("*.png")):
-        rgb = read_image(path).transpose(2, 0, 1).astype(np.float32) / 255
-        found[path.stem] = (rgb, read_grey(folder / "accumulation" / path.name).astype(np.float32) / 65535)
+        rgb = read_image(path).transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+        grey = read_grey(folder / "accumulation" / path.name)
+        found[path.stem] = (rgb, grey.astype(np.float32) / np.float32(65535))
     return found
 
 

@@ -145,9 +145,7 @@ def test_a_folder_without_an_export_says_so(tmp_path: Path) -> None:
         (np.full((10, 8), np.nan, np.float32), "NaN"),
     ],
 )
-def test_a_broken_matte_is_refused_by_its_cameras_name(
-    tmp_path: Path, alpha: np.ndarray | None, word: str
-) -> None:
+def test_a_broken_matte_is_refused_by_its_cameras_name(tmp_path: Path, alpha: np.ndarray | None, word: str) -> None:
     a, b, c, d = _four()
     with pytest.raises(MatteError, match=rf"^C: .*{word}"):
         _export(tmp_path / "out", [a, b, replace(c, alpha=alpha), d])
@@ -165,9 +163,7 @@ def test_a_broken_matte_is_refused_by_its_cameras_name(
         ({"box_centre": (0.0, float("nan"), 0.0)}, ConfigError),
     ],
 )
-def test_a_split_or_box_that_cannot_work_is_refused(
-    tmp_path: Path, changed: dict, error: type[CapmatError]
-) -> None:
+def test_a_split_or_box_that_cannot_work_is_refused(tmp_path: Path, changed: dict, error: type[CapmatError]) -> None:
     with pytest.raises(error):
         _export(tmp_path / "out", _four(), **changed)
 
