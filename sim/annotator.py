@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.floating]
 Bool = NDArray[np.bool_]
 Strokes = NDArray[np.uint8]
+Colour = tuple[int, int, int, int]
 
 FOREGROUND = (0, 255, 0, 255)
 BACKGROUND = (255, 0, 0, 255)
@@ -37,12 +38,12 @@ def annotate(
         (H, W, 4) uint8 RGBA overlay without antialiasing: green is foreground where truth is 1, red is background
         where truth is 0, everything else is transparent.
     """
-    from scipy.ndimage import distance_transform_edt, label
+    from scipy.ndimage import distance_transform_edt, label  # type: ignore[attr-defined]
 
     wrong = np.abs(alpha_pred - alpha_true) > _WRONG
     sure = {FOREGROUND: alpha_true >= 1 - 1e-3, BACKGROUND: alpha_true <= 1e-3}
     overlay = np.zeros((*alpha_true.shape, 4), np.uint8)
-    regions: list[tuple[int, Bool, tuple[int, ...]]] = []
+    regions: list[tuple[int, Bool, Colour]] = []
     room = {}
     for colour, where in sure.items():
         # Where the middle of the brush may go: its rim then still keeps the margin.
@@ -69,7 +70,7 @@ def annotate(
     return overlay
 
 
-def _stroke(overlay: Strokes, region: Bool, colour: tuple[int, ...], rng: np.random.Generator, radius: float) -> None:
+def _stroke(overlay: Strokes, region: Bool, colour: Colour, rng: np.random.Generator, radius: float) -> None:
     """One broken line of three to five short legs whose middle never leaves the region."""
     ys, xs = np.nonzero(region)
     if not len(ys):

@@ -89,7 +89,7 @@ def _cutout(seed: int, index: int, size: tuple[int, int], spp: int) -> Any:
 
 def _unmultiply(colour: Any, alpha: Any) -> Any:
     """Straight colour, carried a few pixels past the performer so that resizing blends no black in."""
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import distance_transform_edt  # type: ignore[attr-defined]
 
     straight = colour / np.maximum(alpha, 0.03)[..., None]
     away, (rows, columns) = distance_transform_edt(alpha < 0.1, return_indices=True)
@@ -180,8 +180,8 @@ def _thing(rng: np.random.Generator, place: list[float], high: float) -> dict[st
             "bsdf": {"type": "twosided", "bsdf": _matter(rng, 4.0)},
         }
     # A shelf, a picture or a screen: thin, upright and patterned.
-    half = [rng.uniform(0.2, 0.8), 0.02, rng.uniform(0.2, 0.9)]
-    return _box([place[0], place[1], rng.uniform(0.5, 1.8)], half, rng.uniform(-40, 40), _matter(rng, 5.0))
+    flat = np.array([rng.uniform(0.2, 0.8), 0.02, rng.uniform(0.2, 0.9)])
+    return _box([place[0], place[1], rng.uniform(0.5, 1.8)], flat, rng.uniform(-40, 40), _matter(rng, 5.0))
 
 
 def _box(centre: Any, half: Any, turn: float, bsdf: dict[str, Any]) -> dict[str, Any]:

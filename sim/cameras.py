@@ -124,7 +124,7 @@ def ring(count: int, size: tuple[int, int], seed: int = 0) -> list[Camera]:
         position = np.array([radius * math.cos(angle), radius * math.sin(angle), z])
         target = np.array([*rng.normal(0, 0.02, 2), TARGET_HEIGHT - 0.02 + rng.normal(0, 0.01)])
         focal = 1.04 * size[1] * (1 + rng.normal(0, 0.015))
-        shift = (float(rng.normal(0, 0.008)) * size[0], float(rng.normal(0, 0.006)) * size[1])
+        shift = (float(rng.normal(0, 0.008)) * -size[0], float(rng.normal(0, 0.006)) * -size[1])
         roll = float(rng.normal(0, 0.015))
         cameras.append(look_at(f"C{index + 1:02d}", size, position, target, focal, roll, shift))
     return cameras
@@ -137,9 +137,10 @@ def mitsuba_sensor(camera: Camera, *, spp: int) -> Any:
     pose = np.eye(4)
     pose[:3, :3] = camera.R.T @ np.diag([-1.0, -1.0, 1.0])
     pose[:3, 3] = camera.centre()
-    # Half a pixel: Mitsuba's middle of the image is width / 2, ours is (width - 1) / 2.
-    offset_x = (camera.K[0, 2] + 0.5) / camera.width - 0.5
-    offset_y = (camera.K[1, 2] + 0.5) / camera.height - 0.5
+    # Half a pixel: Mitsuba's middle of the image is width / 2, ours is (width - 1) / 2. Its offsets count the other
+    # way round, from the principal point to the middle.
+    offset_x = 0.5 - (camera.K[0, 2] + 0.5) / camera.width
+    offset_y = 0.5 - (camera.K[1, 2] + 0.5) / camera.height
     return mi.load_dict(
         {
             "type": "perspective",
@@ -149,7 +150,7 @@ def mitsuba_sensor(camera: Camera, *, spp: int) -> Any:
             "principal_point_offset_y": offset_y,
             "near_clip": 0.02,
             "far_clip": 100.0,
-            "to_world": mi.ScalarTransform4f(pose),
+            "to_world": mi.ScalarTransform4f(pose.tolist()),
             "film": {
                 "type": "hdrfilm",
                 "width": camera.width,

@@ -68,6 +68,6 @@ def _shift(image: Image, dy: int, dx: int) -> Image:
 
 
 def _box(image: Image, radius: int) -> Image:
-    from scipy.ndimage import uniform_filter
+    from scipy.ndimage import uniform_filter  # type: ignore[attr-defined]
 
     return uniform_filter(image, size=(2 * radius + 1, 2 * radius + 1, 1), mode="nearest")

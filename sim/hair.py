@@ -1,7 +1,8 @@
 """Hair as single strands: what a matte is judged by.
 
-Strands are B-spline curves a fraction of a pixel wide, so their alpha is truly fractional and comes out of the
-renderer instead of being blurred on.
+Strands are B-splines a fraction of a pixel wide, so their alpha is truly fractional and comes out of the renderer
+instead of being blurred on. They are handed over as short straight pieces: Mitsuba's own `bsplinecurve` ends the
+process on some rays that graze a strand (3.9.1, vectorised variant, segmentation fault in secondary rays).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def strands(hair: Hair, head: Array, radii: Array, face: Array, seed: int = 0) -
     """
     import mitsuba as mi
 
-    curves = grow(hair, head, radii, face, seed)
+    curves = spline(grow(hair, head, radii, face, seed))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hair.txt"
         with path.open("w") as file:
@@ -57,7 +58,7 @@ def strands(hair: Hair, head: Array, radii: Array, face: Array, seed: int = 0) -
                 file.write("\n")
         return mi.load_dict(
             {
-                "type": "bsplinecurve",
+                "type": "linearcurve",
                 "filename": str(path),
                 "bsdf": {
                     "type": "principled",
@@ -104,3 +105,21 @@ def grow(hair: Hair, head: Array, radii: Array, face: Array, seed: int = 0) -> A
         depth = np.linalg.norm(inside, axis=1, keepdims=True)
         at = np.where(depth < 1, head + inside / np.maximum(depth, 1e-6) * radii * 1.06, at)
     return curve
+
+
+def spline(controls: Array, pieces: int = 2) -> Array:
+    """Points on uniform cubic B-splines.
+
+    Args:
+        controls: (count, points, 4) control points, four at least.
+        pieces: straight pieces per span.
+
+    Returns:
+        (count, pieces * (points - 3) + 1, 4).
+    """
+    spans = controls.shape[1] - 3
+    at = np.linspace(0, spans, pieces * spans + 1)
+    first = np.minimum(at.astype(int), spans - 1)
+    u = at - first
+    weights = np.stack([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3]) / 6
+    return sum(weights[k][None, :, None] * controls[:, first + k] for k in range(4))

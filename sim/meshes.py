@@ -59,7 +59,7 @@ def mesh(name: str, skin: Surface, bsdf: dict[str, Any]) -> Any:
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict({"type": "twosided", "bsdf": bsdf})
     shape = mi.Mesh(name, len(skin.vertices), len(skin.faces), has_vertex_normals=True, props=properties)
-    shape.add_attribute("vertex_color", 3, np.zeros(3 * len(skin.vertices), np.float32))
+    shape.add_attribute("vertex_color", 3, [0.0] * (3 * len(skin.vertices)))
     values = mi.traverse(shape)
     values["vertex_positions"] = skin.vertices.astype(np.float32).ravel()
     values["vertex_normals"] = skin.normals.astype(np.float32).ravel()

@@ -292,7 +292,8 @@ def _dye(rng: np.random.Generator) -> tuple[float, float, float]:
         value = rng.uniform(0.6, 0.75) * np.ones(3)
     else:
         value = rng.uniform(0.03, 0.65, 3) ** rng.uniform(0.8, 1.6)
-    return tuple(float(v) for v in np.clip(value, 0.01, 0.8))
+    red, green, blue = np.clip(value, 0.01, 0.8)
+    return float(red), float(green), float(blue)
 
 
 def _cloth(gloss: float) -> dict[str, Any]:

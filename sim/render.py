@@ -70,7 +70,8 @@ def beauty(scene: Any, camera: Camera, *, spp: int, seed: int, alone: bool = Fal
 
     def layers(integrator: Any, samples: int, number: int) -> Image:
         sensor = mitsuba_sensor(camera, spp=samples)
-        return np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=samples, seed=number), np.float32)
+        made = mi.render(scene, sensor=sensor, integrator=integrator, spp=samples, seed=mi.UInt32(number))
+        return np.array(made, np.float32)
 
     passes = [layers(light, max(1, spp // PASSES), seed * PASSES + k)[..., :3] for k in range(PASSES)]
     return clean(np.stack(passes), features=layers(seen, min(spp, 16), seed * PASSES)[..., -7:])
@@ -93,5 +94,6 @@ def matte(scene: Any, camera: Camera, *, spp: int, seed: int) -> Image:
     import mitsuba as mi
 
     sensor = mitsuba_sensor(camera, spp=spp)
-    layers = mi.render(scene, sensor=sensor, integrator=mi.load_dict({"type": "depth"}), spp=spp, seed=seed)
+    depth = mi.load_dict({"type": "depth"})
+    layers = mi.render(scene, sensor=sensor, integrator=depth, spp=spp, seed=mi.UInt32(seed))
     return np.clip(np.array(layers, np.float32)[..., -1], 0, 1)

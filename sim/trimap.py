@@ -20,7 +20,7 @@ def draw_trimap(alpha: NDArray[np.float32], rng: np.random.Generator) -> NDArray
     Returns:
         (H, W) uint8: 0 background, 128 unknown, 255 foreground. Sure pixels have alpha below 0.01 or above 0.99.
     """
-    from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
+    from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter  # type: ignore[attr-defined]
 
     inside = alpha > 0.5
     soft = (alpha > 0.01) & (alpha < 0.99)
