@@ -94,9 +94,10 @@ def write_exr(path: Path, light: NDArray[np.float32], pha: NDArray[np.float32], 
     header |= {f"capmat.{name}": value for name, value in said.items()}
     rgba = np.concatenate([light * pha[..., None], pha[..., None]], axis=2).astype(np.float16)
     part = path.with_name(f".{path.name}.partial")
+    with store_errors(str(path), remote=False):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with store_errors(str(path), remote=False):
-            path.parent.mkdir(parents=True, exist_ok=True)
             with OpenEXR.File(header, {"RGBA": np.ascontiguousarray(rgba)}) as file:
                 file.write(str(part))
             part.replace(path)

@@ -1,0 +1,71 @@
+"""Models are kept as they were, and exactly one is the champion at any time."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from capmat_errors import NotFound, StoreError
+from storage.ledger import Ledger
+from storage.registry import Registry
+from storage.root import Root
+
+
+def test_models_come_back_by_version(root: Root) -> None:
+    registry = Registry(root)
+    assert registry.names() == []
+    assert registry.add("student", b"one", {"epochs": 1}) == "v0001"
+    assert registry.add("student", b"two", {"epochs": 2}) == "v0002"
+    assert registry.load("student", "v0001") == (b"one", {"epochs": 1})
+    assert (registry.names(), registry.versions("student")) == (["student"], ["v0001", "v0002"])
+
+
+def test_the_champion_changes_by_promotion_alone_and_can_go_back(root: Root) -> None:
+    registry = Registry(root)
+    for weights in (b"one", b"two"):
+        registry.add("student", weights, {})
+    assert registry.champion("student") is None
+    for version in ("v0001", "v0002", "v0001"):
+        registry.promote("student", "student", version, {"mse": 0.1})
+    assert registry.champion("student") == ("student", "v0001")
+    assert registry.load("student")[0] == b"one"
+    assert [entry["version"] for entry in registry.history("student")] == ["v0001", "v0002", "v0001"]
+    assert registry.history("student")[0]["record"] == {"mse": 0.1}
+
+
+def test_models_that_are_added_at_once_are_all_kept(root: Root) -> None:
+    registry = Registry(root)
+    with ThreadPoolExecutor(5) as trainers:
+        versions = list(trainers.map(lambda n: registry.add("m", bytes([n]), {"n": n}), range(5)))
+    assert sorted(versions) == [f"v000{n}" for n in range(1, 6)]
+    assert all(registry.load("m", version) == (bytes([n]), {"n": n}) for n, version in enumerate(versions))
+
+
+def test_damaged_weights_are_not_handed_out(folder: Root) -> None:
+    registry = Registry(folder)
+    registry.add("m", b"weights", {})
+    (file,) = Path(folder.url, "models/m/weights").iterdir()
+    file.write_bytes(b"weightz")
+    with pytest.raises(StoreError, match="the weights of m v0001 are damaged"):
+        registry.load("m", "v0001")
+
+
+def test_unknown_models_are_answered_with_those_there_are(folder: Root) -> None:
+    registry = Registry(folder)
+    registry.add("m", b"w", {})
+    with pytest.raises(NotFound, match="no version v0009; there is v0001"):
+        registry.load("m", "v0009")
+    with pytest.raises(NotFound, match="no version of m is champion. Name one of v0001"):
+        registry.load("m")
+    with pytest.raises(NotFound):
+        registry.promote("student", "m", "v0002", {})
+    assert registry.champion("student") is None
+
+
+def test_the_ledger_knows_what_is_done_until_it_is_taken_back(root: Root) -> None:
+    ledger = Ledger(root)
+    assert ledger.done("ingest/walk/c0") is None
+    ledger.record("ingest/walk/c0", {"frames": 3})
+    assert Ledger(root).done("ingest/walk/c0") == {"frames": 3}
+    ledger.forget("ingest/walk/c0")
+    assert ledger.done("ingest/walk/c0") is None
