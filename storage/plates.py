@@ -138,7 +138,7 @@ class Stage:
             "complete": False,
             "cameras": {id: camera.to_json() for id, camera in cameras.items()},
         }
-        root.group(key, "a").attrs.update(attributes)
+        root.group(key, "a").update_attributes(attributes)  # one write; attrs.update makes one per entry
         return cls(root, name, attributes)
 
     @classmethod
@@ -174,7 +174,7 @@ class Stage:
 
     def seal(self) -> None:
         """Declare all plates there. The last write of an ingest."""
-        self.root.group(_key(self.name), "r+").attrs["complete"] = True
+        self.root.group(_key(self.name), "r+").update_attributes({"complete": True})
         self.root.flush(f"{_key(self.name)}/zarr.json")
         self.complete = True
 

@@ -57,9 +57,7 @@ class Take:
         return _reopen, (self.root, self.name)
 
     def __repr__(self) -> str:
-        return (
-            f"Take({self.name!r}, {len(self.cameras)} cameras, {len(self.frames)} frames, {self.root.url!r})"
-        )
+        return f"Take({self.name!r}, {len(self.cameras)} cameras, {len(self.frames)} frames, {self.root.url!r})"
 
     @classmethod
     def create(
@@ -122,7 +120,7 @@ class Take:
             "source": source,
             "complete": False,
         }
-        group.attrs.update(attributes)
+        group.update_attributes(attributes)  # one write; attrs.update makes one per entry
         return cls(root, name, attributes)
 
     @classmethod
@@ -142,9 +140,7 @@ class Take:
         attributes = _attributes(root, key)
         if attributes is None:
             there = ", ".join(list_takes(root)) or "none"
-            raise NotFound(
-                f"there is no take {name}; there is {there}", where=root.at(key), fix="Ingest it first."
-            )
+            raise NotFound(f"there is no take {name}; there is {there}", where=root.at(key), fix="Ingest it first.")
         if attributes.get("schema") != SCHEMA:
             raise StoreError(
                 f"the take has schema {attributes.get('schema')}, this capmat reads {SCHEMA}",
@@ -216,9 +212,7 @@ class Take:
         for id, camera in self.cameras.items():
             key = f"{_key(self.name)}/cameras/{id}/alpha/{run}"
             if not self.root.exists(f"{key}/zarr.json"):
-                create_array(
-                    self.root, key, (len(self.frames), camera.height, camera.width), "uint16", codec="small"
-                )
+                create_array(self.root, key, (len(self.frames), camera.height, camera.width), "uint16", codec="small")
         self.root.write(f"{_key(self.name)}/runs/{run}.json", json.dumps(info, indent=1).encode())
 
     def alpha_runs(self) -> dict[str, dict[str, Any]]:
@@ -251,9 +245,7 @@ class Take:
         stored = np.rint(pha.astype(np.float32) * 65535).astype(np.uint16)
         write_frame(self.root, key, array, self._index(frame), stored)
 
-    def read_alpha(
-        self, run: str, camera: str, frame: int, window: Window | None = None
-    ) -> NDArray[np.float32]:
+    def read_alpha(self, run: str, camera: str, frame: int, window: Window | None = None) -> NDArray[np.float32]:
         """A matte, (H, W) float32 0..1; errors as in `read_raw`."""
         array, key = self._array(f"cameras/{self._camera(camera).id}/alpha/{run}")
         what = f"{self._what(camera, frame)} run {run}"
@@ -304,7 +296,7 @@ class Take:
     def _set_complete(self, complete: bool) -> None:
         key = _key(self.name)
         group = self.root.group(key, "r+")
-        group.attrs["complete"] = complete
+        group.update_attributes({"complete": complete})
         self.root.flush(f"{key}/zarr.json")
         self.complete = complete
 
