@@ -70,14 +70,14 @@ class Colour:
             float32 of the same shape, sRGB-encoded, 0..1. Numbers outside black..white are clipped.
         """
         if np.issubdtype(raw.dtype, np.integer):
-            return _table(self, "display")[np.minimum(raw, self.white)]
+            return _table(self, "display").take(raw, mode="clip")
         unit = self._unit(raw)
         return encode_srgb(unit) if self.transfer == "linear" else unit
 
     def to_linear(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Linear light 0..1, of the same shape; arguments as in `to_display`."""
         if np.issubdtype(raw.dtype, np.integer):
-            return _table(self, "linear")[np.minimum(raw, self.white)]
+            return _table(self, "linear").take(raw, mode="clip")
         unit = self._unit(raw)
         return unit if self.transfer == "linear" else decode_srgb(unit)
 
