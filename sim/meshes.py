@@ -46,18 +46,21 @@ def rods_surface(rods: list[Rod], sides: int = 14) -> Surface:
     return Surface(points, np.concatenate(faces), np.concatenate(normals), np.full_like(points, 0.5))
 
 
-def mesh(name: str, skin: Surface, bsdf: dict[str, Any]) -> Any:
+def mesh(name: str, skin: Surface, bsdf: dict[str, Any], emitter: dict[str, Any] | None = None) -> Any:
     """A surface as a Mitsuba shape.
 
     Args:
         name: shown in Mitsuba's messages.
         skin: the triangles.
         bsdf: what it is made of; may read the mesh attribute "vertex_color".
+        emitter: how it shines, if it does, to the side of its normals.
     """
     import mitsuba as mi
 
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict({"type": "twosided", "bsdf": bsdf})
+    if emitter:
+        properties["emitter"] = mi.load_dict(emitter)
     shape = mi.Mesh(name, len(skin.vertices), len(skin.faces), has_vertex_normals=True, props=properties)
     shape.add_attribute("vertex_color", 3, [0.0] * (3 * len(skin.vertices)))
     values = mi.traverse(shape)

@@ -176,7 +176,7 @@ def _frame(
             # A Mitsuba shape belongs to one scene, so every scene gets a body of its own.
             full, alone, covered = (
                 mi.load_dict({"type": "scene", **around, **shapes(look, frame, seed)})
-                for around in (stage(rig, seed), lamps(seed), {})
+                for around in (stage(rig, seed), lamps(), {})
             )
         # The plate's own sampler: where the performer changes nothing, the same paths give the same background.
         number = _number(seed, camera.id)

@@ -30,39 +30,38 @@ def stage(cameras: list[Camera], seed: int = 0) -> Scene:
 
     Args:
         cameras: where to put housings.
-        seed: decides panel greys, lamp tints and seams.
+        seed: decides which panels are dark and how grey the others are.
     """
     rng = np.random.default_rng([seed, 21])
-    return {**_room(rng), **_truss(), **lamps(seed), **_housings(cameras)}
+    return {**_room(rng), **_truss(), **lamps(), **_housings(cameras)}
 
 
-def lamps(seed: int = 0) -> Scene:
+def lamps() -> Scene:
     """The lamps alone: two rings of bright panels that face the axis.
 
-    Args:
-        seed: decides tint and strength of every lamp; the same as the stage's.
+    All panels are one emitter. Mitsuba orders emitters by where they lie in memory, so with several of them a
+    plate and a take would follow different paths even from the same seed.
     """
-    import mitsuba as mi
-
-    rng = np.random.default_rng([seed, 22])
-    made: Scene = {}
+    vertices, normals = [], []
     for row, z in enumerate(LAMP_HEIGHTS):
         for column in range(LAMP_COLUMNS):
             angle = 2 * math.pi * (column + 0.18 + 0.5 * row) / LAMP_COLUMNS
-            radius = STAGE_RADIUS - 0.06
-            place = [radius * math.cos(angle), radius * math.sin(angle), z]
-            tint = np.array([1.0, 0.97, 0.92]) * (1 + rng.normal(0, 0.03, 3))
-            made[f"lamp_{row}_{column}"] = {
-                "type": "rectangle",
-                "to_world": mi.ScalarTransform4f()
-                .look_at(origin=place, target=[0, 0, 1.1], up=[0, 0, 1])
-                .scale([0.25, 0.36, 1]),
-                "emitter": {
-                    "type": "area",
-                    "radiance": _rgb(LAMP_RADIANCE * tint * (1 + rng.normal(0, 0.08))),
-                },
-            }
-    return made
+            place = np.array([*_around(angle, STAGE_RADIUS - 0.06), z])
+            inward = np.array([0.0, 0.0, 1.1]) - place
+            inward /= np.linalg.norm(inward)
+            right = np.cross(inward, [0.0, 0.0, 1.0])
+            right /= np.linalg.norm(right)
+            up = np.cross(right, inward)
+            for x, y in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
+                vertices.append(place + 0.25 * x * right + 0.36 * y * up)
+                normals.append(inward)
+    quads = 4 * np.arange(len(vertices) // 4)[:, None]
+    faces = np.concatenate([quads + [0, 2, 1], quads + [1, 2, 3]])
+    points = np.array(vertices)
+    panels = Surface(points, faces, np.array(normals), np.full_like(points, 0.5))
+    # One radiance for all: a radiance that varies over a mesh is not sampled, only hit by chance.
+    glow = {"type": "area", "radiance": _rgb(LAMP_RADIANCE * np.array([1.0, 0.97, 0.92]))}
+    return {"lamps": mesh("lamps", panels, {"type": "diffuse"}, emitter=glow)}
 
 
 def _room(rng: np.random.Generator) -> Scene:
