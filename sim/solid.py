@@ -149,7 +149,7 @@ def surface(parts: list[Part], *, voxel: float = 0.013) -> Surface:
         grid[window] = _melt(grid[window], there, part.blend)
     vertices, faces, normals, _ = marching_cubes(grid, 0.0, spacing=(voxel,) * 3, gradient_direction="ascent")
     vertices = vertices.astype(np.float64) + low
-    return Surface(vertices, faces.astype(np.int64), -normals.astype(np.float64), _paint(parts, vertices))
+    return Surface(vertices, faces[:, ::-1].astype(np.int64), -normals.astype(np.float64), _paint(parts, vertices))
 
 
 def _melt(one: Array, two: Array, width: float) -> Array:

@@ -1,0 +1,5 @@
+"""Rendering in tests uses the variant that runs everywhere; at this size it is also the quicker one."""
+
+import os
+
+os.environ.setdefault("CAPMAT_MITSUBA", "scalar_rgb")

@@ -1,0 +1,60 @@
+"""A performer is one person through a take: same bones, feet on the floor, hair outside the head."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.hair import Hair, grow, spline
+from sim.performer import performer, skeleton
+from sim.solid import Cloth, Part, surface
+
+BONES = [("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 200))
+def test_bones_keep_their_length_and_the_lower_foot_stands_on_the_floor(seed: int, frame: int) -> None:
+    look = performer(seed)
+    still, moved = skeleton(look, 0), skeleton(look, frame)
+    for side in "lr":
+        for a, b in BONES:
+            lengths = [np.linalg.norm(at[f"{side}_{a}"] - at[f"{side}_{b}"]) for at in (still, moved)]
+            np.testing.assert_allclose(*lengths)
+    sole = min(moved["l_ankle"][2], moved["r_ankle"][2]) - 0.042 * look.height
+    np.testing.assert_allclose(sole, 0, atol=1e-9)
+
+
+def test_a_seed_is_one_person_and_another_seed_another() -> None:
+    assert performer(3) == performer(3)
+    assert performer(3) != performer(4)
+    assert performer(3, height=1.5).height == 1.5
+
+
+def test_a_performer_moves_between_frames() -> None:
+    look = performer(5)
+    assert np.abs(skeleton(look, 1)["r_palm"] - skeleton(look, 3)["r_palm"]).max() > 0.005
+
+
+def test_a_surface_is_where_the_distance_is_zero_and_its_normals_point_outwards() -> None:
+    ball = surface([Part("ellipsoid", np.array([0.1, 0.2, 0.3]), np.full(3, 0.2), Cloth((0.2, 0.4, 0.6)))])
+    out = ball.vertices - [0.1, 0.2, 0.3]
+    np.testing.assert_allclose(np.linalg.norm(out, axis=1), 0.2, atol=1e-3)
+    assert ((out * ball.normals).sum(axis=1) > 0.19).all()
+    a, b, c = (ball.vertices[ball.faces[:, k]] for k in range(3))
+    assert ((np.cross(b - a, c - a) * (a - [0.1, 0.2, 0.3])).sum(axis=1) > -1e-9).mean() > 0.99
+    np.testing.assert_allclose(ball.colours, np.tile([0.2, 0.4, 0.6], (len(out), 1)))
+
+
+def test_hair_grows_from_the_scalp_and_falls() -> None:
+    head, radii, face = np.array([0.0, 0.0, 1.6]), np.array([0.08, 0.095, 0.115]), np.array([0.0, 1.0, 0.0])
+    strands = spline(grow(Hair("long", (0.1, 0.1, 0.1), 300), head, radii, face))
+    assert len(strands) == 300
+    assert np.median(strands[:, -1, 2]) < 1.45
+    assert (strands[..., 3] > 0).all()
+
+
+def test_a_straight_row_of_controls_gives_a_straight_spline() -> None:
+    controls = np.linspace([0, 0, 0, 1], [8, 4, 0, 1], 9)[None]
+    points = spline(controls)[0]
+    np.testing.assert_allclose(points[:, 0], 2 * points[:, 1], atol=1e-12)
+    np.testing.assert_allclose(points[[0, -1], 0], [1, 7])
