@@ -1,0 +1,182 @@
+"""Reconstruction from an exported folder: who runs it, what it leaves, and what its figures mean."""
+
+import gzip
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capmat_errors import ConfigError, MatteError, SizeMismatch, TrainingError
+from storage.nerfstudio import Cutout, export_cutouts
+from tasks.config import Reconstruction
+from tasks.nerfstudio_run import (
+    call,
+    nerfstudio_python,
+    render_command,
+    train_command,
+)
+from tasks.nerfstudio_run import (
+    read_renders as read_nerfstudio_renders,
+)
+from tasks.reconstruct import VOXEL_GRID, choose_backend, read_renders, reconstruct
+from tasks.render_score import Reference, error_map, evaluate, psnr
+from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
+
+HELD_OUT = ("C02", "C07")
+SMALL = Reconstruction(backend="voxel-grid", resolution=32, iterations=40)
+
+
+@pytest.fixture(scope="module")
+def seen() -> list[Cutout]:
+    return [cutout(camera) for camera in ring(10)]
+
+
+def _run(folder: Path, cutouts: Sequence[Cutout], config: Reconstruction = SMALL) -> dict:
+    names = [c.camera.id for c in cutouts if c.camera.id not in HELD_OUT]
+    export_cutouts(folder / "in", cutouts, train=names, test=HELD_OUT, box_centre=BOX_CENTRE, box_size=BOX_SIZE)
+    return reconstruct(folder / "in", folder / "out", config)
+
+
+def _references(seen: Sequence[Cutout], own: Sequence[Cutout]) -> dict[str, Reference]:
+    return {
+        s.camera.id: Reference(s.image, s.alpha, o.alpha)
+        for s, o in zip(seen, own, strict=True)
+        if s.camera.id in HELD_OUT
+    }
+
+
+def _with_holes(cutouts: Sequence[Cutout]) -> list[Cutout]:
+    pierced = []
+    for c in cutouts:
+        alpha = c.alpha.copy()
+        alpha[28:38, 20:28] = 0
+        pierced.append(replace(c, alpha=alpha))
+    return pierced
+
+
+def test_good_mattes_beat_mattes_with_holes_by_the_common_reference(tmp_path: Path, seen: list[Cutout]) -> None:
+    pierced = _with_holes(seen)
+    record = _run(tmp_path / "good", seen)
+    _run(tmp_path / "bad", pierced)
+    good = evaluate(read_renders(tmp_path / "good" / "out"), _references(seen, seen))
+    bad = evaluate(read_renders(tmp_path / "bad" / "out"), _references(seen, pierced))
+    assert record["backend"] == VOXEL_GRID
+    assert "not comparable with the paper" in record["backend"]
+    assert record["test"] == list(HELD_OUT)
+    assert good["psnr"] > good["black"] + 13  # 31.5 over 14.7 dB when this was written
+    assert bad["psnr"] < good["psnr"] - 4  # 23.8 dB
+    assert good["psnr_own"] == good["psnr"]
+    assert bad["psnr_own"] != bad["psnr"]  # judged by its own holes: another picture
+    assert good["psnr_foreground"] < good["psnr"]
+    assert not good["collapsed"]
+
+
+def test_a_run_is_repeatable(tmp_path: Path, seen: list[Cutout]) -> None:
+    short = SMALL.model_copy(update={"iterations": 6})
+    for name in ("one", "two"):
+        _run(tmp_path / name, seen, short)
+    one, two = (read_renders(tmp_path / name / "out") for name in ("one", "two"))
+    assert sorted(one) == list(HELD_OUT)
+    assert all(np.array_equal(one[name][i], two[name][i]) for name in HELD_OUT for i in (0, 1))
+
+
+def test_a_black_render_is_called_collapsed(seen: list[Cutout]) -> None:
+    references = _references(seen, seen)
+    black = {name: (np.zeros_like(r.rgb), np.zeros_like(r.alpha)) for name, r in references.items()}
+    scores = evaluate(black, references)
+    assert scores["collapsed"]
+    assert scores["psnr"] == scores["black"]
+
+
+def test_a_perfect_render_scores_a_hundred_and_not_infinity(seen: list[Cutout]) -> None:
+    references = _references(seen, seen)
+    perfect = {name: (r.rgb * r.alpha, r.alpha) for name, r in references.items()}
+    scores = evaluate(perfect, references)
+    assert scores["psnr"] == scores["psnr_own"] == scores["psnr_foreground"] == 100
+    assert psnr(np.zeros(4), np.full(4, 0.1)) == pytest.approx(20)
+
+
+def test_figures_are_means_over_cameras_and_each_camera_is_listed(seen: list[Cutout]) -> None:
+    references = _references(seen, seen)
+    renders = {name: (r.rgb * r.alpha * np.float32(0.9), r.alpha) for name, r in references.items()}
+    scores = evaluate(renders, references)
+    each = [scores["cameras"][name]["psnr"] for name in HELD_OUT]
+    assert scores["psnr"] == pytest.approx(sum(each) / 2)
+
+
+def test_references_that_do_not_fit_are_refused(seen: list[Cutout]) -> None:
+    references = _references(seen, seen)
+    renders = {name: (r.rgb, r.alpha) for name, r in references.items()}
+    with pytest.raises(MatteError, match="cannot be judged"):
+        evaluate({"C02": renders["C02"]}, references)
+    with pytest.raises(SizeMismatch, match="^C02"):
+        evaluate(renders | {"C02": (renders["C02"][0][:, :-1], renders["C02"][1][:-1])}, references)
+    empty = {name: replace(r, alpha=np.zeros_like(r.alpha)) for name, r in references.items()}
+    with pytest.raises(MatteError, match="empty"):
+        evaluate(renders, empty)
+
+
+def test_errors_show_as_heat() -> None:
+    truth = np.zeros((3, 1, 3), np.float32)
+    render = truth.copy()
+    render[0, 0] = (0, 0.1, 0.5)
+    assert error_map(render, truth)[0].tolist() == [[0, 0, 0], [255, 51, 0], [255, 255, 255]]
+
+
+def test_without_nerfstudio_the_voxel_grid_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CAPMAT_RECONSTRUCTION__NERFSTUDIO", raising=False)
+    assert choose_backend(Reconstruction(backend="auto")) == "voxel-grid"
+    with pytest.raises(ConfigError, match="needs a GPU"):
+        choose_backend(Reconstruction(backend="nerfstudio"))
+
+
+def test_a_wrong_path_to_nerfstudio_is_an_error_and_not_a_fallback(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no Python here"):
+        nerfstudio_python(str(tmp_path / "bin" / "python"))
+    assert nerfstudio_python(sys.executable) == Path(sys.executable)
+
+
+def test_nerfstudio_is_started_as_the_paper_did_with_poses_left_alone() -> None:
+    command = train_command(Path("py"), Path("scene"), Path("work"), 3)
+    said = " ".join(command)
+    assert "instant-ngp-bounded" in said
+    assert "--max-num-iterations 100000" in said
+    assert "--pipeline.model.max-res 65536" in said
+    assert "--orientation-method none --center-method none --auto-scale-poses False" in said
+    assert command.index("nerfstudio-data") > command.index("--machine.seed")  # it takes the flags after it
+    assert str(Path("work/scene/instant-ngp-bounded/run/config.yml")) in render_command(Path("py"), Path("work"))
+
+
+def test_what_nerfstudio_rendered_is_read_by_camera(tmp_path: Path) -> None:
+    colour, amount = np.random.default_rng(0).uniform(size=(2, 4, 3, 3)).astype(np.float32)
+    for folder, array in (("raw-rgb", colour), ("raw-accumulation", amount[..., :1])):
+        (tmp_path / folder).mkdir()
+        with gzip.open(tmp_path / folder / "C.02.npy.gz", "wb") as file:
+            np.save(file, array)
+    ((name, (rgb, accumulation)),) = read_nerfstudio_renders(tmp_path).items()
+    assert name == "C.02"
+    assert np.array_equal(rgb, colour.transpose(2, 0, 1))
+    assert np.array_equal(accumulation, amount[..., 0])
+    with pytest.raises(TrainingError, match="rendered nothing"):
+        read_nerfstudio_renders(tmp_path / "elsewhere")
+
+
+def test_a_failing_program_is_quoted_and_its_log_kept(tmp_path: Path) -> None:
+    log = tmp_path / "nerfstudio.log"
+    with pytest.raises(TrainingError, match="code 3: no such device"):
+        call([sys.executable, "-c", "print('no such device'); raise SystemExit(3)"], log, 20)
+    assert "no such device" in log.read_text()
+
+
+def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
+    mark = tmp_path / "child-still-alive"
+    child = f"import time, pathlib; time.sleep(1.5); pathlib.Path({str(mark)!r}).touch()"
+    parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
+    with pytest.raises(TrainingError, match="did not finish in 1 s"):
+        call([sys.executable, "-c", parent], tmp_path / "nerfstudio.log", 1)
+    time.sleep(1.5)
+    assert not mark.exists()
