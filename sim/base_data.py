@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from sim.body import shapes
 from sim.cameras import Camera, look_at
-from sim.performer import performer, shapes
+from sim.performer import performer
 from sim.pictures import write_picture
 from sim.render import beauty, matte, use_variant
 from sim.sensor import lens, to_srgb

@@ -31,7 +31,7 @@ mi.render(mi.load_dict(mi.cornell_box()), spp=1).numpy()
 
 @functools.cache
 def use_variant() -> str:
-    """Choose the Mitsuba variant once per process; CAPMAT_MITSUBA overrides.
+    """Choose the Mitsuba variant once per process; MITSUBA_VARIANT overrides.
 
     The vectorised variant is tried in a process of its own, because an LLVM that is too old ends the process
     instead of raising. DRJIT_LIBLLVM_PATH names another LLVM than the first found.
@@ -41,11 +41,11 @@ def use_variant() -> str:
     """
     import mitsuba as mi
 
-    chosen = os.environ.get("CAPMAT_MITSUBA")
+    chosen = os.environ.get("MITSUBA_VARIANT")
     if not chosen:
         probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False, timeout=120)
         chosen = "llvm_ad_rgb" if probe.returncode == 0 else "scalar_rgb"
-        os.environ["CAPMAT_MITSUBA"] = chosen
+        os.environ["MITSUBA_VARIANT"] = chosen
     mi.set_variant(chosen)
     return chosen
 

@@ -2,4 +2,4 @@
 
 import os
 
-os.environ.setdefault("CAPMAT_MITSUBA", "scalar_rgb")
+os.environ.setdefault("MITSUBA_VARIANT", "scalar_rgb")

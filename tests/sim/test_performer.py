@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.body import skeleton
 from sim.hair import Hair, grow, spline
-from sim.performer import performer, skeleton
+from sim.performer import performer
 from sim.solid import Cloth, Part, surface
 
 BONES = [("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")]
