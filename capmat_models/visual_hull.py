@@ -2,7 +2,7 @@
 
 The rule is softer than the textbook's: a voxel is empty when two or more of the views that see it say empty.
 One view alone may be wrong (a hole in its matte) and must not drill through the subject in all others. Voxels
-outside every picture are unknown, and since nothing can teach them anything they are left out.
+that fewer than three views see are unknown, and since nothing can teach them their depth they are left out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from capmat_models.voxel_cells import CHILDREN
 from capmat_models.voxel_rays import View, project
 
 ENOUGH_TO_CARVE = 2
+ENOUGH_TO_KEEP = 3  # views that see a voxel: fewer cannot tell where on their rays a thing stands
 COVERED = 0.1  # alpha above which a pixel may show the subject
 
 
@@ -42,7 +43,7 @@ def visual_hull(views: Sequence[View], resolution: int) -> tuple[Tensor, Tensor]
     while True:
         seen, empty = _votes(views, (cells + 0.5) * (2 / edge) - 1, math.sqrt(3) / edge)
         last = edge == resolution
-        keep = (empty < ENOUGH_TO_CARVE) & ((seen > 0) if last else True)
+        keep = (empty < ENOUGH_TO_CARVE) & ((seen >= ENOUGH_TO_KEEP) if last else True)
         cells, empty = cells[keep], empty[keep]
         if len(cells) == 0:
             raise MatteError(
