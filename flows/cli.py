@@ -56,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
 
     train = add("train-base", "train the base weights of one role from the base data")
     train.add_argument("role", choices=("teacher", "student", "supervisor"))
-    train.add_argument("--minutes", type=float, help="stop after so long (default: the recipe's length)")
+    train.add_argument("--minutes", type=float, default=25.0, help="as many steps as fit (default: 25)")
+    train.add_argument("--iterations", type=int, help="so many steps, instead of --minutes")
 
     sim = add("sim", "render the sample session (Mitsuba 3)")
     sim.add_argument("--out", type=Path, required=True)

@@ -155,17 +155,17 @@ def train_base(args: Namespace) -> None:
     from tasks.base_train import train_base_weights
 
     config = _config(args)
-    name = getattr(config, args.role).model
     card = train_base_weights(
         args.role,
-        name,
+        getattr(config, args.role).model,
         Path(config.base_data),
         Path(config.weights),
-        minutes=args.minutes,
+        minutes=None if args.iterations else args.minutes,
+        iterations=args.iterations,
         seed=config.seed,
         threads=config.cluster.train_threads,
     )
-    print(json.dumps(card["metrics"]))
+    print(f"held out: MSE {card['metrics']['mse']:.2e}, SAD {card['metrics']['sad']:.2e}")
 
 
 def sim(args: Namespace) -> None:

@@ -37,7 +37,7 @@ def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequ
     ]
 
 
-@flow(name="nightly", task_runner=default_runner())
+@flow(name="nightly", flow_run_name="nightly", task_runner=default_runner())
 def nightly(config: Config | None = None, models: Literal["champion", "base"] = "champion") -> dict[str, Any]:
     """Bring a session into the store and matte it.
 

@@ -12,7 +12,7 @@ from tasks.rebuild import judge_task, rebuild_task
 from tasks.supervise import make_benchmark_task
 
 
-@flow(name="reconstruct", task_runner=default_runner())
+@flow(name="reconstruct", flow_run_name="reconstruct", task_runner=default_runner())
 def reconstruct(config: Config | None = None, base_run: str = "", refined_run: str = "") -> dict[str, Any]:
     """Reconstruct the first benchmark frame twice and compare the held-out cameras.
 

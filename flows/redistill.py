@@ -23,7 +23,7 @@ from tasks.supervise import make_benchmark_task
 from tasks.validate import validate_task
 
 
-@flow(name="redistill", task_runner=default_runner())
+@flow(name="redistill", flow_run_name="redistill", task_runner=default_runner())
 def redistill(config: Config | None = None) -> dict[str, Any]:
     """Go from painted overlays to promoted models.
 

@@ -57,8 +57,8 @@ class Student(_Section):
     """Steps on the base network alone. The paper: 5 epochs of 580 images."""
     joint_iterations: int = Field(400, ge=0)
     """Steps on base and refiner together. The paper: 10 epochs."""
-    batch: int = Field(8, ge=1)
-    """Images per step. The paper: 8, then 4."""
+    batch: int = Field(8, ge=4)
+    """Images per step of the first stage; the second takes half. The paper: 8, then 4."""
     crop: int = Field(160, ge=32)
     """Side of the square training window, in pixels; a multiple of 4."""
     lr_scale: float = Field(1.0, gt=0)

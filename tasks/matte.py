@@ -28,7 +28,18 @@ def infer(network: Any, src: Any, bgr: Any) -> dict[str, Any]:
 
     with torch.inference_mode():
         out = network(torch.from_numpy(src)[None], torch.from_numpy(bgr)[None])
-    return {name: value[0].numpy() for name, value in out.items()} | {"pha": out["pha"][0, 0].numpy()}
+    return {name: value[0].numpy() for name, value in out.items()} | {"pha": out["pha"][0, 0].numpy().copy()}
+
+
+def snap(pha: Any) -> Any:
+    """Make alphas within 1/255 of 0 or 1 exactly that.
+
+    Networks hardly ever say 0 or 1; left alone, the faint rest makes the stored matte twenty times larger and
+    fills empty space in a reconstruction.
+    """
+    pha[pha <= 1 / 255] = 0
+    pha[pha >= 254 / 255] = 1
+    return pha
 
 
 def open_run(store: str, take: str, role: str, model: Ref) -> str:
@@ -76,7 +87,7 @@ def matte(
             bgr = stage.plate(camera)
             for j, frame in enumerate(frames):
                 src = recording.read(camera, frame)
-                recording.write_alpha(run, camera, frame, infer(network, src, bgr)["pha"])
+                recording.write_alpha(run, camera, frame, snap(infer(network, src, bgr)["pha"]))
                 bar(before + j + 1, camera)
             return {"run": run, "camera": camera, "frames": len(frames)}
 
