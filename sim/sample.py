@@ -21,11 +21,11 @@ def render_sample(out: Path, *, seed: int = 0, tiny: bool = False) -> None:
     Raises:
         StoreError: the folder cannot be written to.
     """
+    session, truth, base = out / "session", out / "truth", out / "base"
     if tiny:
-        takes = {"amber": 1, "birch": 1, "cedar": 1}
-        small = {"size": (64, 80), "spp": 4, "seed": seed, "progress": _tell}
-        render_session(out / "session", cameras=4, takes=takes, truth=out / "truth", **small)
-        render_base(out / "base", foregrounds=4, backgrounds=3, **small)
+        size, takes = (64, 80), {"amber": 1, "birch": 1, "cedar": 1}
+        render_session(session, cameras=4, takes=takes, truth=truth, size=size, spp=4, seed=seed, progress=_tell)
+        render_base(base, foregrounds=4, backgrounds=3, size=size, spp=4, seed=seed, progress=_tell)
         return
-    render_base(out / "base", seed=seed, progress=_tell)
-    render_session(out / "session", seed=seed, truth=out / "truth", progress=_tell)
+    render_base(base, seed=seed, progress=_tell)
+    render_session(session, seed=seed, truth=truth, progress=_tell)

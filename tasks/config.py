@@ -22,12 +22,12 @@ class _Section(BaseModel):
 
 
 class Teacher(_Section):
-    """Hybrid fine-tuning of the teacher (paper section 4.2 and 5.1)."""
+    """Hybrid fine-tuning of the teacher (paper section 4.2 and 5.1). Defaults fit the demo size."""
 
     model: str = "bg_vitmatte_xs"
-    """Architecture. Change it together with `weights`: `bg_vitmatte_s` is the paper's size."""
-    iterations: int = Field(600, ge=1)
-    """Fine-tuning steps. The paper: 2000 for the full size."""
+    """Architecture. `bg_vitmatte_s` is the paper's; take the paper's other settings with it."""
+    iterations: int = Field(240, ge=1)
+    """Fine-tuning steps. The paper: 2000."""
     batch: int = Field(10, ge=2)
     """Images per step. The paper: 16."""
     scribble_share: float = Field(0.2, ge=0.0, le=1.0)
@@ -35,12 +35,12 @@ class Teacher(_Section):
     scribble_weight: float = Field(5.0, gt=0)
     """How loud a scribbled crop is against a base crop. Raise it when painted errors survive."""
     crop: int = Field(128, ge=32)
-    """Side of the square training window, in pixels."""
+    """Side of the square training window, in pixels. ViTMatte: 512."""
     layer_decay: float = Field(1.0, gt=0, le=1)
-    """Factor between the rates of neighbouring blocks: 0.65 for a pretrained ViTMatte-S, 1 for a small one."""
-    lr: float = Field(5e-5, gt=0)
-    """Learning rate at the start. The paper: 5e-5; the small demo model wants more."""
-    lr_late: float = Field(2.5e-5, gt=0)
+    """Factor between the rates of neighbouring blocks. ViTMatte: 0.65; a small network wants 1."""
+    lr: float = Field(3e-4, gt=0)
+    """Learning rate at the start. The paper: 5e-5."""
+    lr_late: float = Field(1.5e-4, gt=0)
     """Learning rate after `lr_late_from` of the steps. The paper: 2.5e-5."""
     lr_late_from: float = Field(0.3, ge=0, le=1)
     """When the late rate starts, as a share of the iterations. The paper: 600 of 2000."""
@@ -49,20 +49,20 @@ class Teacher(_Section):
 
 
 class Student(_Section):
-    """Distillation of the student (paper section 4.3 and 5.1)."""
+    """Distillation of the student (paper section 4.3 and 5.1). Defaults fit the demo size."""
 
     model: str = "bgmv2_mobilenetv2_xs"
     """Architecture. `bgmv2_mobilenetv2` is the published size."""
-    base_iterations: int = Field(200, ge=0)
-    """Steps on the base network alone. The paper: 5 epochs of 580 images."""
-    joint_iterations: int = Field(400, ge=0)
-    """Steps on base and refiner together. The paper: 10 epochs."""
+    base_iterations: int = Field(120, ge=0)
+    """Steps on the base network alone. The paper: 5 epochs of 580 images, 365 steps."""
+    joint_iterations: int = Field(240, ge=0)
+    """Steps on base and refiner together. The paper: 10 epochs, 1450 steps."""
     batch: int = Field(8, ge=4)
     """Images per step of the first stage; the second takes half. The paper: 8, then 4."""
     crop: int = Field(160, ge=32)
     """Side of the square training window, in pixels; a multiple of 4."""
-    lr_scale: float = Field(1.0, gt=0)
-    """Multiplies the learning rates of the original recipe."""
+    lr_scale: float = Field(4.0, gt=0)
+    """Multiplies the learning rates of the original recipe. 1 for the published size."""
 
 
 class Supervisor(_Section):
