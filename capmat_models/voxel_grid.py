@@ -47,10 +47,10 @@ class VoxelConfig:
         ConfigError: the resolution is no multiple of 16.
     """
 
-    resolution: int = 192
-    iterations: int = 400
+    resolution: int = 160
+    iterations: int = 300
     rays: int = 4096
-    smoothness: float = 3e-4
+    smoothness: float = 1e-3
     seed: int = 0
 
     def __post_init__(self) -> None:

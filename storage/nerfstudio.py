@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,11 @@ from capmat_errors import (
     CameraMissing,
     ConfigError,
     MatteError,
-    NotFound,
     SizeMismatch,
     StoreError,
 )
 from storage.camera import Camera
-from storage.frames import encode_png, read_rgba
+from storage.frames import encode_png
 from storage.store_errors import store_errors
 
 if TYPE_CHECKING:
@@ -57,36 +56,6 @@ class Cutout:
     camera: Camera
     image: NDArray[np.float32]
     alpha: NDArray[np.float32] | None
-
-
-@dataclass(frozen=True)
-class SceneView:
-    """One camera of an exported folder, as any trainer sees it (OpenGL, pixel centres at half integers).
-
-    Attributes:
-        name: the camera.
-        K: (3, 3) in pixels; the centre of the first pixel is (0.5, 0.5).
-        dist: (5,) k1 k2 p1 p2 k3 of the OpenCV polynomial.
-        camera_to_world: (4, 4), OpenGL camera axes, in box units.
-        rgba: (4, H, W) float32, 0..1, straight alpha.
-    """
-
-    name: str
-    K: Floats
-    dist: Floats
-    camera_to_world: Floats
-    rgba: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What an exported folder holds: views by camera, the split, and the way back to the stage's metres."""
-
-    views: dict[str, SceneView]
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-    centre: Floats
-    scale: float
 
 
 def export_frame(
@@ -115,14 +84,15 @@ def export_frame(
     Returns:
         The folder.
     """
+    names = list(dict.fromkeys([*train, *test]))
+    _check_names(names, take.cameras)
     cutouts = [
         Cutout(
             take.cameras[name],
             take.read(name, frame),
             take.read_alpha(run, name, frame) if take.has_alpha(run, name, frame) else None,
         )
-        for name in dict.fromkeys([*train, *test])
-        if name in take.cameras
+        for name in names
     ]
     origin = {"take": take.name, "frame": frame, "run": run}
     return export_cutouts(
@@ -190,33 +160,6 @@ def export_cutouts(
     return out
 
 
-def read_scene(folder: Path) -> Scene:
-    """Read an exported folder back.
-
-    Raises:
-        NotFound: there is no `transforms.json`.
-        ImageUnreadable: a picture is missing, broken or without alpha.
-    """
-    path = folder / "transforms.json"
-    if not path.is_file():
-        raise NotFound("there is no exported frame here", where=str(folder), fix="Export one first.")
-    meta = json.loads(path.read_text())
-    views = {}
-    for frame in meta["frames"]:
-        name = Path(frame["file_path"]).name.removesuffix(".png")
-        stored = read_rgba(folder / frame["file_path"])
-        rgba = stored.transpose(2, 0, 1).astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
-        K = np.array([[frame["fl_x"], 0, frame["cx"]], [0, frame["fl_y"], frame["cy"]], [0, 0, 1]], float)
-        dist = np.array([frame[k] for k in ("k1", "k2", "p1", "p2", "k3")], float)
-        pose = np.array(frame["transform_matrix"], float)
-        views[name] = SceneView(name, K, dist, pose, np.ascontiguousarray(rgba))
-    train, test = (
-        tuple(Path(f).name.removesuffix(".png") for f in meta[f"{split}_filenames"]) for split in ("train", "test")
-    )
-    centre = -np.array(meta["applied_transform"], float)[:, 3]
-    return Scene(views, train, test, centre, float(meta["applied_scale"]))
-
-
 def _file(name: str) -> str:
     return f"images/{name}.png"
 
@@ -229,8 +172,12 @@ def _check_split(by_name: Mapping[str, Cutout], train: Sequence[str], test: Sequ
         )
     if both := sorted(set(train) & set(test)):
         raise ConfigError(f"held-out cameras are also trained on: {', '.join(both)}", fix="Name each once.")
-    if missing := [name for name in [*train, *test] if name not in by_name]:
-        raise CameraMissing(f"no camera {', '.join(missing)}", fix=f"Choose from {', '.join(sorted(by_name))}.")
+    _check_names([*train, *test], by_name)
+
+
+def _check_names(wanted: Sequence[str], known: Collection[str]) -> None:
+    if missing := [name for name in wanted if name not in known]:
+        raise CameraMissing(f"no camera {', '.join(missing)}", fix=f"Choose from {', '.join(sorted(known))}.")
 
 
 def _rgba(cutout: Cutout) -> NDArray[np.uint8]:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
+from storage.exported_scene import Scene, SceneView, read_scene
 from storage.frames import encode_png, read_grey, read_image
-from storage.nerfstudio import Scene, SceneView, read_scene
 from storage.store_errors import store_errors
 from tasks.config import Reconstruction
 from tasks.nerfstudio_run import (

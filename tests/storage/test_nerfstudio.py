@@ -21,7 +21,8 @@ from capmat_errors import (
 )
 from storage.camera import Camera
 from storage.colour import Colour
-from storage.nerfstudio import Cutout, Scene, export_cutouts, export_frame, read_scene
+from storage.exported_scene import Scene, read_scene
+from storage.nerfstudio import Cutout, export_cutouts, export_frame
 from storage.root import Root
 from storage.take import Take
 
