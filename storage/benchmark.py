@@ -114,9 +114,7 @@ def freeze_benchmark(
             )
         # Written so that nan fails too.
         if not (alpha.min() >= 0 and alpha.max() <= 1):
-            raise MatteError(
-                "the matte holds nan or values outside 0..1", where=where, fix="Compute it again."
-            )
+            raise MatteError("the matte holds nan or values outside 0..1", where=where, fix="Compute it again.")
         listed.append(
             {
                 "take": take,
@@ -127,9 +125,7 @@ def freeze_benchmark(
             }
         )
     if not listed:
-        raise MatteError(
-            "there is nothing to freeze", where=f"benchmark {name}", fix="Annotate a trimap first."
-        )
+        raise MatteError("there is nothing to freeze", where=f"benchmark {name}", fix="Annotate a trimap first.")
     content = {"entries": listed, "card": card}
     return Benchmark.open(root, name, add_version(root, _folder(name), "b", lambda _: content))
 

@@ -62,8 +62,7 @@ def read_calibration(
             "there is no calibration file", where=str(root / path_template), fix="Check [calibration] path."
         )
     return {
-        camera: _read_xml(root / path_template.format(camera=camera), camera, _METRES[unit])
-        for camera in cameras
+        camera: _read_xml(root / path_template.format(camera=camera), camera, _METRES[unit]) for camera in cameras
     }
 
 

@@ -138,9 +138,7 @@ def read_session(path: str | Path) -> Session:
             fix="Give the path of a session.toml.",
         ) from error
     except ValueError as error:
-        raise SessionError(
-            f"the session is no toml ({error})", where=str(file), fix="Correct that line."
-        ) from error
+        raise SessionError(f"the session is no toml ({error})", where=str(file), fix="Correct that line.") from error
     try:
         session = Session.model_validate({**data, "source": str(file)})
         session.colour.colour()

@@ -187,9 +187,7 @@ def _walk_png(data: bytes, where: str) -> None:
             break
         (crc,) = struct.unpack_from(">I", data, end - 4)
         if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != crc:
-            raise ImageUnreadable(
-                "the picture is damaged (checksum)", where=where, fix="Copy or export it again."
-            )
+            raise ImageUnreadable("the picture is damaged (checksum)", where=where, fix="Copy or export it again.")
         if data[at + 4 : at + 8] == b"IEND":
             return
         at = end

@@ -84,9 +84,7 @@ def has_frame(root: Root, key: str, array: Any, index: int) -> bool:
     return bool(root.size(_frame_key(key, array, index)))
 
 
-def read_frame(
-    root: Root, key: str, array: Any, index: int, what: str, window: Window | None = None
-) -> NDArray[Any]:
+def read_frame(root: Root, key: str, array: Any, index: int, what: str, window: Window | None = None) -> NDArray[Any]:
     """Read one frame, or the part y0:y1, x0:x1 of it given as `window` (y0, y1, x0, x1).
 
     Args:

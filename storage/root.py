@@ -99,11 +99,7 @@ class Root:
         """
         try:
             with store_errors(self.at(key), self.remote, missing_is_ours=True):
-                return (
-                    bytes(self._s3().cat_file(self._path(key)))
-                    if self.remote
-                    else self._local(key).read_bytes()
-                )
+                return bytes(self._s3().cat_file(self._path(key))) if self.remote else self._local(key).read_bytes()
         except (FileNotFoundError, IsADirectoryError) as error:
             raise NotFound("nothing is stored here", where=self.at(key), fix="Check the name.") from error
 

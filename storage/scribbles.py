@@ -140,9 +140,7 @@ class LabelSet:
         return decode_png(self.root.read(key), self.root.at(key)).astype(np.uint8)
 
 
-def freeze_labels(
-    root: Root, name: str, entries: Iterable[tuple[str, str, int, NDArray[np.uint8]]]
-) -> LabelSet:
+def freeze_labels(root: Root, name: str, entries: Iterable[tuple[str, str, int, NDArray[np.uint8]]]) -> LabelSet:
     """Make the next version of a label set: all of the last one, and these.
 
     Args:
@@ -175,9 +173,7 @@ def freeze_labels(
             "picture": picture,
         }
     if not new:
-        raise ScribbleError(
-            "there is nothing to freeze", where=f"label set {name}", fix="Annotate a frame first."
-        )
+        raise ScribbleError("there is nothing to freeze", where=f"label set {name}", fix="Annotate a frame first.")
 
     def content(newest: str | None) -> dict[str, Any]:
         old = read_version(root, _folder(name), "l", newest)[1]["entries"] if newest else []
