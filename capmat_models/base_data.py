@@ -39,9 +39,7 @@ class BaseData:
             nowhere opaque.
     """
 
-    def __init__(
-        self, foregrounds: Sequence[NDArray[np.uint8]], backgrounds: Sequence[NDArray[np.uint8]]
-    ) -> None:
+    def __init__(self, foregrounds: Sequence[NDArray[np.uint8]], backgrounds: Sequence[NDArray[np.uint8]]) -> None:
         if len(foregrounds) == 0 or len(backgrounds) == 0:
             raise TrainingError(
                 "base data need at least one foreground and one background",
@@ -114,9 +112,7 @@ class BaseData:
 
 def _check(picture: NDArray[np.uint8], channels: int, where: str) -> None:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != channels:
-        raise TrainingError(
-            f"expected (H,W,{channels}) uint8, got {picture.shape} {picture.dtype}", where=where
-        )
+        raise TrainingError(f"expected (H,W,{channels}) uint8, got {picture.shape} {picture.dtype}", where=where)
 
 
 def _anchors(picture: NDArray[np.uint8], index: int) -> NDArray[np.int32]:

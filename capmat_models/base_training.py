@@ -97,9 +97,7 @@ def train_base(
         TrainingError: the crop is no multiple of 4, or a loss is not a number.
     """
     if cfg.crop % 4:
-        raise TrainingError(
-            f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells."
-        )
+        raise TrainingError(f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells.")
     recipes = {"teacher": _teacher, "student": _student, "supervisor": _supervisor}
     validate = None
     if held is not None:

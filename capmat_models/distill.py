@@ -72,9 +72,7 @@ def distill_student(
         TrainingError: the crop is no multiple of 4, or a loss is not a number.
     """
     if cfg.crop % 4:
-        raise TrainingError(
-            f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells."
-        )
+        raise TrainingError(f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells.")
 
     def sample(rng: Generator) -> Arrays:
         clean = pairs.sample(rng, cfg.crop)

@@ -63,9 +63,7 @@ def scribble_loss(pha: Tensor, label: Tensor) -> dict[str, Tensor]:
     return {"scribble": loss, "total": loss}
 
 
-def bgmv2_base_losses(
-    pha: Tensor, fgr: Tensor, err: Tensor, true_pha: Tensor, true_fgr: Tensor
-) -> dict[str, Tensor]:
+def bgmv2_base_losses(pha: Tensor, fgr: Tensor, err: Tensor, true_pha: Tensor, true_fgr: Tensor) -> dict[str, Tensor]:
     """Train BackgroundMattingV2's base network: alpha, edges, foreground colour and its own error.
 
     The error target is detached here, so that the error head learns to predict the error and does not shape

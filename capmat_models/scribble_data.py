@@ -24,9 +24,7 @@ class ScribbleData:
         TrainingError: there are no items, an item has no stroke, or its sizes differ.
     """
 
-    def __init__(
-        self, items: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]]
-    ) -> None:
+    def __init__(self, items: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]]) -> None:
         if len(items) == 0:
             raise TrainingError("there are no scribbles to learn from", fix="Annotate at least one frame.")
         self.items = items
@@ -65,13 +63,9 @@ def _places(
     """List the annotated pixels (K,2) of each class that the label has."""
     where = f"scribbled image {index}"
     if src.shape != bgr.shape or src.shape[-2:] != label.shape:
-        raise TrainingError(
-            f"sizes differ: src {src.shape}, bgr {bgr.shape}, label {label.shape}", where=where
-        )
+        raise TrainingError(f"sizes differ: src {src.shape}, bgr {bgr.shape}, label {label.shape}", where=where)
     found = [np.argwhere(label == value) for value in (0, 1)]
     classes = [places[:: -(-len(places) // _PLACES)].astype(np.int32) for places in found if len(places)]
     if not classes:
-        raise TrainingError(
-            "no pixel is annotated", where=where, fix="Paint a stroke or leave the image out."
-        )
+        raise TrainingError("no pixel is annotated", where=where, fix="Paint a stroke or leave the image out.")
     return classes
