@@ -1,17 +1,18 @@
 """Writing pictures so that an interrupted rendering can go on: a file that exists is a file that is complete."""
 
-from __future__ import annotations
-
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from capmat_errors import StoreError
+from storage.frames import encode_png
+from storage.root import Root
 
 
 def write_picture(path: Path, image: np.ndarray[Any, Any]) -> None:
-    """Write a PNG or JPEG under a passing name, then rename it into place.
+    """Write a PNG or JPEG, completely or not at all.
 
     Args:
         path: ends in .png (8 or 16 bit, strongest compression) or .jpg (quality 95).
@@ -20,28 +21,18 @@ def write_picture(path: Path, image: np.ndarray[Any, Any]) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    import cv2
-
-    if image.ndim == 3:
-        image = np.ascontiguousarray(image[..., [2, 1, 0, 3][: image.shape[2]]])
-    how = [cv2.IMWRITE_PNG_COMPRESSION, 9] if path.suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 95]
-    done, coded = cv2.imencode(path.suffix, image, how)
-    if not done:
-        raise StoreError("the picture cannot be encoded", where=str(path), fix="Use .png or .jpg.")
-    write_file(path, coded.tobytes())
+    if path.suffix == ".png":
+        write_file(path, encode_png(image, level=9))
+        return
+    coded = io.BytesIO()
+    Image.fromarray(image).save(coded, "JPEG", quality=95)
+    write_file(path, coded.getvalue())
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write bytes under a passing name, then rename them into place.
+    """Write bytes, completely or not at all.
 
     Raises:
         StoreError: the file cannot be written.
     """
-    passing = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        passing.write_bytes(content)
-        passing.replace(path)
-    except OSError as error:
-        fix = "Free some space or choose another folder."
-        raise StoreError(f"cannot write ({error})", where=str(path), fix=fix) from error
+    Root(path.parent).write(path.name, content)

@@ -31,7 +31,7 @@ NETWORKS = {"teacher": "bg_vitmatte_xs", "student": "bgmv2_mobilenetv2_xs", "sup
 """What is trained when no network is named."""
 _SMALL: dict[str, dict[str, Any]] = {
     "teacher": {"crop": 128, "batch": 8, "lr": 3e-3, "layer_decay": 1.0, "weight_decay": 0.05},
-    "student": {"crop": 160, "batch": 8, "lr_scale": 4.0},
+    "student": {"crop": 160, "batch": 8, "lr_scale": 8.0},
     "supervisor": {"crop": 128, "batch": 8, "lr": 2e-3, "layer_decay": 1.0, "weight_decay": 0.05},
 }
 """Settings of the demo sizes, which start from nothing: higher rates, alike in all layers; small crops."""
