@@ -100,14 +100,22 @@ def read_renders(folder: Path) -> dict[str, Render]:
 
 
 def _voxel_grid(scene: Scene, config: Reconstruction, seed: int) -> dict[str, Render]:
+    import torch
+
     from capmat_models.voxel_grid import VoxelConfig, fit, render
 
     settings = VoxelConfig(resolution=config.resolution, iterations=config.iterations, seed=seed)
-    grid = fit([_view(scene.views[name]) for name in scene.train], settings)
     renders: dict[str, Render] = {}
-    for name in scene.test:
-        rgb, accumulation = render(grid, _view(scene.views[name]))
-        renders[name] = (np.asarray(rgb, np.float32), np.asarray(accumulation, np.float32))
+    threads = torch.get_num_threads()
+    # its steps are short: threads that share cores with other workers spend six times the work on waiting
+    torch.set_num_threads(1)
+    try:
+        grid = fit([_view(scene.views[name]) for name in scene.train], settings)
+        for name in scene.test:
+            rgb, accumulation = render(grid, _view(scene.views[name]))
+            renders[name] = (np.asarray(rgb, np.float32), np.asarray(accumulation, np.float32))
+    finally:
+        torch.set_num_threads(threads)
     return renders
 
 
