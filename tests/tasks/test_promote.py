@@ -17,7 +17,7 @@ def scores(*mse: float) -> dict[str, dict[str, float]]:
         ((2e-3, 2e-3), (1.98e-3, 1.98e-3), "HOLD", "margin"),
         ((2e-3, 2e-3), (3e-3, 2e-3), "REJECT", "worse"),
         ((8e-3, 1e-3), (1e-3, 2.5e-3), "HOLD", "c1/1"),
-        ((8e-3, 1e-6), (1e-3, 9e-6), "PROMOTE", "0.12"),  # from perfect to nearly perfect spoils nothing
+        ((8e-3, 1e-6), (1e-3, 9e-6), "PROMOTE", "0.13"),  # from perfect to nearly perfect spoils nothing
         ((0.0, 0.0), (1e-4, 1e-4), "REJECT", "worse"),
     ],
 )
