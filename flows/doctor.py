@@ -86,7 +86,10 @@ def _ffmpeg() -> Finding:
 def _nerfstudio(config: Config) -> Finding:
     from tasks.nerfstudio_run import nerfstudio_python
 
-    place = nerfstudio_python(config.reconstruction.nerfstudio)
+    try:
+        place = nerfstudio_python(config.reconstruction.nerfstudio)
+    except CapmatError as e:
+        return Finding(name="nerfstudio", state="missing", detail=str(e), fix=e.fix)
     if place is not None:
         return Finding(name="nerfstudio", state="ok", detail=str(place))
     fix = "Install it in an environment of its own and set reconstruction.nerfstudio; see docs/operate.md"

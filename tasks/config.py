@@ -83,9 +83,9 @@ class Reconstruction(_Section):
     """Python of the environment that has Nerfstudio. Empty: none."""
     held_out: tuple[str, ...] = ()
     """Cameras that are only looked at for the score. Empty: every sixth, from the third."""
-    iterations: int = Field(400, ge=1)
+    iterations: int = Field(300, ge=1)
     """Optimisation steps of the voxel grid (Nerfstudio runs the paper's 100,000)."""
-    resolution: int = Field(96, ge=16)
+    resolution: int = Field(160, ge=16, multiple_of=16)
     """Voxels along each side of the box."""
     box_centre: tuple[float, float, float] = (0.0, 0.0, 1.0)
     """Middle of the reconstructed cube, in metres; z is up."""

@@ -70,8 +70,10 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
                 box_size=settings.box_size,
             )
             how = reconstruct(place / "input", place, settings, seed)
-            for file in sorted(f for f in place.rglob("*") if f.is_file()):
-                root.write(f"{folder}/{file.relative_to(place)}", file.read_bytes())
+            for part in ("input", "rgb", "accumulation", "nerfstudio.log"):  # its checkpoints stay behind
+                for file in sorted((place / part).rglob("*")) or [place / part]:
+                    if file.is_file():
+                        root.write(f"{folder}/{file.relative_to(place)}", file.read_bytes())
         return {"folder": folder, "run": run, **how}
 
     return run_once(store, "reconstruct", f"{recording.name} {frame:04d} {run}", inputs, work)
