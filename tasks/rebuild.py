@@ -70,7 +70,7 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
                 box_size=settings.box_size,
             )
             how = reconstruct(place / "input", place, settings, seed)
-            for part in ("input", "rgb", "accumulation", "nerfstudio.log"):  # its checkpoints stay behind
+            for part in ("input", "rgb", "accumulation", "nerfstudio/nerfstudio.log"):  # its checkpoints stay behind
                 for file in sorted((place / part).rglob("*")) or [place / part]:
                     if file.is_file():
                         root.write(f"{folder}/{file.relative_to(place)}", file.read_bytes())
