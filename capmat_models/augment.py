@@ -115,6 +115,27 @@ def jitter_colour(rng: Generator, picture: NDArray[np.float32], how: Augmentatio
     return np.clip(out, 0, 1).reshape(picture.shape)
 
 
+_DRESSES = {"brightness": 0.6, "contrast": 0.4, "saturation": 0.5, "hue": 0.5}
+
+
+def recolour_subject(rng: Generator, sample: Sample) -> Sample:
+    """Give the subject of a real frame other clothes: strong colour changes where alpha says so.
+
+    The stage, its shadows and reflections stay what the camera saw, so a handful of performers teaches that the
+    stage is background without teaching that background is whatever they did not wear.
+
+    Args:
+        rng: where the draws come from.
+        sample: `src` (3,S,S) and `pha` (1,S,S) in 0..1.
+
+    Returns:
+        The sample with another `src`.
+    """
+    src, pha = sample["src"], sample["pha"]
+    other = jitter_colour(rng, src, Augmentation(**_DRESSES))
+    return {**sample, "src": src + pha * (other - src)}
+
+
 def _shadow(rng: Generator, pha: NDArray[np.float32], depth: float) -> NDArray[np.float32]:
     """Move and blur the subject's own alpha, (1,S,S)."""
     moved = _affine(pha, rng, rotation=5, translation=0.2, scale=(0.5, 1.5), shear=5, padding="zeros")

@@ -6,7 +6,6 @@ out: it pays after a hundred epochs). All warm up and then follow a cosine down,
 better than the originals' steps.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,12 +23,12 @@ from capmat_models.losses import diffmatte_losses, vitmatte_losses
 from capmat_models.noise import HIGHEST, add_noise
 from capmat_models.optimisers import layerwise_groups
 from capmat_models.resume import Checkpointer
+from capmat_models.schedule import cosine
 from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, mixed, run_stages, stack
 from capmat_models.student_stages import student_stages
 from capmat_models.validation import Kind, evaluate
 
 _JOINT_SHARE = 0.3  # of the student's iterations; from nothing, the base network needs most of the time
-_LEAST_RATE = 0.02
 
 
 @dataclass(frozen=True)
@@ -113,15 +112,6 @@ def train_base(
         validate=validate,
         validate_every=cfg.validate_every,
     )
-
-
-def cosine(iteration: int, iterations: int, warmup: int) -> float:
-    """Rise linearly for `warmup` iterations (at most a tenth of all), then follow a cosine down to 2 %."""
-    warmup = min(warmup, max(1, iterations // 10))
-    if iteration < warmup:
-        return (iteration + 1) / warmup
-    done = (iteration - warmup) / max(1, iterations - warmup)
-    return _LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:

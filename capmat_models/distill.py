@@ -11,10 +11,12 @@ import torch
 from numpy.random import Generator
 
 from capmat_errors import TrainingError
-from capmat_models.augment import Augmentation, augment_real
+from capmat_models.augment import Augmentation, augment_composite, augment_real, recolour_subject
+from capmat_models.base_data import BaseData
 from capmat_models.losses import foreground_target
 from capmat_models.pairs import PairData
 from capmat_models.resume import Checkpointer
+from capmat_models.schedule import constant, cosine
 from capmat_models.stages import Arrays, History, Progress, run_stages
 from capmat_models.student_stages import student_stages
 
@@ -37,8 +39,15 @@ class DistillConfig:
     lr_scale: float = 1.0
     """Factor on the original's rates (1e-4 backbone, 5e-4 heads; then 5e-5, 5e-5, 1e-4, 3e-4). Raise it for
     short trainings of small networks."""
+    base_share: float = 0.0
+    """Part of the crops that are base composites instead of stage frames. The paper: none, with 20 scenes; one
+    or two performers are learned by heart without."""
+    recolour: float = 0.0
+    """Part of the stage crops whose subject gets other colours; for the same reason."""
+    decay: bool = False
+    """Let the rates follow a cosine down in each stage, for short trainings at high rates. The paper: constant."""
     augmentation: Augmentation = field(default_factory=Augmentation)
-    """What happens to a pair; its shadow is never used, for real frames have their own."""
+    """What happens to a pair; its shadow is for composites alone, real frames have their own."""
     mixed_precision: bool = False
     """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
     avx512_bf16 or AMX; slower on any other."""
@@ -53,6 +62,7 @@ def distill_student(
     pairs: PairData,
     cfg: DistillConfig,
     *,
+    base: BaseData | None = None,
     checkpointer: Checkpointer | None = None,
     progress: Progress | None = None,
 ) -> History:
@@ -62,6 +72,7 @@ def distill_student(
         model: BackgroundMattingV2 (see `student_stages`).
         pairs: frames, plates and the teacher's mattes.
         cfg: settings.
+        base: composites; None needs a share of 0.
         checkpointer: where to go on from and to save to.
         progress: progress(iterations done, note).
 
@@ -69,13 +80,21 @@ def distill_student(
         Records of about 200 iterations with `stage` (base, joint) and the losses.
 
     Raises:
-        TrainingError: the crop is no multiple of 4, or a loss is not a number.
+        TrainingError: the crop is no multiple of 4, a share of base data is asked for but there are none, or a
+            loss is not a number.
     """
     if cfg.crop % 4:
         raise TrainingError(f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells.")
 
+    if cfg.base_share and base is None:
+        raise TrainingError("a share of base data is asked for but there are none", fix="Set the share to 0.")
+
     def sample(rng: Generator) -> Arrays:
+        if base is not None and rng.random() < cfg.base_share:
+            return augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation)
         clean = pairs.sample(rng, cfg.crop)
+        if rng.random() < cfg.recolour:
+            clean = recolour_subject(rng, clean)
         src, bgr, pha = (torch.from_numpy(clean[name]) for name in ("src", "bgr", "pha"))
         # solved before noise and jitter touch the inputs: Eq. 1 holds for what the camera saw
         return augment_real(rng, {**clean, "fgr": foreground_target(src, bgr, pha).numpy()}, cfg.augmentation)
@@ -87,6 +106,7 @@ def distill_student(
         joint_iterations=cfg.joint_iterations,
         batch=cfg.batch,
         lr_scale=cfg.lr_scale,
+        rate=(lambda iteration, iterations: cosine(iteration, iterations, 10)) if cfg.decay else constant,
         mixed_precision=cfg.mixed_precision,
     )
     return run_stages(

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from capmat_models.losses import bgmv2_base_losses, bgmv2_refine_losses
 from capmat_models.optimisers import part_groups
+from capmat_models.schedule import constant
 from capmat_models.stages import Arrays, Stage, Tensors, mixed, stack
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def student_stages(
     batch: int,
     lr_scale: float,
     mixed_precision: bool,
-    rate: Callable[[int, int], float] = lambda _iteration, _iterations: 1.0,
+    rate: Callable[[int, int], float] = constant,
 ) -> list[Stage]:
     """Describe both stages.
 

@@ -46,7 +46,13 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
     pseudo = [f for t in config.pseudo_takes for f in matte_take(config, takes[t], "teacher", teacher["model"])]
     refined = matte_take(config, bench, "teacher", teacher["model"])
     student = distill_task.submit(
-        config.store, base["student"], [f.result() for f in pseudo], config.student, config.seed, threads
+        config.store,
+        base["student"],
+        [f.result() for f in pseudo],
+        config.base_data,
+        config.student,
+        config.seed,
+        threads,
     ).result()
     refined += matte_take(config, bench, "student", student["model"])
 

@@ -26,7 +26,7 @@ class Teacher(_Section):
 
     model: str = "bg_vitmatte_xs"
     """Architecture. `bg_vitmatte_s` is the paper's; take the paper's other settings with it."""
-    iterations: int = Field(240, ge=1)
+    iterations: int = Field(180, ge=1)
     """Fine-tuning steps. The paper: 2000."""
     batch: int = Field(10, ge=2)
     """Images per step. The paper: 16."""
@@ -38,11 +38,11 @@ class Teacher(_Section):
     """Side of the square training window, in pixels. ViTMatte: 512."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Factor between the rates of neighbouring blocks. ViTMatte: 0.65; a small network wants 1."""
-    lr: float = Field(3e-4, gt=0)
+    lr: float = Field(1e-3, gt=0)
     """Learning rate at the start. The paper: 5e-5."""
-    lr_late: float = Field(1.5e-4, gt=0)
+    lr_late: float = Field(3e-4, gt=0)
     """Learning rate after `lr_late_from` of the steps. The paper: 2.5e-5."""
-    lr_late_from: float = Field(0.3, ge=0, le=1)
+    lr_late_from: float = Field(0.5, ge=0, le=1)
     """When the late rate starts, as a share of the iterations. The paper: 600 of 2000."""
     noise: float = Field(0.1, ge=0)
     """Largest standard deviation of the gaussian noise on both inputs (paper Fig. 5)."""
@@ -53,7 +53,7 @@ class Student(_Section):
 
     model: str = "bgmv2_mobilenetv2_xs"
     """Architecture. `bgmv2_mobilenetv2` is the published size."""
-    base_iterations: int = Field(120, ge=0)
+    base_iterations: int = Field(160, ge=0)
     """Steps on the base network alone. The paper: 5 epochs of 580 images, 365 steps."""
     joint_iterations: int = Field(240, ge=0)
     """Steps on base and refiner together. The paper: 10 epochs, 1450 steps."""
@@ -61,8 +61,15 @@ class Student(_Section):
     """Images per step of the first stage; the second takes half. The paper: 8, then 4."""
     crop: int = Field(160, ge=32)
     """Side of the square training window, in pixels; a multiple of 4."""
-    lr_scale: float = Field(4.0, gt=0)
+    lr_scale: float = Field(8.0, gt=0)
     """Multiplies the learning rates of the original recipe. 1 for the published size."""
+    decay: bool = True
+    """Let the rates fall to the end of each stage. The paper: constant, over far more steps."""
+    base_share: float = Field(0.25, ge=0, le=1)
+    """Share of crops that are base composites. The paper: none, but it has 20 scenes; with a few performers the
+    student learns by heart what they wore."""
+    recolour: float = Field(0.6, ge=0, le=1)
+    """Share of stage crops whose subject gets other colours, for the same reason. 0 with many performers."""
 
 
 class Supervisor(_Section):

@@ -7,6 +7,7 @@ from storage.plates import Stage
 from storage.registry import Registry
 from storage.root import Root
 from storage.take import Take
+from tasks.base_train import load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Student
 from tasks.models import Ref, load_network
@@ -33,6 +34,7 @@ def distill(
     store: str,
     base: Ref,
     pseudo: Sequence[Record],
+    base_data: str,
     settings: Student,
     seed: int,
     threads: int,
@@ -43,6 +45,7 @@ def distill(
         store: URL of the store.
         base: the student to start from.
         pseudo: records of the pseudo-labelled takes (all of one teacher run).
+        base_data: folder of foregrounds and backgrounds.
         settings: iterations, batch, rates.
         seed: start of the sampler.
         threads: torch threads.
@@ -60,6 +63,7 @@ def distill(
     }
 
     def work() -> dict[str, Any]:
+        from capmat_models.augment import Augmentation
         from capmat_models.distill import DistillConfig, distill_student
         from capmat_models.state import dump_weights
 
@@ -70,6 +74,11 @@ def distill(
             batch=settings.batch,
             crop=settings.crop,
             lr_scale=settings.lr_scale,
+            decay=settings.decay,
+            base_share=settings.base_share,
+            recolour=settings.recolour,
+            # a fixed rig: the plate is where it was, and as bright as it was
+            augmentation=Augmentation(shift=0, jitter=0.5, brightness=0.05, contrast=0.05, saturation=0.05, hue=0.02),
             seed=seed,
         )
         keeper = StoreCheckpointer(store, f"distill-{digest(inputs)}")
@@ -77,6 +86,7 @@ def distill(
             network,
             read_pairs(store, takes, run),
             config,
+            base=load_base_data(base_data),
             checkpointer=keeper,
             progress=Progress("distil student", settings.base_iterations + settings.joint_iterations),
         )

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from capmat_errors import CheckpointError, TrainingError
-from capmat_models.base_training import BaseTrainConfig, cosine, train_base
+from capmat_models.base_training import BaseTrainConfig, train_base
 from capmat_models.distill import DistillConfig, distill_student
 from capmat_models.factory import create_model
 from capmat_models.finetune import FinetuneConfig, finetune_teacher

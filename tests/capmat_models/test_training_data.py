@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capmat_errors import TrainingError
-from capmat_models.augment import Augmentation, augment_composite, augment_real
+from capmat_models.augment import Augmentation, augment_composite, augment_real, recolour_subject
 from capmat_models.band import random_radii, trimap_from_alpha
 from capmat_models.base_data import BaseData
 from capmat_models.hsv import shift_hsv
@@ -192,3 +192,15 @@ def test_a_trimap_never_calls_a_soft_pixel_known(seed):
 
 def test_scribble_data_count_their_frames():
     assert len(scribbles()) == 2
+
+
+def test_recolouring_leaves_the_stage_as_the_camera_saw_it():
+    rng = np.random.default_rng(0)
+    src = rng.random((3, 24, 32)).astype(np.float32)
+    pha = np.zeros((1, 24, 32), np.float32)
+    pha[:, 6:18, 8:24] = 1
+    out = recolour_subject(rng, {"src": src, "pha": pha})["src"]
+    np.testing.assert_array_equal(out[:, pha[0] == 0], src[:, pha[0] == 0])
+    assert np.abs(out - src)[:, pha[0] == 1].mean() > 0.02
+    assert out.min() >= 0
+    assert out.max() <= 1

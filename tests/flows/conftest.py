@@ -45,7 +45,7 @@ class Folder:
     env: dict[str, str] = field(default_factory=dict)
 
     def command(self, *words: str) -> list[str]:
-        sets = [*TINY, "scribble_takes=amber", "pseudo_takes=birch", f"base_data={self.samples}/base"]
+        sets = [*TINY, "scribble_takes=amber", "pseudo_takes=birch,amber", f"base_data={self.samples}/base"]
         sets += [f"session={self.samples}/session/session.toml", f"truth={self.samples}/truth"]
         return [sys.executable, "-m", "flows.cli", *(w for s in sets for w in ("--set", s)), *words]
 
