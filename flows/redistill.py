@@ -48,7 +48,7 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
     student = distill_task.submit(
         config.store,
         base["student"],
-        [f.result() for f in pseudo],
+        [future.result() for future in pseudo],
         config.base_data,
         config.student,
         config.seed,
