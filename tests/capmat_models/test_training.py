@@ -13,6 +13,7 @@ from capmat_models.distill import DistillConfig, distill_student
 from capmat_models.factory import create_model
 from capmat_models.finetune import FinetuneConfig, finetune_teacher
 from capmat_models.optimisers import layerwise_groups, part_groups
+from capmat_models.schedule import cosine
 from tests.capmat_models.training_data import base_data, pairs, scribbles
 
 TEACHER = {
