@@ -118,8 +118,8 @@ class Cluster(_Section):
     """Local worker processes. One per core that is free."""
     memory: str = "3.5GiB"
     """Memory limit of one local worker."""
-    train_threads: int = Field(2, ge=1)
-    """Threads that a training step uses; it has the machine to itself."""
+    train_threads: int = Field(1, ge=1)
+    """Torch threads of a training step. More pay off for the full sizes; small networks wait for each other."""
 
 
 class Config(_Section):
