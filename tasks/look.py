@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
@@ -32,21 +33,17 @@ def spread(names: Sequence[str], count: int) -> list[str]:
     return list(names[::step][:count])
 
 
-def stage_sheet(root: Root, take: Take, cameras: Sequence[str], runs: Mapping[str, str]) -> np.ndarray:
-    """Image, plate and the alphas of some runs (`heading -> run`), one row per camera, first frame."""
+def stage_sheet(root: Root, take: Take, cameras: Sequence[str], alphas: Mapping[str, Reference]) -> np.ndarray:
+    """Image, plate and some alphas (`heading -> alpha of camera and frame`), a row per camera, first frame."""
     stage, frame = Stage.open(root, take.stage), take.frames[0]
     rows = [
         Row(
             f"{take.name} {camera} frame {frame}",
-            [
-                take.read(camera, frame),
-                stage.plate(camera),
-                *(take.read_alpha(run, camera, frame) for run in runs.values()),
-            ],
+            [take.read(camera, frame), stage.plate(camera), *(alpha(camera, frame) for alpha in alphas.values())],
         )
         for camera in cameras
     ]
-    return contact_sheet(rows, ["image", "plate", *runs])
+    return contact_sheet(rows, ["image", "plate", *alphas])
 
 
 def before_after_sheet(
@@ -97,7 +94,8 @@ def show_take(store: str, take: str, runs: Sequence[str]) -> None:
     """A contact sheet of a take and its runs, beside the flow run in the Prefect UI."""
     root = Root(store)
     recording = Take.open(root, take)
-    sheet = stage_sheet(root, recording, spread(list(recording.cameras), 3), {run: run for run in runs})
+    alphas = {run: partial(recording.read_alpha, run) for run in runs}
+    sheet = stage_sheet(root, recording, spread(list(recording.cameras), 3), alphas)
     show(f"sheet-{take}", f"take {take}", to_jpeg(sheet))
 
 

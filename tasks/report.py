@@ -71,6 +71,7 @@ def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any],
         "hardware": _machine(),
         "config": config.model_dump(mode="json"),
         "store": config.store,
+        "captions": {"stage": "Image, plate, and the supervisor's matte, made from a hand-drawn trimap."},
         "notes": [
             "Small networks, trained on rendered performers, judged on a rendered stage: compare the ratios "
             "with the paper, never the absolute values.",
@@ -110,13 +111,14 @@ def _pictures(config: Config, round_: Mapping[str, Any], rebuilt: Record) -> dic
     take = Take.open(root, round_["benchmark"]["take"])
     runs = round_["runs"]
     frozen = Benchmark.open(root, round_["benchmark"]["benchmark"], round_["benchmark"]["version"])
-    reference = truth_of(config.truth, take.name) if config.truth else partial(frozen.alpha, take.name)
+    supervisor = partial(frozen.alpha, take.name)
+    reference = truth_of(config.truth, take.name) if config.truth else supervisor
     entries = [(c, f) for c, f in round_["benchmark"]["entries"]]
     each = round_["validation"]["per_image"]["student_base"]
     worst = sorted(entries, key=lambda e: -each[f"{e[0]}/{e[1]}"]["mse"])
     shown = sorted({worst[0], worst[1], worst[len(worst) // 2], worst[-1]}, key=worst.index)
     sheets = {
-        "stage": stage_sheet(root, take, spread([c for c, _ in entries], 3), {"supervisor": runs["teacher_base"]}),
+        "stage": stage_sheet(root, take, spread([c for c, _ in entries], 3), {"supervisor": supervisor}),
         "teacher": before_after_sheet(root, take, shown, runs["teacher_base"], runs["teacher_refined"], reference),
         "student": before_after_sheet(root, take, shown, runs["student_base"], runs["student_refined"], reference),
         "scribbles": scribble_sheet(root, round_["labels"]["labels"]),
