@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,14 @@ from tasks.step import Record, retryable
 from tasks.summary import markdown_table, summary_lines
 from tasks.truth import truth_of
 from tasks.validate import score_runs
+
+
+_VERDICT = ("decision", "reasons", "champion", "challenger")
+_REBUILT = ("base", "refined", "black", "backend", "held_out", "iterations", "resolution", "background")
+
+
+def _only(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: record[key] for key in keys}
 
 
 def _wall(records: Mapping[str, Any]) -> dict[str, float]:
@@ -59,14 +67,14 @@ def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any],
         "run": digest_of(round_),
         "created": time.strftime("%Y-%m-%d %H:%M"),
         "supervisor": round_["validation"]["supervisor"],
-        "promotion": round_["gate"],
+        "promotion": {role: _only(verdict, _VERDICT) for role, verdict in round_["gate"].items()},
         "history": {role: round_[role]["history"] for role in ("teacher", "student")},
         "labels": {
             "set": round_["labels"]["labels"],
             "frames": round_["labels"]["frames"],
             "painted_share": round_["labels"]["painted_share"],
         },
-        "reconstruction": {k: v for k, v in rebuilt.items() if k not in ("digest", "wall_s", "reused", "folders")},
+        "reconstruction": _only(rebuilt, _REBUILT),
         "versions": _versions(),
         "hardware": _machine(),
         "config": config.model_dump(mode="json"),
@@ -94,9 +102,9 @@ def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any],
                 "fine-tune teacher": round_["teacher"],
                 "distil student": round_["student"],
                 "validate": round_["validation"],
-                "reconstruct": rebuilt,
             }
         ),
+        "reconstruct": round(sum(rebuilt["fit_s"]) + rebuilt["wall_s"], 2),
     }
     return report
 
