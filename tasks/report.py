@@ -28,7 +28,6 @@ from tasks.summary import markdown_table, summary_lines
 from tasks.truth import truth_of
 from tasks.validate import score_runs
 
-
 _VERDICT = ("decision", "reasons", "champion", "challenger")
 _REBUILT = ("base", "refined", "black", "backend", "held_out", "iterations", "resolution", "background")
 
