@@ -7,8 +7,8 @@ stage, which is why it alone may read the ground truth.
 from typing import Any
 
 import numpy as np
-from sim.annotator import annotate
 
+from sim.annotator import annotate
 from storage.frames import encode_png
 from storage.root import Root
 from storage.take import Take
