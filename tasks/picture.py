@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import SizeMismatch
+from capmat_errors import CheckpointError, SizeMismatch
 from storage.frames import encode_png, read_image
 from storage.root import Root
 from tasks.matte import infer
@@ -49,7 +49,10 @@ def matte_pair(image: Path, plate: Path, out: Path, architecture: str, weights: 
         )
     data, _ = read_base_weights(weights, architecture)
     network = create_model(architecture).eval()
-    load_weights(network, data)
+    try:
+        load_weights(network, data)
+    except CheckpointError as e:
+        raise CheckpointError(e.what, where=str(weights / architecture), fix=e.fix) from e
     pha = infer(network, src, bgr)["pha"]
     pictures = {
         "alpha": np.rint(pha * 65535).astype(np.uint16),

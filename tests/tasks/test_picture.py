@@ -63,5 +63,6 @@ def test_weights_that_cannot_be_used_are_refused(damage: str, pair: tuple[Path, 
         (folder / "card.json").write_text(json.dumps({}))
     with pytest.raises(CheckpointError) as refusal:
         matte_pair(*pair, tmp_path / "out", STUDENT, tmp_path / "weights")
+    assert STUDENT in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "out").exists()
