@@ -14,6 +14,8 @@ from tasks.report_figures import number, significant
 Point = tuple[float, float]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 264, 130, 42, 8, 8, 22
 MOST_POINTS = 240
+NOTHING = 1e-200  # smaller values overflow when something is divided by them
+DEEPEST = 1e-9  # part of the highest value; deeper, a logarithmic axis would show rounding errors
 LOG_FROM = 30  # a curve that falls further than this factor shows nothing on a linear axis
 
 
@@ -47,9 +49,12 @@ def line_chart(points: Sequence[Point], title: str) -> str:
     Returns:
         An `<svg>` element.
     """
-    thin = _averaged(points)
-    log = min(y for _, y in thin) > 0 and max(y for _, y in thin) / min(y for _, y in thin) > LOG_FROM
-    ticks = _log_ticks(thin) if log else _ticks(min(0.0, *(y for _, y in thin)), max(y for _, y in thin))
+    thin = [(x, y if abs(y) > NOTHING else 0.0) for x, y in _averaged(points)]
+    top = max(y for _, y in thin)
+    log = 0 < LOG_FROM * min(y for _, y in thin) < top
+    if log:
+        thin = [(x, max(y, DEEPEST * top)) for x, y in thin]
+    ticks = _log_ticks(thin) if log else _ticks(min(0.0, *(y for _, y in thin)), top)
     low, high = ticks[0], ticks[-1]
     x0, x1 = thin[0][0], max(thin[-1][0], thin[0][0] + 1)
 

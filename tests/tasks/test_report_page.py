@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.contact_sheet import to_jpeg
@@ -257,6 +257,8 @@ def test_the_markdown_table_has_as_many_cells_in_every_line():
 
 
 @settings(max_examples=60, deadline=None)
+@example([1.0, 2.2250738585e-313])
+@example([5e-324])
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=700))
 def test_a_curve_of_any_values_stays_inside_its_frame(values):
     points = history_points([{"iteration": i, "loss": v} for i, v in enumerate(values)], "loss")
