@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from capmat_errors import CheckpointError, SizeMismatch
 from storage.frames import encode_png, read_image
 from storage.root import Root
+from tasks.contact_sheet import comp_on_green
 from tasks.matte import infer
 from tasks.models import read_base_weights
-
-GREEN = np.array([0.1, 0.7, 0.25], np.float32)[:, None, None]
-"""Display-referred colour of the comp."""
 
 
 def read_display(path: Path) -> NDArray[np.float32]:
@@ -57,7 +55,7 @@ def matte_pair(image: Path, plate: Path, out: Path, architecture: str, weights: 
     pictures = {
         "alpha": np.rint(pha * 65535).astype(np.uint16),
         "cutout": _bytes(np.concatenate([src, pha[None]])),
-        "green": _bytes(pha * src + (1 - pha) * GREEN),
+        "green": comp_on_green(src, pha),
     }
     folder = Root(out).checked()
     for name, picture in pictures.items():
