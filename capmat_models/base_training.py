@@ -100,7 +100,7 @@ def train_base(
     recipes = {"teacher": _teacher, "student": _student, "supervisor": _supervisor}
     validate = None
     if held is not None:
-        validate = lambda: evaluate(kind, model, held, count=cfg.validate_on, crop=cfg.crop)  # noqa: E731
+        validate = lambda _: evaluate(kind, model, held, count=cfg.validate_on, crop=cfg.crop)  # noqa: E731
     return run_stages(
         model,
         recipes[kind](model, base, cfg),

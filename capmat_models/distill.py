@@ -17,7 +17,7 @@ from capmat_models.losses import foreground_target
 from capmat_models.pairs import PairData
 from capmat_models.resume import Checkpointer
 from capmat_models.schedule import constant, cosine
-from capmat_models.stages import Arrays, History, Progress, run_stages
+from capmat_models.stages import Arrays, History, Progress, Validate, run_stages
 from capmat_models.student_stages import student_stages
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def distill_student(
     base: BaseData | None = None,
     checkpointer: Checkpointer | None = None,
     progress: Progress | None = None,
+    validate: Validate | None = None,
+    validate_every: int = 0,
 ) -> History:
     """Fine-tune a student in place.
 
@@ -75,9 +77,12 @@ def distill_student(
         base: composites; None needs a share of 0.
         checkpointer: where to go on from and to save to.
         progress: progress(iterations done, note).
+        validate: validate(iterations done) measures the student; see `run_stages`.
+        validate_every: iterations between two validations.
 
     Returns:
-        Records of about 200 iterations with `stage` (base, joint) and the losses.
+        Records of about 200 iterations with `stage` (base, joint) and the losses, and what `validate` found,
+        under the stage "validation".
 
     Raises:
         TrainingError: the crop is no multiple of 4, a share of base data is asked for but there are none, or a
@@ -117,4 +122,6 @@ def distill_student(
         save_every=cfg.save_every,
         checkpointer=checkpointer,
         progress=progress,
+        validate=validate,
+        validate_every=validate_every,
     )

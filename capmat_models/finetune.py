@@ -20,7 +20,7 @@ from capmat_models.noise import HIGHEST, add_noise
 from capmat_models.optimisers import layerwise_groups
 from capmat_models.resume import Checkpointer
 from capmat_models.scribble_data import ScribbleData
-from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, mixed, run_stages, stack
+from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, Validate, mixed, run_stages, stack
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ def finetune_teacher(
     *,
     checkpointer: Checkpointer | None = None,
     progress: Progress | None = None,
+    validate: Validate | None = None,
+    validate_every: int = 0,
 ) -> History:
     """Fine-tune a teacher in place.
 
@@ -78,22 +80,17 @@ def finetune_teacher(
         cfg: settings.
         checkpointer: where to go on from and to save to.
         progress: progress(iterations done, note).
+        validate: validate(iterations done) measures the teacher; see `run_stages`.
+        validate_every: iterations between two validations.
 
     Returns:
-        Records of about 200 iterations: the base losses, `scribble`, and their weighted sum `total`.
+        Records of about 200 iterations: the base losses, `scribble`, and their weighted sum `total`; and what
+        `validate` found, under the stage "validation".
 
     Raises:
         TrainingError: the share leaves nothing of what it should mix, or a loss is not a number.
     """
-    painted = round(cfg.batch * cfg.scribble_share)
-    composed = cfg.batch - painted
-    if painted and scribbles is None:
-        raise TrainingError("a share of scribbles is asked for but there are none", fix="Set the share to 0.")
-    if scribbles is not None and painted == 0:
-        raise TrainingError(
-            f"{cfg.scribble_share:.0%} of a batch of {cfg.batch} is not one scribbled crop",
-            fix="Use larger batches or a larger share.",
-        )
+    composed, painted = split_batch(cfg.batch, cfg.scribble_share, scribbles)
 
     def batch(rng: Generator) -> Arrays:
         samples = [base.sample(rng, cfg.crop) for _ in range(composed)]
@@ -141,4 +138,23 @@ def finetune_teacher(
         save_every=cfg.save_every,
         checkpointer=checkpointer,
         progress=progress,
+        validate=validate,
+        validate_every=validate_every,
     )
+
+
+def split_batch(batch: int, share: float, scribbles: ScribbleData | None) -> tuple[int, int]:
+    """How many crops of a batch are composites, and how many are scribbled.
+
+    Raises:
+        TrainingError: the share leaves nothing of what it should mix.
+    """
+    painted = round(batch * share)
+    if painted and scribbles is None:
+        raise TrainingError("a share of scribbles is asked for but there are none", fix="Set the share to 0.")
+    if scribbles is not None and painted == 0:
+        raise TrainingError(
+            f"{share:.0%} of a batch of {batch} is not one scribbled crop",
+            fix="Use larger batches or a larger share.",
+        )
+    return batch - painted, painted

@@ -25,6 +25,8 @@ Tensors = dict[str, Tensor]
 History = list[dict[str, Any]]
 Progress = Callable[[int, str], None]
 """Called as progress(iterations done, what the loss is) after every iteration."""
+Validate = Callable[[int], dict[str, float]]
+"""Called as validate(iterations done), with the network in eval mode; returns figures by name."""
 
 _RECORDS = 200  # entries of a history, whatever the length of the training
 _AHEAD = 2  # batches made ahead, each in a thread of its own
@@ -42,6 +44,8 @@ class Stage:
         losses: terms by name and their `total`, from the batch as tensors on the network's device.
         rate: factor on all learning rates at an iteration, counted from the start of the stage.
         frozen_norms: BatchNorm keeps its running statistics and uses them.
+        frozen: children of the network that stay as they are to the bit: no gradient, no running statistics, no
+            dropout.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Stage:
     losses: Callable[[Tensors], Tensors]
     rate: Callable[[int], float] = lambda _: 1.0
     frozen_norms: bool = False
+    frozen: tuple[str, ...] = ()
 
 
 def run_stages(
@@ -62,7 +67,7 @@ def run_stages(
     save_every: int,
     checkpointer: Checkpointer | None = None,
     progress: Progress | None = None,
-    validate: Callable[[], dict[str, float]] | None = None,
+    validate: Validate | None = None,
     validate_every: int = 0,
 ) -> History:
     """Train through all stages in order; the network is left in eval mode.
@@ -75,8 +80,9 @@ def run_stages(
         save_every: iterations between checkpoints.
         checkpointer: where to go on from and to save to; None trains in one go.
         progress: told after each iteration.
-        validate: measures the network (in eval mode) at the end and every `validate_every` iterations.
-        validate_every: 0 for the end only.
+        validate: measures the network (in eval mode) at the end and every `validate_every` iterations. It must
+            draw no random numbers of torch and leave the network as it is.
+        validate_every: 0 for the end only; else before the first iteration as well.
 
     Returns:
         About 200 records with `iteration`, `stage` and the losses, and those of `validate` among them.
@@ -94,12 +100,16 @@ def run_stages(
         begin, history = state["iteration"], state["history"]
         model.load_state_dict(state["model"])
 
+    def measure(done: int) -> None:
+        if validate:
+            model.eval()
+            history.append({"iteration": done, "stage": "validation", **validate(done)})
+
     def after(done: int, index: int, optimiser: Optimizer, losses: dict[str, float]) -> None:
         if done % max(1, total // _RECORDS) == 0 or done == total:
             history.append({"iteration": done, "stage": stages[index].name, **losses})
-        if validate and (done == total or (validate_every and done % validate_every == 0)):
-            model.eval()
-            history.append({"iteration": done, "stage": "validation", **validate()})
+        if done == total or (validate_every and done % validate_every == 0):
+            measure(done)
         if checkpointer and (done % save_every == 0 or done == total):
             place = {"recipe": recipe, "stage": index, "iteration": done, "history": history}
             checkpointer.save(pack(model, optimiser, place))
@@ -110,9 +120,12 @@ def run_stages(
     model.to(memory_format=torch.channels_last)  # a tenth faster on CPUs, a quarter for the supervisor
     first = 0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if validate_every and begin == 0:
+            measure(0)
         for index, stage in enumerate(stages):
             span = range(max(first, begin), first + stage.iterations)
             if len(span):
+                _let_learn(model, stage.frozen)
                 optimiser = stage.optimiser()
                 rates = [group["lr"] for group in optimiser.param_groups]
                 if state and state["stage"] == index:
@@ -123,8 +136,15 @@ def run_stages(
                     losses = _step(model, stage, optimiser, batch, seed, iteration)
                     after(iteration + 1, index, optimiser, losses)
             first += stage.iterations
+    _let_learn(model, ())
     model.eval()
     return history
+
+
+def _let_learn(model: nn.Module, frozen: tuple[str, ...]) -> None:
+    """Let all children but the frozen ones have gradients."""
+    for name, child in model.named_children():
+        child.requires_grad_(name not in frozen)
 
 
 def _batches(stage: Stage, seed: int, span: range, device: torch.device) -> Iterator[tuple[int, Tensors]]:
@@ -154,6 +174,8 @@ def _step(
     # dropout is the one thing that torch draws itself
     torch.manual_seed(int(np.random.default_rng([seed, iteration, 1]).integers(2**62)))
     model.train()
+    for name in stage.frozen:
+        model.get_submodule(name).eval()
     if stage.frozen_norms:
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):

@@ -5,7 +5,7 @@ the size it will see them at: shrunk by the student's `backbone_scale`. (The ori
 its first stage, at a size of their own.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -53,43 +53,49 @@ def student_stages(
         Two stages for `run_stages`.
     """
     joint_batch = max(1, batch // 2)
-
-    def base_losses(tensors: Tensors) -> Tensors:
-        small = {name: _shrink(x, model.backbone_scale) for name, x in tensors.items()}
-        with mixed(mixed_precision, tensors):
-            out = model.base(small["src"], small["bgr"])
-        out = {name: x.float() for name, x in out.items()}
-        return bgmv2_base_losses(out["pha"], out["fgr"], out["err"], small["pha"], small["fgr"])
-
-    def joint_losses(tensors: Tensors) -> Tensors:
-        with mixed(mixed_precision, tensors):
-            out = model(tensors["src"], tensors["bgr"])
-        out = {name: x.float() for name, x in out.items()}
-        return bgmv2_refine_losses(out, tensors["pha"], tensors["fgr"])
-
-    def adam(rates: dict[str, float]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(part_groups(model, {name: lr * lr_scale for name, lr in rates.items()}))
-
     return [
         Stage(
             name="base",
             iterations=base_iterations,
-            optimiser=lambda: adam(BASE_RATES),
+            optimiser=lambda: part_optimiser(model, BASE_RATES, lr_scale),
             batch=lambda rng: stack([sample(rng) for _ in range(batch)]),
-            losses=base_losses,
+            losses=lambda tensors: base_losses(model, tensors, mixed_precision=mixed_precision),
             rate=lambda iteration: rate(iteration, base_iterations),
         ),
         Stage(
             name="joint",
             iterations=joint_iterations,
-            optimiser=lambda: adam(JOINT_RATES),
+            optimiser=lambda: part_optimiser(model, JOINT_RATES, lr_scale),
             batch=lambda rng: stack([sample(rng) for _ in range(joint_batch)]),
-            losses=joint_losses,
+            losses=lambda tensors: joint_losses(model, tensors, mixed_precision=mixed_precision),
             rate=lambda iteration: rate(iteration, joint_iterations),
         ),
     ]
 
 
-def _shrink(x: torch.Tensor, scale: float) -> torch.Tensor:
+def part_optimiser(model: "BGMV2", rates: Mapping[str, float], lr_scale: float) -> torch.optim.Optimizer:
+    """Make the Adam of a stage, with a rate per part of the network."""
+    return torch.optim.Adam(part_groups(model, {name: lr * lr_scale for name, lr in rates.items()}))
+
+
+def base_losses(model: "BGMV2", tensors: Tensors, *, mixed_precision: bool) -> Tensors:
+    """Run the base network on shrunk pictures and compare."""
+    small = {name: shrink(x, model.backbone_scale) for name, x in tensors.items()}
+    with mixed(mixed_precision, tensors):
+        out = model.base(small["src"], small["bgr"])
+    out = {name: x.float() for name, x in out.items()}
+    return bgmv2_base_losses(out["pha"], out["fgr"], out["err"], small["pha"], small["fgr"])
+
+
+def joint_losses(model: "BGMV2", tensors: Tensors, *, mixed_precision: bool) -> Tensors:
+    """Run the whole network and compare at both of its sizes."""
+    with mixed(mixed_precision, tensors):
+        out = model(tensors["src"], tensors["bgr"])
+    out = {name: x.float() for name, x in out.items()}
+    return bgmv2_refine_losses(out, tensors["pha"], tensors["fgr"])
+
+
+def shrink(x: torch.Tensor, scale: float) -> torch.Tensor:
+    """(N,C,H,W) at the size of the base network's input."""
     size = [max(1, int(side * scale)) for side in x.shape[-2:]]
     return F.interpolate(x, size, mode="bilinear", align_corners=False)

@@ -258,3 +258,49 @@ def test_the_rate_rises_and_falls():
 def test_mixed_precision_trains_as_well():
     history = finetune_teacher(network("teacher"), base_data(), scribbles(), replace(FINETUNE, mixed_precision=True))
     assert all(np.isfinite(record["total"]) for record in history)
+
+
+def watched(train):
+    """A training with a look at it: the figures depend on the network as it is at that moment."""
+
+    def with_look(model, checkpointer=None):
+        src = torch.from_numpy(np.random.default_rng(0).random((1, 3, 32, 32), np.float32))
+
+        def validate(done):
+            assert not model.training
+            with torch.no_grad():
+                return {"mean": float(model(src, src)["pha"].double().mean()), "done": float(done)}
+
+        return train(model, checkpointer, validate=validate, validate_every=2)
+
+    return with_look
+
+
+WATCHED = {
+    "teacher": lambda model, keep, **look: finetune_teacher(
+        model, base_data(), scribbles(), FINETUNE, checkpointer=keep, **look
+    ),
+    "student": lambda model, keep, **look: distill_student(model, pairs(), DISTILL, checkpointer=keep, **look),
+}
+
+
+@pytest.mark.parametrize("kind", WATCHED)
+def test_looking_at_a_training_changes_no_bit_of_it(kind):
+    seen, unseen = network(kind), network(kind)
+    history = watched(WATCHED[kind])(seen)
+    assert [r for r in history if r["stage"] != "validation"] == WATCHED[kind](unseen, None)
+    assert_equal(seen, unseen)
+
+
+@pytest.mark.parametrize("kind", WATCHED)
+def test_a_killed_training_that_is_looked_at_ends_in_the_same_bits_and_figures(kind):
+    train = watched(WATCHED[kind])
+    undisturbed, killed, resumed = network(kind), network(kind), network(kind, seed=99)
+    history = train(undisturbed)
+    memory = Memory(dies_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(killed, memory)
+    assert train(resumed, memory) == history
+    assert_equal(resumed, undisturbed)
+    total = history[-1]["iteration"]
+    assert [r["done"] for r in history if r["stage"] == "validation"] == list(range(0, total + 1, 2))

@@ -1,0 +1,195 @@
+"""The two ways of training a student without a teacher that Table 2 of the capture-stage paper compares (Sec. 5.3).
+
+Both begin alike: the base network learns from base composites and scribbled stage frames, mixed as in a
+fine-tuning of the teacher. `scribbles_only` then trains base network and refiner on the same mix. Strokes avoid
+edges, so the refiner unlearns them there; `frozen_refiner` therefore leaves it alone at first, and then trains the
+refiner, and nothing else, on base composites. The paper gives no settings; these follow its distillation.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from numpy.random import Generator
+from torch import Tensor
+from torch.nn import functional as F
+
+from capmat_errors import TrainingError
+from capmat_models.augment import Augmentation, augment_composite, augment_real
+from capmat_models.base_data import BaseData
+from capmat_models.finetune import split_batch
+from capmat_models.losses import bgmv2_base_losses, bgmv2_refine_losses, scribble_loss
+from capmat_models.resume import Checkpointer
+from capmat_models.schedule import cosine
+from capmat_models.scribble_data import ScribbleData
+from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, Validate, mixed, run_stages, stack
+from capmat_models.student_stages import BASE_RATES, JOINT_RATES, joint_losses, part_optimiser, shrink
+
+if TYPE_CHECKING:
+    from capmat_models.bgmv2 import BGMV2
+
+Strategy = Literal["scribbles_only", "frozen_refiner"]
+
+
+@dataclass(frozen=True)
+class ScribbleStudentConfig:
+    """Settings of one training. Lengths, batches and rates are those of the paper's distillation."""
+
+    base_iterations: int = 365
+    """Steps of the base network alone, on the mix."""
+    second_iterations: int = 1450
+    """Steps of the second stage: of everything on the mix, or of the refiner on base composites."""
+    batch: int = 8
+    """Crops per step of the first stage; the second takes half."""
+    crop: int = 2048
+    """Side of the square crops in pixels, a multiple of 4."""
+    lr_scale: float = 1.0
+    """Factor on the original's rates; see `DistillConfig`."""
+    scribble_share: float = 0.2
+    """Part of each mixed batch that is scribbled. Raise it when half a batch has no room for one such crop."""
+    scribble_weight: float = 5.0
+    """How loud the loss of a scribbled crop is against that of a base crop; see `FinetuneConfig`."""
+    decay: bool = False
+    """Let the rates follow a cosine down in each stage, for short trainings at high rates."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """What composites and frames go through; frames get no further shadow."""
+    mixed_precision: bool = False
+    """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
+    avx512_bf16 or AMX; slower on any other."""
+    seed: int = 0
+    """Decides every batch."""
+    save_every: int = 100
+    """Iterations between checkpoints."""
+
+
+def train_scribble_student(
+    strategy: Strategy,
+    model: "BGMV2",
+    base: BaseData,
+    scribbles: ScribbleData,
+    cfg: ScribbleStudentConfig,
+    *,
+    checkpointer: Checkpointer | None = None,
+    progress: Progress | None = None,
+    validate: Validate | None = None,
+    validate_every: int = 0,
+) -> History:
+    """Train a student in place, without a teacher.
+
+    Args:
+        strategy: `scribbles_only` or `frozen_refiner`.
+        model: BackgroundMattingV2.
+        base: composites.
+        scribbles: stage frames.
+        cfg: settings.
+        checkpointer: where to go on from and to save to.
+        progress: progress(iterations done, note).
+        validate: validate(iterations done) measures the student; see `run_stages`.
+        validate_every: iterations between two validations.
+
+    Returns:
+        Records of about 200 iterations with `stage` (base, then joint or refiner) and the losses; those of mixed
+        batches have `scribble` among them.
+
+    Raises:
+        TrainingError: the crop is no multiple of 4, a batch has no room for a scribbled crop or for a composite,
+            or a loss is not a number.
+    """
+    if cfg.crop % 4:
+        raise TrainingError(f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells.")
+    half = max(1, cfg.batch // 2)
+    sizes = [split_batch(cfg.batch, cfg.scribble_share, scribbles)]
+    if strategy == "scribbles_only":
+        sizes.append(split_batch(half, cfg.scribble_share, scribbles))
+    if any(composed == 0 for composed, _ in sizes):
+        raise TrainingError("no crop of a batch is a composite", fix="Use larger batches or a smaller share.")
+
+    def composite(rng: Generator) -> Arrays:
+        return augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation)
+
+    def mix(rng: Generator, composed: int, painted: int) -> Arrays:
+        samples = [composite(rng) for _ in range(composed)]
+        strokes = [augment_real(rng, scribbles.sample(rng, cfg.crop), cfg.augmentation) for _ in range(painted)]
+        inputs = stack([{"src": one["src"], "bgr": one["bgr"]} for one in (*samples, *strokes)])
+        truth = stack([{"pha": one["pha"], "fgr": one["fgr"]} for one in samples])
+        return {**inputs, **truth, "label": stack([{"label": one["label"]} for one in strokes])["label"]}
+
+    def stage(name: str, iterations: int, rates: dict[str, float], **rest: Any) -> Stage:
+        return Stage(
+            name=name,
+            iterations=iterations,
+            optimiser=lambda: part_optimiser(model, rates, cfg.lr_scale),
+            rate=lambda iteration: cosine(iteration, iterations, 10) if cfg.decay else 1.0,
+            **rest,
+        )
+
+    stages = [
+        stage(
+            "base",
+            cfg.base_iterations,
+            BASE_RATES,
+            batch=lambda rng: mix(rng, *sizes[0]),
+            losses=lambda tensors: _mixed_base_losses(model, tensors, cfg),
+            frozen=("refiner",),
+        )
+    ]
+    if strategy == "scribbles_only":
+        stages.append(
+            stage(
+                "joint",
+                cfg.second_iterations,
+                JOINT_RATES,
+                batch=lambda rng: mix(rng, *sizes[1]),
+                losses=lambda tensors: _mixed_joint_losses(model, tensors, cfg),
+            )
+        )
+    else:
+        stages.append(
+            stage(
+                "refiner",
+                cfg.second_iterations,
+                {"refiner": JOINT_RATES["refiner"]},
+                batch=lambda rng: stack([composite(rng) for _ in range(half)]),
+                losses=lambda tensors: joint_losses(model, tensors, mixed_precision=cfg.mixed_precision),
+                frozen=tuple(BASE_RATES),
+            )
+        )
+    return run_stages(
+        model,
+        stages,
+        seed=cfg.seed,
+        recipe=f"{strategy} {cfg!r}",
+        save_every=cfg.save_every,
+        checkpointer=checkpointer,
+        progress=progress,
+        validate=validate,
+        validate_every=validate_every,
+    )
+
+
+def _mixed_base_losses(model: "BGMV2", tensors: Tensors, cfg: ScribbleStudentConfig) -> Tensors:
+    small = {name: shrink(tensors[name], model.backbone_scale) for name in ("src", "bgr", "pha", "fgr")}
+    with mixed(cfg.mixed_precision, tensors):
+        out = model.base(small["src"], small["bgr"])
+    out = {name: x.float() for name, x in out.items()}
+    composed = len(tensors["pha"])
+    pha, fgr, err = (out[name][:composed] for name in ("pha", "fgr", "err"))
+    terms = bgmv2_base_losses(pha, fgr, err, small["pha"], small["fgr"])
+    # enlarged, because a thin stroke would not survive being shrunk
+    painted = F.interpolate(out["pha"][composed:], (cfg.crop, cfg.crop), mode="bilinear", align_corners=False)
+    return _with_strokes(terms, painted, tensors["label"], composed, cfg.scribble_weight)
+
+
+def _mixed_joint_losses(model: "BGMV2", tensors: Tensors, cfg: ScribbleStudentConfig) -> Tensors:
+    with mixed(cfg.mixed_precision, tensors):
+        out = model(tensors["src"], tensors["bgr"])
+    out = {name: x.float() for name, x in out.items()}
+    composed = len(tensors["pha"])
+    terms = bgmv2_refine_losses({name: x[:composed] for name, x in out.items()}, tensors["pha"], tensors["fgr"])
+    return _with_strokes(terms, out["pha"][composed:], tensors["label"], composed, cfg.scribble_weight)
+
+
+def _with_strokes(terms: Tensors, pha: Tensor, label: Tensor, composed: int, weight: float) -> Tensors:
+    """Add Eq. 3 to the losses of the composites; every crop of the batch counts once, a scribbled one `weight`."""
+    scribble = scribble_loss(pha, label)["scribble"]
+    total = (composed * terms["total"] + len(pha) * weight * scribble) / (composed + len(pha))
+    return {**terms, "scribble": scribble, "total": total}
