@@ -6,7 +6,7 @@ torch, so a command line can list and check architectures at once.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +43,17 @@ class ViTMatteConfig(ViTConfig):
     """How a size that is no multiple of 32 is padded; see `capmat_models.padding`. Only parity tests need
     `official`."""
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What forward takes."""
+        return ("src", "bgr" if self.guide == "background" else "trimap")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BGMV2Config:
     """BackgroundMattingV2 with a MobileNetV2 encoder (Lin et al., CVPR 2021)."""
 
+    inputs: ClassVar[tuple[str, ...]] = ("src", "bgr")
     encoder: str = "mobilenetv2_100"
     """A timm MobileNetV2; the name carries its width."""
     aspp_channels: int = 256
@@ -71,6 +77,7 @@ class BGMV2Config:
 class DiffMatteConfig(ViTConfig):
     """DiffMatte: the ViT runs once, a small U-shaped decoder removes noise step by step."""
 
+    inputs: ClassVar[tuple[str, ...]] = ("src", "trimap")
     down_channels: tuple[int, ...] = (32, 64, 128)
     """Widths of the decoder at 1/2, 1/4 and 1/8 on the way down; the way up mirrors them to 1/1."""
     mid_channels: int = 256
@@ -82,15 +89,48 @@ class DiffMatteConfig(ViTConfig):
     """See `ViTMatteConfig.padding`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class MODNetConfig:
+    """MODNet (Ke et al., AAAI 2022)."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("src",)
+    working_side: int = 512
+    """Shorter side of what the network sees, by the published rule, at least 32; 0 takes frames as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RVMConfig:
+    """Robust Video Matting with MobileNetV3 (Lin et al., WACV 2022)."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("src",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BGMConfig:
+    """Background Matting (Sengupta et al., CVPR 2020)."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("src", "bgr", "mask")
+    working_side: int = 512
+    """Side of the square that the network sees, a multiple of 4, at least 16. The released weights were
+    trained at 512."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """One name that `create_model` understands."""
 
     module: str
     network: str
-    config: ViTMatteConfig | BGMV2Config | DiffMatteConfig
+    config: ViTMatteConfig | BGMV2Config | DiffMatteConfig | MODNetConfig | RVMConfig | BGMConfig
     role: str = field(default="")
-    """What it is for in the pipeline: teacher, student, supervisor, or empty."""
+    """What it is for in the pipeline: teacher, student, supervisor, baseline (only compared with), or empty."""
+    recurrent: bool = False
+    """Frames of a camera come in order: forward(src, state) also returns "state" for the next one."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What forward takes, in order: out of "src", "bgr" (plate), "trimap" and "mask" (a coarse alpha)."""
+        return self.config.inputs
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -146,4 +186,22 @@ ARCHITECTURES: dict[str, Architecture] = {
         ),
         "supervisor",
     ),
+    "modnet": Architecture("modnet", "MODNet", MODNetConfig(), "baseline"),
+    "rvm_mobilenetv3": Architecture("rvm", "RVM", RVMConfig(), "baseline", recurrent=True),
+    "bgm": Architecture("bgm", "BGM", BGMConfig(), "baseline"),
 }
+
+UNAVAILABLE: dict[str, tuple[str, str]] = {
+    "bimatting": (
+        "capmat has no BiMatting of its own: the signs in it flip with the last bit of a sum, so a second "
+        "implementation cannot be checked against the published one",
+        "Import a traced TorchScript of the published network: "
+        "capmat models import FILE --as bimatting --contract recurrent.",
+    ),
+    "bg_damnet": (
+        "nobody has released weights of Bg-DAMNet, the form of DAM-Net that takes a plate",
+        "Compare with bgm or bgmv2_mobilenetv2, or train a network of your own and import it: "
+        "capmat models import FILE --as bg_damnet --contract rgb+plate.",
+    ),
+}
+"""Networks of the paper's Table 1 that cannot be built here: why, and what to do instead."""

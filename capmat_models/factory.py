@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from capmat_errors import ConfigError
-from capmat_models.configs import ARCHITECTURES
+from capmat_models.configs import ARCHITECTURES, UNAVAILABLE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +22,7 @@ def list_models(role: str = "") -> list[str]:
     """Names that `create_model` knows.
 
     Args:
-        role: only those for one part of the pipeline: teacher, student or supervisor.
+        role: only those for one part of the pipeline: teacher, student, supervisor or baseline.
     """
     return [name for name, entry in ARCHITECTURES.items() if role in ("", entry.role)]
 
@@ -36,11 +36,15 @@ def create_model(name: str, **config: Any) -> nn.Module:
             taken for tuples, so a configuration that went through JSON works.
 
     Returns:
-        The network in train mode, with `architecture` (the name) and `config` (a frozen dataclass).
+        The network in train mode, with `architecture` (the name), `config` (a frozen dataclass), and
+        `inputs` and `recurrent` as `capmat_models.configs.Architecture` describes them.
 
     Raises:
-        ConfigError: the name or a field is unknown.
+        ConfigError: the name or a field is unknown, or the network is known but cannot be had.
     """
+    if name in UNAVAILABLE:
+        reason, instead = UNAVAILABLE[name]
+        raise ConfigError(reason, where=name, fix=instead)
     try:
         entry = ARCHITECTURES[name]
     except KeyError:
@@ -57,6 +61,6 @@ def create_model(name: str, **config: Any) -> nn.Module:
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     network = getattr(importlib.import_module(f"capmat_models.{entry.module}"), entry.network)
     template: Any = entry.config
-    model: nn.Module = network(replace(template, **settings))
-    model.architecture = name  # type: ignore[assignment]
+    model: Any = network(replace(template, **settings))
+    model.architecture, model.inputs, model.recurrent = name, model.config.inputs, entry.recurrent
     return model

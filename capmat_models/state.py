@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from capmat_errors import CheckpointError
-from capmat_models.official_names import official_name
+from capmat_models.official_names import official_name, without_copies
 from capmat_models.strict import apply_state, refuse_broken
 
 
@@ -73,6 +73,7 @@ def load_published(model: nn.Module, source: Path | str | Mapping[str, torch.Ten
     for prefix in ("module.", "model."):
         if state and all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
+    state = without_copies(state, where=where)
     official = {official_name(name): name for name in model.state_dict()}
     apply_state(model, {official.get(name, name): value for name, value in state.items()}, where=where)
 

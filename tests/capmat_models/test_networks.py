@@ -11,20 +11,45 @@ from torch import nn
 
 from capmat_errors import ConfigError
 from capmat_models import create_model, list_models
+from capmat_models.configs import ARCHITECTURES
 
 FULL = ["bg_vitmatte_s", "bgmv2_mobilenetv2", "diffmatte_vits", "vitmatte_s"]
 DEMO = ["bg_vitmatte_xs", "bgmv2_mobilenetv2_xs", "diffmatte_xs"]
+BASELINES = ["modnet", "rvm_mobilenetv3", "bgm"]
+QUICK = {"modnet": {"working_side": 64}, "bgm": {"working_side": 64}}
 
 
-def inputs(model: nn.Module, n: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    src = torch.rand(n, 3, height, width)
-    takes_trimap = model.architecture.startswith(("vitmatte", "diffmatte"))
-    return src, torch.rand(n, 1 if takes_trimap else 3, height, width)
+def inputs(model: nn.Module, n: int, height: int, width: int) -> tuple[torch.Tensor, ...]:
+    channels = {"src": 3, "bgr": 3, "trimap": 1, "mask": 1}
+    return tuple(torch.rand(n, channels[kind], height, width) for kind in model.inputs)
 
 
-def test_the_catalogue_has_full_and_demo_sizes() -> None:
-    assert sorted(list_models()) == sorted(FULL + DEMO)
+def test_the_catalogue_has_full_and_demo_sizes_and_baselines() -> None:
+    assert sorted(list_models()) == sorted(FULL + DEMO + BASELINES)
     assert list_models("student") == ["bgmv2_mobilenetv2", "bgmv2_mobilenetv2_xs"]
+    assert list_models("baseline") == BASELINES
+
+
+def test_the_catalogue_says_what_each_network_takes() -> None:
+    assert {name: entry.inputs for name, entry in ARCHITECTURES.items()} == {
+        **dict.fromkeys(["bg_vitmatte_s", "bg_vitmatte_xs"], ("src", "bgr")),
+        **dict.fromkeys(["bgmv2_mobilenetv2", "bgmv2_mobilenetv2_xs"], ("src", "bgr")),
+        **dict.fromkeys(["vitmatte_s", "diffmatte_vits", "diffmatte_xs"], ("src", "trimap")),
+        **dict.fromkeys(["modnet", "rvm_mobilenetv3"], ("src",)),
+        "bgm": ("src", "bgr", "mask"),
+    }
+    assert create_model("bg_vitmatte_xs", guide="trimap").inputs == ("src", "trimap")
+    assert [name for name, entry in ARCHITECTURES.items() if entry.recurrent] == ["rvm_mobilenetv3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("bimatting", "import FILE --as bimatting --contract recurrent"), ("bg_damnet", "nobody has released weights")],
+)
+def test_networks_that_cannot_be_had_say_why_and_what_to_do(name: str, advice: str) -> None:
+    assert name not in list_models()
+    with pytest.raises(ConfigError, match=f"{name}: .*{advice}"):
+        create_model(name)
 
 
 @pytest.mark.parametrize(
@@ -44,14 +69,15 @@ def test_demo_networks_fit_into_10_mb_together() -> None:
     assert 2 * numbers < 10e6
 
 
-@pytest.mark.parametrize("name", DEMO)
-@pytest.mark.parametrize("size", [(1, 1), (37, 53), (2, 130)])
+@pytest.mark.parametrize("name", DEMO + BASELINES)
+@pytest.mark.parametrize("size", [(1, 1), (37, 53), (2, 130), (3, 1700)])
 def test_any_size_gives_a_finite_matte_of_that_size(name: str, size: tuple[int, int]) -> None:
-    model = create_model(name).eval()
+    model = create_model(name, **QUICK.get(name, {})).eval()
     with torch.inference_mode():
         out = model(*inputs(model, 1, *size))
     assert out["pha"].shape == (1, 1, *size)
-    assert all(value.isfinite().all() for value in out.values())
+    assert all(value.isfinite().all() for key, value in out.items() if key != "state")
+    assert all(memory.isfinite().all() for memory in out.get("state", ()))
     assert out["pha"].min() >= 0
     assert out["pha"].max() <= 1
 
@@ -63,18 +89,18 @@ def test_the_student_refines_frames_of_any_size_in_every_mode(mode: str) -> None
         assert model(*inputs(model, 2, 37, 53))["fgr"].shape == (2, 3, 37, 53)
 
 
-@pytest.mark.parametrize("name", DEMO)
+@pytest.mark.parametrize("name", DEMO + BASELINES)
 @pytest.mark.parametrize("way", ["autocast", "weights"])
 def test_half_precision_gives_nearly_the_same_matte(name: str, way: str) -> None:
-    model = create_model(name).eval()
-    src, guide = inputs(model, 1, 40, 56)
+    model = create_model(name, **QUICK.get(name, {})).eval()
+    given = inputs(model, 1, 40, 56)
     with torch.inference_mode():
-        exact = model(src, guide)["pha"]
+        exact = model(*given)["pha"]
         if way == "autocast":
             with torch.autocast("cpu", torch.bfloat16):
-                half = model(src, guide)["pha"]
+                half = model(*given)["pha"]
         else:
-            half = model.bfloat16()(src.bfloat16(), guide.bfloat16())["pha"]
+            half = model.bfloat16()(*(x.bfloat16() for x in given))["pha"]
     assert (half.float() - exact).abs().mean() < 0.02
 
 
@@ -127,3 +153,13 @@ def test_unknown_names_and_settings_are_refused_with_what_there_is() -> None:
 def test_asking_what_there_is_costs_no_torch() -> None:
     code = "import sys, capmat_models; capmat_models.list_models(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_weights_and_metrics_are_reached_through_the_package() -> None:
+    code = (
+        "import capmat_models; capmat_models.metrics.mse, capmat_models.load_published\n"
+        "try: capmat_models.nothing\n"
+        "except AttributeError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "module 'capmat_models' has no attribute 'nothing'\n"

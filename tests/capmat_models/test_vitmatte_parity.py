@@ -28,7 +28,8 @@ def distance(name: str, tag: str, field: str, architecture: str, padding: str = 
     return float(np.abs(pha[0, 0].numpy()[::stride, ::stride] - golden[field]).max())
 
 
-@pytest.mark.parametrize(("name", "tag"), [("64x96", "a"), ("256x320", "c")])
+# At 512x512 the position tables fit as they are; the other sizes resample them.
+@pytest.mark.parametrize(("name", "tag"), [("64x96", "a"), ("256x320", "c"), ("512x512", "d")])
 def test_trimap_form_equals_the_original(name: str, tag: str) -> None:
     assert distance(f"vitmatte_s_trimap_{name}", tag, "alpha", "vitmatte_s") < LIMIT
 

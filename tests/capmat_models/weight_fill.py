@@ -41,8 +41,8 @@ def vit_fill(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
     return value.astype(np.float32)
 
 
-def bgmv2_fill(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
-    """Recipe of the BackgroundMattingV2 goldens."""
+def bgmv2_fill(name: str, shape: tuple[int, ...], gain: float = 2.0) -> npt.NDArray[np.generic]:
+    """Recipe of the BackgroundMattingV2 goldens and, with another gain for some, of the baselines'."""
     if name.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
     z = generator(name).standard_normal(shape)
@@ -53,7 +53,7 @@ def bgmv2_fill(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
     elif len(shape) == 1:
         value = 1 + 0.1 * z if name.endswith("weight") else 0.05 * z
     else:
-        value = z * np.sqrt(2.0 / np.prod(shape[1:]))
+        value = z * np.sqrt(gain / np.prod(shape[1:]))
     value = value.astype(np.float32)
     # Keeps alpha and error of the made-up network inside 0..1.
     for index, shift in _BGMV2_SHIFTS.get(name, {}).items():
@@ -72,24 +72,24 @@ def filled(model: nn.Module, recipe: Recipe, rename: Callable[[str], str] = str)
 
     Args:
         model: gives names and shapes.
-        recipe: `vit_fill` or `bgmv2_fill`.
+        recipe: `vit_fill`, `bgmv2_fill` or one made from it.
         rename: from the model's names to the official ones.
     """
     official = {rename(name): tuple(value.shape) for name, value in model.state_dict().items()}
     return {name: torch.from_numpy(np.asarray(recipe(name, shape))) for name, shape in official.items()}
 
 
-def noise_image(seed: int, height: int, width: int) -> npt.NDArray[np.float64]:
-    """Coarse 8x8 blocks with some fine noise, (1, 3, H, W) in 0..1."""
+def noise_image(seed: int, height: int, width: int, n: int = 1) -> npt.NDArray[np.float64]:
+    """Coarse 8x8 blocks with some fine noise, (n, 3, H, W) in 0..1."""
     g = np.random.Generator(np.random.PCG64(seed))
-    coarse = g.random((1, 3, -(-height // 8), -(-width // 8))).repeat(8, 2).repeat(8, 3)[..., :height, :width]
-    return 0.8 * coarse + 0.2 * g.random((1, 3, height, width))
+    coarse = g.random((n, 3, -(-height // 8), -(-width // 8))).repeat(8, 2).repeat(8, 3)[..., :height, :width]
+    return 0.8 * coarse + 0.2 * g.random((n, 3, height, width))
 
 
-def disc_pair(seed: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Image and plate: a disc of other content in front of a slightly noisy background."""
-    bgr = noise_image(seed, height, width)
-    fg = noise_image(seed + 1, height, width)
+def disc_pair(seed: int, height: int, width: int, n: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and plates, n of each: a disc of other content in front of a slightly noisy background."""
+    bgr = noise_image(seed, height, width, n)
+    fg = noise_image(seed + 1, height, width, n)
     z = np.random.Generator(np.random.PCG64(seed + 2)).random(bgr.shape) - 0.5
     y, x = np.mgrid[:height, :width]
     disc = (y - 0.55 * height) ** 2 + (x - 0.45 * width) ** 2 < (0.3 * min(height, width)) ** 2
