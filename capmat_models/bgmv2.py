@@ -68,7 +68,7 @@ class BGMV2(nn.Module):
         src, bgr = pad_to(src, size, mode="replicate"), pad_to(bgr, size, mode="replicate")
         small = [max(1, int(side * self.backbone_scale)) for side in size]
         src_sm = resize(src, small)
-        pha_sm, res_sm, err_sm, hid_sm = self._coarse(src_sm, resize(bgr, small))
+        pha_sm, res_sm, err_sm, hid_sm = self.coarse(torch.cat([src_sm, resize(bgr, small)], 1))
         pha, res, ref_sm = self.refiner(
             src,
             bgr,
@@ -97,12 +97,11 @@ class BGMV2(nn.Module):
             `pha` (N, 1, H, W), `fgr` (N, 3, H, W), `err` (N, 1, H, W), all 0..1, and `hid` (N, hidden, H,
             W) >= 0.
         """
-        pha, res, err, hid = self._coarse(src, bgr)
+        pha, res, err, hid = self.coarse(torch.cat([src, bgr], 1))
         return {"pha": pha, "fgr": (src + res).clamp(0, 1), "err": err, "hid": hid}
 
-    def _coarse(self, src: torch.Tensor, bgr: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Alpha, unclamped foreground residual (foreground minus src), error, hidden features."""
-        x = torch.cat([src, bgr], 1)
+    def coarse(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """[src, bgr] (N, 6, H, W) -> alpha, unclamped foreground residual (minus src), error, features."""
         half, quarter, eighth, deep = self.backbone(x)
         out = self.decoder(self.aspp(deep), (eighth, quarter, half, x))
         pha, res, err, hid = out.split([1, 3, 1, out.shape[1] - 5], 1)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_models.configs import DiffMatteConfig
+from capmat_models.strips import in_strips
 from capmat_models.vitmatte import MattingHead
 
 # Image (3), one-hot trimap (3: background, unknown, foreground) and the noisy matte (1).
@@ -52,9 +53,14 @@ class DUNet(nn.Module):
             x = block(x, embedding)
             skips.append(x)
         x = self.mid_blk(features, embedding)
-        for block in self.up_blks:
+        for block in self.up_blks[:-1]:
             x = block(torch.cat([x, skips.pop()], 1), embedding)
-        return self.matting_head(x)
+
+        def last(x: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
+            return self.matting_head(self.up_blks[-1](x, embedding))
+
+        x = torch.cat([x, skips.pop()], 1)
+        return last(x, None) if self.training else in_strips(last, x)
 
 
 def sinusoid(time: torch.Tensor, channels: int) -> torch.Tensor:

@@ -75,14 +75,14 @@ class Refiner(nn.Module):
         wide = F.pad(torch.cat([resize(coarse, half), resize(frame, half)], 1), (3, 3, 3, 3))
         fine = F.pad(frame, (2, 2, 2, 2))
         if cells is None:
-            out = self._convolve(wide, fine)
+            out = self.convolve(wide, fine)
             return out[:, :1], out[:, 1:], src.new_ones(n, 1, height // CELL, width // CELL)
 
         out = resize(coarse[:, -4:], size)
         ref = src.new_zeros(n, 1, height // CELL, width // CELL)
         if len(cells.image):
             # Half resolution: rows 2r-3 .. 2r+4 around cell r; full resolution: rows 4r-2 .. 4r+5.
-            fresh = self._convolve(_gather(wide, cells, step=2), _gather(fine, cells, step=CELL))
+            fresh = self.convolve(_gather(wide, cells, step=2), _gather(fine, cells, step=CELL))
             grid = out.unflatten(3, (-1, CELL)).unflatten(2, (-1, CELL)).permute(0, 2, 4, 1, 3, 5)
             at = (cells.image, cells.row, cells.column)
             fresh = torch.where(cells.wanted[:, None, None, None], fresh.to(out.dtype), grid[at])
@@ -91,7 +91,7 @@ class Refiner(nn.Module):
                                 cells.wanted.to(ref.dtype))  # fmt: skip
         return out[:, :1], out[:, 1:], ref
 
-    def _convolve(self, wide: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+    def convolve(self, wide: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
         """(K, C, h+6, w+6) at half and (K, 6, 2h+4, 2w+4) at full resolution -> (K, 4, 2h, 2w)."""
         x = F.relu(self.bn1(self.conv1(wide)))
         x = F.relu(self.bn2(self.conv2(x)))

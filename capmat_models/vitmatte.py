@@ -5,6 +5,8 @@ leaves open how the plate enters; here the order is [image, plate] and both get 
 that a pixel that equals its plate differs by exactly zero.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,6 +14,7 @@ from torch import nn
 from capmat_models.configs import ViTMatteConfig
 from capmat_models.normalise import imagenet
 from capmat_models.padding import pad_to, padded_size
+from capmat_models.strips import in_strips
 from capmat_models.vit import ViT
 
 STRIDE = 32
@@ -70,9 +73,13 @@ class DetailCapture(nn.Module):
     def forward(self, features: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """(N, embed_dim, H/16, W/16) and the network's input (N, C, H, W) -> alpha logits (N, 1, H, W)."""
         x = features
-        for fuse, detail in zip(self.fusion_blks, self.convstream(image), strict=True):
-            x = fuse(x, detail)
-        return self.matting_head(x)
+        details = self.convstream(image)
+        for fuse in self.fusion_blks[:-1]:
+            x = self._run(fuse, x, details.pop(0))
+        return self._run(lambda x, detail: self.matting_head(self.fusion_blks[-1](x, detail)), x, details[0])
+
+    def _run(self, block: Any, x: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:
+        return block(x, detail) if self.training else in_strips(block, x, detail)
 
 
 class ConvStream(nn.Module):
