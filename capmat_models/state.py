@@ -5,6 +5,7 @@ often pickles; they are read as plain tensors only.
 """
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ from torch import nn
 from capmat_errors import CheckpointError
 from capmat_models.official_names import official_name, without_copies
 from capmat_models.strict import apply_state, refuse_broken
+
+# What torch and safetensors raise, between them, on files that were cut off, overwritten or never tensors.
+_DAMAGE = (
+    *(safetensors.SafetensorError, pickle.UnpicklingError, struct.error, OSError, EOFError, RuntimeError),
+    *(ValueError, TypeError, LookupError, AttributeError, AssertionError),
+)
 
 
 def dump_weights(model: nn.Module, half: bool = True) -> bytes:
@@ -57,25 +64,37 @@ def load_published(model: nn.Module, source: Path | str | Mapping[str, torch.Ten
 
     Args:
         model: from `create_model`.
-        source: a `.pth`/`.pt` or `.safetensors` file, or a state dict. The tensors may lie under "model" or
-            "state_dict", and every name may start with "model." (DiffMatte, TorchScript exports) or
-            "module.". Files are read without running anything that is pickled in them.
+        source: a file or a state dict, as `read_published` takes them.
 
     Raises:
         CheckpointError: the file cannot be read as plain tensors, or belongs to another network.
     """
+    state = read_published(source)
+    official = {official_name(name): name for name in model.state_dict()}
     where = "" if isinstance(source, Mapping) else str(source)
+    apply_state(model, {official.get(name, name): value for name, value in state.items()}, where=where)
+
+
+def read_published(source: Path | str | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Released weights under their authors' names.
+
+    Args:
+        source: a `.pth`/`.pt`/`.ckpt` or `.safetensors` file, or a state dict. The tensors may lie under
+            "model" or "state_dict", and every name may start with "model." (DiffMatte, TorchScript exports)
+            or "module.". Files are read without running anything that is pickled in them.
+
+    Raises:
+        CheckpointError: the file cannot be read as plain tensors.
+    """
     content: Mapping[str, Any] = source if isinstance(source, Mapping) else _read(Path(source))
     for key in ("model", "state_dict"):
         if isinstance(content.get(key), Mapping):
             content = content[key]
-    state = dict(content)
+    state = {str(name): value for name, value in content.items()}
     for prefix in ("module.", "model."):
         if state and all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
-    state = without_copies(state, where=where)
-    official = {official_name(name): name for name in model.state_dict()}
-    apply_state(model, {official.get(name, name): value for name, value in state.items()}, where=where)
+    return without_copies(state, where="" if isinstance(source, Mapping) else str(source))
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -85,7 +104,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError("there is no such file", where=str(path)) from None
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"not a file of plain tensors ({reason})",

@@ -1,12 +1,16 @@
 """Weights come back as they were, and nothing else gets in."""
 
+import io
 import os
 import pickle
+import tempfile
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from capmat_errors import CheckpointError
@@ -126,9 +130,51 @@ def test_files_that_are_no_checkpoints_are_refused(student: nn.Module, tmp_path:
     torch.save([torch.zeros(3)], tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match="holds a list"):
         load_published(student, tmp_path / "list.pth")
+    torch.save({3: torch.zeros(3)}, tmp_path / "numbered.pth")
+    with pytest.raises(CheckpointError, match="1 unexpected \\(3\\)"):
+        load_published(student, tmp_path / "numbered.pth")
+    (tmp_path / "empty.ckpt").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"empty\.ckpt"):
+        load_published(student, tmp_path / "empty.ckpt")
     torch.save({"epoch": 3}, tmp_path / "numbers.pth")
     with pytest.raises(CheckpointError, match="382 missing"):
         load_published(student, tmp_path / "numbers.pth")
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_happened_to_a_file_it_is_refused_and_never_half_loaded(form: str, data: st.DataObject) -> None:
+    model = nn.Linear(3, 2)
+    before = model.weight.clone()
+    whole = io.BytesIO()
+    if form == "safetensors":
+        whole.write(safetensors.torch.save(model.state_dict()))
+    else:
+        torch.save(model.state_dict(), whole, _use_new_zipfile_serialization=form == "zip")
+    torn = bytearray(whole.getvalue())
+    if data.draw(st.booleans()):
+        torn = torn[: data.draw(st.integers(0, len(torn) - 1))]
+    else:
+        for at in data.draw(st.lists(st.integers(0, len(torn) - 1), min_size=1, max_size=4)):
+            torn[at] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "torn.safetensors" if form == "safetensors" else "torn.pth")
+        path.write_bytes(torn)
+        try:
+            load_published(model, path)
+        except CheckpointError:
+            assert torch.equal(model.weight, before)
+        else:  # a byte of padding, or of a value
+            assert model.weight.isfinite().all()
+
+
+def test_released_weights_that_are_no_numbers_are_refused(student: nn.Module, tmp_path: Path) -> None:
+    state = {official_name(name): value.clone() for name, value in student.state_dict().items()}
+    state["refiner.conv4.bias"][1] = torch.nan
+    torch.save(state, tmp_path / "nan.pth")
+    with pytest.raises(CheckpointError, match=r"nan\.pth: weights are not numbers.*refiner.conv4.bias"):
+        load_published(student, tmp_path / "nan.pth")
 
 
 def test_only_a_trimap_network_can_be_adapted_to_a_plate() -> None:
