@@ -23,8 +23,9 @@ from capmat_models.configs import ViTConfig
 PATCH = 16
 
 # Elements of attention bias held at once: 64 MB in float32, and as much again for the scores. A 512 px crop
-# (1024 tokens, six heads) needs 6e6 and is not split.
+# (1024 tokens, six heads) needs 6e6 and is not split. A GPU wants few large pieces and has the memory.
 _BIAS_ELEMENTS = 2**24
+_BIAS_ELEMENTS_GPU = 2**28
 
 _LAYER_NORM: Any = partial(nn.LayerNorm, eps=1e-6)
 
@@ -128,7 +129,10 @@ class ResidualConv(nn.Module):
 
 
 class RowwiseAttention(Attention):
-    """timm's attention with decomposed relative positions, for a bounded number of query rows at a time."""
+    """timm's attention with decomposed relative positions, for a bounded number of query rows at a time.
+
+    Where not even one row of queries fits for all heads (a 24-megapixel frame), heads go one by one as well.
+    """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, H, W, dim) -> the same shape."""
@@ -137,17 +141,43 @@ class RowwiseAttention(Attention):
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (N, heads, H*W, head_dim)
         down = relative_positions(self.rel_pos_h, height)
         across = relative_positions(self.rel_pos_w, width)
-        rows = max(1, _BIAS_ELEMENTS // (n * self.num_heads * height * width * width))
-        parts = []
-        for top in range(0, height, rows):
-            part = q[:, :, top * width : (top + rows) * width]
-            grid = part.unflatten(2, (-1, width))
-            bias_h = torch.einsum("nhywc,ykc->nhywk", grid, down[top : top + rows])
-            bias_w = torch.einsum("nhywc,wkc->nhywk", grid, across)
-            bias = (bias_h.unsqueeze(-1) + bias_w.unsqueeze(-2)).flatten(4).flatten(2, 3)
-            parts.append(F.scaled_dot_product_attention(part, k, v, attn_mask=bias))
-        out = torch.cat(parts, 2).transpose(1, 2).reshape(n, height, width, dim)
+        budget = _BIAS_ELEMENTS if x.device.type == "cpu" else _BIAS_ELEMENTS_GPU
+        row = n * height * width * width  # elements of bias for one row of queries of one head
+        heads = self.num_heads if row * self.num_heads <= budget else 1
+        rows = max(1, budget // (row * heads))
+        out = torch.cat(
+            [
+                _attend(q[:, h : h + heads], k[:, h : h + heads], v[:, h : h + heads], down, across, rows)
+                for h in range(0, self.num_heads, heads)
+            ],
+            1,
+        )
+        out = out.transpose(1, 2).reshape(n, height, width, dim)
         return self.proj(out)
+
+
+def _attend(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, down: torch.Tensor, across: torch.Tensor, rows: int
+) -> torch.Tensor:
+    """Attention of (N, heads, H*W, C) with a bias made of a vertical and a horizontal part, `rows` at a time.
+
+    Args:
+        q: queries; also make the bias.
+        k: keys.
+        v: values.
+        down: (H, H, C) from `relative_positions`.
+        across: (W, W, C).
+        rows: of queries at a time.
+    """
+    width, parts = len(across), []
+    for top in range(0, len(down), rows):
+        part = q[:, :, top * width : (top + rows) * width]
+        grid = part.unflatten(2, (-1, width))
+        bias_h = torch.einsum("nhywc,ykc->nhywk", grid, down[top : top + rows])
+        bias_w = torch.einsum("nhywc,wkc->nhywk", grid, across)
+        bias = (bias_h.unsqueeze(-1) + bias_w.unsqueeze(-2)).flatten(4).flatten(2, 3)
+        parts.append(F.scaled_dot_product_attention(part, k, v, attn_mask=bias))
+    return torch.cat(parts, 2)
 
 
 def relative_positions(table: torch.Tensor, size: int) -> torch.Tensor:
