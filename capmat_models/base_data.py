@@ -30,12 +30,14 @@ class BaseData:
     """Subjects with alpha, and pictures to put behind them.
 
     Args:
-        foregrounds: (H,W,4) uint8 each, sRGB with straight alpha. Any sequence; read once here and again by
-            each sample.
-        backgrounds: (H,W,3) uint8 each, sRGB, without a subject. Any sequence.
+        foregrounds: (H,W,4) uint8 each, sRGB with straight alpha. Any sequence that can be sliced.
+        backgrounds: (H,W,3) uint8 each, sRGB, without a subject. Likewise.
+
+    A list or tuple is in memory and looked at once, here. Of any other sequence an item is read when it is drawn,
+    because large base data fit into no memory; what is wrong with it shows then.
 
     Raises:
-        TrainingError: one of the lists is empty, a picture has the wrong shape or type, or a subject is
+        TrainingError: one of the sequences is empty, a picture has the wrong shape or type, or a subject is
             nowhere opaque.
     """
 
@@ -45,10 +47,13 @@ class BaseData:
                 "base data need at least one foreground and one background",
                 fix=f"There are {len(foregrounds)} foregrounds and {len(backgrounds)} backgrounds.",
             )
-        for index, picture in enumerate(backgrounds):
-            _check(picture, 3, f"background {index}")
         self.foregrounds, self.backgrounds = foregrounds, backgrounds
-        self._anchors = [_anchors(picture, index) for index, picture in enumerate(foregrounds)]
+        self._anchors: dict[int, NDArray[np.uint16]] = {}
+        if isinstance(backgrounds, list | tuple):
+            for index, picture in enumerate(backgrounds):
+                _check(picture, 3, f"background {index}")
+        if isinstance(foregrounds, list | tuple):
+            self._anchors = {index: _anchors(picture, index) for index, picture in enumerate(foregrounds)}
 
     def split(self, held: int) -> tuple["BaseData", "BaseData"]:
         """Set the last `held` foregrounds and backgrounds aside: to learn from, and to measure on."""
@@ -90,14 +95,19 @@ class BaseData:
         in the centre, so here it may be anywhere.
         """
         index = int(rng.integers(len(self.foregrounds)))
+        picture = self.foregrounds[index]
+        if index not in self._anchors:
+            self._anchors[index] = _anchors(picture, index)
         anchors = self._anchors[index]
         anchor = anchors[int(rng.integers(len(anchors)))].astype(np.float64)
         centre = rng.uniform(0, crop, 2)
-        warped = _warp(self.foregrounds[index], _inverse_affine(rng), anchor, centre, crop)
+        warped = _warp(picture, _inverse_affine(rng), anchor, centre, crop)
         return warped[:3], warped[3:]
 
     def _background(self, rng: Generator, crop: int) -> NDArray[np.float32]:
-        picture = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+        index = int(rng.integers(len(self.backgrounds)))
+        picture = self.backgrounds[index]
+        _check(picture, 3, f"background {index}")
         height, width = picture.shape[:2]
         side = int(min(crop * rng.uniform(1, _WIDEST_BACKGROUND), height, width))
         top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
@@ -115,7 +125,7 @@ def _check(picture: NDArray[np.uint8], channels: int, where: str) -> None:
         raise TrainingError(f"expected (H,W,{channels}) uint8, got {picture.shape} {picture.dtype}", where=where)
 
 
-def _anchors(picture: NDArray[np.uint8], index: int) -> NDArray[np.int32]:
+def _anchors(picture: NDArray[np.uint8], index: int) -> NDArray[np.uint16]:
     """Find where the edges of a subject are: (K,2) of y and x, at most one soft pixel in each 8x8 cell.
 
     Thinned out by cells, or samples would show hair and hardly ever a hand. A subject with fewer than 10 soft
@@ -130,7 +140,7 @@ def _anchors(picture: NDArray[np.uint8], index: int) -> NDArray[np.int32]:
         raise TrainingError("nothing is visible", where=f"foreground {index}", fix="Remove the picture.")
     cells = places // _CELL
     _, first = np.unique(cells[:, 0] * alpha.shape[1] + cells[:, 1], return_index=True)
-    return places[first].astype(np.int32)
+    return places[first].astype(np.uint16)
 
 
 def _inverse_affine(rng: Generator) -> NDArray[np.float64]:

@@ -10,15 +10,14 @@ import argparse
 import json
 import sys
 import time
-import zlib
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from capmat_errors import TrainingError
-from storage.frames import IMAGE_SUFFIXES, read_image, read_rgba
 from storage.root import Root
+from tasks.base_folder import describe_base_data, load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.progress import Progress, say
 
@@ -37,19 +36,6 @@ _SMALL: dict[str, dict[str, Any]] = {
 """Settings of the demo sizes, which start from nothing: higher rates, alike in all layers; small crops."""
 _TIMING_STEPS = 12
 _LICENCE = "Trained by this project on the base data named here; the terms of the project and of that data apply."
-
-
-def load_base_data(folder: str | Path) -> "BaseData":
-    """Read `foregrounds/` (RGBA, straight alpha) and `backgrounds/` (RGB) of a folder, 8 bits per channel.
-
-    Raises:
-        TrainingError: the folder holds none, or pictures of another kind.
-        ImageUnreadable: a file is damaged.
-    """
-    from capmat_models.base_data import BaseData
-
-    foregrounds, backgrounds = (_pictures(Path(folder) / part) for part in ("foregrounds", "backgrounds"))
-    return BaseData([read_rgba(file) for file in foregrounds], [read_image(file) for file in backgrounds])
 
 
 def train_base_weights(
@@ -129,7 +115,7 @@ def train_base_weights(
         "architecture": network,
         "command": _command(kind, network, config, held, threads),
         "settings": asdict(config),
-        "data": _data_card(data),
+        "data": describe_base_data(data),
         "held_out": len(measure.foregrounds),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "metrics": metrics,
@@ -167,20 +153,6 @@ def _planned(
     say(f"{iterations} iterations of {sum(steps) / len(steps):.3f} s fit into {minutes:g} min")
     folder.write("plan.json", json.dumps({"iterations": iterations}).encode())
     return iterations
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def _data_card(data: Path) -> dict[str, Any]:
-    """Say which data: the number of files, and a CRC over their names and bytes in order."""
-    crc, count = 0, 0
-    for part in ("foregrounds", "backgrounds"):
-        for file in _pictures(data / part):
-            crc = zlib.crc32(file.read_bytes(), zlib.crc32(f"{part}/{file.name}".encode(), crc))
-            count += 1
-    return {"folder": data.name, "files": count, "crc32": f"{crc:08x}"}
 
 
 def _command(kind: str, network: str, config: "BaseTrainConfig", held: int | None, threads: int) -> str:

@@ -7,10 +7,10 @@ from storage.plates import Stage
 from storage.registry import Registry
 from storage.root import Root
 from storage.take import Take
-from tasks.base_train import load_base_data
+from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Student
-from tasks.models import Ref, load_network
+from tasks.models import Ref, described, load_network
 from tasks.progress import Progress
 from tasks.step import Record, digest, retryable, run_once
 
@@ -91,7 +91,7 @@ def distill(
             progress=Progress("distil student", settings.base_iterations + settings.joint_iterations),
         )
         card = {
-            "architecture": base["name"],
+            **described(network),
             "role": "student",
             "kind": "distilled",
             "parent": base,

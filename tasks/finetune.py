@@ -7,10 +7,10 @@ from storage.registry import Registry
 from storage.root import Root
 from storage.scribbles import LabelSet
 from storage.take import Take
-from tasks.base_train import load_base_data
+from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Teacher
-from tasks.models import Ref, load_network
+from tasks.models import Ref, described, load_network
 from tasks.progress import Progress
 from tasks.scribble import LABELS
 from tasks.step import Record, digest, retryable, run_once
@@ -78,7 +78,7 @@ def finetune(
             progress=Progress("fine-tune teacher", settings.iterations),
         )
         card = {
-            "architecture": base["name"],
+            **described(network),
             "role": "teacher",
             "kind": "refined",
             "parent": base,

@@ -11,7 +11,7 @@ from capmat_errors import TrainingError
 from capmat_models.factory import create_model
 from capmat_models.state import load_weights
 from storage.frames import encode_png
-from tasks.base_train import load_base_data, main, train_base_weights
+from tasks.base_train import main, train_base_weights
 
 
 @pytest.fixture
@@ -24,17 +24,6 @@ def data(tmp_path):
             picture = rng.integers(0, 256, (40, 50, channels)).astype(np.uint8)
             (folder / f"{index}.png").write_bytes(encode_png(picture))
     return tmp_path / "data"
-
-
-def test_base_data_are_read_from_their_folder(data):
-    base = load_base_data(data)
-    assert (len(base.foregrounds), len(base.backgrounds)) == (3, 3)
-    assert base.foregrounds[0].shape == (40, 50, 4)
-
-
-def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(TrainingError, match="0 foregrounds and 0 backgrounds"):
-        load_base_data(tmp_path)
 
 
 def test_the_weights_load_and_the_card_repeats_them(data, tmp_path):

@@ -1,0 +1,191 @@
+"""Base data from a folder, in one of two layouts, told apart by the names of the folders in it.
+
+Our own: `foregrounds/` (RGBA, straight alpha) and `backgrounds/` (RGB). It is read at once, and all of it is
+checked.
+
+Adobe Deep Image Matting as people have it: `Combined_Dataset/Training_set/<set>/fg` and `.../alpha`, where a
+foreground and its alpha share their stem, and beside it a folder of backgrounds, `backgrounds/` or COCO's
+`train2014/`. 431 cut-outs of 12 MB and 80 000 backgrounds fit into no memory, so a picture is read when it is
+drawn. Before training, names are paired and the header of every file is read.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import TrainingError
+from storage.frames import IMAGE_SUFFIXES, read_grey, read_header, read_image, read_rgba
+
+if TYPE_CHECKING:
+    from capmat_models.base_data import BaseData
+
+T = TypeVar("T")
+Picture = NDArray[np.uint8]
+
+_TRAINING_SETS = ("Combined_Dataset/Training_set", "Training_set")
+_BACKGROUNDS = ("backgrounds", "train2014")
+_KEEP = 2**30  # bytes of cut-outs that stay in memory; small enough for a worker of the local cluster
+_GREY_NOISE = 8  # by how much JPEG may turn the channels of a grey picture against each other
+_NAMED = 5  # file names in one message
+
+
+class Pictures(Sequence[Picture], Generic[T]):
+    """Pictures that are read when they are asked for.
+
+    Args:
+        files: where each lies.
+        read: reads one.
+        keep: bytes that may stay in memory. The first that are read stay: training draws all of them equally
+            often, so it makes no difference which ones do.
+    """
+
+    def __init__(self, files: Sequence[T], read: Callable[[T], Picture], keep: int = 0) -> None:
+        self.files, self._read, self._keep = files, read, keep
+        self._kept: dict[int, Picture] = {}
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Pictures[T]": ...
+    def __getitem__(self, index: int | slice) -> "Picture | Pictures[T]":
+        if isinstance(index, slice):
+            return Pictures(self.files[index], self._read, self._keep)
+        if index in self._kept:
+            return self._kept[index]
+        picture = self._read(self.files[index])
+        if picture.nbytes <= self._keep:
+            self._keep -= picture.nbytes
+            self._kept[index] = picture
+        return picture
+
+
+def load_base_data(folder: str | Path) -> "BaseData":
+    """Open the base data of a folder; see the module for its layouts.
+
+    Raises:
+        TrainingError: the folder holds none, files do not pair up, or pictures are of another kind.
+        ImageUnreadable: a file is damaged.
+    """
+    from capmat_models.base_data import BaseData
+
+    folder = Path(folder)
+    training = _training_set(folder)
+    if training is None:
+        foregrounds, backgrounds = (pictures_in(folder / part) for part in ("foregrounds", "backgrounds"))
+        return BaseData([read_rgba(file) for file in foregrounds], [read_image(file) for file in backgrounds])
+    behind = next((found for name in _BACKGROUNDS if (found := pictures_in(folder / name))), [])
+    if not behind:
+        raise TrainingError(
+            "there are cut-outs but no backgrounds",
+            where=str(folder),
+            fix=f"Put pictures without a subject into {' or '.join(_BACKGROUNDS)} beside them; a link will do.",
+        )
+    pairs = [pair for part in sorted(training.iterdir()) if (part / "fg").is_dir() for pair in _pairs(part)]
+    for file in behind:
+        _check_header(file, {1, 3})
+    for colour, alpha in pairs:
+        sizes = [_check_header(colour, {3, 4}), _check_header(alpha, {1, 3})]
+        if sizes[0] != sizes[1]:
+            raise TrainingError(
+                "foreground {}x{} and alpha {}x{} differ in size".format(*sizes[0], *sizes[1]),
+                where=str(colour),
+                fix="Unpack the data set again.",
+            )
+    return BaseData(Pictures(pairs, _read_cut_out, _KEEP), Pictures(behind, _read_background))
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder, by name; none if there is no such folder."""
+    return sorted(file for file in folder.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def describe_base_data(folder: Path) -> dict[str, Any]:
+    """Say which data: the number of files, and a CRC over their names and bytes in order.
+
+    Of Adobe's layout the CRC takes names and sizes; reading 80 000 files for one line of a card would be too much.
+    """
+    training = _training_set(folder)
+    crc, count = 0, 0
+    if training is None:
+        files = [file for part in ("foregrounds", "backgrounds") for file in pictures_in(folder / part)]
+    else:
+        parts = [part / kind for part in sorted(training.iterdir()) for kind in ("fg", "alpha")]
+        files = [file for part in (*parts, *(folder / n for n in _BACKGROUNDS)) for file in pictures_in(part)]
+    for file in files:
+        content = file.read_bytes() if training is None else str(file.stat().st_size).encode()
+        crc = zlib.crc32(content, zlib.crc32(file.relative_to(folder).as_posix().encode(), crc))
+        count += 1
+    return {"folder": folder.name, "files": count, "crc32": f"{crc:08x}"}
+
+
+def _training_set(folder: Path) -> Path | None:
+    return next((folder / name for name in _TRAINING_SETS if (folder / name).is_dir()), None)
+
+
+def _pairs(part: Path) -> list[tuple[Path, Path]]:
+    """Foregrounds with their alphas, by stem."""
+    named: list[dict[str, Path]] = []
+    for kind in ("fg", "alpha"):
+        files = pictures_in(part / kind)
+        named.append({file.stem: file for file in files})
+        if twice := sorted({file.name for file in files} - {file.name for file in named[-1].values()}):
+            raise TrainingError(
+                f"there is another picture with the stem of {_some(twice)}",
+                where=str(part / kind),
+                fix="Keep one of each.",
+            )
+    colours, alphas = named
+    lonely = [colours[stem].name for stem in sorted(colours.keys() - alphas.keys())]
+    lonely += [f"alpha/{alphas[stem].name}" for stem in sorted(alphas.keys() - colours.keys())]
+    if lonely:
+        raise TrainingError(
+            f"foregrounds and alphas do not pair up: {_some(lonely)}",
+            where=str(part),
+            fix="A foreground and its alpha have the same name, up to the suffix; remove or complete these.",
+        )
+    return [(colours[stem], alphas[stem]) for stem in sorted(colours)]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _check_header(file: Path, channels: set[int]) -> tuple[int, int]:
+    header = read_header(file)
+    allowed = " or ".join(map(str, sorted(channels)))
+    if header.channels not in channels or header.dtype != "uint8":
+        raise TrainingError(
+            f"the picture has {header.channels} channels of {header.dtype}",
+            where=str(file),
+            fix=f"It needs {allowed} channels of 8 bits; convert or remove it.",
+        )
+    return header.width, header.height
+
+
+def _read_cut_out(pair: tuple[Path, Path]) -> Picture:
+    colour, alpha = pair
+    rgb = read_rgba(colour)[..., :3] if read_header(colour).channels == 4 else read_image(colour)
+    if read_header(alpha).channels == 1:
+        pha = read_grey(alpha)
+    else:
+        three = read_image(alpha)
+        if int(np.ptp(three, axis=2).max()) > _GREY_NOISE:
+            raise TrainingError("the alpha is coloured", where=str(alpha), fix="Export it as a grey picture.")
+        pha = three[..., 1]
+    if not pha.any():
+        raise TrainingError("nothing is visible", where=str(alpha), fix="Remove the picture and its foreground.")
+    return np.dstack([rgb, pha])
+
+
+def _read_background(file: Path) -> Picture:
+    if read_header(file).channels == 1:  # some hundred pictures of COCO are grey
+        return np.repeat(read_grey(file)[..., None], 3, axis=2)
+    return read_image(file)

@@ -1,0 +1,171 @@
+"""Base data are taken as people have them, and refused by name before training where they cannot be used."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from capmat_errors import TrainingError
+from capmat_models.base_data import BaseData
+from storage.frames import encode_png
+from tasks import base_folder
+from tasks.base_folder import Pictures, describe_base_data, load_base_data
+
+
+def picture(rng, *channels, height=40, width=50):
+    return rng.integers(0, 256, (height, width, *channels)).astype(np.uint8)
+
+
+def jpeg(array):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def own(tmp_path):
+    rng = np.random.default_rng(0)
+    for part, channels in (("foregrounds", 4), ("backgrounds", 3)):
+        folder = tmp_path / "own" / part
+        folder.mkdir(parents=True)
+        for index in range(3):
+            (folder / f"{index}.png").write_bytes(encode_png(picture(rng, channels)))
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def adobe(tmp_path):
+    """The layout of the data set, as it is unpacked, with COCO's pictures beside it."""
+    rng = np.random.default_rng(1)
+    training = tmp_path / "adobe" / "Combined_Dataset" / "Training_set"
+    for part in ("Adobe-licensed images", "Other"):
+        for kind in ("fg", "alpha"):
+            (training / part / kind).mkdir(parents=True)
+        for index in range(2):
+            (training / part / "fg" / f"{part[0]} {index}.jpg").write_bytes(jpeg(picture(rng, 3)))
+            (training / part / "alpha" / f"{part[0]} {index}.png").write_bytes(encode_png(picture(rng)))
+    coco = tmp_path / "adobe" / "train2014"
+    coco.mkdir()
+    for index in range(3):
+        (coco / f"COCO_{index}.jpg").write_bytes(jpeg(picture(rng, 3)))
+    return tmp_path / "adobe"
+
+
+def other(adobe, kind):
+    return adobe / "Combined_Dataset" / "Training_set" / "Other" / kind
+
+
+def test_our_own_layout_is_read_at_once(own):
+    base = load_base_data(own)
+    assert (len(base.foregrounds), len(base.backgrounds)) == (3, 3)
+    assert base.foregrounds[0].shape == (40, 50, 4)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(TrainingError, match="0 foregrounds and 0 backgrounds"):
+        load_base_data(tmp_path)
+
+
+def test_foregrounds_of_adobe_get_the_alpha_of_the_same_name(adobe):
+    base = load_base_data(adobe)
+    assert (len(base.foregrounds), len(base.backgrounds)) == (4, 3)
+    last = base.foregrounds[3]
+    assert np.array_equal(last[..., :3], np.asarray(Image.open(other(adobe, "fg") / "O 1.jpg")))
+    assert np.array_equal(last[..., 3], np.asarray(Image.open(other(adobe, "alpha") / "O 1.png")))
+
+
+def test_read_when_drawn_or_read_before_the_samples_are_the_same(adobe):
+    lazy = load_base_data(adobe)
+    eager = BaseData(list(lazy.foregrounds), list(lazy.backgrounds))
+    for seed in range(6):
+        a, b = (data.sample(np.random.default_rng(seed), 24) for data in (lazy, eager))
+        assert all(np.array_equal(a[name], b[name]) for name in ("src", "bgr", "pha", "fgr"))
+
+
+def test_opening_adobe_decodes_no_picture(adobe, monkeypatch):
+    def decodes(_):
+        raise AssertionError("decoded")
+
+    for name in ("read_image", "read_rgba", "read_grey"):
+        monkeypatch.setattr(base_folder, name, decodes)
+    learn, held = load_base_data(adobe).split(1)
+    assert (len(learn.foregrounds), len(held.foregrounds)) == (3, 1)
+
+
+def test_what_fits_stays_in_memory_and_the_rest_is_read_again():
+    read = []
+
+    def one(size):
+        read.append(size)
+        return np.zeros((1, size, 3), np.uint8)
+
+    pictures = Pictures([10, 30, 20], one, keep=100)
+    for index in (0, 1, 2, 0, 1, 2):
+        assert pictures[index].shape[1] == pictures.files[index]
+    assert read == [10, 30, 20, 30]
+
+
+def test_alphas_stored_in_three_equal_channels_are_taken(adobe):
+    alpha = np.repeat(np.arange(50, dtype=np.uint8)[None, :, None] * 5, 40, 0)
+    (other(adobe, "alpha") / "O 0.png").unlink()
+    (other(adobe, "alpha") / "O 0.jpg").write_bytes(jpeg(np.repeat(alpha, 3, 2)))
+    pha = load_base_data(adobe).foregrounds[2][..., 3].astype(int)
+    assert np.abs(pha - alpha[..., 0]).max() <= 8
+
+
+def test_grey_backgrounds_are_taken_as_coco_has_some(adobe):
+    grey = picture(np.random.default_rng(2))
+    (adobe / "train2014" / "COCO_9.jpg").write_bytes(jpeg(grey))
+    last = load_base_data(adobe).backgrounds[3]
+    assert last.shape == (40, 50, 3)
+    assert (np.ptp(last, axis=2) == 0).all()
+
+
+def test_a_foreground_without_alpha_is_named(adobe):
+    (other(adobe, "alpha") / "O 1.png").rename(other(adobe, "alpha") / "O 7.png")
+    with pytest.raises(TrainingError, match=r"Other: foregrounds and alphas do not pair up: O 1.jpg, alpha/O 7.png"):
+        load_base_data(adobe)
+
+
+def test_two_foregrounds_with_one_stem_are_named(adobe):
+    shutil.copy(other(adobe, "fg") / "O 1.jpg", other(adobe, "fg") / "O 1.jpeg")
+    with pytest.raises(TrainingError, match="another picture with the stem of O 1.jpe?g"):
+        load_base_data(adobe)
+
+
+def test_sizes_that_differ_are_refused_with_the_file(adobe):
+    small = picture(np.random.default_rng(3), height=20)
+    (other(adobe, "alpha") / "O 0.png").write_bytes(encode_png(small))
+    with pytest.raises(TrainingError, match="O 0.jpg: foreground 50x40 and alpha 50x20 differ"):
+        load_base_data(adobe)
+
+
+def test_pictures_of_another_kind_are_refused_with_the_file(adobe):
+    deep = picture(np.random.default_rng(4)).astype(np.uint16)
+    (other(adobe, "alpha") / "O 0.png").write_bytes(encode_png(deep))
+    with pytest.raises(TrainingError, match="O 0.png: the picture has 1 channels of uint16"):
+        load_base_data(adobe)
+
+
+def test_cut_outs_without_backgrounds_are_refused(adobe):
+    shutil.rmtree(adobe / "train2014")
+    with pytest.raises(TrainingError, match="no backgrounds.*backgrounds or train2014"):
+        load_base_data(adobe)
+
+
+def test_an_alpha_without_anything_visible_is_named_when_it_is_drawn(adobe):
+    (other(adobe, "alpha") / "O 0.png").write_bytes(encode_png(np.zeros((40, 50), np.uint8)))
+    with pytest.raises(TrainingError, match="O 0.png: nothing is visible"):
+        load_base_data(adobe).foregrounds[2]
+
+
+def test_the_card_tells_two_states_of_a_folder_apart(own, adobe):
+    for folder, files in ((own, 6), (adobe, 11)):
+        before = describe_base_data(folder)
+        assert before["files"] == files
+        assert describe_base_data(folder) == before
+        some = next(file for file in sorted(folder.rglob("*.*")) if file.is_file())
+        some.write_bytes(some.read_bytes() + b"\0")
+        assert describe_base_data(folder)["crc32"] != before["crc32"]
