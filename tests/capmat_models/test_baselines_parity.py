@@ -208,6 +208,24 @@ def test_bgm_leaves_everything_outside_the_box_empty_and_frames_without_mask_too
     assert out["pha"][1].sum() == 0
 
 
+def test_bgm_at_its_working_size_is_the_network_between_cleaning_and_choosing_the_largest_part() -> None:
+    model = loaded("bgm", working_side=64)
+    model.get_parameter("model_al_out.9.bias").data += 0.5  # made-up weights alone make nothing opaque
+    src, bgr = disc_pair(51, 64, 64)
+    mask = torch.ones(1, 1, 64, 64)  # the box is the frame, so nothing is scaled
+    mask[..., :10] = 0.1
+    mask[..., -1:, :] = mask[..., :1, :] = 1
+    with torch.inference_mode():
+        out = model(src, bgr, mask)
+        raw = model.network(2 * src - 1, 2 * bgr - 1, 2 * clean(mask) - 1)
+    pha = (raw["alpha"] + 1) / 2 * largest_part((raw["alpha"] + 1) / 2)
+    torch.testing.assert_close(out["pha"], pha, atol=1e-6, rtol=0)
+    opaque = (pha > 0.95).expand_as(src)
+    torch.testing.assert_close(out["fgr"][opaque], src[opaque], atol=1e-6, rtol=0)
+    torch.testing.assert_close(out["fgr"][~opaque], ((raw["fg"] + 1) / 2).clamp(0, 1)[~opaque], atol=1e-6, rtol=0)
+    assert 0 < opaque.float().mean() < 1
+
+
 @pytest.mark.parametrize(("name", "side"), [("modnet", 16), ("modnet", -1), ("bgm", 510), ("bgm", 0)])
 def test_working_sizes_that_do_not_suit_a_network_are_refused(name: str, side: int) -> None:
     with pytest.raises(ConfigError, match=f"{name}: working_side is {side}"):
