@@ -64,7 +64,7 @@ class _Outputs(nn.Module):
         return tuple(out[name] for name in _OUTPUTS if name in out)
 
 
-def _unfit(model: nn.Module, name: str) -> str:
+def _unfit(model: Any, name: str) -> str:
     """Why this network has no graph, or nothing."""
     if name == "exported":
         return "it came as an exported file; use that"
@@ -81,11 +81,12 @@ def _torchscript(graph: nn.Module, example: Any, size: tuple[int, int]) -> bytes
 
 
 def _onnx(graph: nn.Module, example: Any) -> bytes:
+    module: Any
     for module in graph.modules():
         if hasattr(module, "fused_attn"):
             module.fused_attn = False  # the exporter knows fused attention with four axes only, timm has three
     made = len(graph(*example))
-    program = torch.onnx.export(
+    program: Any = torch.onnx.export(
         graph, example, input_names=_INPUTS, output_names=_OUTPUTS[:made], dynamo=True, verbose=False
     )
     return program.model_proto.SerializeToString()

@@ -103,18 +103,19 @@ class _TorchScript(nn.Module):
 
 class _Onnx:
     def __init__(self, data: bytes) -> None:
-        import onnxruntime
+        import onnxruntime as runtime
         from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
         self._faults = (raised.Fail, raised.InvalidArgument, raised.RuntimeException, raised.NotImplemented)
         unopened = (*self._faults, raised.InvalidProtobuf, raised.InvalidGraph, raised.NoSuchFile, raised.NoModel)
-        options = onnxruntime.SessionOptions()
+        onnx: Any = runtime  # its names come from a compiled module, which type checkers do not see
+        options = onnx.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3  # errors are raised anyway
-        there = onnxruntime.get_available_providers()
+        there = onnx.get_available_providers()
         wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in there]
         try:
-            self.session = onnxruntime.InferenceSession(data, options, providers=wanted)
+            self.session = onnx.InferenceSession(data, options, providers=wanted)
         except unopened as error:
             raise _unopened("ONNX", error) from error
         self.ports = [

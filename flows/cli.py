@@ -38,12 +38,19 @@ def _parser() -> argparse.ArgumentParser:
     ingest.add_argument("--take", action="append", help="only this take; may be repeated")
     ingest.add_argument("--plan", action="store_true", help="check everything and say what would be done")
 
-    matte = add("matte", "matte one photograph with its plate, or an ingested take")
+    matte = add("matte", "matte one photograph, or an ingested take, with the default or any other network")
     matte.add_argument("--image", type=Path, help="the picture with the subject")
     matte.add_argument("--plate", type=Path, help="the same view, empty")
+    matte.add_argument(
+        "--trimap", type=Path, help="black stage, grey unknown, white subject, for networks that want it"
+    )
+    matte.add_argument(
+        "--mask", type=Path, help="a coarse alpha, for networks that want it (default: from the plate)"
+    )
     matte.add_argument("--out", type=Path, help="folder for the pictures")
-    matte.add_argument("--take", help="an ingested take, instead of --image and --plate")
-    matte.add_argument("--role", choices=("student", "teacher"), default="student", help="which network")
+    matte.add_argument("--take", help="an ingested take, instead of --image")
+    matte.add_argument("--model", metavar="NAME[@VERSION]", help="a model of `capmat models`, or base weights")
+    matte.add_argument("--role", choices=("student", "teacher"), default="student", help="without --model: whose")
 
     export = add("export", "write the mattes of a take as PNG and EXR files")
     export.add_argument("take")
@@ -64,13 +71,71 @@ def _parser() -> argparse.ArgumentParser:
     sim.add_argument("--seed", type=int, default=0)
     sim.add_argument("--tiny", action="store_true", help="a few small pictures, in seconds")
 
-    models = add("models", "list the models of the store")
-    models.add_argument("--json", action="store_true")
+    _models(add("models", "list the models of the store; bring in, show, hand out, promote one"))
     ui = add("ui", "open the Prefect UI on this folder's database")
     ui.add_argument("--port", type=int, default=4200)
     doctor = add("doctor", "say what this machine has, and what to do about what is missing")
     doctor.add_argument("--json", action="store_true")
     return parser
+
+
+def _models(parser: argparse.ArgumentParser) -> None:
+    """The commands below `capmat models`."""
+    parser.add_argument("--json", action="store_true", help="the list for programs")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=text, description=text)
+
+    listed = add("list", "what there is (also without VERB)")
+    listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    show = add("show", "all that is known about one model")
+    show.add_argument("model", metavar="NAME[@VERSION]")
+
+    bring = add("import", "register published weights, or (with --contract) an exported network")
+    bring.add_argument("file", type=Path, help=".pth, .pt, .ckpt, .safetensors; exported: .onnx or TorchScript")
+    bring.add_argument("--as", dest="network", required=True, metavar="NETWORK", help="see docs/models.md")
+    bring.add_argument("--name", default="", help="what to call it (default: as the network)")
+    weights = bring.add_argument_group("published weights")
+    weights.add_argument("--adapt", choices=("background",), help="trimap weights for a network that takes a plate")
+    weights.add_argument("--set", action="append", default=[], dest="changes", metavar="FIELD=VALUE",
+                         help="a field of the network's configuration; may be repeated")  # fmt: skip
+    graph = bring.add_argument_group("exported networks")
+    graph.add_argument("--contract", choices=("rgb", "rgb+plate", "recurrent"), help="what it takes and keeps")
+    graph.add_argument("--range", choices=("0..1", "-1..1", "imagenet"), default="0..1", help="of its input")
+    graph.add_argument("--multiple", type=_positive, default=1, metavar="N", help="sides are multiples of N")
+    graph.add_argument("--side", type=_whole, default=0, metavar="N", help="shorter side at work; 0: the frame's own")
+    graph.add_argument("--alpha", default="", help="which output, by place or name, where several look like it")
+
+    export = add("export", "write a model as a file for other programs: inputs src and bgr, outputs pha and fgr")
+    export.add_argument("model", metavar="NAME[@VERSION]")
+    export.add_argument("--format", choices=("safetensors", "torchscript", "onnx"), required=True)
+    export.add_argument(
+        "--size", type=_size, metavar="HxW", help="of the frames; fixed in TorchScript and ONNX files"
+    )
+    export.add_argument("--out", type=Path, required=True, help="the file")
+
+    promote = add("promote", "put a model in use by hand; the record says so")
+    promote.add_argument("role", choices=("teacher", "student", "supervisor"))
+    promote.add_argument("model", metavar="NAME[@VERSION]")
+    promote.add_argument("--reason", required=True, help="why, for those who ask in a year")
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not _whole(text):
+        raise argparse.ArgumentTypeError("0 is too small")
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return _positive(height), _positive(width)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -98,33 +98,53 @@ def ingest(args: Namespace) -> None:
 
 
 def matte(args: Namespace) -> None:
-    """Matte a photograph with its plate, or an ingested take with the model in use."""
+    """Matte a photograph, or an ingested take, with the model that was named or the one of a role."""
     config = _config(args)
     if args.take:
-        _matte_take(config, args.take, args.role)
+        if unused := [f"--{key}" for key in ("image", "plate", "trimap", "mask", "out") if getattr(args, key)]:
+            raise ConfigError(f"--take has no use for {', '.join(unused)}", where="capmat matte")
+        _matte_take(config, args.take, args.role, args.model)
         return
-    if not (args.image and args.plate and args.out):
-        raise ConfigError("needs --image, --plate and --out, or --take", where="capmat matte")
-    from tasks.picture import matte_pair
+    if not (args.image and args.out) or not (args.plate or args.model):
+        raise ConfigError("needs --image, --plate (or --model) and --out, or --take", where="capmat matte")
+    from tasks.picture import matte_picture, open_base, open_model
 
-    architecture = config.student.model if args.role == "student" else config.teacher.model
-    for name, path in matte_pair(args.image, args.plate, args.out, architecture, Path(config.weights)).items():
-        print(f"{name:8} {path}")
+    if args.model:
+        network, name = open_model(config.store, Path(config.weights), args.model)
+    else:
+        name = config.architectures[args.role]
+        network = open_base(Path(config.weights), name)
+    files, note = matte_picture(
+        network, name, args.image, args.out, plate=args.plate, trimap=args.trimap, mask=args.mask
+    )
+    for kind, path in files.items():
+        print(f"{kind:8} {path}")
+    if note:
+        print(f"note: {note}")
 
 
-def _matte_take(config: Config, take: str, role: str) -> None:
+def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> None:
+    from tasks.infer import check_take
     from tasks.matte import matte as run_matte
     from tasks.matte import open_run
-    from tasks.models import champion, register_base
+    from tasks.models import champion, find_model, load_network, register_base
     from tasks.session import take_record
 
     record = take_record(config.store, take)
-    register_base(config.store, config.weights, config.architectures)
-    model = champion(config.store, role)
-    run = open_run(config.store, take, role, model)
     threads = os.cpu_count() or 1
+    if wanted:
+        model = find_model(config.store, config.weights, wanted)
+        role = model["name"]  # runs are named by what made them
+    else:
+        register_base(config.store, config.weights, config.architectures)
+        model = champion(config.store, role)
+    note = check_take(model["name"], load_network(config.store, model, threads).inputs, take)
+    run = open_run(config.store, take, role, model)
     done = run_matte(config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads)
-    print(f"{done['frames']} mattes in run {run}; write them as files with: capmat export {take} --out FOLDER")
+    if note:
+        print(f"note: {note}")
+    print(f"{done['frames']} mattes in run {run}; write them as files with:")
+    print(f"  capmat export {take} --run {run} --out FOLDER")
 
 
 def export(args: Namespace) -> None:
@@ -176,22 +196,11 @@ def sim(args: Namespace) -> None:
 
 
 def models(args: Namespace) -> None:
-    """List the registry."""
-    from storage.registry import Registry
-    from storage.root import Root
+    """List, show, import, export or promote models."""
+    from flows import models_command
 
-    registry = Registry(Root(_config(args).store))
-    entries = registry.entries()
-    for entry in entries:
-        used = registry.champion(entry["card"]["role"])
-        entry["champion"] = used == (entry["name"], entry["version"])
-    if args.json:
-        print(json.dumps(entries, indent=2))
-        return
-    for entry in entries:
-        mark, card = "*" if entry["champion"] else " ", entry["card"]
-        print(f"{mark} {card['role']:10} {entry['name']:22} {entry['version']}  {card['kind']:9} {entry['added']}")
-    print("* in use")
+    name = {"import": "bring", "list": "listed", None: "listed"}.get(args.verb, args.verb)
+    getattr(models_command, name)(_config(args), args)
 
 
 def ui(args: Namespace) -> None:

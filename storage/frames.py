@@ -83,6 +83,32 @@ def read_image(path: Path) -> NDArray[Any]:
     return image
 
 
+def read_photograph(path: Path) -> NDArray[Any]:
+    """Read any picture as colour: grey becomes three equal channels, an opaque alpha channel is dropped.
+
+    Returns:
+        As `read_image`.
+
+    Raises:
+        ImageUnreadable: as `read_image`; also when a pixel is not opaque, since its colour means nothing.
+    """
+    image = _decode(path)
+    image = image[..., None] if image.ndim == 2 else image
+    if image.shape[2] > 4:
+        raise ImageUnreadable(f"the picture has {image.shape[2]} channels", where=str(path), fix="Export it as RGB.")
+    if image.shape[2] in (2, 4):
+        opaque = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
+        if (holes := image[..., -1] < opaque).any():
+            y, x = np.argwhere(holes)[0]
+            raise ImageUnreadable(
+                f"the picture is transparent (first at x={x}, y={y})",
+                where=str(path),
+                fix="Put it on an opaque background, or export it without alpha.",
+            )
+        image = image[..., :-1]
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
 def read_rgba(path: Path) -> NDArray[Any]:
     """Read a picture with alpha: (H, W, 4), straight as in the file. Raises like `read_image`."""
     image = _decode(path)
@@ -151,8 +177,11 @@ def _decode(path: Path) -> NDArray[Any]:
             where=str(path),
             fix="Export 8 or 16 bits per channel, or half-float EXR.",
         )
-    if image.dtype == np.float32 and not np.isfinite(image).all():
-        raise ImageUnreadable("the picture holds nan or infinity", where=str(path), fix="Export it again.")
+    if image.dtype == np.float32 and not (finite := np.isfinite(image)).all():
+        y, x = np.argwhere(~finite)[0][:2]
+        raise ImageUnreadable(
+            f"the picture holds nan or infinity (first at x={x}, y={y})", where=str(path), fix="Export it again."
+        )
     return image
 
 
@@ -255,6 +284,8 @@ def _read_jpeg(path: Path) -> NDArray[Any]:
     from PIL import Image
 
     with Image.open(path) as image:
+        if image.mode not in ("L", "RGB"):
+            raise ValueError(f"colours are {image.mode}")
         return np.asarray(image)
 
 

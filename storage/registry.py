@@ -78,15 +78,31 @@ class Registry:
         """All versions of a model, oldest first."""
         return list_versions(self.root, _models(name), "v")
 
+    def resolve(self, name: str, version: str | None = None) -> str:
+        """The version that is meant: this one if it is there; None for the one in use, else the newest.
+
+        Raises:
+            NotFound: there is no such model or version.
+        """
+        try:
+            meant = version or self._last_champion(name)
+        except NotFound:
+            meant = None
+        return read_version(self.root, _models(name), "v", meant)[0]
+
     def names(self) -> list[str]:
         """All models."""
         return self.root.names("models")
 
-    def entries(self) -> list[dict[str, Any]]:
-        """Every version of every model: name, version, card, bytes, added."""
+    def entries(self, only: str = "") -> list[dict[str, Any]]:
+        """Every version of every model, oldest first: name, version, card, weights (sha256), bytes, added.
+
+        Args:
+            only: of this model alone.
+        """
         return [
             {"name": name, "version": version, **read_version(self.root, _models(name), "v", version)[1]}
-            for name in self.names()
+            for name in ([only] if only else self.names())
             for version in self.versions(name)
         ]
 

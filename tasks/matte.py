@@ -1,4 +1,4 @@
-"""Inference: alpha beside the frames, by teacher or student, with the plate of the camera as second input."""
+"""Inference: alpha beside the frames, by any network, with the plate of the camera where it wants one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,27 +8,10 @@ from prefect import runtime
 from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
+from tasks.infer import check_take, infer
 from tasks.models import Ref, load_network, run_name
 from tasks.progress import Progress
 from tasks.step import Record, retryable, run_once
-
-
-def infer(network: Any, src: Any, bgr: Any) -> dict[str, Any]:
-    """One picture through one network.
-
-    Args:
-        network: teacher or student in evaluation mode.
-        src: (3,H,W) float32 numpy, display-referred 0..1.
-        bgr: the plate, same shape and range.
-
-    Returns:
-        numpy arrays without the batch axis: `pha` (H,W) and whatever else the network makes.
-    """
-    import torch
-
-    with torch.inference_mode():
-        out = network(torch.from_numpy(src)[None], torch.from_numpy(bgr)[None])
-    return {name: value[0].numpy() for name, value in out.items()} | {"pha": out["pha"][0, 0].numpy().copy()}
 
 
 def snap(pha: Any) -> Any:
@@ -61,18 +44,24 @@ def matte(
 ) -> Record:
     """Matte some cameras of a take; each camera is a step of its own, so a killed run repeats one at most.
 
+    A recurrent network sees the frames of a camera in their order, each with the state of the one before; its
+    state never crosses to another camera, and a camera that is repeated starts from the first frame again.
+
     Args:
         store: URL of the store.
         take: name of an ingested take.
         cameras: which cameras.
         frames: which frame numbers.
-        role: `teacher` or `student`; part of the name of the run.
+        role: `teacher`, `student`, or the model's own name; part of the name of the run.
         model: the network.
         ingested: digest of the take's ingest record.
         threads: torch threads.
 
     Returns:
         `run`, `frames` done and `digests` of the cameras' records.
+
+    Raises:
+        ConfigError: the network needs a trimap, which takes do not have.
     """
     root = Root(store)
     recording = Take.open(root, take)
@@ -84,10 +73,13 @@ def matte(
 
         def work(camera: str = camera, before: int = i * len(frames)) -> dict[str, Any]:
             network = load_network(store, model, threads)
-            bgr = stage.plate(camera)
-            for j, frame in enumerate(frames):
-                src = recording.read(camera, frame)
-                recording.write_alpha(run, camera, frame, snap(infer(network, src, bgr)["pha"]))
+            check_take(model["name"], network.inputs, take)
+            bgr = stage.plate(camera) if "bgr" in network.inputs else None
+            state = None
+            for j, frame in enumerate(sorted(frames)):
+                out = infer(network, recording.read(camera, frame), bgr, state=state)
+                state = out.get("state")
+                recording.write_alpha(run, camera, frame, snap(out["pha"]))
                 bar(before + j + 1, camera)
             return {"run": run, "camera": camera, "frames": len(frames)}
 

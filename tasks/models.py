@@ -4,11 +4,12 @@ A worker process loads a network once and keeps the last few.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
 
-from capmat_errors import CheckpointError
+from capmat_errors import CheckpointError, NotFound
 from storage.registry import Registry
 from storage.root import Root
 from tasks.step import Record, retryable, run_once
@@ -31,13 +32,43 @@ def run_name(role: str, model: Ref) -> str:
 
 @lru_cache(maxsize=4)
 def _load(store: str, name: str, version: str) -> Any:
-    from capmat_models import create_model
-    from capmat_models.state import load_weights
+    return build(*Registry(Root(store)).load(name, version))
 
-    weights, card = Registry(Root(store)).load(name, version)
-    model = create_model(card["architecture"])
-    load_weights(model, weights)
-    return model.eval()
+
+def build(weights: bytes, card: Mapping[str, Any]) -> Any:
+    """The network that a card describes, in evaluation mode, on the GPU if there is one.
+
+    Args:
+        weights: safetensors, or an exported file.
+        card: `architecture` and, where it differs from the published, `config`; for "exported" files
+            `format` and `contract`.
+
+    Raises:
+        CheckpointError: the weights do not fit the card.
+        ConfigError: this capmat knows no such network.
+    """
+    import torch
+
+    if card["architecture"] == "exported":
+        from capmat_models.exported import Contract, ExportedModel
+
+        network: Any = ExportedModel(weights, card["format"], Contract(**card["contract"]))
+    else:
+        from capmat_models import create_model
+        from capmat_models.state import load_weights
+
+        network = create_model(card["architecture"], **card.get("config", {}))
+        load_weights(network, weights)
+    return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def described(network: Any) -> dict[str, Any]:
+    """The part of a card that `build` needs: architecture, and what of its configuration was changed."""
+    from capmat_models.configs import ARCHITECTURES
+
+    published = asdict(ARCHITECTURES[network.architecture].config)
+    changed = {key: value for key, value in asdict(network.config).items() if value != published[key]}
+    return {"architecture": network.architecture} | ({"config": changed} if changed else {})
 
 
 def load_network(store: str, model: Ref, threads: int = 1, *, fresh: bool = False) -> Any:
@@ -84,6 +115,9 @@ def read_base_weights(folder: Path, architecture: str) -> tuple[bytes, dict[str,
 def register_base(store: str, weights: str, architectures: Mapping[str, str]) -> Record:
     """Put the base weights of every role into the registry; the first champion of a role is its base.
 
+    Weights come from the folder; an architecture that it does not have starts from the newest published or
+    adapted weights of that name that were imported.
+
     Args:
         store: URL of the store.
         weights: folder of the base weights.
@@ -91,22 +125,67 @@ def register_base(store: str, weights: str, architectures: Mapping[str, str]) ->
 
     Returns:
         Record with a `Ref` per role.
+
+    Raises:
+        CheckpointError: an architecture has no weights in either place.
     """
-    loaded = {role: read_base_weights(Path(weights), name) for role, name in architectures.items()}
+    registry = Registry(Root(store))
+    starts = {role: _base(registry, Path(weights), name) for role, name in architectures.items()}
 
     def work() -> dict[str, Any]:
-        registry = Registry(Root(store))
         refs: dict[str, Any] = {}
-        for role, (data, card) in loaded.items():
+        for role, (version, data, card) in starts.items():
             name = architectures[role]
-            version = registry.add(name, data, {**card, "architecture": name, "role": role, "kind": "base"})
+            if not version:
+                version = registry.add(name, data, {**card, "architecture": name, "role": role, "kind": "base"})
             refs[role] = Ref(name=name, version=version)
             if registry.champion(role) is None:
                 registry.promote(role, name, version, {"decision": "PROMOTE", "reasons": ["first of its role"]})
         return refs
 
-    inputs = {"weights": {role: card for role, (_, card) in loaded.items()}, **architectures}
+    inputs = {"weights": {role: version or card for role, (version, _, card) in starts.items()}, **architectures}
     return run_once(store, "register", "base", inputs, work)
+
+
+def _base(registry: Registry, folder: Path, architecture: str) -> tuple[str, bytes, dict[str, Any]]:
+    """Where a role starts: an imported version, or (with "" for the version) bytes and card of the folder."""
+    try:
+        return "", *read_base_weights(folder, architecture)
+    except CheckpointError:
+        for entry in reversed(registry.entries(architecture)):
+            card = entry["card"]
+            if card.get("kind") in ("published", "adapted") and card.get("architecture") == architecture:
+                return entry["version"], b"", card
+        raise
+
+
+def find_model(store: str, weights: str, wanted: str) -> Ref:
+    """A model by what a person calls it.
+
+    Args:
+        store: URL of the store.
+        weights: folder of the base weights, where a name is looked for that the registry does not have.
+        wanted: NAME or NAME@VERSION. Without version: the one in use, else the newest.
+
+    Raises:
+        NotFound: nothing of that name or version; the message lists what there is.
+    """
+    name, _, version = wanted.partition("@")
+    registry = Registry(Root(store))
+    if not version and name not in registry.names() and (Path(weights) / name).is_dir():
+        from capmat_models.configs import ARCHITECTURES
+
+        data, card = read_base_weights(Path(weights), name)
+        role = ARCHITECTURES[name].role if name in ARCHITECTURES else ""
+        registry.add(name, data, {**card, "architecture": name, "role": role, "kind": "base"})
+    if name not in registry.names():
+        there = sorted({*registry.names(), *(p.parent.name for p in Path(weights).glob("*/card.json"))})
+        raise NotFound(
+            f"there is no model {name}; there is {', '.join(there) or 'none'}",
+            where=store,
+            fix="Import one with `capmat models import`, or name another.",
+        )
+    return Ref(name=name, version=registry.resolve(name, version or None))
 
 
 def champion(store: str, role: str) -> Ref:

@@ -1,66 +1,119 @@
-"""One photograph and its plate, matted with the default weights: the quickest way to see what capmat does."""
+"""One photograph, matted by any network: the quickest way to see what capmat, or a model, does."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CheckpointError, SizeMismatch
-from storage.frames import encode_png, read_image
+from storage.colour import encode_srgb
+from storage.frames import encode_png, read_grey, read_photograph
+from storage.registry import Registry
 from storage.root import Root
 from tasks.contact_sheet import comp_on_green
-from tasks.matte import infer
-from tasks.models import read_base_weights
+from tasks.infer import check_inputs, infer
+from tasks.models import build, find_model, load_network, read_base_weights
 
 
 def read_display(path: Path) -> NDArray[np.float32]:
-    """A photograph as networks want it: (3,H,W) float32, display-referred 0..1, as it is encoded in the file."""
-    image = read_image(path)
-    top = np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else 1
-    return np.ascontiguousarray((image.astype(np.float32) / top).clip(0, 1).transpose(2, 0, 1))
+    """A photograph as networks want it: (3,H,W) float32, display-referred 0..1.
+
+    Integers are taken as they are encoded in the file, floats as linear light. Grey becomes three equal
+    channels; an alpha channel is dropped if it is opaque and refused if not.
+    """
+    image = read_photograph(path)
+    shown = encode_srgb(image) if image.dtype == np.float32 else _unit(image)
+    return np.ascontiguousarray(shown.transpose(2, 0, 1))
 
 
-def matte_pair(image: Path, plate: Path, out: Path, architecture: str, weights: Path) -> dict[str, Path]:
-    """Matte one photograph with its plate and write pictures: alpha, RGBA cut-out, comp on green.
+def open_model(store: str, weights: Path, wanted: str) -> tuple[Any, str]:
+    """A network by what a person calls it, without writing anything: (network, its name and version).
 
     Args:
-        image: the picture with the subject, PNG, TIFF, EXR or JPEG.
-        plate: the same view without the subject, same size.
-        out: folder for the results.
-        architecture: which network; its base weights lie in `weights`.
-        weights: folder of base weights.
+        store: URL of the store.
+        weights: folder of the base weights; looked into for a name that the registry does not have.
+        wanted: NAME or NAME@VERSION.
 
     Raises:
-        SizeMismatch: image and plate differ in size.
-        ImageUnreadable: a file is no picture.
-        CheckpointError: there are no weights for the architecture.
+        NotFound: nothing of that name or version.
+        CheckpointError: its weights cannot be used.
     """
-    from capmat_models import create_model
-    from capmat_models.state import load_weights
+    if "@" in wanted or wanted in Registry(Root(store)).names() or not (weights / wanted).is_dir():
+        model = find_model(store, str(weights), wanted)
+        return load_network(store, model), f"{model['name']}@{model['version']}"
+    return open_base(weights, wanted), wanted
 
-    src, bgr = read_display(image), read_display(plate)
-    if src.shape != bgr.shape:
-        raise SizeMismatch(
-            f"is {src.shape[2]} x {src.shape[1]}, its plate {bgr.shape[2]} x {bgr.shape[1]}",
-            where=str(image),
-            fix="Record the plate with the same camera settings",
-        )
-    data, _ = read_base_weights(weights, architecture)
-    network = create_model(architecture).eval()
+
+def open_base(weights: Path, architecture: str) -> Any:
+    """The network of some base weights.
+
+    Raises:
+        CheckpointError: there are none, or they are of another network.
+    """
+    data, card = read_base_weights(weights, architecture)
     try:
-        load_weights(network, data)
+        return build(data, {**card, "architecture": architecture})
     except CheckpointError as e:
         raise CheckpointError(e.what, where=str(weights / architecture), fix=e.fix) from e
-    pha = infer(network, src, bgr)["pha"]
+
+
+def matte_picture(
+    network: Any,
+    name: str,
+    image: Path,
+    out: Path,
+    *,
+    plate: Path | None = None,
+    trimap: Path | None = None,
+    mask: Path | None = None,
+) -> tuple[dict[str, Path], str]:
+    """Matte one photograph and write pictures: alpha, RGBA cut-out, comp on green.
+
+    Args:
+        network: any, in evaluation mode.
+        name: what to call it in messages.
+        image: the picture with the subject, PNG, TIFF, EXR or JPEG.
+        out: folder for the results.
+        plate: the same view without the subject, same size; its bit depth may be another.
+        trimap: black stage, grey unknown, white subject; one channel, same size.
+        mask: a coarse alpha; one channel, same size.
+
+    Returns:
+        The files by what they are, and what must be known about how they were made (or "").
+
+    Raises:
+        ConfigError: the network needs another input, or has no use for one.
+        SizeMismatch: the pictures differ in size.
+        ImageUnreadable: a file is no picture.
+    """
+    files = {key: path for key, path in (("bgr", plate), ("trimap", trimap), ("mask", mask)) if path}
+    note = check_inputs(name, network.inputs, list(files))
+    src = read_display(image)
+    guides = {key: read_display(path) if key == "bgr" else _unit(read_grey(path)) for key, path in files.items()}
+    for key, guide in guides.items():
+        if guide.shape[-2:] != src.shape[-2:]:
+            what = {"bgr": "plate"}.get(key, key)
+            raise SizeMismatch(
+                f"is {src.shape[2]} x {src.shape[1]}, its {what} {guide.shape[-1]} x {guide.shape[-2]}",
+                where=str(image),
+                fix="Record the plate with the same camera settings" if key == "bgr" else "Draw it on this picture",
+            )
+    pha = infer(network, src, **guides)["pha"]
     pictures = {
         "alpha": np.rint(pha * 65535).astype(np.uint16),
         "cutout": _bytes(np.concatenate([src, pha[None]])),
         "green": comp_on_green(src, pha),
     }
     folder = Root(out).checked()
-    for name, picture in pictures.items():
-        folder.write(f"{image.stem}_{name}.png", encode_png(picture))
-    return {name: out / f"{image.stem}_{name}.png" for name in pictures}
+    for kind, picture in pictures.items():
+        folder.write(f"{image.stem}_{kind}.png", encode_png(picture))
+    return {kind: out / f"{image.stem}_{kind}.png" for kind in pictures}, note
+
+
+def _unit(image: NDArray[Any]) -> NDArray[np.float32]:
+    top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
+    return (image.astype(np.float32) / np.float32(top)).clip(0, 1)
 
 
 def _bytes(picture: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from storage.frames import read_grey
 from storage.root import Root
 from storage.session import check_session, read_session
 from storage.take import Take
+from tasks.infer import infer
 from tasks.models import Ref, load_network
 from tasks.progress import Progress
 from tasks.step import Record, retryable, run_once
@@ -54,9 +55,8 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
             src = take.read(camera, frame)
             trimap = read_grey(file)
             noise = torch.randn((1, 1, *trimap.shape), generator=torch.Generator().manual_seed(seed + i))
-            with torch.inference_mode():
-                known = torch.from_numpy(trimap.astype(np.float32) / 255)[None, None]
-                pha = network(torch.from_numpy(src)[None], known, steps=steps, noise=noise)["pha"][0, 0].numpy()
+            known = trimap.astype(np.float32) / np.float32(255)
+            pha = infer(network, src, trimap=known, steps=steps, noise=noise)["pha"]
             entries.append((take.name, camera, frame, trimap, pha))
             bar(i + 1, camera)
         card = {"supervisor": model, "steps": steps, "seed": seed}

@@ -1,17 +1,26 @@
 """One photograph and its plate: the pictures come out, and what cannot be is refused in one line."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from capmat_errors import CheckpointError, ImageUnreadable, SizeMismatch
+from capmat_errors import CapmatError, CheckpointError, ConfigError, ImageUnreadable, NotFound, SizeMismatch
 from storage.frames import encode_png, read_grey, read_rgba
-from tasks.picture import matte_pair
+from tasks.models import register_base
+from tasks.picture import matte_picture, open_base, open_model, read_display
+from tests.storage.tiny_session import write_picture
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 STUDENT = "bgmv2_mobilenetv2_xs"
+
+
+def matte_pair(image: Path, plate: Path, out: Path, name: str = STUDENT, weights: Path = WEIGHTS) -> dict[str, Path]:
+    return matte_picture(open_base(weights, name), name, image, out, plate=plate)[0]
 
 
 @pytest.fixture
@@ -66,3 +75,146 @@ def test_weights_that_cannot_be_used_are_refused(damage: str, pair: tuple[Path, 
     assert STUDENT in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda path: path.write_bytes(b""), "the file is empty"),
+        (lambda path: path.write_text("<html>404</html>"), "no PNG, TIFF, EXR or JPEG"),
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: Image.new("CMYK", (173, 131)).save(path, format="JPEG"), "CMYK"),
+    ],
+)
+@pytest.mark.parametrize("which", [0, 1], ids=["image", "plate"])
+def test_what_is_no_picture_is_refused_by_name(
+    which: int, spoil: Callable[[Path], Any], says: str, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    spoil(pair[which])
+    with pytest.raises(ImageUnreadable, match=says) as refusal:
+        matte_pair(*pair, tmp_path / "out")
+    assert pair[which].name in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_exr_that_is_no_number_somewhere_is_refused_with_the_place(tmp_path: Path) -> None:
+    picture = np.full((20, 30, 3), 0.2, np.float32)
+    picture[7, 11, 1] = np.nan
+    write_picture(tmp_path / "broken.exr", picture)
+    with pytest.raises(ImageUnreadable, match=r"broken\.exr: .*nan or infinity \(first at x=11, y=7\)"):
+        read_display(tmp_path / "broken.exr")
+
+
+def test_floats_are_linear_light_and_integers_are_as_encoded(tmp_path: Path) -> None:
+    write_picture(tmp_path / "linear.exr", np.full((4, 5, 3), 0.2140, np.float32))
+    write_picture(tmp_path / "coded.png", np.full((4, 5, 3), 32768, np.uint16))
+    write_picture(tmp_path / "bright.exr", np.full((4, 5, 3), 7.0, np.float32))
+    assert np.allclose(read_display(tmp_path / "linear.exr"), 0.5, atol=2e-3)
+    assert np.allclose(read_display(tmp_path / "coded.png"), 0.5, atol=1e-4)
+    assert np.allclose(read_display(tmp_path / "bright.exr"), 1)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_grey_pictures_are_three_equal_channels(depth: type[np.unsignedinteger[Any]], tmp_path: Path) -> None:
+    top = np.iinfo(depth).max
+    ramp = np.linspace(0, top, 12 * 15).reshape(12, 15).astype(depth)
+    (tmp_path / "grey.png").write_bytes(encode_png(ramp))
+    seen = read_display(tmp_path / "grey.png")
+    assert seen.shape == (3, 12, 15)
+    assert np.array_equal(seen[0], seen[2])
+    assert np.allclose(seen[1], ramp / top)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_alpha_is_dropped_when_opaque_and_refused_when_not(mode: str, tmp_path: Path) -> None:
+    channels = len(mode)
+    picture = np.full((12, 15, channels), 90, np.uint8)
+    picture[..., -1] = 255
+    Image.fromarray(picture, mode).save(tmp_path / "opaque.png")
+    assert np.allclose(read_display(tmp_path / "opaque.png"), 90 / 255)
+    picture[3, 4, -1] = 254
+    Image.fromarray(picture, mode).save(tmp_path / "holes.png")
+    with pytest.raises(ImageUnreadable, match=r"holes\.png: the picture is transparent \(first at x=4, y=3\)"):
+        read_display(tmp_path / "holes.png")
+
+
+def test_the_plate_may_have_another_bit_depth(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    deep = tmp_path / "deep.png"
+    from storage.frames import read_image
+
+    deep.write_bytes(encode_png(read_image(pair[1]).astype(np.uint16) * 257))
+    one = read_grey(matte_pair(*pair, tmp_path / "one")["alpha"])
+    other = read_grey(matte_pair(pair[0], deep, tmp_path / "other")["alpha"])
+    assert np.abs(one.astype(int) - other).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (33, 31), (64, 97)])
+@pytest.mark.parametrize("name", [STUDENT, "bg_vitmatte_xs", "diffmatte_xs"])
+def test_any_size_is_matted_down_to_one_pixel(name: str, size: tuple[int, int], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for file in ("image", "plate"):
+        (tmp_path / f"{file}.png").write_bytes(encode_png(rng.integers(0, 255, (*size, 3)).astype(np.uint8)))
+    (tmp_path / "trimap.png").write_bytes(encode_png(np.full(size, 128, np.uint8)))
+    given = {"trimap": tmp_path / "trimap.png"} if name.startswith("diff") else {"plate": tmp_path / "plate.png"}
+    network = open_base(WEIGHTS, name)
+    made, _ = matte_picture(network, name, tmp_path / "image.png", tmp_path / "out", **given)
+    assert read_grey(made["alpha"]).shape == size
+
+
+def test_inputs_that_are_missing_or_of_no_use_are_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    teacher, supervisor = open_base(WEIGHTS, "bg_vitmatte_xs"), open_base(WEIGHTS, "diffmatte_xs")
+    with pytest.raises(ConfigError, match="bg_vitmatte_xs needs --plate"):
+        matte_picture(teacher, "bg_vitmatte_xs", pair[0], tmp_path / "out")
+    with pytest.raises(ConfigError, match="diffmatte_xs needs --trimap"):
+        matte_picture(supervisor, "diffmatte_xs", pair[0], tmp_path / "out", plate=pair[1])
+    with pytest.raises(ConfigError, match="bg_vitmatte_xs has no use for --trimap"):
+        matte_picture(teacher, "bg_vitmatte_xs", pair[0], tmp_path / "out", plate=pair[1], trimap=pair[1])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_trimap_keeps_what_is_known(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    trimap = np.full((131, 173), 128, np.uint8)
+    trimap[:30], trimap[60:80, 80:100] = 0, 255
+    (tmp_path / "trimap.png").write_bytes(encode_png(trimap))
+    network = open_base(WEIGHTS, "diffmatte_xs")
+    made, note = matte_picture(network, "diffmatte_xs", pair[0], tmp_path / "out", trimap=tmp_path / "trimap.png")
+    alpha = read_grey(made["alpha"])
+    assert alpha[:30].max() == 0
+    assert alpha[60:80, 80:100].min() == 65535
+    assert note == ""
+
+
+def test_a_mask_that_nobody_drew_comes_from_the_plate_and_is_mentioned(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from capmat_models import create_model
+
+    network = create_model("bgm", working_side=64).eval()
+    made, note = matte_picture(network, "bgm", pair[0], tmp_path / "out", plate=pair[1])
+    assert "differ by more than 0.1" in note
+    drawn = tmp_path / "mask.png"
+    mask = np.zeros((131, 173), np.uint8)
+    mask[40:100, 60:120] = 255  # where the fixture put its subject
+    drawn.write_bytes(encode_png(mask))
+    same, quiet = matte_picture(network, "bgm", pair[0], tmp_path / "same", plate=pair[1], mask=drawn)
+    assert np.array_equal(read_grey(made["alpha"]), read_grey(same["alpha"]))
+    assert quiet == ""
+
+
+def test_a_model_is_found_in_the_registry_or_among_the_base_weights(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    assert open_model(store, WEIGHTS, STUDENT)[1] == STUDENT
+    assert not (tmp_path / "store").exists()
+    register_base(store, str(WEIGHTS), {"student": STUDENT})
+    assert open_model(store, WEIGHTS, STUDENT)[1] == f"{STUDENT}@v0001"
+    with pytest.raises(NotFound, match="there is no version v0009; there is v0001"):
+        open_model(store, WEIGHTS, f"{STUDENT}@v0009")
+    with pytest.raises(NotFound, match="no model nobody; there is bg_vitmatte_xs, .*diffmatte_xs"):
+        open_model(store, WEIGHTS, "nobody")
+
+
+def test_every_refusal_is_one_line(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    pair[1].write_text("line\nline\n")
+    with pytest.raises(CapmatError) as refusal:
+        matte_pair(*pair, tmp_path / "out")
+    assert "\n" not in str(refusal.value)

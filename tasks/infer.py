@@ -1,0 +1,117 @@
+"""One picture through any network: the one place that knows which inputs go in, where, and what comes back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import ConfigError
+
+Picture = NDArray[np.float32]
+
+_OPTIONS = {"bgr": "plate", "trimap": "trimap", "mask": "mask"}
+_DIFFERENCE = 0.1  # of 0..1; well above sensor noise, well below clothes that happen to match the stage
+
+
+def check_inputs(name: str, inputs: Sequence[str], given: Sequence[str]) -> str:
+    """Refuse to start on a picture without an input that a network needs, or with one that it ignores.
+
+    Args:
+        name: of the network, for the message.
+        inputs: what its forward takes.
+        given: which of "bgr", "trimap" and "mask" there are.
+
+    Returns:
+        What a reader of the result must know about its inputs, or "".
+
+    Raises:
+        ConfigError: something is missing, or given and of no use.
+    """
+    missing = [f"--{_OPTIONS[key]}" for key in inputs if key in ("bgr", "trimap") and key not in given]
+    if missing:
+        raise ConfigError(f"{name} needs {' and '.join(missing)}", fix="Add it, or choose another --model.")
+    if surplus := [f"--{_OPTIONS[key]}" for key in given if key not in inputs]:
+        raise ConfigError(f"{name} has no use for {' and '.join(surplus)}", fix="Leave it away.")
+    return mask_note() if "mask" in inputs and "mask" not in given else ""
+
+
+def check_take(name: str, inputs: Sequence[str], take: str) -> str:
+    """The same for a take, which has plates and nothing else."""
+    if "trimap" in inputs:
+        raise ConfigError(
+            f"{name} needs a trimap for every frame, and takes have none",
+            where=f"take {take}",
+            fix="Matte single pictures with it (--image, --trimap), or choose another --model.",
+        )
+    return mask_note() if "mask" in inputs else ""
+
+
+def mask_note() -> str:
+    """Where a mask came from that nobody gave."""
+    return f"the coarse mask is where picture and plate differ by more than {_DIFFERENCE:g} of full scale"
+
+
+def coarse_mask(src: Picture, bgr: Picture) -> Picture:
+    """Where a picture differs from its plate, for networks that want a first guess (BGM).
+
+    Args:
+        src: (3,H,W), 0..1.
+        bgr: the plate, like `src`.
+
+    Returns:
+        (H,W), 0 or 1. Noise and shadows are part of it; the networks clean it up themselves.
+    """
+    return (np.abs(src - bgr).max(0) > _DIFFERENCE).astype(np.float32)
+
+
+def infer(
+    network: Any,
+    src: Picture,
+    bgr: Picture | None = None,
+    *,
+    trimap: Picture | None = None,
+    mask: Picture | None = None,
+    state: Any = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """One picture through one network, on the device where the network is.
+
+    Args:
+        network: any network of `load_network`, in evaluation mode.
+        src: (3,H,W) float32 numpy, display-referred 0..1.
+        bgr: the plate, same shape and range; left out for networks that take none.
+        trimap: (H,W), 0 stage, 0.5 unknown, 1 subject.
+        mask: (H,W) coarse alpha; made from the plate where a network wants one and it is None.
+        state: of a recurrent network after the frame before; None at the start.
+        **settings: more arguments of the network's forward (steps and noise of DiffMatte).
+
+    Returns:
+        numpy arrays without the batch axis: `pha` (H,W) and whatever else the network makes. `state`, where
+        there is one, stays as the network gave it.
+    """
+    import torch
+
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    if "mask" in network.inputs and mask is None and bgr is not None:
+        mask = coarse_mask(src, bgr)
+    have = {"src": src, "bgr": bgr, "trimap": trimap, "mask": mask}
+    given = {name: _batch(have[name]).to(device) for name in network.inputs}
+    if network.recurrent:
+        settings["state"] = state
+    settings = {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in settings.items()}
+    with torch.inference_mode():
+        out = network(*given.values(), **settings)
+    kept = {"state": out.pop("state")} if "state" in out else {}
+    maps = {name: value[0].cpu().numpy() for name, value in out.items()}
+    return maps | kept | {"pha": out["pha"][0, 0].float().cpu().numpy().copy()}
+
+
+def _batch(picture: Picture | None) -> Any:
+    """(3,H,W) or (H,W) numpy -> (1,C,H,W) tensor."""
+    import torch
+
+    if picture is None:
+        raise TypeError("an input of the network was left out")  # check_inputs comes first
+    x = torch.from_numpy(np.ascontiguousarray(picture))
+    return x[None] if x.dim() == 3 else x[None, None]

@@ -1,0 +1,198 @@
+"""Published weights and exported networks into the registry, once they have been seen to work.
+
+Nothing in a file is run that a person could have hidden there: weights are read as plain tensors, exported
+networks by the interpreters that are made for them. What is registered has matted a small made-up picture.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from capmat_errors import CheckpointError, ConfigError
+from storage.registry import Registry
+from storage.root import Root
+from tasks.infer import infer
+from tasks.models import Ref, described
+
+_PATCH = 16  # pixels a side of a token, for the size that position tables were trained at
+
+
+def import_weights(
+    store: str,
+    file: Path,
+    architecture: str,
+    *,
+    name: str = "",
+    changes: Sequence[str] = (),
+    adapt: bool = False,
+) -> Ref:
+    """Register released weights of a network that `create_model` knows.
+
+    Args:
+        store: URL of the store.
+        file: `.pth`, `.pt`, `.ckpt` or `.safetensors`, as its authors released it.
+        architecture: which network.
+        name: of the registry entry; the architecture's if empty.
+        changes: `field=value` of the network's configuration. The size of the training crops is read from the
+            file itself.
+        adapt: the file holds trimap weights, and `architecture` takes a plate: replace the trimap's input.
+
+    Returns:
+        The entry; the same file twice gives the same one.
+
+    Raises:
+        CheckpointError: the file is torn, of another network, holds no numbers, or its matte is broken.
+        ConfigError: no such network or setting.
+    """
+    import torch
+
+    from capmat_models import create_model
+    from capmat_models.adapt import background_from_trimap
+    from capmat_models.configs import ARCHITECTURES
+    from capmat_models.state import dump_weights, load_published, read_published
+
+    data = _bytes(file)
+    settings = _settings(architecture, changes)
+    if adapt and ("bgr" not in ARCHITECTURES[architecture].inputs or "guide" not in _known(architecture)):
+        raise ConfigError(f"{architecture} is no ViTMatte with a plate", where="--adapt background",
+                          fix="Adapt to bg_vitmatte_s.")  # fmt: skip
+    state = read_published(file)
+    try:
+        if adapt:
+            state = background_from_trimap(state)
+        if "image_size" not in settings and (size := _training_size(architecture, settings, state)):
+            settings["image_size"] = size
+        network = create_model(architecture, **settings).eval()
+        load_published(network, state)
+        _try(network)
+    except CheckpointError as e:
+        raise CheckpointError(e.what, where=str(file), fix=e.fix) from e
+    card = {
+        **described(network),
+        "role": ARCHITECTURES[architecture].role or "baseline",
+        "kind": "adapted" if adapt else "published",
+        "source": _source(file, data),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "torch": str(torch.__version__),
+    }
+    name = name or architecture
+    return Ref(name=name, version=Registry(Root(store)).add(name, dump_weights(network, half=False), card))
+
+
+def import_exported(store: str, file: Path, name: str, contract: dict[str, Any]) -> Ref:
+    """Register a TorchScript or ONNX file.
+
+    Args:
+        store: URL of the store.
+        file: `.onnx`; anything else is TorchScript.
+        name: of the registry entry.
+        contract: fields of `capmat_models.exported.Contract`.
+
+    Returns:
+        The entry; the same file with the same contract twice gives the same one.
+
+    Raises:
+        CheckpointError: the file cannot be opened, does not fit the contract, or makes no alpha.
+    """
+    import torch
+
+    from capmat_models.exported import Contract, ExportedModel, fit
+
+    data = _bytes(file)
+    form: Any = "onnx" if file.suffix == ".onnx" else "torchscript"
+    try:
+        fitted = fit(data, form, Contract(**contract))
+        model = ExportedModel(data, form, fitted)
+        _try(model.eval())
+    except CheckpointError as e:
+        raise CheckpointError(e.what, where=str(file), fix=e.fix) from e
+    card = {
+        "architecture": "exported",
+        "format": form,
+        "contract": fitted.to_json(),
+        "role": "baseline",
+        "kind": "exported",
+        "source": _source(file, data),
+        "parameters": sum(p.numel() for p in model.parameters()) or None,
+        "torch": str(torch.__version__),
+    }
+    return Ref(name=name, version=Registry(Root(store)).add(name, data, card))
+
+
+def _try(network: Any) -> None:
+    """Matte noise of a size that fits no stride; what comes out must be an alpha."""
+    shape = (75, 101)
+    noise = np.random.default_rng(0).random((2, 3, *shape), dtype=np.float32)
+    trimap = np.full(shape, 0.5, np.float32)
+    trimap[:20], trimap[-20:] = 0, 1
+    given = {"bgr": noise[1], "trimap": trimap, "mask": trimap}
+    wanted = {key: value for key, value in given.items() if key in network.inputs}
+    pha = infer(network, noise[0], **wanted)["pha"]
+    if pha.shape != shape or not np.isfinite(pha).all() or pha.min() < 0 or pha.max() > 1:
+        raise CheckpointError(
+            f"the matte of a test picture runs from {pha.min():.3g} to {pha.max():.3g}",
+            fix="Download the file again; if it stays so, it was not made for this network.",
+        )
+
+
+def _training_size(architecture: str, settings: dict[str, Any], state: dict[str, Any]) -> int | None:
+    """Side of the training crops, from the length of a global block's position table (63 -> 512, 127 -> 1024)."""
+    from capmat_models.configs import ARCHITECTURES
+
+    config: Any = ARCHITECTURES[architecture].config
+    if "global_blocks" not in _known(architecture):
+        return None
+    first = settings.get("global_blocks", config.global_blocks)[0]
+    table = state.get(f"backbone.blocks.{first}.attn.rel_pos_h")
+    return None if table is None or table.ndim != 2 else (len(table) + 1) // 2 * _PATCH
+
+
+def _settings(architecture: str, changes: Sequence[str]) -> dict[str, Any]:
+    """`field=value` pairs as typed settings; values are json, or else words."""
+    from capmat_models import create_model
+    from capmat_models.configs import ARCHITECTURES
+
+    if architecture not in ARCHITECTURES:
+        create_model(architecture)  # refuses, and says which there are
+    settings: dict[str, Any] = {}
+    for pair in changes:
+        key, found, text = pair.partition("=")
+        default = getattr(ARCHITECTURES[architecture].config, key, None) if key in _known(architecture) else None
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if isinstance(value, list):
+            value = tuple(value)
+        elif isinstance(default, float) and type(value) is int:
+            value = float(value)
+        # an unknown key is left to create_model, which lists the known ones
+        if not found or (default is not None and type(value) is not type(default)):
+            kind = type(default).__name__ if default is not None else "value"
+            raise ConfigError(f"is not of the form field={kind}", where=f"--set {pair}", fix="Correct it.")
+        settings[key] = value
+    if settings:
+        create_model(architecture, **settings)
+    return settings
+
+
+def _known(architecture: str) -> set[str]:
+    from capmat_models.configs import ARCHITECTURES
+
+    return {field.name for field in fields(ARCHITECTURES[architecture].config)}
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as e:
+        raise CheckpointError(f"cannot be read ({e.strerror})", where=str(file), fix="Check the path.") from e
+
+
+def _source(file: Path, data: bytes) -> dict[str, Any]:
+    return {"file": file.name, "sha256": sha256(data).hexdigest(), "bytes": len(data)}
