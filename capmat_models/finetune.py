@@ -90,7 +90,15 @@ def finetune_teacher(
     Raises:
         TrainingError: the share leaves nothing of what it should mix, or a loss is not a number.
     """
-    composed, painted = split_batch(cfg.batch, cfg.scribble_share, scribbles)
+    painted = round(cfg.batch * cfg.scribble_share)
+    composed = cfg.batch - painted
+    if painted and scribbles is None:
+        raise TrainingError("a share of scribbles is asked for but there are none", fix="Set the share to 0.")
+    if scribbles is not None and painted == 0:
+        raise TrainingError(
+            f"{cfg.scribble_share:.0%} of a batch of {cfg.batch} is not one scribbled crop",
+            fix="Use larger batches or a larger share.",
+        )
 
     def batch(rng: Generator) -> Arrays:
         samples = [base.sample(rng, cfg.crop) for _ in range(composed)]
@@ -141,20 +149,3 @@ def finetune_teacher(
         validate=validate,
         validate_every=validate_every,
     )
-
-
-def split_batch(batch: int, share: float, scribbles: ScribbleData | None) -> tuple[int, int]:
-    """How many crops of a batch are composites, and how many are scribbled.
-
-    Raises:
-        TrainingError: the share leaves nothing of what it should mix.
-    """
-    painted = round(batch * share)
-    if painted and scribbles is None:
-        raise TrainingError("a share of scribbles is asked for but there are none", fix="Set the share to 0.")
-    if scribbles is not None and painted == 0:
-        raise TrainingError(
-            f"{share:.0%} of a batch of {batch} is not one scribbled crop",
-            fix="Use larger batches or a larger share.",
-        )
-    return batch - painted, painted

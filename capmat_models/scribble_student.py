@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from capmat_errors import TrainingError
 from capmat_models.augment import Augmentation, augment_composite, augment_real
 from capmat_models.base_data import BaseData
-from capmat_models.finetune import split_batch
 from capmat_models.losses import bgmv2_base_losses, bgmv2_refine_losses, scribble_loss
 from capmat_models.resume import Checkpointer
 from capmat_models.schedule import cosine
@@ -45,7 +44,7 @@ class ScribbleStudentConfig:
     lr_scale: float = 1.0
     """Factor on the original's rates; see `DistillConfig`."""
     scribble_share: float = 0.2
-    """Part of each mixed batch that is scribbled. Raise it when half a batch has no room for one such crop."""
+    """Part of each mixed batch that is scribbled, at least one crop."""
     scribble_weight: float = 5.0
     """How loud the loss of a scribbled crop is against that of a base crop; see `FinetuneConfig`."""
     decay: bool = False
@@ -91,24 +90,22 @@ def train_scribble_student(
         batches have `scribble` among them.
 
     Raises:
-        TrainingError: the crop is no multiple of 4, a batch has no room for a scribbled crop or for a composite,
-            or a loss is not a number.
+        TrainingError: the crop is no multiple of 4, a batch has no room for a composite, or a loss is not a
+            number.
     """
     if cfg.crop % 4:
         raise TrainingError(f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells.")
     half = max(1, cfg.batch // 2)
-    sizes = [split_batch(cfg.batch, cfg.scribble_share, scribbles)]
-    if strategy == "scribbles_only":
-        sizes.append(split_batch(half, cfg.scribble_share, scribbles))
-    if any(composed == 0 for composed, _ in sizes):
+    painted = [max(1, round(batch * cfg.scribble_share)) for batch in (cfg.batch, half)]
+    if painted[0] >= cfg.batch or (strategy == "scribbles_only" and painted[1] >= half):
         raise TrainingError("no crop of a batch is a composite", fix="Use larger batches or a smaller share.")
 
     def composite(rng: Generator) -> Arrays:
         return augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation)
 
-    def mix(rng: Generator, composed: int, painted: int) -> Arrays:
+    def mix(rng: Generator, composed: int, scribbled: int) -> Arrays:
         samples = [composite(rng) for _ in range(composed)]
-        strokes = [augment_real(rng, scribbles.sample(rng, cfg.crop), cfg.augmentation) for _ in range(painted)]
+        strokes = [augment_real(rng, scribbles.sample(rng, cfg.crop), cfg.augmentation) for _ in range(scribbled)]
         inputs = stack([{"src": one["src"], "bgr": one["bgr"]} for one in (*samples, *strokes)])
         truth = stack([{"pha": one["pha"], "fgr": one["fgr"]} for one in samples])
         return {**inputs, **truth, "label": stack([{"label": one["label"]} for one in strokes])["label"]}
@@ -127,7 +124,7 @@ def train_scribble_student(
             "base",
             cfg.base_iterations,
             BASE_RATES,
-            batch=lambda rng: mix(rng, *sizes[0]),
+            batch=lambda rng: mix(rng, cfg.batch - painted[0], painted[0]),
             losses=lambda tensors: _mixed_base_losses(model, tensors, cfg),
             frozen=("refiner",),
         )
@@ -138,7 +135,7 @@ def train_scribble_student(
                 "joint",
                 cfg.second_iterations,
                 JOINT_RATES,
-                batch=lambda rng: mix(rng, *sizes[1]),
+                batch=lambda rng: mix(rng, half - painted[1], painted[1]),
                 losses=lambda tensors: _mixed_joint_losses(model, tensors, cfg),
             )
         )

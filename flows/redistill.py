@@ -38,11 +38,14 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
     base = register_base_task(config.store, config.weights, config.architectures)
     labels = import_scribbles_task(config.store, config.scribbles)
     threads = config.cluster.train_threads
+    bench = takes[plan["benchmark"]]
+    benchmark = make_benchmark_task(
+        config.store, config.session, base["supervisor"], bench["digest"], config.supervisor.steps, config.seed
+    )
     teacher = finetune_task.submit(
-        config.store, base["teacher"], labels, config.base_data, config.teacher, config.seed, threads
+        config.store, base["teacher"], labels, config.base_data, config.teacher, config.seed, threads, benchmark
     ).result()
 
-    bench = takes[plan["benchmark"]]
     pseudo = [f for t in config.pseudo_takes for f in matte_take(config, takes[t], "teacher", teacher["model"])]
     refined = matte_take(config, bench, "teacher", teacher["model"])
     student = distill_task.submit(
@@ -53,6 +56,7 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
         config.student,
         config.seed,
         threads,
+        benchmark,
     ).result()
     refined += matte_take(config, bench, "student", student["model"])
 
@@ -61,9 +65,6 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
         runs[f"{role}_base"] = run_name(role, base[role])
         runs[f"{role}_refined"] = run_name(role, record["model"])
         mattes += [f.result() for f in matte_take(config, bench, role, base[role])]
-    benchmark = make_benchmark_task(
-        config.store, config.session, base["supervisor"], bench["digest"], config.supervisor.steps, config.seed
-    )
     validation = validate_task(config.store, benchmark, runs, mattes)
     gate = {
         role: promote_task(config.store, role, base[role], record["model"], validation, config.gate)

@@ -10,9 +10,14 @@ from storage.take import Take
 from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Student
+from tasks.look import spread
 from tasks.models import Ref, described, load_network
 from tasks.progress import Progress
 from tasks.step import Record, digest, retryable, run_once
+from tasks.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
+
+FIXED_RIG = {"shift": 0, "jitter": 0.5, "brightness": 0.05, "contrast": 0.05, "saturation": 0.05, "hue": 0.02}
+"""Augmentation of a student on a stage: the plate is where it was, and as bright as it was."""
 
 
 def read_pairs(store: str, takes: Sequence[str], run: str) -> Any:
@@ -30,6 +35,15 @@ def read_pairs(store: str, takes: Sequence[str], run: str) -> Any:
     return PairData(pairs)
 
 
+def _labelled_frames(root: Root, take: str, run: str) -> list[Frame]:
+    recording = Take.open(root, take)
+    frame = recording.frames[0]
+    return [
+        stage_frame(root, take, camera, frame, recording.read_alpha(run, camera, frame))
+        for camera in spread(list(recording.cameras), FRAMES)
+    ]
+
+
 def distill(
     store: str,
     base: Ref,
@@ -38,6 +52,7 @@ def distill(
     settings: Student,
     seed: int,
     threads: int,
+    benchmark: Record | None = None,
 ) -> Record:
     """Train the student on pseudo-labels: first its base network, then base and refiner together.
 
@@ -49,9 +64,12 @@ def distill(
         settings: iterations, batch, rates.
         seed: start of the sampler.
         threads: torch threads.
+        benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
+            Without one, some of the pseudo-labelled frames are looked at, and the figures say how far the student
+            agrees with its teacher there.
 
     Returns:
-        Record with `model` (a Ref) and the training `history`.
+        Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`).
     """
     run = pseudo[0]["run"]
     takes = sorted({record["take"] for record in pseudo})
@@ -77,18 +95,35 @@ def distill(
             decay=settings.decay,
             base_share=settings.base_share,
             recolour=settings.recolour,
-            # a fixed rig: the plate is where it was, and as bright as it was
-            augmentation=Augmentation(shift=0, jitter=0.5, brightness=0.05, contrast=0.05, saturation=0.05, hue=0.02),
+            augmentation=Augmentation(**FIXED_RIG),
             seed=seed,
         )
-        keeper = StoreCheckpointer(store, f"distill-{digest(inputs)}")
+        name = f"distill-{digest(inputs)}"
+        iterations = settings.base_iterations + settings.joint_iterations
+        learn, held = hold_out(load_base_data(base_data))
+        root = Root(store)
+        measured = benchmark_frames(root, benchmark, takes)
+        look = watch(
+            root,
+            name,
+            "student",
+            network,
+            measured or _labelled_frames(root, takes[0], run),
+            held,
+            iterations=iterations,
+            crop=settings.crop,
+            against="stage" if measured else "teacher",
+        )
+        keeper = StoreCheckpointer(store, name)
         history = distill_student(
             network,
             read_pairs(store, takes, run),
             config,
-            base=load_base_data(base_data),
+            base=learn,
             checkpointer=keeper,
-            progress=Progress("distil student", settings.base_iterations + settings.joint_iterations),
+            progress=Progress("distil student", iterations),
+            validate=look.validate,
+            validate_every=look.every,
         )
         card = {
             **described(network),
@@ -102,7 +137,7 @@ def distill(
         }
         version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
         keeper.forget()
-        return {"model": Ref(name=base["name"], version=version), "history": history}
+        return {"model": Ref(name=base["name"], version=version), "history": history, "pictures": look.pictures}
 
     return run_once(store, "distill", f"student {run}", inputs, work)
 

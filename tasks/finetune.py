@@ -14,6 +14,7 @@ from tasks.models import Ref, described, load_network
 from tasks.progress import Progress
 from tasks.scribble import LABELS
 from tasks.step import Record, digest, retryable, run_once
+from tasks.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
 
 
 def read_scribbles(store: str, labels: str) -> Any:
@@ -30,8 +31,22 @@ def read_scribbles(store: str, labels: str) -> Any:
     return ScribbleData(frames)
 
 
+def frames_to_watch(root: Root, labels: str, benchmark: Record | None) -> list[Frame]:
+    """Frames of the benchmark; without one, scribbled frames, to see the strokes take effect but not to measure."""
+    entries = LabelSet.open(root, LABELS, labels).entries
+    found = benchmark_frames(root, benchmark, [entry.take for entry in entries])
+    return found or [stage_frame(root, e.take, e.camera, e.frame, None) for e in entries[:FRAMES]]
+
+
 def finetune(
-    store: str, base: Ref, labels: Record, base_data: str, settings: Teacher, seed: int, threads: int
+    store: str,
+    base: Ref,
+    labels: Record,
+    base_data: str,
+    settings: Teacher,
+    seed: int,
+    threads: int,
+    benchmark: Record | None = None,
 ) -> Record:
     """Refine the teacher and register the result.
 
@@ -44,9 +59,10 @@ def finetune(
         settings: share, iterations, rates.
         seed: start of the sampler.
         threads: torch threads.
+        benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
 
     Returns:
-        Record with `model` (a Ref) and the training `history`.
+        Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`).
     """
     inputs = {"base": base, "labels": labels["digest"], "settings": settings.model_dump(), "seed": seed}
 
@@ -68,14 +84,28 @@ def finetune(
             noise=settings.noise,
             seed=seed,
         )
-        keeper = StoreCheckpointer(store, f"finetune-{digest(inputs)}")
+        name = f"finetune-{digest(inputs)}"
+        learn, held = hold_out(load_base_data(base_data))
+        look = watch(
+            Root(store),
+            name,
+            "teacher",
+            network,
+            frames_to_watch(Root(store), labels["labels"], benchmark),
+            held,
+            iterations=settings.iterations,
+            crop=settings.crop,
+        )
+        keeper = StoreCheckpointer(store, name)
         history = finetune_teacher(
             network,
-            load_base_data(base_data),
+            learn,
             read_scribbles(store, labels["labels"]),
             config,
             checkpointer=keeper,
             progress=Progress("fine-tune teacher", settings.iterations),
+            validate=look.validate,
+            validate_every=look.every,
         )
         card = {
             **described(network),
@@ -88,7 +118,7 @@ def finetune(
         }
         version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
         keeper.forget()
-        return {"model": Ref(name=base["name"], version=version), "history": history}
+        return {"model": Ref(name=base["name"], version=version), "history": history, "pictures": look.pictures}
 
     return run_once(store, "finetune", f"teacher {labels['labels']}", inputs, work)
 

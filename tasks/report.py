@@ -131,6 +131,9 @@ def _pictures(config: Config, round_: Mapping[str, Any], rebuilt: Record) -> dic
         "scribbles": scribble_sheet(root, round_["labels"]["labels"]),
     }
     pictures = {name: to_jpeg(sheet) for name, sheet in sheets.items()}
+    for role in ("teacher", "student"):
+        if kept := round_[role].get("pictures"):
+            pictures[f"{role}_training"] = root.read(kept["sheet"])
     if rebuilt.get("sheet"):
         pictures["reconstruction"] = root.read(rebuilt["sheet"])
     return pictures

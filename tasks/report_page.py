@@ -57,6 +57,8 @@ PICTURES = {
     "teacher": ("pictures", f"Teacher, before and after the scribbles. {ERROR_KEY}"),
     "student": ("pictures", f"Student, before and after learning from the teacher. {ERROR_KEY}"),
     "scribbles": ("labels", "Scribbles over the faded image: green is foreground, red is background."),
+    "teacher_training": ("training", "Teacher, before and after it was fine-tuned."),
+    "student_training": ("training", "Student, before and after it was distilled."),
     "reconstruction": ("reconstruction", "Held-out cameras, rendered from the reconstruction."),
 }
 
@@ -80,7 +82,7 @@ def render_page(report: Report, pictures: Mapping[str, bytes]) -> str:
         ("images", "Image by image", per_image_table(report)),
         ("promotion", "Promotion", _promotion(report)),
         ("labels", "Scribbles", _labels(report, pictures)),
-        ("training", "Training", _training(report)),
+        ("training", "Training", _training(report, pictures)),
         ("reconstruction", "Reconstruction", _reconstruction(report, pictures)),
         ("time", "Wall time", time_table(report)),
         ("provenance", "How it was made", _provenance(report)),
@@ -147,7 +149,7 @@ def _labels(report: Report, pictures: Mapping[str, bytes]) -> str:
     return (f"<p>{text}.</p>" if text else "") + _pictures(report, pictures, "labels")
 
 
-def _training(report: Report) -> str:
+def _training(report: Report, pictures: Mapping[str, bytes]) -> str:
     groups = []
     for model, records in (report.get("history") or {}).items():
         charts = []
@@ -159,7 +161,9 @@ def _training(report: Report) -> str:
             charts.append(f"<figure><figcaption>{name}<span>{span}</span></figcaption>{chart}</figure>")
         if charts:
             groups.append(f'<h3>{html.escape(model.title())}</h3><div class="charts">{"".join(charts)}</div>')
-    return "".join(groups)
+    if any("stage_mse" in r for records in (report.get("history") or {}).values() for r in records or []):
+        groups.append('<p class="foot">base: composites, stage: frames of the benchmark; both held out.</p>')
+    return "".join(groups) + _pictures(report, pictures, "training")
 
 
 def _reconstruction(report: Report, pictures: Mapping[str, bytes]) -> str:

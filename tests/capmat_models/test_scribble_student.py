@@ -77,11 +77,16 @@ def test_the_painted_pixels_improve():
     assert np.mean(errors[40:]) < 0.8 * np.mean(errors[:10])
 
 
-def test_a_half_batch_without_room_for_a_scribbled_crop_is_refused():
-    with pytest.raises(TrainingError, match="20% of a batch of 2 is not one scribbled crop"):
-        train("scribbles_only", network("student"), replace(SHORT, scribble_share=0.2))
+def test_a_batch_without_room_for_a_composite_is_refused():
     with pytest.raises(TrainingError, match="no crop of a batch is a composite"):
         train("frozen_refiner", network("student"), replace(SHORT, scribble_share=1.0))
+    with pytest.raises(TrainingError, match="no crop of a batch is a composite"):
+        train("scribbles_only", network("student"), replace(SHORT, batch=2))
+
+
+def test_even_a_small_batch_has_one_scribbled_crop():
+    history = train("scribbles_only", network("student"), replace(SHORT, scribble_share=0.2))
+    assert all("scribble" in record for record in history)
 
 
 def test_a_crop_that_the_refiner_cannot_cut_into_cells_is_refused():

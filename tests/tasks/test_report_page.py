@@ -289,3 +289,13 @@ def test_figures_are_written_as_a_person_reads_them():
         "±0 %",
         "",
     ]
+
+
+def test_the_pictures_of_a_training_stand_beside_its_curves():
+    history = {"teacher": [{"iteration": 0, "stage": "validation", "stage_mse": 0.02, "base_mse": 0.01}]}
+    text = render_page({"title": "t", "history": history}, {"teacher_training": JPEG})
+    section = text.split('<section id="training">')[1].split("</section>")[0]
+    assert "data:image/jpeg;base64," in section
+    assert "stage mse" in section
+    assert "both held out" in section
+    assert "both held out" not in render_page({"title": "t", "history": REPORT["history"]}, {})

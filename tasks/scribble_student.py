@@ -1,0 +1,120 @@
+"""Students without a teacher: the two losing strategies of the paper's Table 2, to compare distillation with."""
+
+from typing import TYPE_CHECKING, Any
+
+from storage.registry import Registry
+from storage.root import Root
+from tasks.base_folder import load_base_data
+from tasks.checkpoint import StoreCheckpointer
+from tasks.config import Student, Teacher
+from tasks.distill import FIXED_RIG
+from tasks.finetune import frames_to_watch, read_scribbles
+from tasks.models import Ref, load_network
+from tasks.progress import Progress
+from tasks.step import Record, digest, retryable, run_once
+from tasks.watch import hold_out, watch
+
+if TYPE_CHECKING:
+    from capmat_models.scribble_student import Strategy
+
+
+def scribble_student(
+    store: str,
+    strategy: "Strategy",
+    base: Ref,
+    labels: Record,
+    base_data: str,
+    settings: Student,
+    mix: Teacher,
+    seed: int,
+    threads: int,
+    benchmark: Record | None = None,
+) -> Record:
+    """Train a student on base data and scribbles alone, and register the result.
+
+    Args:
+        store: URL of the store.
+        strategy: `scribbles_only` or `frozen_refiner`; becomes the `kind` of the model.
+        base: the student to start from.
+        labels: record of the label set.
+        base_data: folder of foregrounds and backgrounds.
+        settings: iterations, batch, crop, rates. The second stage has `joint_iterations`, so that every strategy
+            takes as many steps as distillation.
+        mix: share and weight of the scribbles, those of the teacher.
+        seed: start of the sampler.
+        threads: torch threads.
+        benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
+
+    Returns:
+        Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`).
+    """
+    inputs = {
+        "strategy": strategy,
+        "base": base,
+        "labels": labels["digest"],
+        "settings": settings.model_dump(),
+        "share": mix.scribble_share,
+        "weight": mix.scribble_weight,
+        "seed": seed,
+    }
+
+    def work() -> dict[str, Any]:
+        from capmat_models.augment import Augmentation
+        from capmat_models.scribble_student import ScribbleStudentConfig, train_scribble_student
+        from capmat_models.state import dump_weights
+
+        network = load_network(store, base, threads, fresh=True)
+        config = ScribbleStudentConfig(
+            base_iterations=settings.base_iterations,
+            second_iterations=settings.joint_iterations,
+            batch=settings.batch,
+            crop=settings.crop,
+            lr_scale=settings.lr_scale,
+            decay=settings.decay,
+            scribble_share=mix.scribble_share,
+            scribble_weight=mix.scribble_weight,
+            augmentation=Augmentation(**FIXED_RIG),
+            seed=seed,
+        )
+        name = f"{strategy.replace('_', '-')}-{digest(inputs)}"
+        iterations = settings.base_iterations + settings.joint_iterations
+        learn, held = hold_out(load_base_data(base_data))
+        look = watch(
+            Root(store),
+            name,
+            f"student-{strategy.replace('_', '-')}",
+            network,
+            frames_to_watch(Root(store), labels["labels"], benchmark),
+            held,
+            iterations=iterations,
+            crop=settings.crop,
+        )
+        keeper = StoreCheckpointer(store, name)
+        history = train_scribble_student(
+            strategy,
+            network,
+            learn,
+            read_scribbles(store, labels["labels"]),
+            config,
+            checkpointer=keeper,
+            progress=Progress(f"train student ({strategy.replace('_', ' ')})", iterations),
+            validate=look.validate,
+            validate_every=look.every,
+        )
+        card = {
+            "architecture": base["name"],
+            "role": "student",
+            "kind": strategy,
+            "parent": base,
+            "labels": labels["labels"],
+            "settings": {**settings.model_dump(), "share": mix.scribble_share, "weight": mix.scribble_weight},
+            "seed": seed,
+        }
+        version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
+        keeper.forget()
+        return {"model": Ref(name=base["name"], version=version), "history": history, "pictures": look.pictures}
+
+    return run_once(store, "scribble-student", f"{strategy} {labels['labels']}", inputs, work)
+
+
+scribble_student_task = retryable("train without a teacher", "train student, {strategy}")(scribble_student)

@@ -1,0 +1,184 @@
+"""A look at a training while it runs: figures on what is held out from it, and pictures of what it makes of that.
+
+Held out are a few foregrounds and backgrounds of the base data (those that base training holds out, too), and the
+take of the benchmark, on whose frames the supervisor's mattes are the reference. No checkpoint is chosen by these
+figures; they tell a person early that a training goes wrong. Everything lies under `trainings/<name>/`:
+
+    000000.jpg, ...   image, alpha before the training, alpha now
+    figures.json      figures by iteration
+    curves.svg        the same as curves
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.benchmark import Benchmark
+from storage.plates import Stage
+from storage.root import Root
+from storage.take import Take
+from tasks.contact_sheet import Row, contact_sheet, to_jpeg
+from tasks.curves import curves_svg
+from tasks.look import show
+from tasks.step import Record
+
+if TYPE_CHECKING:
+    from capmat_models.base_data import BaseData
+
+Alpha = NDArray[np.float32]
+
+FRAMES = 3
+"""Frames in a picture."""
+LOOKS = 8
+"""Looks at a training, besides the one before it."""
+_COMPOSITES = 6
+_MOST_HELD = 8  # of base data; a tenth of 431 foregrounds would be missed
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One stage frame to look at.
+
+    Attributes:
+        label: take, camera and frame number.
+        src: (3,H,W) float32 0..1.
+        bgr: its plate, likewise.
+        reference: alpha (H,W) that counts as right, None if nobody knows.
+    """
+
+    label: str
+    src: Alpha
+    bgr: Alpha
+    reference: Alpha | None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What `run_stages` calls to measure, how often, and where the pictures are.
+
+    Attributes:
+        validate: validate(iterations done) -> figures.
+        every: iterations between two looks.
+        pictures: keys of the last sheet and of the curves.
+    """
+
+    validate: Callable[[int], dict[str, float]]
+    every: int
+    pictures: dict[str, str]
+
+
+def hold_out(base: "BaseData") -> "tuple[BaseData, BaseData | None]":
+    """Base data to learn from and to measure on; none to measure on when there is a single picture."""
+    fewer = min(len(base.foregrounds), len(base.backgrounds))
+    return base.split(min(_MOST_HELD, max(1, fewer // 10))) if fewer > 1 else (base, None)
+
+
+def benchmark_frames(root: Root, benchmark: Record | None, trained_on: Sequence[str]) -> list[Frame]:
+    """Some frames of the benchmark with the supervisor's mattes; none if its take is one of those trained on."""
+    if benchmark is None or benchmark["take"] in trained_on:
+        return []
+    frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
+    entries = benchmark["entries"]
+    some = entries[:: max(1, len(entries) // FRAMES)][:FRAMES]
+    return [stage_frame(root, benchmark["take"], c, f, frozen.alpha(benchmark["take"], c, f)) for c, f in some]
+
+
+def stage_frame(root: Root, take: str, camera: str, frame: int, reference: Alpha | None) -> Frame:
+    """Read one frame and its plate."""
+    recording = Take.open(root, take)
+    plate = Stage.open(root, recording.stage).plate(camera)
+    return Frame(f"{take} {camera} frame {frame}", recording.read(camera, frame), plate, reference)
+
+
+def watch(
+    root: Root,
+    name: str,
+    title: str,
+    network: Any,
+    frames: Sequence[Frame],
+    held: "BaseData | None",
+    *,
+    iterations: int,
+    crop: int,
+    against: str = "stage",
+) -> Watch:
+    """Prepare to look at a training; the network must still be as it was before it.
+
+    Args:
+        root: the store.
+        name: of the training, part of the keys.
+        title: for people: `teacher`.
+        network: called as network(src, bgr) -> {"pha"}.
+        frames: what the pictures show; those with a reference are measured.
+        held: base data to measure on.
+        iterations: of the whole training.
+        crop: side of the composites in pixels.
+        against: start of the figures' names for the frames. `stage`: held out, against the benchmark. `teacher`:
+            trained on, against the teacher's mattes; then they say how far the student agrees, and no more.
+    """
+    from capmat_models.validation import evaluate
+
+    folder = f"trainings/{name}"
+    last = f"{folder}/{iterations:06d}.jpg"
+    network.eval()
+    before = [_alpha(network, frame) for frame in frames]
+
+    def validate(done: int) -> dict[str, float]:
+        now = [_alpha(network, frame) for frame in frames]
+        figures: dict[str, float] = {}
+        if held is not None:
+            found = evaluate("teacher", network, held, count=_COMPOSITES, crop=crop)
+            figures |= {f"base_{key}": value for key, value in found.items()}
+        errors = [pha - f.reference for pha, f in zip(now, frames, strict=True) if f.reference is not None]
+        if errors:
+            figures[f"{against}_mse"] = float(np.mean([np.mean(e**2) for e in errors]))
+            figures[f"{against}_sad"] = float(np.mean([np.mean(np.abs(e)) for e in errors]))
+        if frames:
+            jpeg = to_jpeg(_sheet(frames, before, now, done))
+            root.write(f"{folder}/{done:06d}.jpg", jpeg)
+            show(f"training-{title}", f"{title} after {done} of {iterations} iterations", jpeg)
+        _keep(root, folder, done, figures)
+        return figures
+
+    return Watch(validate, math.ceil(iterations / LOOKS), {"sheet": last, "curves": f"{folder}/curves.svg"})
+
+
+def _alpha(network: Any, frame: Frame) -> Alpha:
+    import torch
+
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        src, bgr = (torch.from_numpy(picture)[None].to(device) for picture in (frame.src, frame.bgr))
+        return network(src, bgr)["pha"][0, 0].float().cpu().numpy()
+
+
+def _sheet(frames: Sequence[Frame], before: Sequence[Alpha], now: Sequence[Alpha], done: int) -> NDArray[np.uint8]:
+    rows = []
+    for frame, old, new in zip(frames, before, now, strict=True):
+        said = [""]
+        if frame.reference is not None:
+            errors = [float(np.mean((pha - frame.reference) ** 2)) for pha in (old, new)]
+            said += [f"MSE {1e4 * error:.1f}e-4" for error in errors]
+        rows.append(Row(frame.label, [frame.src, old, new], tuple(said)))
+    return contact_sheet(rows, ["image", "alpha before the training", f"alpha after {done} iterations"])
+
+
+def _keep(root: Root, folder: str, done: int, figures: dict[str, float]) -> None:
+    """Add the figures of one look and draw all curves anew; a look that is repeated replaces itself."""
+    key = f"{folder}/figures.json"
+    known = json.loads(root.read(key)) if root.exists(key) else {}
+    known = {**{k: v for k, v in known.items() if int(k) < done}, str(done): figures}
+    root.write(key, json.dumps(known, indent=1).encode())
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    names = {"base": "held-out composites", "stage": "benchmark frames", "teacher": "teacher's mattes"}
+    for iteration, found in known.items():
+        for figure, value in found.items():
+            against, _, kind = figure.partition("_")
+            line = panels.setdefault(kind.upper(), {}).setdefault(names[against], [])
+            line.append((int(iteration), value))
+    root.write(f"{folder}/curves.svg", curves_svg(panels).encode())

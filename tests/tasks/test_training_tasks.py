@@ -1,0 +1,164 @@
+"""What a training leaves behind: a model with a card, and figures and pictures of how it went."""
+
+import json
+import shutil
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from capmat_models import create_model
+from capmat_models.state import dump_weights
+from storage.benchmark import freeze_benchmark
+from storage.frames import encode_png
+from storage.registry import Registry
+from storage.root import Root
+from storage.take import Take
+from tasks.config import Student, Teacher
+from tasks.distill import distill
+from tasks.finetune import finetune
+from tasks.ingest import ingest_plates, ingest_take
+from tasks.models import Ref
+from tasks.scribble import import_scribbles
+from tasks.scribble_student import scribble_student
+from tasks.step import Record
+from tasks.watch import benchmark_frames, hold_out
+from tests.capmat_models.training_data import base_data, subject
+from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, edit_toml, write_session
+
+TEACHER = Teacher(iterations=8, batch=5, crop=32)
+STUDENT = Student(base_iterations=4, joint_iterations=4, batch=4, crop=48)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two takes, a label set of one, mattes of it, and networks with fresh weights; base data."""
+    folder = tmp_path_factory.mktemp("made")
+    store, session = str(folder / "store"), write_session(folder / "day")
+    edit_toml(session, "[takes.walk]", '[takes.jump]\npath = "takes/walk/{camera}/{frame:04d}.png"\n[takes.walk]')
+    ingest_plates(store, session)
+    root = Root(store)
+    overlay = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    overlay[14:20, 10:24], overlay[2:6, 2:30] = (0, 255, 0, 255), (255, 0, 0, 255)
+    for camera in CAMERAS[:2]:
+        file = folder / "inbox" / "walk" / camera / "0000.png"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(encode_png(overlay))
+    for name in ("walk", "jump"):
+        ingest_take(store, session, name)
+    take = Take.open(root, "walk")
+    take.start_run("teacher-v0001", {})
+    pha = np.zeros((HEIGHT, WIDTH), np.float32)
+    pha[12:40, 8:26] = 1
+    for camera in CAMERAS:
+        for frame in take.frames:
+            take.write_alpha("teacher-v0001", camera, frame, pha)
+    for name in ("bg_vitmatte_xs", "bgmv2_mobilenetv2_xs"):
+        torch.manual_seed(0)
+        Registry(root).add(name, dump_weights(create_model(name)), {"architecture": name, "kind": "base"})
+    trimap = np.where(pha > 0, 255, 0).astype(np.uint8)
+    trimap[10:14] = 128
+    freeze_benchmark(root, "day-jump", [("jump", camera, 0, trimap, pha) for camera in CAMERAS], {})
+    rng = np.random.default_rng(3)
+    for part in ("foregrounds", "backgrounds"):
+        (folder / "base" / part).mkdir(parents=True)
+    for index in range(3):
+        picture = rng.integers(0, 256, (80, 90, 3)).astype(np.uint8)
+        (folder / "base" / "foregrounds" / f"{index}.png").write_bytes(encode_png(subject(rng)))
+        (folder / "base" / "backgrounds" / f"{index}.png").write_bytes(encode_png(picture))
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of all that, to train in."""
+    return Path(shutil.copytree(made, tmp_path / "copy"))
+
+
+def benchmark() -> Record:
+    return {
+        "benchmark": "day-jump",
+        "version": "b0001",
+        "take": "jump",
+        "entries": [(camera, 0) for camera in CAMERAS],
+    }
+
+
+def teacher(folder: Path, bench: Record | None) -> Record:
+    store, ref = str(folder / "store"), Ref(name="bg_vitmatte_xs", version="v0001")
+    labels = import_scribbles(store, str(folder / "inbox"))
+    return finetune(store, ref, labels, str(folder / "base"), TEACHER, 0, 1, bench)
+
+
+def student(folder: Path, bench: Record | None) -> Record:
+    ref = Ref(name="bgmv2_mobilenetv2_xs", version="v0001")
+    pseudo = {"run": "teacher-v0001", "take": "walk", "digest": "1"}
+    return distill(str(folder / "store"), ref, [pseudo], str(folder / "base"), STUDENT, 0, 1, bench)
+
+
+def looks(record: Record) -> list[dict[str, float]]:
+    return [r for r in record["history"] if r["stage"] == "validation"]
+
+
+@pytest.mark.parametrize("train", [teacher, student])
+def test_a_training_is_measured_eight_times_on_what_is_held_out_and_before_it(folder, train):
+    record = train(folder, benchmark())
+    found = looks(record)
+    assert [r["iteration"] for r in found] == list(range(9))
+    figures = {"base_mse", "base_sad", "stage_mse", "stage_sad"}
+    assert all(set(r) == {"iteration", "stage", *figures} for r in found)
+    assert all(0 <= r[name] <= 1 for r in found for name in figures)
+    assert any(a["stage_mse"] != b["stage_mse"] for a, b in pairwise(found))
+
+
+@pytest.mark.parametrize("train", [teacher, student])
+def test_the_pictures_of_a_training_lie_in_the_store(folder, train):
+    record = train(folder, benchmark())
+    root, name = Root(folder / "store"), record["pictures"]["sheet"].rpartition("/")[0]
+    assert root.names(name) == [*(f"{i:06d}.jpg" for i in range(9)), "curves.svg", "figures.json"]
+    assert root.read(record["pictures"]["sheet"]).startswith(b"\xff\xd8")
+    kept = json.loads(root.read(f"{name}/figures.json"))
+    assert [kept[str(r["iteration"])]["stage_mse"] for r in looks(record)] == [r["stage_mse"] for r in looks(record)]
+    text = "".join(ET.fromstring(root.read(record["pictures"]["curves"])).itertext())
+    assert all(words in text for words in ("MSE", "SAD", "held-out composites", "benchmark frames"))
+
+
+@pytest.mark.parametrize(("train", "left"), [(teacher, {"base"}), (student, {"base", "teacher"})])
+def test_the_benchmark_has_no_influence_on_the_weights(folder, made, tmp_path, train, left):
+    other = Path(shutil.copytree(made, tmp_path / "other"))
+    with_it, without = train(folder, benchmark()), train(other, None)
+    weights = [
+        Registry(Root(place / "store")).load(**record["model"])[0]
+        for place, record in ((folder, with_it), (other, without))
+    ]
+    assert weights[0] == weights[1]
+    # without a benchmark a student is compared with the mattes that it learns from, and the figure is named so
+    assert {name.split("_")[0] for name in looks(without)[0] if "_" in name} == left
+
+
+def test_a_benchmark_of_a_take_that_is_trained_on_measures_nothing(made):
+    assert benchmark_frames(Root(made / "store"), benchmark(), ["walk", "jump"]) == []
+    frames = benchmark_frames(Root(made / "store"), benchmark(), ["walk"])
+    assert [frame.label for frame in frames] == [f"jump {camera} frame 0" for camera in CAMERAS]
+
+
+def test_what_is_measured_on_is_not_learned_from():
+    learn, held = hold_out(base_data(3))
+    assert (len(learn.foregrounds), len(held.foregrounds)) == (2, 1)
+    assert hold_out(base_data(1))[1] is None
+
+
+@pytest.mark.parametrize("strategy", ["scribbles_only", "frozen_refiner"])
+def test_a_student_without_a_teacher_is_registered_with_its_strategy(folder, strategy):
+    store, ref = str(folder / "store"), Ref(name="bgmv2_mobilenetv2_xs", version="v0001")
+    labels = import_scribbles(store, str(folder / "inbox"))
+    words = (store, strategy, ref, labels, str(folder / "base"), STUDENT, TEACHER, 0, 1, benchmark())
+    record = scribble_student(*words)
+    _, card = Registry(Root(store)).load(**record["model"])
+    assert (card["kind"], card["role"], card["parent"]) == (strategy, "student", ref)
+    assert card["labels"] == labels["labels"]
+    assert len(looks(record)) == 9
+    assert scribble_student(*words)["reused"]
