@@ -6,6 +6,8 @@ often pickles; they are read as plain tensors only.
 
 import pickle
 import struct
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -98,10 +100,18 @@ def read_published(source: Path | str | Mapping[str, torch.Tensor]) -> dict[str,
 
 
 def _read(path: Path) -> Mapping[str, Any]:
+    if _is_torchscript(path):
+        raise CheckpointError(
+            "is a TorchScript program, not a file of weights",
+            where=str(path),
+            fix="Import it with --contract rgb, rgb+plate or recurrent.",
+        )
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about pickles that are refused below anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError("there is no such file", where=str(path)) from None
     except _DAMAGE as error:
@@ -118,6 +128,15 @@ def _read(path: Path) -> Mapping[str, Any]:
             fix="Save the network's state_dict().",
         )
     return content
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Both kinds of file are archives; only programs keep their constants in a file of its own."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, struct.error):
+        return False
 
 
 def _halved(value: torch.Tensor) -> torch.Tensor:
