@@ -1,0 +1,172 @@
+"""How fast a network is here: alone, on a fixed rig, and from file to file.
+
+Weights are made up: they do not change the speed, and the student refines exactly as many cells as it is
+allowed to, as in the published speed test.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.frames import encode_png, read_image
+from tasks.bench import Candidate, Row, race
+
+_HD = 2.5e6  # pixels up to which the settings published for HD are used
+_4K_SHARE = 26  # above, one pixel in so many may be refined, at a backbone scale of 1/8
+_FILES = 8  # frames of a file-to-file round
+
+
+def bench_student(
+    name: str, size: tuple[int, int], *, cameras: int, device: str, dtype: str, threads: int, rounds: int
+) -> list[Row]:
+    """Time the student: as its released code runs it, on a fixed rig, for several cameras, file to file.
+
+    Args:
+        name: architecture, such as `bgmv2_mobilenetv2`.
+        size: height and width of the frames, multiples of 4.
+        cameras: in one batch, for the last but one row.
+        device: "cpu" or "cuda".
+        dtype: of the rig: float32, float16 or bfloat16. The released structure runs in the same.
+        threads: torch threads.
+        rounds: how often each is timed.
+    """
+    import torch
+
+    from capmat_models import create_model
+    from capmat_models.plain_student import plain_matte
+    from capmat_models.rig import Rig
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    kind = getattr(torch, dtype)
+    pixels = size[0] * size[1]
+    settings = {} if pixels <= _HD else {"backbone_scale": 0.125, "refine_sample_pixels": pixels // _4K_SHARE}
+    model: Any = create_model(name, prevent_oversampling=False, **settings).eval()
+    _spread_out(model)
+    plates = torch.rand(cameras, 3, *size)
+    frames = (plates + 0.1 * torch.rand_like(plates)).clamp(0, 1)
+    one = Rig(model, plates[:1], device=device, dtype=kind)
+    plain = deepcopy(model).to(device, kind)
+
+    def released() -> Any:
+        # frame and plate are uploaded every time
+        out = plain_matte(plain, *(x[:1].to(device, kind) for x in (frames, plates)))["pha"]
+        return out.float().cpu()
+
+    def on_the_rig(rig: Any, count: int) -> Any:
+        return rig.matte(frames[:count])["pha"].float().cpu()
+
+    off = (released() - on_the_rig(one, 1)).abs()
+    cells = model.refine_sample_pixels // 16
+    candidates = [
+        Candidate("structure of the released code", 1, dtype, released, f"{cells} cells refined"),
+        Candidate(
+            "rig, one camera", 1, dtype, lambda: on_the_rig(one, 1), f"alpha differs by {off.max():.0e} at most"
+        ),
+    ]
+    if cameras > 1:
+        many = Rig(model, plates, device=device, dtype=kind)
+        candidates.append(Candidate(f"rig, {cameras} cameras", cameras, dtype, lambda: on_the_rig(many, cameras)))
+    with _picture_folder(size) as folder:
+        plate = torch.from_numpy(read_image(folder / "in0.png").transpose(2, 0, 1).copy())[None]
+        rig = Rig(model, plate, device=device, dtype=kind)
+        candidates.append(
+            Candidate("file to file (8-bit PNG)", _FILES, dtype, lambda: _file_to_file(folder, rig.stream))
+        )
+        return race(candidates, rounds)
+
+
+def bench_teacher(
+    name: str, size: tuple[int, int], *, device: str, dtype: str, threads: int, rounds: int
+) -> list[Row]:
+    """Time the teacher: the network alone, and file to file.
+
+    Args:
+        name: architecture, such as `bg_vitmatte_s`.
+        size: height and width of the frames.
+        device: "cpu" or "cuda".
+        dtype: float32, or float16 or bfloat16 (autocast).
+        threads: torch threads.
+        rounds: how often each is timed.
+    """
+    import torch
+
+    from capmat_models import create_model
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    kind = getattr(torch, dtype)
+    model: Any = create_model(name).eval()
+    model = model.to(device, memory_format=torch.channels_last)
+    src, bgr = torch.rand(2, 1, 3, *size)
+
+    def matte(frame: Any) -> Any:
+        with torch.inference_mode(), torch.autocast(device, kind, enabled=dtype != "float32"):
+            return model(frame.to(device), bgr.to(device))["pha"].float().cpu()
+
+    def each(frames: Any) -> Iterator[dict[str, Any]]:
+        yield from ({"pha": matte(frame.float() / 255)} for frame in frames)
+
+    with _picture_folder(size) as folder:
+        return race(
+            [
+                Candidate("network", 1, dtype, lambda: matte(src)),
+                Candidate("file to file (8-bit PNG)", _FILES, dtype, lambda: _file_to_file(folder, each)),
+            ],
+            rounds,
+        )
+
+
+def _spread_out(model: Any) -> None:
+    """Draw weights whose alphas and errors vary and stay inside 0..1, so that comparing them means something.
+
+    Where many errors are clamped to the same value, it is chance which cells are refined.
+    """
+    import torch
+
+    for name, p in model.named_parameters():
+        if p.ndim == 4 and not name.startswith("backbone"):
+            torch.nn.init.kaiming_normal_(p, nonlinearity="relu")
+    with torch.no_grad():
+        for last in (model.decoder.conv4, model.refiner.conv4):
+            last.weight *= 0.05
+            torch.nn.init.constant_(last.bias, 0.5)
+
+
+@contextmanager
+def _picture_folder(size: tuple[int, int]) -> Iterator[Path]:
+    """Make frames to read: a smooth picture with a little noise, as a camera makes them."""
+    rng = np.random.default_rng(0)
+    slope = np.linspace(40, 200, size[0] * size[1] * 3).reshape(*size, 3)
+    with tempfile.TemporaryDirectory(prefix="capmat-bench-") as name:
+        for i in range(_FILES):
+            noisy = slope + rng.normal(0, 2, slope.shape)
+            (Path(name) / f"in{i}.png").write_bytes(encode_png(noisy.clip(0, 255).astype(np.uint8)))
+        yield Path(name)
+
+
+def _file_to_file(folder: Path, matte: Callable[[Iterator[Any]], Iterator[dict[str, Any]]]) -> None:
+    """Read, matte and write all frames; reading and writing overlap with the network."""
+    import torch
+
+    def read(i: int) -> Any:
+        return torch.from_numpy(read_image(folder / f"in{i}.png").transpose(2, 0, 1).copy())[None]
+
+    def write(i: int, pha: Any) -> None:
+        alpha = (pha[0, 0].float() * 65535).round().to(torch.int32).numpy().astype(np.uint16)
+        (folder / f"out{i}.png").write_bytes(encode_png(alpha))
+
+    with ThreadPoolExecutor(2) as pool:
+        coming = [pool.submit(read, i) for i in range(_FILES)]
+        written = [
+            pool.submit(write, i, out["pha"].clone())
+            for i, out in enumerate(matte(frame.result() for frame in coming))
+        ]
+        for done in written:
+            done.result()
