@@ -1,0 +1,85 @@
+"""Takes are matted by whatever network is asked for; those with a memory see every camera in order."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from capmat_errors import ConfigError
+from capmat_models import create_model
+from storage.plates import Stage
+from storage.root import Root
+from storage.take import Take
+from tasks.infer import coarse_mask, infer
+from tasks.matte import matte, open_run, snap
+from tasks.model_import import import_weights
+from tasks.models import Ref, load_network
+from tasks.session import ingest, plates, take_record
+from tests.storage.tiny_session import CAMERAS, write_session
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """A store with one take: three cameras, four frames."""
+    session = str(write_session(tmp_path / "session", frames=4) / "session.toml")
+    place = str(tmp_path / "store")
+    ingest(place, session, "walk", plates(place, session)["digest"])
+    return place
+
+
+def registered(store: str, tmp_path: Path, name: str, **config: Any) -> Ref:
+    torch.manual_seed(0)
+    torch.save(create_model(name, **config).state_dict(), tmp_path / "weights.pth")
+    changes = [f"{key}={value}" for key, value in config.items()]
+    return import_weights(store, tmp_path / "weights.pth", name, changes=changes)
+
+
+def run(store: str, model: Ref, frames: list[int] | None = None) -> tuple[Take, str]:
+    record = take_record(store, "walk")
+    name = open_run(store, "walk", model["name"], model)
+    given = (store, "walk", record["cameras"], frames or record["frames"], model["name"], model, record["digest"])
+    assert matte(*given)["frames"] == 12
+    assert matte(*given)["reused"]
+    return Take.open(Root(store), "walk"), name
+
+
+def test_a_network_with_a_memory_sees_each_camera_in_order_from_the_start(store: str, tmp_path: Path) -> None:
+    model = registered(store, tmp_path, "rvm_mobilenetv3")
+    take, name = run(store, model, frames=[2, 0, 3, 1])
+    assert name == "rvm_mobilenetv3-v0001"
+    network = load_network(store, model)
+    for camera in CAMERAS:
+        state = None
+        for frame in take.frames:
+            out = infer(network, take.read(camera, frame), state=state)
+            state = out["state"]
+            assert np.allclose(take.read_alpha(name, camera, frame), snap(out["pha"]), atol=1e-4)
+    alone = snap(infer(network, take.read(CAMERAS[1], 3))["pha"])
+    assert np.abs(take.read_alpha(name, CAMERAS[1], 3) - alone).max() > 1e-3  # the memory matters
+
+
+def test_a_network_without_plate_is_not_given_one(store: str, tmp_path: Path) -> None:
+    model = registered(store, tmp_path, "modnet", working_side=64)
+    take, name = run(store, model)
+    expected = snap(infer(load_network(store, model), take.read("c01", 2))["pha"])
+    assert np.allclose(take.read_alpha(name, "c01", 2), expected, atol=1e-4)
+
+
+def test_a_mask_is_made_where_a_network_wants_one(store: str, tmp_path: Path) -> None:
+    model = registered(store, tmp_path, "bgm", working_side=64)
+    take, name = run(store, model)
+    src, bgr = take.read("c00", 1), Stage.open(Root(store), take.stage).plate("c00")
+    mask = coarse_mask(src, bgr)
+    assert mask[20:30, 15:25].mean() > 0.9
+    assert mask[:8].mean() < 0.05
+    expected = snap(infer(load_network(store, model), src, bgr, mask=mask)["pha"])
+    assert np.allclose(take.read_alpha(name, "c00", 1), expected, atol=1e-4)
+
+
+def test_a_network_that_needs_a_trimap_is_refused_for_takes(store: str, tmp_path: Path) -> None:
+    model = registered(store, tmp_path, "diffmatte_xs")
+    record = take_record(store, "walk")
+    with pytest.raises(ConfigError, match="take walk: diffmatte_xs needs a trimap for every frame"):
+        matte(store, "walk", record["cameras"], record["frames"], "x", model, record["digest"])
