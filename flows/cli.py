@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     add("nightly", "ingest the session, matte every take, freeze the benchmark (a Prefect flow)")
     add("redistill", "scribbles to promoted models (a Prefect flow)")
     rebuild = add("reconstruct", "radiance field of the benchmark frame with two alpha runs (a Prefect flow)")
-    rebuild.add_argument("base_run", help="alpha run to start from, e.g. student-1f3a9c2b")
+    rebuild.add_argument("base_run", help="alpha run to start from, e.g. student-bgmv2_mobilenetv2-v0001")
     rebuild.add_argument("refined_run", help="alpha run to compare it with")
 
     ingest = add("ingest", "bring a recorded session into the store, without a server")

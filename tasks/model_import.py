@@ -56,8 +56,8 @@ def import_weights(
     from capmat_models.configs import ARCHITECTURES
     from capmat_models.state import dump_weights, load_published, read_published
 
-    data = _bytes(file)
     settings = _settings(architecture, changes)
+    data = _bytes(file)
     if adapt and ("bgr" not in ARCHITECTURES[architecture].inputs or "guide" not in _known(architecture)):
         raise ConfigError(f"{architecture} is no ViTMatte with a plate", where="--adapt background",
                           fix="Adapt to bg_vitmatte_s.")  # fmt: skip

@@ -26,8 +26,13 @@ ROLES = ("teacher", "student", "supervisor")
 
 
 def run_name(role: str, model: Ref) -> str:
-    """Name of the alpha run that a model writes into a take: `student-1f3a9c2b`."""
-    return f"{role}-{model['version']}"
+    """Name of the alpha run that a model writes into a take: `student-bgmv2_mobilenetv2-v0003`.
+
+    The model's name belongs to it: every model counts its versions from one, and any may be put in use. A model
+    that runs for no role (`role` is its own name) is not named twice.
+    """
+    parts = (model["name"], model["version"])
+    return "-".join(parts if role == model["name"] else (role, *parts))
 
 
 @lru_cache(maxsize=4)

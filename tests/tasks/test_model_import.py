@@ -19,7 +19,7 @@ from storage.registry import Registry
 from storage.root import Root
 from tasks.infer import infer
 from tasks.model_import import import_exported, import_weights
-from tasks.models import described, find_model, load_network, register_base
+from tasks.models import Ref, described, find_model, load_network, register_base, run_name
 from tests.capmat_models.test_exported import Difference, traced
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
@@ -219,6 +219,12 @@ def test_a_name_without_version_means_the_one_in_use_or_else_the_newest(store: s
     Registry(Root(store)).promote("student", STUDENT, "v0001", {})
     assert find_model(store, "", STUDENT)["version"] == "v0001"
     assert find_model(store, "", f"{STUDENT}@v0002")["version"] == "v0002"
+
+
+def test_two_models_of_one_role_never_write_to_the_same_run() -> None:
+    runs = [run_name("student", Ref(name=name, version="v0001")) for name in ("one", "other")]
+    assert runs == ["student-one-v0001", "student-other-v0001"]
+    assert run_name("one", Ref(name="one", version="v0001")) == "one-v0001"
 
 
 @pytest.mark.gpu
