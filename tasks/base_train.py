@@ -3,7 +3,8 @@
     python -m tasks.base_train --kind teacher --minutes 25 --data samples/base --out weights
 
 Published weights are for the full sizes; the small networks have none, so theirs are trained here and
-delivered with the code. A run that was stopped goes on when the same command is given again.
+delivered with the code. Networks of other sizes train with the defaults of `BaseTrainConfig`. A run that was
+stopped goes on when the same command is given again.
 """
 
 import argparse
@@ -63,7 +64,8 @@ def train_base_weights(
         minutes: how long; the steps that fit are timed at the start, and kept when the training is resumed.
         iterations: how many steps, instead of `minutes`.
         seed: decides initial weights and every batch.
-        crop: side of the training window; by default what suits the kind.
+        crop: side of the training window; by default what suits the demo size of the kind, and that of
+            `BaseTrainConfig` for any other network.
         batch: crops per step, likewise.
         held: foregrounds and backgrounds to measure on instead of to learn from; by default a tenth.
         mixed_precision: run in bfloat16 while training.
@@ -89,11 +91,12 @@ def train_base_weights(
     learn, measure = whole.split(max(1, fewer // 10) if held is None else held)
     asked = {"crop": crop, "batch": batch, "seed": seed, "mixed_precision": mixed_precision}
     given = {key: value for key, value in asked.items() if value is not None}
-    config = BaseTrainConfig(**{**_SMALL[kind], **given})
+    small = _SMALL[kind] if network == NETWORKS[kind] else {}
+    config = BaseTrainConfig(**{**small, **given})
 
     def fresh() -> torch.nn.Module:
         torch.manual_seed(seed)
-        return create_model(network)
+        return create_model(network).to("cuda" if torch.cuda.is_available() else "cpu")
 
     folder = Root(out / network)
     if iterations is None:

@@ -42,6 +42,13 @@ def test_the_weights_load_and_the_card_repeats_them(data, tmp_path):
     assert (tmp_path / "again" / "bg_vitmatte_xs" / "model.safetensors").read_bytes() == first
 
 
+def test_only_the_demo_sizes_train_at_their_high_rates(data, tmp_path):
+    card = train_base_weights("teacher", "bg_vitmatte_s", data, tmp_path, iterations=1, crop=32, batch=1)
+    assert (card["settings"]["lr"], card["settings"]["layer_decay"]) == (5e-4, 0.65)
+    card = train_base_weights("teacher", "bg_vitmatte_xs", data, tmp_path, iterations=1, crop=32, batch=1)
+    assert (card["settings"]["lr"], card["settings"]["layer_decay"]) == (3e-3, 1.0)
+
+
 def test_the_length_has_to_be_clear(data, tmp_path):
     with pytest.raises(TrainingError, match="minutes or iterations"):
         train_base_weights("teacher", "bg_vitmatte_xs", data, tmp_path)
