@@ -6,6 +6,7 @@ read from the file is found by running it once on a small made-up picture (`fit`
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -34,6 +35,8 @@ class Contract:
     """Both sides of the input are multiples of this."""
     side: int = 0
     """Length of the shorter side at which the network works; 0 for the frame's own size."""
+    size: Sequence[int] | None = None
+    """Height and width, for a file that takes one size only (most traces). ONNX files and our own say it."""
     alpha: int | str = ""
     """Which output is the alpha, by place or name; empty for the only one that looks like it."""
     clip: bool = False
@@ -68,6 +71,7 @@ class ExportedModel(nn.Module):
         self.inputs: tuple[str, ...] = ("src", "bgr") if contract.kind == "rgb+plate" else ("src",)
         self.graph: Graph = open_graph(data, form)
         self.frames, self.states, self.ratio = _parts(self.graph, contract.kind)
+        self.size = contract.size or self.frames[0].size
 
     def forward(
         self, src: torch.Tensor, bgr: torch.Tensor | None = None, state: tuple[torch.Tensor, ...] | None = None
@@ -100,7 +104,7 @@ class ExportedModel(nn.Module):
             shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in outputs.items())
             raise CheckpointError(
                 f"{len(fits) or 'none'} of the outputs can be the alpha: {shapes}",
-                fix="Name it with --alpha, or the sizes that the network takes with --multiple or --side.",
+                fix="Name it with --alpha, or the sizes that the network takes with --multiple, --side or --size.",
             )
         return outputs[fits[0]], states
 
@@ -127,8 +131,8 @@ class ExportedModel(nn.Module):
         """To the size and range that the file wants."""
         height, width = x.shape[-2:]
         multiple, side = self.contract.multiple, self.contract.side
-        if fixed := self.frames[0].size:
-            x = _resize(x, fixed)
+        if self.size:
+            x = _resize(x, self.size)
         elif side:
             scale = side / min(height, width)
             x = _resize(x, [max(multiple, round(n * scale / multiple) * multiple) for n in (height, width)])
@@ -144,7 +148,7 @@ class ExportedModel(nn.Module):
     def _restore(self, pha: torch.Tensor, size: torch.Size) -> torch.Tensor:
         """From the file's size back to the frame's."""
         pha = (pha.squeeze(1) if self.contract.clip else pha).float()
-        if self.frames[0].size or self.contract.side:
+        if self.size or self.contract.side:
             pha = _resize(pha, size)
         return pha[..., : size[0], : size[1]]
 

@@ -153,7 +153,7 @@ def _stuck(feed: dict[str, Any], error: Exception) -> CheckpointError:
     shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in feed.items() if isinstance(x, torch.Tensor))
     return CheckpointError(
         f"the exported network does not run on {shapes} ({_brief(error)})",
-        fix="Give --multiple or --side as its author says, or export it for any size.",
+        fix="Give --multiple, --side or --size as it was exported for.",
     )
 
 

@@ -105,6 +105,7 @@ def _models(parser: argparse.ArgumentParser) -> None:
     graph.add_argument("--range", choices=("0..1", "-1..1", "imagenet"), default="0..1", help="of its input")
     graph.add_argument("--multiple", type=_positive, default=1, metavar="N", help="sides are multiples of N")
     graph.add_argument("--side", type=_whole, default=0, metavar="N", help="shorter side at work; 0: the frame's own")
+    graph.add_argument("--size", type=_size, metavar="HxW", help="of its input, where it takes one size only")
     graph.add_argument("--alpha", default="", help="which output, by place or name, where several look like it")
 
     export = add("export", "write a model as a file for other programs: inputs src and bgr, outputs pha and fgr")

@@ -49,9 +49,9 @@ def bring(config: Config, args: Namespace) -> None:
     if args.contract:
         if args.adapt or args.changes:
             raise ConfigError("--adapt and --set are for weights, not for exported networks", where=str(args.file))
-        contract = {"kind": args.contract, "range": args.range, "multiple": args.multiple, "side": args.side}
+        contract = {key: getattr(args, key) for key in ("range", "multiple", "side", "size", "alpha")}
         name = args.name or args.network
-        model = import_exported(config.store, args.file, name, {**contract, "alpha": args.alpha})
+        model = import_exported(config.store, args.file, name, {"kind": args.contract, **contract})
     elif args.file.suffix == ".onnx":
         raise ConfigError("an exported network needs --contract", where=str(args.file), fix="See docs/models.md.")
     else:

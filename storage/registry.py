@@ -8,6 +8,7 @@ The newest promotion is the champion. Promoting is therefore one write that eith
 history is the list of files, and going back is promoting the former one again.
 """
 
+import json
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -42,6 +43,7 @@ class Registry:
             StoreError: the store cannot be written to.
         """
         digest = sha256(weights).hexdigest()
+        card = json.loads(json.dumps(card))  # as it will be read back, to be compared with
         for version in self.versions(name):
             _, kept = read_version(self.root, _models(name), "v", version)
             if (kept["weights"], kept["card"]) == (digest, card):

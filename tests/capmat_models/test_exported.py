@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_errors import CheckpointError
+from capmat_models import create_model
 from capmat_models.exported import Contract, ExportedModel, fit
 
 HALF = torch.full((1, 3, 64, 96), 0.5)
@@ -158,7 +159,7 @@ def test_a_working_size_shrinks_the_picture_and_brings_the_alpha_back() -> None:
 
 def test_a_file_for_one_size_takes_any_picture() -> None:
     model = opened(onnx(Brightness(), HALF), "onnx")
-    assert model.frames[0].size == (64, 96)
+    assert model.size == (64, 96)
     ramp = torch.linspace(0, 1, 200).expand(1, 3, 150, 200)
     pha = model(ramp)["pha"]
     assert pha.shape == (1, 1, 150, 200)
@@ -235,3 +236,39 @@ def test_an_archive_of_pickled_objects_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be opened as TorchScript"):
         fit((tmp_path / "a.pt").read_bytes(), "torchscript", Contract())
     assert not (tmp_path / "was_here").exists()
+
+
+class TracedRVM(nn.Module):
+    """Our own RVM as its authors export theirs: states are tensors, a single zero at the start."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.model = create_model("rvm_mobilenetv3").eval()
+        with torch.inference_mode():
+            self.shapes = [x.shape for x in self.model(torch.rand(1, 3, *size))["state"]]
+
+    def forward(
+        self, src: torch.Tensor, r1: torch.Tensor, r2: torch.Tensor, r3: torch.Tensor, r4: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        state = tuple(r + torch.zeros(shape) for r, shape in zip((r1, r2, r3, r4), self.shapes, strict=True))
+        out = self.model(src, state)
+        return (out["fgr"], out["pha"], *out["state"])
+
+
+def test_an_exported_rvm_mattes_like_the_one_it_came_from() -> None:
+    size = (64, 96)  # a trace holds for one size
+    theirs = TracedRVM(size)
+    zeros = (torch.zeros(1, 1, 1, 1),) * 4
+    with torch.no_grad():
+        data = traced(theirs, torch.rand(1, 3, *size), *zeros)
+    with pytest.raises(CheckpointError, match=r"does not run on src \(1, 3, 96, 128\), .*--size"):
+        fit(data, "torchscript", Contract(kind="recurrent"))
+    model = opened(data, "torchscript", kind="recurrent", size=size)
+    ours, seen = None, None
+    with torch.inference_mode():
+        for _ in range(3):
+            src = torch.rand(1, 3, *size)
+            expected, out = theirs.model(src, ours), model(src, state=seen)
+            ours, seen = expected["state"], out["state"]
+            assert (out["pha"] - expected["pha"]).abs().max() < 1e-5
+    assert model(torch.rand(1, 3, 150, 200))["pha"].shape == (1, 1, 150, 200)

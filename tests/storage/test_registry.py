@@ -16,8 +16,28 @@ def test_models_come_back_by_version(root: Root) -> None:
     assert registry.names() == []
     assert registry.add("student", b"one", {"epochs": 1}) == "v0001"
     assert registry.add("student", b"two", {"epochs": 2}) == "v0002"
+    assert registry.add("student", b"one", {"epochs": 1}) == "v0001"
     assert registry.load("student", "v0001") == (b"one", {"epochs": 1})
     assert (registry.names(), registry.versions("student")) == (["student"], ["v0001", "v0002"])
+
+
+def test_the_same_model_is_kept_once_also_when_its_card_holds_tuples(folder: Root) -> None:
+    registry = Registry(folder)
+    for _ in range(2):
+        assert registry.add("m", b"w", {"size": (3, 4)}) == "v0001"
+
+
+def test_a_name_without_version_is_the_one_in_use_or_the_newest(folder: Root) -> None:
+    registry = Registry(folder)
+    for weights in (b"one", b"two"):
+        registry.add("m", weights, {})
+    assert registry.resolve("m") == "v0002"
+    registry.promote("student", "m", "v0001", {})
+    assert (registry.resolve("m"), registry.resolve("m", "v0002")) == ("v0001", "v0002")
+    with pytest.raises(NotFound, match="no version v0003; there is v0001, v0002"):
+        registry.resolve("m", "v0003")
+    with pytest.raises(NotFound):
+        registry.resolve("other")
 
 
 def test_the_champion_changes_by_promotion_alone_and_can_go_back(root: Root) -> None:
