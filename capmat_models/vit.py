@@ -22,9 +22,10 @@ from capmat_models.configs import ViTConfig
 
 PATCH = 16
 
-# Elements of attention bias held at once: 64 MB in float32, and as much again for the scores. A 512 px crop
-# (1024 tokens, six heads) needs 6e6 and is not split. A GPU wants few large pieces and has the memory.
-_BIAS_ELEMENTS = 2**24
+# Elements of attention bias held at once: 8 MB in float32, which stays in a CPU's cache and below the size for
+# which the allocator asks the system for fresh pages (64 MB took 1.5 times as long at 1536x1536). A GPU wants
+# few large pieces and has the memory.
+_BIAS_ELEMENTS = 2**21
 _BIAS_ELEMENTS_GPU = 2**28
 
 _LAYER_NORM: Any = partial(nn.LayerNorm, eps=1e-6)
