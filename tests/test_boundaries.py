@@ -26,6 +26,7 @@ FOREIGN = {  # who alone may know what
     "imageio": {"storage"},
     "cv2": {"storage"},
     "timm": {"capmat_models"},
+    "onnxruntime": {"capmat_models"},
     "mitsuba": {"sim"},
 }
 
