@@ -58,7 +58,7 @@ def test_a_trimap_network_becomes_a_background_network_that_ignores_the_plate() 
     old = create_model("vitmatte_s").eval()
     load_published(old, filled(old, vit_fill))
     new = create_model("bg_vitmatte_s").eval()
-    load_published(new, background_from_trimap(old.state_dict()))
+    load_published(new, background_from_trimap(old.state_dict(), "zero"))
     src, one, another = torch.rand(3, 1, 3, 64, 64)
     with torch.inference_mode():
         pha = new(src, one)["pha"]
