@@ -52,7 +52,7 @@ class Rig:
         foreground: bool = False,
     ) -> None:
         self.device, self.dtype, self.foreground = torch.device(device), dtype, foreground
-        self.network = fold_norms(model).to(self.device, dtype, memory_format=torch.channels_last)
+        self.network = fold_norms(model).to(self.device, dtype).to(memory_format=torch.channels_last)
         self.shape = tuple(plates.shape)
         n, _, *frame = self.shape
         self.size = padded_size(frame, CELL, "minimal")

@@ -203,6 +203,29 @@ def models(args: Namespace) -> None:
     getattr(models_command, name)(_config(args), args)
 
 
+def bench(args: Namespace) -> None:
+    """Time a network of published size (made-up weights) and print a table."""
+    import torch
+
+    from tasks.bench import table
+    from tasks.bench_networks import PAPER, bench_student, bench_teacher
+
+    width, _, height = args.size.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 64):
+        raise ConfigError("is no size", where=f"--size {args.size}", fix="Give width x height, such as 1920x1080.")
+    size = (int(height) // 4 * 4, int(width) // 4 * 4)
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    threads = args.threads or os.cpu_count() or 1
+    how = {"device": device, "dtype": args.dtype, "threads": threads, "rounds": args.rounds}
+    if args.role == "student":
+        rows = bench_student(args.network or "bgmv2_mobilenetv2", size, cameras=args.cameras, **how)
+    else:
+        rows = bench_teacher(args.network or "bg_vitmatte_s", size, **how)
+    print("\n".join(table(rows, size, device, threads)))
+    if args.role == "student":
+        print(f"\n{PAPER}")
+
+
 def ui(args: Namespace) -> None:
     """Serve the Prefect UI on this folder's database until interrupted."""
     from flows.server import prefect_server

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PAPER = "the paper: 152 FPS on an RTX 4070 Ti SUPER (student; resolution and precision not stated)"
-
 
 @dataclass(frozen=True)
 class Row:
@@ -69,7 +67,7 @@ def race(candidates: Sequence[Candidate], rounds: int) -> list[Row]:
 def table(rows: Sequence[Row], size: tuple[int, int], device: str, threads: int) -> list[str]:
     """The rows as Markdown, with everything a figure needs to mean something."""
     lines = [
-        f"{size[1]}x{size[0]}, {hardware(device)}, {threads} threads; {PAPER}",
+        f"{size[1]}x{size[0]}, {hardware(device)}, {threads} threads",
         "",
         "| what | batch | dtype | s/frame (fastest - slowest) | frames/s | x the first row | |",
         "|---|---|---|---|---|---|---|",
