@@ -133,7 +133,7 @@ def _pictures(config: Config, round_: Mapping[str, Any], rebuilt: Record) -> dic
     pictures = {name: to_jpeg(sheet) for name, sheet in sheets.items()}
     for role in ("teacher", "student"):
         if kept := round_[role].get("pictures"):
-            pictures[f"{role}_training"] = root.read(kept["sheet"])
+            pictures[f"{role}-training"] = root.read(kept["sheet"])
     if rebuilt.get("sheet"):
         pictures["reconstruction"] = root.read(rebuilt["sheet"])
     return pictures

@@ -57,8 +57,8 @@ PICTURES = {
     "teacher": ("pictures", f"Teacher, before and after the scribbles. {ERROR_KEY}"),
     "student": ("pictures", f"Student, before and after learning from the teacher. {ERROR_KEY}"),
     "scribbles": ("labels", "Scribbles over the faded image: green is foreground, red is background."),
-    "teacher_training": ("training", "Teacher, before and after it was fine-tuned."),
-    "student_training": ("training", "Student, before and after it was distilled."),
+    "teacher-training": ("training", "Teacher, before and after it was fine-tuned."),
+    "student-training": ("training", "Student, before and after it was distilled."),
     "reconstruction": ("reconstruction", "Held-out cameras, rendered from the reconstruction."),
 }
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tasks.contact_sheet import to_jpeg
 from tasks.report_charts import history_points, line_chart
 from tasks.report_figures import METRICS, PAPER, change, decimals, duration, significant
-from tasks.report_page import render_page
+from tasks.report_page import PICTURES, render_page
 from tasks.summary import markdown_table, summary_lines, verdict
 
 VOID = {"meta", "img", "col", "br", "hr", "link", "input"}
@@ -293,9 +293,13 @@ def test_figures_are_written_as_a_person_reads_them():
 
 def test_the_pictures_of_a_training_stand_beside_its_curves():
     history = {"teacher": [{"iteration": 0, "stage": "validation", "stage_mse": 0.02, "base_mse": 0.01}]}
-    text = render_page({"title": "t", "history": history}, {"teacher_training": JPEG})
+    text = render_page({"title": "t", "history": history}, {"teacher-training": JPEG})
     section = text.split('<section id="training">')[1].split("</section>")[0]
     assert "data:image/jpeg;base64," in section
     assert "stage mse" in section
     assert "both held out" in section
     assert "both held out" not in render_page({"title": "t", "history": REPORT["history"]}, {})
+
+
+def test_known_pictures_have_names_that_prefect_takes_as_keys():
+    assert all(re.fullmatch("[a-z0-9-]+", name) for name in PICTURES)
