@@ -63,7 +63,9 @@ def import_weights(
                           fix="Adapt to bg_vitmatte_s.")  # fmt: skip
     state = read_published(file)
     try:
-        if adapt:
+        if not adapt:
+            _refuse_trimap_weights(architecture, settings, state)
+        else:
             state = background_from_trimap(state)
         if "image_size" not in settings and (size := _training_size(architecture, settings, state)):
             settings["image_size"] = size
@@ -150,6 +152,19 @@ def _training_size(architecture: str, settings: dict[str, Any], state: dict[str,
     first = settings.get("global_blocks", config.global_blocks)[0]
     table = state.get(f"backbone.blocks.{first}.attn.rel_pos_h")
     return None if table is None or table.ndim != 2 else (len(table) + 1) // 2 * _PATCH
+
+
+def _refuse_trimap_weights(architecture: str, settings: dict[str, Any], state: dict[str, Any]) -> None:
+    """Say what to do about the likeliest mistake: ViTMatte's own files are for trimaps."""
+    from capmat_models.configs import ARCHITECTURES
+
+    first = state.get("backbone.patch_embed.proj.weight")
+    plate = "guide" in _known(architecture) and "bgr" in ARCHITECTURES[architecture].inputs
+    if plate and settings.get("guide") != "trimap" and first is not None and first.ndim == 4 and first.shape[1] == 4:
+        raise CheckpointError(
+            f"these weights take a trimap, {architecture} takes a plate",
+            fix="Add --adapt background, or import them as vitmatte_s.",
+        )
 
 
 def _settings(architecture: str, changes: Sequence[str]) -> dict[str, Any]:

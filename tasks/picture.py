@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import CheckpointError, SizeMismatch
+from capmat_errors import CheckpointError, ImageUnreadable, SizeMismatch
 from storage.colour import encode_srgb
-from storage.frames import encode_png, read_grey, read_photograph
+from storage.frames import encode_png, read_photograph
 from storage.registry import Registry
 from storage.root import Root
 from tasks.contact_sheet import comp_on_green
@@ -25,6 +25,18 @@ def read_display(path: Path) -> NDArray[np.float32]:
     image = read_photograph(path)
     shown = encode_srgb(image) if image.dtype == np.float32 else _unit(image)
     return np.ascontiguousarray(shown.transpose(2, 0, 1))
+
+
+def read_guide(path: Path) -> NDArray[np.float32]:
+    """A trimap or coarse alpha: (H,W) float32 0..1. Many programs save them as colour with equal channels.
+
+    Raises:
+        ImageUnreadable: no picture, or one with colours.
+    """
+    image = read_photograph(path)
+    if (image != image[..., :1]).any():
+        raise ImageUnreadable("the picture has colours", where=str(path), fix="Export it as grey.")
+    return _unit(image[..., 0])
 
 
 def open_model(store: str, weights: Path, wanted: str) -> tuple[Any, str]:
@@ -76,8 +88,8 @@ def matte_picture(
         image: the picture with the subject, PNG, TIFF, EXR or JPEG.
         out: folder for the results.
         plate: the same view without the subject, same size; its bit depth may be another.
-        trimap: black stage, grey unknown, white subject; one channel, same size.
-        mask: a coarse alpha; one channel, same size.
+        trimap: black stage, grey unknown, white subject; grey, same size.
+        mask: a coarse alpha; grey, same size.
 
     Returns:
         The files by what they are, and what must be known about how they were made (or "").
@@ -90,7 +102,7 @@ def matte_picture(
     files = {key: path for key, path in (("bgr", plate), ("trimap", trimap), ("mask", mask)) if path}
     note = check_inputs(name, network.inputs, list(files))
     src = read_display(image)
-    guides = {key: read_display(path) if key == "bgr" else _unit(read_grey(path)) for key, path in files.items()}
+    guides = {key: read_display(path) if key == "bgr" else read_guide(path) for key, path in files.items()}
     for key, guide in guides.items():
         if guide.shape[-2:] != src.shape[-2:]:
             what = {"bgr": "plate"}.get(key, key)

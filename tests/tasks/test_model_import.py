@@ -119,6 +119,8 @@ def test_trimap_weights_become_the_start_of_a_teacher(store: str, tmp_path: Path
         ours.state_dict()["backbone.patch_embed.proj.weight"][:, :3].cpu(),
         theirs.state_dict()["backbone.patch_embed.proj.weight"][:, :3],
     )
+    with pytest.raises(CheckpointError, match="take a trimap, bg_vitmatte_xs takes a plate. Add --adapt background"):
+        import_weights(store, file, "bg_vitmatte_xs")
     with pytest.raises(ConfigError, match="bgmv2_mobilenetv2_xs is no ViTMatte"):
         import_weights(store, file, STUDENT, adapt=True)
 

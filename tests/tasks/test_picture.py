@@ -12,7 +12,7 @@ from PIL import Image
 from capmat_errors import CapmatError, CheckpointError, ConfigError, ImageUnreadable, NotFound, SizeMismatch
 from storage.frames import encode_png, read_grey, read_rgba
 from tasks.models import register_base
-from tasks.picture import matte_picture, open_base, open_model, read_display
+from tasks.picture import matte_picture, open_base, open_model, read_display, read_guide
 from tests.storage.tiny_session import write_picture
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
@@ -182,6 +182,18 @@ def test_a_trimap_keeps_what_is_known(pair: tuple[Path, Path], tmp_path: Path) -
     assert alpha[:30].max() == 0
     assert alpha[60:80, 80:100].min() == 65535
     assert note == ""
+
+
+def test_trimaps_that_a_program_saved_as_colour_are_taken_and_coloured_ones_refused(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    grey = np.full((20, 30), 128, np.uint8)
+    file = tmp_path / "trimap.png"
+    file.write_bytes(encode_png(np.stack([grey] * 3, -1)))
+    assert np.allclose(read_guide(file), 128 / 255)
+    file.write_bytes(encode_png(np.stack([grey, grey, grey + 1], -1)))
+    with pytest.raises(ImageUnreadable, match=r"trimap\.png: the picture has colours"):
+        read_guide(file)
 
 
 def test_a_mask_that_nobody_drew_comes_from_the_plate_and_is_mentioned(
