@@ -139,8 +139,11 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
         register_base(config.store, config.weights, config.architectures)
         model = champion(config.store, role)
     note = check_take(model["name"], load_network(config.store, model, threads).inputs, take)
-    run = open_run(config.store, take, role, model)
-    done = run_matte(config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads)
+    tile = config.tile(role)
+    run = open_run(config.store, take, role, model, tile)
+    done = run_matte(
+        config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads, tile
+    )
     if note:
         print(f"note: {note}")
     print(f"{done['frames']} mattes in run {run}; write them as files with:")

@@ -21,7 +21,8 @@ from tasks.supervise import make_benchmark_task
 
 def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequence[int] = ()) -> list[Any]:
     """Start the inference tasks of one take, some cameras each; returns their futures."""
-    open_run_task(config.store, take["take"], role, model)
+    tile = config.tile(role)
+    open_run_task(config.store, take["take"], role, model, tile)
     cameras, size = take["cameras"], config.cameras_per_task
     return [
         matte_task.submit(
@@ -32,6 +33,7 @@ def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequ
             role,
             model,
             take["digest"],
+            tile=tile,
         )
         for i in range(0, len(cameras), size)
     ]

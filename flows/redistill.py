@@ -62,8 +62,8 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
 
     runs, mattes = {}, [f.result() for f in refined]
     for role, record in (("teacher", teacher), ("student", student)):
-        runs[f"{role}_base"] = run_name(role, base[role])
-        runs[f"{role}_refined"] = run_name(role, record["model"])
+        runs[f"{role}_base"] = run_name(role, base[role], config.tile(role))
+        runs[f"{role}_refined"] = run_name(role, record["model"], config.tile(role))
         mattes += [f.result() for f in matte_take(config, bench, role, base[role])]
     validation = validate_task(config.store, benchmark, runs, mattes)
     gate = {

@@ -46,6 +46,9 @@ class Teacher(_Section):
     """When the late rate starts, as a share of the iterations. The paper: 600 of 2000."""
     noise: float = Field(0.1, ge=0)
     """Largest standard deviation of the gaussian noise on both inputs (paper Fig. 5)."""
+    tile: int = Field(0, ge=0, multiple_of=64)
+    """Side of the tiles (1024, say) when a whole frame does not fit into memory (6 megapixels take 3 GB, 24
+    take more). 0: whole frames. Tiles are an approximation, and the name of the run says so."""
 
 
 class Student(_Section):
@@ -160,6 +163,10 @@ class Config(_Section):
             "student": self.student.model,
             "supervisor": self.supervisor.model,
         }
+
+    def tile(self, role: str) -> int:
+        """Side of the tiles in which a role's network sees frames; 0 for whole frames."""
+        return self.teacher.tile if role == "teacher" else 0
 
 
 _PATHS = ("store", "session", "base_data", "weights", "scribbles", "truth")

@@ -1,6 +1,8 @@
 """One picture through any network: the one place that knows which inputs go in, where, and what comes back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from capmat_errors import ConfigError
 Picture = NDArray[np.float32]
 
 _OPTIONS = {"bgr": "plate", "trimap": "trimap", "mask": "mask"}
+_AT_ONCE = 8  # frames of a camera in one batch of a GPU, which one frame leaves idle
 _DIFFERENCE = 0.1  # of 0..1; well above sensor noise, well below clothes that happen to match the stage
 
 
@@ -73,6 +76,7 @@ def infer(
     trimap: Picture | None = None,
     mask: Picture | None = None,
     state: Any = None,
+    tile: int = 0,
     **settings: Any,
 ) -> dict[str, Any]:
     """One picture through one network, on the device where the network is.
@@ -84,6 +88,8 @@ def infer(
         trimap: (H,W), 0 stage, 0.5 unknown, 1 subject.
         mask: (H,W) coarse alpha; made from the plate where a network wants one and it is None.
         state: of a recurrent network after the frame before; None at the start.
+        tile: side of the tiles for a network that takes a plate and cannot have the frame in one piece; 0 for
+            whole frames. See `capmat_models.tiles` for what it costs.
         **settings: more arguments of the network's forward (steps and noise of DiffMatte).
 
     Returns:
@@ -100,11 +106,64 @@ def infer(
     if network.recurrent:
         settings["state"] = state
     settings = {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in settings.items()}
+    forward = network
+    if tile:
+        from capmat_models.tiles import matte_in_tiles
+
+        forward = partial(matte_in_tiles, network, tile=tile, overlap=tile // 8)
     with torch.inference_mode():
-        out = network(*given.values(), **settings)
+        out = forward(*given.values(), **settings)
     kept = {"state": out.pop("state")} if "state" in out else {}
     maps = {name: value[0].cpu().numpy() for name, value in out.items()}
     return maps | kept | {"pha": out["pha"][0, 0].float().cpu().numpy().copy()}
+
+
+def infer_camera(
+    network: Any, frames: Iterable[Picture], bgr: Picture | None = None, *, tile: int = 0
+) -> Iterator[Picture]:
+    """The frames of one camera, in order, each way of going through them in the one place.
+
+    The student gets a rig of its own, with what depends on the plate computed once, and on a GPU several frames
+    at a time; a recurrent network the state of the frame before.
+
+    Args:
+        network: any network of `load_network` that needs no trimap.
+        frames: (3,H,W) float32, display-referred 0..1, all of one size.
+        bgr: the camera's plate, where the network takes one.
+        tile: see `infer`.
+
+    Yields:
+        `pha` (H,W) float32, 0..1, one per frame.
+    """
+    if network.architecture.startswith("bgmv2") and bgr is not None:
+        on_gpu = next(network.parameters()).device.type == "cuda"
+        yield from on_rig(network, frames, bgr, _AT_ONCE if on_gpu else 1)
+        return
+    state = None
+    for src in frames:
+        out = infer(network, src, bgr, state=state, tile=tile)
+        state = out.get("state")
+        yield out["pha"]
+
+
+def on_rig(network: Any, frames: Iterable[Picture], bgr: Picture, several: int) -> Iterator[Picture]:
+    """The frames of one camera through the student on a fixed rig, `several` at a time; see `infer_camera`."""
+    import torch
+
+    from capmat_models.rig import Rig
+
+    plates = _batch(bgr).expand(several, -1, -1, -1)
+    rig = Rig(network, plates, device=next(network.parameters()).device)
+    counts: list[int] = []
+
+    def groups() -> Iterator[torch.Tensor]:
+        ahead = iter(frames)
+        while group := [torch.from_numpy(src) for src in islice(ahead, several)]:
+            counts.append(len(group))
+            yield torch.stack(group + [group[-1]] * (several - len(group)))  # the last group is filled up
+
+    for out in rig.stream(groups()):
+        yield from out["pha"][: counts.pop(0), 0].float().cpu().numpy().copy()
 
 
 def _batch(picture: Picture | None) -> Any:

@@ -8,9 +8,9 @@ from prefect import runtime
 from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
-from tasks.infer import check_take, infer
+from tasks.infer import check_take, infer_camera
 from tasks.models import Ref, load_network, run_name
-from tasks.progress import Progress
+from tasks.progress import Progress, say
 from tasks.step import Record, retryable, run_once
 
 
@@ -25,10 +25,11 @@ def snap(pha: Any) -> Any:
     return pha
 
 
-def open_run(store: str, take: str, role: str, model: Ref) -> str:
+def open_run(store: str, take: str, role: str, model: Ref, tile: int = 0) -> str:
     """Announce a run of alphas in a take, before cameras write to it side by side."""
-    run = run_name(role, model)
-    Take.open(Root(store), take).start_run(run, {"role": role, **model})
+    run = run_name(role, model, tile)
+    said = {"role": role, **model} | ({"tile": tile} if tile else {})
+    Take.open(Root(store), take).start_run(run, said)
     return run
 
 
@@ -41,6 +42,7 @@ def matte(
     model: Ref,
     ingested: str,
     threads: int = 1,
+    tile: int = 0,
 ) -> Record:
     """Matte some cameras of a take; each camera is a step of its own, so a killed run repeats one at most.
 
@@ -56,6 +58,8 @@ def matte(
         model: the network.
         ingested: digest of the take's ingest record.
         threads: torch threads.
+        tile: side of the tiles where whole frames do not fit; 0 for whole frames. The run's name tells the two
+            apart, since tiles are an approximation.
 
     Returns:
         `run`, `frames` done and `digests` of the cameras' records.
@@ -66,8 +70,10 @@ def matte(
     root = Root(store)
     recording = Take.open(root, take)
     stage = Stage.open(root, recording.stage)
-    run = run_name(role, model)
+    run = run_name(role, model, tile)
     bar = Progress(f"{role} mattes {take}", len(cameras) * len(frames))
+    if tile:
+        say(f"{take}: in tiles of {tile} pixels, which is not quite what whole frames would give")
     records = []
     for i, camera in enumerate(cameras):
 
@@ -75,15 +81,14 @@ def matte(
             network = load_network(store, model, threads)
             check_take(model["name"], network.inputs, take)
             bgr = stage.plate(camera) if "bgr" in network.inputs else None
-            state = None
-            for j, frame in enumerate(sorted(frames)):
-                out = infer(network, recording.read(camera, frame), bgr, state=state)
-                state = out.get("state")
-                recording.write_alpha(run, camera, frame, snap(out["pha"]))
+            ordered = sorted(frames)
+            mattes = infer_camera(network, (recording.read(camera, frame) for frame in ordered), bgr, tile=tile)
+            for j, (frame, pha) in enumerate(zip(ordered, mattes, strict=True)):
+                recording.write_alpha(run, camera, frame, snap(pha))
                 bar(before + j + 1, camera)
             return {"run": run, "camera": camera, "frames": len(frames)}
 
-        inputs = {"model": model, "frames": list(frames), "ingested": ingested}
+        inputs = {"model": model, "frames": list(frames), "ingested": ingested} | ({"tile": tile} if tile else {})
         records.append(run_once(store, "matte", f"{take} {camera} {run}", inputs, work))
     return {
         "run": run,

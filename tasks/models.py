@@ -25,14 +25,14 @@ class Ref(TypedDict):
 ROLES = ("teacher", "student", "supervisor")
 
 
-def run_name(role: str, model: Ref) -> str:
+def run_name(role: str, model: Ref, tile: int = 0) -> str:
     """Name of the alpha run that a model writes into a take: `student-bgmv2_mobilenetv2-v0003`.
 
     The model's name belongs to it: every model counts its versions from one, and any may be put in use. A model
-    that runs for no role (`role` is its own name) is not named twice.
+    that runs for no role (`role` is its own name) is not named twice. Mattes made in tiles say so.
     """
-    parts = (model["name"], model["version"])
-    return "-".join(parts if role == model["name"] else (role, *parts))
+    parts = [model["name"], model["version"]] + ([f"tiles{tile}"] if tile else [])
+    return "-".join(parts if role == model["name"] else [role, *parts])
 
 
 @lru_cache(maxsize=4)

@@ -111,7 +111,7 @@ def matte_picture(
                 where=str(image),
                 fix="Record the plate with the same camera settings" if key == "bgr" else "Draw it on this picture",
             )
-    pha = infer(network, src, **guides)["pha"]
+    pha = infer(network, src, guides.get("bgr"), trimap=guides.get("trimap"), mask=guides.get("mask"))["pha"]
     pictures = {
         "alpha": np.rint(pha * 65535).astype(np.uint16),
         "cutout": _bytes(np.concatenate([src, pha[None]])),

@@ -12,7 +12,7 @@ from capmat_models import create_model
 from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
-from tasks.infer import coarse_mask, infer
+from tasks.infer import coarse_mask, infer, on_rig
 from tasks.matte import matte, open_run, snap
 from tasks.model_import import import_weights
 from tasks.models import Ref, load_network
@@ -76,6 +76,36 @@ def test_a_mask_is_made_where_a_network_wants_one(store: str, tmp_path: Path) ->
     assert mask[:8].mean() < 0.05
     expected = snap(infer(load_network(store, model), src, bgr, mask=mask)["pha"])
     assert np.allclose(take.read_alpha(name, "c00", 1), expected, atol=1e-4)
+
+
+def test_the_student_runs_on_a_rig_and_gives_its_own_matte(store: str, tmp_path: Path) -> None:
+    model = registered(store, tmp_path, "bgmv2_mobilenetv2_xs")
+    take, name = run(store, model)
+    network, bgr = load_network(store, model), Stage.open(Root(store), take.stage).plate("c01")
+    frames = [take.read("c01", frame) for frame in take.frames]
+    expected = [infer(network, src, bgr)["pha"] for src in frames]
+    for frame, pha in zip(take.frames, expected, strict=True):
+        assert np.allclose(take.read_alpha(name, "c01", frame), snap(pha.copy()), atol=1e-4)
+    three_at_once = list(on_rig(network, frames, bgr, 3))  # four frames: the second batch is filled up
+    assert len(three_at_once) == 4
+    assert np.allclose(three_at_once, expected, atol=1e-5)
+
+
+def test_mattes_in_tiles_are_told_apart_from_those_of_whole_frames(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = registered(store, tmp_path, "bg_vitmatte_xs")
+    take, whole = run(store, model)
+    record = take_record(store, "walk")
+    tiles = open_run(store, "walk", model["name"], model, 32)
+    assert tiles == f"{whole}-tiles32"
+    capsys.readouterr()
+    matte(store, "walk", ["c00"], [0], model["name"], model, record["digest"], tile=32)
+    assert "not quite what whole frames would give" in capsys.readouterr().out
+    src, bgr = take.read("c00", 0), Stage.open(Root(store), take.stage).plate("c00")
+    expected = snap(infer(load_network(store, model), src, bgr, tile=32)["pha"])
+    assert np.allclose(take.read_alpha(tiles, "c00", 0), expected, atol=1e-4)
+    assert np.abs(take.read_alpha(whole, "c00", 0) - expected).max() > 1e-3
 
 
 def test_a_network_that_needs_a_trimap_is_refused_for_takes(store: str, tmp_path: Path) -> None:
