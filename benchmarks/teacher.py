@@ -25,6 +25,7 @@ _SMALL = 1_000_000  # pixels up to which a run is repeated inside a process
 
 def port(weights: dict[str, Any]) -> Any:
     """The library's network with our (official) weights under its names."""
+    from capmat_models.official_names import TRANSFORMERS
     from transformers import VitDetConfig, VitMatteConfig, VitMatteForImageMatting
 
     backbone = VitDetConfig(
@@ -37,18 +38,10 @@ def port(weights: dict[str, Any]) -> Any:
         backbone_config=backbone, hidden_size=384, batch_norm_eps=1e-5,
         convstream_hidden_sizes=[48, 96, 192], fusion_hidden_sizes=[256, 128, 64, 32],
     )  # fmt: skip
-    rules = (
-        (r"^backbone\.pos_embed$", "backbone.embeddings.position_embeddings"),
-        (r"^backbone\.patch_embed\.proj\.", "backbone.embeddings.projection."),
-        (r"^backbone\.blocks\.", "backbone.encoder.layer."),
-        (r"\.attn\.", ".attention."),
-        (r"^decoder\.fusion_blks\.", "decoder.fusion_blocks."),
-        (r"^(decoder\..*)\.bn\.", r"\1.batch_norm."),
-    )
     renamed = {}
     for name, value in weights.items():
-        for pattern, new in rules:
-            name = re.sub(pattern, new, name)
+        for theirs, official in TRANSFORMERS:
+            name = name.replace(official, theirs)
         renamed[name] = value
     network = VitMatteForImageMatting(config)
     network.load_state_dict(renamed, strict=True)

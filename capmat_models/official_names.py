@@ -1,11 +1,13 @@
-"""How the authors of BackgroundMattingV2 and MODNet call the parameters of their encoders.
+"""What released checkpoints call their parameters, where that differs from the names here.
 
-All other parameters have official names here. These encoders are timm's MobileNetV2, whose names follow
-another scheme with the same tensors in the same order; the translation is a rule, not a table.
+The encoders of BackgroundMattingV2 and MODNet are timm's MobileNetV2, whose names follow another scheme with
+the same tensors in the same order. ViTMatte is also released for the `transformers` library, which renamed a
+few parts. Both translations are rules, not tables. All other parameters have official names here.
 """
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 
@@ -20,6 +22,18 @@ _FLAT_EXPANDED = {"conv_pw": "0", "bn1": "1", "conv_dw": "3", "bn2": "4", "conv_
 _ENDS = {"conv_stem": "0.0", "bn1": "0.1", "conv_head": "18.0", "bn2": "18.1"}
 
 _COPY = "lr_branch.backbone."
+
+TRANSFORMERS = (
+    ("backbone.embeddings.position_embeddings", "backbone.pos_embed"),
+    ("backbone.embeddings.projection.", "backbone.patch_embed.proj."),
+    ("backbone.encoder.layer.", "backbone.blocks."),
+    (".attention.", ".attn."),
+    ("decoder.fusion_blocks.", "decoder.fusion_blks."),
+    (".batch_norm.", ".bn."),
+)
+"""Parts of names: the `transformers` library's, ViTMatte's authors'."""
+
+Tensors = TypeVar("Tensors")
 
 
 def official_name(name: str) -> str:
@@ -40,6 +54,18 @@ def official_name(name: str) -> str:
             part = (_EXPANDED if stage else _PLAIN)[match[4]]
         return f"backbone.{within}features.{index}.conv.{part}.{match[5]}"
     return name
+
+
+def from_transformers(state: Mapping[str, Tensors]) -> dict[str, Tensors]:
+    """Give ViTMatte's weights of the `transformers` library their authors' names; others stay as they are."""
+    if "backbone.embeddings.position_embeddings" not in state:
+        return dict(state)
+    renamed = {}
+    for name, value in state.items():
+        for theirs, official in TRANSFORMERS:
+            name = name.replace(theirs, official)
+        renamed[name] = value
+    return renamed
 
 
 def without_copies(state: Mapping[str, torch.Tensor], *, where: str = "") -> dict[str, torch.Tensor]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from capmat_models.bgmv2 import BGMV2
 
 _WINDOW = 8  # pixels on a side of what a cell sees, at half and at full resolution
+_BAND = 2**20  # elements of a band
 _CHUNK = 1000  # cells refined at once on a CPU: what they need stays in its last-level cache
 
 
@@ -178,7 +179,7 @@ class Rig:
         )
         self._fine[:, :3, 2:-2, 2:-2] = src
         inside = self._wide[:, :, 3:-3, 3:-3]
-        inside[:, :-6] = resize(torch.cat([hid, pha, res], 1), self.half)
+        _enlarge_into(inside[:, :-6], torch.cat([hid, pha, res], 1))
         inside[:, -6:-3] = resize(src, self.half)
         if cells is None:
             out = network.refiner.convolve(self._wide, self._fine)
@@ -204,6 +205,24 @@ class Rig:
             at = (some.image, some.row, some.column)
             grid[at] = torch.where(some.wanted[:, None, None, None], fresh[:, :channels], grid[at])
         return out
+
+
+def _enlarge_into(out: Tensor, x: Tensor) -> None:
+    """Resize (N,C,h,w) bilinearly into a part of a buffer.
+
+    On a CPU in bands of rows, whose copies stay in its cache; a row looks at no more than its two neighbours.
+    """
+    n, channels, height, width = x.shape
+    times = out.shape[2] // height
+    if out.device.type != "cpu" or tuple(out.shape[2:]) != (times * height, times * width):
+        out.copy_(resize(x, out.shape[2:]))
+        return
+    rows = max(4, _BAND // (n * channels * width * times**2))
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        first, last = max(0, top - 1), min(height, bottom + 1)
+        band = resize(x[:, :, first:last], (times * (last - first), times * width))
+        out[:, :, times * top : times * bottom] = band[:, :, times * (top - first) : times * (bottom - first)]
 
 
 def _windows(buffer: Tensor, cells: Cells, step: int) -> Tensor:

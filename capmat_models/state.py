@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from capmat_errors import CheckpointError
-from capmat_models.official_names import official_name, without_copies
+from capmat_models.official_names import from_transformers, official_name, without_copies
 from capmat_models.strict import apply_state, refuse_broken
 
 # What torch and safetensors raise, between them, on files that were cut off, overwritten or never tensors.
@@ -83,7 +83,7 @@ def read_published(source: Path | str | Mapping[str, torch.Tensor]) -> dict[str,
     Args:
         source: a `.pth`/`.pt`/`.ckpt` or `.safetensors` file, or a state dict. The tensors may lie under
             "model" or "state_dict", and every name may start with "model." (DiffMatte, TorchScript exports)
-            or "module.". Files are read without running anything that is pickled in them.
+            or "module."; ViTMatte's may be those of the `transformers` library. Files are read without running anything that is pickled in them.
 
     Raises:
         CheckpointError: the file cannot be read as plain tensors.
@@ -96,7 +96,7 @@ def read_published(source: Path | str | Mapping[str, torch.Tensor]) -> dict[str,
     for prefix in ("module.", "model."):
         if state and all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return without_copies(state, where="" if isinstance(source, Mapping) else str(source))
+    return without_copies(from_transformers(state), where="" if isinstance(source, Mapping) else str(source))
 
 
 def _read(path: Path) -> Mapping[str, Any]:

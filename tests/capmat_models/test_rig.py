@@ -65,6 +65,15 @@ def test_nothing_of_one_frame_is_left_in_the_next(student: BGMV2) -> None:
     torch.testing.assert_close(streamed[2], first, atol=0, rtol=0)
 
 
+def test_cells_and_rows_in_small_portions_change_nothing(student: BGMV2, monkeypatch: pytest.MonkeyPatch) -> None:
+    student.backbone_scale, student.refine_mode = 0.25, "sampling"
+    src, bgr = cameras(2, 96, 128)
+    want = Rig(student, bgr).matte(src)["pha"]
+    monkeypatch.setattr("capmat_models.rig._BAND", 1)
+    monkeypatch.setattr("capmat_models.rig._CHUNK", 7)
+    torch.testing.assert_close(Rig(student, bgr).matte(src)["pha"], want, atol=1e-6, rtol=0)
+
+
 def test_frames_of_8_bits_need_no_conversion(student: BGMV2) -> None:
     student.backbone_scale, student.refine_mode = 0.25, "sampling"
     src, bgr = cameras(1, 96, 128)
