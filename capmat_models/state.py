@@ -83,7 +83,8 @@ def read_published(source: Path | str | Mapping[str, torch.Tensor]) -> dict[str,
     Args:
         source: a `.pth`/`.pt`/`.ckpt` or `.safetensors` file, or a state dict. The tensors may lie under
             "model" or "state_dict", and every name may start with "model." (DiffMatte, TorchScript exports)
-            or "module."; ViTMatte's may be those of the `transformers` library. Files are read without running anything that is pickled in them.
+            or "module."; ViTMatte's may be those of the `transformers` library. Files are read without running
+            anything that is pickled in them.
 
     Raises:
         CheckpointError: the file cannot be read as plain tensors.
