@@ -1,6 +1,6 @@
 """ViTMatte-S against the same network of the `transformers` library, with the same weights.
 
-    python benchmarks/teacher.py [--threads 2] [--size 512x512 --size 2664x2304] [--device cuda]
+    python benchmarks/teacher.py [--threads 2] [--size 512x512] [--device cuda]
 
 Every run is a process of its own, so that the peak memory is that of one network; the two take turns. A run may
 use as much memory as is free; one that does not fit is reported as such, with the limit. The
@@ -106,8 +106,9 @@ def spawn(name: str, size: str, args: argparse.Namespace, out: Path) -> dict[str
     )
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
-    if "not enough memory" in done.stderr or "out of memory" in done.stderr or "MemoryError" in done.stderr:
-        print(f"{name} at {size}: {done.stderr.strip().splitlines()[-1]} (limit {limit / 2**30:.0f} GiB)", flush=True)
+    reason = done.stderr.strip().splitlines()[-1]
+    if any(words in reason for words in ("allocate memory", "enough memory", "out of memory", "MemoryError")):
+        print(f"{name} at {size} does not fit into {limit / 2**30:.0f} GiB: {reason}", file=sys.stderr, flush=True)
         return None
     sys.exit(done.stderr)
 
@@ -126,7 +127,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--size", action="append", help="width x height; default 512x512 and 2664x2304")
+    parser.add_argument("--size", action="append", help="width x height; may be repeated")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -137,7 +138,7 @@ def main() -> None:
 
     print("| size | transformers s | capmat s | x as fast | transformers MiB | capmat MiB | of its memory | alpha |")
     print("|---|---|---|---|---|---|---|---|")
-    for size in args.size or ["512x512", "2664x2304"]:
+    for size in args.size or ["512x512", "1024x1024", "1536x1536", "2664x2304"]:
         width, height = map(int, size.split("x"))
         rounds = args.rounds if width * height < _SMALL else 1
         with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +160,7 @@ def main() -> None:
                     f"| {t['peak_mib']:.0f} | {c['peak_mib']:.0f} | {c['peak_mib'] / t['peak_mib']:.2f} | {off:.0e} |"
                 )
             else:
-                print(f"| {size} | - | {c['seconds']:.2f} | - | more than there is | {c['peak_mib']:.0f} | - | - |")
+                print(f"| {size} | - | {c['seconds']:.2f} | - | more than is free | {c['peak_mib']:.0f} | - | - |")
 
 
 if __name__ == "__main__":
