@@ -25,8 +25,9 @@ _SMALL = 1_000_000  # pixels up to which a run is repeated inside a process
 
 def port(weights: dict[str, Any]) -> Any:
     """The library's network with our (official) weights under its names."""
-    from capmat_models.official_names import TRANSFORMERS
     from transformers import VitDetConfig, VitMatteConfig, VitMatteForImageMatting
+
+    from capmat_models.official_names import TRANSFORMERS
 
     backbone = VitDetConfig(
         hidden_size=384, num_attention_heads=6, num_hidden_layers=12, num_channels=4, image_size=512,
