@@ -60,6 +60,8 @@ class BaseTrainConfig:
     avx512_bf16 or AMX; slower on any other."""
     seed: int = 0
     """Decides every batch."""
+    start: str = ""
+    """SHA-256 of the weights that it starts from; empty for fresh ones. A checkpoint of another start is refused."""
     save_every: int = 500
     """Iterations between checkpoints."""
     validate_every: int = 0

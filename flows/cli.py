@@ -73,12 +73,12 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = add("bench", "how fast a network is on this machine, beside its released structure")
     bench.add_argument("role", choices=("student", "teacher"))
-    bench.add_argument("--size", default="1920x1080", metavar="WxH", help="of the frames (default: 1920x1080)")
-    bench.add_argument("--cameras", type=int, default=4, help="in one batch of the student (default: 4)")
+    bench.add_argument("--size", type=_size, default="1920x1080", metavar="WxH", help="default: 1920x1080")
+    bench.add_argument("--cameras", type=_positive, default=4, help="in one batch of the student (default: 4)")
     bench.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
     bench.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU, if there is one")
-    bench.add_argument("--threads", type=int, help="torch threads (default: one per core)")
-    bench.add_argument("--rounds", type=int, default=7, help="how often each row is timed (default: 7)")
+    bench.add_argument("--threads", type=_positive, help="torch threads (default: one per core)")
+    bench.add_argument("--rounds", type=_positive, default=7, help="how often each row is timed (default: 7)")
     bench.add_argument("--network", help="default: the published size")
     _models(add("models", "list the models of the store; bring in, show, hand out, promote one"))
     ui = add("ui", "open the Prefect UI on this folder's database")
@@ -114,14 +114,14 @@ def _models(parser: argparse.ArgumentParser) -> None:
     graph.add_argument("--range", choices=("0..1", "-1..1", "imagenet"), default="0..1", help="of its input")
     graph.add_argument("--multiple", type=_positive, default=1, metavar="N", help="sides are multiples of N")
     graph.add_argument("--side", type=_whole, default=0, metavar="N", help="shorter side at work; 0: the frame's own")
-    graph.add_argument("--size", type=_size, metavar="HxW", help="of its input, where it takes one size only")
+    graph.add_argument("--size", type=_size, metavar="WxH", help="of its input, where it takes one size only")
     graph.add_argument("--alpha", default="", help="which output, by place or name, where several look like it")
 
     export = add("export", "write a model as a file for other programs: inputs src and bgr, outputs pha and fgr")
     export.add_argument("model", metavar="NAME[@VERSION]")
     export.add_argument("--format", choices=("safetensors", "torchscript", "onnx"), required=True)
     export.add_argument(
-        "--size", type=_size, metavar="HxW", help="of the frames; fixed in TorchScript and ONNX files"
+        "--size", type=_size, metavar="WxH", help="of the frames; fixed in TorchScript and ONNX files"
     )
     export.add_argument("--out", type=Path, required=True, help="the file")
 
@@ -144,7 +144,8 @@ def _positive(text: str) -> int:
 
 
 def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
+    """Width x height, as people say it, to (height, width), as arrays have it."""
+    width, _, height = text.partition("x")
     return _positive(height), _positive(width)
 
 

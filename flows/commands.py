@@ -213,10 +213,8 @@ def bench(args: Namespace) -> None:
     from tasks.bench import table
     from tasks.bench_networks import PAPER, bench_student, bench_teacher
 
-    width, _, height = args.size.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 64):
-        raise ConfigError("is no size", where=f"--size {args.size}", fix="Give width x height, such as 1920x1080.")
-    size = (int(height) // 4 * 4, int(width) // 4 * 4)
+    height, width = (max(64, side // 4 * 4) for side in args.size)
+    size = (height, width)
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     threads = args.threads or os.cpu_count() or 1
     how = {"device": device, "dtype": args.dtype, "threads": threads, "rounds": args.rounds}

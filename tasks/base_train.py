@@ -13,10 +13,11 @@ import sys
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from capmat_errors import TrainingError
+from capmat_errors import CheckpointError, TrainingError
 from storage.root import Root
 from tasks.base_folder import describe_base_data, load_base_data
 from tasks.checkpoint import StoreCheckpointer
@@ -53,8 +54,9 @@ def train_base_weights(
     held: int | None = None,
     mixed_precision: bool = False,
     threads: int = 1,
+    start: Path | None = None,
 ) -> dict[str, Any]:
-    """Train one network from nothing and write `<out>/<network>/model.safetensors` and `card.json`.
+    """Train one network and write `<out>/<network>/model.safetensors` and `card.json`.
 
     Args:
         kind: teacher, student or supervisor.
@@ -70,18 +72,21 @@ def train_base_weights(
         held: foregrounds and backgrounds to measure on instead of to learn from; by default a tenth.
         mixed_precision: run in bfloat16 while training.
         threads: torch threads.
+        start: weights to start from (`capmat models export NAME --format safetensors`, or as released); None for
+            fresh ones.
 
     Returns:
         The card: command, settings, data, date, metrics on held-out composites, versions.
 
     Raises:
         TrainingError: neither or both of `minutes` and `iterations`; unusable data; a loss that is nan.
+        CheckpointError: `start` is unreadable or of another network, or an unfinished training has another.
     """
     import torch
 
     from capmat_models.base_training import BaseTrainConfig, train_base
     from capmat_models.factory import create_model
-    from capmat_models.state import dump_weights
+    from capmat_models.state import dump_weights, load_published
 
     if (minutes is None) == (iterations is None):
         raise TrainingError("the length of the training is not clear", fix="Give minutes or iterations.")
@@ -89,14 +94,18 @@ def train_base_weights(
     whole = load_base_data(data)
     fewer = min(len(whole.foregrounds), len(whole.backgrounds))
     learn, measure = whole.split(max(1, fewer // 10) if held is None else held)
-    asked = {"crop": crop, "batch": batch, "seed": seed, "mixed_precision": mixed_precision}
+    begun = _digest(start) if start else None
+    asked = {"crop": crop, "batch": batch, "seed": seed, "mixed_precision": mixed_precision, "start": begun}
     given = {key: value for key, value in asked.items() if value is not None}
     small = _SMALL[kind] if network == NETWORKS[kind] else {}
     config = BaseTrainConfig(**{**small, **given})
 
     def fresh() -> torch.nn.Module:
         torch.manual_seed(seed)
-        return create_model(network).to("cuda" if torch.cuda.is_available() else "cpu")
+        model = create_model(network)
+        if start:
+            load_published(model, start)
+        return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     folder = Root(out / network)
     if iterations is None:
@@ -116,7 +125,7 @@ def train_base_weights(
     metrics = {key: history[-1][key] for key in ("mse", "sad")}
     card = {
         "architecture": network,
-        "command": _command(kind, network, config, held, threads),
+        "command": _command(kind, network, config, held, threads, start),
         "settings": asdict(config),
         "data": describe_base_data(data),
         "held_out": len(measure.foregrounds),
@@ -158,7 +167,16 @@ def _planned(
     return iterations
 
 
-def _command(kind: str, network: str, config: "BaseTrainConfig", held: int | None, threads: int) -> str:
+def _digest(file: Path) -> str:
+    try:
+        return sha256(file.read_bytes()).hexdigest()
+    except OSError as e:
+        raise CheckpointError(f"cannot be read ({e.strerror})", where=str(file), fix="Check the path.") from e
+
+
+def _command(
+    kind: str, network: str, config: "BaseTrainConfig", held: int | None, threads: int, start: Path | None
+) -> str:
     """Spell out the command that repeats this training."""
     options = {
         "kind": kind,
@@ -169,6 +187,7 @@ def _command(kind: str, network: str, config: "BaseTrainConfig", held: int | Non
         "seed": config.seed,
         "held": held,
         "threads": threads,
+        "start": start.name if start else None,
     }
     words = [f"--{key} {value}" for key, value in options.items() if value is not None]
     return " ".join(
@@ -194,6 +213,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--held", type=int)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--mixed-precision", action="store_true")
+    parser.add_argument("--start", type=Path, help="weights to start from, instead of fresh ones")
     args = vars(parser.parse_args(argv))
     kind = args.pop("kind")
     network = args.pop("network") or NETWORKS[kind]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from storage.root import Root
 from tasks.infer import infer
 from tasks.models import Ref, described
 
+_WAY: Literal["difference"] = "difference"  # docs/decisions/0005-the-plate-starts-as-a-difference.md
 _PATCH = 16  # pixels a side of a token, for the size that position tables were trained at
 
 
@@ -66,7 +67,7 @@ def import_weights(
         if not adapt:
             _refuse_trimap_weights(architecture, settings, state)
         else:
-            state = background_from_trimap(state)
+            state = background_from_trimap(state, _WAY)
         if "image_size" not in settings and (size := _training_size(architecture, settings, state)):
             settings["image_size"] = size
         network = create_model(architecture, **settings).eval()
@@ -77,7 +78,7 @@ def import_weights(
     card = {
         **described(network),
         "role": ARCHITECTURES[architecture].role or "baseline",
-        "kind": "adapted" if adapt else "published",
+        **({"kind": "adapted", "way": _WAY} if adapt else {"kind": "published"}),
         "source": _source(file, data),
         "parameters": sum(p.numel() for p in network.parameters()),
         "torch": str(torch.__version__),

@@ -16,7 +16,7 @@ from torch import nn
 from capmat_errors import CheckpointError
 from capmat_models import create_model
 from capmat_models.adapt import background_from_trimap
-from capmat_models.official_names import official_name
+from capmat_models.official_names import TRANSFORMERS, official_name
 from capmat_models.state import dump_weights, load_published, load_weights
 
 
@@ -180,3 +180,18 @@ def test_released_weights_that_are_no_numbers_are_refused(student: nn.Module, tm
 def test_only_a_trimap_network_can_be_adapted_to_a_plate() -> None:
     with pytest.raises(CheckpointError, match="trimap input"):
         background_from_trimap(create_model("bg_vitmatte_xs").state_dict())
+
+
+def test_vitmatte_weights_of_the_transformers_library_load(tmp_path: Path) -> None:
+    theirs = create_model("vitmatte_s", depth=2, global_blocks=(1,))
+    renamed = {}
+    for name, value in theirs.state_dict().items():
+        for library, official in TRANSFORMERS:
+            name = name.replace(official, library)
+        renamed[name] = value
+    assert "backbone.encoder.layer.1.attention.rel_pos_h" in renamed
+    assert "decoder.fusion_blocks.0.conv.batch_norm.running_mean" in renamed
+    safetensors.torch.save_file(renamed, tmp_path / "model.safetensors")
+    ours = create_model("vitmatte_s", depth=2, global_blocks=(1,))
+    load_published(ours, tmp_path / "model.safetensors")
+    assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in ours.state_dict().items())

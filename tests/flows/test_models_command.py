@@ -83,7 +83,7 @@ def test_published_weights_are_brought_in_shown_used_promoted_and_handed_out(
 
 
 def test_an_exported_student_comes_back_and_mattes_alike(said: Callable[..., str], photograph: Path) -> None:
-    said("models", "export", STUDENT, "--format", "torchscript", "--size", "40x56", "--out", "student.pt")
+    said("models", "export", STUDENT, "--format", "torchscript", "--size", "56x40", "--out", "student.pt")
     said("models", "import", "student.pt", "--as", "theirs", "--contract", "rgb+plate")
     assert "baseline   theirs" in said("models")
     pair = ("matte", "--image", "image.png", "--plate", "plate.png")

@@ -6,8 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+import safetensors.torch
 
-from capmat_errors import TrainingError
+from capmat_errors import CheckpointError, TrainingError
+from capmat_models.adapt import background_from_trimap
 from capmat_models.factory import create_model
 from capmat_models.state import load_weights
 from storage.frames import encode_png
@@ -47,6 +49,21 @@ def test_only_the_demo_sizes_train_at_their_high_rates(data, tmp_path):
     assert (card["settings"]["lr"], card["settings"]["layer_decay"]) == (5e-4, 0.65)
     card = train_base_weights("teacher", "bg_vitmatte_xs", data, tmp_path, iterations=1, crop=32, batch=1)
     assert (card["settings"]["lr"], card["settings"]["layer_decay"]) == (3e-3, 1.0)
+
+
+def test_a_training_can_start_from_weights_that_were_adapted(data, tmp_path):
+    """Trimap weights, adapted to a plate, trained on."""
+    trimap = create_model("bg_vitmatte_xs", guide="trimap").state_dict()
+    start = tmp_path / "start.safetensors"
+    safetensors.torch.save_file(background_from_trimap(trimap), start)
+    small = {"iterations": 1, "crop": 32, "batch": 1}
+    card = train_base_weights("teacher", "bg_vitmatte_xs", data, tmp_path / "a", start=start, **small)
+    assert len(card["settings"]["start"]) == 64
+    trained = safetensors.torch.load_file(tmp_path / "a/bg_vitmatte_xs/model.safetensors")
+    moved = trained["backbone.pos_embed"] - trimap["backbone.pos_embed"]
+    assert moved.abs().max() < 0.01, "one step away from where it started"
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        train_base_weights("teacher", "bg_vitmatte_xs", data, tmp_path / "b", start=tmp_path / "none", **small)
 
 
 def test_the_length_has_to_be_clear(data, tmp_path):

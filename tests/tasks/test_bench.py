@@ -47,5 +47,6 @@ def test_the_teacher_is_timed_on_any_size() -> None:
 
 
 def test_a_size_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "student", "--size", "1920"]) == 2
-    assert "width x height" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["bench", "student", "--size", "1920"])
+    assert "--size" in capsys.readouterr().err
