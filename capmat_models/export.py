@@ -40,7 +40,7 @@ def export_network(
     if form == "safetensors":
         return dump_weights(model, half=False)
     if size is None or min(size) < 1:
-        raise ConfigError(f"{form} needs the size of the frames", fix="Give --size HEIGHTxWIDTH.")
+        raise ConfigError(f"{form} needs the size of the frames", fix="Give --size WIDTHxHEIGHT.")
     name = getattr(model, "architecture", type(model).__name__)
     if reason := _unfit(model, name):
         raise ConfigError(f"{name} cannot be exported to {form}: {reason}", fix="Export it as safetensors.")

@@ -9,7 +9,7 @@ from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Student, Teacher
 from tasks.distill import FIXED_RIG
 from tasks.finetune import frames_to_watch, read_scribbles
-from tasks.models import Ref, load_network
+from tasks.models import Ref, described, load_network
 from tasks.progress import Progress
 from tasks.step import Record, digest, retryable, run_once
 from tasks.watch import hold_out, watch
@@ -102,7 +102,7 @@ def scribble_student(
             validate_every=look.every,
         )
         card = {
-            "architecture": base["name"],
+            **described(network),
             "role": "student",
             "kind": strategy,
             "parent": base,
