@@ -17,7 +17,7 @@ from tasks.distill import distill_task
 from tasks.finetune import finetune_task
 from tasks.look import show_take_task
 from tasks.models import register_base_task, run_name
-from tasks.promote import promote_task
+from tasks.promote import incumbents_task, promote_task
 from tasks.scribble import import_scribbles_task
 from tasks.supervise import make_benchmark_task
 from tasks.validate import validate_task
@@ -60,15 +60,21 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
     ).result()
     refined += matte_take(config, bench, "student", student["model"])
 
-    runs, mattes = {}, [f.result() for f in refined]
-    for role, record in (("teacher", teacher), ("student", student)):
-        runs[f"{role}_base"] = run_name(role, base[role], config.tile(role))
-        runs[f"{role}_refined"] = run_name(role, record["model"], config.tile(role))
-        mattes += [f.result() for f in matte_take(config, bench, role, base[role])]
+    challengers = {"teacher": teacher["model"], "student": student["model"]}
+    to_beat = incumbents_task(config.store, base, challengers)
+    runs: dict[str, str] = {}
+    mattes = [f.result() for f in refined]
+    for role, challenger in challengers.items():
+        rows = {"base": base[role], "refined": challenger}
+        if to_beat[role] not in rows.values():
+            rows["champion"] = to_beat[role]
+        runs |= {f"{role}_{row}": run_name(role, model, config.tile(role)) for row, model in rows.items()}
+        for model in [model for row, model in rows.items() if row != "refined"]:
+            mattes += [f.result() for f in matte_take(config, bench, role, model)]
     validation = validate_task(config.store, benchmark, runs, mattes)
     gate = {
-        role: promote_task(config.store, role, base[role], record["model"], validation, config.gate)
-        for role, record in (("teacher", teacher), ("student", student))
+        role: promote_task(config.store, role, to_beat[role], challenger, validation, config.gate)
+        for role, challenger in challengers.items()
     }
     show_take_task(config.store, bench["take"], list(runs.values()))
     return {

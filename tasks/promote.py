@@ -1,5 +1,6 @@
 """The gate: a refined model takes the place of the one in use only if the benchmark says it is better."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from storage.registry import Registry
@@ -39,13 +40,36 @@ def decide(champion: dict[str, Scores], challenger: dict[str, Scores], gate: Gat
     return {"decision": "HOLD" if hold else "PROMOTE", "reasons": reasons}
 
 
+def incumbents(store: str, base: Mapping[str, Ref], challengers: Mapping[str, Ref]) -> dict[str, Ref]:
+    """Whom the challengers have to beat: the models in use.
+
+    When a round is repeated its challenger may be in use already; then it is the one that it took the place of, so
+    that the same round gives the same verdict.
+
+    Args:
+        store: URL of the store.
+        base: base models by role, for a role that nothing was ever promoted in.
+        challengers: candidates by role.
+    """
+    registry = Registry(Root(store))
+    found: dict[str, Ref] = {}
+    for role, challenger in challengers.items():
+        newest = (registry.history(role) or [{"name": "", "version": "", "record": {}}])[-1]
+        in_use = Ref(name=newest["name"], version=newest["version"])
+        if in_use == challenger:
+            in_use = newest["record"].get("champion") or base[role]
+        found[role] = in_use if in_use["name"] else base[role]
+    return found
+
+
 def promote(store: str, role: str, champion: Ref, challenger: Ref, validation: Record, gate: Gate) -> Record:
     """Apply the gate to one role and move its pointer if the challenger wins.
 
     Args:
         store: URL of the store.
         role: `teacher` or `student`.
-        champion: the model that the rows `<role>_base` belong to.
+        champion: the model to beat, from `incumbents`. Its rows are `<role>_champion`, or `<role>_base` where it is
+            the base model.
         challenger: the model of the rows `<role>_refined`.
         validation: record of the validation that scored both.
         gate: the margins.
@@ -56,11 +80,16 @@ def promote(store: str, role: str, champion: Ref, challenger: Ref, validation: R
     each = validation["per_image"]
 
     def work() -> dict[str, Any]:
-        verdict = decide(each[f"{role}_base"], each[f"{role}_refined"], gate)
+        verdict = decide(each.get(f"{role}_champion", each[f"{role}_base"]), each[f"{role}_refined"], gate)
         verdict |= {"role": role, "champion": champion, "challenger": challenger}
-        if verdict["decision"] == "PROMOTE":
+        registry = Registry(Root(store))
+        # it is in use already if a run was killed right after it was promoted
+        if verdict["decision"] == "PROMOTE" and registry.champion(role) != (
+            challenger["name"],
+            challenger["version"],
+        ):
             record = {**verdict, "validation": validation["digest"]}
-            Registry(Root(store)).promote(role, challenger["name"], challenger["version"], record)
+            registry.promote(role, challenger["name"], challenger["version"], record)
         return verdict
 
     inputs = {
@@ -73,3 +102,4 @@ def promote(store: str, role: str, champion: Ref, challenger: Ref, validation: R
 
 
 promote_task = retryable("gate", "gate {role}")(promote)
+incumbents_task = retryable("models to beat")(incumbents)

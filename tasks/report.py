@@ -59,8 +59,10 @@ def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any],
     """All numbers of a round, in the layout that `tasks.report_page` documents."""
     root = Root(config.store)
     take = Take.open(root, round_["benchmark"]["take"])
-    runs, entries = round_["runs"], [(c, f) for c, f in round_["benchmark"]["entries"]]
-    per_image = round_["validation"]["per_image"]
+    entries = [(c, f) for c, f in round_["benchmark"]["entries"]]
+    # a former champion is for the gate, whose reasons are in the report
+    runs = {row: run for row, run in round_["runs"].items() if not row.endswith("_champion")}
+    per_image = {row: round_["validation"]["per_image"][row] for row in runs}
     report: dict[str, Any] = {
         "title": "capmat: one round",
         "run": digest_of(round_),
