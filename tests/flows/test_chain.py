@@ -42,7 +42,7 @@ def test_the_chain_ends_with_figures_and_a_report(local: tuple[Folder, str]) -> 
 def test_a_second_run_reuses_everything(local: tuple[Folder, str]) -> None:
     folder, _ = local
     before = folder.report()
-    out = folder.run("demo", limit_s=120)
+    out = folder.run("demo")
     assert "iteration" not in out  # nothing was trained again
     assert figures(folder.report()) == figures(before)
     assert folder.report()["wall_s"] == before["wall_s"]  # the times of the run that did the work
