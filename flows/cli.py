@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _models(parser: argparse.ArgumentParser) -> None:
     """The commands below `capmat models`."""
+    _calibration(add("calibration", "say which cameras a calibration holds, and write it for another program"))
     parser.add_argument("--json", action="store_true", help="the list for programs")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
@@ -98,6 +99,17 @@ def _models(parser: argparse.ArgumentParser) -> None:
 
     listed = add("list", "what there is (also without VERB)")
     listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+def _calibration(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat calibration`; what the formats are is in docs/ingest.md."""
+    parser.add_argument("path", metavar="IN", help="file or folder; for opencv-xml a path with {camera}")
+    parser.add_argument("--format", required=True, help="capmat, opencv-xml, easyvolcap, actorshq, colmap, "
+                        "nerfstudio (also Blender), metashape, caliscope, pose2sim, llff")  # fmt: skip
+    parser.add_argument("--to", help="write it too: easyvolcap, colmap, nerfstudio, capmat")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where --to writes")
+    parser.add_argument("--unit", choices=("m", "cm", "mm"), default="m", help="of positions in IN (default: m)")
+    parser.add_argument("--scale", type=float, default=1.0, help="metres per unit of IN, where it has no unit")
+
+
     show = add("show", "all that is known about one model")
     show.add_argument("model", metavar="NAME[@VERSION]")
 

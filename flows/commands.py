@@ -234,6 +234,13 @@ def ui(args: Namespace) -> None:
     with prefect_server(args.port) as server:
         server.wait()
         print(f"Prefect UI: {server.address}   (Ctrl-C ends it)", flush=True)
+def calibration(args: Namespace) -> None:
+    """Say which cameras a calibration holds, and write it for another program."""
+    from flows.calibration_command import calibration as run
+
+    run(args)
+
+
         while True:
             time.sleep(3600)
 

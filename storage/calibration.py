@@ -1,74 +1,148 @@
-"""Calibration files of other programs, brought to `Camera`'s one convention.
+"""Calibration files of other programs, brought to `Camera`'s one convention: metres, OpenCV, world to camera.
 
-Two formats: "capmat" (one json for all cameras) and "opencv-xml" (one file per camera, as cv2.FileStorage
-writes it, under the several names that people give the nodes).
+The json of "capmat" is read here; every other format has a `calibration_<format>.py` of its own, with its traps at
+the top.
 """
 
 import json
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from capmat_errors import CalibrationError
+from capmat_errors import CalibrationError, ConfigError, StoreError
+from storage.calibration_actorshq import read_actorshq
+from storage.calibration_colmap import read_colmap
+from storage.calibration_colmap_text import colmap_files
+from storage.calibration_easyvolcap import easyvolcap_files, read_easyvolcap
+from storage.calibration_file import Calibration
+from storage.calibration_llff import read_llff
+from storage.calibration_metashape import read_metashape
+from storage.calibration_opencv_xml import read_opencv_xml
+from storage.calibration_toml import read_toml
+from storage.calibration_transforms import read_transforms, transforms_files
 from storage.camera import Camera
+from storage.store_errors import store_errors
 
-Format = Literal["capmat", "opencv-xml"]
-_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-_NODES = {
-    "K": ("CameraMatrix", "CameraIntrinsicMatrix", "camera_matrix", "Camera_Matrix", "K"),
-    "dist": (
-        "DistortionCoeffs",
-        "DistortionCoefficients",
-        "distortion_coefficients",
-        "Distortion_Coefficients",
-    ),
-    "R": ("Rotation", "CameraRotationVecs", "RotationVector", "rotation", "R"),
-    "t": ("Translation", "CameraTranslationVecs", "TranslationVector", "translation", "T"),
+Format = Literal[
+    "capmat",
+    "opencv-xml",
+    "easyvolcap",
+    "actorshq",
+    "colmap",
+    "nerfstudio",
+    "metashape",
+    "caliscope",
+    "pose2sim",
+    "llff",
+]
+_READERS: dict[str, Callable[[Path], Calibration]] = {
+    "easyvolcap": read_easyvolcap,
+    "actorshq": read_actorshq,
+    "colmap": read_colmap,
+    "nerfstudio": read_transforms,
+    "metashape": read_metashape,
+    "caliscope": read_toml,
+    "pose2sim": read_toml,
+    "llff": read_llff,
 }
+_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
 
 def read_calibration(
-    format: Format, path_template: str, root: Path, cameras: list[str] | None, unit: str = "m"
+    format: Format, path_template: str, root: Path, cameras: list[str] | None, unit: str = "m", scale: float = 1.0
 ) -> dict[str, Camera]:
-    """Read every camera's calibration.
+    """Every camera's calibration, by name; see `open_calibration`."""
+    return open_calibration(format, path_template, root, cameras, unit, scale).cameras
+
+
+def open_calibration(
+    format: str,
+    path_template: str,
+    root: Path,
+    cameras: list[str] | None = None,
+    unit: str = "m",
+    scale: float = 1.0,
+) -> Calibration:
+    """Read every camera's calibration, and what its reader has to remark.
 
     Args:
-        format: "capmat" or "opencv-xml".
-        path_template: path below `root`; with {camera} for "opencv-xml".
+        format: one of `Format`.
+        path_template: path below `root`, a file or, for "easyvolcap" and "colmap", a folder; with {camera} for
+            "opencv-xml".
         root: the session's folder.
         cameras: read only these ("opencv-xml"); None for all that are there.
-        unit: unit of translations, "m", "cm" or "mm"; the json carries its own and this is ignored for it.
+        unit: unit of translations, "m", "cm" or "mm"; "capmat" carries its own and this is ignored for it.
+        scale: how many of these units one unit of the file is, for reconstructions that have none.
 
     Returns:
-        Cameras by name. Width and height are 0 where the file does not tell them ("opencv-xml").
+        Cameras by name, in metres. Width and height are 0 where the file does not tell them.
 
     Raises:
+        ConfigError: the format is not known.
         CalibrationError: a file is missing, unreadable, incomplete, or its numbers make no camera.
     """
-    if format == "capmat":
-        return _read_json(root / path_template)
+    if format not in get_args(Format):
+        raise ConfigError(
+            f"the calibration format {format!r} is not known", fix=f"Use {', '.join(get_args(Format))}."
+        )
     if unit not in _METRES:
         raise CalibrationError(f"unit {unit!r} is not known", where=path_template, fix="Use m, cm or mm.")
-    if cameras is None:
-        parts = path_template.split("{camera}")
-        cameras = sorted(
-            _between(path.relative_to(root).as_posix(), parts[0], parts[1].split("/")[0])
-            for path in root.glob(path_template.replace("{camera}", "*"))
-        )
-    if not cameras:
-        raise CalibrationError(
-            "there is no calibration file", where=str(root / path_template), fix="Check [calibration] path."
-        )
-    return {
-        camera: _read_xml(root / path_template.format(camera=camera), camera, _METRES[unit]) for camera in cameras
-    }
+    if not (math.isfinite(scale) and scale > 0):
+        raise CalibrationError(f"scale is {scale}", where=path_template, fix="Give metres per unit, above 0.")
+    if format == "capmat":
+        if scale != 1:
+            fix = "Leave scale out."
+            raise CalibrationError("the file has units of its own", where=path_template, fix=fix)
+        return Calibration(_read_json(root / path_template))
+    metres = _METRES[unit] * scale
+    if format in _READERS:
+        found, notes = _READERS[format](root / path_template)
+        return Calibration({id: _scaled(camera, metres) for id, camera in found.items()}, notes)
+    return Calibration(read_opencv_xml(path_template, root, cameras, metres))
 
 
-def _between(text: str, before: str, after: str) -> str:
-    name = text[len(before) :].split("/")[0]
-    return name.removesuffix(after) if after else name
+def write_calibration(format: str, cameras: Mapping[str, Camera], folder: Path) -> list[Path]:
+    """Write cameras for other programs, in metres.
+
+    Args:
+        format: "easyvolcap" (intri.yml, extri.yml), "colmap" (text), "nerfstudio" (transforms.json), or
+            "capmat" (calibration.json).
+        cameras: by name.
+        folder: made if it is not there; files in it are never replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigError: nothing is written in this format.
+        CalibrationError: the format has no place for one of the cameras.
+        StoreError: a file of that name is there already, or the disk refuses.
+    """
+    if format not in WRITERS:
+        raise ConfigError(f"calibrations are not written as {format!r}", fix=f"Use {', '.join(WRITERS)}.")
+    texts = {folder / name: text for name, text in WRITERS[format](cameras).items()}
+    for path in texts:
+        if path.exists():
+            raise StoreError("there is a file already", where=str(path), fix="Name another folder.")
+    with store_errors(str(folder), remote=False):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
+    return list(texts)
+
+
+def _capmat_files(cameras: Mapping[str, Camera]) -> dict[str, str]:
+    data = {"units": "m", "cameras": {name: camera.to_json() for name, camera in cameras.items()}}
+    return {"calibration.json": json.dumps(data, indent=1, allow_nan=False) + "\n"}
+
+
+WRITERS: dict[str, Callable[[Mapping[str, Camera]], dict[str, str]]] = {
+    "easyvolcap": easyvolcap_files,
+    "colmap": colmap_files,
+    "nerfstudio": transforms_files,
+    "capmat": _capmat_files,
+}
 
 
 def _read_json(path: Path) -> dict[str, Camera]:
@@ -98,59 +172,6 @@ def _read_json(path: Path) -> dict[str, Camera]:
             ) from error
         found[id] = _scaled(camera, scale)
     return found
-
-
-def _read_xml(path: Path, camera: str, scale: float) -> Camera:
-    import cv2
-
-    if not path.is_file():
-        raise CalibrationError(
-            "there is no calibration file",
-            where=f"camera {camera}, {path}",
-            fix="Calibrate this camera, or take it out of the session.",
-        )
-    try:
-        file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
-        found = {name: _node(file, names) for name, names in _NODES.items()}
-        file.release()
-    except (cv2.error, SystemError) as error:
-        raise CalibrationError(
-            "the file is no OpenCV storage",
-            where=f"camera {camera}, {path}",
-            fix="Export it again with cv2.FileStorage.",
-        ) from error
-    missing = [f"{name} ({' or '.join(_NODES[name][:2])})" for name, value in found.items() if value is None]
-    if missing:
-        raise CalibrationError(
-            f"the file has no {', '.join(missing)}",
-            where=f"camera {camera}, {path}",
-            fix="Export the camera's pose too.",
-        )
-    turn: NDArray[Any] = np.asarray(found["R"], np.float64)
-    if turn.size == 3:
-        turn = cv2.Rodrigues(turn.reshape(3, 1))[0]
-    try:
-        return Camera.from_json(
-            camera,
-            {
-                "width": 0,
-                "height": 0,
-                "K": found["K"],
-                "dist": np.asarray(found["dist"]).ravel(),
-                "R": turn,
-                "t": np.asarray(found["t"]).ravel() * scale,
-            },
-        )
-    except CalibrationError as error:
-        raise CalibrationError(error.what, where=f"camera {camera}, {path}", fix=error.fix) from error
-
-
-def _node(file: Any, names: tuple[str, ...]) -> NDArray[Any] | None:
-    for name in names:
-        node = file.getNode(name)
-        if not node.empty() and (value := node.mat()) is not None:
-            return np.asarray(value)
-    return None
 
 
 def _scaled(camera: Camera, scale: float) -> Camera:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capmat_errors import CapmatError, SessionError
+from storage.calibration import Format
 from storage.colour import Colour
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -38,12 +39,14 @@ class ColourSection(_Frozen):
 class CalibrationSection(_Frozen):
     """Where the camera calibration lies."""
 
-    format: Literal["capmat", "opencv-xml"]
-    """"capmat": one json for all cameras. "opencv-xml": one cv2.FileStorage file per camera."""
+    format: Format
+    """"capmat": one json for all cameras. "opencv-xml": one cv2.FileStorage file per camera. More: docs/ingest.md."""
     path: str
-    """Path below the root; with {camera} for "opencv-xml"."""
+    """Path below the root; a folder for "easyvolcap" and "colmap", with {camera} for "opencv-xml"."""
     unit: Literal["m", "cm", "mm"] = "m"
-    """Unit of the translations in "opencv-xml"; the json says it itself."""
+    """Unit of the positions; "capmat" says it itself."""
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Metres per unit of the file, for reconstructions that have no unit, such as COLMAP's."""
 
 
 class PlatesSection(_Frozen):

@@ -147,7 +147,7 @@ def export_cutouts(
     pictures = {name: _rgba(by_name[name]) for name in names}
     meta = {
         "camera_model": "OPENCV",
-        "frames": [_frame(by_name[name].camera, centre, scale) for name in names],
+        "frames": [frame_entry(by_name[name].camera, centre, scale) for name in names],
         "train_filenames": [_file(name) for name in train],
         "val_filenames": [_file(name) for name in test],
         "test_filenames": [_file(name) for name in test],
@@ -203,7 +203,7 @@ def _rgba(cutout: Cutout) -> NDArray[np.uint8]:
     return straight
 
 
-def _frame(camera: Camera, centre: Floats, scale: float) -> dict[str, Any]:
+def frame_entry(camera: Camera, centre: Floats, scale: float) -> dict[str, Any]:
     """One entry of `frames`: OpenGL pose in box units, intrinsics with pixel centres at half integers."""
     K, R, t = (np.asarray(a, dtype=np.float64) for a in (camera.K, camera.R, camera.t))
     dist = np.asarray(camera.dist, dtype=np.float64).ravel()

@@ -114,6 +114,7 @@ def check_session(session: Session, only: str | None = None) -> SessionPlan:
         root,
         recorded if calibration.format == "opencv-xml" else None,
         calibration.unit,
+        calibration.scale,
     )
     for camera in {*recorded, *cameras}:
         checked_name("camera", camera)

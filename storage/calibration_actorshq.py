@@ -1,0 +1,62 @@
+"""`calibration.csv` of ActorsHQ, one line per camera.
+
+The file's own traps: focal lengths and centres are parts of the picture's width and height, the pose is
+camera to world as an axis times an angle, and the centre of the first pixel is half a pixel in.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from storage.calibration_file import (
+    HALF,
+    Calibration,
+    Floats,
+    axis_angle,
+    built,
+    collected,
+    file_text,
+    numbers,
+    pinhole,
+    pixels,
+    refused,
+)
+from storage.camera import Camera
+
+_COLUMNS = ("name", "w", "h", "rx", "ry", "rz", "tx", "ty", "tz", "fx", "fy", "px", "py")
+
+
+def read_actorshq(path: Path) -> Calibration:
+    """Read a `calibration.csv`. It has no distortion; columns beyond the known ones are refused if not 0.
+
+    Raises:
+        CalibrationError: a column or value is missing or broken, or the numbers make no camera.
+    """
+    try:
+        rows = csv.DictReader(file_text(path).splitlines(), strict=True)
+        lines = list(rows)
+    except csv.Error as error:
+        raise refused(f"the file is no csv ({error})", path) from error
+    if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
+        raise refused(f"there is no column {', '.join(missing)}", path)
+    return collected([_camera(line, path) for line in lines], path)
+
+
+def _camera(line: dict[str, str], path: Path) -> tuple[str, Camera]:
+    name = line["name"] or ""
+    if None in line or None in line.values():
+        raise refused("the line has more or fewer values than there are columns", path, name)
+    width, height = (pixels(line[key], key, path, name) for key in ("w", "h"))
+    fx, fy, px, py = _values(line, ("fx", "fy", "px", "py"), path)
+    turn = axis_angle(_values(line, ("rx", "ry", "rz"), path)).T
+    centre = _values(line, ("tx", "ty", "tz"), path)
+    if np.any(_values(line, [key for key in line if key not in _COLUMNS and line[key]], path)):
+        raise refused("there is a distortion, whose model is not known", path, name, "Undistort the pictures.")
+    K = pinhole(fx * width, fy * height, px * width - HALF, py * height - HALF)
+    return built(name, path, (width, height), K, np.zeros(5), turn, -turn @ centre)
+
+
+def _values(line: dict[str, str], columns: Sequence[str], path: Path) -> Floats:
+    return numbers([line[key] for key in columns], (len(columns),), ", ".join(columns), path, line["name"])

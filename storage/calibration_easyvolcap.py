@@ -1,0 +1,164 @@
+"""`intri.yml` and `extri.yml`, as EasyMocap and EasyVolcap keep them: OpenCV's FileStorage, one key per camera.
+
+The file's own traps: `R_` is an axis times an angle and `Rot_` the matrix; distortion goes by `D_` or `dist_`;
+picture sizes are optional. World to camera, pixel centres at whole numbers, as here.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from storage.calibration_file import (
+    Calibration,
+    Floats,
+    axis_angle,
+    built,
+    collected,
+    distortion,
+    file_text,
+    numbers,
+    pixels,
+    refused,
+)
+from storage.camera import Camera
+
+_ENDINGS = (".yml", ".yaml", ".xml")
+_PARTS = ("rows", "cols", "sizes", "data")  # of a matrix; OpenCV 5 writes vectors with sizes
+
+
+def read_easyvolcap(folder: Path) -> Calibration:
+    """Read a folder with `intri` and `extri`, as .yml, .yaml or .xml.
+
+    Raises:
+        CalibrationError: a file or key is missing or broken, or the numbers make no camera.
+    """
+    intri, extri = _file(folder, "intri"), _file(folder, "extri")
+    inner, outer = _nodes(intri), _nodes(extri)
+    names = inner.get("names", outer.get("names"))
+    if names is None:
+        names = [key[2:] for key in inner if key.startswith("K_")]
+    return collected([_camera(name, inner, intri, outer, extri) for name in names], intri)
+
+
+def _camera(
+    name: str, inner: Mapping[str, Any], intri: Path, outer: Mapping[str, Any], extri: Path
+) -> tuple[str, Camera]:
+    lens = next((inner[key] for key in (f"D_{name}", f"dist_{name}") if key in inner), None)
+    if lens is None:
+        raise refused(f"there is no D_{name} or dist_{name}", intri, name)
+    size = (0, 0)
+    if f"W_{name}" in inner and f"H_{name}" in inner:
+        size = (pixels(inner[f"W_{name}"], "W", intri, name), pixels(inner[f"H_{name}"], "H", intri, name))
+    if f"Rot_{name}" in outer:
+        turn = numbers(outer[f"Rot_{name}"], (3, 3), "Rot", extri, name)
+    else:
+        turn = axis_angle(numbers(np.ravel(_needed(outer, f"R_{name}", extri, name)), (3,), "R", extri, name))
+    shift = numbers(np.ravel(_needed(outer, f"T_{name}", extri, name)), (3,), "T", extri, name)
+    matrix = numbers(_needed(inner, f"K_{name}", intri, name), (3, 3), "K", intri, name)
+    return built(name, extri, size, matrix, distortion(np.ravel(lens), intri, name), turn, shift)
+
+
+def _needed(nodes: Mapping[str, Any], key: str, path: Path, camera: str) -> Any:
+    if key not in nodes:
+        raise refused(f"there is no {key}", path, camera)
+    return nodes[key]
+
+
+def _file(folder: Path, stem: str) -> Path:
+    for ending in _ENDINGS:
+        if (path := folder / f"{stem}{ending}").is_file():
+            return path
+    raise refused(
+        "there is no calibration file", folder / f"{stem}.yml", fix="Give the folder that holds both files."
+    )
+
+
+def _nodes(path: Path) -> dict[str, Any]:
+    """Every key of the file: matrices as arrays, `names` as a list of words, the rest as text.
+
+    OpenCV's own reader is not asked: on damaged files it can bring the whole process down.
+    """
+    text = file_text(path)
+    pairs = _xml(text, path) if text.lstrip().startswith("<") else _yaml(text, path)
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise refused(f"{key} is there twice", path, fix="Keep one of the two.")
+        found[key] = value
+    if not found:
+        raise refused("the file is no OpenCV storage", path)
+    return found
+
+
+def _yaml(text: str, path: Path) -> Iterator[tuple[str, Any]]:
+    blocks = re.split(r"^([A-Za-z_][^:\n]*):", text, flags=re.MULTILINE)
+    for key, block in zip(blocks[1::2], blocks[2::2], strict=True):
+        if block.lstrip().startswith("!!opencv-matrix"):
+            found = [re.search(rf"\b{part}:\s*(\[[^\]]*\]|[^\s\[]+)", block) for part in _PARTS]
+            words = ["" if part is None else part[1].strip("[]").replace(",", " ") for part in found]
+            yield key, _matrix_of(key, words, path)
+        elif key == "names":
+            words = re.sub(r"^\s*-\s|[\[\],]", " ", block, flags=re.MULTILINE).split()
+            yield key, [word.strip("\"'") for word in words]
+        else:
+            yield key, block.strip()
+
+
+def _xml(text: str, path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise refused(f"the file is no xml ({error})", path) from error
+    for node in root:
+        if node.find("data") is not None:
+            yield node.tag, _matrix_of(node.tag, [node.findtext(part) or "" for part in _PARTS], path)
+        else:
+            words = " ".join(node.itertext())
+            yield node.tag, [word.strip('"') for word in words.split()] if node.tag == "names" else words.strip()
+
+
+def _matrix_of(key: str, parts: Sequence[str], path: Path) -> Floats:
+    rows, cols, sizes, data = parts
+    words = data.lower().replace(".nan", "nan").replace(".inf", "inf").split()
+    shape = [int(side) for side in (sizes or f"{rows} {cols}").split() if side.isdecimal() and len(side) < 9]
+    if not shape or math.prod(shape) != len(words):
+        raise refused(f"{key} does not hold {' x '.join(map(str, shape)) or 'so many'} values", path)
+    return numbers(words, (len(words),), key, path).reshape(shape)
+
+
+def easyvolcap_files(cameras: Mapping[str, Camera]) -> dict[str, str]:
+    """The texts of `intri.yml` and `extri.yml`, by file name.
+
+    Raises:
+        CalibrationError: a name holds a dot, which OpenCV allows in no key.
+    """
+    head = "%YAML:1.0\n---\nnames:\n" + "".join(f'   - "{name}"\n' for name in cameras)
+    inner, outer = [head], [head]
+    for name, camera in cameras.items():
+        if "." in name:
+            raise refused(f"{name} holds a dot", Path("intri.yml"), name, "Rename the camera; OpenCV allows no dots.")
+        inner.append(_matrix(f"K_{name}", camera.K))
+        if camera.width:
+            inner.append(f"H_{name}: {camera.height}\nW_{name}: {camera.width}\n")
+        inner += [_matrix(f"{key}_{name}", camera.dist.reshape(1, 5)) for key in ("D", "dist")]
+        outer.append(_matrix(f"R_{name}", _rodrigues(camera)))
+        outer.append(_matrix(f"Rot_{name}", camera.R))
+        outer.append(_matrix(f"T_{name}", camera.t.reshape(3, 1)))
+    return {"intri.yml": "".join(inner), "extri.yml": "".join(outer)}
+
+
+def _rodrigues(camera: Camera) -> Any:
+    import cv2
+
+    return cv2.Rodrigues(np.array(camera.R))[0]
+
+
+def _matrix(key: str, value: Any) -> str:
+    rows, cols = value.shape
+    data = ", ".join(repr(float(x)) for x in value.ravel())
+    return f"{key}: !!opencv-matrix\n   rows: {rows}\n   cols: {cols}\n   dt: d\n   data: [ {data} ]\n"

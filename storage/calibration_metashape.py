@@ -1,0 +1,129 @@
+"""Agisoft Metashape's `cameras.xml` (Export Cameras, Agisoft XML).
+
+The file's own traps: cx and cy count from the middle of the picture; the centre of the first pixel is half a
+pixel in; p1 and p2 are OpenCV's p2 and p1; b1 and b2 are the difference of the two focal lengths and the skew;
+poses are camera to chunk, and the chunk (or the camera's component) has a rotation, a shift and a scale of its
+own. Cameras that were not aligned have no pose: they are left out, and a note says so. The lens is the frame
+camera model of the appendix of Metashape's manual.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from storage.calibration_file import (
+    HALF,
+    Calibration,
+    Floats,
+    built,
+    collected,
+    distortion,
+    file_bytes,
+    number,
+    numbers,
+    pinhole,
+    pixels,
+    refused,
+)
+from storage.camera import Camera
+
+_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr")
+_UNSUPPORTED = ("k4", "p3", "p4")
+
+
+def read_metashape(path: Path) -> Calibration:
+    """Read a `cameras.xml` of one chunk. The unit is that of the chunk: metres where it was scaled by markers.
+
+    Raises:
+        CalibrationError: it is no such file, a value is missing or broken, a lens is not of the type "frame" or
+            needs more than k1 k2 k3 p1 p2 b1 b2, or the numbers make no camera.
+    """
+    try:
+        document = ElementTree.fromstring(file_bytes(path))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise refused(f"the file is no xml ({error})", path) from error
+    chunk = document if document.tag == "chunk" else document.find("chunk")
+    if document.tag not in ("document", "chunk") or chunk is None:
+        raise refused("the file has no chunk", path, fix='Export the cameras as "Agisoft XML".')
+    whole = _placed(chunk.find("transform"), "the chunk", path)
+    parts = {
+        part.get("id", ""): _placed(part.find("transform"), f"component {part.get('id')}", path)
+        for part in chunk.iterfind("components/component")
+        if part.find("transform") is not None
+    }
+    sensors = {sensor.get("id", ""): sensor for sensor in chunk.iterfind("sensors/sensor")}
+    found, notes = [], []
+    for camera in chunk.iterfind("cameras//camera"):
+        name = _name(camera)
+        if not name:
+            raise refused("a camera has no label", path)
+        if camera.find("transform") is None:
+            notes.append(f"camera {name} is left out: it was not aligned and has no pose")
+            continue
+        sensor = sensors.get(camera.get("sensor_id", ""))
+        if sensor is None:
+            raise refused(f"its sensor {camera.get('sensor_id')} is not in the file", path, name)
+        found.append(_camera(name, camera, sensor, parts.get(camera.get("component_id", ""), whole), path))
+    return collected(found, path, notes)
+
+
+def _name(camera: Element) -> str:
+    label = camera.get("label", "")
+    ending = next((e for e in _ENDINGS if label.lower().endswith(e)), "")
+    return label[: len(label) - len(ending)]
+
+
+def _placed(transform: Element | None, what: str, path: Path) -> Floats:
+    """(3, 4): world = this @ chunk; its first three columns carry the scale."""
+    if transform is None:
+        return np.eye(3, 4)
+    turn, shift, scale = (transform.findtext(key) for key in ("rotation", "translation", "scale"))
+    R = numbers(turn.split(), (9,), f"the rotation of {what}", path).reshape(3, 3) if turn else np.eye(3)
+    t = numbers(shift.split(), (3,), f"the translation of {what}", path) if shift else np.zeros(3)
+    s = number(scale, f"the scale of {what}", path) if scale else 1.0
+    if s <= 0 or not np.allclose(R @ R.T, np.eye(3), atol=1e-3):
+        raise refused(f"the transform of {what} is no rotation with a scale", path)
+    return np.column_stack([s * R, t])
+
+
+def _camera(name: str, camera: Element, sensor: Element, placed: Floats, path: Path) -> tuple[str, Camera]:
+    size, K, dist = _lens(name, sensor, path)
+    words = (camera.findtext("transform") or "").split()
+    pose = numbers(words, (16,), "its transform", path, name).reshape(4, 4)
+    scale = np.linalg.norm(placed[:, 0])
+    turn = (placed[:, :3] / scale @ pose[:3, :3]).T
+    centre = placed[:, :3] @ pose[:3, 3] + placed[:, 3]
+    return built(name, path, size, K, dist, turn, -turn @ centre)
+
+
+def _lens(name: str, sensor: Element, path: Path) -> tuple[tuple[int, int], Floats, Floats]:
+    options = sensor.findall("calibration")
+    lens = next((option for option in options if option.get("class") == "adjusted"), None)
+    lens = lens if lens is not None else next(iter(options), None)
+    if lens is None:
+        raise refused(f"its sensor {sensor.get('id')} has no calibration", path, name)
+    kind = lens.get("type") or sensor.get("type")
+    if kind != "frame":
+        raise refused(f"the lens type {kind} is not supported", path, name, 'Use the camera type "Frame".')
+    f = lens.findtext("f")
+    if f is None:
+        raise refused("there is no focal length f", path, name)
+    shape = lens.find("resolution")
+    shape = shape if shape is not None else sensor.find("resolution")
+    if shape is None:
+        raise refused("there is no resolution", path, name)
+    width, height = (pixels(shape.get(key), key, path, name) for key in ("width", "height"))
+    value = {
+        key: number(lens.findtext(key) or 0.0, key, path, name)
+        for key in ("cx", "cy", "b1", "b2", "k1", "k2", "k3", "p1", "p2", *_UNSUPPORTED)
+    }
+    if more := [key for key in _UNSUPPORTED if value[key]]:
+        raise refused(f"the lens uses {', '.join(more)}", path, name, "Optimise the cameras without them.")
+    focal = number(f, "f", path, name)
+    K = pinhole(
+        focal + value["b1"], focal, width / 2 + value["cx"] - HALF, height / 2 + value["cy"] - HALF, value["b2"]
+    )
+    dist = distortion([value[key] for key in ("k1", "k2", "p2", "p1", "k3")], path, name)
+    return (width, height), K, dist

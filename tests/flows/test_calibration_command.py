@@ -1,0 +1,65 @@
+"""`capmat calibration` checks a calibration, shows it, and hands it on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.cli import main
+from storage.calibration import read_calibration
+from tests.storage import calibrations as made
+
+
+def test_it_shows_every_camera_and_what_was_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rig = made.make_rig(1)
+    path = made.metashape(tmp_path, [rig])
+    assert main(["calibration", str(path), "--format", "metashape", "--scale", "0.5"]) == 0
+    head, line, note = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["camera", "size", "focal"]
+    words = line.split()
+    assert words[:4] == ["C01", "640x480", f"{rig.fx:.2f}", f"{rig.fy:.2f}"]
+    assert words[4:7] == [f"{x / 2:.3f}" for x in rig.centre]
+    assert len(words) == 12
+    assert note == "note: camera lost is left out: it was not aligned and has no pose"
+
+
+def test_it_writes_for_another_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = made.actorshq(tmp_path, [made.make_rig(1)])
+    out = tmp_path / "out"
+    assert main(["calibration", str(path), "--format", "actorshq", "--to", "easyvolcap", "--out", str(out)]) == 0
+    assert f"wrote {out / 'intri.yml'}" in capsys.readouterr().out
+    before = read_calibration("actorshq", path.name, tmp_path, None)["C01"]
+    after = read_calibration("easyvolcap", "out", tmp_path, None)["C01"]
+    np.testing.assert_allclose(after.t, before.t)
+
+
+def test_one_file_per_camera_is_found_by_its_template(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import cv2
+
+    for name in ("left", "right"):
+        file = cv2.FileStorage(str(tmp_path / f"{name}.xml"), cv2.FILE_STORAGE_WRITE)
+        for key, value in (("K", np.eye(3)), ("dist", np.zeros((1, 5))), ("R", np.eye(3)), ("T", np.ones((3, 1)))):
+            file.write("distortion_coefficients" if key == "dist" else key, value)
+        file.release()
+    assert main(["calibration", str(tmp_path / "{camera}.xml"), "--format", "opencv-xml", "--unit", "mm"]) == 0
+    assert "right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--format", "kalibr"], "format 'kalibr' is not known"),
+        (["--format", "actorshq", "--to", "colmap"], "--to and --out belong together"),
+        (["--format", "actorshq", "--to", "fbx", "--out", "x"], "not written as 'fbx'"),
+        (["--format", "llff"], "no numpy array"),
+    ],
+)
+def test_what_it_cannot_do_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    path = made.actorshq(tmp_path, [made.make_rig(1)])
+    assert main(["calibration", str(path), *words]) == 2
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1
