@@ -1,7 +1,7 @@
 """The `capmat` command. Every command imports what it needs when it runs, so that `--help` answers at once.
 
-Exit codes: 0 done; 1 an unexpected fault (with its traceback); 2 refused, with one line that says what, where
-and what to do next; 130 interrupted.
+Exit codes: 0 done; 1 an unexpected fault (with its traceback), or damage found; 2 refused, with one line that says
+what, where and what to do next; 130 interrupted.
 """
 
 import argparse
@@ -58,6 +58,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, required=True)
     export.add_argument("--format", action="append", choices=("png", "exr"), help="default: both")
 
+    verify = add("verify", "look whether every stored frame, plate and matte is still there; exit code 1 if not")
+    verify.add_argument("take", nargs="?", help="default: all of them")
+    verify.add_argument("--deep", action="store_true", help="read every byte; without it, presence and size")
+    verify.add_argument("--json", action="store_true", help="the findings for programs")
+    verify.add_argument(
+        "--forget",
+        action="store_true",
+        help="take damaged work back from the ledger, so that ingest and matte redo it",
+    )
+
     scribbles = add("scribbles", "freeze the painted overlays of a folder as a label set")
     scribbles.add_argument("folder", type=Path, nargs="?", help="<take>/<camera>/<frame>.png below it")
 
@@ -80,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--threads", type=_positive, help="torch threads (default: one per core)")
     bench.add_argument("--rounds", type=_positive, default=7, help="how often each row is timed (default: 7)")
     bench.add_argument("--network", help="default: the published size")
+    _calibration(add("calibration", "say which cameras a calibration holds, and write it for another program"))
     _models(add("models", "list the models of the store; bring in, show, hand out, promote one"))
     ui = add("ui", "open the Prefect UI on this folder's database")
     ui.add_argument("--port", type=int, default=4200)
@@ -88,17 +99,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _models(parser: argparse.ArgumentParser) -> None:
-    """The commands below `capmat models`."""
-    _calibration(add("calibration", "say which cameras a calibration holds, and write it for another program"))
-    parser.add_argument("--json", action="store_true", help="the list for programs")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, help=text, description=text)
-
-    listed = add("list", "what there is (also without VERB)")
-    listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 def _calibration(parser: argparse.ArgumentParser) -> None:
     """The options of `capmat calibration`; what the formats are is in docs/ingest.md."""
     parser.add_argument("path", metavar="IN", help="file or folder; for opencv-xml a path with {camera}")
@@ -110,6 +110,16 @@ def _calibration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="metres per unit of IN, where it has no unit")
 
 
+def _models(parser: argparse.ArgumentParser) -> None:
+    """The commands below `capmat models`."""
+    parser.add_argument("--json", action="store_true", help="the list for programs")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=text, description=text)
+
+    listed = add("list", "what there is (also without VERB)")
+    listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     show = add("show", "all that is known about one model")
     show.add_argument("model", metavar="NAME[@VERSION]")
 

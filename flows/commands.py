@@ -164,6 +164,13 @@ def export(args: Namespace) -> None:
     print(f"{len(files)} files in {args.out}")
 
 
+def verify(args: Namespace) -> int:
+    """Say what is damaged or missing in the store; exit code 1 when something is."""
+    from flows.verify_command import verify as run
+
+    return run(_config(args), args)
+
+
 def scribbles(args: Namespace) -> None:
     """Freeze painted overlays as a label set."""
     from tasks.scribble import import_scribbles
@@ -227,13 +234,6 @@ def bench(args: Namespace) -> None:
         print(f"\n{PAPER}")
 
 
-def ui(args: Namespace) -> None:
-    """Serve the Prefect UI on this folder's database until interrupted."""
-    from flows.server import prefect_server
-
-    with prefect_server(args.port) as server:
-        server.wait()
-        print(f"Prefect UI: {server.address}   (Ctrl-C ends it)", flush=True)
 def calibration(args: Namespace) -> None:
     """Say which cameras a calibration holds, and write it for another program."""
     from flows.calibration_command import calibration as run
@@ -241,6 +241,13 @@ def calibration(args: Namespace) -> None:
     run(args)
 
 
+def ui(args: Namespace) -> None:
+    """Serve the Prefect UI on this folder's database until interrupted."""
+    from flows.server import prefect_server
+
+    with prefect_server(args.port) as server:
+        server.wait()
+        print(f"Prefect UI: {server.address}   (Ctrl-C ends it)", flush=True)
         while True:
             time.sleep(3600)
 

@@ -7,7 +7,27 @@ pixels seem to be there. A piece that was interrupted has no entry, and is done 
 import json
 from typing import Any
 
+import google_crc32c
+
 from storage.root import Root
+
+Files = dict[str, list[int]]
+"""What lies in the store: [bytes, crc32c] by key."""
+
+
+def stored(root: Root, *keys: str) -> Files:
+    """Size and checksum of files, of the bytes as they lie in the store and not as they were meant to.
+
+    Raises:
+        NotFound: one of them is not there.
+        StoreError: the store cannot be read.
+    """
+    return {key: fingerprint(root.read(key)) for key in keys}
+
+
+def fingerprint(data: bytes) -> list[int]:
+    """[bytes, crc32c]."""
+    return [len(data), google_crc32c.value(data)]
 
 
 class Ledger:
@@ -21,25 +41,40 @@ class Ledger:
         self.root = root
 
     def done(self, key: str) -> dict[str, Any] | None:
-        """What was recorded under `key`, or None if that work is not finished."""
+        """What was recorded under `key`, or None if that work is not finished.
+
+        An entry that cannot be read says nothing, so its work is done again.
+        """
         file = _file(key)
-        if not self.root.exists(file):
-            return None
-        entry: dict[str, Any] = json.loads(self.root.read(file))
-        return entry
+        return _entry(self.root.read(file)) if self.root.exists(file) else None
+
+    def entries(self, start: str) -> dict[str, dict[str, Any] | None]:
+        """All entries whose key starts with `start`; None for one that cannot be read."""
+        found = self.root.sizes(f"ledger/{start}")
+        keys = [file.removeprefix("ledger/") for file in found if file.endswith(".json")]
+        return {key.removesuffix(".json"): _entry(self.root.read(f"ledger/{key}")) for key in keys}
 
     def record(self, key: str, entry: dict[str, Any]) -> None:
         """Say that the work `key` is finished. Call it last.
 
         Args:
             key: such as "ingest/walk/c03".
-            entry: what identifies inputs and settings, so that a change can be seen; plain json.
+            entry: what identifies inputs and settings, so that a change can be seen; plain json. Under "files"
+                what it stored, see `stored`.
         """
         self.root.write(_file(key), json.dumps(entry, indent=1, sort_keys=True).encode())
 
     def forget(self, key: str) -> None:
         """Take an entry back, before its results are replaced."""
         self.root.remove(_file(key))
+
+
+def _entry(data: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(data)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
 
 
 def _file(key: str) -> str:

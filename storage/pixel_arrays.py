@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, StoreError
+from storage.ledger import Files, stored
 from storage.root import Root
 from storage.store_errors import store_errors
 
@@ -19,7 +20,7 @@ Window = tuple[int, int, int, int]
 Codec = Literal["fast", "small"]
 
 
-def create_array(root: Root, key: str, shape: tuple[int, ...], dtype: str, *, codec: Codec) -> None:
+def create_array(root: Root, key: str, shape: tuple[int, ...], dtype: str, *, codec: Codec) -> Files:
     """Make an array of frames at `key`; what was there is removed.
 
     Args:
@@ -28,6 +29,9 @@ def create_array(root: Root, key: str, shape: tuple[int, ...], dtype: str, *, co
         shape: (frames, y, x) or (frames, channels, y, x).
         dtype: numpy name.
         codec: "fast" (lz4, for noisy pictures) or "small" (zstd, for mattes: mostly exact 0 and 1).
+
+    Returns:
+        The file that describes the array, for the ledger.
     """
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
@@ -53,6 +57,7 @@ def create_array(root: Root, key: str, shape: tuple[int, ...], dtype: str, *, co
             config={"write_empty_chunks": True},
         )
     root.flush(f"{key}/zarr.json")
+    return stored(root, f"{key}/zarr.json")
 
 
 def open_array(root: Root, key: str) -> Any:
@@ -71,12 +76,14 @@ def open_array(root: Root, key: str) -> Any:
     return array.with_config({"write_empty_chunks": True})
 
 
-def write_frame(root: Root, key: str, array: Any, index: int, frame: NDArray[Any]) -> None:
-    """Write one whole frame, and wait until it is on the disk."""
+def write_frame(root: Root, key: str, array: Any, index: int, frame: NDArray[Any]) -> Files:
+    """Write one whole frame, and wait until it is on the disk; returns its file, for the ledger."""
     _delete_frame(root, key, array, index)
     with store_errors(root.at(key), root.remote):
         array[index] = frame
-    root.flush(_frame_key(key, array, index))
+    file = _frame_key(key, array, index)
+    root.flush(file)
+    return stored(root, file)
 
 
 def has_frame(root: Root, key: str, array: Any, index: int) -> bool:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound, PlateMismatch, SizeMismatch, StoreError
 from storage.camera import Camera
 from storage.colour import Colour
+from storage.ledger import Files, Ledger
 from storage.pixel_arrays import create_array, open_array, read_frame, write_frame
 from storage.root import Root, checked_name
+from storage.seal import seal_key, set_seal
 
 SCHEMA = "capmat.stage/1"
 _SEED = 9
@@ -138,6 +140,7 @@ class Stage:
             "complete": False,
             "cameras": {id: camera.to_json() for id, camera in cameras.items()},
         }
+        Ledger(root).forget(seal_key(key))
         root.group(key, "a").update_attributes(attributes)  # one write; attrs.update makes one per entry
         return cls(root, name, attributes)
 
@@ -174,12 +177,11 @@ class Stage:
 
     def seal(self) -> None:
         """Declare all plates there. The last write of an ingest."""
-        self.root.group(_key(self.name), "r+").update_attributes({"complete": True})
-        self.root.flush(f"{_key(self.name)}/zarr.json")
+        set_seal(self.root, _key(self.name), True)
         self.complete = True
 
-    def write_plate(self, camera: str, plate: Plate) -> None:
-        """Store one camera's plate, replacing an older one."""
+    def write_plate(self, camera: str, plate: Plate) -> Files:
+        """Store one camera's plate, replacing an older one; returns the files written, for the ledger."""
         size = (self._camera(camera).height, self.cameras[camera].width)
         if plate.valid.shape != size:
             raise SizeMismatch(
@@ -187,10 +189,11 @@ class Stage:
                 where=f"plate of camera {camera}",
                 fix="Export plates and takes at one size.",
             )
+        files: Files = {}
         for part in ("mean", "noise"):
             picture = np.ascontiguousarray(getattr(plate, part).transpose(2, 0, 1))
-            self._write(camera, part, picture, "float32")
-        self._write(camera, "valid", plate.valid.astype(np.uint8), "uint8")
+            files |= self._write(camera, part, picture, "float32")
+        return files | self._write(camera, "valid", plate.valid.astype(np.uint8), "uint8")
 
     def plate(self, camera: str) -> NDArray[np.float32]:
         """The clean plate, display-referred: (3, H, W) float32 0..1.
@@ -211,10 +214,10 @@ class Stage:
         """Where the plate can be trusted: (H, W) bool."""
         return self._read(camera, "valid").astype(bool)
 
-    def _write(self, camera: str, part: str, picture: NDArray[Any], dtype: str) -> None:
+    def _write(self, camera: str, part: str, picture: NDArray[Any], dtype: str) -> Files:
         key = f"{_key(self.name)}/cameras/{camera}/{part}"
-        create_array(self.root, key, (1, *picture.shape), dtype, codec="small")
-        write_frame(self.root, key, open_array(self.root, key), 0, picture)
+        files = create_array(self.root, key, (1, *picture.shape), dtype, codec="small")
+        return files | write_frame(self.root, key, open_array(self.root, key), 0, picture)
 
     def _read(self, camera: str, part: str) -> NDArray[Any]:
         key = f"{_key(self.name)}/cameras/{self._camera(camera).id}/{part}"

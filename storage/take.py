@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound, SizeMismatch, StoreError
 from storage.camera import Camera
 from storage.colour import Colour
+from storage.ledger import Files, Ledger, stored
 from storage.pixel_arrays import Window, create_array, has_frame, open_array, read_frame, write_frame
 from storage.root import Root, checked_name
+from storage.seal import seal_key, set_seal
 
 SCHEMA = "capmat.take/1"
 
@@ -98,6 +100,7 @@ class Take:
             )
         if sorted(set(frames)) != list(frames) or not frames:
             raise ValueError("frames must be rising numbers, at least one")
+        Ledger(root).forget(seal_key(key))
         root.delete(key)
         group = root.group(key, "a")
         with_sizes = {checked_name("camera", id): camera.to_json() for id, camera in cameras.items()}
@@ -157,14 +160,27 @@ class Take:
 
     def seal(self) -> None:
         """Declare the take complete. The last write of an ingest."""
-        self._set_complete(True)
+        set_seal(self.root, _key(self.name), True)
+        self.complete = True
 
     def unseal(self) -> None:
         """Take the seal off while frames are replaced."""
-        self._set_complete(False)
+        set_seal(self.root, _key(self.name), False)
+        self.complete = False
 
-    def write_raw(self, camera: str, frame: int, picture: NDArray[Any]) -> None:
+    def empty_raw(self, camera: str) -> Files:
+        """Make room for all pictures of a camera; what lies there, whole or damaged, is removed."""
+        size = self._camera(camera).height, self.cameras[camera].width
+        name = f"cameras/{camera}/rgb"
+        self._arrays.pop((os.getpid(), name), None)
+        shape = (len(self.frames), 3, *size)
+        return create_array(self.root, f"{_key(self.name)}/{name}", shape, self.colour.dtype, codec="fast")
+
+    def write_raw(self, camera: str, frame: int, picture: NDArray[Any]) -> Files:
         """Store a picture as the camera made it: (H, W, 3) integers of the take's dtype.
+
+        Returns:
+            The file written, for the ledger.
 
         Raises:
             SizeMismatch: it is of another size or type than the take's.
@@ -181,7 +197,7 @@ class Take:
                 where=self._what(camera, frame),
                 fix="Export it like the others.",
             )
-        write_frame(self.root, key, array, index, np.ascontiguousarray(picture.transpose(2, 0, 1)))
+        return write_frame(self.root, key, array, index, np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
     def read_raw(self, camera: str, frame: int, window: Window | None = None) -> NDArray[Any]:
         """The camera's integers, (H, W, 3), or the part (y0, y1, x0, x1) of them.
@@ -223,8 +239,16 @@ class Take:
             for name in self.root.names(folder)
         }
 
-    def write_alpha(self, run: str, camera: str, frame: int, pha: NDArray[Any]) -> None:
+    def run_files(self, run: str) -> Files:
+        """The files that announce a run, for the ledger: what made it, and what describes its mattes."""
+        places = [f"{_key(self.name)}/cameras/{id}/alpha/{run}/zarr.json" for id in self.cameras]
+        return stored(self.root, f"{_key(self.name)}/runs/{run}.json", *places)
+
+    def write_alpha(self, run: str, camera: str, frame: int, pha: NDArray[Any]) -> Files:
         """Store a matte: (H, W) float 0..1, kept as 16-bit integers.
+
+        Returns:
+            The file written, for the ledger.
 
         Raises:
             SizeMismatch: it has not the camera's size.
@@ -242,15 +266,15 @@ class Take:
         # Written so that nan fails too.
         if not (pha.min() >= 0 and pha.max() <= 1):
             raise ValueError(f"{self._what(camera, frame)}: the matte holds nan or values outside 0..1")
-        stored = np.rint(pha.astype(np.float32) * 65535).astype(np.uint16)
-        write_frame(self.root, key, array, self._index(frame), stored)
+        integers = np.rint(pha.astype(np.float32) * 65535).astype(np.uint16)
+        return write_frame(self.root, key, array, self._index(frame), integers)
 
     def read_alpha(self, run: str, camera: str, frame: int, window: Window | None = None) -> NDArray[np.float32]:
         """A matte, (H, W) float32 0..1; errors as in `read_raw`."""
         array, key = self._array(f"cameras/{self._camera(camera).id}/alpha/{run}")
         what = f"{self._what(camera, frame)} run {run}"
-        stored = read_frame(self.root, key, array, self._index(frame), what, window)
-        return stored.astype(np.float32) / np.float32(65535)
+        integers = read_frame(self.root, key, array, self._index(frame), what, window)
+        return integers.astype(np.float32) / np.float32(65535)
 
     def has_alpha(self, run: str, camera: str, frame: int) -> bool:
         """Whether this matte was written."""
@@ -292,13 +316,6 @@ class Take:
 
     def _what(self, camera: str, frame: int) -> str:
         return f"take {self.name} camera {camera} frame {frame}"
-
-    def _set_complete(self, complete: bool) -> None:
-        key = _key(self.name)
-        group = self.root.group(key, "r+")
-        group.update_attributes({"complete": complete})
-        self.root.flush(f"{key}/zarr.json")
-        self.complete = complete
 
 
 def list_takes(root: Root, *, sealed: bool = True) -> list[str]:

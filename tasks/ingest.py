@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from capmat_errors import NotFound, SessionError, StoreError
 from storage.camera import Camera
+from storage.forget import forget_take
 from storage.ledger import Ledger
 from storage.plates import Stage, build_plate
 from storage.recording import Recording
 from storage.root import Root
+from storage.seal import seal_key
 from storage.session import SessionPlan, TakePlan, check_session, read_session
 from storage.take import Take
 
@@ -58,7 +60,8 @@ def ingest_plates(store_url: str, session_path: str | Path, progress: Progress |
     kept = [
         camera for camera in plan.plates if old and _is(ledger, f"plates/{session.stage}/{camera}", manifests[camera])
     ]
-    if old and old.complete and len(kept) == len(plan.plates):
+    sealed = old and old.complete and ledger.done(seal_key(f"stages/{session.stage}.zarr"))
+    if sealed and len(kept) == len(plan.plates):
         return {"stage": session.stage, "written": [], "kept": kept, "seconds": time.monotonic() - start}
     stage = Stage.create(
         root,
@@ -74,8 +77,9 @@ def ingest_plates(store_url: str, session_path: str | Path, progress: Progress |
         key = f"plates/{session.stage}/{camera}"
         ledger.forget(key)
         plate = build_plate(_Pictures(plan.plates[camera], colour.bits))
-        stage.write_plate(camera, plate)
-        ledger.record(key, {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())})
+        files = stage.write_plate(camera, plate)
+        said = {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
+        ledger.record(key, {**said, "files": files, "session": session.source})
     stage.seal()
     return {"stage": session.stage, "written": todo, "kept": kept, "seconds": time.monotonic() - start}
 
@@ -115,8 +119,7 @@ def ingest_take(
     manifests = {camera: recording.manifest() for camera, recording in chosen.recordings.items()}
     stored = _same_take(root, plan, chosen)
     if stored is None:
-        for camera in chosen.recordings:
-            ledger.forget(f"ingest/{take}/{camera}")
+        forget_take(root, take)
         colour = session.colour.colour()
         stored = Take.create(
             root,
@@ -142,10 +145,12 @@ def ingest_take(
         if progress:
             progress(place, len(todo), f"take {take} camera {camera}")
         ledger.forget(f"ingest/{take}/{camera}")
+        files = stored.empty_raw(camera)
         for frame, picture in chosen.recordings[camera].read(session.colour.bits):
-            stored.write_raw(camera, frame, picture)
-        ledger.record(f"ingest/{take}/{camera}", {"manifest": manifests[camera], "frames": len(chosen.frames)})
-    if not stored.complete:
+            files |= stored.write_raw(camera, frame, picture)
+        said = {"manifest": manifests[camera], "frames": len(chosen.frames)}
+        ledger.record(f"ingest/{take}/{camera}", {**said, "files": files, "session": session.source})
+    if not stored.complete or not ledger.done(seal_key(f"takes/{take}.zarr")):
         stored.seal()
     return {
         "take": take,
@@ -208,4 +213,4 @@ def _only(cameras: dict[str, Camera], chosen: TakePlan) -> dict[str, Camera]:
 
 def _is(ledger: Ledger, key: str, manifest: str) -> bool:
     entry = ledger.done(key)
-    return entry is not None and entry["manifest"] == manifest
+    return entry is not None and entry.get("manifest") == manifest

@@ -5,6 +5,7 @@ from typing import Any
 
 from prefect import runtime
 
+from storage.ledger import Files, Ledger
 from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
@@ -29,7 +30,10 @@ def open_run(store: str, take: str, role: str, model: Ref, tile: int = 0) -> str
     """Announce a run of alphas in a take, before cameras write to it side by side."""
     run = run_name(role, model, tile)
     said = {"role": role, **model} | ({"tile": tile} if tile else {})
-    Take.open(Root(store), take).start_run(run, said)
+    root = Root(store)
+    recording = Take.open(root, take)
+    recording.start_run(run, said)
+    Ledger(root).record(f"run/{take}/{run}", {**said, "files": recording.run_files(run)})
     return run
 
 
@@ -83,10 +87,11 @@ def matte(
             bgr = stage.plate(camera) if "bgr" in network.inputs else None
             ordered = sorted(frames)
             mattes = infer_camera(network, (recording.read(camera, frame) for frame in ordered), bgr, tile=tile)
+            files: Files = {}
             for j, (frame, pha) in enumerate(zip(ordered, mattes, strict=True)):
-                recording.write_alpha(run, camera, frame, snap(pha))
+                files |= recording.write_alpha(run, camera, frame, snap(pha))
                 bar(before + j + 1, camera)
-            return {"run": run, "camera": camera, "frames": len(frames)}
+            return {"run": run, "camera": camera, "frames": len(frames), "files": files}
 
         inputs = {"model": model, "frames": list(frames), "ingested": ingested} | ({"tile": tile} if tile else {})
         records.append(run_once(store, "matte", f"{take} {camera} {run}", inputs, work))

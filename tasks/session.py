@@ -52,7 +52,7 @@ def take_record(store: str, take: str) -> Record:
         "take": take,
         "cameras": list(recording.cameras),
         "frames": list(recording.frames),
-        "digest": digest([take, recording.stage, [m["manifest"] if m else "" for m in manifests]]),
+        "digest": digest([take, recording.stage, [m.get("manifest", "") if m else "" for m in manifests]]),
     }
 
 

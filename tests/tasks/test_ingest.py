@@ -126,7 +126,7 @@ def write_some(take, camera, frame, picture):
     count += 1
     if count > 7:
         os.kill(os.getpid(), 9)
-    write(take, camera, frame, picture)
+    return write(take, camera, frame, picture)
 Take.write_raw = write_some
 ingest.ingest_take(sys.argv[1], sys.argv[2], "walk")
 """

@@ -1,0 +1,82 @@
+"""What `capmat verify` has to say: one finding per file or piece of work that is not as the ledger says."""
+
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be, or that is worth knowing.
+
+    Attributes:
+        take: the take; of a stage's plates, the name of the stage.
+        what: what is wrong, in words.
+        again: the command that mends it; "" if there is nothing to do.
+        camera: "" if it concerns no single one.
+        frame: its number in the recording; None if it concerns no single one.
+        file: key in the store, or "".
+        damage: False for what is information only.
+        entries: ledger entries to take back before the command can mend it.
+        unseal: folder of the take or stage that is not complete without it.
+        clear: key of what has to go because nothing can be written beside it.
+    """
+
+    take: str
+    what: str
+    again: str = ""
+    camera: str = ""
+    frame: int | None = None
+    file: str = ""
+    damage: bool = True
+    entries: tuple[str, ...] = ()
+    unseal: str = ""
+    clear: str = ""
+
+    def __str__(self) -> str:
+        place = [self.take, self.camera, "" if self.frame is None else f"frame {self.frame}"]
+        line = f"{' '.join(filter(None, place))}: {self.what}"
+        line += f" ({self.file})" if self.file else ""
+        return f"{line}; {self.again}" if self.again else line
+
+
+@dataclass
+class Findings:
+    """What was looked at, and what was found.
+
+    Attributes:
+        takes: their names.
+        files: how many files they have in the store, with the plates of their stages.
+        bytes: how much that is.
+        deep: whether every byte was read.
+        found: what is not as it should be.
+    """
+
+    takes: list[str] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    deep: bool = False
+    found: list[Finding] = field(default_factory=list)
+
+    @property
+    def damaged(self) -> list[Finding]:
+        """Those that are damage."""
+        return [finding for finding in self.found if finding.damage]
+
+
+def ingest_command(entries: list[dict[str, Any] | None], take: str = "") -> str:
+    """How to ingest something again, by what its entries say of the session."""
+    said = [entry["session"] for entry in entries if entry and "session" in entry]
+    command = f"capmat ingest {shlex.quote(said[0]) if said else 'SESSION.toml'}"
+    return f"{command} --take {take}" if take else command
+
+
+def matte_command(take: str, run: dict[str, Any] | None) -> str:
+    """How to make a run's mattes again, by what was announced of it."""
+    run = run or {}
+    if "role" not in run or "name" not in run:
+        return f"capmat matte --take {take}"
+    mine = run["role"] == run["name"]
+    which = f"--model {run['name']}@{run['version']}" if mine else f"--role {run['role']}"
+    tile = f" --set {run['role']}.tile={run['tile']}" if "tile" in run else ""
+    return f"capmat{tile} matte --take {take} {which}"

@@ -1,0 +1,210 @@
+"""Is everything still there? Compares what lies in the store with what the ledger says was put there.
+
+The list of files costs one request per thousand of them; the ledger, and what describes arrays, one each. Only
+a deep look reads every byte. A file that belongs to several finished pieces of work (mattes made again) is whole
+if it is what any of them wrote.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from storage.file_lists import Entries, Tell, absent, differing, is_json, listed_files, place, strays
+from storage.findings import Finding, Findings, ingest_command, matte_command
+from storage.ledger import Ledger, stored
+from storage.root import Root, checked_name
+from storage.seal import read_description, seal_key, sealed_copy
+from storage.take import Take
+
+
+def verify_take(root: Root, name: str, deep: bool = False, tell: Tell | None = None) -> Findings:
+    """Look at a take, its mattes and the plates of its stage.
+
+    Args:
+        root: the store.
+        name: the take's name.
+        deep: read every file and compare its checksum; without it, presence and size.
+        tell: told where a deep look is.
+
+    Raises:
+        NotFound: the store holds nothing of such a take.
+        StoreError: the store cannot be read.
+    """
+    return verify(root, [name], deep, tell)
+
+
+def verify(root: Root, takes: list[str] | None = None, deep: bool = False, tell: Tell | None = None) -> Findings:
+    """Look at some takes and the plates of their stages; at all there are, if None. See `verify_take`."""
+    out, stages = Findings(list(takes if takes is not None else all_takes(root)), deep=deep), set()
+    for name in out.takes:
+        stages |= {_verify_one_take(root, name, out, tell)}
+    if takes is None:
+        stages |= {file.removesuffix(".zarr") for file in root.names("stages")}
+    for stage in sorted(filter(None, stages)):
+        _verify_stage(root, stage, out, tell)
+    return out
+
+
+def all_takes(root: Root) -> list[str]:
+    """Takes that lie in the store, and those of which only the ledger is left."""
+    names = {*root.names("takes"), *(file.removesuffix(".json") for file in root.names("ledger/seal/takes"))}
+    return sorted({name.removesuffix(".zarr") for name in names if name.endswith(".zarr")})
+
+
+def matte_entries(ledger: Ledger, take: str) -> Entries:
+    """Entries of a take's mattes, and those of this beginning that cannot be read any more."""
+    found = ledger.entries(f"matte/{take}-")
+    return {key: e for key, e in found.items() if e is None or key.split("/")[1] == f"{take}-{_of(e)[0]}-{_of(e)[1]}"}
+
+
+def _verify_one_take(root: Root, name: str, out: Findings, tell: Tell | None) -> str:
+    """Add what is found to `out`; returns the take's stage, "" if nothing says it any more."""
+    folder, ledger = f"takes/{checked_name('take', name)}.zarr", Ledger(root)
+    sizes = root.sizes(f"{folder}/")
+    ingested, runs = ledger.entries(f"ingest/{name}/"), ledger.entries(f"run/{name}/")
+    mattes = matte_entries(ledger, name)
+    again = ingest_command(list(ingested.values()), name)
+    if not sizes and not ingested:
+        Take.open(root, name)  # says which takes there are
+    out.files, out.bytes = out.files + len(sizes), out.bytes + sum(sizes.values())
+    about, sealed = _description(root, folder, sizes, name, again, out)
+    frames, cameras = about.get("frames", []), list(about.get("cameras", {}))
+    names = (
+        {_of(e)[1] for e in mattes.values() if e} | _announced(sizes, folder) | {key.split("/")[2] for key in runs}
+    )
+    said = {run: _run_info(root, folder, run, sizes, runs.get(f"run/{name}/{run}")) for run in sorted(names)}
+
+    def found(file: str, what: str, *keys: str, damage: bool = True) -> Finding:
+        """A finding at a file; where it lies says what makes it again, and what that needs."""
+        camera, kind, run, index = place(file.removeprefix(f"{folder}/"))
+        frame = frames[index] if index is not None and index < len(frames) else None
+        finding = Finding(name, what, again, camera, frame, file, damage, keys)
+        if not run:
+            return replace(finding, unseal=folder)
+        finding = replace(finding, again=matte_command(name, said.get(run)))
+        if kind == "array":  # mattes beside a damaged description cannot be kept: nothing says what they are
+            theirs = tuple(key for key, e in mattes.items() if e and _of(e) == (camera, run))
+            return replace(finding, entries=(*keys, *theirs, f"run/{name}/{run}"), clear=file.rpartition("/")[0])
+        return replace(finding, clear=file) if kind == "run" else finding
+
+    whose = listed_files({**ingested, **runs, **mattes})
+    for file, what, keys in differing(root, sizes, whose, out.deep, tell):
+        out.found.append(found(file, what, *keys))
+    old = [key for key, e in {**ingested, **mattes}.items() if e and "files" not in e]
+    if old:
+        text = f"{len(old)} records were made before files were listed: only presence can be checked"
+        out.found.append(Finding(name, text, damage=False))
+    for key, entry in {**ingested, **runs, **mattes}.items():
+        if entry is None:
+            text = f"the ledger's entry {key} cannot be read"
+            mine = key.startswith("ingest/")
+            camera = key.split("/")[2] if mine else ""
+            command = again if mine else matte_command(name, None)
+            out.found.append(Finding(name, text, command, camera, entries=(key,), unseal=folder if mine else ""))
+    for camera in cameras:
+        key, array = f"ingest/{name}/{camera}", f"{folder}/cameras/{camera}/rgb"
+        if key not in ingested and sealed:
+            text = "the take is sealed, but the ledger does not know this camera"
+            out.found.append(Finding(name, text, again, camera, entries=(key,), unseal=folder))
+        if entry := ingested.get(key):
+            wanted = [f"{array}/zarr.json", *(f"{array}/c/{i}/0/0/0" for i in range(len(frames)))]
+            out.found += [found(file, what, key) for file, what in absent(root, sizes, wanted, entry)]
+    for run in said:
+        file, total = f"{folder}/runs/{run}.json", len(cameras) * len(frames)
+        have = 0
+        for camera in cameras:
+            array = f"{folder}/cameras/{camera}/alpha/{run}"
+            theirs = {key: e for key, e in mattes.items() if e and _of(e) == (camera, run)}
+            there = [k for k in (f"{array}/c/{i}/0/0" for i in range(len(frames))) if k in sizes]
+            unlisted = [e["frames"] for e in theirs.values() if "files" not in e]
+            have += len(there if unlisted else [k for k in there if k in whose])
+            if unlisted and len(there) < max(unlisted):
+                text = f"the ledger says that run {run} has {max(unlisted)} mattes here, {len(there)} are there"
+                out.found.append(replace(found(array, text, *theirs), file=""))
+            if unlisted:
+                out.found += [found(k, "is empty", *theirs) for k in there if not sizes[k] and k not in whose]
+            if f"{array}/zarr.json" not in whose and theirs:
+                out.found += [found(k, w) for k, w in absent(root, sizes, [f"{array}/zarr.json"], {})]
+        if file not in whose:
+            out.found += [found(file, what) for file, what in absent(root, sizes, [file], {})]
+        if have < total:
+            text = f"run {run} is not finished: {have} of {total} mattes"
+            out.found.append(Finding(name, text, matte_command(name, said[run]), damage=False))
+    if about and not sealed:
+        out.found.append(Finding(name, "the take is not complete, its ingest has not finished", again, damage=False))
+    out.found += [
+        replace(found(file, text, damage=False), again="", unseal="", clear="", entries=())
+        for file, text in strays(sizes, whose, folder, cameras, len(frames))
+    ]
+    return str(about.get("stage", ""))
+
+
+def _verify_stage(root: Root, name: str, out: Findings, tell: Tell | None) -> None:
+    """The same for the plates of a stage."""
+    folder, ledger = f"stages/{checked_name('stage', name)}.zarr", Ledger(root)
+    sizes = root.sizes(f"{folder}/")
+    out.files, out.bytes = out.files + len(sizes), out.bytes + sum(sizes.values())
+    entries = {key: e for key, e in ledger.entries(f"plates/{name}/").items() if not e or "digest" not in e}
+    again = ingest_command(list(entries.values()))
+    about, sealed = _description(root, folder, sizes, name, again, out)
+
+    def found(file: str, what: str, *keys: str) -> Finding:
+        return Finding(name, what, again, place(file.removeprefix(f"{folder}/"))[0], None, file, True, keys, folder)
+
+    whose = listed_files(entries)
+    out.found += [found(file, what, *keys) for file, what, keys in differing(root, sizes, whose, out.deep, tell)]
+    wanted = []
+    for camera in about.get("cameras", {}):
+        key, entry = f"plates/{name}/{camera}", entries.get(f"plates/{name}/{camera}")
+        arrays = [f"{folder}/cameras/{camera}/{part}" for part in ("mean", "noise", "valid")]
+        files = [
+            f"{a}/{end}" for a in arrays for end in ("zarr.json", "c/0/0/0" if a.endswith("/valid") else "c/0/0/0/0")
+        ]
+        wanted += files
+        if entry:
+            out.found += [found(file, what, key) for file, what in absent(root, sizes, files, entry)]
+        elif sealed or key in entries:
+            text = "the ledger does not know this plate, or its entry cannot be read"
+            out.found.append(Finding(name, text, again, camera, entries=(key,), unseal=folder))
+    if about and not sealed:
+        out.found.append(
+            Finding(name, "not all plates are there, their ingest has not finished", again, damage=False)
+        )
+    for file in sorted(sizes.keys() - whose.keys() - {*wanted, f"{folder}/zarr.json"}):
+        out.found.append(Finding(name, "nobody recorded this file; nothing reads it", file=file, damage=False))
+
+
+def _description(
+    root: Root, folder: str, sizes: dict[str, int], name: str, again: str, out: Findings
+) -> tuple[dict[str, Any], bool]:
+    """What a take or stage says of itself, from the ledger's copy if its own is damaged, and whether it is sealed."""
+    file, seal = f"{folder}/zarr.json", Ledger(root).done(seal_key(folder))
+    whole, copy = read_description(root, folder), sealed_copy(seal, folder)
+    if whole and copy is None and (seal or seal_key(folder) in Ledger(root).entries(seal_key(folder))):
+        out.found.append(Finding(name, "the ledger's copy of the description is damaged", again, unseal=folder))
+    elif whole is None or (seal and stored(root, file) != seal.get("files")):
+        what = "is damaged" if sizes.get(file) else "is empty" if file in sizes else "is missing"
+        out.found.append(Finding(name, what, again, file=file, unseal=folder))
+        whole = copy
+    about: dict[str, Any] = whole["attributes"] if whole else {}
+    return about, bool(about.get("complete"))
+
+
+def _announced(sizes: dict[str, int], folder: str) -> set[str]:
+    return {run for file in sizes if (p := place(file.removeprefix(f"{folder}/")))[1] == "run" and (run := p[2])}
+
+
+def _run_info(
+    root: Root, folder: str, run: str, sizes: dict[str, int], entry: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """How a run's mattes were made, from the ledger, else from the take itself."""
+    file = f"{folder}/runs/{run}.json"
+    if entry or not sizes.get(file):
+        return entry
+    data = root.read(file)
+    return json.loads(data) if is_json(data) else None
+
+
+def _of(entry: dict[str, Any]) -> tuple[str, str]:
+    """Camera and run of a matte's entry."""
+    return entry.get("camera", ""), entry.get("run", "")

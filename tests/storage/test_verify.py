@@ -1,0 +1,227 @@
+"""Whatever happens to a file in the store is found: what is gone or cut short at once, the rest by a deep look."""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capmat_errors import NotFound
+from storage.file_lists import place
+from storage.forget import forget_damage
+from storage.ledger import Ledger, stored
+from storage.root import Root
+from storage.take import Take
+from storage.verify import verify, verify_take
+from tasks.ingest import ingest_plates, ingest_take
+from tests.storage.tiny_session import write_session
+
+
+def _ingest(root: Root, session: Path) -> None:
+    ingest_plates(root.url, session)
+    ingest_take(root.url, session, "walk")
+
+
+@pytest.fixture
+def local(folder: Root, tmp_path: Path) -> Root:
+    _ingest(folder, write_session(tmp_path / "session"))
+    return folder
+
+
+def _damage(root: Root, file: str, harm: str, random_: random.Random) -> None:
+    data = bytearray(root.read(file))
+    if harm == "delete":
+        root.remove(file)
+        return
+    if harm == "cut":
+        data = data[: random_.randrange(1, len(data))]
+    elif harm == "longer":
+        data += b"\0"
+    elif harm == "empty":
+        data = bytearray()
+    elif harm == "zeros":
+        data = bytearray(len(data))
+    elif harm == "bit":
+        data[random_.randrange(len(data))] ^= 1 << random_.randrange(8)
+    root.write(file, bytes(data))
+
+
+def _everything(root: Root) -> Iterator[str]:
+    """Every file of pixels, and every one that describes them."""
+    yield from root.sizes("takes/")
+    yield from root.sizes("stages/")
+
+
+def test_a_store_that_nobody_touched_is_well(local: Root) -> None:
+    for deep in (False, True):
+        findings = verify(local, deep=deep)
+        assert (findings.takes, findings.found) == (["walk"], [])
+    sizes = local.sizes("takes/walk.zarr/") | local.sizes("stages/ring.zarr/")
+    assert (findings.files, findings.bytes) == (len(sizes), sum(sizes.values()))
+
+
+def test_every_file_of_pixels_is_in_the_ledger_as_it_lies_in_the_store(local: Root) -> None:
+    listed = {}
+    for entry in Ledger(local).entries("").values():
+        assert entry is not None
+        listed |= entry["files"]
+    assert listed == stored(local, *_everything(local))
+
+
+@pytest.mark.parametrize("harm", ["delete", "cut", "longer", "empty", "zeros", "bit"])
+def test_any_damage_to_any_file_is_found_where_it_is(local: Root, harm: str) -> None:
+    chance = random.Random(harm)
+    for file in chance.sample(list(_everything(local)), 16):
+        before = local.read(file)
+        _damage(local, file, harm, chance)
+        needs_deep = harm in ("zeros", "bit") and not file.endswith(".json")
+        findings = verify_take(local, "walk", deep=needs_deep)
+        assert {f.file for f in findings.damaged} == {file}
+        assert not needs_deep or not verify_take(local, "walk").damaged
+        camera, kind, _, index = place(file.split("/", 2)[2])
+        for finding in findings.damaged:
+            assert finding.camera == camera
+            assert finding.frame == (index if file.startswith("takes/") and kind == "frame" else None)
+            assert finding.again.startswith("capmat ingest ")
+            assert "session.toml" in finding.again
+        local.write(file, before)
+
+
+def test_damage_on_s3_is_found(s3_root: Root, tmp_path: Path) -> None:
+    _ingest(s3_root, write_session(tmp_path / "session"))
+    chance = random.Random(1)
+    for harm in ("delete", "cut", "empty", "bit"):
+        file = chance.choice([key for key in s3_root.sizes("takes/") if "/rgb/c/" in key])
+        before = s3_root.read(file)
+        _damage(s3_root, file, harm, chance)
+        assert [f.file for f in verify(s3_root, deep=harm == "bit").damaged] == [file]
+        s3_root.write(file, before)
+
+
+def test_a_damaged_or_lost_ledger_entry_is_found(local: Root) -> None:
+    for key in ("ingest/walk/c01", "plates/ring/c02"):
+        file = f"ledger/{key}.json"
+        before = local.read(file)
+        for harm in ("delete", "cut", "empty"):
+            _damage(local, file, harm, random.Random(2))
+            assert [(f.camera, f.entries) for f in verify(local).damaged][0] == (key[-3:], (key,))
+            local.write(file, before)
+    assert verify(local).found == []
+
+
+def test_a_damaged_copy_of_a_description_is_found_and_not_used(local: Root) -> None:
+    description = local.read("takes/walk.zarr/zarr.json")
+    file = "ledger/seal/takes/walk.zarr.json"
+    for old, new in ((b"60.0", b"61.0"), (b"{", b"")):
+        before = local.read(file)
+        local.write(file, before.replace(old, new))
+        (finding,) = verify(local).damaged
+        assert finding.what == "the ledger's copy of the description is damaged"
+        local.write(file, before)
+    local.write(file, before.replace(b"60.0", b"61.0"))
+    forget_damage(local, verify(local).found)
+    opened = local.read("takes/walk.zarr/zarr.json")
+    assert opened == description.replace(b'"complete": true', b'"complete": false')
+
+
+def test_a_frame_that_is_missing_in_the_list_is_found(local: Root) -> None:
+    ledger = Ledger(local)
+    entry = ledger.done("ingest/walk/c00")
+    assert entry is not None
+    del entry["files"]["takes/walk.zarr/cameras/c00/rgb/c/1/0/0/0"]
+    ledger.record("ingest/walk/c00", entry)
+    assert [(f.camera, f.frame, f.what) for f in verify(local).damaged] == [("c00", 1, "is not in the ledger's list")]
+
+
+def test_files_that_nobody_recorded_are_named_and_are_no_damage(local: Root) -> None:
+    strays = [
+        "stages/ring.zarr/cameras/c00/mean/old",
+        "takes/walk.zarr/cameras/c00/rgb/c/1/0/0/.0.12.partial",
+        "takes/walk.zarr/cameras/c00/rgb/c/77/0/0/0",
+        "takes/walk.zarr/cameras/c09/rgb/zarr.json",
+        "takes/walk.zarr/notes.txt",
+    ]
+    for file in strays:
+        local.write(file, b"x")
+    findings = verify(local, deep=True)
+    assert sorted(f.file for f in findings.found) == strays
+    assert findings.damaged == []
+
+
+def test_records_from_before_files_were_listed_are_held_to_presence(local: Root) -> None:
+    ledger = Ledger(local)
+    for key, entry in ledger.entries("").items():
+        assert entry is not None
+        if key.startswith("seal/"):
+            ledger.forget(key)
+        else:
+            ledger.record(key, {name: value for name, value in entry.items() if name not in ("files", "session")})
+    note = "3 records were made before files were listed: only presence can be checked"
+    assert [(f.what, f.damage) for f in verify(local).found] == [(note, False)]
+    for file in _everything(local):
+        before = local.read(file)
+        for harm, what in (("delete", "is missing"), ("empty", "is empty")):
+            _damage(local, file, harm, random.Random(3))
+            assert [(f.file, f.what) for f in verify(local).damaged] == [(file, what)]
+            local.write(file, before)
+    _damage(local, "takes/walk.zarr/cameras/c01/rgb/zarr.json", "zeros", random.Random(3))
+    assert [f.what for f in verify(local).damaged] == ["is damaged"]
+
+
+def test_a_take_that_vanished_as_a_whole_is_found(local: Root) -> None:
+    local.delete("takes")
+    findings = verify(local)
+    assert findings.takes == ["walk"]
+    assert len(findings.damaged) == 1 + 3 * (1 + 3)  # its description, and an array of three frames per camera
+    with pytest.raises(NotFound, match="no take run"):
+        verify_take(local, "run")
+
+
+def test_a_take_of_a_similar_name_is_not_mixed_up(local: Root, tmp_path: Path) -> None:
+    from tests.storage.tiny_session import edit_toml
+
+    edit_toml(tmp_path / "session", "[takes.walk]", "[takes.walk-2]")
+    ingest_take(local.url, tmp_path / "session", "walk-2")
+    local.delete("takes/walk-2.zarr/cameras/c00")
+    assert verify_take(local, "walk").found == []
+    assert {f.take for f in verify(local).damaged} == {"walk-2"}
+
+
+def test_a_run_that_was_announced_and_not_finished_is_said_and_is_no_damage(local: Root) -> None:
+    take = Take.open(local, "walk")
+    take.start_run("student-m-v0001", {"role": "student", "name": "m", "version": "v0001"})
+    take.write_alpha("student-m-v0001", "c00", 1, np.ones((48, 64)))
+    (finding,) = verify(local).found
+    assert finding.what == "run student-m-v0001 is not finished: 0 of 9 mattes"
+    assert (finding.damage, finding.again) == (False, "capmat matte --take walk --role student")
+
+
+def test_forgetting_opens_the_take_and_keeps_every_file(local: Root) -> None:
+    description = json.loads(local.read("takes/walk.zarr/zarr.json"))
+    local.write("takes/walk.zarr/zarr.json", b"{")
+    local.remove("takes/walk.zarr/cameras/c01/rgb/c/0/0/0/0")
+    before = local.sizes("takes/")
+    forget_damage(local, verify(local).found)
+    assert local.sizes("takes/").keys() == before.keys()
+    description["attributes"]["complete"] = False
+    assert json.loads(local.read("takes/walk.zarr/zarr.json")) == description
+    assert sorted(Ledger(local).entries("ingest/")) == ["ingest/walk/c00", "ingest/walk/c02"]
+    assert [(f.what, f.damage) for f in verify(local).found] == [
+        ("the take is not complete, its ingest has not finished", False)
+    ]
+
+
+def test_a_look_costs_no_request_per_frame(s3_root: Root, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def requests(frames: int) -> int:
+        place = Root(f"{s3_root.url}/{frames}")
+        _ingest(place, write_session(tmp_path / f"{frames}", frames=frames))
+        caplog.clear()  # the server logs a line per request
+        assert verify_take(place, "walk").found == []
+        return sum(record.name == "werkzeug" for record in caplog.records)
+
+    caplog.set_level("INFO", "werkzeug")
+    few, many = requests(2), requests(9)
+    assert few == many
+    assert 0 < few < 75
