@@ -47,8 +47,8 @@ class Teacher(_Section):
     noise: float = Field(0.1, ge=0)
     """Largest standard deviation of the gaussian noise on both inputs (paper Fig. 5)."""
     tile: int = Field(0, ge=0, multiple_of=64)
-    """Side of the tiles (1024, say) when a whole frame does not fit into memory (6 megapixels take 3 GB, 24
-    take more). 0: whole frames. Tiles are an approximation, and the name of the run says so."""
+    """Side of the tiles (1024, say) when a whole frame does not fit into memory (6 megapixels take 3 GB, 24.5
+    take 7). 0: whole frames. Tiles are an approximation, and the name of the run says so."""
 
 
 class Student(_Section):
