@@ -19,6 +19,7 @@ from pathlib import Path
 
 from capmat_errors import CapmatError
 
+_TELL_S = 20
 START_LIMIT_S = 240
 """Longest wait for the server; the first start on a busy machine creates its database."""
 
@@ -146,5 +147,20 @@ def prefect_server(port: int = 4200) -> Iterator[Server]:
     try:
         yield server
     finally:
+        _tell_the_rest()
         server.stop()
         note.unlink(missing_ok=True)
+
+
+def _tell_the_rest() -> None:
+    """Send the events and log lines that still wait, while there is a server to take them.
+
+    Prefect sends them from threads of its own and, at the exit of the process, would try for a minute to reach a
+    server that is gone.
+    """
+    if "prefect.events.worker" in sys.modules:
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
+
+        EventsWorker.drain_all(timeout=_TELL_S)
+        APILogWorker.drain_all(timeout=_TELL_S)
