@@ -65,12 +65,13 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
     runs: dict[str, str] = {}
     mattes = [f.result() for f in refined]
     for role, challenger in challengers.items():
-        rows = {"base": base[role], "refined": challenger}
-        if to_beat[role] not in rows.values():
+        rows = {"base": base[role]}
+        if to_beat[role] not in (base[role], challenger):
             rows["champion"] = to_beat[role]
-        runs |= {f"{role}_{row}": run_name(role, model, config.tile(role)) for row, model in rows.items()}
-        for model in [model for row, model in rows.items() if row != "refined"]:
+        for model in rows.values():
             mattes += [f.result() for f in matte_take(config, bench, role, model)]
+        rows["refined"] = challenger
+        runs |= {f"{role}_{row}": run_name(role, model, config.tile(role)) for row, model in rows.items()}
     validation = validate_task(config.store, benchmark, runs, mattes)
     gate = {
         role: promote_task(config.store, role, to_beat[role], challenger, validation, config.gate)
