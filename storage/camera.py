@@ -93,6 +93,17 @@ class Camera:
         """Where the camera stands: (3,) metres, world coordinates."""
         return -self.R.T @ self.t
 
+    def halved(self) -> "Camera":
+        """The camera of a picture that has one pixel for every 2x2 of this one.
+
+        Pixel (i, j) of the picture has its centre at (2i + 0.5, 2j + 0.5) of the sensor, so the principal point
+        moves by a quarter of a pixel; the lens stays as it is.
+        """
+        K = self.K.copy()
+        K[:2] *= 0.5
+        K[:2, 2] -= 0.25
+        return replace(self, width=self.width // 2, height=self.height // 2, K=K)
+
     def sized(self, width: int, height: int) -> "Camera":
         """The same camera with the picture size filled in."""
         return replace(self, width=width, height=height)

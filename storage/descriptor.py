@@ -26,14 +26,23 @@ class ColourSection(_Frozen):
 
     bits: int = Field(ge=8, le=16)
     """Bits that carry signal. 12-bit cameras in 16-bit files: 12, with the signal in the low bits."""
-    transfer: Literal["linear", "srgb"]
-    """"linear" for sensor data, "srgb" for pictures that look right on a display."""
+    transfer: Literal["linear", "srgb", "rec709"]
+    """"linear" for sensor data, "srgb" for pictures that look right on a display, "rec709" for camera video."""
     black: int = Field(default=0, ge=0)
     """The number that stands for no light, as the camera's manual or a capped lens gives it."""
 
+    half: bool = False
+    """The pictures are EXR: 16-bit floats with 1.0 as white. Needs bits = 16, transfer = "linear"."""
+    cfa: Literal["", "RGGB", "GRBG", "GBRG", "BGGR"] = ""
+    """Bayer mosaics: the colours of the 2x2 block, first row first. They are kept as they are."""
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """White balance: what linear red, green and blue are multiplied by on reading."""
+    matrix: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]] | None = None
+    """Rows of the matrix from the camera's linear colours to Rec. 709; without it they are taken as they are."""
+
     def colour(self) -> Colour:
         """The same, as the storage's own class."""
-        return Colour(self.bits, self.transfer, self.black)
+        return Colour(self.bits, self.transfer, self.black, self.half, self.cfa, self.gains, self.matrix)
 
 
 class CalibrationSection(_Frozen):

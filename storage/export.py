@@ -69,7 +69,7 @@ def export_mattes(
             target.write(f"{stem}_rgba.png", encode_png(rgba))
             written += [out / f"{stem}_alpha.png", out / f"{stem}_rgba.png"]
         if "exr" in formats:
-            light = take.colour.to_linear(take.read_raw(camera, frame))
+            light = take.light(camera, frame).transpose(1, 2, 0)
             said = {"take": take.name, "camera": camera, "frame": frame, "run": run, "model": model}
             write_exr(out / f"{stem}.exr", light, pha, said)
             written.append(out / f"{stem}.exr")

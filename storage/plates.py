@@ -201,13 +201,13 @@ class Stage:
         Raises:
             NotFound: there is no such camera, or its plate was never written.
         """
-        return self.colour.to_display(self._read(camera, "mean"))
+        return self.colour.display(self._read(camera, "mean"))
 
     def noise(self, camera: str) -> NDArray[np.float32]:
         """Standard deviation of one frame's noise, in display-referred units: (3, H, W) float32."""
         mean, noise = self._read(camera, "mean"), self._read(camera, "noise")
         # The curve is steep in the dark; half the spread of one deviation up and down follows it there.
-        spread = self.colour.to_display(mean + noise) - self.colour.to_display(mean - noise)
+        spread = self.colour.display(mean + noise) - self.colour.display(mean - noise)
         return spread * np.float32(0.5)
 
     def valid(self, camera: str) -> NDArray[np.bool_]:

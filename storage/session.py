@@ -23,8 +23,10 @@ from capmat_errors import (
     SessionError,
     SizeMismatch,
 )
+from storage.bayer import stored_planes
 from storage.calibration import read_calibration
 from storage.camera import Camera
+from storage.colour import Colour
 from storage.descriptor import Session, TakeSection, read_session
 from storage.frames import Header
 from storage.plate_check import plate_owner, thumbnail
@@ -251,11 +253,11 @@ def _check_pictures(
     """Decode a few pictures of every camera; refuse what is broken, and plates of other cameras."""
     colour = session.colour.colour()
     small_plates = {camera: _sample("plate of", recording, colour.bits, 1) for camera, recording in plates.items()}
-    empty = {camera: thumbnail(colour.to_display(raw[0])) for camera, raw in small_plates.items()}
+    empty = {camera: _thumbnail(colour, raw[0]) for camera, raw in small_plates.items()}
     for name, chosen in plans.items():
         for camera, recording in chosen.items():
             pictures = _sample(f"take {name}", recording, colour.bits, 3)
-            frames = [thumbnail(colour.to_display(raw)) for raw in pictures]
+            frames = [_thumbnail(colour, raw) for raw in pictures]
             owner = plate_owner(camera, frames, empty)
             if owner != camera:
                 file = plates[camera].file(plates[camera].frames[0])
@@ -264,6 +266,10 @@ def _check_pictures(
                     where=f"take {name} camera {camera} frame {recording.frames[0]}, plate {file}",
                     fix="Swap the plates back, or record the empty stage again.",
                 )
+
+
+def _thumbnail(colour: Colour, raw: NDArray[Any]) -> NDArray[np.float32]:
+    return thumbnail(colour.display(stored_planes(raw)).transpose(1, 2, 0))
 
 
 def _sample(what: str, recording: Recording, bits: int, count: int) -> list[NDArray[Any]]:

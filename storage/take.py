@@ -210,7 +210,11 @@ class Take:
 
     def read(self, camera: str, frame: int, window: Window | None = None) -> NDArray[np.float32]:
         """Display-referred picture, (3, H, W) float32 0..1; arguments and errors as in `read_raw`."""
-        return self.colour.to_display(self._planar(camera, frame, window))
+        return self.colour.display(self._planar(camera, frame, window))
+
+    def light(self, camera: str, frame: int) -> NDArray[np.float32]:
+        """Linear light, (3, H, W) float32, 0..1 (of half floats also beyond); errors as in `read_raw`."""
+        return self.colour.light(self._planar(camera, frame, None))
 
     def has_raw(self, camera: str, frame: int) -> bool:
         """Whether this frame was written."""

@@ -130,10 +130,10 @@ def test_a_stage_gives_its_plates_as_the_networks_want_them(root: Root) -> None:
         Stage.open(root, "ring")
     stage.seal()
     again = pickle.loads(pickle.dumps(Stage.open(root, "ring")))
-    np.testing.assert_allclose(again.plate("c0"), again.colour.to_display(plate.mean).transpose(2, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(again.plate("c0"), again.colour.display(plate.mean.transpose(2, 0, 1)), atol=1e-6)
     assert again.plate("c0").dtype == np.float32
     np.testing.assert_array_equal(again.valid("c0"), plate.valid)
-    shown = np.stack([again.colour.to_display(f) for f in _frames(200, seed=1)]).std(axis=0).transpose(2, 0, 1)
+    shown = np.stack([again.colour.display(f.transpose(2, 0, 1)) for f in _frames(200, seed=1)]).std(axis=0)
     assert np.median(again.noise("c0") / shown) == pytest.approx(1, abs=0.1)
 
 

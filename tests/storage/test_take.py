@@ -62,7 +62,7 @@ def test_pictures_come_back_bit_for_bit(root: Root) -> None:
     np.testing.assert_array_equal(again.read_raw("c0", 5), small)
     np.testing.assert_array_equal(again.read_raw("c1", 8), large)
     np.testing.assert_array_equal(again.read_raw("c1", 8, (10, 30, 250, 290)), large[10:30, 250:290])
-    np.testing.assert_array_equal(again.read("c0", 5), COLOUR.to_display(small).transpose(2, 0, 1))
+    np.testing.assert_array_equal(again.read("c0", 5), COLOUR.display(small.transpose(2, 0, 1)))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -66,7 +66,7 @@ def test_a_session_is_taken_in_bit_for_bit(session: Path, place: str, request: p
     assert (opened.stage, opened.fps, opened.colour.black, opened.frames) == ("ring", 25.0, BLACK, [0, 1, 2, 3, 4])
     assert opened.cameras == stage.cameras
     for number, camera in enumerate(CAMERAS):
-        true = stage.colour.to_display(background(number)).transpose(2, 0, 1)
+        true = stage.colour.display(background(number).transpose(2, 0, 1))
         assert np.abs(stage.plate(camera) - true).mean() < 0.002
         assert stage.valid(camera).mean() > 0.99
 

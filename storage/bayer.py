@@ -1,0 +1,93 @@
+"""Bayer mosaics: split into their four colour planes without loss, and made into pictures of half the size.
+
+A sensor with colour filters records one number per photosite. Its mosaic is kept as four planes, one per place in
+the 2x2 block; pictures are derived on reading. The centre of a block lies between its four photosites, so red and
+blue are interpolated to that centre (weights 9-3-3-1) and the greens, which lie around it, are averaged: colours
+that are not brought together leave fringes exactly on hair.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import SizeMismatch
+
+CFA = ("RGGB", "GRBG", "GBRG", "BGGR")
+"""Colours of the block's photosites: top left, top right, bottom left, bottom right."""
+
+
+def split(mosaic: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The four planes of a mosaic: (H, W) to (4, H/2, W/2), in the order of the block's photosites.
+
+    Raises:
+        SizeMismatch: a side is odd.
+    """
+    if mosaic.ndim != 2 or mosaic.shape[0] % 2 or mosaic.shape[1] % 2:
+        raise SizeMismatch(
+            f"a Bayer mosaic of {mosaic.shape[::-1]} pixels has no whole blocks",
+            fix="Give the sensor's own size, which is even.",
+        )
+    return np.stack([mosaic[y::2, x::2] for y in (0, 1) for x in (0, 1)])
+
+
+def join(planes: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Undo `split`: (4, h, w) to (2h, 2w)."""
+    _, height, width = planes.shape
+    mosaic = np.empty((2 * height, 2 * width), planes.dtype)
+    for place, plane in enumerate(planes):
+        mosaic[place // 2 :: 2, place % 2 :: 2] = plane
+    return mosaic
+
+
+def stored_planes(picture: NDArray[np.generic]) -> NDArray[np.generic]:
+    """A picture as a take keeps it: (H, W, 3) to (3, H, W), a mosaic (H, W) to (4, H/2, W/2)."""
+    return split(picture) if picture.ndim == 2 else np.ascontiguousarray(picture.transpose(2, 0, 1))
+
+
+def superpixel(planes: NDArray[np.generic], cfa: str) -> NDArray[np.float32]:
+    """One RGB pixel per block, all colours at the block's centre.
+
+    Args:
+        planes: (4, h, w) numbers of the sensor, black level still in.
+        cfa: order of the colours, one of `CFA`.
+
+    Returns:
+        (3, h, w) float32 in the same numbers. Borders repeat their last photosite.
+    """
+    return _filtered(planes, cfa, power=1)
+
+
+def superpixel_noise(noise: NDArray[np.float32], cfa: str) -> NDArray[np.float32]:
+    """Standard deviation of `superpixel` from that of the planes: (4, h, w) to (3, h, w)."""
+    return np.sqrt(_filtered(noise * noise, cfa, power=2))
+
+
+def _filtered(planes: NDArray[np.generic], cfa: str, power: int) -> NDArray[np.float32]:
+    import cv2
+
+    out = np.empty((3, *planes.shape[1:]), np.float32)
+    for colour, places in enumerate(places_of(cfa)):
+        if len(places) == 2:
+            first, second = (planes[place].astype(np.float32) for place in places)
+            out[colour] = (first + second) * np.float32(0.5**power)
+        else:
+            (place,) = places
+            rows, columns = (_taps(offset, power) for offset in divmod(place, 2))
+            cv2.sepFilter2D(planes[place], cv2.CV_32F, columns, rows, out[colour], borderType=cv2.BORDER_REPLICATE)
+    return out
+
+
+@lru_cache(maxsize=8)
+def places_of(cfa: str) -> tuple[tuple[int, ...], ...]:
+    """Where red, green and blue stand in the block, as indices of the planes."""
+    return tuple(tuple(place for place, colour in enumerate(cfa) if colour == wanted) for wanted in "RGB")
+
+
+def _taps(offset: int, power: int) -> NDArray[np.float32]:
+    """Weights of the photosites before, at and behind a block, for one that lies first or second in it.
+
+    The block's centre is a quarter of a block away from either, towards the other.
+    """
+    taps = np.array((0, 0.75, 0.25) if offset == 0 else (0.25, 0.75, 0), np.float32)
+    return taps**power
