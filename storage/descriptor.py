@@ -65,6 +65,34 @@ class PlatesSection(_Frozen):
     """Path template with {camera}; with {frame:04d} for pictures, without for a video or a single picture."""
 
 
+class RawSection(_Frozen):
+    """How files without a header of their own (.raw, .bin) are laid out."""
+
+    width: int = Field(ge=1)
+    """Pixels per row."""
+    height: int = Field(ge=1)
+    """Rows."""
+    pixel_format: str
+    """As the camera's software calls it: "BayerRG12p", "BayerRG12Packed"; all names in docs/ingest.md."""
+    header_bytes: int = Field(default=0, ge=0)
+    """Bytes at the start of every file."""
+    frame_header_bytes: int = Field(default=0, ge=0)
+    """Bytes before every frame."""
+    row_bytes: int = Field(default=0, ge=0)
+    """Bytes from one row to the next, where rows are padded; 0 for rows without gaps."""
+    trailer_bytes: int = Field(default=0, ge=0)
+    """Bytes after every frame, such as chunk data."""
+
+
+class VideoSection(_Frozen):
+    """What videos do not say about themselves; those that say it must say the same."""
+
+    matrix: Literal["bt601", "bt709"]
+    """How brightness and colour were separated: "bt709" is usual from 720 rows on, "bt601" below."""
+    range: Literal["limited", "full"]
+    """Whether black and white are 16 and 235 ("limited", usual) or 0 and 255, at 8 bits."""
+
+
 class TakeSection(_Frozen):
     """One take. Several cameras, the same frame numbers in each."""
 
@@ -76,6 +104,12 @@ class TakeSection(_Frozen):
     """Last frame number to take in; set it when cameras stopped at different times."""
     step: int = Field(default=1, ge=1)
     """Take in every step-th frame; also for recordings whose numbers themselves go up in steps."""
+    without: tuple[str, ...] = ()
+    """Cameras that failed: they are left out of this take, although they are calibrated or recorded."""
+    offset: dict[str, int] = {}
+    """Added to a camera's frame numbers; -2 for a recorder that started two frames before the others."""
+    timecode: str = Field(default="", pattern=r"^(\d\d:\d\d:\d\d:\d\d\d?)?$")
+    """Timecode of the first frame taken in, HH:MM:SS:FF."""
 
     @model_validator(mode="after")
     def _in_order(self) -> "TakeSection":
@@ -108,10 +142,14 @@ class Session(_Frozen):
     """What the numbers in the pictures mean."""
     calibration: CalibrationSection
     """Where the camera calibration lies."""
-    plates: PlatesSection
-    """Where the recordings of the empty stage lie."""
+    plates: PlatesSection | None = None
+    """Where the recordings of the empty stage lie; without them only networks that need no plate can work."""
     takes: dict[_Name, TakeSection] = Field(min_length=1)
     """The takes, by name."""
+    raw: RawSection | None = None
+    """Layout of headerless files, if takes or plates are such."""
+    video: VideoSection | None = None
+    """What unflagged videos mean, if takes or plates are such."""
     benchmark: BenchmarkSection | None = None
     """Frames annotated by hand, if there are any."""
     source: str = ""
@@ -121,6 +159,14 @@ class Session(_Frozen):
     def folder(self) -> Path:
         """The root as an absolute path."""
         return (Path(self.source).parent / self.root).absolute()
+
+    @model_validator(mode="after")
+    def _timecodes_exist(self) -> "Session":
+        for name, take in self.takes.items():
+            parts = [int(part) for part in take.timecode.split(":") if part]
+            if parts and any(part >= end for part, end in zip(parts, (24, 60, 60, self.fps), strict=True)):
+                raise ValueError(f"takes.{name} timecode {take.timecode} is none at {self.fps:g} frames per second")
+        return self
 
     @model_validator(mode="after")
     def _benchmark_take_exists(self) -> "Session":

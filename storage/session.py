@@ -1,39 +1,28 @@
 """Is this session fit to be taken in? Everything is looked at before anything is written.
 
-`check_session` finds the recordings, reads every header, decodes the first, middle and last picture of every
-camera, and compares each plate with its take. What it refuses, it refuses in one sentence that names the
-take, the camera, the frame and the file.
+`plan_session` finds the recordings, reads every header, decodes the first, middle and last picture of every
+camera, and compares each plate with its take. It goes on after a fault, so that one look finds them all; each is
+one sentence that names the take, the camera, the frame and the file. `check_session` refuses at the first.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from capmat_errors import (
-    CalibrationError,
-    CameraMissing,
-    CapmatError,
-    FrameGap,
-    PlateMismatch,
-    PlateMissing,
-    SessionError,
-    SizeMismatch,
-)
-from storage.bayer import stored_planes
+from capmat_errors import CapmatError, SessionError
 from storage.calibration import read_calibration
 from storage.camera import Camera
-from storage.colour import Colour
-from storage.descriptor import Session, TakeSection, read_session
-from storage.frames import Header
-from storage.plate_check import plate_owner, thumbnail
-from storage.recording import Recording, check_colour, expected_file, find_recordings
+from storage.descriptor import Session, read_session
+from storage.header import Header
+from storage.plan_pictures import check_headers, find_plates, fitted, look_at_plate, look_at_take
+from storage.plan_recordings import find_take, same_cameras, select
+from storage.plan_row import CameraRow, gathered
+from storage.recording import Recording, find_recordings
 from storage.root import checked_name
 
-__all__ = ["Session", "SessionPlan", "TakePlan", "check_session", "read_session"]
+__all__ = ["Session", "SessionPlan", "TakePlan", "check_session", "plan_session", "read_session"]
 
 
 @dataclass(frozen=True)
@@ -43,46 +32,39 @@ class TakePlan:
     Attributes:
         name: the take's name.
         frames: frame numbers, the same for every camera.
-        recordings: by camera.
+        recordings: by camera; those that were found fit.
         bytes: size of the pixels, before compression.
+        rows: what was found, for every camera of which anything was.
     """
 
     name: str
     frames: tuple[int, ...]
     recordings: dict[str, Recording]
     bytes: int
+    rows: dict[str, CameraRow]
 
 
 @dataclass(frozen=True)
 class SessionPlan:
-    """A session that was found fit.
+    """What an ingest of a session would do, and what keeps it from being done.
 
     Attributes:
         session: the descriptor.
         cameras: calibration by camera, with picture sizes filled in.
         takes: by name.
-        plates: recordings of the empty stage, by camera.
+        plates: recordings of the empty stage, by camera; empty for a stage without.
         trimaps: files annotated for the benchmark, by (camera, frame).
+        problems: why it must not be taken in, in the order of finding; empty if it is fit.
+        plate_seconds: to decode all pictures of the empty stage on one core, as measured.
     """
 
     session: Session
-    cameras: dict[str, Camera]
-    takes: dict[str, TakePlan]
-    plates: dict[str, Recording]
-    trimaps: dict[tuple[str, int], Path]
-
-    def lines(self) -> Iterator[str]:
-        """Say per take and camera what will be stored, one line each."""
-        dtype = self.session.colour.colour().dtype
-        for take in self.takes.values():
-            for id, recording in take.recordings.items():
-                camera = self.cameras[id]
-                size = camera.width * camera.height * 3 * np.dtype(dtype).itemsize * len(recording)
-                yield (
-                    f"{take.name} {id}: {len(recording)} frames {take.frames[0]}..{take.frames[-1]}, "
-                    f"{camera.width}x{camera.height} {dtype}, {size / 1e6:.1f} MB, "
-                    f"plate from {len(self.plates[id])}"
-                )
+    cameras: dict[str, Camera] = field(default_factory=dict)
+    takes: dict[str, TakePlan] = field(default_factory=dict)
+    plates: dict[str, Recording] = field(default_factory=dict)
+    trimaps: dict[tuple[str, int], Path] = field(default_factory=dict)
+    problems: list[CapmatError] = field(default_factory=list)
+    plate_seconds: float = 0.0
 
 
 def check_session(session: Session, only: str | None = None) -> SessionPlan:
@@ -102,210 +84,112 @@ def check_session(session: Session, only: str | None = None) -> SessionPlan:
         PlateMissing: a camera has no recording of the empty stage.
         PlateMismatch: a plate belongs to another camera.
     """
-    root = session.folder
+    plan = plan_session(session, only)
+    if plan.problems:
+        raise plan.problems[0]
+    return plan
+
+
+def plan_session(session: Session, only: str | None = None) -> SessionPlan:
+    """As `check_session`, but every take and camera is looked at, and what is wrong is in `problems`."""
+    root, problems = session.folder, list[CapmatError]()
     if not root.is_dir():
-        raise SessionError("the session's folder does not exist", where=str(root), fix="Correct root.")
-    calibration = session.calibration
-    takes = {
-        name: _find_take(session, name, section) for name, section in session.takes.items() if only in (None, name)
+        where = str(root)
+        error = SessionError("the session's folder does not exist", where=where, fix="Correct root.")
+        return SessionPlan(session, problems=[error])
+    names = [name for name in session.takes if only in (None, name)]
+    found = {name: find_take(session, name, problems) for name in names}
+    there = {id for _, left in found.values() for id in left}
+    cameras = _calibrated(session, there, problems)
+    for id in sorted({*there, *cameras}):
+        with gathered(problems):
+            checked_name("camera", id)
+    if cameras:
+        for name, (_, left) in found.items():
+            same_cameras(session, name, left, cameras, problems)
+    chosen = {name: select(session, name, recordings, problems) for name, (recordings, _) in found.items()}
+
+    colour, sizes = session.colour.colour(), dict[str, Header]()
+    sound = {
+        name: _with_sound_headers(session, f"take {name}", recordings.values(), sizes, problems)
+        for name, (_, recordings, _) in chosen.items()
     }
-    recorded = sorted({camera for found in takes.values() for camera in found})
-    cameras = read_calibration(
-        calibration.format,
-        calibration.path,
-        root,
-        recorded if calibration.format == "opencv-xml" else None,
-        calibration.unit,
-        calibration.scale,
-    )
-    for camera in {*recorded, *cameras}:
-        checked_name("camera", camera)
-    for name, found in takes.items():
-        _same_cameras(name, found, cameras, root / session.takes[name].path)
-    plans = {name: _select(session, name, found) for name, found in takes.items()}
-    sizes: dict[str, Header] = {}
-    for name, chosen in plans.items():
-        for recording in chosen.values():
-            _check_headers(f"take {name}", recording, session.colour.bits, sizes)
-    plates = _find_plates(session, cameras)
-    for recording in plates.values():
-        _check_headers("plate of", recording, session.colour.bits, sizes)
-    cameras = {id: _fitted(camera, sizes[id]) for id, camera in cameras.items()}
-    _check_pictures(session, plans, plates)
-    item = np.dtype(session.colour.colour().dtype).itemsize
-    return SessionPlan(
-        session,
-        cameras,
-        {
-            name: TakePlan(
-                name,
-                next(iter(chosen.values())).frames,
-                chosen,
-                sum(len(r) * sizes[c].width * sizes[c].height * 3 * item for c, r in chosen.items()),
-            )
-            for name, chosen in plans.items()
-        },
-        plates,
-        _find_trimaps(session, plans),
-    )
+    plates = find_plates(session, cameras, problems)
+    plates = _with_sound_headers(session, "plate of", plates.values(), sizes, problems)
+    sized = {}
+    for id, camera in cameras.items():
+        if id in sizes:
+            with gathered(problems):
+                sized[id] = fitted(camera, sizes[id])
+
+    empty, plate_seconds = {}, 0.0
+    for id, recording in plates.items():
+        with gathered(problems, "plate of"):
+            empty[id], seconds = look_at_plate(recording, colour)
+            plate_seconds += seconds * len(recording)
+    takes = {}
+    for name, (frames, _, rows) in chosen.items():
+        for id, row in rows.items():
+            row.plate = len(plates[id]) if id in plates else 0
+            if id in sizes:
+                row.width, row.height, row.dtype = sizes[id].width, sizes[id].height, colour.dtype
+                row.raw = row.count * row.width * row.height * sizes[id].channels * np.dtype(colour.dtype).itemsize
+        for id, recording in sound[name].items():
+            with gathered(problems, f"take {name}"):
+                look_at_take(name, recording, colour, plates, empty, rows[id])
+        takes[name] = TakePlan(name, frames, sound[name], sum(row.raw for row in rows.values()), rows)
+    trimaps = _find_trimaps(session, takes, problems)
+    return SessionPlan(session, sized, takes, plates, trimaps, problems, plate_seconds)
 
 
-def _find_take(session: Session, name: str, section: TakeSection) -> dict[str, Recording]:
-    try:
-        found = find_recordings(session.folder, section.path)
-    except CapmatError as error:
-        raise _named(error, f"take {name}") from error
-    if not found:
-        raise SessionError(
-            "no recording was found",
-            where=f"take {name}, {session.folder / section.path}",
-            fix="Correct the take's path, or copy the recordings there.",
-        )
-    return dict(sorted(found.items()))
-
-
-def _same_cameras(take: str, found: Mapping[str, Any], cameras: Mapping[str, Camera], where: Path) -> None:
-    for camera in cameras:
-        if camera not in found:
-            raise CameraMissing(
-                "the camera is calibrated but was not recorded",
-                where=f"take {take} camera {camera}, {str(where).replace('{camera}', camera)}",
-                fix="Copy its recording there, or take it out of the calibration.",
-            )
-    for camera in found:
-        if camera not in cameras:
-            raise CameraMissing(
-                "the camera was recorded but is not calibrated",
-                where=f"take {take} camera {camera}, {str(where).replace('{camera}', camera)}",
-                fix="Calibrate it, or move its folder away.",
-            )
-
-
-def _select(session: Session, name: str, found: dict[str, Recording]) -> dict[str, Recording]:
-    """Cut every camera down to the chosen frames; each of them must be there."""
-    section = session.takes[name]
-    numbers = [n for recording in found.values() for n in recording.frames]
-    first = section.first if section.first is not None else min(numbers)
-    last = section.last if section.last is not None else max(numbers)
-    frames = tuple(range(first, last + 1, section.step))
-    chosen = {}
-    for camera, recording in found.items():
-        missing = sorted(set(frames) - set(recording.frames))
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            file = recording.video or expected_file(session.folder, section.path, camera, missing[0])
-            others = sum(missing[0] in other.frames for other in found.values())
-            raise FrameGap(
-                f"frame {missing[0]}{more} is missing; {others} of {len(found)} cameras have it",
-                where=f"take {name} camera {camera} frame {missing[0]}, {file}",
-                fix="Copy it again, or set first=, last= and step= of the take.",
-            )
-        chosen[camera] = recording.select(frames)
-    return chosen
-
-
-def _check_headers(what: str, recording: Recording, bits: int, sizes: dict[str, Header]) -> None:
-    """Every picture has colour, the session's depth, and the size that was first seen of this camera."""
-    try:
-        for place, header in recording.headers():
-            known = sizes.setdefault(recording.camera, header)
-            if (header.width, header.height) != (known.width, known.height):
-                raise SizeMismatch(
-                    f"the picture is {header.width}x{header.height}, the camera's first is "
-                    f"{known.width}x{known.height}",
-                    where=place,
-                    fix="Export all pictures of a camera, its plate too, at one size.",
-                )
-            check_colour(header, bits, place)
-    except CapmatError as error:
-        raise _named(error, what) from error
-
-
-def _find_plates(session: Session, cameras: Mapping[str, Camera]) -> dict[str, Recording]:
-    try:
-        found = find_recordings(session.folder, session.plates.path)
-    except CapmatError as error:
-        raise _named(error, "plate of") from error
-    for camera in cameras:
-        if camera not in found:
-            where = str(session.folder / session.plates.path).replace("{camera}", camera)
-            raise PlateMissing(
-                "there is no recording of the empty stage",
-                where=f"plate of camera {camera}, {where}",
-                fix="Record it, or correct [plates] path.",
-            )
-    return {camera: found[camera] for camera in sorted(cameras)}
-
-
-def _fitted(camera: Camera, size: Header) -> Camera:
-    if camera.width and (camera.width, camera.height) != (size.width, size.height):
-        raise CalibrationError(
-            f"the calibration is for {camera.width}x{camera.height}, the pictures are {size.width}x{size.height}",
-            where=f"camera {camera.id}",
-            fix="Scale K with the pictures, or calibrate at this size.",
-        )
-    return camera.sized(size.width, size.height)
-
-
-def _check_pictures(
-    session: Session, plans: Mapping[str, Mapping[str, Recording]], plates: Mapping[str, Recording]
-) -> None:
-    """Decode a few pictures of every camera; refuse what is broken, and plates of other cameras."""
-    colour = session.colour.colour()
-    small_plates = {camera: _sample("plate of", recording, colour.bits, 1) for camera, recording in plates.items()}
-    empty = {camera: _thumbnail(colour, raw[0]) for camera, raw in small_plates.items()}
-    for name, chosen in plans.items():
-        for camera, recording in chosen.items():
-            pictures = _sample(f"take {name}", recording, colour.bits, 3)
-            frames = [_thumbnail(colour, raw) for raw in pictures]
-            owner = plate_owner(camera, frames, empty)
-            if owner != camera:
-                file = plates[camera].file(plates[camera].frames[0])
-                raise PlateMismatch(
-                    f"the plate looks like camera {owner}, not {camera}",
-                    where=f"take {name} camera {camera} frame {recording.frames[0]}, plate {file}",
-                    fix="Swap the plates back, or record the empty stage again.",
-                )
-
-
-def _thumbnail(colour: Colour, raw: NDArray[Any]) -> NDArray[np.float32]:
-    return thumbnail(colour.display(stored_planes(raw)).transpose(1, 2, 0))
-
-
-def _sample(what: str, recording: Recording, bits: int, count: int) -> list[NDArray[Any]]:
-    """Decode `count` pictures, the first and the last among them."""
-    spread = np.linspace(0, len(recording) - 1, count).round().astype(int)
-    frames = tuple(sorted({recording.frames[i] for i in spread}))
-    try:
-        return [image for _, image in recording.select(frames).read(bits)]
-    except CapmatError as error:
-        raise _named(error, what) from error
-
-
-def _find_trimaps(session: Session, plans: Mapping[str, Mapping[str, Recording]]) -> dict[tuple[str, int], Path]:
-    if session.benchmark is None or session.benchmark.take not in plans:
+def _calibrated(session: Session, recorded: Iterable[str], problems: list[CapmatError]) -> dict[str, Camera]:
+    section = session.calibration
+    # One file per camera: cameras that failed on all takes need none.
+    named = sorted(recorded) if section.format == "opencv-xml" else None
+    if named == []:
         return {}
-    found = find_recordings(session.folder, session.benchmark.trimaps)
-    chosen = plans[session.benchmark.take]
-    for camera, recording in found.items():
-        for frame in recording.frames:
-            if camera not in chosen or frame not in chosen[camera].frames:
-                raise SessionError(
-                    "a trimap is there for a frame that is not in the take",
-                    where=f"take {session.benchmark.take} camera {camera} frame {frame}, {recording.file(frame)}",
-                    fix="Remove it, or choose the take's frames so that it is in.",
-                )
-    if not found:
-        raise SessionError(
-            "no trimap was found",
-            where=str(session.folder / session.benchmark.trimaps),
-            fix="Correct [benchmark] trimaps, or take the section out.",
-        )
-    return {
-        (camera, frame): recording.files[frame] for camera, recording in found.items() for frame in recording.frames
-    }
+    with gathered(problems):
+        return read_calibration(section.format, section.path, session.folder, named, section.unit, section.scale)
+    return {}
 
 
-def _named(error: CapmatError, what: str) -> CapmatError:
-    """The same error, with the take or plate put before the camera."""
-    return type(error)(error.what, where=f"{what} {error.where}", fix=error.fix)
+def _with_sound_headers(
+    session: Session,
+    what: str,
+    recordings: Iterable[Recording],
+    sizes: dict[str, Header],
+    problems: list[CapmatError],
+) -> dict[str, Recording]:
+    """Those recordings whose files all fit the session; notes the size of each camera."""
+    sound = {}
+    for recording in recordings:
+        with gathered(problems, what):
+            check_headers(recording, session.colour.colour(), sizes)
+            sound[recording.camera] = recording
+    return sound
+
+
+def _find_trimaps(
+    session: Session, takes: Mapping[str, TakePlan], problems: list[CapmatError]
+) -> dict[tuple[str, int], Path]:
+    if session.benchmark is None or session.benchmark.take not in takes:
+        return {}
+    take, trimaps = takes[session.benchmark.take], {}
+    with gathered(problems):
+        found = find_recordings(session.folder, session.benchmark.trimaps)
+        if not found:
+            raise SessionError(
+                "no trimap was found",
+                where=str(session.folder / session.benchmark.trimaps),
+                fix="Correct [benchmark] trimaps, or take the section out.",
+            )
+        for camera, recording in found.items():
+            for frame in recording.frames:
+                if camera not in take.rows or frame not in take.frames:
+                    raise SessionError(
+                        "a trimap is there for a frame that is not in the take",
+                        where=f"take {take.name} camera {camera} frame {frame}, {recording.file(frame)}",
+                        fix="Remove it, or choose the take's frames so that it is in.",
+                    )
+                trimaps[camera, frame] = recording.file(frame)
+    return trimaps

@@ -1,0 +1,134 @@
+"""A look into the pictures before an ingest: every header, and the first, middle and last picture of a camera.
+
+What is decoded for the look is also timed and encoded, so that the plan can say what the whole will cost.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import CalibrationError, CapmatError, PlateMismatch, PlateMissing, SizeMismatch
+from storage.bayer import stored_planes
+from storage.camera import Camera
+from storage.colour import Colour
+from storage.descriptor import Session
+from storage.header import Header
+from storage.pixel_arrays import encoded_size
+from storage.plan_row import CameraRow, gathered, named
+from storage.plate_check import Picture, plate_distance, plate_owner, thumbnail
+from storage.preview import make_preview
+from storage.recording import Recording, check_colour, find_recordings
+from storage.video import VIDEO_SUFFIXES
+
+
+def check_headers(recording: Recording, colour: Colour, sizes: dict[str, Header]) -> None:
+    """Every picture has the session's colour and depth, and the size that was first seen of this camera.
+
+    Raises:
+        SizeMismatch: one camera's pictures differ in size.
+        ImageUnreadable: a file is no whole picture of the session's colour.
+    """
+    for place, header in recording.headers():
+        known = sizes.setdefault(recording.camera, header)
+        if (header.width, header.height) != (known.width, known.height):
+            raise SizeMismatch(
+                f"the picture is {header.width}x{header.height}, the camera's first is {known.width}x{known.height}",
+                where=place,
+                fix="Export all pictures of a camera, its plate too, at one size.",
+            )
+        check_colour(header, colour, place)
+
+
+def find_plates(session: Session, cameras: Mapping[str, Camera], problems: list[CapmatError]) -> dict[str, Recording]:
+    """The recordings of the empty stage, by camera; every calibrated camera needs one, if the stage has any."""
+    if session.plates is None:
+        return {}
+    broken: dict[str, CapmatError] = {}
+    found: dict[str, Recording] = {}
+    with gathered(problems, "plate of"):
+        found = find_recordings(session.folder, session.plates.path, session.raw, session.video, broken)
+    problems += [named(error, "plate of") for error in broken.values()]
+    left_out = set.intersection(*({*take.without} for take in session.takes.values()))
+    for camera in cameras:
+        if camera not in found and camera not in broken and camera not in left_out:
+            where = str(session.folder / session.plates.path).replace("{camera}", camera)
+            problems.append(
+                PlateMissing(
+                    "there is no recording of the empty stage",
+                    where=f"plate of camera {camera}, {where}",
+                    fix="Record it, or correct [plates] path.",
+                )
+            )
+    return {camera: found[camera] for camera in sorted(cameras) if camera in found}
+
+
+def fitted(camera: Camera, size: Header) -> Camera:
+    """The calibration with the pictures' size.
+
+    Raises:
+        CalibrationError: it is for another size.
+    """
+    if camera.width and (camera.width, camera.height) != (size.width, size.height):
+        raise CalibrationError(
+            f"the calibration is for {camera.width}x{camera.height}, the pictures are {size.width}x{size.height}",
+            where=f"camera {camera.id}",
+            fix="Scale K with the pictures, or calibrate at this size.",
+        )
+    return camera.sized(size.width, size.height)
+
+
+def look_at_plate(recording: Recording, colour: Colour) -> tuple[Picture, float]:
+    """Decode one picture of the empty stage: its thumbnail, and the seconds that decoding a frame takes."""
+    (picture, *_), seconds = _sample(recording, colour, 1)
+    return _thumbnail(colour, picture), seconds
+
+
+def look_at_take(
+    take: str, recording: Recording, colour: Colour, plates: Mapping[str, Recording],
+    empty: Mapping[str, Picture], row: CameraRow,
+) -> None:  # fmt: skip
+    """Decode three pictures of a camera, measure them, and compare the plate; fills in `row`.
+
+    Raises:
+        ImageUnreadable: one of them is broken.
+        PlateMismatch: the plate belongs to another camera.
+    """
+    pictures, seconds = _sample(recording, colour, 3)
+    start = time.perf_counter()
+    planes = [stored_planes(picture) for picture in pictures]
+    sizes = [encoded_size(stored) + encoded_size(make_preview(colour, stored)) for stored in planes]
+    row.seconds = seconds + (time.perf_counter() - start) / len(pictures)
+    row.encoded, row.measured = round(float(np.mean(sizes))), len(pictures)
+    camera = recording.camera
+    if camera not in empty:
+        return
+    frames = [_thumbnail(colour, picture) for picture in pictures]
+    row.distance = plate_distance(frames, empty[camera])
+    owner = plate_owner(camera, frames, empty)
+    if owner != camera:
+        row.owner = owner
+        file = plates[camera].file(plates[camera].frames[0])
+        raise PlateMismatch(
+            f"the plate looks like camera {owner}, not {camera}",
+            where=f"take {take} camera {camera} frame {recording.frames[0]}, plate {file}",
+            fix="Swap the plates back, or record the empty stage again.",
+        )
+
+
+def _thumbnail(colour: Colour, raw: NDArray[Any]) -> Picture:
+    return thumbnail(colour.display(stored_planes(raw)).transpose(1, 2, 0))
+
+
+def _sample(recording: Recording, colour: Colour, count: int) -> tuple[list[NDArray[Any]], float]:
+    """Decode `count` pictures, the first and the last among them; also the seconds for one frame of the whole."""
+    spread = np.linspace(0, len(recording) - 1, count).round().astype(int)
+    frames = tuple(sorted({recording.frames[i] for i in spread}))
+    start = time.perf_counter()
+    pictures = [picture for _, picture in recording.select(frames).read(colour)]
+    took = time.perf_counter() - start
+    # A video is decoded from its start, so that even three of its frames cost all that lie before them.
+    passed = recording.file(frames[0]).suffix.lower() in VIDEO_SUFFIXES
+    return pictures, took / (len(recording) if passed and count > 1 else len(frames))
