@@ -8,7 +8,6 @@ whatever is not whole is refused.
 import io
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
+from storage.frames_exr import as_half, exr_header, read_exr
+from storage.header import Header
 
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".jpg", ".jpeg")
 Format = Literal["png", "tiff", "exr", "jpeg"]
@@ -29,23 +30,6 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
 )
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a picture file says about itself.
-
-    Attributes:
-        width: pixels.
-        height: pixels.
-        channels: 1 grey, 3 colour, 4 colour and alpha.
-        dtype: "uint8", "uint16" or "float32".
-    """
-
-    width: int
-    height: int
-    channels: int
-    dtype: str
 
 
 def read_header(path: Path) -> Header:
@@ -62,7 +46,7 @@ def read_header(path: Path) -> Header:
             return _jpeg_header(path)
         if form == "tiff":
             return _tiff_header(path)
-        return _exr_header(path)
+        return exr_header(path)
     except (OSError, ValueError, KeyError, IndexError, struct.error, RuntimeError) as error:
         raise _broken(path, error) from error
 
@@ -71,15 +55,30 @@ def read_image(path: Path) -> NDArray[Any]:
     """Read a colour picture.
 
     Returns:
-        (H, W, 3) RGB: uint8 or uint16 exactly as stored, float32 for EXR.
+        (H, W, 3) RGB exactly as stored: uint8, uint16, or float16 for EXR.
 
     Raises:
-        ImageUnreadable: no picture, not the whole of one, grey, with alpha, or with nan or infinity in it.
+        ImageUnreadable: no picture, not the whole of one, grey, with alpha, with nan or infinity in it, or an EXR
+            with values that half floats do not hold.
     """
     image = _decode(path)
     if image.ndim != 3 or image.shape[2] != 3:
         has = "no colour" if image.ndim == 2 or image.shape[2] < 3 else "an alpha channel"
         raise ImageUnreadable(f"the picture has {has}", where=str(path), fix="Export it as plain RGB.")
+    return as_half(image, path) if image.dtype.kind == "f" else image
+
+
+def read_mosaic(path: Path) -> NDArray[Any]:
+    """Read an undemosaiced sensor picture, (H, W) as stored, from PNG or TIFF.
+
+    Raises:
+        ImageUnreadable: as `read_image`; also a picture with colour, and a JPEG.
+    """
+    if _format(path) == "jpeg":
+        raise ImageUnreadable("a JPEG cannot hold a mosaic", where=str(path), fix="Export PNG, TIFF or DNG.")
+    image = _decode(path)
+    if image.ndim != 2:
+        raise ImageUnreadable("the picture is no mosaic", where=str(path), fix="Export the undemosaiced sensor data.")
     return image
 
 
@@ -87,7 +86,7 @@ def read_photograph(path: Path) -> NDArray[Any]:
     """Read any picture as colour: grey becomes three equal channels, an opaque alpha channel is dropped.
 
     Returns:
-        As `read_image`.
+        As `read_image`, but EXR as float32.
 
     Raises:
         ImageUnreadable: as `read_image`; also when a pixel is not opaque, since its colour means nothing.
@@ -106,6 +105,7 @@ def read_photograph(path: Path) -> NDArray[Any]:
                 fix="Put it on an opaque background, or export it without alpha.",
             )
         image = image[..., :-1]
+    image = image.astype(np.float32) if image.dtype == np.float16 else image
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
@@ -164,20 +164,20 @@ def _decode(path: Path) -> NDArray[Any]:
         elif form == "tiff":
             image = _read_tiff(path)
         elif form == "exr":
-            image = _read_exr(path)
+            image = read_exr(path)
         else:
             image = _read_jpeg(path)
     except ImageUnreadable:
         raise
     except (OSError, ValueError, KeyError, IndexError, struct.error, RuntimeError) as error:
         raise _broken(path, error) from error
-    if image.dtype not in (np.uint8, np.uint16, np.float32):
+    if image.dtype not in (np.uint8, np.uint16) and form != "exr":
         raise ImageUnreadable(
             f"the picture holds {image.dtype}",
             where=str(path),
-            fix="Export 8 or 16 bits per channel, or half-float EXR.",
+            fix="Export up to 16 bits per channel, or half-float EXR.",
         )
-    if image.dtype == np.float32 and not (finite := np.isfinite(image)).all():
+    if image.dtype.kind == "f" and not (finite := np.isfinite(image)).all():
         y, x = np.argwhere(~finite)[0][:2]
         raise ImageUnreadable(
             f"the picture holds nan or infinity (first at x={x}, y={y})", where=str(path), fix="Export it again."
@@ -254,16 +254,6 @@ def _tiff_header(path: Path) -> Header:
         return Header(page.imagewidth, page.imagelength, stored, str(page.dtype))
 
 
-def _exr_header(path: Path) -> Header:
-    import OpenEXR
-
-    with OpenEXR.File(str(path), header_only=True) as file:
-        low, high = file.header()["dataWindow"]
-        names = {channel.name for channel in file.header()["channels"]}
-    colours = 4 if "A" in names else 3 if {"R", "G", "B"} <= names else 1
-    return Header(int(high[0] - low[0] + 1), int(high[1] - low[1] + 1), colours, "float32")
-
-
 def _only_page(tiff: Any) -> Any:
     if len(tiff.pages) != 1:
         raise ValueError(f"{len(tiff.pages)} pages in one file")
@@ -287,19 +277,3 @@ def _read_jpeg(path: Path) -> NDArray[Any]:
         if image.mode not in ("L", "RGB"):
             raise ValueError(f"colours are {image.mode}")
         return np.asarray(image)
-
-
-def _read_exr(path: Path) -> NDArray[Any]:
-    import OpenEXR
-
-    with OpenEXR.File(str(path), separate_channels=True) as file:
-        header = file.header()
-        low, high = header["dataWindow"]
-        view_low, view_high = header["displayWindow"]
-        if tuple(low) != tuple(view_low) or tuple(high) != tuple(view_high):
-            raise ValueError("data window and display window differ")
-        channels = file.channels()
-        names = [name for name in "RGBA" if name in channels] or [name for name in "Y" if name in channels]
-        if len(names) != len(channels):
-            raise ValueError(f"channels {', '.join(sorted(channels))}")
-        return np.stack([channels[name].pixels.astype(np.float32) for name in names], axis=-1)

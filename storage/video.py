@@ -11,12 +11,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
+from storage.descriptor import VideoSection
 from storage.frames import Header
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mxf", ".m4v", ".webm")
 
 
-def read_video_header(path: Path) -> tuple[Header, int]:
+def read_video_header(path: Path, said: VideoSection | None = None) -> tuple[Header, int]:
     """Picture size and type, and the number of frames that can really be decoded.
 
     Raises:
@@ -33,10 +34,12 @@ def read_video_header(path: Path) -> tuple[Header, int]:
     return header, count
 
 
-def read_video(path: Path, frames: Sequence[int]) -> Iterator[tuple[int, NDArray[Any]]]:
+def read_video(
+    path: Path, frames: Sequence[int], said: VideoSection | None = None
+) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield (frame number, (H, W, 3) RGB) for the wanted numbers, counted from 0, in rising order.
 
-    8-bit video gives uint8; deeper video gives uint16 with the signal in the high bits (white is 65535).
+    8-bit video gives uint8; deeper video gives uint16 with the signal in the low bits.
 
     Raises:
         ImageUnreadable: the video is damaged or ends before a wanted frame.
@@ -47,7 +50,10 @@ def read_video(path: Path, frames: Sequence[int]) -> Iterator[tuple[int, NDArray
         if goal is None:
             return
         if number == goal:
-            yield number, frame.to_ndarray(format="rgb48le" if _deep(frame) else "rgb24")
+            deep = _deep(frame)
+            image = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
+            # ffmpeg scales deep video to the whole of 16 bits.
+            yield number, image >> (16 - deep) if deep else image
             goal = next(wanted, None)
     if goal is not None:
         raise ImageUnreadable(
@@ -75,5 +81,6 @@ def _decoded(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _deep(frame: Any) -> bool:
-    return max(part.bits for part in frame.format.components) > 8
+def _deep(frame: Any) -> int:
+    bits = max(part.bits for part in frame.format.components)
+    return bits if bits > 8 else 0

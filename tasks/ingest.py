@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import NotFound, SessionError, StoreError
 from storage.camera import Camera
+from storage.colour import Colour
 from storage.forget import forget_take
 from storage.ledger import Ledger
 from storage.plates import Stage, build_plate
@@ -76,7 +77,7 @@ def ingest_plates(store_url: str, session_path: str | Path, progress: Progress |
             progress(place, len(todo), f"plate of camera {camera}")
         key = f"plates/{session.stage}/{camera}"
         ledger.forget(key)
-        plate = build_plate(_Pictures(plan.plates[camera], colour.bits))
+        plate = build_plate(_Pictures(plan.plates[camera], colour))
         files = stage.write_plate(camera, plate)
         said = {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
         ledger.record(key, {**said, "files": files, "session": session.source})
@@ -146,7 +147,7 @@ def ingest_take(
             progress(place, len(todo), f"take {take} camera {camera}")
         ledger.forget(f"ingest/{take}/{camera}")
         files = stored.empty_raw(camera)
-        for frame, picture in chosen.recordings[camera].read(session.colour.bits):
+        for frame, picture in chosen.recordings[camera].read(session.colour.colour()):
             files |= stored.write_raw(camera, frame, picture)
         said = {"manifest": manifests[camera], "frames": len(chosen.frames)}
         ledger.record(f"ingest/{take}/{camera}", {**said, "files": files, "session": session.source})
@@ -165,14 +166,14 @@ def ingest_take(
 class _Pictures:
     """A recording's pictures, to go through as often as needed; `build_plate` does so twice."""
 
-    def __init__(self, recording: Recording, bits: int) -> None:
-        self.recording, self.bits = recording, bits
+    def __init__(self, recording: Recording, colour: Colour) -> None:
+        self.recording, self.colour = recording, colour
 
     def __len__(self) -> int:
         return len(self.recording)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        return (np.asarray(picture) for _, picture in self.recording.read(self.bits))
+        return (np.asarray(picture) for _, picture in self.recording.read(self.colour))
 
 
 def _same_take(root: Root, plan: SessionPlan, chosen: TakePlan) -> Take | None:

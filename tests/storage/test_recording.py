@@ -8,10 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capmat_errors import ImageUnreadable
+from storage.colour import Colour
 from storage.recording import find_recordings
 from storage.video import read_video, read_video_header
 from tests.storage.tiny_session import write_picture, write_video
 
+EIGHT = Colour(8, "srgb")
 PICTURES = [np.random.default_rng(n).integers(0, 256, (32, 48, 3)).astype(np.uint8) for n in range(6)]
 
 
@@ -38,7 +40,7 @@ def test_the_camera_may_stand_twice_in_a_path_and_must_agree(tmp_path: Path) -> 
 
 def test_one_single_picture_is_a_recording_of_frame_0(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png", PICTURES[0])
-    ((number, picture),) = find_recordings(tmp_path, "{camera}.png")["a"].read(8)
+    ((number, picture),) = find_recordings(tmp_path, "{camera}.png")["a"].read(EIGHT)
     assert number == 0
     np.testing.assert_array_equal(picture, PICTURES[0])
 
@@ -51,7 +53,7 @@ def test_video_frames_are_counted_and_read_exactly(tmp_path: Path) -> None:
     assert sorted(read) == [1, 4]
     np.testing.assert_array_equal(read[4], PICTURES[4])
     recording = find_recordings(tmp_path, "{camera}.mkv")["a"].select((0, 5))
-    np.testing.assert_array_equal(dict(recording.read(8))[5], PICTURES[5])
+    np.testing.assert_array_equal(dict(recording.read(EIGHT))[5], PICTURES[5])
 
 
 def test_deep_video_comes_in_the_low_bits(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_deep_video_comes_in_the_low_bits(tmp_path: Path) -> None:
         frame = av.VideoFrame.from_ndarray(deep << 4, format="rgb48le")
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    ((_, again),) = find_recordings(tmp_path, "{camera}.mkv")["a"].read(12)
+    ((_, again),) = find_recordings(tmp_path, "{camera}.mkv")["a"].read(Colour(12, "linear"))
     assert again.dtype == np.uint16
     assert np.abs(again.astype(int) - deep).max() <= 1
 

@@ -65,7 +65,8 @@ def _recode_exr(folder: Path, bad: float) -> None:
     picture = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
     picture[3, 4, 1] = bad
     write_picture(folder / f"{FRAME}.exr", picture)
-    edit_toml(folder, "bits = 12", "bits = 16")
+    edit_toml(folder, "bits = 12", "bits = 16\nhalf = true")
+    edit_toml(folder, "black = 64", "black = 0")
 
 
 def _videos(folder: Path, lengths: tuple[int, int, int]) -> None:
@@ -249,8 +250,8 @@ CASES = [
     Case(
         "EXR in a 12-bit session",
         errors.ImageUnreadable,
-        ("EXR", "12 bits", "bits=16"),
-        lambda s: (_recode_exr(s, 0.5), edit_toml(s, "bits = 16", "bits = 12")),
+        ("EXR", "12 bits", "half=true"),
+        lambda s: (_recode_exr(s, 0.5), edit_toml(s, "bits = 16\nhalf = true", "bits = 12")),
         ".exr",
     ),
     Case(

@@ -1,0 +1,85 @@
+"""OpenEXR: half floats, kept to the bit.
+
+Files of 32-bit floats are taken only where a half float holds every value; rounding is the exporter's business.
+Sub-sampled colour (YC), several parts and crops of a larger picture are refused.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import ImageUnreadable
+from storage.header import Header
+
+
+def exr_header(path: Path) -> Header:
+    """Size and channels; the type is float16, since `as_half` comes after."""
+    import OpenEXR
+
+    with OpenEXR.File(str(path), header_only=True) as file:
+        width, height = _size(file, path)
+        names = _names({channel.name for channel in file.header()["channels"]}, path)
+    return Header(width, height, len(names), "float16")
+
+
+def read_exr(path: Path) -> NDArray[Any]:
+    """(H, W, 1, 3 or 4) scene-linear, float16 or float32 as in the file.
+
+    Raises:
+        ImageUnreadable: another kind of EXR than one whole grey, RGB or RGBA picture.
+    """
+    import OpenEXR
+
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        width, height = _size(file, path)
+        channels = file.channels()
+        planes = [channels[name].pixels for name in _names(set(channels), path)]
+    if any(plane.shape != (height, width) or plane.dtype.kind != "f" for plane in planes):
+        raise ImageUnreadable(
+            "the picture's channels are sub-sampled, or no floats", where=str(path), fix="Export half-float RGB."
+        )
+    return np.stack(planes, axis=-1)
+
+
+def as_half(image: NDArray[Any], path: Path) -> NDArray[np.float16]:
+    """The same values as float16.
+
+    Raises:
+        ImageUnreadable: a value is lost by it.
+    """
+    with np.errstate(over="ignore"):
+        half = image.astype(np.float16)
+    if image.dtype != np.float16 and (lost := half != image).any():
+        y, x = np.argwhere(lost)[0][:2]
+        raise ImageUnreadable(
+            f"the picture has 32-bit floats that 16 bits cannot hold (first at x={x}, y={y})",
+            where=str(path),
+            fix="Export it as half float.",
+        )
+    return half
+
+
+def _size(file: Any, path: Path) -> tuple[int, int]:
+    if len(file.parts) != 1:
+        raise ImageUnreadable(f"the EXR has {len(file.parts)} parts", where=str(path), fix="Export one picture.")
+    header = file.header()
+    low, high = ([int(n) for n in corner] for corner in header["dataWindow"])
+    shown = [[int(n) for n in corner] for corner in header["displayWindow"]]
+    if [low, high] != shown:
+        raise ImageUnreadable(
+            f"the data window {low}..{high} is not the display window {shown[0]}..{shown[1]}",
+            where=str(path),
+            fix="Export whole pictures, without crop or overscan.",
+        )
+    return high[0] - low[0] + 1, high[1] - low[1] + 1
+
+
+def _names(names: set[str], path: Path) -> str:
+    for known in ("RGB", "RGBA", "Y"):
+        if names == set(known):
+            return known
+    raise ImageUnreadable(
+        f"the EXR has channels {', '.join(sorted(names))}", where=str(path), fix="Export it as plain RGB."
+    )

@@ -1,0 +1,63 @@
+"""One camera's recording as numbered picture files."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from storage.colour import Colour
+from storage.frames import Header, read_header, read_image, read_mosaic
+from storage.picture_check import checked, manifest_of, placed
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """A `storage.recording.Recording` of one file per frame.
+
+    Attributes:
+        camera: its name.
+        files: picture file per frame number, in rising order.
+    """
+
+    camera: str
+    files: dict[int, Path]
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """The frame numbers, rising."""
+        return tuple(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def select(self, frames: tuple[int, ...]) -> "PictureFiles":
+        """The same recording, cut down to these frame numbers."""
+        return PictureFiles(self.camera, {number: self.files[number] for number in frames})
+
+    def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield (frame number, picture) in order; see `storage.recording.Recording.read`."""
+        read = read_mosaic if colour.cfa else read_image
+        for number, path in self.files.items():
+            with placed(self._place(number)):
+                picture = read(path)
+            yield number, checked(picture, colour, self._place(number))
+
+    def headers(self) -> Iterator[tuple[str, Header]]:
+        """Yield what every file says about itself, with the camera, frame and file for messages."""
+        for number, path in self.files.items():
+            with placed(self._place(number)):
+                header = read_header(path)
+            yield self._place(number), header
+
+    def file(self, frame: int) -> Path:
+        """The file that holds `frame`."""
+        return self.files[frame]
+
+    def manifest(self) -> str:
+        """A hash of the files; see `storage.picture_check.manifest_of`."""
+        return manifest_of(list(self.files.values()), self.frames)
+
+    def _place(self, frame: int) -> str:
+        return f"camera {self.camera} frame {frame}, {self.files[frame]}"

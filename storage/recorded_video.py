@@ -1,0 +1,77 @@
+"""One camera's recording as a video file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from storage.colour import Colour
+from storage.descriptor import VideoSection
+from storage.frames import Header
+from storage.picture_check import checked, manifest_of, placed
+from storage.video import read_video, read_video_header
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A `storage.recording.Recording` whose frames count from 0.
+
+    Attributes:
+        camera: its name.
+        path: the video.
+        frames: the frame numbers, rising.
+        said: what the session says of videos that do not say it themselves.
+    """
+
+    camera: str
+    path: Path
+    frames: tuple[int, ...]
+    said: VideoSection | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def select(self, frames: tuple[int, ...]) -> "VideoFile":
+        """The same recording, cut down to these frame numbers."""
+        return VideoFile(self.camera, self.path, frames, self.said)
+
+    def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield (frame number, picture) in order; see `storage.recording.Recording.read`."""
+        with placed(f"camera {self.camera}, {self.path}"):
+            for number, picture in read_video(self.path, self.frames, self.said):
+                yield number, checked(picture, colour, f"camera {self.camera} frame {number}, {self.path}")
+
+    def headers(self) -> Iterator[tuple[str, Header]]:
+        """Yield what the stream says about itself, with camera and file for messages."""
+        yield f"camera {self.camera}, {self.path}", _header(self.camera, self.path, self.said)[0]
+
+    def file(self, frame: int) -> Path:
+        """The video."""
+        return self.path
+
+    def manifest(self) -> str:
+        """A hash of the file; see `storage.picture_check.manifest_of`."""
+        return manifest_of([self.path], self.frames)
+
+
+def open_video(camera: str, path: Path, said: VideoSection | None) -> VideoFile:
+    """The whole of a video, its frames counted by decoding.
+
+    Raises:
+        ImageUnreadable: it cannot be decoded to its end, or does not say what its numbers mean.
+    """
+    return VideoFile(camera, path, tuple(range(_header(camera, path, said)[1])), said)
+
+
+def _header(camera: str, path: Path, said: VideoSection | None) -> tuple[Header, int]:
+    with placed(f"camera {camera}, {path}"):
+        return _counted(path, said, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=512)
+def _counted(path: Path, said: VideoSection | None, changed: int) -> tuple[Header, int]:
+    """Counting means decoding, so it is done once per process and version of the file."""
+    return read_video_header(path, said)
