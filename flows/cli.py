@@ -5,6 +5,7 @@ what, where and what to do next; 130 interrupted.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,10 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.add_argument("base_run", help="alpha run to start from, e.g. student-bgmv2_mobilenetv2-v0001")
     rebuild.add_argument("refined_run", help="alpha run to compare it with")
 
-    ingest = add("ingest", "bring a recorded session into the store, without a server")
-    ingest.add_argument("session", type=Path, help="session.toml of the recorded day")
-    ingest.add_argument("--take", action="append", help="only this take; may be repeated")
-    ingest.add_argument("--plan", action="store_true", help="check everything and say what would be done")
+    _session(add("session", "write the session.toml of a folder in a known layout, to be edited"))
+    _ingest(add("ingest", "bring a recorded session into the store, without a server"))
 
     matte = add("matte", "matte one photograph, or an ingested take, with the default or any other network")
     matte.add_argument("--image", type=Path, help="the picture with the subject")
@@ -52,11 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     matte.add_argument("--model", metavar="NAME[@VERSION]", help="a model of `capmat models`, or base weights")
     matte.add_argument("--role", choices=("student", "teacher"), default="student", help="without --model: whose")
 
-    export = add("export", "write the mattes of a take as PNG and EXR files")
-    export.add_argument("take")
-    export.add_argument("--run", help="alpha run (default: that of the student in use)")
-    export.add_argument("--out", type=Path, required=True)
-    export.add_argument("--format", action="append", choices=("png", "exr"), help="default: both")
+    _export(add("export", "write the mattes of a take as EXR, PNG, TIFF or video files"))
 
     verify = add("verify", "look whether every stored frame, plate and matte is still there; exit code 1 if not")
     verify.add_argument("take", nargs="?", help="default: all of them")
@@ -99,6 +94,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _session(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat session`; what the layouts are is in docs/ingest.md."""
+    parser.add_argument("folder", type=Path, help="the recordings")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the session.toml to write (default: print it)")
+    _layout(parser)
+
+
+def _ingest(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat ingest`."""
+    parser.add_argument("session", type=Path, help="session.toml of the recorded day, or a folder in a known layout")
+    parser.add_argument("--take", action="append", help="only this take; may be repeated")
+    parser.add_argument(
+        "--plan", action="store_true", help="check everything and say what would be done; 2 if refused"
+    )
+    parser.add_argument("--json", action="store_true", help="with --plan: the plan for programs")
+    _layout(parser)
+
+
+def _layout(parser: argparse.ArgumentParser) -> None:
+    """What to say of a folder that has no session.toml."""
+    group = parser.add_argument_group("folders without a session.toml")
+    group.add_argument("--layout", help="easyvolcap, actorshq, smc, n3dv, pose2sim, colmap, nerfstudio, opencv "
+                       "(default: what it looks like)")  # fmt: skip
+    group.add_argument("--name", help="of the session, its stage and its take (default: the folder's)")
+    group.add_argument("--state", action="append", default=[], metavar="KEY=VALUE",
+                       help="what the folder does not say, such as fps=50; may be repeated")  # fmt: skip
+
+
 def _calibration(parser: argparse.ArgumentParser) -> None:
     """The options of `capmat calibration`; what the formats are is in docs/ingest.md."""
     parser.add_argument("path", metavar="IN", help="file or folder; for opencv-xml a path with {camera}")
@@ -108,6 +131,23 @@ def _calibration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where --to writes")
     parser.add_argument("--unit", choices=("m", "cm", "mm"), default="m", help="of positions in IN (default: m)")
     parser.add_argument("--scale", type=float, default=1.0, help="metres per unit of IN, where it has no unit")
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat export`; what the files hold is in docs/export.md."""
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    parser.add_argument("--out", required=True, metavar="PLACE", help="a folder, or s3://bucket/prefix")
+    parser.add_argument("--format", action="append", metavar="FORMAT",
+                        help="exr, png, tiff, mp4, prores; may be repeated (default: exr and png)")  # fmt: skip
+    parser.add_argument("--what", action="append", metavar="WHAT",
+                        help="alpha, rgba, fg, comp; may be repeated (default: see docs/export.md)")  # fmt: skip
+    parser.add_argument("--camera", action="append", help="only this camera; may be repeated")
+    parser.add_argument("--frames", type=_frames, metavar="FIRST-LAST[:STEP]", help="such as 10-250:2 (default: all)")
+    named = "{take}/{camera}/{camera}_{what}.{frame:06d}.{ext}"
+    parser.add_argument("--name", metavar="TEMPLATE", help=f"how files are called (default: {named})")
+    parser.add_argument("--compression", choices=("zip", "piz", "none"), default="zip", help="of EXR (default: zip)")
+    parser.add_argument("--workers", type=_positive, help="processes (default: one per core)")
 
 
 def _models(parser: argparse.ArgumentParser) -> None:
@@ -163,6 +203,14 @@ def _positive(text: str) -> int:
     if not _whole(text):
         raise argparse.ArgumentTypeError("0 is too small")
     return int(text)
+
+
+def _frames(text: str) -> range:
+    """`10-250:2`, both ends included."""
+    found = re.fullmatch(r"(\d+)(?:-(\d+)(?::([1-9]\d*))?)?", text)
+    if not found or int(found[2] or found[1]) < int(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no FIRST-LAST[:STEP]")
+    return range(int(found[1]), int(found[2] or found[1]) + 1, int(found[3] or 1))
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -81,20 +81,18 @@ def reconstruct(args: Namespace) -> None:
         print(f"{name}: {done[name]['psnr']:.2f} dB ({done['backend']}); a black image: {done['black']:.2f} dB")
 
 
-def ingest(args: Namespace) -> None:
-    """Check a session, then bring it into the store."""
-    from storage.session import check_session, read_session
-    from tasks import session
+def session(args: Namespace) -> None:
+    """Write the session.toml of a folder in a known layout."""
+    from flows.ingest_command import session as run
 
-    config = _config(args)
-    plan = check_session(read_session(args.session))
-    print("\n".join(plan.lines()))
-    if args.plan:
-        return
-    plates = session.plates(config.store, str(args.session))
-    for name in args.take or plan.takes:
-        done = session.ingest(config.store, str(args.session), name, plates["digest"])
-        print(f"{name}: {len(done['cameras'])} cameras, {len(done['frames'])} frames in {config.store}")
+    run(args)
+
+
+def ingest(args: Namespace) -> int:
+    """Check a session, then bring it into the store; with --plan only say what would be done."""
+    from flows.ingest_command import ingest as run
+
+    return run(_config(args), args)
 
 
 def matte(args: Namespace) -> None:
@@ -151,17 +149,10 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
 
 
 def export(args: Namespace) -> None:
-    """Write the mattes of a take as picture files."""
-    from storage.export import export_mattes
-    from storage.root import Root
-    from storage.take import Take
-    from tasks.models import champion, run_name
+    """Write the mattes of a take as picture files and videos."""
+    from flows.export_command import export as run
 
-    config = _config(args)
-    take = Take.open(Root(config.store), args.take)
-    run = args.run or run_name("student", champion(config.store, "student"))
-    files = export_mattes(take, run, args.out, formats=tuple(args.format or ("png", "exr")))
-    print(f"{len(files)} files in {args.out}")
+    run(_config(args), args)
 
 
 def verify(args: Namespace) -> int:

@@ -1,0 +1,97 @@
+"""The plan of an ingest as people read it, and as programs do."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from storage.plan_cost import Cost
+from storage.plan_row import CameraRow
+from storage.session import SessionPlan
+
+_HEAD = ("take", "cameras", "frames", "count", "missing", "size", "type", "source", "plate", "fits", "raw", "stored")
+
+
+def table(plan: SessionPlan) -> Iterator[str]:
+    """One line per take and run of cameras that are alike; measured columns are then sums and ranges.
+
+    "plate" is the number of frames of the empty stage, "fits" how far it is from the take's background, in
+    thousandths of full scale, or whose plate it looks like.
+    """
+    lines: list[tuple[str, ...]] = [_HEAD]
+    for take in plan.takes.values():
+        items = list(take.rows.items())
+        lines += [_cells(take.name, list(run)) for _, run in groupby(items, key=lambda item: _alike(item[1]))]
+        if left_out := plan.session.takes[take.name].without:
+            lines.append((take.name, ", ".join(left_out), "left out", *[""] * (len(_HEAD) - 3)))
+    wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "  ".join(f"{cell:{width}}" for cell, width in zip(line, wide, strict=True)).rstrip()
+
+
+def summary(plan: SessionPlan, cost: Cost) -> list[str]:
+    """The totals; the first line alone says enough to start with."""
+    cameras = {id for take in plan.takes.values() for id in take.rows}
+    takes = "take" if len(plan.takes) == 1 else "takes"
+    free = "" if cost.free is None else f" of {_size(cost.free)} free"
+    return [
+        f"session {plan.session.name}: {len(plan.takes)} {takes}, {len(cameras)} cameras, {cost.frames} frames, "
+        f"{_size(cost.raw)} raw; about {_size(cost.stored)}, and plates of at most {_size(cost.plates)},{free}; "
+        f"about {_duration(cost.seconds)} on one core (measured on {cost.measured} frames)",
+        f"{cost.left} of {cost.blocks} blocks of 16 frames are still to be stored",
+    ]
+
+
+def as_dict(plan: SessionPlan, cost: Cost, notes: list[str]) -> dict[str, Any]:
+    """The whole plan as plain json."""
+    takes = {
+        name: {
+            "without": list(plan.session.takes[name].without),
+            "cameras": {id: asdict(row) for id, row in take.rows.items()},
+        }
+        for name, take in plan.takes.items()
+    }
+    problems = [
+        {"kind": type(problem).__name__, "what": problem.what, "where": problem.where, "fix": problem.fix}
+        for problem in plan.problems
+    ]
+    return {"session": plan.session.name, "notes": notes, "takes": takes, "total": asdict(cost), "problems": problems}
+
+
+def _alike(row: CameraRow) -> tuple[Any, ...]:
+    shape = (row.width, row.height, row.dtype, row.source)
+    return (row.first, row.last, row.count, row.gaps, *shape, row.plate, row.owner)
+
+
+def _cells(take: str, run: list[tuple[str, CameraRow]]) -> tuple[str, ...]:
+    names, rows = [name for name, _ in run], [row for _, row in run]
+    row = rows[0]
+    fits = sorted(round(1000 * r.distance) for r in rows if r.distance is not None)
+    apart = f"{fits[0]}..{fits[-1]}" if fits and fits[0] != fits[-1] else "".join(map(str, fits[:1]))
+    return (
+        take,
+        names[0] if len(names) == 1 else f"{names[0]}..{names[-1]} ({len(names)})",
+        f"{row.first}..{row.last}" if row.count else "none",
+        str(row.count),
+        row.gaps or "-",
+        f"{row.width}x{row.height}" if row.width else "?",
+        row.dtype or "?",
+        row.source,
+        str(row.plate) if row.plate else "none",
+        f"looks like {row.owner}" if row.owner else apart or "-",
+        _size(sum(r.raw for r in rows)),
+        _size(sum(r.encoded * r.count for r in rows)),
+    )
+
+
+def _size(count: int) -> str:
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,143 @@
+"""What an ingest will cost: bytes in the store, and time on one core.
+
+Nothing is assumed about pictures or disks: sampled frames were decoded and encoded while the session was looked at,
+and one file of a frame's size is written, synced and removed on the store's disk.
+"""
+
+import os
+import shutil
+import statistics
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from capmat_errors import StoreError
+from storage.ledger import Ledger
+from storage.root import Root
+from storage.session import SessionPlan, TakePlan
+from storage.store_errors import store_errors
+
+BLOCK = 16  # frames of a camera that are written, and noted in the ledger, as one piece of work
+_SPARE = 1.05
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is still to do for a session.
+
+    Attributes:
+        frames: pictures of all takes and cameras, those that are stored already included.
+        raw: bytes of their pixels.
+        blocks: pieces of work that they are.
+        left: those of them that the ledger does not have.
+        stored: bytes that the rest will take in the store.
+        plates: bytes that plates will take at most, uncompressed.
+        free: bytes free on the store's disk; None on S3.
+        seconds: on one core.
+        measured: frames that all of this was measured on.
+    """
+
+    frames: int
+    raw: int
+    blocks: int
+    left: int
+    stored: int
+    plates: int
+    free: int | None
+    seconds: float
+    measured: int
+
+
+def expected_cost(plan: SessionPlan, root: Root) -> Cost:
+    """Reckon what an ingest of `plan` into the store will cost.
+
+    Raises:
+        StoreError: the store's disk cannot be written to.
+    """
+    frames = raw = blocks = left = measured = 0
+    stored = seconds = writes = 0.0
+    for take in plan.takes.values():
+        todo, pieces = blocks_left(root, take), _blocks(take)
+        share = todo / pieces if pieces else 0.0
+        blocks, left = blocks + pieces, left + todo
+        for row in take.rows.values():
+            frames, raw, measured = frames + row.count, raw + row.raw, measured + row.measured
+            stored += share * row.count * row.encoded
+            seconds += share * row.count * row.seconds
+            writes += share * row.count
+    if writes:
+        seconds += writes * _write_seconds(root, round(stored / writes))
+    ledger, colour = Ledger(root), plan.session.colour
+    missing = [camera for camera in plan.plates if ledger.done(f"plates/{plan.session.stage}/{camera}") is None]
+    sizes = [plan.cameras[id].width * plan.cameras[id].height for id in missing if id in plan.cameras]
+    # Mean and noise as 32-bit floats, and one byte that says where they hold.
+    plates = sum(sizes) * ((1 if colour.cfa else 3) * 8 + 1)
+    # Plates are gone through twice.
+    seconds += 2 * plan.plate_seconds * len(missing) / len(plan.plates) if plan.plates else 0.0
+    return Cost(frames, raw, blocks, left, round(stored), plates, free_bytes(root), seconds, measured)
+
+
+def check_space(cost: Cost, root: Root) -> None:
+    """Refuse an ingest that will not fit.
+
+    Raises:
+        StoreError: less is free than it takes, and 5 % more.
+    """
+    need = _SPARE * (cost.stored + cost.plates)
+    if cost.free is not None and need > cost.free:
+        raise StoreError(
+            f"the ingest needs about {need / 1e9:.3g} GB, {cost.free / 1e9:.3g} GB are free",
+            where=root.url,
+            fix="Free some space, choose another store, or ingest fewer takes (--take).",
+        )
+
+
+def blocks_left(root: Root, take: TakePlan) -> int:
+    """Pieces of work of a take that the ledger does not have."""
+    done = {file.removeprefix("ledger/") for file in root.sizes(f"ledger/ingest/{take.name}/")}
+    keys = {
+        f"ingest/{take.name}/{camera}/{block:05d}.json"
+        for camera in take.rows
+        for block in range(-(-len(take.frames) // BLOCK))
+    }
+    return len(keys - done)
+
+
+def free_bytes(root: Root) -> int | None:
+    """Bytes free on the store's disk, also if the store is not there yet; None on S3."""
+    if root.remote:
+        return None
+    with store_errors(root.url, remote=False):
+        return shutil.disk_usage(_existing(root)).free
+
+
+def _blocks(take: TakePlan) -> int:
+    return len(take.rows) * -(-len(take.frames) // BLOCK)
+
+
+def _existing(root: Root) -> Path:
+    path = Path(root.url)
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def _write_seconds(root: Root, size: int) -> float:
+    """Seconds to bring one file of `size` bytes to the store's disk."""
+    return statistics.median(_written(root, os.urandom(size)) for _ in range(3))
+
+
+def _written(root: Root, data: bytes) -> float:
+    if root.remote:
+        probe = f".probe-{uuid.uuid4().hex}"
+        start = time.perf_counter()
+        root.write(probe, data)
+        took = time.perf_counter() - start
+        root.remove(probe)
+        return took
+    with store_errors(root.url, remote=False), tempfile.TemporaryFile(dir=_existing(root)) as file:
+        start = time.perf_counter()
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        return time.perf_counter() - start
