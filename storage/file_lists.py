@@ -3,10 +3,11 @@
 import errno
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from capmat_errors import NotFound, StoreError
-from storage.ledger import stored
+from storage.ledger import is_as_written
 from storage.root import Root
 
 Tell = Callable[[int, int], None]
@@ -14,7 +15,7 @@ Tell = Callable[[int, int], None]
 Entries = dict[str, dict[str, Any] | None]
 """Ledger entries by key; None for one that cannot be read."""
 Lists = dict[str, dict[str, list[int]]]
-"""[bytes, crc32c] of every listed file, by file and then by the ledger entry that lists it."""
+"""[bytes, crc32] of every listed file, by file and then by the ledger entry that lists it."""
 
 
 def differing(
@@ -58,37 +59,62 @@ def listed_files(entries: Entries) -> Lists:
 
 
 def strays(
-    sizes: dict[str, int], whose: Lists, folder: str, cameras: list[str], frames: int
+    sizes: dict[str, int], whose: Lists, folder: str, cameras: list[str], blocks: Callable[[str], int]
 ) -> Iterator[tuple[str, str]]:
-    """Files that belong to nothing; what an interrupted or running piece of work wrote is not among them."""
+    """Files that belong to nothing; what an interrupted or running piece of work wrote is not among them.
+
+    `blocks` says how many files an array has, by its name.
+    """
     for file in sorted(sizes.keys() - whose.keys()):
-        camera, kind, run, index = place(file.removeprefix(f"{folder}/"))
+        at = place(file.removeprefix(f"{folder}/"))
+        beyond = at.block is not None and at.block >= blocks(at.array)
         if file.endswith(".partial"):
             yield file, "was left by a writer that was killed, unless one is at work now; nothing reads it"
-        elif kind == "other" or (camera and camera not in cameras) or (index is not None and index >= frames):
+        elif at.kind == "other" or (at.camera and at.camera not in cameras) or beyond:
             yield file, "nobody recorded this file; nothing reads it"
 
 
-def place(inside: str) -> tuple[str, str, str, int | None]:
-    """Camera, kind (take, run, array, frame, other), run and place in the array of a file of a take or stage."""
+@dataclass(frozen=True)
+class Place:
+    """What a file of a take or stage is, by its key.
+
+    Attributes:
+        kind: take, run (what announces it), camera, array (what describes one), pixels, or other.
+        camera: its name, or "".
+        run: whose mattes, or "".
+        array: name of the array.
+        block: number of the pixels' file in its array.
+    """
+
+    kind: str
+    camera: str = ""
+    run: str = ""
+    array: str = ""
+    block: int | None = None
+
+
+def place(inside: str) -> Place:
+    """What a file is, by its key inside the folder of a take or stage."""
     match inside.split("/"):
         case ["zarr.json"]:
-            return "", "take", "", None
+            return Place("take")
         case ["runs", file] if file.endswith(".json"):
-            return "", "run", file.removesuffix(".json"), None
+            return Place("run", run=file.removesuffix(".json"))
+        case ["cameras", camera, "zarr.json"]:
+            return Place("camera", camera)
         case ["cameras", camera, "alpha", run, *rest]:
-            return camera, *_part(rest, run, 4)
-        case ["cameras", camera, _, *rest]:
-            return camera, *_part(rest, "", 5)
-    return "", "other", "", None
+            return _part(rest, camera, run, "alpha", 4)
+        case ["cameras", camera, array, *rest]:
+            return _part(rest, camera, "", array, 5)
+    return Place("other")
 
 
-def _part(rest: list[str], run: str, depth: int) -> tuple[str, str, int | None]:
+def _part(rest: list[str], camera: str, run: str, array: str, depth: int) -> Place:
     if rest == ["zarr.json"]:
-        return "array", run, None
+        return Place("array", camera, run, array)
     if rest[:1] == ["c"] and len(rest) == depth and rest[1].isdigit() and set(rest[2:]) == {"0"}:
-        return "frame", run, int(rest[1])
-    return "other", run, None
+        return Place("pixels", camera, run, array, int(rest[1]))
+    return Place("other", camera, run, array)
 
 
 def is_json(data: bytes) -> bool:
@@ -101,7 +127,9 @@ def is_json(data: bytes) -> bool:
 
 def _differs(root: Root, file: str, lists: list[list[int]]) -> str:
     try:
-        return "" if stored(root, file)[file] in lists else "holds other bytes than were written"
+        data = root.read(file)
+        whole = any(is_as_written(data, listed) for listed in lists)
+        return "" if whole else "holds other bytes than were written"
     except NotFound:
         return "is missing"
     except StoreError as error:

@@ -1,33 +1,33 @@
 """Clean plates: the empty stage of every camera, averaged, with its noise.
 
     stages/<name>.zarr/zarr.json          attributes: schema, colour, cameras, source, complete
-    stages/<name>.zarr/cameras/<id>/...   mean, noise (3, y, x) float32 and valid (y, x) uint8
+    stages/<name>.zarr/cameras/<id>/...   mean, noise (c, y, x) float32 and valid (y, x) uint8
 
 The mean is robust: a person who crosses the empty stage, or a bird, is left out pixel by pixel.
 """
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, PlateMismatch, SizeMismatch, StoreError
+from storage.bayer import superpixel, superpixel_noise
 from storage.camera import Camera
 from storage.colour import Colour
 from storage.ledger import Files, Ledger
-from storage.pixel_arrays import create_array, open_array, read_frame, write_frame
+from storage.pixel_arrays import FrameArray, Layout
 from storage.root import Root, checked_name
-from storage.seal import seal_key, set_seal
+from storage.seal import group_document, seal_key, set_seal
 
 SCHEMA = "capmat.stage/1"
 _SEED = 9
 _CLIP = 4.0
 # A pixel's own variance counts as many frames as it has; the average over its brightness counts as this many.
 _PRIOR = 8.0
-_FLOOR = 1 / 12  # variance of rounding to integers
 _BLOCK = 64
 
 
@@ -36,8 +36,8 @@ class Plate:
     """The empty stage as one camera sees it.
 
     Attributes:
-        mean: (H, W, 3) float32, in the camera's own numbers.
-        noise: (H, W, 3) float32, standard deviation of one frame, same unit.
+        mean: (H, W, C) float32, in the camera's own numbers; C is 3, or the 4 planes of a mosaic.
+        noise: (H, W, C) float32, standard deviation of one frame, same unit.
         valid: (H, W) bool, False where the frames disagree (somebody stood there).
         n: number of frames that went in.
     """
@@ -57,7 +57,7 @@ def build_plate(frames: Iterable[NDArray[Any]]) -> Plate:
     (a list, or an object with __iter__ and __len__); a bare generator is kept whole.
 
     Args:
-        frames: (H, W, 3) integers each, all of one size.
+        frames: (H, W, C) integers or half floats each, all of one size.
 
     Raises:
         PlateMismatch: there is no frame.
@@ -72,7 +72,9 @@ def build_plate(frames: Iterable[NDArray[Any]]) -> Plate:
     if len({frame.shape for frame in seed}) != 1:
         raise SizeMismatch("frames of the empty stage differ in size", fix="Export them at one size.")
     centre = _by_rows(seed, lambda block: np.median(block, axis=0))
-    level_noise = _level_noise(seed, centre)
+    # Numbers were rounded to steps: to integers, or to a half float's last digit below white.
+    step = 2.0**-11 if seed[0].dtype.kind == "f" else 1.0
+    level_noise = _level_noise(seed, centre, step)
     if count <= 2:
         mean = _by_rows(seed, lambda block: block.mean(axis=0))
         gap = np.abs(seed[-1].astype(np.float32) - seed[0]) / np.sqrt(2)
@@ -85,7 +87,7 @@ def build_plate(frames: Iterable[NDArray[Any]]) -> Plate:
             raise SizeMismatch("frames of the empty stage differ in size", fix="Export them at one size.")
         for rows in _row_blocks(centre.shape[0]):
             off = frame[rows] - centre[rows]
-            near = np.abs(off) <= _CLIP * level_noise[rows] + 1
+            near = np.abs(off) <= _CLIP * level_noise[rows] + step
             off *= near
             total[rows] += off
             squares[rows] += off * off
@@ -98,7 +100,7 @@ def build_plate(frames: Iterable[NDArray[Any]]) -> Plate:
         own = np.maximum(squares[rows] - weight * shift * shift, 0)
         variance = (own + _PRIOR * level_noise[rows] ** 2) / (np.maximum(weight - 1, 0) + _PRIOR)
         mean[rows] += shift
-        noise[rows] = np.sqrt(np.maximum(variance, _FLOOR))
+        noise[rows] = np.sqrt(np.maximum(variance, step * step / 12))
     return Plate(mean, noise, valid, count)
 
 
@@ -108,7 +110,8 @@ class Stage:
     Attributes:
         root: the store.
         name: the stage's name.
-        cameras: calibration by camera name.
+        sensors: calibration by camera name, in the size of what was recorded.
+        cameras: calibration of the pictures; for Bayer mosaics half the size, else the same.
         colour: what the numbers mean.
         source: where the plates came from.
         complete: whether all plates are there.
@@ -116,8 +119,9 @@ class Stage:
 
     def __init__(self, root: Root, name: str, attributes: dict[str, Any]) -> None:
         self.root, self.name = root, name
-        self.cameras = {id: Camera.from_json(id, data) for id, data in attributes["cameras"].items()}
         self.colour = Colour.from_json(attributes["colour"])
+        self.sensors = {id: Camera.from_json(id, data) for id, data in attributes["cameras"].items()}
+        self.cameras = {id: camera.halved() if self.colour.cfa else camera for id, camera in self.sensors.items()}
         self.source: dict[str, Any] = attributes["source"]
         self.complete: bool = attributes["complete"]
 
@@ -141,7 +145,7 @@ class Stage:
             "cameras": {id: camera.to_json() for id, camera in cameras.items()},
         }
         Ledger(root).forget(seal_key(key))
-        root.group(key, "a").update_attributes(attributes)  # one write; attrs.update makes one per entry
+        root.write(f"{key}/zarr.json", group_document(attributes))
         return cls(root, name, attributes)
 
     @classmethod
@@ -205,9 +209,12 @@ class Stage:
 
     def noise(self, camera: str) -> NDArray[np.float32]:
         """Standard deviation of one frame's noise, in display-referred units: (3, H, W) float32."""
-        mean, noise = self._read(camera, "mean"), self._read(camera, "noise")
+        mean, noise, colour = self._read(camera, "mean"), self._read(camera, "noise"), self.colour
+        if colour.cfa:
+            mean, noise = superpixel(mean, colour.cfa), superpixel_noise(noise, colour.cfa)
+            colour = replace(colour, cfa="")
         # The curve is steep in the dark; half the spread of one deviation up and down follows it there.
-        spread = self.colour.display(mean + noise) - self.colour.display(mean - noise)
+        spread = colour.display(mean + noise) - colour.display(mean - noise)
         return spread * np.float32(0.5)
 
     def valid(self, camera: str) -> NDArray[np.bool_]:
@@ -216,13 +223,15 @@ class Stage:
 
     def _write(self, camera: str, part: str, picture: NDArray[Any], dtype: str) -> Files:
         key = f"{_key(self.name)}/cameras/{camera}/{part}"
-        files = create_array(self.root, key, (1, *picture.shape), dtype, codec="small")
-        return files | write_frame(self.root, key, open_array(self.root, key), 0, picture)
+        array = FrameArray(self.root, key, Layout((1, *picture.shape), dtype, "small"))
+        return array.create() | array.write(0, {0: picture})
 
     def _read(self, camera: str, part: str) -> NDArray[Any]:
-        key = f"{_key(self.name)}/cameras/{self._camera(camera).id}/{part}"
-        what = f"stage {self.name} camera {camera} {part}"
-        return read_frame(self.root, key, open_array(self.root, key), 0, what)
+        view = self._camera(camera)
+        size = (1, view.height, view.width) if part == "valid" else (1, self.colour.channels, view.height, view.width)
+        layout = Layout(size, "uint8" if part == "valid" else "float32", "small")
+        key = f"{_key(self.name)}/cameras/{camera}/{part}"
+        return FrameArray(self.root, key, layout).read(0, f"stage {self.name} camera {camera} {part}")
 
     def _camera(self, camera: str) -> Camera:
         if camera not in self.cameras:
@@ -246,7 +255,7 @@ def _by_rows(frames: Sequence[NDArray[Any]], reduce: Any) -> NDArray[np.float32]
     return out
 
 
-def _level_noise(seed: Sequence[NDArray[Any]], centre: NDArray[np.float32]) -> NDArray[np.float32]:
+def _level_noise(seed: Sequence[NDArray[Any]], centre: NDArray[np.float32], step: float) -> NDArray[np.float32]:
     """Noise as a function of brightness, put back at every pixel: with few frames no pixel knows its own.
 
     From the difference of two frames far apart; from neighbouring pixels if there is but one, which counts
@@ -269,7 +278,7 @@ def _level_noise(seed: Sequence[NDArray[Any]], centre: NDArray[np.float32]) -> N
         ]
         middles = (edges[:-1] + edges[1:]) / 2 if len(edges) > 1 else edges
         out[..., channel] = np.interp(level, middles, spread)
-    return np.sqrt(np.maximum(out**2, _FLOOR)).astype(np.float32)
+    return np.sqrt(np.maximum(out**2, step * step / 12)).astype(np.float32)
 
 
 def _key(name: str) -> str:

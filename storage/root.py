@@ -8,15 +8,15 @@ import atexit
 import os
 import re
 import shutil
+import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from capmat_errors import ConfigError, NotFound
 from storage.store_errors import store_errors
-
-if TYPE_CHECKING:
-    import zarr
 
 _Names = list[str]
 _closed_at_exit: set[Any] = set()
@@ -99,8 +99,41 @@ class Root:
         """
         try:
             with store_errors(self.at(key), self.remote, missing_is_ours=True):
-                return bytes(self._s3().cat_file(self._path(key))) if self.remote else self._local(key).read_bytes()
-        except (FileNotFoundError, IsADirectoryError) as error:
+                if not self.remote:
+                    return self._local(key).read_bytes()
+                # In one piece: s3fs asks for the size first when it may use several, and does not retry a piece.
+                return bytes(self._s3().cat_file(self._path(key), max_concurrency=1))
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise NotFound("nothing is stored here", where=self.at(key), fix="Check the name.") from error
+
+    def read_all(self, keys: _Names) -> dict[str, bytes]:
+        """The bytes at several keys, on S3 many at a time; keys that are not there are left out.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        if not self.remote:
+            found = ((key, self._local(key)) for key in keys)
+            with store_errors(self.url, self.remote):
+                return {key: path.read_bytes() for key, path in found if path.is_file()}
+        by_path = {self._path(key): key for key in keys}
+        with store_errors(self.url, self.remote):
+            # What s3fs could not read comes back as the error; only "not there" is an answer.
+            got = self._s3().cat(list(by_path), on_error="return", max_concurrency=1) if by_path else {}
+            for answer in got.values():
+                if isinstance(answer, Exception) and not isinstance(answer, FileNotFoundError):
+                    raise answer
+        return {by_path[path]: bytes(data) for path, data in got.items() if not isinstance(data, Exception)}
+
+    def read_part(self, key: str, start: int, length: int) -> bytes:
+        """`length` bytes at `key` from `start` on; raises like `read`."""
+        try:
+            with store_errors(self.at(key), self.remote, missing_is_ours=True):
+                if self.remote:
+                    return bytes(self._s3().cat_file(self._path(key), start=start, end=start + length))
+                with self._local(key).open("rb") as file:
+                    return os.pread(file.fileno(), length, start)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise NotFound("nothing is stored here", where=self.at(key), fix="Check the name.") from error
 
     def write(self, key: str, data: bytes) -> None:
@@ -119,7 +152,15 @@ class Root:
                 staged.replace(path)
             finally:
                 staged.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            _sync(path.parent)
+
+    def sweep(self, key: str) -> None:
+        """Remove what killed writers of `key` left beside it. Only for keys that one writer owns."""
+        if not self.remote:
+            path = self._local(key)
+            with store_errors(self.at(key), self.remote):
+                for stray in path.parent.glob(f".{path.name}.*.partial"):
+                    stray.unlink(missing_ok=True)
 
     def create(self, key: str, data: bytes) -> bool:
         """Put `data` at `key` only if nothing is there; the test and the write are one step for everybody.
@@ -129,10 +170,12 @@ class Root:
         """
         with store_errors(self.at(key), self.remote):
             if self.remote:
+                files, claim = self._s3(), uuid.uuid4().hex
                 try:
-                    self._s3().pipe_file(self._path(key), data, mode="create")
+                    files.pipe_file(self._path(key), data, mode="create", Metadata={"claim": claim})
                 except FileExistsError:
-                    return False
+                    # Perhaps we were first ourselves: the answer got lost, and the client asked again.
+                    return bool(files.metadata(self._path(key)).get("claim") == claim)
                 return True
             path = self._local(key)
             staged = self._stage(path, data)
@@ -143,8 +186,35 @@ class Root:
                 return False
             finally:
                 staged.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            _sync(path.parent)
             return True
+
+    @contextmanager
+    def file(self, key: str) -> Iterator[Path]:
+        """A path for a program that writes files itself; the file appears at `key` if the block ends well.
+
+        Raises:
+            StoreError: the store is full, read-only or out of reach.
+        """
+        if self.remote:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "file")
+                yield path
+                with store_errors(self.at(key), self.remote):
+                    self._s3().put_file(str(path), self._path(key))
+            return
+        path = self._local(key)
+        with store_errors(self.at(key), self.remote):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        try:
+            yield staged
+            with store_errors(self.at(key), self.remote):
+                _sync(staged)
+                staged.replace(path)
+                _sync(path.parent)
+        finally:
+            staged.unlink(missing_ok=True)
 
     def size(self, key: str) -> int | None:
         """Bytes at `key`, or None if there is no such key."""
@@ -216,30 +286,6 @@ class Root:
             else:
                 self._local(key).unlink(missing_ok=True)
 
-    def flush(self, key: str) -> None:
-        """Wait until the file at `key` and its folders are on the disk; zarr itself does not. Free on S3."""
-        if self.remote:
-            return
-        with store_errors(self.at(key), self.remote):
-            path = self._local(key)
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-            _sync_folder(path.parent)
-
-    def group(self, key: str, mode: Literal["r", "r+", "a", "w"]) -> "zarr.Group":
-        """Open the zarr group at `key`, afresh: handles do not survive a fork, and pickle with secrets.
-
-        Raises:
-            NotFound: mode is "r" or "r+" and there is no group.
-            StoreError: the store cannot be used.
-        """
-        import zarr
-
-        if mode in ("r", "r+") and not self.exists(f"{key}/zarr.json"):
-            raise NotFound("nothing is stored here", where=self.at(key), fix="Check the name.")
-        with store_errors(self.at(key), self.remote):
-            return zarr.open_group(self.store(key, read_only=mode == "r"), mode=mode, zarr_format=3)
-
     def store(self, key: str, *, read_only: bool) -> Any:
         """The zarr store of the folder `key`."""
         from zarr.storage import FsspecStore, LocalStore
@@ -264,8 +310,12 @@ class Root:
         return self.at(key).removeprefix("s3://").rstrip("/")
 
     def _s3(self, *, asynchronous: bool = False) -> Any:
-        from s3fs.core import S3FileSystem
+        from s3fs.core import S3FileSystem, set_custom_error_handler
 
+        from storage.store_errors import may_pass
+
+        # s3fs itself gives up at the first 500, at a 503 without a body, and at a server that is being restarted.
+        set_custom_error_handler(may_pass)
         # fsspec keeps one instance per thread and process. The endpoint is passed, and not left to botocore,
         # so that it is part of what tells instances apart.
         return S3FileSystem(
@@ -297,9 +347,9 @@ def _close(files: Any) -> None:
         sync(files._s3.close())  # in the event loop that opened it, which is zarr's
 
 
-def _sync_folder(folder: Path) -> None:
-    """A rename is only safe from a power cut when its folder has been synced too."""
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Wait until it is on the disk. A rename is only safe from a power cut when its folder has been synced too."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -7,7 +7,7 @@ copy of that description. Without the copy, one damaged file would make all fram
 import json
 from typing import Any
 
-from storage.ledger import Ledger, fingerprint, stored
+from storage.ledger import Ledger, fingerprint, is_as_written
 from storage.root import Root
 
 
@@ -15,11 +15,18 @@ def set_seal(root: Root, folder: str, complete: bool) -> None:
     """Put the seal on the group at `folder`, or take it off."""
     ledger, file = Ledger(root), f"{folder}/zarr.json"
     ledger.forget(seal_key(folder))
-    root.group(folder, "r+").update_attributes({"complete": complete})
-    root.flush(file)
+    whole = json.loads(root.read(file))
+    whole["attributes"]["complete"] = complete
+    data = json.dumps(whole, indent=1).encode()
+    root.write(file, data)
     if complete:
-        copy = root.read(file).decode()  # as text, because the ledger sorts keys and cameras have an order
-        ledger.record(seal_key(folder), {"files": stored(root, file), "description": copy})
+        # As text, because the ledger sorts keys and cameras have an order.
+        ledger.record(seal_key(folder), {"files": {file: fingerprint(data)}, "description": data.decode()})
+
+
+def group_document(attributes: dict[str, Any]) -> bytes:
+    """The zarr.json of a group of such attributes."""
+    return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, indent=1).encode()
 
 
 def break_seal(root: Root, folder: str) -> None:
@@ -33,7 +40,7 @@ def break_seal(root: Root, folder: str) -> None:
         root.remove(file)
     else:
         whole["attributes"]["complete"] = False
-        root.write(file, json.dumps(whole, indent=2).encode())
+        root.write(file, json.dumps(whole, indent=1).encode())
     ledger.forget(seal_key(folder))
 
 
@@ -45,8 +52,8 @@ def read_description(root: Root, folder: str) -> dict[str, Any] | None:
 def sealed_copy(entry: dict[str, Any] | None, folder: str) -> dict[str, Any] | None:
     """The description that was sealed, by its entry in the ledger; None if that is damaged itself."""
     text = str((entry or {}).get("description", "")).encode()
-    listed = (entry or {}).get("files")
-    return _description(text) if listed == {f"{folder}/zarr.json": fingerprint(text)} else None
+    listed = (entry or {}).get("files", {}).get(f"{folder}/zarr.json", [])
+    return _description(text) if is_as_written(text, listed) else None
 
 
 def seal_key(folder: str) -> str:

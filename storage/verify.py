@@ -9,12 +9,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from storage.file_lists import Entries, Tell, absent, differing, is_json, listed_files, place, strays
+from storage.file_lists import Entries, Place, Tell, absent, differing, is_json, listed_files, place, strays
 from storage.findings import Finding, Findings, ingest_command, matte_command
-from storage.ledger import Ledger, stored
+from storage.ledger import Ledger, is_as_written
 from storage.root import Root, checked_name
 from storage.seal import read_description, seal_key, sealed_copy
-from storage.take import Take
+from storage.take import BLOCK, Take
 
 
 def verify_take(root: Root, name: str, deep: bool = False, tell: Tell | None = None) -> Findings:
@@ -69,6 +69,7 @@ def _verify_one_take(root: Root, name: str, out: Findings, tell: Tell | None) ->
     out.files, out.bytes = out.files + len(sizes), out.bytes + sum(sizes.values())
     about, sealed = _description(root, folder, sizes, name, again, out)
     frames, cameras = about.get("frames", []), list(about.get("cameras", {}))
+    shape = _Shape(about)
     names = (
         {_of(e)[1] for e in mattes.values() if e} | _announced(sizes, folder) | {key.split("/")[2] for key in runs}
     )
@@ -76,16 +77,16 @@ def _verify_one_take(root: Root, name: str, out: Findings, tell: Tell | None) ->
 
     def found(file: str, what: str, *keys: str, damage: bool = True) -> Finding:
         """A finding at a file; where it lies says what makes it again, and what that needs."""
-        camera, kind, run, index = place(file.removeprefix(f"{folder}/"))
-        frame = frames[index] if index is not None and index < len(frames) else None
-        finding = Finding(name, what, again, camera, frame, file, damage, keys)
+        at = place(file.removeprefix(f"{folder}/"))
+        camera, run = at.camera, at.run
+        finding = Finding(name, what, again, camera, shape.frame(at), file, damage, keys)
         if not run:
             return replace(finding, unseal=folder)
         finding = replace(finding, again=matte_command(name, said.get(run)))
-        if kind == "array":  # mattes beside a damaged description cannot be kept: nothing says what they are
+        if at.kind == "array":  # mattes beside a damaged description cannot be kept: nothing says what they are
             theirs = tuple(key for key, e in mattes.items() if e and _of(e) == (camera, run))
             return replace(finding, entries=(*keys, *theirs, f"run/{name}/{run}"), clear=file.rpartition("/")[0])
-        return replace(finding, clear=file) if kind == "run" else finding
+        return replace(finding, clear=file) if at.kind == "run" else finding
 
     whose = listed_files({**ingested, **runs, **mattes})
     for file, what, keys in differing(root, sizes, whose, out.deep, tell):
@@ -102,22 +103,23 @@ def _verify_one_take(root: Root, name: str, out: Findings, tell: Tell | None) ->
             command = again if mine else matte_command(name, None)
             out.found.append(Finding(name, text, command, camera, entries=(key,), unseal=folder if mine else ""))
     for camera in cameras:
-        key, array = f"ingest/{name}/{camera}", f"{folder}/cameras/{camera}/rgb"
-        if key not in ingested and sealed:
-            text = "the take is sealed, but the ledger does not know this camera"
-            out.found.append(Finding(name, text, again, camera, entries=(key,), unseal=folder))
-        if entry := ingested.get(key):
-            wanted = [f"{array}/zarr.json", *(f"{array}/c/{i}/0/0/0" for i in range(len(frames)))]
-            out.found += [found(file, what, key) for file, what in absent(root, sizes, wanted, entry)]
+        for key, wanted in shape.ingested(f"ingest/{name}/{camera}", f"{folder}/cameras/{camera}").items():
+            if key not in ingested and sealed:
+                text = "the take is sealed, but the ledger does not know this part of it"
+                out.found.append(Finding(name, text, again, camera, entries=(key,), unseal=folder))
+            if entry := ingested.get(key):
+                out.found += [found(file, what, key) for file, what in absent(root, sizes, wanted, entry)]
     for run in said:
         file, total = f"{folder}/runs/{run}.json", len(cameras) * len(frames)
         have = 0
         for camera in cameras:
             array = f"{folder}/cameras/{camera}/alpha/{run}"
             theirs = {key: e for key, e in mattes.items() if e and _of(e) == (camera, run)}
-            there = [k for k in (f"{array}/c/{i}/0/0" for i in range(len(frames))) if k in sizes]
+            there = [k for k in (f"{array}/c/{i}/0/0" for i in range(shape.blocks("alpha"))) if k in sizes]
             unlisted = [e["frames"] for e in theirs.values() if "files" not in e]
-            have += len(there if unlisted else [k for k in there if k in whose])
+            whole = [e for e in theirs.values() if any(k in sizes for k in e.get("files", ()))]
+            numbered = {number for e in whole for number in e.get("numbers", [])}
+            have += len(numbered) or len(there if unlisted else [k for k in there if k in whose])
             if unlisted and len(there) < max(unlisted):
                 text = f"the ledger says that run {run} has {max(unlisted)} mattes here, {len(there)} are there"
                 out.found.append(replace(found(array, text, *theirs), file=""))
@@ -134,7 +136,7 @@ def _verify_one_take(root: Root, name: str, out: Findings, tell: Tell | None) ->
         out.found.append(Finding(name, "the take is not complete, its ingest has not finished", again, damage=False))
     out.found += [
         replace(found(file, text, damage=False), again="", unseal="", clear="", entries=())
-        for file, text in strays(sizes, whose, folder, cameras, len(frames))
+        for file, text in strays(sizes, whose, folder, cameras, shape.blocks)
     ]
     return str(about.get("stage", ""))
 
@@ -149,7 +151,8 @@ def _verify_stage(root: Root, name: str, out: Findings, tell: Tell | None) -> No
     about, sealed = _description(root, folder, sizes, name, again, out)
 
     def found(file: str, what: str, *keys: str) -> Finding:
-        return Finding(name, what, again, place(file.removeprefix(f"{folder}/"))[0], None, file, True, keys, folder)
+        camera = place(file.removeprefix(f"{folder}/")).camera
+        return Finding(name, what, again, camera, None, file, True, keys, folder)
 
     whose = listed_files(entries)
     out.found += [found(file, what, *keys) for file, what, keys in differing(root, sizes, whose, out.deep, tell)]
@@ -182,7 +185,7 @@ def _description(
     whole, copy = read_description(root, folder), sealed_copy(seal, folder)
     if whole and copy is None and (seal or seal_key(folder) in Ledger(root).entries(seal_key(folder))):
         out.found.append(Finding(name, "the ledger's copy of the description is damaged", again, unseal=folder))
-    elif whole is None or (seal and stored(root, file) != seal.get("files")):
+    elif whole is None or (seal and not is_as_written(root.read(file), seal.get("files", {}).get(file, []))):
         what = "is damaged" if sizes.get(file) else "is empty" if file in sizes else "is missing"
         out.found.append(Finding(name, what, again, file=file, unseal=folder))
         whole = copy
@@ -191,7 +194,7 @@ def _description(
 
 
 def _announced(sizes: dict[str, int], folder: str) -> set[str]:
-    return {run for file in sizes if (p := place(file.removeprefix(f"{folder}/")))[1] == "run" and (run := p[2])}
+    return {run for file in sizes if (at := place(file.removeprefix(f"{folder}/"))).kind == "run" and (run := at.run)}
 
 
 def _run_info(
@@ -203,6 +206,41 @@ def _run_info(
         return entry
     data = root.read(file)
     return json.loads(data) if is_json(data) else None
+
+
+class _Shape:
+    """Which files a take has, by what it says about itself; a matter of its schema."""
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        self.frames: list[int] = about.get("frames", [])
+        self.old = about.get("schema") == "capmat.take/1"
+        self.raw = "raw" if about.get("colour", {}).get("cfa") else "rgb"
+
+    def block(self, array: str) -> int:
+        """Frames in one file of an array."""
+        return 1 if array == self.raw or self.old else BLOCK
+
+    def blocks(self, array: str) -> int:
+        """Files of an array."""
+        return -(-len(self.frames) // self.block(array))
+
+    def frame(self, at: Place) -> int | None:
+        """The first frame in a file of pixels; None if it is none, or beyond the take."""
+        if at.block is None or at.block >= self.blocks(at.array):
+            return None
+        return self.frames[at.block * self.block(at.array)]
+
+    def ingested(self, key: str, folder: str) -> dict[str, list[str]]:
+        """What has to be there of a camera's pictures, by the ledger entry that answers for it."""
+        raw = [f"{folder}/{self.raw}/c/{i}/0/0/0" for i in range(len(self.frames))]
+        described = [f"{folder}/{self.raw}/zarr.json"]
+        if self.old:
+            return {key: described + raw}
+        entries = {f"{key}/layout": [f"{folder}/zarr.json", *described, f"{folder}/preview/zarr.json"]}
+        for block in range(self.blocks("preview")):
+            own = raw[block * BLOCK : (block + 1) * BLOCK]
+            entries[f"{key}/{block:05d}"] = [*own, f"{folder}/preview/c/{block}/0/0/0"]
+        return entries
 
 
 def _of(entry: dict[str, Any]) -> tuple[str, str]:

@@ -1,31 +1,40 @@
 """Take a session in: plates first, then takes, one camera after the other.
 
 Bad input is found before anything is written. What is finished is in the ledger, so an ingest that was
-stopped goes on at the camera where it was, and one that is complete does nothing.
+stopped goes on at the block of frames where it was, and one that is complete does nothing.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, SessionError, StoreError
+from storage.bayer import stored_planes
 from storage.camera import Camera
 from storage.colour import Colour
 from storage.forget import forget_take
-from storage.ledger import Ledger
+from storage.ledger import Files, Ledger
 from storage.plates import Stage, build_plate
+from storage.preview import make_preview
 from storage.recording import Recording
 from storage.root import Root
 from storage.seal import seal_key
 from storage.session import SessionPlan, TakePlan, check_session, read_session
 from storage.take import Take
+from storage.take_schema import SCHEMA
 
 Progress = Callable[[int, int, str], None]
-"""Called with (pieces done, pieces in all, what comes now)."""
+"""Called with (pieces done, pieces in all, what it is at)."""
+Block = tuple[int, tuple[int, ...], str]
+"""Number of a block, its frames, and the manifest of the files they come from."""
 
 
 def ingest_plates(store_url: str, session_path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
@@ -49,7 +58,7 @@ def ingest_plates(store_url: str, session_path: str | Path, progress: Progress |
     root = Root(store_url).checked()
     ledger, colour = Ledger(root), session.colour.colour()
     old = _open_stage(root, session.stage)
-    if old and (old.cameras, old.colour) != (plan.cameras, colour):
+    if old and (old.sensors, old.colour) != (plan.cameras, colour):
         if old.complete:
             raise StoreError(
                 f"the store holds a stage {session.stage} of other cameras or colour",
@@ -86,19 +95,20 @@ def ingest_plates(store_url: str, session_path: str | Path, progress: Progress |
 
 
 def ingest_take(
-    store_url: str, session_path: str | Path, take: str, progress: Progress | None = None
+    store_url: str, session_path: str | Path, take: str, progress: Progress | None = None, workers: int = 0
 ) -> dict[str, Any]:
-    """Store a take's pictures, bit for bit.
+    """Store a take's pictures, bit for bit, several cameras at a time, one block of frames after the other.
 
     Args:
         store_url: folder or s3:// prefix.
         session_path: session.toml or its folder.
         take: name of the take in the session.
-        progress: told before every camera.
+        progress: told after every frame.
+        workers: cameras at a time, one thread each; 0 for one per core.
 
     Returns:
-        {"take", "written": [cameras], "kept": [cameras], "frames", "bytes", "seconds"}; bytes before
-        compression.
+        {"take", "written": [cameras], "kept": [cameras], "frames", "bytes", "seconds"}; a camera is written if
+        any of its blocks was; bytes before compression.
 
     Raises:
         CapmatError: what `check_session` raises, before anything is written.
@@ -116,51 +126,121 @@ def ingest_take(
     plan = check_session(session, only=take)
     chosen = plan.takes[take]
     root = Root(store_url).checked()
-    ledger = Ledger(root)
-    manifests = {camera: recording.manifest() for camera, recording in chosen.recordings.items()}
     stored = _same_take(root, plan, chosen)
     if stored is None:
         forget_take(root, take)
-        colour = session.colour.colour()
         stored = Take.create(
             root,
             take,
             stage=session.stage,
             cameras=_only(plan.cameras, chosen),
-            colour=colour,
+            colour=session.colour.colour(),
             frames=chosen.frames,
             fps=session.fps,
-            dtype=colour.dtype,
+            timecode=session.takes[take].timecode,
             source={"session": session.name, "path": session.takes[take].path},
         )
-    kept = [
-        camera
-        for camera in chosen.recordings
-        if _is(ledger, f"ingest/{take}/{camera}", manifests[camera])
-        and all(stored.has_raw(camera, frame) for frame in chosen.frames)
-    ]
-    todo = [camera for camera in chosen.recordings if camera not in kept]
-    if todo and stored.complete:
-        stored.unseal()
-    for place, camera in enumerate(todo):
-        if progress:
-            progress(place, len(todo), f"take {take} camera {camera}")
-        ledger.forget(f"ingest/{take}/{camera}")
-        files = stored.empty_raw(camera)
-        for frame, picture in chosen.recordings[camera].read(session.colour.colour()):
-            files |= stored.write_raw(camera, frame, picture)
-        said = {"manifest": manifests[camera], "frames": len(chosen.frames)}
-        ledger.record(f"ingest/{take}/{camera}", {**said, "files": files, "session": session.source})
-    if not stored.complete or not ledger.done(seal_key(f"takes/{take}.zarr")):
+    todo = missing_blocks(stored, chosen)
+    if todo:
+        if stored.complete:
+            stored.unseal()
+        _bring(stored, chosen, todo, {"session": session.source, "capmat": version("capmat")}, progress, workers)
+    if not stored.complete or not Ledger(root).done(seal_key(f"takes/{take}.zarr")):
         stored.seal()
     return {
         "take": take,
-        "written": todo,
-        "kept": kept,
+        "written": list(todo),
+        "kept": [camera for camera in chosen.recordings if camera not in todo],
         "frames": len(chosen.frames),
         "bytes": chosen.bytes,
         "seconds": time.monotonic() - start,
     }
+
+
+def missing_blocks(stored: Take, chosen: TakePlan) -> dict[str, list[Block]]:
+    """What a take lacks of its recording, by camera: blocks that no entry of the ledger answers for.
+
+    An entry answers for a block if it was made of the same files, and what it lists lies in the store with the
+    sizes that were written. A camera whose description alone is missing has an empty list.
+    """
+    entries = Ledger(stored.root).entries(f"ingest/{stored.name}/")
+    out = {}
+    for camera, recording in chosen.recordings.items():
+        key = f"ingest/{stored.name}/{camera}"
+        if stored.schema != SCHEMA:
+            if (entries.get(key) or {}).get("manifest") != recording.manifest():
+                raise StoreError(
+                    "the take was stored by an earlier version, from other files",
+                    where=f"take {stored.name} camera {camera}",
+                    fix="Give this take another name in session.toml, or delete the stored one.",
+                )
+            continue
+        there = stored.raw_sizes(camera)
+        todo = []
+        for block, frames in enumerate(stored.blocks):
+            entry, manifest = entries.get(f"{key}/{block:05d}"), recording.select(frames).manifest()
+            if not entry or entry.get("manifest") != manifest or not _lies(entry, there):
+                todo.append((block, frames, manifest))
+        layout = entries.get(f"{key}/layout")
+        if todo or not layout or not _lies(layout, there):
+            out[camera] = todo
+    return out
+
+
+def _bring(
+    stored: Take,
+    chosen: TakePlan,
+    todo: dict[str, list[Block]],
+    said: dict[str, str],
+    progress: Progress | None,
+    workers: int,
+) -> None:
+    """Write the missing blocks, `workers` cameras at a time; the first fault stops all of them."""
+    total, done, lock, stop = sum(len(b[1]) for blocks in todo.values() for b in blocks), 0, Lock(), Event()
+
+    def one(camera: str) -> None:
+        nonlocal done
+        for _ in _camera_frames(stored, camera, chosen.recordings[camera], todo[camera], said):
+            with lock:
+                done += 1
+                if progress:
+                    progress(done, total, f"take {stored.name} camera {camera}")
+            if stop.is_set():
+                return
+
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as threads:
+        running = [threads.submit(one, camera) for camera in todo]
+        try:
+            for work in as_completed(running):
+                work.result()
+        except BaseException:
+            stop.set()
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+def _camera_frames(
+    stored: Take, camera: str, recording: Recording, todo: list[Block], said: dict[str, str]
+) -> Iterator[int]:
+    """Write some blocks of a camera, each into the ledger when it is whole; yields the frames as they are stored."""
+    ledger, key = Ledger(stored.root), f"ingest/{stored.name}/{camera}"
+    ledger.record(f"{key}/layout", {**said, "files": stored.describe(camera)})
+    # One pass over all that is missing: a video that is opened again for every block would be decoded many times.
+    pictures = recording.select(tuple(f for _, frames, _ in todo for f in frames)).read(stored.colour)
+    for block, frames, manifest in todo:
+        ledger.forget(f"{key}/{block:05d}")
+        files: Files = {}
+        previews = []
+        for frame, picture in islice(pictures, len(frames)):
+            files |= stored.write_raw(camera, frame, picture)
+            previews.append(make_preview(stored.colour, stored_planes(picture)))
+            yield frame
+        files |= stored.write_previews(camera, block, previews)
+        ledger.record(f"{key}/{block:05d}", {**said, "manifest": manifest, "frames": list(frames), "files": files})
+
+
+def _lies(entry: dict[str, Any], there: dict[str, int]) -> bool:
+    return all(there.get(file) == listed[0] for file, listed in entry["files"].items())
 
 
 class _Pictures:
@@ -173,7 +253,9 @@ class _Pictures:
         return len(self.recording)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        return (np.asarray(picture) for _, picture in self.recording.read(self.colour))
+        # Numbers of a mosaic are averaged by plane.
+        pictures = (picture for _, picture in self.recording.read(self.colour))
+        return (stored_planes(p).transpose(1, 2, 0) if p.ndim == 2 else p for p in pictures)
 
 
 def _same_take(root: Root, plan: SessionPlan, chosen: TakePlan) -> Take | None:
@@ -190,7 +272,7 @@ def _same_take(root: Root, plan: SessionPlan, chosen: TakePlan) -> Take | None:
         session.fps,
         session.stage,
     )
-    if (stored.frames, stored.cameras, stored.colour, stored.fps, stored.stage) == ours:
+    if (stored.frames, stored.sensors, stored.colour, stored.fps, stored.stage) == ours:
         return stored
     if stored.complete:
         raise StoreError(

@@ -1,18 +1,19 @@
 """Inference: alpha beside the frames, by any network, with the plate of the camera where it wants one."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from prefect import runtime
 
-from storage.ledger import Files, Ledger
+from storage.ledger import Ledger
 from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
 from tasks.infer import check_take, infer_camera
 from tasks.models import Ref, load_network, run_name
 from tasks.progress import Progress, say
-from tasks.step import Record, retryable, run_once
+from tasks.step import Record, Step, retryable
 
 
 def snap(pha: Any) -> Any:
@@ -48,7 +49,7 @@ def matte(
     threads: int = 1,
     tile: int = 0,
 ) -> Record:
-    """Matte some cameras of a take; each camera is a step of its own, so a killed run repeats one at most.
+    """Matte some cameras of a take; each block of frames is a step of its own, so a killed run repeats one at most.
 
     A recurrent network sees the frames of a camera in their order, each with the state of the one before; its
     state never crosses to another camera, and a camera that is repeated starts from the first frame again.
@@ -66,7 +67,7 @@ def matte(
             apart, since tiles are an approximation.
 
     Returns:
-        `run`, `frames` done and `digests` of the cameras' records.
+        `run`, `frames` done and `digests` of the blocks' records.
 
     Raises:
         ConfigError: the network needs a trimap, which takes do not have.
@@ -78,23 +79,35 @@ def matte(
     bar = Progress(f"{role} mattes {take}", len(cameras) * len(frames))
     if tile:
         say(f"{take}: in tiles of {tile} pixels, which is not quite what whole frames would give")
+    wanted = set(frames)
+    blocks = [chosen for block in recording.blocks if (chosen := [f for f in block if f in wanted])]
+    common = {"model": model, "ingested": ingested} | ({"tile": tile} if tile else {})
     records = []
     for i, camera in enumerate(cameras):
-
-        def work(camera: str = camera, before: int = i * len(frames)) -> dict[str, Any]:
-            network = load_network(store, model, threads)
-            check_take(model["name"], network.inputs, take)
-            bgr = stage.plate(camera) if "bgr" in network.inputs else None
-            ordered = sorted(frames)
-            mattes = infer_camera(network, (recording.read(camera, frame) for frame in ordered), bgr, tile=tile)
-            files: Files = {}
-            for j, (frame, pha) in enumerate(zip(ordered, mattes, strict=True)):
-                files |= recording.write_alpha(run, camera, frame, snap(pha))
-                bar(before + j + 1, camera)
-            return {"run": run, "camera": camera, "frames": len(frames), "files": files}
-
-        inputs = {"model": model, "frames": list(frames), "ingested": ingested} | ({"tile": tile} if tile else {})
-        records.append(run_once(store, "matte", f"{take} {camera} {run}", inputs, work))
+        steps = [Step(store, "matte", f"{take} {camera} {run}", {**common, "frames": block}) for block in blocks]
+        found = [step.record() for step in steps]
+        records += [record for record in found if record]
+        todo = [(step, block) for step, block, record in zip(steps, blocks, found, strict=True) if record is None]
+        if not todo:
+            continue
+        network = load_network(store, model, threads)
+        check_take(model["name"], network.inputs, take)
+        if network.recurrent:
+            todo = list(zip(steps, blocks, strict=True))  # its memory starts at the first frame
+            records = [record for record in records if record["camera"] != camera]
+        bgr = stage.plate(camera) if "bgr" in network.inputs else None
+        ordered = [frame for _, block in todo for frame in block]
+        mattes = infer_camera(network, (recording.read(camera, frame) for frame in ordered), bgr, tile=tile)
+        done = (i + 1) * len(frames) - len(ordered)
+        for step, block in todo:
+            start, held = time.perf_counter(), {}
+            for frame, pha in zip(block, mattes, strict=False):
+                held[frame] = snap(pha)
+                done += 1
+                bar(done, camera)
+            said = {"run": run, "camera": camera, "frames": len(block), "numbers": block}
+            files = recording.write_alphas(run, camera, held)
+            records.append(step.keep({**said, "files": files}, time.perf_counter() - start))
     return {
         "run": run,
         "take": take,

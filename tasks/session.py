@@ -7,7 +7,7 @@ from storage.root import Root
 from storage.session import check_session, read_session
 from storage.take import Take
 from tasks.ingest import ingest_plates, ingest_take
-from tasks.progress import say
+from tasks.progress import Progress, say
 from tasks.step import Record, digest, retryable, run_once
 
 
@@ -47,12 +47,12 @@ def take_record(store: str, take: str) -> Record:
     root = Root(store)
     recording = Take.open(root, take)
     ledger = Ledger(root)
-    manifests = [ledger.done(f"ingest/{take}/{camera}") for camera in recording.cameras]
+    entries = ledger.entries(f"ingest/{take}/")
     return {
         "take": take,
         "cameras": list(recording.cameras),
         "frames": list(recording.frames),
-        "digest": digest([take, recording.stage, [m.get("manifest", "") if m else "" for m in manifests]]),
+        "digest": digest([take, recording.stage, {key: (e or {}).get("manifest", "") for key, e in entries.items()}]),
     }
 
 
@@ -65,8 +65,11 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
     plan = check_session(read_session(session), only=take)
     manifests = {camera: recording.manifest() for camera, recording in plan.takes[take].recordings.items()}
 
+    frames = sum(len(recording) for recording in plan.takes[take].recordings.values())
+    bar = Progress(f"ingest {take}", frames)
+
     def work() -> dict[str, Any]:
-        ingest_take(store, session, take, _tell)
+        ingest_take(store, session, take, lambda done, total, what: bar(frames - total + done, what))
         return take_record(store, take)
 
     return run_once(store, "take", take, {"manifests": manifests, "plates": plates_digest}, work)

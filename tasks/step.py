@@ -45,16 +45,38 @@ def run_once(
     Returns:
         The record: what `work` returned, with `digest`, `wall_s` (of the time it really ran) and `reused`.
     """
-    inputs = {**inputs, "capmat": version("capmat")}
-    key = f"{verb}/{subject.replace(' ', '-')}/{digest(inputs)}"
-    ledger = Ledger(Root(store))
-    found = ledger.done(key)
-    if found is not None:
-        return {**found, "reused": True}
+    step = Step(store, verb, subject, inputs)
+    if (found := step.record()) is not None:
+        return found
     start = time.perf_counter()
-    record = {**work(), "digest": digest([key, inputs]), "wall_s": round(time.perf_counter() - start, 2)}
-    ledger.record(key, record)
-    return {**record, "reused": False}
+    return step.keep(work(), time.perf_counter() - start)
+
+
+class Step:
+    """The record of one step; `run_once` in two halves, for work that finishes several steps in one go.
+
+    Args:
+        store: URL of the store.
+        verb: name of the step.
+        subject: what it works on in words, for the key.
+        inputs: all that the result depends on.
+    """
+
+    def __init__(self, store: str, verb: str, subject: str, inputs: Mapping[str, Any]) -> None:
+        self._inputs = {**inputs, "capmat": version("capmat")}
+        self._key = f"{verb}/{subject.replace(' ', '-')}/{digest(self._inputs)}"
+        self._ledger = Ledger(Root(store))
+
+    def record(self) -> Record | None:
+        """What was recorded when the step was done; None if it was not."""
+        found = self._ledger.done(self._key)
+        return None if found is None else {**found, "reused": True}
+
+    def keep(self, result: Mapping[str, Any], seconds: float) -> Record:
+        """Record that the step is done; its result is stored already."""
+        record = {**result, "digest": digest([self._key, self._inputs]), "wall_s": round(seconds, 2)}
+        self._ledger.record(self._key, record)
+        return {**record, "reused": False}
 
 
 def worth_retrying(task: Any, run: Any, state: Any) -> bool:

@@ -20,7 +20,7 @@ def test_damage_is_said_forgotten_and_mended(
     verify = ["--set", "store=store", "verify"]
     assert main([*verify, "walk", "--deep"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[-1].startswith("1 take, 32 files, ")
+    assert out[-1].startswith("1 take, 41 files, ")
     assert out[-1].endswith(" MB, all well (every byte read)")
     file = "takes/walk.zarr/cameras/c01/rgb/c/2/0/0/0"
     Path("store", file).unlink()

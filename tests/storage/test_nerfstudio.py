@@ -201,7 +201,6 @@ def test_a_frame_of_a_take_is_exported_with_the_mattes_of_a_run(tmp_path: Path) 
         colour=Colour(8, "srgb", 0),
         frames=[7],
         fps=25.0,
-        dtype="uint8",
         source={},
     )
     rng = np.random.default_rng(0)

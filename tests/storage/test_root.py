@@ -27,8 +27,16 @@ def test_what_was_never_written_is_not_found(root: Root) -> None:
     assert root.list("a") == []
     with pytest.raises(NotFound, match="a/b: nothing is stored here"):
         root.read("a/b")
+    assert root.read_all(["a/b"]) == {}
     with pytest.raises(NotFound):
-        root.group("a", "r")
+        root.read_part("a/b", 0, 4)
+
+
+def test_parts_and_many_keys_are_read_like_wholes(root: Root) -> None:
+    for key in ("a/1", "a/2"):
+        root.write(key, key.encode() * 3)
+    assert root.read_part("a/2", 3, 4) == b"a/2a"
+    assert root.read_all(["a/1", "b", "a/2"]) == {"a/1": b"a/1a/1a/1", "a/2": b"a/2a/2a/2"}
 
 
 def test_a_folder_is_no_key(root: Root) -> None:

@@ -80,10 +80,10 @@ def test_any_damage_to_any_file_is_found_where_it_is(local: Root, harm: str) -> 
         findings = verify_take(local, "walk", deep=needs_deep)
         assert {f.file for f in findings.damaged} == {file}
         assert not needs_deep or not verify_take(local, "walk").damaged
-        camera, kind, _, index = place(file.split("/", 2)[2])
+        at = place(file.split("/", 2)[2])
         for finding in findings.damaged:
-            assert finding.camera == camera
-            assert finding.frame == (index if file.startswith("takes/") and kind == "frame" else None)
+            assert finding.camera == at.camera
+            assert finding.frame == (at.block if file.startswith("takes/") else None)
             assert finding.again.startswith("capmat ingest ")
             assert "session.toml" in finding.again
         local.write(file, before)
@@ -101,12 +101,12 @@ def test_damage_on_s3_is_found(s3_root: Root, tmp_path: Path) -> None:
 
 
 def test_a_damaged_or_lost_ledger_entry_is_found(local: Root) -> None:
-    for key in ("ingest/walk/c01", "plates/ring/c02"):
+    for key in ("ingest/walk/c01/00000", "ingest/walk/c01/layout", "plates/ring/c02"):
         file = f"ledger/{key}.json"
         before = local.read(file)
         for harm in ("delete", "cut", "empty"):
             _damage(local, file, harm, random.Random(2))
-            assert [(f.camera, f.entries) for f in verify(local).damaged][0] == (key[-3:], (key,))
+            assert [(f.camera, f.entries) for f in verify(local).damaged][0] == (key.split("/")[2][:3], (key,))
             local.write(file, before)
     assert verify(local).found == []
 
@@ -128,10 +128,10 @@ def test_a_damaged_copy_of_a_description_is_found_and_not_used(local: Root) -> N
 
 def test_a_frame_that_is_missing_in_the_list_is_found(local: Root) -> None:
     ledger = Ledger(local)
-    entry = ledger.done("ingest/walk/c00")
+    entry = ledger.done("ingest/walk/c00/00000")
     assert entry is not None
     del entry["files"]["takes/walk.zarr/cameras/c00/rgb/c/1/0/0/0"]
-    ledger.record("ingest/walk/c00", entry)
+    ledger.record("ingest/walk/c00/00000", entry)
     assert [(f.camera, f.frame, f.what) for f in verify(local).damaged] == [("c00", 1, "is not in the ledger's list")]
 
 
@@ -158,7 +158,7 @@ def test_records_from_before_files_were_listed_are_held_to_presence(local: Root)
             ledger.forget(key)
         else:
             ledger.record(key, {name: value for name, value in entry.items() if name not in ("files", "session")})
-    note = "3 records were made before files were listed: only presence can be checked"
+    note = "6 records were made before files were listed: only presence can be checked"
     assert [(f.what, f.damage) for f in verify(local).found] == [(note, False)]
     for file in _everything(local):
         before = local.read(file)
@@ -174,7 +174,9 @@ def test_a_take_that_vanished_as_a_whole_is_found(local: Root) -> None:
     local.delete("takes")
     findings = verify(local)
     assert findings.takes == ["walk"]
-    assert len(findings.damaged) == 1 + 3 * (1 + 3)  # its description, and an array of three frames per camera
+    assert len(findings.damaged) == 1 + 3 * (
+        1 + 1 + 3 + 2
+    )  # its description; per camera that, three frames, previews
     with pytest.raises(NotFound, match="no take run"):
         verify_take(local, "run")
 
@@ -207,7 +209,11 @@ def test_forgetting_opens_the_take_and_keeps_every_file(local: Root) -> None:
     assert local.sizes("takes/").keys() == before.keys()
     description["attributes"]["complete"] = False
     assert json.loads(local.read("takes/walk.zarr/zarr.json")) == description
-    assert sorted(Ledger(local).entries("ingest/")) == ["ingest/walk/c00", "ingest/walk/c02"]
+    lost = "ingest/walk/c01/00000"
+    assert lost not in Ledger(local).entries("ingest/")
+    assert sorted([lost, *Ledger(local).entries("ingest/")]) == [
+        f"ingest/walk/{camera}/{part}" for camera in ("c00", "c01", "c02") for part in ("00000", "layout")
+    ]
     assert [(f.what, f.damage) for f in verify(local).found] == [
         ("the take is not complete, its ingest has not finished", False)
     ]
@@ -222,6 +228,6 @@ def test_a_look_costs_no_request_per_frame(s3_root: Root, tmp_path: Path, caplog
         return sum(record.name == "werkzeug" for record in caplog.records)
 
     caplog.set_level("INFO", "werkzeug")
-    few, many = requests(2), requests(9)
+    few, many = requests(2), requests(8)
     assert few == many
     assert 0 < few < 75

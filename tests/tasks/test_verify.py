@@ -82,7 +82,7 @@ def test_many_damages_are_found_and_mended_bit_for_bit(store: str, session: str,
 def test_only_the_damaged_camera_is_made_again(store: str, session: str, tmp_path: Path) -> None:
     model = _register(store, tmp_path)
     _commands(store, session, model)
-    alpha = "takes/walk.zarr/cameras/c02/alpha/bgmv2_mobilenetv2_xs-v0001/c/1/0/0"
+    alpha = "takes/walk.zarr/cameras/c02/alpha/bgmv2_mobilenetv2_xs-v0001/c/0/0/0"
     for file in ("takes/walk.zarr/cameras/c01/rgb/c/0/0/0/0", "stages/ring.zarr/cameras/c00/mean/c/0/0/0/0", alpha):
         Path(store, file).write_bytes(b"")
     ages = {file: Path(store, file).stat().st_mtime_ns for file in _pixels(store)}
@@ -92,6 +92,7 @@ def test_only_the_damaged_camera_is_made_again(store: str, session: str, tmp_pat
     frames = {file.split("/c/")[0] for file in newer if "/c/" in file}
     assert frames == {
         "takes/walk.zarr/cameras/c01/rgb",
+        "takes/walk.zarr/cameras/c01/preview",
         "takes/walk.zarr/cameras/c02/alpha/bgmv2_mobilenetv2_xs-v0001",
         *(f"stages/ring.zarr/cameras/c00/{part}" for part in ("mean", "noise", "valid")),
     }

@@ -1,0 +1,58 @@
+"""Versions of what a take says about itself, and what each camera's group says to zarr and OME-Zarr viewers.
+
+A change of the layout gets a new version and a function here that makes the old description readable; pixels are
+never rewritten for it.
+"""
+
+from typing import Any
+
+from capmat_errors import StoreError
+from storage.camera import Camera
+from storage.colour import Colour
+from storage.seal import group_document
+
+SCHEMA = "capmat.take/2"
+
+
+def upgraded(attributes: dict[str, Any], where: str) -> dict[str, Any]:
+    """The description in the words of this version; its `schema` still says which layout the pixels have.
+
+    Version 1 had no time code, no previews, one file per matte, and only RGB.
+
+    Raises:
+        StoreError: a later version of capmat wrote it, or none.
+    """
+    schema = attributes.get("schema")
+    if schema == "capmat.take/1":
+        return {"timecode": "", **attributes}
+    if schema != SCHEMA:
+        raise StoreError(
+            f"the take has schema {schema}, this capmat reads up to {SCHEMA}",
+            where=where,
+            fix="Use a later capmat, or ingest it again with this one.",
+        )
+    return attributes
+
+
+def camera_group(sensor: Camera, colour: Colour, fps: float) -> bytes:
+    """The zarr.json of a camera's group: its calibration, and the OME-Zarr 0.5 description of its pictures.
+
+    RGB and its preview are two levels of one image; a mosaic has no second level of its kind and stands alone.
+    """
+    step = [1 / fps, 1.0, 1.0, 1.0]
+    levels = [_level("raw" if colour.cfa else "rgb", step)]
+    if not colour.cfa:
+        levels.append(_level("preview", [step[0], 1.0, 4.0, 4.0]))
+    axes = [
+        {"name": "t", "type": "time", "unit": "second"},
+        {"name": "c", "type": "channel"},
+        {"name": "y", "type": "space"},
+        {"name": "x", "type": "space"},
+    ]
+    ome = {"version": "0.5", "multiscales": [{"name": sensor.id, "axes": axes, "datasets": levels}]}
+    attributes = {"ome": ome, "sensor": sensor.to_json(), "colour": colour.to_json()}
+    return group_document(attributes)
+
+
+def _level(path: str, scale: list[float]) -> dict[str, Any]:
+    return {"path": path, "coordinateTransformations": [{"type": "scale", "scale": scale}]}
