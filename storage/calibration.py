@@ -19,6 +19,7 @@ from storage.calibration_file import Calibration
 from storage.calibration_llff import read_llff
 from storage.calibration_metashape import read_metashape
 from storage.calibration_opencv_xml import read_opencv_xml
+from storage.calibration_smc import read_smc
 from storage.calibration_toml import read_toml
 from storage.calibration_transforms import read_transforms, transforms_files
 from storage.camera import Camera
@@ -35,6 +36,7 @@ Format = Literal[
     "caliscope",
     "pose2sim",
     "llff",
+    "smc",
 ]
 _READERS: dict[str, Callable[[Path], Calibration]] = {
     "easyvolcap": read_easyvolcap,
@@ -45,6 +47,7 @@ _READERS: dict[str, Callable[[Path], Calibration]] = {
     "caliscope": read_toml,
     "pose2sim": read_toml,
     "llff": read_llff,
+    "smc": read_smc,
 }
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 

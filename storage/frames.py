@@ -5,9 +5,7 @@ without a word. Here the format is told by the first bytes, each has the one rea
 whatever is not whole is refused.
 """
 
-import io
 import struct
-import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
+from storage.frames_dng import dng_header, read_dng
+from storage.frames_dpx import dpx_header, read_dpx
 from storage.frames_exr import as_half, exr_header, read_exr
+from storage.frames_jpeg import check_recorded, jpeg_header, read_jpeg
+from storage.frames_png import decode_png, encode_png, png_header
+from storage.frames_tiff import read_tiff, tiff_header
 from storage.header import Header
 
-IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".jpg", ".jpeg")
-Format = Literal["png", "tiff", "exr", "jpeg"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Header",
+    "check_source",
+    "decode_png",
+    "encode_png",
+    "read_grey",
+    "read_header",
+    "read_image",
+    "read_mosaic",
+    "read_photograph",
+    "read_rgba",
+]
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx", ".dng", ".jpg", ".jpeg")
+Format = Literal["png", "tiff", "exr", "dpx", "dng", "jpeg"]
 _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"II*\0", "tiff"),
@@ -27,9 +43,20 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
     (b"v/1\x01", "exr"),
+    (b"SDPX", "dpx"),
+    (b"XPDS", "dpx"),
     (b"\xff\xd8\xff", "jpeg"),
 )
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_HEADERS = {
+    "png": png_header,
+    "tiff": tiff_header,
+    "exr": exr_header,
+    "dpx": dpx_header,
+    "dng": dng_header,
+    "jpeg": jpeg_header,
+}
+_READERS = {"tiff": read_tiff, "exr": read_exr, "dpx": read_dpx, "dng": read_dng, "jpeg": read_jpeg}
+_DAMAGE = (OSError, ValueError, KeyError, IndexError, struct.error, RuntimeError)
 
 
 def read_header(path: Path) -> Header:
@@ -38,17 +65,18 @@ def read_header(path: Path) -> Header:
     Raises:
         ImageUnreadable: no picture, or not the whole of one.
     """
-    form = _format(path)
     try:
-        if form == "png":
-            return _png_header(path)
-        if form == "jpeg":
-            return _jpeg_header(path)
-        if form == "tiff":
-            return _tiff_header(path)
-        return exr_header(path)
-    except (OSError, ValueError, KeyError, IndexError, struct.error, RuntimeError) as error:
+        return _HEADERS[_format(path)](path)
+    except ImageUnreadable:
+        raise
+    except _DAMAGE as error:
         raise _broken(path, error) from error
+
+
+def check_source(path: Path) -> None:
+    """Refuse pictures that no camera of a session can have recorded so; see `check_recorded` of JPEG."""
+    if _format(path) == "jpeg":
+        check_recorded(path, str(path))
 
 
 def read_image(path: Path) -> NDArray[Any]:
@@ -69,13 +97,13 @@ def read_image(path: Path) -> NDArray[Any]:
 
 
 def read_mosaic(path: Path) -> NDArray[Any]:
-    """Read an undemosaiced sensor picture, (H, W) as stored, from PNG or TIFF.
+    """Read an undemosaiced sensor picture, (H, W) as stored, from PNG, TIFF or DNG.
 
     Raises:
-        ImageUnreadable: as `read_image`; also a picture with colour, and a JPEG.
+        ImageUnreadable: as `read_image`; also a picture with colour, and other formats.
     """
-    if _format(path) == "jpeg":
-        raise ImageUnreadable("a JPEG cannot hold a mosaic", where=str(path), fix="Export PNG, TIFF or DNG.")
+    if (form := _format(path)) not in ("png", "tiff", "dng"):
+        raise ImageUnreadable(f"{form.upper()} holds no mosaic", where=str(path), fix="Export PNG, TIFF or DNG.")
     image = _decode(path)
     if image.ndim != 2:
         raise ImageUnreadable("the picture is no mosaic", where=str(path), fix="Export the undemosaiced sensor data.")
@@ -127,49 +155,13 @@ def read_grey(path: Path) -> NDArray[Any]:
     return image
 
 
-def encode_png(image: NDArray[Any], level: int = 1) -> bytes:
-    """PNG bytes of a uint8 or uint16 array: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
-
-    Args:
-        image: the picture.
-        level: of compression; 1 is quick, 9 saves three per cent and takes six times as long.
-    """
-    import cv2
-
-    order = image if image.ndim == 2 else image[..., [2, 1, 0] if image.shape[2] == 3 else [2, 1, 0, 3]]
-    done, data = cv2.imencode(".png", np.ascontiguousarray(order), [cv2.IMWRITE_PNG_COMPRESSION, level])
-    if not done:
-        raise ValueError(f"PNG cannot hold {image.dtype} of shape {image.shape}")
-    return data.tobytes()
-
-
-def decode_png(data: bytes, where: str) -> NDArray[Any]:
-    """Undo `encode_png`; `where` names the data in errors."""
-    import cv2
-
-    _walk_png(data, where)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ImageUnreadable("the picture cannot be decoded", where=where, fix="Copy or export it again.")
-    if image.ndim == 3:
-        image = image[..., [2, 1, 0] if image.shape[2] == 3 else [2, 1, 0, 3]]
-    return np.ascontiguousarray(image)
-
-
 def _decode(path: Path) -> NDArray[Any]:
     form = _format(path)
     try:
-        if form == "png":
-            image = decode_png(path.read_bytes(), str(path))
-        elif form == "tiff":
-            image = _read_tiff(path)
-        elif form == "exr":
-            image = read_exr(path)
-        else:
-            image = _read_jpeg(path)
+        image = decode_png(path.read_bytes(), str(path)) if form == "png" else _READERS[form](path)
     except ImageUnreadable:
         raise
-    except (OSError, ValueError, KeyError, IndexError, struct.error, RuntimeError) as error:
+    except _DAMAGE as error:
         raise _broken(path, error) from error
     if image.dtype not in (np.uint8, np.uint16) and form != "exr":
         raise ImageUnreadable(
@@ -197,83 +189,14 @@ def _format(path: Path) -> Format:
         ) from error
     for magic, form in _MAGIC:
         if start.startswith(magic):
-            return form
-    what = "the file is empty" if not start else "the file is no PNG, TIFF, EXR or JPEG picture"
+            # A DNG is a TIFF; only its name says that it wants another reader.
+            return "dng" if form == "tiff" and path.suffix.lower() == ".dng" else form
+    what = "the file is empty" if not start else "the file is no PNG, TIFF, EXR, DPX or JPEG picture"
     raise ImageUnreadable(what, where=str(path), fix="Copy or export it again.")
 
 
 def _broken(path: Path, error: Exception) -> ImageUnreadable:
-    if isinstance(error, ImageUnreadable):
-        return error
     reason = " ".join(str(error).split())[:120]
     return ImageUnreadable(
         f"the picture is damaged or cut off ({reason})", where=str(path), fix="Copy or export it again."
     )
-
-
-def _walk_png(data: bytes, where: str) -> None:
-    """Check every chunk's length and CRC up to IEND: decoders return half a picture for half a file."""
-    at = 8
-    while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        end = at + 12 + length
-        if end > len(data):
-            break
-        (crc,) = struct.unpack_from(">I", data, end - 4)
-        if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != crc:
-            raise ImageUnreadable("the picture is damaged (checksum)", where=where, fix="Copy or export it again.")
-        if data[at + 4 : at + 8] == b"IEND":
-            return
-        at = end
-    raise ImageUnreadable("the picture is cut off", where=where, fix="Copy or export it again.")
-
-
-def _png_header(path: Path) -> Header:
-    with path.open("rb") as file:
-        start = file.read(33)
-        width, height, depth, kind = struct.unpack_from(">IIBB", start, 16)
-        file.seek(-12, io.SEEK_END)
-        if file.read(12)[4:8] != b"IEND":
-            raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
-    return Header(width, height, _PNG_CHANNELS[kind], "uint16" if depth == 16 else "uint8")
-
-
-def _jpeg_header(path: Path) -> Header:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return Header(image.width, image.height, len(image.getbands()), "uint8")
-
-
-def _tiff_header(path: Path) -> Header:
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        page = _only_page(tiff)
-        (stored,) = {page.samplesperpixel}
-        return Header(page.imagewidth, page.imagelength, stored, str(page.dtype))
-
-
-def _only_page(tiff: Any) -> Any:
-    if len(tiff.pages) != 1:
-        raise ValueError(f"{len(tiff.pages)} pages in one file")
-    return tiff.pages[0]
-
-
-def _read_tiff(path: Path) -> NDArray[Any]:
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        page = _only_page(tiff)
-        image = page.asarray()
-        # Planar files hold one plane after the other.
-        return np.ascontiguousarray(np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image)
-
-
-def _read_jpeg(path: Path) -> NDArray[Any]:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        if image.mode not in ("L", "RGB"):
-            raise ValueError(f"colours are {image.mode}")
-        return np.asarray(image)

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from storage.colour import Colour
-from storage.frames import Header, read_header, read_image, read_mosaic
+from storage.frames import Header, check_source, read_header, read_image, read_mosaic
 from storage.picture_check import checked, manifest_of, placed
 
 
@@ -49,6 +49,7 @@ class PictureFiles:
         for number, path in self.files.items():
             with placed(self._place(number)):
                 header = read_header(path)
+                check_source(path)
             yield self._place(number), header
 
     def file(self, frame: int) -> Path:

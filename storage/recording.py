@@ -1,9 +1,9 @@
 """What one camera recorded, wherever it lies: numbered pictures, a video, a raw stream, a part of an SMC file.
 
 A template is the path with {camera} and {frame} left open ("takes/walk/{camera}/{frame:06d}.png"); without
-{frame} it names a video, a raw stream, or one single picture. All matching is by number, so 7.png and 0007.png
-are the same frame twice, and that is refused. {camera:cam..} matches only cameras whose name fits the regular
-expression.
+{frame} it names a video, a raw stream, or one single picture. An SMC file holds all cameras and needs neither. All
+matching is by number, so 7.png and 0007.png are the same frame twice, and that is refused. {camera:cam..} matches
+only cameras whose name fits the regular expression.
 """
 
 import re
@@ -19,10 +19,13 @@ from storage.descriptor import RawSection, VideoSection
 from storage.frames import IMAGE_SUFFIXES, Header
 from storage.picture_check import check_colour
 from storage.recorded_files import PictureFiles
+from storage.recorded_raw import RAW_SUFFIXES, open_raw
 from storage.recorded_video import open_video
+from storage.smc import SMC_SUFFIX, open_smc
 from storage.video import VIDEO_SUFFIXES
 
 __all__ = ["Recording", "check_colour", "expected_file", "find_recordings"]
+_SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *RAW_SUFFIXES, SMC_SUFFIX)
 _FIELD = re.compile(r"\{(camera|frame)(?::([^{}]*))?\}")
 
 
@@ -82,16 +85,18 @@ def find_recordings(
     Raises:
         SessionError: the template lacks {camera}, or ends on a kind of file that is not known.
         FrameGap: one frame number is there twice.
-        ImageUnreadable: a video cannot be decoded.
+        ImageUnreadable: a video cannot be decoded, or a raw stream holds no whole number of frames.
     """
     suffix = Path(template).suffix.lower()
+    if suffix == SMC_SUFFIX:
+        return dict(open_smc(root / template))
     if "{camera" not in template:
         raise SessionError("the path has no {camera}", where=template, fix="Put {camera} where the cameras differ.")
-    if suffix not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
+    if suffix not in _SUFFIXES:
         raise SessionError(
             f"files ending on {suffix or 'nothing'} are not known",
             where=template,
-            fix=f"Use one of {' '.join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))}.",
+            fix=f"Use one of {' '.join(_SUFFIXES)}.",
         )
     found: dict[str, dict[int, Path]] = {}
     faults: dict[str, CapmatError] = {} if broken is None else broken
@@ -111,6 +116,8 @@ def find_recordings(
         try:
             if suffix in VIDEO_SUFFIXES:
                 whole[camera] = open_video(camera, files[0], video)
+            elif suffix in RAW_SUFFIXES:
+                whole[camera] = open_raw(camera, files, "{frame" not in template, raw, template)
             else:
                 whole[camera] = PictureFiles(camera, dict(sorted(files.items())))
         except ImageUnreadable as error:
@@ -128,7 +135,7 @@ def expected_file(root: Path, template: str, camera: str, frame: int) -> Path:
 def _matches(root: Path, template: str) -> Iterator[tuple[str, int, Path]]:
     """(camera, number, file) for everything that fits, whatever its picture suffix: twins must be seen."""
     stem, suffix = template[: -len(Path(template).suffix)], Path(template).suffix
-    twins = IMAGE_SUFFIXES if "{frame" in template else (suffix,)
+    twins = tuple(dict.fromkeys((suffix, *IMAGE_SUFFIXES))) if "{frame" in template else (suffix,)
     try:
         pattern = re.compile(_regex(stem) + "(?:" + "|".join(map(re.escape, twins)) + ")", re.IGNORECASE)
     except re.error as error:

@@ -1,7 +1,8 @@
 """Video files, decoded in order.
 
 Seeking in compressed video costs a whole group of pictures and lands wrong in damaged files, and the frame
-count in the header is a guess; so frames are counted and read by decoding from the start.
+count in the header is a guess; so frames are counted and read by decoding from the start. Decoders conceal damage:
+they are told not to, and a stream that ends before its container says so is refused.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
 from storage.descriptor import VideoSection
-from storage.frames import Header
+from storage.header import Header
+from storage.video_colour import meaning_of, picture_of
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mxf", ".m4v", ".webm")
 
@@ -20,14 +22,25 @@ VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mxf", ".m4v", ".webm")
 def read_video_header(path: Path, said: VideoSection | None = None) -> tuple[Header, int]:
     """Picture size and type, and the number of frames that can really be decoded.
 
+    Args:
+        path: the file.
+        said: what it means, where it does not say so itself.
+
     Raises:
-        ImageUnreadable: the file is no video, is damaged, or holds no frame.
+        ImageUnreadable: the file is no video, is damaged, holds no frame, or does not say what its numbers mean.
     """
     count, header = 0, None
     for frame in _decoded(path):
         if header is None:
-            deep = _deep(frame)
-            header = Header(frame.width, frame.height, 3, "uint16" if deep else "uint8")
+            meaning = meaning_of(frame, said, str(path))
+            deep = meaning.bits > 8
+            header = Header(
+                frame.width,
+                frame.height,
+                1 if meaning.kind == "grey" else 3,
+                "uint16" if deep else "uint8",
+                meaning.bits if deep and meaning.bits < 16 else 0,
+            )
         count += 1
     if header is None:
         raise ImageUnreadable("the video holds no frame", where=str(path), fix="Copy or export it again.")
@@ -37,9 +50,10 @@ def read_video_header(path: Path, said: VideoSection | None = None) -> tuple[Hea
 def read_video(
     path: Path, frames: Sequence[int], said: VideoSection | None = None
 ) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield (frame number, (H, W, 3) RGB) for the wanted numbers, counted from 0, in rising order.
+    """Yield (frame number, picture) for the wanted numbers, counted from 0, in rising order.
 
-    8-bit video gives uint8; deeper video gives uint16 with the signal in the low bits.
+    Pictures are (H, W, 3) RGB, or (H, W) of a grey stream; uint8, of deeper video uint16 with the signal in the
+    low bits.
 
     Raises:
         ImageUnreadable: the video is damaged or ends before a wanted frame.
@@ -50,10 +64,7 @@ def read_video(
         if goal is None:
             return
         if number == goal:
-            deep = _deep(frame)
-            image = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
-            # ffmpeg scales deep video to the whole of 16 bits.
-            yield number, image >> (16 - deep) if deep else image
+            yield number, picture_of(frame, meaning_of(frame, said, str(path)))
             goal = next(wanted, None)
     if goal is not None:
         raise ImageUnreadable(
@@ -61,6 +72,24 @@ def read_video(
             where=str(path),
             fix="Set last= in the session, or copy the file again.",
         )
+
+
+def read_timecode(path: Path) -> str:
+    """Timecode of the first frame as the file says it, "HH:MM:SS:FF" (";" before drop-frame numbers); "" if none.
+
+    Raises:
+        ImageUnreadable: the file is no video.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            for place in (*container.streams.video, *container.streams, container):
+                if code := place.metadata.get("timecode"):
+                    return str(code)
+    except av.FFmpegError as error:
+        raise _damaged(path, error.strerror) from error
+    return ""
 
 
 def _decoded(path: Path) -> Iterator[Any]:
@@ -71,16 +100,48 @@ def _decoded(path: Path) -> Iterator[Any]:
             if not container.streams.video:
                 raise ImageUnreadable("the file holds no video", where=str(path), fix="Check the path.")
             stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            yield from container.decode(stream)
+            stream.codec_context.thread_type = "AUTO"
+            stream.codec_context.options = {"err_detect": "explode+crccheck+bitstream+buffer"}
+            packets, end = 0, 0.0
+            for packet in container.demux(stream):
+                if packet.is_corrupt:
+                    raise _damaged(path, "a packet is cut off")
+                packets += packet.size > 0
+                for frame in packet.decode():
+                    if frame.is_corrupt:
+                        raise _damaged(path, f"the frame at {frame.time} s")
+                    end = float(frame.time or 0) + float((frame.duration or 0) * (frame.time_base or 0))
+                    yield frame
+            _check_end(path, container, stream, packets, end)
     except FileNotFoundError as error:
         raise ImageUnreadable("there is no such file", where=str(path), fix="Check the path.") from error
     except av.FFmpegError as error:
-        raise ImageUnreadable(
-            f"the video is damaged ({error.strerror})", where=str(path), fix="Copy or export it again."
-        ) from error
+        raise _damaged(path, error.strerror) from error
 
 
-def _deep(frame: Any) -> int:
-    bits = max(part.bits for part in frame.format.components)
-    return bits if bits > 8 else 0
+def _check_end(path: Path, container: Any, stream: Any, packets: int, end: float) -> None:
+    """A file that was cut off has fewer packets, or is shorter, than its header promises.
+
+    Packets and not frames, because old AVI files of MPEG-4 count some that hold none. Matroska counts nothing but
+    seconds.
+    """
+    missing = max(0, stream.frames - packets)
+    if not stream.frames and stream.average_rate and (promised := _seconds(container, stream)):
+        begin, rate = float((stream.start_time or 0) * stream.time_base), float(stream.average_rate)
+        # The last frame to be shown is not the last of the file, so both are asked for.
+        missing = max(round((promised - end) * rate), round((promised - begin) * rate) - packets)
+    if missing > 0:
+        raise _damaged(path, f"the last {missing} frames that its header promises are not there")
+
+
+def _seconds(container: Any, stream: Any) -> float:
+    """How long the stream says that it is; 0 if it does not."""
+    if said := stream.metadata.get("DURATION"):
+        hours, minutes, seconds = said.split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    alone = container.duration is not None and len(container.streams) == 1
+    return container.duration / 1e6 if alone else 0.0
+
+
+def _damaged(path: Path, reason: str | None) -> ImageUnreadable:
+    return ImageUnreadable(f"the video is damaged ({reason})", where=str(path), fix="Copy or export it again.")

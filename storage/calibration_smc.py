@@ -1,0 +1,45 @@
+"""Calibration in SMC files, the HDF5 of DNA-Rendering: `Camera_Parameter/<number>/{K, D, RT}`.
+
+The file's own traps: RT is camera to world and has to be inverted; annotations may lie in a file of their own beside
+the pictures; picture sizes are not there.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from capmat_errors import ImageUnreadable
+from storage.calibration_file import Calibration, Floats, built, collected, distortion, numbers, refused
+from storage.camera import Camera
+from storage.smc import opened
+
+
+def read_smc(path: Path) -> Calibration:
+    """Read the cameras of an SMC file.
+
+    Raises:
+        CalibrationError: it is no such file, holds no cameras, or numbers that make none.
+    """
+    if not path.is_file():
+        raise refused("there is no calibration file", path, fix="Check the path of the calibration.")
+    found: list[tuple[str, tuple[Floats, Floats, Floats]]] = []
+    try:
+        with opened(path, str(path)) as file:
+            cameras = file.get("Camera_Parameter", {})
+            for name in cameras:
+                parts = [
+                    numbers(cameras[name][key][()], shape, key, path, name)
+                    for key, shape in (("K", (3, 3)), ("D", (-1,)), ("RT", (-1, 4)))
+                ]
+                found.append((name, (parts[0], parts[1], parts[2])))
+    except ImageUnreadable as error:
+        raise refused(error.what, path) from error
+    return collected([_camera(name, *parts, path) for name, parts in found], path)
+
+
+def _camera(name: str, K: Floats, dist: Floats, pose: Floats, path: Path) -> tuple[str, Camera]:
+    if len(pose) not in (3, 4) or (len(pose) == 4 and not np.allclose(pose[3], (0, 0, 0, 1))):
+        raise refused(f"RT has shape {pose.shape}, or another last row than 0 0 0 1", path, name)
+    turn = pose[:3, :3].T
+    number = f"{int(name):02d}" if name.isdecimal() else name
+    return built(number, path, (0, 0), K, distortion(dist, path, name), turn, -turn @ pose[:3, 3])

@@ -1,0 +1,57 @@
+"""DNG: the sensor's mosaic as LibRaw unpacks it, and what the file says of its numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import ImageUnreadable
+from storage.header import Header
+
+
+def dng_header(path: Path) -> Header:
+    """Size, depth, order of colours and black of the visible part of the sensor.
+
+    Raises:
+        ImageUnreadable: no Bayer mosaic, or one with a black level per colour.
+    """
+    with _opened(path) as raw:
+        return _header(raw, path)
+
+
+def read_dng(path: Path) -> NDArray[np.uint16]:
+    """The visible mosaic, (H, W)."""
+    with _opened(path) as raw:
+        _header(raw, path)
+        return np.ascontiguousarray(raw.raw_image_visible)
+
+
+def _opened(path: Path) -> Any:
+    import rawpy
+
+    try:
+        return rawpy.imread(str(path))
+    except rawpy.LibRawError as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
+        raise ImageUnreadable(
+            f"the picture is damaged, or no DNG ({reason})", where=str(path), fix="Copy or export it again."
+        ) from error
+
+
+def _header(raw: Any, path: Path) -> Header:
+    image, pattern = raw.raw_image_visible, raw.raw_pattern
+    if image is None or image.ndim != 2 or pattern is None or pattern.shape != (2, 2):
+        raise ImageUnreadable(
+            "the DNG holds no Bayer mosaic", where=str(path), fix="Export the sensor data as it is."
+        )
+    cfa = "".join(chr(raw.color_desc[place]) for place in pattern.ravel())
+    blacks = {int(level) for level in raw.black_level_per_channel}
+    if len(blacks) != 1:
+        raise ImageUnreadable(
+            f"the DNG has a black level per colour: {', '.join(map(str, sorted(blacks)))}",
+            where=str(path),
+            fix="Export it with one black level.",
+        )
+    height, width = image.shape
+    return Header(width, height, 1, "uint16", int(raw.white_level).bit_length(), cfa, blacks.pop())

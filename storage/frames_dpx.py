@@ -1,0 +1,64 @@
+"""DPX (SMPTE 268M): RGB of 8, 10, 12 or 16 bits, integers as stored.
+
+ffmpeg's decoder is exact when its own pixel format is kept; whether the numbers mean light is checked here, since
+most DPX files of film scans are logarithmic.
+"""
+
+import struct
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import ImageUnreadable
+from storage.header import Header
+
+_START = 812  # the file header and the first image element's fields
+_RGB = 50
+_LOGARITHMIC = {1: "printing density", 3: "logarithmic"}
+
+
+def dpx_header(path: Path) -> Header:
+    """Size and depth; refuses other elements than one RGB element, and a file that is too short for it."""
+    with path.open("rb") as file:
+        start = file.read(_START)
+    order = ">" if start[:4] == b"SDPX" else "<"
+    _, elements, width, height = struct.unpack_from(f"{order}HHII", start, 768)
+    kind, transfer, _, bits = struct.unpack_from("BBBB", start, 800)
+    packing, encoding, offset = struct.unpack_from(f"{order}HHI", start, 804)
+    if elements != 1 or kind != _RGB or encoding:
+        raise _refused(f"the DPX holds {elements} elements, the first of kind {kind}, encoding {encoding}", path)
+    if transfer in _LOGARITHMIC:
+        raise _refused(f"the DPX is encoded as {_LOGARITHMIC[transfer]}", path)
+    if bits not in (8, 10, 12, 16) or (bits in (10, 12) and packing != 1):
+        raise _refused(f"the DPX has {bits} bits in packing {packing}", path)
+    row = width * 4 if bits == 10 else -(-width * 3 * (1 if bits == 8 else 2) // 4) * 4
+    size = path.stat().st_size
+    # Some programs pad rows to whole words, some do not.
+    tight = width * 3 * (1 if bits == 8 else 2) if bits != 10 else row
+    if size < offset + tight * height:
+        raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
+    return Header(width, height, 3, "uint8" if bits == 8 else "uint16", bits if bits % 8 else 0)
+
+
+def read_dpx(path: Path) -> NDArray[Any]:
+    """(H, W, 3) uint8 or uint16, signal in the low bits."""
+    import av
+
+    header = dpx_header(path)
+    try:
+        with av.open(BytesIO(path.read_bytes()), mode="r", format="dpx_pipe") as container:
+            image: NDArray[Any] = next(container.decode(video=0)).to_ndarray()
+    except av.FFmpegError as error:
+        raise ValueError(error.strerror) from error
+    if image.shape != (header.height, header.width, 3) or image.dtype.itemsize != np.dtype(header.dtype).itemsize:
+        raise _refused(f"the DPX was decoded as {image.dtype} of shape {image.shape}", path)
+    return image.astype(header.dtype, copy=False)
+
+
+def _refused(what: str, path: Path) -> ImageUnreadable:
+    return ImageUnreadable(
+        what, where=str(path), fix="Export linear or video RGB of 10, 12 or 16 bits, filled words."
+    )

@@ -1,0 +1,136 @@
+"""SMC, the HDF5 files of DNA-Rendering: all cameras and frames of a take in one file, as JPEG bytes.
+
+The groups are `Camera_5mp` and `Camera_12mp`, in each `<number>/color/<frame>` with the bytes of a picture. Cameras
+are called by their number with two digits, as the same file's `Camera_Parameter` calls them.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import ImageUnreadable
+from storage.colour import Colour
+from storage.frames_jpeg import check_recorded, jpeg_header, read_jpeg
+from storage.header import Header
+from storage.picture_check import checked, manifest_of
+
+SMC_SUFFIX = ".smc"
+_GROUPS = ("Camera_5mp", "Camera_12mp")
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class SmcCamera:
+    """A `storage.recording.Recording` inside an SMC file.
+
+    Attributes:
+        camera: its name.
+        path: the file.
+        group: where the camera's pictures lie in it.
+        frames: the frame numbers, rising.
+    """
+
+    camera: str
+    path: Path
+    group: str
+    frames: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def select(self, frames: tuple[int, ...]) -> "SmcCamera":
+        """The same recording, cut down to these frame numbers."""
+        return SmcCamera(self.camera, self.path, self.group, frames)
+
+    def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield (frame number, picture) in order; see `storage.recording.Recording.read`."""
+        for number, data in self._pictures():
+            place = self._place(number)
+            with _placed(place):
+                picture = read_jpeg(data)
+            yield number, checked(picture, colour, place)
+
+    def headers(self) -> Iterator[tuple[str, Header]]:
+        """Yield what every picture says about itself, with the camera, frame and file for messages."""
+        for number, data in self._pictures():
+            place = self._place(number)
+            with _placed(place):
+                header = jpeg_header(data)
+                check_recorded(data, place)
+            yield place, header
+
+    def file(self, frame: int) -> Path:
+        """The SMC file."""
+        return self.path
+
+    def manifest(self) -> str:
+        """A hash of the file; see `storage.picture_check.manifest_of`."""
+        return manifest_of([self.path], self.frames)
+
+    def _pictures(self) -> Iterator[tuple[int, BytesIO]]:
+        """The bytes of every picture; each is read with the file closed again before it is given out."""
+        for number in self.frames:
+            with opened(self.path, self._place(number)) as file:
+                data = np.asarray(file[f"{self.group}/{number}"][()], np.uint8).tobytes()
+            yield number, BytesIO(data)
+
+    def _place(self, frame: int) -> str:
+        return f"camera {self.camera} frame {frame}, {self.path}"
+
+
+def open_smc(path: Path) -> dict[str, SmcCamera]:
+    """All cameras of an SMC file, by name.
+
+    Raises:
+        ImageUnreadable: it is no HDF5 file, is damaged, or holds no pictures.
+    """
+    if not path.is_file():
+        return {}
+    found = {}
+    with opened(path, str(path)) as file:
+        for group in _GROUPS:
+            for number in file.get(group, ()):
+                pictures = f"{group}/{number}/color"
+                if _NUMBER.fullmatch(number) and pictures in file:
+                    frames = sorted(int(frame) for frame in file[pictures] if _NUMBER.fullmatch(frame))
+                    camera = f"{int(number):02d}"
+                    found[camera] = SmcCamera(camera, path, pictures, tuple(frames))
+    if not any(found.values()):
+        raise ImageUnreadable(
+            "the SMC file holds no colour pictures", where=str(path), fix="Name the main file, not its annotations."
+        )
+    return dict(sorted(found.items()))
+
+
+@contextmanager
+def opened(path: Path, place: str) -> Iterator[Any]:
+    """The HDF5 file, open for reading.
+
+    Raises:
+        ImageUnreadable: it is none, is damaged, or lacks what is asked of it.
+    """
+    import h5py
+
+    with _placed(place), h5py.File(path, "r") as file:  # type: ignore[attr-defined]
+        yield file
+
+
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    """Errors of HDF5 and of the decoder, with the place."""
+    try:
+        yield
+    except ImageUnreadable:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ImageUnreadable(
+            f"the SMC file is damaged or cut off ({reason})", where=place, fix="Copy it again."
+        ) from error

@@ -1,0 +1,143 @@
+"""From a decoded video frame to RGB of the stream's own depth.
+
+ffmpeg's scaler is a level or more too dark on limited range (measured: 3 of 255 in 4:2:0, 3 of 1023 at 10 bits),
+so it only brings chroma to full size here. The matrix of ITU-T H.273 is applied by OpenCV, which rounds to the
+nearest.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import ImageUnreadable
+from storage.descriptor import VideoSection
+
+_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
+# Numbers of ITU-T H.273, as ffmpeg reports them.
+_MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
+_RANGES: dict[int, Literal["limited", "full"]] = {1: "limited", 2: "full"}
+_UNSAID = (0, 2, 3)
+_NOT_SEEN = {16: "PQ", 18: "HLG"}
+_FULL_SIZE = {8: "yuv444p", 10: "yuv444p10le", 12: "yuv444p12le"}
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the numbers of a stream are.
+
+    Attributes:
+        kind: "rgb", "grey" (a mosaic) or "yuv".
+        bits: per component.
+        matrix: of "yuv", one of bt601, bt709, bt2020; else "".
+        range: "limited" or "full" for "yuv"; else "".
+    """
+
+    kind: Literal["rgb", "grey", "yuv"]
+    bits: int
+    matrix: str = ""
+    range: str = ""
+
+
+def meaning_of(frame: Any, said: VideoSection | None, where: str) -> Meaning:
+    """What the stream says of its numbers, completed by what the session says.
+
+    Raises:
+        ImageUnreadable: neither says it, they contradict each other, or it is not known here.
+    """
+    form = frame.format
+    bits = max(part.bits for part in form.components)
+    if (curve := _NOT_SEEN.get(int(frame.color_trc))) is not None:
+        raise ImageUnreadable(f"the video is {curve}", where=where, fix="Export it as Rec. 709, or as linear EXR.")
+    if len(form.components) == 4 or "pal" in form.name:
+        raise ImageUnreadable(f"the video has an alpha channel or palette ({form.name})", where=where, fix=_PLAIN)
+    if len(form.components) == 1:
+        return Meaning("grey", bits)
+    if form.is_rgb:
+        return Meaning("rgb", bits)
+    if bits not in _FULL_SIZE:
+        raise ImageUnreadable(f"the video is {form.name}", where=where, fix=_PLAIN)
+    number, extent = int(frame.colorspace), _RANGES.get(int(frame.color_range), "")
+    # The formats of motion JPEG have their range in their name.
+    extent = "full" if form.name.startswith("yuvj") else extent
+    matrix = _MATRICES.get(number, "")
+    if not matrix and number not in _UNSAID:
+        raise ImageUnreadable(f"the video's matrix has number {number}", where=where, fix=_PLAIN)
+    if said is None and not (matrix and extent):
+        lacks = " and ".join(name for name, value in (("matrix", matrix), ("range", extent)) if not value)
+        raise ImageUnreadable(
+            f"the video does not say its {lacks}",
+            where=where,
+            fix='Add [video] with matrix = "bt709" or "bt601", and range = "limited" or "full".',
+        )
+    if said is not None:
+        for name, flag, session in (("matrix", matrix, said.matrix), ("range", extent, said.range)):
+            if flag and flag != session:
+                raise ImageUnreadable(
+                    f"the video says {name} {flag}, the session {session}",
+                    where=where,
+                    fix=f"Correct [video] {name}, or the video's flag.",
+                )
+        matrix, extent = said.matrix, said.range
+    return Meaning("yuv", bits, matrix, extent)
+
+
+def picture_of(frame: Any, meaning: Meaning) -> NDArray[Any]:
+    """(H, W, 3) RGB, or (H, W) of a grey stream; uint8, or uint16 with the signal in the low bits.
+
+    Chroma of 4:2:0 and 4:2:2 is interpolated by ffmpeg (bicubic); values outside black..white are clipped.
+    """
+    if meaning.kind == "rgb":
+        image: NDArray[Any] = frame.to_ndarray(**({"format": "rgb24"} if meaning.bits == 8 else {}))
+        return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))
+    if meaning.kind == "grey":
+        return _plane(frame, 0, meaning.bits)
+    import cv2
+
+    name = _FULL_SIZE[meaning.bits]
+    full = frame if frame.format.name in (name, "yuvj444p") else _chroma_at_full_size(frame, name)
+    planes = np.stack([_plane(full, i, meaning.bits) for i in range(3)], axis=-1)
+    # OpenCV's arithmetic on 16 bits is in floats; on 8 bits it is not.
+    rgb = cv2.transform(planes.astype(np.uint16, copy=False), _to_rgb(meaning))
+    np.minimum(rgb, 2**meaning.bits - 1, out=rgb)
+    return rgb.astype(planes.dtype, copy=False)
+
+
+def _chroma_at_full_size(frame: Any, name: str) -> Any:
+    from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+    # Any matrix and range will do, as long as they are the same on both sides: then brightness is copied.
+    same = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU709}
+    both = {"src_color_range": ColorRange.MPEG, "dst_color_range": ColorRange.MPEG}
+    return frame.reformat(format=name, interpolation=Interpolation.BICUBIC, **same, **both)
+
+
+def _plane(frame: Any, index: int, bits: int) -> NDArray[Any]:
+    plane = frame.planes[index]
+    kind = np.dtype(np.uint8 if bits == 8 else "<u2")
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
+    return np.ascontiguousarray(rows[:, : plane.width * kind.itemsize]).view(kind)
+
+
+@lru_cache(maxsize=16)
+def _to_rgb(meaning: Meaning) -> NDArray[np.float64]:
+    """(3, 4): stored Y, Cb, Cr, 1 to RGB of the same depth with black at 0 (ITU-T H.273, 8.3)."""
+    red, blue = _WEIGHTS[meaning.matrix]
+    green = 1 - red - blue
+    white = 2.0**meaning.bits - 1
+    step = 2.0 ** (meaning.bits - 8)
+    low, luma, chroma = (16 * step, 219 * step, 224 * step) if meaning.range == "limited" else (0.0, white, white)
+    mix = np.array(
+        [
+            [1, 0, 2 * (1 - red)],
+            [1, -2 * (1 - blue) * blue / green, -2 * (1 - red) * red / green],
+            [1, 2 * (1 - blue), 0],
+        ]
+    )
+    mix = mix * (white / np.array([luma, chroma, chroma]))
+    return np.hstack([mix, -mix @ np.array([[low], [128 * step], [128 * step]])])
+
+
+_PLAIN = "Export it as H.264, H.265, ProRes 422 or FFV1 of 8, 10 or 12 bits without alpha."
