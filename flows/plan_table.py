@@ -33,13 +33,20 @@ def summary(plan: SessionPlan, cost: Cost) -> list[str]:
     """The totals; the first line alone says enough to start with."""
     cameras = {id for take in plan.takes.values() for id in take.rows}
     takes = "take" if len(plan.takes) == 1 else "takes"
-    free = "" if cost.free is None else f" of {_size(cost.free)} free"
     return [
         f"session {plan.session.name}: {len(plan.takes)} {takes}, {len(cameras)} cameras, {cost.frames} frames, "
-        f"{_size(cost.raw)} raw; about {_size(cost.stored)}, and plates of at most {_size(cost.plates)},{free}; "
-        f"about {_duration(cost.seconds)} on one core (measured on {cost.measured} frames)",
+        f"{_size(cost.raw)} raw; {_to_come(cost)}",
         f"{cost.left} of {cost.blocks} blocks of 16 frames are still to be stored",
     ]
+
+
+def _to_come(cost: Cost) -> str:
+    if not cost.left and not cost.plates:
+        return "all of it is in the store"
+    plates = f", and plates of at most {_size(cost.plates)}" if cost.plates else ""
+    free = "" if cost.free is None else f" ({_size(cost.free)} free)"
+    time = f"about {_duration(cost.seconds)} on one core (measured on {cost.measured} frames)"
+    return f"about {_size(cost.stored)} to store{plates}{free}, {time}"
 
 
 def as_dict(plan: SessionPlan, cost: Cost, notes: list[str]) -> dict[str, Any]:

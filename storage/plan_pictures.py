@@ -23,6 +23,8 @@ from storage.preview import make_preview
 from storage.recording import Recording, check_colour, find_recordings
 from storage.video import VIDEO_SUFFIXES
 
+_WARM = 16
+
 
 def check_headers(recording: Recording, colour: Colour, sizes: dict[str, Header]) -> None:
     """Every picture has the session's colour and depth, and the size that was first seen of this camera.
@@ -82,7 +84,9 @@ def fitted(camera: Camera, size: Header) -> Camera:
 
 def look_at_plate(recording: Recording, colour: Colour) -> tuple[Picture, float]:
     """Decode one picture of the empty stage: its thumbnail, and the seconds that decoding a frame takes."""
-    (picture, *_), seconds = _sample(recording, colour, 1)
+    video = _is_video(recording)
+    # The first frame of a video pays for opening it; a few more say what the rest will cost.
+    (picture, *_), seconds = _sample(recording, colour, [0, min(_WARM, len(recording) - 1)] if video else [0])
     return _thumbnail(colour, picture), seconds
 
 
@@ -96,7 +100,8 @@ def look_at_take(
         ImageUnreadable: one of them is broken.
         PlateMismatch: the plate belongs to another camera.
     """
-    pictures, seconds = _sample(recording, colour, 3)
+    ends = np.linspace(0, len(recording) - 1, 3).round().astype(int).tolist()
+    pictures, seconds = _sample(recording, colour, ends)
     start = time.perf_counter()
     planes = [stored_planes(picture) for picture in pictures]
     sizes = [encoded_size(stored) + encoded_size(make_preview(colour, stored)) for stored in planes]
@@ -122,13 +127,15 @@ def _thumbnail(colour: Colour, raw: NDArray[Any]) -> Picture:
     return thumbnail(colour.display(stored_planes(raw)).transpose(1, 2, 0))
 
 
-def _sample(recording: Recording, colour: Colour, count: int) -> tuple[list[NDArray[Any]], float]:
-    """Decode `count` pictures, the first and the last among them; also the seconds for one frame of the whole."""
-    spread = np.linspace(0, len(recording) - 1, count).round().astype(int)
-    frames = tuple(sorted({recording.frames[i] for i in spread}))
+def _sample(recording: Recording, colour: Colour, places: list[int]) -> tuple[list[NDArray[Any]], float]:
+    """Decode the pictures at some places in the recording; also the seconds for one frame of the whole."""
+    frames = tuple(sorted({recording.frames[place] for place in places}))
     start = time.perf_counter()
     pictures = [picture for _, picture in recording.select(frames).read(colour)]
     took = time.perf_counter() - start
-    # A video is decoded from its start, so that even three of its frames cost all that lie before them.
-    passed = recording.file(frames[0]).suffix.lower() in VIDEO_SUFFIXES
-    return pictures, took / (len(recording) if passed and count > 1 else len(frames))
+    # A video is decoded from its start, so that each of these frames cost all that lie before it.
+    return pictures, took / (max(places) + 1 if _is_video(recording) else len(frames))
+
+
+def _is_video(recording: Recording) -> bool:
+    return recording.file(recording.frames[0]).suffix.lower() in VIDEO_SUFFIXES
