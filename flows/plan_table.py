@@ -77,7 +77,7 @@ def _cells(take: str, run: list[tuple[str, CameraRow]]) -> tuple[str, ...]:
     apart = f"{fits[0]}..{fits[-1]}" if fits and fits[0] != fits[-1] else "".join(map(str, fits[:1]))
     return (
         take,
-        names[0] if len(names) == 1 else f"{names[0]}..{names[-1]} ({len(names)})",
+        ", ".join(names) if len(names) < 3 else f"{names[0]}..{names[-1]} ({len(names)})",
         f"{row.first}..{row.last}" if row.count else "none",
         str(row.count),
         row.gaps or "-",

@@ -56,7 +56,7 @@ def _pictures(found: Found, folder: Path, cameras: Sequence[str], pictures: Sequ
             found.fields["take.path"] = templates.pop()
             if rest := sorted({*named} - {*cameras}):
                 found.fields["take.without"] = rest
-                found.notes.append(f"{len(rest)} pictures were not placed by the reconstruction and are left out")
+                found.notes.append(f"left out, since the reconstruction did not place them: {', '.join(rest)}")
             found.ask_unit()
             found.still()
             describe_file(found, mine[0])

@@ -9,7 +9,7 @@ import pytest
 from flows.cli import main
 
 COMMANDS = [
-    *("demo", "nightly", "redistill", "reconstruct", "ingest", "matte", "export", "verify"),
+    *("demo", "nightly", "redistill", "reconstruct", "session", "ingest", "matte", "export", "verify"),
     *("scribbles", "train-base", "sim", "models", "ui", "doctor"),
 ]
 
