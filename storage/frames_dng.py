@@ -1,5 +1,7 @@
 """DNG: the sensor's mosaic as LibRaw unpacks it, and what the file says of its numbers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,17 @@ def read_dng(path: Path) -> NDArray[np.uint16]:
     """The visible mosaic, (H, W)."""
     with _opened(path) as raw:
         _header(raw, path)
-        return np.ascontiguousarray(raw.raw_image_visible)
+        # What rawpy gives is LibRaw's own memory, which is gone once the file is closed.
+        return np.array(raw.raw_image_visible)
 
 
-def _opened(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     import rawpy
 
     try:
-        return rawpy.imread(str(path))
+        with rawpy.imread(str(path)) as raw:
+            yield raw
     except rawpy.LibRawError as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
         raise ImageUnreadable(

@@ -96,8 +96,9 @@ def picture_of(frame: Any, meaning: Meaning) -> NDArray[Any]:
         return _plane(frame, 0, meaning.bits)
     import cv2
 
-    name = _FULL_SIZE[meaning.bits]
-    full = frame if frame.format.name in (name, "yuvj444p") else _chroma_at_full_size(frame, name)
+    # A target without the j would make ffmpeg change the range on the way.
+    name = "yuvj444p" if frame.format.name.startswith("yuvj") else _FULL_SIZE[meaning.bits]
+    full = frame if frame.format.name == name else _chroma_at_full_size(frame, name)
     planes = np.stack([_plane(full, i, meaning.bits) for i in range(3)], axis=-1)
     # OpenCV's arithmetic on 16 bits is in floats; on 8 bits it is not.
     rgb = cv2.transform(planes.astype(np.uint16, copy=False), _to_rgb(meaning))
