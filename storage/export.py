@@ -1,110 +1,223 @@
-"""Mattes as files that other programs open.
+"""Mattes as files that other programs open: EXR, PNG, TIFF, and videos to look at.
 
-<camera>/<frame>_alpha.png   16-bit grey matte
-<camera>/<frame>_rgba.png    8-bit sRGB colour with straight alpha
-<camera>/<frame>.exr         half-float, linear light, premultiplied R, G, B, A; header says what it is
+All is checked before the first file is written. A file appears whole or not at all, and beside the files a small
+record says what each was made of, so the same export run again writes only what is missing or out of date.
 """
 
-from collections.abc import Sequence
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from capmat_errors import ConfigError, NotFound, StoreError
-from storage.frames import encode_png
+from storage.export_exr import Compression
+from storage.export_job import Done, Job, Known, do, inputs
+from storage.export_names import NAME, check_names, outputs
 from storage.root import Root
 from storage.store_errors import store_errors
 from storage.take import Take
+from storage.worker import end_with_parent
+
+_BLOCK = 16  # frames per job: what a kill costs at most, times the number of processes
+_RESERVE = 1.2  # frames differ in how well they compress
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Names of files below the folder: all of them, in order, and those that were written this time."""
+
+    files: list[str]
+    written: list[str]
 
 
 def export_mattes(
-    take: Take, run: str, out: Path, formats: Sequence[Literal["png", "exr"]] = ("png", "exr")
-) -> list[Path]:
-    """Write every matte of a run.
+    take: Take,
+    run: str,
+    out: Root,
+    formats: Sequence[str] = ("png", "exr"),
+    *,
+    what: Sequence[str] | None = None,
+    cameras: Sequence[str] | None = None,
+    frames: Sequence[int] | None = None,
+    name: str = NAME,
+    compression: Compression = "zip",
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Exported:
+    """Write the mattes of a run.
 
     Args:
         take: the take.
         run: whose mattes.
-        out: folder to write into; files of these names are replaced.
-        formats: "png" (matte, and colour with alpha) and "exr".
-
-    Returns:
-        The files, in order.
+        out: folder to write into; files of these names are replaced if they were made of something else.
+        formats: "exr", "png", "tiff", "mp4", "prores".
+        what: "alpha", "rgba", "fg", "comp"; None for what is usual in each format.
+        cameras: None for all.
+        frames: None for all.
+        name: how files are called, see `export_names`.
+        compression: of EXR.
+        workers: processes.
+        progress: called with files done and in all.
 
     Raises:
-        ConfigError: a format is not known.
-        NotFound: there is no such run, or a matte of it is missing; nothing has been written then.
-        StoreError: the folder cannot be written to.
+        ConfigError: a format, name or template is not known.
+        NotFound: there is no such run, camera or frame, or a matte is missing; nothing has been written then.
+        StoreError: there is not enough room, or the folder cannot be written to.
     """
-    if unknown := set(formats) - {"png", "exr"}:
-        raise ConfigError(f"{', '.join(sorted(unknown))} is no export format", fix="Use png or exr.")
-    runs = take.alpha_runs()
-    if run not in runs:
+    wanted = outputs(formats, what, name)
+    chosen, numbers = _chosen(take, cameras, frames)
+    info = take.alpha_runs().get(run)
+    if info is None:
         raise NotFound(
-            f"there is no run {run}; there is {', '.join(runs) or 'none'}",
+            f"there is no run {run}; there is {', '.join(take.alpha_runs()) or 'none'}",
             where=f"take {take.name}",
             fix="Matte the take first.",
         )
-    wanted = [(camera, frame) for camera in take.cameras for frame in take.frames]
-    for camera, frame in wanted:
-        if not take.has_alpha(run, camera, frame):
-            raise NotFound(
-                f"run {run} has no matte",
-                where=f"take {take.name} camera {camera} frame {frame}",
-                fix="Finish the run first.",
-            )
-    target = Root(out)
-    model = str(runs[run].get("model", ""))
-    written = []
-    for camera, frame in wanted:
-        pha = take.read_alpha(run, camera, frame)
-        stem = f"{camera}/{frame:06d}"
-        if "png" in formats:
-            grey = np.rint(pha * 65535).astype(np.uint16)
-            colour = np.concatenate([take.read(camera, frame), pha[None]])
-            rgba = np.rint(colour * 255).astype(np.uint8).transpose(1, 2, 0)
-            target.write(f"{stem}_alpha.png", encode_png(grey))
-            target.write(f"{stem}_rgba.png", encode_png(rgba))
-            written += [out / f"{stem}_alpha.png", out / f"{stem}_rgba.png"]
-        if "exr" in formats:
-            light = take.light(camera, frame).transpose(1, 2, 0)
-            said = {"take": take.name, "camera": camera, "frame": frame, "run": run, "model": model}
-            write_exr(out / f"{stem}.exr", light, pha, said)
-            written.append(out / f"{stem}.exr")
-    return written
+    _check_mattes(take, run, chosen, numbers)
+    known = {camera: _known(out, take, camera) for camera in chosen}
+    pictures = tuple(output for output in wanted if not output.video)
+    videos = tuple(output for output in wanted if output.video)
+    jobs = []
+    for camera in chosen:
+        whole = Job(take, out, run, info, camera, numbers, tuple(wanted), compression, inputs(take, camera), {})
+        if pictures:
+            places = groupby(enumerate(numbers), key=lambda item: item[0] // _BLOCK)
+            blocks = (tuple(frame for _, frame in block) for _, block in places)
+            jobs += [replace(whole, frames=block, outputs=pictures) for block in blocks]
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        jobs += [replace(whole, outputs=(video,), threads=threads) for video in videos]
+    jobs = [replace(job, known={n: k for n in job.names() if (k := known[job.camera].get(n))}) for job in jobs]
+    names = [name for job in jobs for name in job.names()]
+    check_names(names)
+    _check_room(out, jobs)
+    _sweep(out, names)
+    done = 0
+    written: list[str] = []
+    for finished in _all(jobs, workers):
+        done += len(finished.files)
+        written += finished.written
+        if finished.written:
+            known[finished.camera] |= finished.files
+            out.write(_record(take, finished.camera), json.dumps(known[finished.camera], sort_keys=True).encode())
+        if progress:
+            progress(done, len(names))
+    return Exported(names, sorted(written))
 
 
-def write_exr(path: Path, light: NDArray[np.float32], pha: NDArray[np.float32], said: dict[str, Any]) -> None:
-    """Write half-float R, G, B, A, premultiplied.
+def _chosen(
+    take: Take, cameras: Sequence[str] | None, frames: Sequence[int] | None
+) -> tuple[list[str], tuple[int, ...]]:
+    chosen = list(take.cameras) if cameras is None else list(dict.fromkeys(cameras))
+    if strange := [camera for camera in chosen if camera not in take.cameras]:
+        raise NotFound(
+            f"there is no camera {', '.join(strange)}; there is {', '.join(take.cameras)}",
+            where=f"take {take.name}",
+            fix="Check the name.",
+        )
+    there = set(take.frames)
+    numbers = tuple(take.frames) if frames is None else tuple(sorted(set(frames)))
+    gone = [frame for frame in numbers if frame not in there]
+    if gone or not numbers:
+        raise NotFound(
+            f"there is no frame {gone[0]}" if gone else "no frame was chosen",
+            where=f"take {take.name}",
+            fix=f"It has {take.frames[0]} to {take.frames[-1]}.",
+        )
+    if not chosen:
+        raise ConfigError("no camera was chosen", where=f"take {take.name}", fix="Name one, or none for all.")
+    return chosen, numbers
 
-    Args:
-        path: the file.
-        light: (H, W, 3) linear light 0..1, not premultiplied.
-        pha: (H, W) 0..1.
-        said: goes into the header, each name with "capmat." before it.
 
-    Raises:
-        StoreError: the file cannot be written.
-    """
-    import OpenEXR
+def _check_mattes(take: Take, run: str, cameras: Sequence[str], frames: Sequence[int]) -> None:
+    wanted = [(camera, frame) for camera in cameras for frame in frames]
+    with ThreadPoolExecutor(16 if take.root.remote else 1) as crowd:
+        there = crowd.map(lambda item: take.has_alpha(run, *item), wanted)
+        for (camera, frame), found in zip(wanted, there, strict=True):
+            if not found:
+                raise NotFound(
+                    f"run {run} has no matte",
+                    where=f"take {take.name} camera {camera} frame {frame}",
+                    fix="Finish the run first.",
+                )
 
-    header: dict[str, Any] = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    header |= {f"capmat.{name}": value for name, value in said.items()}
-    rgba = np.concatenate([light * pha[..., None], pha[..., None]], axis=2).astype(np.float16)
-    part = path.with_name(f".{path.name}.partial")
-    with store_errors(str(path), remote=False):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with store_errors(str(path), remote=False):
-            with OpenEXR.File(header, {"RGBA": np.ascontiguousarray(rgba)}) as file:
-                file.write(str(part))
-            part.replace(path)
-    except RuntimeError as error:
-        # OpenEXR reports a full disk as a RuntimeError without errno.
+
+def _check_room(out: Root, jobs: Sequence[Job]) -> None:
+    """Measure one frame of every kind of file, and compare with what the disk has left."""
+    todo = [(job, len(job.frames) * len(job.outputs)) for job in jobs if len(job.known) < len(job.names())]
+    if out.remote or not todo:
+        return
+    free = _free(Path(out.url))
+    need = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for key in dict.fromkeys(job.outputs for job, _ in todo):
+            same = [(job, count) for job, count in todo if job.outputs == key]
+            middle = same[len(same) // 2][0]
+            trial = replace(middle, out=Root(folder), frames=middle.frames[len(middle.frames) // 2 :][:1], known={})
+            size = sum(size for _, size in do(trial).files.values()) / len(key)
+            need += size * sum(count for _, count in same) * _RESERVE
+    if need > free:
         raise StoreError(
-            f"the EXR cannot be written ({error})", where=str(path), fix="Check that the disk is not full."
+            f"the export needs about {need / 1e9:.1f} GB, the disk has {free / 1e9:.1f} GB left",
+            where=out.url,
+            fix="Free some space, or export fewer frames or formats.",
+        )
+
+
+def _free(folder: Path) -> int:
+    with store_errors(str(folder), remote=False):
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        return shutil.disk_usage(there).free
+
+
+def _known(out: Root, take: Take, camera: str) -> Known:
+    """What earlier exports finished; a record that cannot be read says nothing."""
+    try:
+        known = json.loads(out.read(_record(take, camera)))
+    except (NotFound, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _record(take: Take, camera: str) -> str:
+    return f".capmat-export/{take.name}/{camera}.json"
+
+
+def _sweep(out: Root, names: Sequence[str]) -> None:
+    """Remove what a killed export left half-written."""
+    if out.remote:
+        return
+    ours = set(names)
+    for folder in {str(Path(name).parent) for name in names}:
+        for part in Path(out.url, folder).glob(".*.partial"):
+            name = part.name[1:].rsplit(".", 2)[0]
+            if (Path(folder) / name).as_posix() in ours:
+                part.unlink(missing_ok=True)
+
+
+def _all(jobs: Sequence[Job], workers: int) -> Iterator[Done]:
+    """Do all jobs, in this process or side by side, and yield each as it ends."""
+    if workers == 1 or len(jobs) == 1:
+        yield from map(do, jobs)
+        return
+    from multiprocessing import get_context
+
+    # Spawned, because what S3 and the encoders keep open does not survive a fork.
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), end_with_parent)
+    try:
+        waiting: set[Future[Done]] = {pool.submit(do, job) for job in jobs}
+        while waiting:
+            ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in ended:
+                yield future.result()
+    except BrokenProcessPool as error:
+        raise StoreError(
+            "a process of the export was killed", fix="If memory ran out, use fewer workers; it goes on from here."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        pool.shutdown(cancel_futures=True)

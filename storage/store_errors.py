@@ -27,6 +27,10 @@ _SAID = {
 }
 
 
+# Answers of status 400 and 409 that ask for patience.
+_BUSY = ("RequestTimeout", "ConditionalRequestConflict", "OperationAborted")
+
+
 @contextmanager
 def store_errors(where: str, remote: bool, *, missing_is_ours: bool = False) -> Iterator[None]:
     """Turn errors of the disk, of S3 and of its client into `StoreError`.
@@ -53,6 +57,23 @@ def store_errors(where: str, remote: bool, *, missing_is_ours: bool = False) -> 
     except _client_errors(remote) as error:
         what, fix = _client_words(error)
         raise StoreError(what, where=where, fix=fix) from error
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether S3 may answer if it is asked again: it was busy, broken or not there, rather than unwilling.
+
+    s3fs asks this after every failed attempt, of which it makes five.
+    """
+    from botocore.exceptions import ClientError, ConnectionError
+
+    if getattr(error, "capmat_seen", False):
+        return False  # an inner loop of s3fs has tried it five times; the outer one would multiply that
+    error.capmat_seen = True  # type: ignore[attr-defined]
+    if isinstance(error, ClientError):
+        said = error.response
+        status = said.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status in (429, 500, 502, 503, 504) or said.get("Error", {}).get("Code") in _BUSY
+    return isinstance(error, ConnectionError)
 
 
 def _words(error: OSError, remote: bool, bucket: bool) -> tuple[str, str]:
@@ -90,4 +111,5 @@ def _client_words(error: Exception) -> tuple[str, str]:
         )
     if isinstance(error, boto.HTTPClientError | boto.ConnectionError):
         return "the store does not answer", "Check AWS_ENDPOINT_URL and the network, then run it again."
-    return f"S3 says {error}", "Correct that and run it again; what was finished is kept."
+    # Some of botocore's errors quote what was to be stored.
+    return f"S3 says {str(error)[:200]}", "Correct that and run it again; what was finished is kept."

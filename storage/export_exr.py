@@ -1,0 +1,65 @@
+"""OpenEXR files as compositing programs expect them: half floats, linear light, standard attributes.
+
+OpenEXR itself writes only to a path, and reports a full disk as a RuntimeError without errno.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import StoreError
+from storage.store_errors import store_errors
+
+Compression = Literal["zip", "piz", "none"]
+# ITU-R BT.709, 1.3 and 1.4: red, green, blue, white.
+_REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+
+
+def write_exr(
+    path: Path,
+    picture: NDArray[np.float32],
+    said: dict[str, Any],
+    *,
+    rate: Fraction | None = None,
+    timecode: tuple[int, int, int, int] | None = None,
+    rec709: bool = False,
+    compression: Compression = "zip",
+) -> None:
+    """Write one picture.
+
+    Args:
+        path: the file; its folder is there.
+        picture: (H, W) for A alone, (H, W, 3) for R, G, B, (H, W, 4) for premultiplied R, G, B, A; linear light.
+        said: goes into the header, each name with "capmat." before it; text and whole numbers.
+        rate: the standard attribute `framesPerSecond`.
+        timecode: the standard attribute `timeCode`, if its frame is below 60, which is all that it can say.
+        rec709: say that the colours are those of Rec. 709 (the standard attribute `chromaticities`).
+        compression: all are lossless.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    import OpenEXR
+
+    kinds = {"zip": OpenEXR.ZIP_COMPRESSION, "piz": OpenEXR.PIZ_COMPRESSION, "none": OpenEXR.NO_COMPRESSION}
+    header: dict[str, Any] = {"compression": kinds[compression], "type": OpenEXR.scanlineimage}
+    header |= {f"capmat.{name}": value for name, value in said.items()}
+    if rate is not None:
+        header["framesPerSecond"] = rate
+    if timecode is not None and timecode[3] < 60:
+        header["timeCode"] = OpenEXR.TimeCode(*timecode, *[0] * 14)
+    if rec709:
+        header["chromaticities"] = _REC709
+    # Light beyond the largest half would become infinity.
+    half = np.ascontiguousarray(np.clip(picture, -65504, 65504).astype(np.float16))
+    name = "A" if half.ndim == 2 else "RGBA"[: half.shape[2]]
+    try:
+        with store_errors(str(path), remote=False), OpenEXR.File(header, {name: half}) as file:
+            file.write(str(path))
+    except RuntimeError as error:
+        raise StoreError(
+            f"the EXR cannot be written ({error})", where=str(path), fix="Check that the disk is not full."
+        ) from error

@@ -1,0 +1,101 @@
+"""Videos of mattes: H.264 to look at, ProRes 4444 with alpha and ProRes 422 HQ to cut with.
+
+The pictures are sRGB-encoded Rec. 709, and the file says so: matrix and primaries BT.709, transfer IEC 61966-2-1,
+limited range. Left unsaid, programs guess, and guess differently.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import StoreError
+from storage.store_errors import store_errors
+
+_BT709, _SRGB, _LIMITED = 1, 13, 1  # ITU-T H.273
+# crf 14 keeps the noise that a wrong edge hides in; 18 smooths it.
+_H264 = {"crf": "14", "preset": "medium"}
+
+
+class Video(Protocol):
+    """Takes pictures one after the other."""
+
+    def __call__(self, picture: NDArray[np.uint16], place: int) -> None:
+        """Add (H, W, 3) or (H, W, 4) with straight alpha; `place` is its time in frames."""
+
+
+@contextmanager
+def video_file(
+    path: Path,
+    form: str,
+    size: tuple[int, int],
+    rate: Fraction,
+    timecode: str = "",
+    *,
+    alpha: bool = False,
+    threads: int = 1,
+) -> Iterator[Video]:
+    """Write a video; it is whole when the block ends.
+
+    Args:
+        path: the file; its folder is there.
+        form: "mp4" (H.264, 4:2:0, 8 bit) or "prores" (10 bit).
+        size: (height, width). H.264 wants even sides; the last row or column is repeated there.
+        rate: frames per second, exactly.
+        timecode: of the first picture, "" unknown.
+        alpha: ProRes 4444 with alpha instead of 422 HQ.
+        threads: of the encoder.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    import av
+
+    height, width = size
+    if form == "mp4":
+        codec, pixels, options = "libx264", "yuv420p", _H264
+        height, width = height + height % 2, width + width % 2
+    else:
+        codec, pixels = "prores_ks", "yuva444p10le" if alpha else "yuv422p10le"
+        options = {"profile": "4444", "alpha_bits": "16"} if alpha else {"profile": "hq"}
+    try:
+        with (
+            store_errors(str(path), remote=False),
+            av.open(str(path), "w", format="mp4" if form == "mp4" else "mov") as container,
+        ):
+            stream: Any = container.add_stream(codec, rate=rate, options=options)
+            stream.width, stream.height, stream.pix_fmt = width, height, pixels
+            stream.time_base = 1 / rate
+            context = stream.codec_context
+            context.color_primaries, context.color_trc = _BT709, _SRGB
+            context.colorspace, context.color_range = _BT709, _LIMITED
+            context.thread_count = threads
+            if timecode:
+                stream.metadata["timecode"] = timecode
+
+            def add(picture: NDArray[np.uint16], place: int) -> None:
+                grown = (height - picture.shape[0], width - picture.shape[1])
+                if any(grown):
+                    picture = np.pad(picture, ((0, grown[0]), (0, grown[1]), (0, 0)), mode="edge")
+                form = "rgba64le" if picture.shape[2] == 4 else "rgb48le"
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=form)
+                frame = frame.reformat(
+                    format=pixels,
+                    src_colorspace="ITU709",
+                    dst_colorspace="ITU709",
+                    src_color_range="JPEG",
+                    dst_color_range="MPEG",
+                )
+                frame.pts, frame.time_base = place, 1 / rate
+                container.mux(stream.encode(frame))
+
+            yield add
+            container.mux(stream.encode(None))
+    except av.FFmpegError as error:
+        raise StoreError(
+            f"the video cannot be written ({error.strerror})", where=str(path), fix="Check that the disk is not full."
+        ) from error
