@@ -126,7 +126,7 @@ def _calibration(parser: argparse.ArgumentParser) -> None:
     """The options of `capmat calibration`; what the formats are is in docs/ingest.md."""
     parser.add_argument("path", metavar="IN", help="file or folder; for opencv-xml a path with {camera}")
     parser.add_argument("--format", required=True, help="capmat, opencv-xml, easyvolcap, actorshq, colmap, "
-                        "nerfstudio (also Blender), metashape, caliscope, pose2sim, llff")  # fmt: skip
+                        "nerfstudio (also Blender), metashape, caliscope, pose2sim, llff, smc")  # fmt: skip
     parser.add_argument("--to", help="write it too: easyvolcap, colmap, nerfstudio, capmat")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where --to writes")
     parser.add_argument("--unit", choices=("m", "cm", "mm"), default="m", help="of positions in IN (default: m)")

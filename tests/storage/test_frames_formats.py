@@ -25,7 +25,7 @@ def _whole(bits: int, shape: tuple[int, ...] = (20, 32, 3)) -> np.ndarray:
 
 
 def _packed_tiff(
-    path: Path, picture: np.ndarray, bits: int, planar: bool, tags: dict[int, int] | None = None
+    path: Path, picture: np.ndarray, bits: int, planar: bool = False, tags: dict[int, int] | None = None
 ) -> None:
     """A TIFF of one strip per plane, most significant bit first, rows padded to bytes; composed by hand."""
     import imagecodecs
@@ -75,7 +75,7 @@ def test_packed_tiff_comes_in_the_low_bits(tmp_path: Path, bits: int, planar: bo
 
 def test_a_packed_grey_tiff_is_a_mosaic(tmp_path: Path) -> None:
     picture = _whole(12, (20, 32))
-    _packed_tiff(tmp_path / "a_0.tif", picture, 12, planar=False)
+    _packed_tiff(tmp_path / "a_0.tif", picture, 12)
     recording = find_recordings(tmp_path, "{camera}_{frame}.tif")["a"]
     ((_, header),) = recording.headers()
     check_colour(header, MOSAIC, "here")
@@ -93,7 +93,7 @@ def test_a_packed_grey_tiff_is_a_mosaic(tmp_path: Path) -> None:
     ],
 )
 def test_a_tiff_that_is_no_plain_picture_is_refused(tmp_path: Path, tags: dict[int, int], says: str) -> None:
-    _packed_tiff(tmp_path / "p.tif", _whole(16, (8, 8, 3)), 16, planar=False, tags=tags)
+    _packed_tiff(tmp_path / "p.tif", _whole(16, (8, 8, 3)), 16, tags=tags)
     for read in (read_header, read_image):
         with pytest.raises(ImageUnreadable, match=f"p.tif: .*{says}"):
             read(tmp_path / "p.tif")
