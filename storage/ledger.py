@@ -25,13 +25,16 @@ def stored(root: Root, *keys: str) -> Files:
     return {key: fingerprint(root.read(key)) for key in keys}
 
 
-def fingerprint(data: bytes) -> list[int]:
-    """[bytes, crc32].
+def fingerprint(*parts: bytes) -> list[int]:
+    """[bytes, crc32] of what the parts are together.
 
     Not crc32c: every part of a shard ends on its own crc32c, and over such a file another crc32c is the same for all
     files of that size. A frame in place of another would pass.
     """
-    return [len(data), zlib.crc32(data)]
+    checksum = 0
+    for part in parts:
+        checksum = zlib.crc32(part, checksum)
+    return [sum(map(len, parts)), checksum]
 
 
 def is_as_written(data: bytes, listed: list[int]) -> bool:

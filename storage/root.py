@@ -4,13 +4,15 @@ A write is there completely or not at all, and survives a power cut once the cal
 and the endpoint come from the environment only (AWS_*), so a pickled Root carries nothing but its url.
 """
 
-import atexit
+import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,15 @@ from capmat_errors import ConfigError, NotFound
 from storage.store_errors import store_errors
 
 _Names = list[str]
-_closed_at_exit: set[Any] = set()
+_Spans = list[tuple[int, int]]
+_Pieces = list[bytes]
+_Fetch = Callable[[_Spans], _Pieces]
+_GAP = 2**16  # bytes between two parts that are cheaper to read than to ask for separately
+_inherited: list[Any] = []
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
+# At level DEBUG these print every signed request, session token included.
+_TELLTALES = ("botocore.auth", "botocore.endpoint")
 # Twice in botocore times the five of s3fs itself; checksums only where required, because many S3 servers
 # answer ranged reads with the checksum of the whole object.
 _S3 = {
@@ -125,26 +133,49 @@ class Root:
                     raise answer
         return {by_path[path]: bytes(data) for path, data in got.items() if not isinstance(data, Exception)}
 
-    def read_part(self, key: str, start: int, length: int) -> bytes:
-        """`length` bytes at `key` from `start` on; raises like `read`."""
+    @contextmanager
+    def parts(self, key: str, *, whole: bool = False) -> Iterator[tuple[int, _Fetch]]:
+        """The size of what is at `key`, and a function that reads several parts (start, length) of it.
+
+        On S3 parts that lie close together come in one request; with `whole`, all of it in the first one.
+
+        Raises:
+            NotFound: there is no such key.
+            StoreError: the store cannot be read.
+        """
+        if self.remote:
+            if whole:
+                data = self.read(key)
+                yield len(data), lambda spans: [data[start : start + length] for start, length in spans]
+                return
+            if (size := self.size(key)) is None:
+                raise NotFound("nothing is stored here", where=self.at(key), fix="Check the name.")
+            yield size, lambda spans: self._s3_parts(key, spans)
+            return
         try:
-            with store_errors(self.at(key), self.remote, missing_is_ours=True):
-                if self.remote:
-                    return bytes(self._s3().cat_file(self._path(key), start=start, end=start + length))
-                with self._local(key).open("rb") as file:
-                    return os.pread(file.fileno(), length, start)
+            with store_errors(self.at(key), remote=False, missing_is_ours=True):
+                file = self._local(key).open("rb")
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise NotFound("nothing is stored here", where=self.at(key), fix="Check the name.") from error
 
-    def write(self, key: str, data: bytes) -> None:
-        """Put `data` at `key`, replacing what was there: one PUT on S3; a synced file and rename in a folder.
+        def fetch(spans: _Spans) -> _Pieces:
+            with store_errors(self.at(key), remote=False):
+                return [os.pread(file.fileno(), length, start) for start, length in spans]
+
+        with file:
+            yield os.fstat(file.fileno()).st_size, fetch
+
+    def write(self, key: str, data: bytes | Sequence[bytes]) -> None:
+        """Put `data`, or the pieces of it, at `key`, replacing what was there.
+
+        One PUT on S3; a synced file and a rename in a folder.
 
         Raises:
             StoreError: the store is full, read-only or out of reach.
         """
         with store_errors(self.at(key), self.remote):
             if self.remote:
-                self._s3().pipe_file(self._path(key), data)
+                self._s3().pipe_file(self._path(key), data if isinstance(data, bytes) else b"".join(data))
                 return
             path = self._local(key)
             staged = self._stage(path, data)
@@ -286,19 +317,6 @@ class Root:
             else:
                 self._local(key).unlink(missing_ok=True)
 
-    def store(self, key: str, *, read_only: bool) -> Any:
-        """The zarr store of the folder `key`."""
-        from zarr.storage import FsspecStore, LocalStore
-
-        if self.remote:
-            files = self._s3(asynchronous=True)
-            if files not in _closed_at_exit:
-                # s3fs closes only its synchronous sessions; an open one is complained about at exit.
-                _closed_at_exit.add(files)
-                atexit.register(_close, files)
-            return FsspecStore(files, read_only=read_only, path=self._path(key))
-        return LocalStore(self._local(key), read_only=read_only)
-
     def at(self, key: str) -> str:
         """The full address of `key`, for messages."""
         return f"{self.url}/{key}" if key else self.url
@@ -309,29 +327,47 @@ class Root:
     def _path(self, key: str) -> str:
         return self.at(key).removeprefix("s3://").rstrip("/")
 
-    def _s3(self, *, asynchronous: bool = False) -> Any:
+    def _s3_parts(self, key: str, spans: _Spans) -> _Pieces:
+        """Parts of an object, neighbours together, all requests at once."""
+        runs: list[list[int]] = []
+        for start, length in sorted(spans):
+            if runs and start - runs[-1][1] <= _GAP:
+                runs[-1][1] = max(runs[-1][1], start + length)
+            else:
+                runs.append([start, start + length])
+        starts, ends = [run[0] for run in runs], [run[1] for run in runs]
+        with store_errors(self.at(key), self.remote):
+            # In one piece each, see `read`.
+            paths = [self._path(key)] * len(runs)
+            got = self._s3().cat_ranges(paths, starts, ends, on_error="raise", max_concurrency=1)
+        held = [(run[0], bytes(data)) for run, data in zip(runs, got, strict=True)]
+        places = [(bisect_right(starts, start) - 1, start, length) for start, length in spans]
+        return [held[run][1][start - held[run][0] :][:length] for run, start, length in places]
+
+    def _s3(self) -> Any:
         from s3fs.core import S3FileSystem, set_custom_error_handler
 
         from storage.store_errors import may_pass
 
+        for name in _TELLTALES:
+            logging.getLogger(name).addFilter(_above_debug)
         # s3fs itself gives up at the first 500, at a 503 without a body, and at a server that is being restarted.
         set_custom_error_handler(may_pass)
         # fsspec keeps one instance per thread and process. The endpoint is passed, and not left to botocore,
         # so that it is part of what tells instances apart.
         return S3FileSystem(
-            asynchronous=asynchronous,
             use_listings_cache=False,
             config_kwargs=_S3,
             endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
         )
 
-    def _stage(self, path: Path, data: bytes) -> Path:
+    def _stage(self, path: Path, data: bytes | Sequence[bytes]) -> Path:
         """Write `data` beside `path` under a name of its own, and sync it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
         try:
             with staged.open("wb") as file:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -340,11 +376,21 @@ class Root:
         return staged
 
 
-def _close(files: Any) -> None:
-    from zarr.core.sync import sync
+def _keep_inherited() -> None:
+    """Keep a parent's S3 clients alive in a forked child, unused.
 
-    if files._s3 is not None:
-        sync(files._s3.close())  # in the event loop that opened it, which is zarr's
+    To close one there would unregister its connections from the event queue that parent and child share, and the
+    parent would wait for its next answer until the timeout of a minute.
+    """
+    if "s3fs.core" in sys.modules:
+        _inherited.extend(sys.modules["s3fs.core"].S3FileSystem._cache.values())
+
+
+os.register_at_fork(after_in_child=_keep_inherited)
+
+
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def _sync(path: Path) -> None:

@@ -28,14 +28,17 @@ def test_what_was_never_written_is_not_found(root: Root) -> None:
     with pytest.raises(NotFound, match="a/b: nothing is stored here"):
         root.read("a/b")
     assert root.read_all(["a/b"]) == {}
-    with pytest.raises(NotFound):
-        root.read_part("a/b", 0, 4)
+    with pytest.raises(NotFound), root.parts("a/b"):
+        pytest.fail("there is nothing to read parts of")
 
 
 def test_parts_and_many_keys_are_read_like_wholes(root: Root) -> None:
     for key in ("a/1", "a/2"):
         root.write(key, key.encode() * 3)
-    assert root.read_part("a/2", 3, 4) == b"a/2a"
+    for whole in (False, True):
+        with root.parts("a/2", whole=whole) as (size, fetch):
+            assert size == 9
+            assert fetch([(3, 4), (8, 1), (0, 2)]) == [b"a/2a", b"2", b"a/"]
     assert root.read_all(["a/1", "b", "a/2"]) == {"a/1": b"a/1a/1a/1", "a/2": b"a/2a/2a/2"}
 
 

@@ -1,0 +1,140 @@
+"""The bytes of a shard: a block of frames in tiles, each compressed and with a checksum, and an index at the end.
+
+This is Zarr's sharding codec (ZEP 2) for the two layouts that takes have, and any zarr reads what it writes. Zarr
+itself needs about as long for its own bookkeeping as for the pixels; a stage writes two gigabytes a second. Reading
+also knows what zarr does not say: whether a tile was ever written.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from storage.pixel_arrays import Layout
+
+Window = tuple[int, int, int, int]
+Fetch = Callable[[list[tuple[int, int]]], list[bytes]]
+"""Bytes of several parts (start, length) of a file."""
+_NOTHING = 2**64 - 1  # stands in the index for a tile that was never written
+_SOUND = 0x48674BC7  # crc32c of whatever ends on its own crc32c
+
+
+class Damaged(ValueError):
+    """The bytes are not those of a shard, or not those that were written."""
+
+
+def encode(layout: "Layout", frames: dict[int, NDArray[Any]]) -> list[bytes]:
+    """The file of a block, in pieces that follow one another.
+
+    Args:
+        layout: of the array.
+        frames: (C, y, x) or (y, x) by place in the block; other places stay empty.
+    """
+    compress = _codec(layout).encode
+    height, width = layout.tile_size
+    index = np.full((layout.block, layout.tiles, 2), _NOTHING, "<u8")
+    tile = np.zeros((*layout.shape[1:-2], height, width), layout.dtype)
+    parts: list[bytes] = []
+    at = 0
+    for place, frame in sorted(frames.items()):
+        for number, (y, x) in enumerate(_corners(layout)):
+            seen = frame[..., y : y + height, x : x + width]
+            if seen.shape != tile.shape:
+                tile[...] = 0  # what lies beyond the picture is stored too
+            tile[..., : seen.shape[-2], : seen.shape[-1]] = seen
+            data = bytes(compress(tile))
+            parts += (data, _checksum(data))
+            index[place, number] = at, len(data) + 4
+            at += len(data) + 4
+    tail = index.tobytes()
+    return [*parts, tail, _checksum(tail)]
+
+
+def decode(layout: "Layout", size: int, fetch: Fetch, place: int, window: Window | None) -> NDArray[Any] | None:
+    """One frame of a shard, or a window of it.
+
+    Args:
+        layout: of the array.
+        size: bytes of the file.
+        fetch: reads parts of it.
+        place: of the frame in the block.
+        window: (y0, y1, x0, x1), inside the frame.
+
+    Returns:
+        The pixels; None if this frame was never written.
+
+    Raises:
+        Damaged: a checksum or a size is wrong.
+    """
+    tail = index_bytes(layout)
+    if size < tail:
+        raise Damaged("the file is shorter than its index")
+    (data,) = fetch([(size - tail, tail)])
+    index = read_index(layout, data)[place]
+    height, width = layout.tile_size
+    y0, y1, x0, x1 = window or (0, layout.shape[-2], 0, layout.shape[-1])
+    wanted = [
+        (number, y, x)
+        for number, (y, x) in enumerate(_corners(layout))
+        if y < y1 and y + height > y0 and x < x1 and x + width > x0
+    ]
+    spans = [(int(index[number, 0]), int(index[number, 1])) for number, _, _ in wanted]
+    if any(start == _NOTHING for start, _ in spans):
+        return None
+    if any(start + length > size - tail or length < 5 for start, length in spans):
+        raise Damaged("the index points outside the file")
+    middle = layout.shape[1:-2]
+    out = np.empty((*middle, y1 - y0, x1 - x0), layout.dtype)
+    tile = np.empty((*middle, height, width), layout.dtype)
+    decompress = _codec(layout).decode
+    for (_, y, x), data in zip(wanted, fetch(spans), strict=True):
+        if google_crc32c.value(data) != _SOUND:
+            raise Damaged("the checksum of a tile is wrong")
+        decompress(memoryview(data)[:-4], out=tile)
+        top, left = max(y, y0), max(x, x0)
+        low, right = min(y + height, y1), min(x + width, x1)
+        out[..., top - y0 : low - y0, left - x0 : right - x0] = tile[..., top - y : low - y, left - x : right - x]
+    return out
+
+
+def index_bytes(layout: "Layout") -> int:
+    """Length of the index at the end of a file, its checksum included."""
+    return 16 * layout.tiles * layout.block + 4
+
+
+def read_index(layout: "Layout", tail: bytes) -> NDArray[np.uint64]:
+    """Start and length of every tile: (frames of the block, tiles, 2).
+
+    Raises:
+        Damaged: its checksum is wrong.
+    """
+    if len(tail) != index_bytes(layout) or google_crc32c.value(tail) != _SOUND:
+        raise Damaged("the checksum of the index is wrong")
+    return np.frombuffer(tail[:-4], "<u8").reshape(layout.block, layout.tiles, 2)
+
+
+def holds(layout: "Layout", tail: bytes, place: int) -> bool:
+    """Whether a frame of the block was written, by the index; raises like `read_index`."""
+    return bool((read_index(layout, tail)[place, :, 0] != _NOTHING).all())
+
+
+def _corners(layout: "Layout") -> Iterator[tuple[int, int]]:
+    """Top left corner of every tile, in the order of the index."""
+    height, width = layout.tile_size
+    for y in range(0, layout.shape[-2], height):
+        for x in range(0, layout.shape[-1], width):
+            yield y, x
+
+
+def _codec(layout: "Layout") -> Any:
+    from numcodecs.blosc import BITSHUFFLE, Blosc
+    from numcodecs.zstd import Zstd
+
+    return Zstd(level=1) if layout.codec == "small" else Blosc("lz4", 5, BITSHUFFLE)
+
+
+def _checksum(data: bytes) -> bytes:
+    return int(google_crc32c.value(data)).to_bytes(4, "little")
