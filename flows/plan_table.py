@@ -8,6 +8,7 @@ from typing import Any
 from storage.plan_cost import Cost
 from storage.plan_row import CameraRow
 from storage.session import SessionPlan
+from storage.take import BLOCK
 
 _HEAD = ("take", "cameras", "frames", "count", "missing", "size", "type", "source", "plate", "fits", "raw", "stored")
 
@@ -36,7 +37,7 @@ def summary(plan: SessionPlan, cost: Cost) -> list[str]:
     return [
         f"session {plan.session.name}: {len(plan.takes)} {takes}, {len(cameras)} cameras, {cost.frames} frames, "
         f"{_size(cost.raw)} raw; {_to_come(cost)}",
-        f"{cost.left} of {cost.blocks} blocks of 16 frames are still to be stored",
+        f"{cost.left} of {cost.blocks} blocks of {BLOCK} frames are still to be stored",
     ]
 
 

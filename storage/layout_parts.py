@@ -129,8 +129,8 @@ def _describe_video(found: Found, file: Path) -> None:
         found.notes.append("8-bit videos are taken as sRGB, as players show them")
     else:
         found.ask("colour.transfer", "rec709, srgb or linear: what the numbers of the video mean")
-    # 2 and 0 stand for "unspecified"; the full-range formats of JPEG say their range by their name.
-    unsaid = frame.colorspace == 2 or (frame.color_range == 0 and not frame.format.name.startswith("yuvj"))
+    # As `storage.video_colour` has it: these numbers say nothing, and motion JPEG has its range in the format's name.
+    unsaid = int(frame.colorspace) in (0, 2, 3) or (int(frame.color_range) == 0 and frame.format.name[:4] != "yuvj")
     if unsaid and not frame.format.is_rgb:
         found.ask("video.matrix", "bt601 or bt709; the videos do not say it, bt601 is usual below 720 rows")
         found.ask("video.range", "limited or full; the videos do not say it, limited is usual")

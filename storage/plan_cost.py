@@ -18,8 +18,8 @@ from storage.ledger import Ledger
 from storage.root import Root
 from storage.session import SessionPlan, TakePlan
 from storage.store_errors import store_errors
+from storage.take import BLOCK
 
-BLOCK = 16  # frames of a camera that are written, and noted in the ledger, as one piece of work
 _SPARE = 1.05
 
 
@@ -59,7 +59,7 @@ def expected_cost(plan: SessionPlan, root: Root) -> Cost:
     frames = raw = blocks = left = measured = 0
     stored = seconds = writes = 0.0
     for take in plan.takes.values():
-        todo, pieces = blocks_left(root, take), _blocks(take)
+        todo, pieces = blocks_left(root, take), len(take.rows) * len(_blocks(take))
         share = todo / pieces if pieces else 0.0
         blocks, left = blocks + pieces, left + todo
         for row in take.rows.values():
@@ -95,14 +95,14 @@ def check_space(cost: Cost, root: Root) -> None:
 
 
 def blocks_left(root: Root, take: TakePlan) -> int:
-    """Pieces of work of a take that the ledger does not have."""
-    done = {file.removeprefix("ledger/") for file in root.sizes(f"ledger/ingest/{take.name}/")}
-    keys = {
-        f"ingest/{take.name}/{camera}/{block:05d}.json"
-        for camera in take.rows
-        for block in range(-(-len(take.frames) // BLOCK))
-    }
-    return len(keys - done)
+    """Pieces of work of a take that the ledger does not have, or has from other files."""
+    entries = Ledger(root).entries(f"ingest/{take.name}/")
+    left = (len(take.rows) - len(take.recordings)) * len(_blocks(take))
+    for camera, recording in take.recordings.items():
+        for number, frames in enumerate(_blocks(take)):
+            entry = entries.get(f"ingest/{take.name}/{camera}/{number:05d}")
+            left += not entry or entry.get("manifest") != recording.select(frames).manifest()
+    return left
 
 
 def free_bytes(root: Root) -> int | None:
@@ -113,8 +113,8 @@ def free_bytes(root: Root) -> int | None:
         return shutil.disk_usage(_existing(root)).free
 
 
-def _blocks(take: TakePlan) -> int:
-    return len(take.rows) * -(-len(take.frames) // BLOCK)
+def _blocks(take: TakePlan) -> list[tuple[int, ...]]:
+    return [take.frames[start : start + BLOCK] for start in range(0, len(take.frames), BLOCK)]
 
 
 def _existing(root: Root) -> Path:

@@ -91,9 +91,12 @@ def look_at_plate(recording: Recording, colour: Colour) -> tuple[Picture, float]
 
 
 def look_at_take(
-    take: str, recording: Recording, colour: Colour, plates: Mapping[str, Recording],
-    empty: Mapping[str, Picture], row: CameraRow,
-) -> None:  # fmt: skip
+    recording: Recording,
+    colour: Colour,
+    plates: Mapping[str, Recording],
+    empty: Mapping[str, Picture],
+    row: CameraRow,
+) -> None:
     """Decode three pictures of a camera, measure them, and compare the plate; fills in `row`.
 
     Raises:
@@ -118,7 +121,7 @@ def look_at_take(
         file = plates[camera].file(plates[camera].frames[0])
         raise PlateMismatch(
             f"the plate looks like camera {owner}, not {camera}",
-            where=f"take {take} camera {camera} frame {recording.frames[0]}, plate {file}",
+            where=f"camera {camera} frame {recording.frames[0]}, plate {file}",
             fix="Swap the plates back, or record the empty stage again.",
         )
 

@@ -69,7 +69,7 @@ def select(
     """Cut every camera down to the chosen frames.
 
     Returns:
-        The frame numbers, the recordings of the cameras that have all of them, and a row for every camera.
+        The frame numbers, what every camera has of them, and a row for every camera, which names its gaps.
     """
     section = session.takes[name]
     numbers = [number for recording in found.values() for number in recording.frames]
@@ -101,8 +101,8 @@ def select(
                     fix=f"Copy it again, or set first=, last= and step= of the take{_common(found, frames)}.",
                 )
             )
-        else:
-            chosen[camera] = recording.select(frames)
+        if has:
+            chosen[camera] = recording.select(tuple(has))
     return frames, chosen, rows
 
 

@@ -136,8 +136,9 @@ def plan_session(session: Session, only: str | None = None) -> SessionPlan:
                 row.raw = row.count * row.width * row.height * sizes[id].channels * np.dtype(colour.dtype).itemsize
         for id, recording in sound[name].items():
             with gathered(problems, f"take {name}"):
-                look_at_take(name, recording, colour, plates, empty, rows[id])
-        takes[name] = TakePlan(name, frames, sound[name], sum(row.raw for row in rows.values()), rows)
+                look_at_take(recording, colour, plates, empty, rows[id])
+        whole = {id: recording for id, recording in sound[name].items() if not rows[id].gaps}
+        takes[name] = TakePlan(name, frames, whole, sum(row.raw for row in rows.values()), rows)
     trimaps = _find_trimaps(session, takes, problems)
     return SessionPlan(session, sized, takes, plates, trimaps, problems, plate_seconds)
 

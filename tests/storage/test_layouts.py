@@ -130,6 +130,22 @@ def _opencv_stills(folder: Path) -> None:
         write_video(folder / rig.name / "background.mkv", [_picture(number)] * 2)
 
 
+def _smc(folder: Path, annotations: str) -> None:
+    """Cameras 0 to 2 of two frames; the calibration may be in a file of its own."""
+    import h5py
+
+    with h5py.File(folder / "0012_11.smc", "w") as main, h5py.File(folder / annotations, "a") as beside:
+        for number, rig in enumerate(_rigs()):
+            for frame in range(2):
+                _, data = cv2.imencode(".jpg", _picture(number, frame)[..., ::-1])
+                main[f"Camera_5mp/{number}/color/{frame}"] = data.ravel()
+            pose = np.eye(4)
+            pose[:3, :3], pose[:3, 3] = rig.to_world, rig.centre
+            lens = np.array([[rig.fx, 0, rig.cx], [0, rig.fy, rig.cy], [0, 0, 1]])
+            for key, value in (("K", lens), ("D", np.zeros(5)), ("RT", pose)):
+                beside[f"Camera_Parameter/{number:02d}/{key}"] = value
+
+
 METRES, RATE, SRGB = "calibration.unit=m", "fps=50", "colour.transfer=srgb"
 TREES: dict[str, tuple[str, Callable[[Path], None], list[str], int, int]] = {
     # layout, maker, what must be stated, frames, cameras with plates
@@ -199,6 +215,15 @@ def test_neural_3d_video_is_recognised(folder: Path) -> None:
     plan = _checked(folder, describe(folder, root=str(folder), stated=stated)[0])
     assert set(plan.takes["my-day-1"].recordings) == set(names)
     assert plan.session.fps == 30
+
+
+def test_dna_rendering_is_recognised_with_its_annotations_in_a_file_of_their_own(folder: Path) -> None:
+    _smc(folder, "0012_11_annots.smc")
+    text, notes = describe(folder, root=str(folder), stated=[METRES, "fps=15"])
+    plan = _checked(folder, text)
+    assert {camera: len(r) for camera, r in plan.takes["my-day-1"].recordings.items()} == {"00": 2, "01": 2, "02": 2}
+    assert plan.takes["my-day-1"].rows["01"].source == "smc"
+    assert any("plates" in note for note in notes)
 
 
 def test_deep_pictures_need_bits_transfer_and_black(folder: Path) -> None:
