@@ -34,11 +34,8 @@ def dpx_header(path: Path) -> Header:
         raise _refused(f"the DPX is encoded as {_LOGARITHMIC[transfer]}", path)
     if bits not in (8, 10, 12, 16) or (bits in (10, 12) and packing != 1):
         raise _refused(f"the DPX has {bits} bits in packing {packing}", path)
-    row = width * 4 if bits == 10 else -(-width * 3 * (1 if bits == 8 else 2) // 4) * 4
-    size = path.stat().st_size
-    # Some programs pad rows to whole words, some do not.
-    tight = width * 3 * (1 if bits == 8 else 2) if bits != 10 else row
-    if size < offset + tight * height:
+    row = width * 4 if bits == 10 else width * 3 * (1 if bits == 8 else 2)
+    if path.stat().st_size < offset + row * height:
         raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
     return Header(width, height, 3, "uint8" if bits == 8 else "uint16", bits if bits % 8 else 0)
 

@@ -52,7 +52,9 @@ def png_header(path: Path) -> Header:
         file.seek(-12, io.SEEK_END)
         if file.read(12)[4:8] != b"IEND":
             raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
-    return Header(width, height, _CHANNELS[kind], "uint16" if depth == 16 else "uint8")
+    # OpenCV stretches grey of fewer bits to 8.
+    bits = depth if depth < 8 and kind == 0 else 0
+    return Header(width, height, _CHANNELS[kind], "uint16" if depth == 16 else "uint8", bits)
 
 
 def _walk(data: bytes, where: str) -> None:

@@ -27,7 +27,7 @@ def tiff_header(path: Path) -> Header:
             page.imagewidth,
             page.imagelength,
             page.samplesperpixel,
-            str(page.dtype),
+            page.dtype.name,
             bits if bits % 8 else 0,
         )
 
@@ -40,7 +40,8 @@ def read_tiff(path: Path) -> NDArray[Any]:
         page = _page(tiff, path)
         image = page.asarray()
         # Planar files hold one plane after the other.
-        return np.ascontiguousarray(np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image)
+        image = np.moveaxis(image, 0, -1) if page.axes.startswith("S") else image
+    return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
 
 
 def _page(tiff: Any, path: Path) -> Any:

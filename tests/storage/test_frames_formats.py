@@ -73,6 +73,25 @@ def test_packed_tiff_comes_in_the_low_bits(tmp_path: Path, bits: int, planar: bo
         check_colour(read_header(tmp_path / "p.tif"), Colour(16, "linear"), "here")
 
 
+def test_a_big_endian_tiff_is_read_exactly(tmp_path: Path) -> None:
+    import tifffile
+
+    picture = _whole(12)
+    tifffile.imwrite(tmp_path / "p.tif", picture, photometric="rgb", byteorder=">")
+    again = read_image(tmp_path / "p.tif")
+    assert again.dtype == np.dtype("=u2")
+    np.testing.assert_array_equal(again, picture)
+    assert read_header(tmp_path / "p.tif") == Header(32, 20, 3, "uint16")
+
+
+def test_a_png_of_single_bits_is_no_recording(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.full((8, 8), 1, np.uint8)).convert("1").save(tmp_path / "p.png")
+    with pytest.raises(ImageUnreadable, match="has 1 bits per channel, the session says 8"):
+        check_colour(read_header(tmp_path / "p.png"), Colour(8, "linear", cfa="RGGB"), "here")
+
+
 def test_a_packed_grey_tiff_is_a_mosaic(tmp_path: Path) -> None:
     picture = _whole(12, (20, 32))
     _packed_tiff(tmp_path / "a_0.tif", picture, 12)
