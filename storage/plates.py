@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import NotFound, PlateMismatch, SizeMismatch, StoreError
+from capmat_errors import NotFound, PlateMismatch, PlateMissing, SizeMismatch, StoreError
 from storage.bayer import superpixel, superpixel_noise
 from storage.camera import Camera
 from storage.colour import Colour
@@ -204,6 +204,7 @@ class Stage:
 
         Raises:
             NotFound: there is no such camera, or its plate was never written.
+            PlateMissing: the stage was ingested without plates.
         """
         return self.colour.display(self._read(camera, "mean"))
 
@@ -228,6 +229,12 @@ class Stage:
 
     def _read(self, camera: str, part: str) -> NDArray[Any]:
         view = self._camera(camera)
+        if camera not in self.source.get("manifests", (camera,)):
+            raise PlateMissing(
+                "the empty stage was not recorded",
+                where=f"stage {self.name} camera {camera}",
+                fix="Set [plates] in session.toml and ingest again, or choose a network that needs no plate.",
+            )
         size = (1, view.height, view.width) if part == "valid" else (1, self.colour.channels, view.height, view.width)
         layout = Layout(size, "uint8" if part == "valid" else "float32", "small")
         key = f"{_key(self.name)}/cameras/{camera}/{part}"

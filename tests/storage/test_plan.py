@@ -1,5 +1,6 @@
 """A plan looks at everything, goes on after a fault, and says what an ingest will cost."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import capmat_errors as errors
 from storage.ledger import Ledger
 from storage.plan_cost import Cost, blocks_left, check_space, expected_cost
+from storage.plates import Stage
 from storage.root import Root
 from storage.session import SessionPlan, check_session, plan_session, read_session
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_picture, write_session, write_video
@@ -72,6 +74,14 @@ def test_gaps_are_listed_as_ranges(tmp_path: Path) -> None:
     assert (row.first, row.last, row.count, row.gaps) == (0, 7, 5, "1, 4-5")
 
 
+def test_what_a_camera_with_gaps_does_have_is_looked_at_too(day: Path) -> None:
+    (day / WALK / "c01/0001.png").unlink()
+    (day / WALK / "c01/0002.png").write_bytes(b"")
+    plan = _plan(day)
+    assert [type(problem) for problem in plan.problems] == [errors.FrameGap, errors.ImageUnreadable]
+    assert set(plan.takes["walk"].recordings) == {"c00", "c02"}
+
+
 def test_the_frames_that_all_cameras_have_are_named_in_the_fix(day: Path) -> None:
     (day / WALK / "c02/0002.png").unlink()
     (problem,) = _plan(day).problems
@@ -93,6 +103,7 @@ def test_a_row_names_the_camera_whose_plate_fits_better(day: Path) -> None:
     (day / "between").rename(day / "plates/c02")
     plan = _plan(day)
     assert [type(problem) for problem in plan.problems] == [errors.PlateMismatch] * 2
+    assert plan.problems[0].where.startswith("take walk camera c00 frame 0, plate ")
     assert plan.takes["walk"].rows["c00"].owner == "c02"
 
 
@@ -152,6 +163,26 @@ def test_a_stage_may_have_no_plates(day: Path) -> None:
     assert plan.takes["walk"].rows["c00"].plate == 0
 
 
+def test_a_stage_without_plates_says_so_to_networks_that_want_one(day: Path, tmp_path: Path) -> None:
+    from tasks.ingest import ingest_plates
+
+    edit_toml(day, '[plates]\npath = "plates/{camera}/{frame:04d}.png"\n', "")
+    assert ingest_plates(str(tmp_path / "store"), day)["written"] == []
+    with pytest.raises(errors.PlateMissing, match=r"stage ring camera c01.*needs no plate"):
+        Stage.open(Root(tmp_path / "store"), "ring").plate("c01")
+
+
+def test_plates_that_were_recorded_later_are_taken_in(day: Path, tmp_path: Path) -> None:
+    from tasks.ingest import ingest_plates
+
+    section = '[plates]\npath = "plates/{camera}/{frame:04d}.png"\n'
+    edit_toml(day, section, "")
+    ingest_plates(str(tmp_path / "store"), day)
+    edit_toml(day, "[takes.walk]", f"{section}[takes.walk]")
+    ingest_plates(str(tmp_path / "store"), day)
+    assert Stage.open(Root(tmp_path / "store"), "ring").plate("c01").shape == (3, HEIGHT, WIDTH)
+
+
 @pytest.mark.parametrize("code", ["10:32:05:25", "24:00:00:00", "10:60:00:00", "10:32:05", "soon"])
 def test_a_timecode_that_no_clock_shows_is_refused(day: Path, code: str) -> None:
     edit_toml(day, "[takes.walk]", f'[takes.walk]\ntimecode = "{code}"')
@@ -200,8 +231,8 @@ def test_what_the_ledger_has_costs_nothing_more(tmp_path: Path) -> None:
     ingest_take(root.url, folder, "walk")
     ingest_plates(root.url, folder)
     after = expected_cost(_plan(folder), root)
-    assert (before.blocks, before.left) == (6, 6)
-    assert (after.blocks, after.left, after.stored, after.plates, after.seconds) == (6, 0, 0, 0, 0)
+    assert (before.blocks, before.left) == (9, 9)
+    assert (after.blocks, after.left, after.stored, after.plates, after.seconds) == (9, 0, 0, 0, 0)
 
 
 def test_a_block_that_was_taken_back_is_still_to_come(tmp_path: Path) -> None:
@@ -211,6 +242,16 @@ def test_a_block_that_was_taken_back_is_still_to_come(tmp_path: Path) -> None:
     root = Root(tmp_path / "store")
     ingest_take(root.url, folder, "walk")
     Ledger(root).forget("ingest/walk/c01/00001")
+    assert blocks_left(root, _plan(folder).takes["walk"]) == 1
+
+
+def test_a_file_that_was_copied_again_is_to_come_again(tmp_path: Path) -> None:
+    from tasks.ingest import ingest_take
+
+    folder = write_session(tmp_path / "day", frames=18)
+    root = Root(tmp_path / "store")
+    ingest_take(root.url, folder, "walk")
+    os.utime(folder / WALK / "c01/0009.png", ns=(1, 1))
     assert blocks_left(root, _plan(folder).takes["walk"]) == 1
 
 
