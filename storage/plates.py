@@ -19,9 +19,10 @@ from storage.bayer import superpixel, superpixel_noise
 from storage.camera import Camera
 from storage.colour import Colour
 from storage.ledger import Files, Ledger
-from storage.pixel_arrays import FrameArray, Layout
+from storage.pixel_arrays import FrameArray, Layout, Window
 from storage.root import Root, checked_name
 from storage.seal import group_document, seal_key, set_seal
+from storage.window import display_window
 
 SCHEMA = "capmat.stage/1"
 _SEED = 9
@@ -199,14 +200,17 @@ class Stage:
             files |= self._write(camera, part, picture, "float32")
         return files | self._write(camera, "valid", plate.valid.astype(np.uint8), "uint8")
 
-    def plate(self, camera: str) -> NDArray[np.float32]:
-        """The clean plate, display-referred: (3, H, W) float32 0..1.
+    def plate(self, camera: str, window: Window | None = None) -> NDArray[np.float32]:
+        """The clean plate, display-referred: (3, H, W) float32 0..1, or the part (y0, y1, x0, x1) of it.
 
         Raises:
             NotFound: there is no such camera, or its plate was never written.
             PlateMissing: the stage was ingested without plates.
         """
-        return self.colour.display(self._read(camera, "mean"))
+        if window is None:
+            return self.colour.display(self._read(camera, "mean"))
+        size = self._camera(camera).height, self.cameras[camera].width
+        return display_window(self.colour, size, window, lambda part: self._read(camera, "mean", part))
 
     def noise(self, camera: str) -> NDArray[np.float32]:
         """Standard deviation of one frame's noise, in display-referred units: (3, H, W) float32."""
@@ -227,7 +231,7 @@ class Stage:
         array = FrameArray(self.root, key, Layout((1, *picture.shape), dtype, "small"))
         return array.create() | array.write(0, {0: picture})
 
-    def _read(self, camera: str, part: str) -> NDArray[Any]:
+    def _read(self, camera: str, part: str, window: Window | None = None) -> NDArray[Any]:
         view = self._camera(camera)
         if camera not in self.source.get("manifests", (camera,)):
             raise PlateMissing(
@@ -238,7 +242,7 @@ class Stage:
         size = (1, view.height, view.width) if part == "valid" else (1, self.colour.channels, view.height, view.width)
         layout = Layout(size, "uint8" if part == "valid" else "float32", "small")
         key = f"{_key(self.name)}/cameras/{camera}/{part}"
-        return FrameArray(self.root, key, layout).read(0, f"stage {self.name} camera {camera} {part}")
+        return FrameArray(self.root, key, layout).read(0, f"stage {self.name} camera {camera} {part}", window)
 
     def _camera(self, camera: str) -> Camera:
         if camera not in self.cameras:

@@ -29,6 +29,7 @@ from storage.preview import preview_size
 from storage.root import Root, checked_name
 from storage.seal import group_document, seal_key, set_seal
 from storage.take_schema import SCHEMA, camera_group, upgraded
+from storage.window import display_window
 
 BLOCK = 8
 """Frames of one camera that are stored, recorded and resumed together."""
@@ -255,15 +256,10 @@ class Take:
 
     def read(self, camera: str, frame: int, window: Window | None = None) -> NDArray[np.float32]:
         """Display-referred picture, (3, H, W) float32 0..1; arguments and errors as in `read_planes`."""
-        if window is None or not self.colour.cfa:
-            return self.colour.display(self.read_planes(camera, frame, window))
-        # Colours are interpolated from the neighbouring blocks, so one more of them is read all around.
+        if window is None:
+            return self.colour.display(self.read_planes(camera, frame))
         size = self._camera(camera).height, self.cameras[camera].width
-        y0, y1, x0, x1 = window
-        top, left = max(y0 - 1, 0), max(x0 - 1, 0)
-        around = (top, min(y1 + 1, size[0]), left, min(x1 + 1, size[1]))
-        picture = self.colour.display(self.read_planes(camera, frame, around))
-        return np.ascontiguousarray(picture[:, y0 - top : y1 - top, x0 - left : x1 - left])
+        return display_window(self.colour, size, window, lambda part: self.read_planes(camera, frame, part))
 
     def light(self, camera: str, frame: int) -> NDArray[np.float32]:
         """Linear light, (3, H, W) float32, 0..1 (of half floats also beyond); errors as in `read_planes`."""
