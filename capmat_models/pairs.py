@@ -1,6 +1,7 @@
 """Stage frames with the teacher's mattes: what the student learns from (Sec. 4.3, capture-stage paper)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -9,15 +10,16 @@ from numpy.typing import NDArray
 from capmat_errors import TrainingError
 from capmat_models.crops import crop_aligned, random_corner
 
-Pair = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Pair = tuple[Any, Any, Any]
 
 
 class PairData:
     """Frames, plates and pseudo-labels.
 
     Args:
-        items: `src` and `bgr` (3,H,W), `pha` (1,H,W) or (H,W), float32 in 0..1. Any sequence: 580 stage
-            frames do not fit into memory, so an item may be read when it is asked for.
+        items: `src` and `bgr` (3,H,W), `pha` (1,H,W) or (H,W), float32 in 0..1. Any sequence, and any pictures
+            that have a shape and can be sliced: the frames of a stage fit into no memory, so only what is cut out
+            of them is read.
 
     Raises:
         TrainingError: there are no items.
@@ -42,7 +44,7 @@ class PairData:
         """
         index = int(rng.integers(len(self.items)))
         src, bgr, pha = self.items[index]
-        pha = pha.reshape(1, *pha.shape[-2:])
+        pha = pha if len(pha.shape) == 3 else pha[None]
         if not src.shape == bgr.shape == (3, *pha.shape[-2:]):
             raise TrainingError(
                 f"sizes differ: src {src.shape}, bgr {bgr.shape}, pha {pha.shape}", where=f"pair {index}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from storage.plates import Stage
+from storage.crops import MattedFrames
 from storage.registry import Registry
 from storage.root import Root
 from storage.take import Take
@@ -21,18 +21,10 @@ FIXED_RIG = {"shift": 0, "jitter": 0.5, "brightness": 0.05, "contrast": 0.05, "s
 
 
 def read_pairs(store: str, takes: Sequence[str], run: str) -> Any:
-    """Frames, plates and pseudo-labels of whole takes, as training data."""
+    """Frames, plates and pseudo-labels of whole takes, as training data; read when, and where, they are cut."""
     from capmat_models.pairs import PairData
 
-    root = Root(store)
-    pairs = []
-    for name in takes:
-        take = Take.open(root, name)
-        stage = Stage.open(root, take.stage)
-        for camera in take.cameras:
-            bgr = stage.plate(camera)
-            pairs += [(take.read(camera, frame), bgr, take.read_alpha(run, camera, frame)) for frame in take.frames]
-    return PairData(pairs)
+    return PairData(MattedFrames(Root(store), takes, run))
 
 
 def _labelled_frames(root: Root, take: str, run: str) -> list[Frame]:
