@@ -25,6 +25,8 @@ FOREIGN = {  # who alone may know what
     "s3fs": {"storage"},
     "imageio": {"storage"},
     "cv2": {"storage"},
+    "rawpy": {"storage"},
+    "h5py": {"storage"},
     "timm": {"capmat_models"},
     "onnxruntime": {"capmat_models"},
     "mitsuba": {"sim"},
