@@ -157,7 +157,8 @@ def _verify_stage(root: Root, name: str, out: Findings, tell: Tell | None) -> No
     whose = listed_files(entries)
     out.found += [found(file, what, *keys) for file, what, keys in differing(root, sizes, whose, out.deep, tell)]
     wanted = []
-    for camera in about.get("cameras", {}):
+    recorded = about.get("source", {}).get("manifests", about.get("cameras", {}))  # a stage may have no plates
+    for camera in recorded:
         key, entry = f"plates/{name}/{camera}", entries.get(f"plates/{name}/{camera}")
         arrays = [f"{folder}/cameras/{camera}/{part}" for part in ("mean", "noise", "valid")]
         files = [

@@ -129,7 +129,8 @@ def test_an_unknown_take_is_refused_with_those_there_are(here: Path, capsys: Sai
     assert "no take run; it has walk" in capsys.readouterr().err
 
 
-def test_a_stage_without_plates_is_ingested(here: Path) -> None:
+def test_a_stage_without_plates_is_ingested_and_found_well(here: Path) -> None:
     edit_toml(here / "day", '[plates]\npath = "plates/{camera}/{frame:04d}.png"\n', "")
     assert main(["--set", "store=store", "ingest", "day"]) == 0
     assert len(Take.open(Root(here / "store"), "walk").frames) == 3
+    assert main(["--set", "store=store", "verify", "--deep"]) == 0
