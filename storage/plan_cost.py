@@ -68,7 +68,8 @@ def expected_cost(plan: SessionPlan, root: Root) -> Cost:
             seconds += share * row.count * row.seconds
             writes += share * row.count
     if writes:
-        seconds += writes * _write_seconds(root, round(stored / writes))
+        # A block has two more files: its previews and its entry in the ledger.
+        seconds += writes * (1 + 2 / BLOCK) * _write_seconds(root, round(stored / writes))
     ledger, colour = Ledger(root), plan.session.colour
     missing = [camera for camera in plan.plates if ledger.done(f"plates/{plan.session.stage}/{camera}") is None]
     sizes = [plan.cameras[id].width * plan.cameras[id].height for id in missing if id in plan.cameras]
@@ -123,21 +124,19 @@ def _existing(root: Root) -> Path:
 
 
 def _write_seconds(root: Root, size: int) -> float:
-    """Seconds to bring one file of `size` bytes to the store's disk."""
-    return statistics.median(_written(root, os.urandom(size)) for _ in range(3))
-
-
-def _written(root: Root, data: bytes) -> float:
+    """Seconds to bring one file of `size` bytes into the store, as every file is brought there."""
     if root.remote:
-        probe = f".probe-{uuid.uuid4().hex}"
+        return _written(root, size)
+    with store_errors(root.url, remote=False), tempfile.TemporaryDirectory(dir=_existing(root)) as beside:
+        return _written(Root(beside), size)
+
+
+def _written(root: Root, size: int) -> float:
+    took, probe = [], f".probe-{uuid.uuid4().hex}"
+    for _ in range(3):
+        data = os.urandom(size)
         start = time.perf_counter()
         root.write(probe, data)
-        took = time.perf_counter() - start
-        root.remove(probe)
-        return took
-    with store_errors(root.url, remote=False), tempfile.TemporaryFile(dir=_existing(root)) as file:
-        start = time.perf_counter()
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-        return time.perf_counter() - start
+        took.append(time.perf_counter() - start)
+    root.remove(probe)
+    return statistics.median(took)
