@@ -60,6 +60,7 @@ def ingest(config: Config, args: Namespace) -> int:
             if len(plan.problems) > 1:
                 print(f"{len(plan.problems)} problems; --plan lists them all")
             raise plan.problems[0]
+        file = _kept(file, found.name) if file != args.session else file
         print(summary(plan, cost)[0], flush=True)
         plates = steps.plates(config.store, str(file))
         for name in plan.takes:
@@ -82,6 +83,20 @@ def _descriptor(args: Namespace, stack: ExitStack) -> tuple[Path, list[str]]:
             f"{', '.join(surplus)} is for folders without a session.toml", where=str(given), fix="Edit the file."
         )
     return given, []
+
+
+def _kept(file: Path, name: str) -> Path:
+    """Keep the descriptor of a recognised folder in the working folder: the ledger names it, and it can be edited."""
+    kept, text = Path(f"{name}.session.toml").absolute(), file.read_text(encoding="utf-8")
+    if kept.exists() and kept.read_text(encoding="utf-8") != text:
+        raise SessionError(
+            "there is a descriptor that says something else",
+            where=str(kept),
+            fix="Ingest that file itself, move it away, or give another --name.",
+        )
+    kept.write_text(text, encoding="utf-8")
+    print(f"note: the descriptor is kept as {kept.name}")
+    return kept
 
 
 def _chosen(session: Session, takes: list[str] | None) -> Session:

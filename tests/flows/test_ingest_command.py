@@ -99,6 +99,16 @@ def test_a_folder_of_a_known_layout_is_ingested_by_one_command(dome: Path, here:
     assert (list(take.cameras), tuple(take.frames), take.fps) == (["01", "02"], (0, 1), 25.0)
 
 
+def test_the_descriptor_of_an_ingested_folder_is_kept_beside_the_store(dome: Path, here: Path, capsys: Said) -> None:
+    command = ["--set", "store=store", "ingest", "dome", *STATED]
+    assert main(command) == 0
+    assert main(["--set", "store=store", "ingest", "dome.session.toml", "--plan"]) == 0
+    assert "all of it is in the store" in capsys.readouterr().out
+    assert main(command) == 0
+    assert main([*command[:-1], "calibration.unit=mm"]) == 2
+    assert "dome.session.toml" in capsys.readouterr().err
+
+
 def test_a_folder_that_leaves_something_open_is_refused_with_it(dome: Path, here: Path, capsys: Said) -> None:
     assert main(["ingest", "dome", "--state", "fps=25"]) == 2
     error = capsys.readouterr().err
