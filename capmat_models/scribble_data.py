@@ -18,13 +18,14 @@ class ScribbleData:
 
     Args:
         items: `src` (3,H,W) and `bgr` (3,H,W) float32 in 0..1, `label` (H,W) uint8: 0 background, 1
-            foreground, 255 not annotated. Any sequence, so items may be read when they are asked for.
+            foreground, 255 not annotated. Any sequence; `src` and `bgr` may be anything that has a shape and can
+            be sliced, so that only what is cut out of them is read.
 
     Raises:
         TrainingError: there are no items, an item has no stroke, or its sizes differ.
     """
 
-    def __init__(self, items: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]]) -> None:
+    def __init__(self, items: Sequence[tuple[Any, Any, NDArray[np.uint8]]]) -> None:
         if len(items) == 0:
             raise TrainingError("there are no scribbles to learn from", fix="Annotate at least one frame.")
         self.items = items
@@ -53,13 +54,11 @@ class ScribbleData:
         if crop > height or crop > width:
             missing = ((0, max(0, crop - height)), (0, max(0, crop - width)))
             label = np.pad(label, missing, constant_values=255)
-            src, bgr = (np.pad(picture, ((0, 0), *missing), mode="edge") for picture in (src, bgr))
+            src, bgr = (np.pad(picture[:, :, :], ((0, 0), *missing), mode="edge") for picture in (src, bgr))
         return crop_aligned({"src": src, "bgr": bgr, "label": label[None]}, top, left, crop, flip=flip)
 
 
-def _places(
-    src: NDArray[np.float32], bgr: NDArray[np.float32], label: NDArray[np.uint8], index: int
-) -> list[NDArray[np.int32]]:
+def _places(src: Any, bgr: Any, label: NDArray[np.uint8], index: int) -> list[NDArray[np.int32]]:
     """List the annotated pixels (K,2) of each class that the label has."""
     where = f"scribbled image {index}"
     if src.shape != bgr.shape or src.shape[-2:] != label.shape:

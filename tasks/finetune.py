@@ -1,7 +1,9 @@
 """Hybrid fine-tuning of the teacher on base data and scribbles (paper section 4.2)."""
 
+from functools import partial
 from typing import Any
 
+from storage.crops import Picture
 from storage.plates import Stage
 from storage.registry import Registry
 from storage.root import Root
@@ -18,15 +20,17 @@ from tasks.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, 
 
 
 def read_scribbles(store: str, labels: str) -> Any:
-    """The frames of a label set with their plates and labels, as training data."""
+    """The frames of a label set with their plates, read when and where they are cut, and labels, as training data."""
     from capmat_models.scribble_data import ScribbleData
 
     root = Root(store)
     frames = []
     for entry in LabelSet.open(root, LABELS, labels).entries:
         take = Take.open(root, entry.take)
-        src = take.read(entry.camera, entry.frame)
-        bgr = Stage.open(root, take.stage).plate(entry.camera)
+        camera = take.cameras[entry.camera]
+        shape = (3, camera.height, camera.width)
+        src = Picture(shape, partial(take.read, entry.camera, entry.frame))
+        bgr = Picture(shape, partial(Stage.open(root, take.stage).plate, entry.camera))
         frames.append((src, bgr, entry.label))
     return ScribbleData(frames)
 

@@ -117,6 +117,20 @@ def test_frames_pickle_as_addresses(root: Root) -> None:
         np.testing.assert_array_equal(part, before[name])
 
 
+def test_pixels_are_read_when_they_are_cut_and_no_others(folder: Root) -> None:
+    make_take(folder)
+    frames = MattedFrames(folder, ["walk"], RUN)
+    src, bgr, pha = frames[0]
+    (stored,) = Path(folder.url).glob("takes/walk.zarr/cameras/c00/rgb/c/0/0/0/0")
+    data = bytearray(stored.read_bytes())
+    data[:1000] = bytes(1000)  # the first tile; the picture is two tiles wide and high
+    stored.write_bytes(data)
+    assert (src.shape, bgr.shape, pha.shape) == ((3, 300, 420), (3, 300, 420), (1, 300, 420))
+    assert src[:, TILE:, TILE:].shape == (3, 300 - TILE, 420 - TILE)
+    with pytest.raises(StoreError, match="the stored frame is damaged"):
+        src[:, :64, :64]
+
+
 @pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
 def test_the_cache_gives_the_same_to_the_bit(folder: Root, tmp_path: Path, colour: Colour) -> None:
     make_take(folder, colour=colour)
