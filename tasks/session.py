@@ -3,6 +3,7 @@
 from typing import Any
 
 from storage.ledger import Ledger
+from storage.plan_cost import check_space, expected_cost
 from storage.root import Root
 from storage.session import check_session, read_session
 from storage.take import Take
@@ -69,6 +70,7 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
     bar = Progress(f"ingest {take}", frames)
 
     def work() -> dict[str, Any]:
+        check_space(expected_cost(plan, Root(store)), Root(store))
         ingest_take(store, session, take, lambda done, total, what: bar(frames - total + done, what))
         return take_record(store, take)
 

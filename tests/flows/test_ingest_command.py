@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from capmat_errors import StoreError
 from flows.cli import main
 from storage.descriptor import read_session
 from storage.root import Root
 from storage.take import Take
+from tasks import session as steps
 from tests.storage.calibrations import easyvolcap, make_rig
 from tests.storage.tiny_session import HEIGHT, WIDTH, background, edit_toml, write_picture, write_session
 
@@ -90,6 +92,19 @@ def test_an_ingest_with_problems_writes_nothing(here: Path, capsys: Said) -> Non
     assert "2 problems" in said.out
     assert "camera c00 frame 1" in said.err
     assert not (here / "store").exists()
+
+
+def test_an_ingest_that_does_not_fit_is_refused_before_it_starts(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    full = shutil.disk_usage(here)._replace(free=10_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    assert main(["--set", "store=store", "ingest", "day", "--plan"]) == 2
+    assert main(["--set", "store=store", "ingest", "day"]) == 2
+    assert "are free" in capsys.readouterr().err
+    with pytest.raises(StoreError, match="are free"):  # as the nightly flow does it
+        steps.ingest(str(here / "store"), "day/session.toml", "walk", "")
+    assert not list((here / "store").glob("takes"))
 
 
 def test_a_folder_of_a_known_layout_is_ingested_by_one_command(dome: Path, here: Path, capsys: Said) -> None:
