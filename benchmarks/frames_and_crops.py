@@ -1,7 +1,7 @@
 """Store a frame, read it back, cut crops: capmat beside the bare codec, the bare disk, PNG and tiled TIFF.
 
-    python benchmarks/frames_and_crops.py            # 2664x2304, 12 bits; about two minutes
-    python benchmarks/frames_and_crops.py --bits 8
+    python -m benchmarks.frames_and_crops            # 2664x2304, 12 bits; about two minutes
+    python -m benchmarks.frames_and_crops --bits 8
 
 All rows of one round run right after one another, in every round in another order; the table gives each row's best
 round. Ratios of one table may be compared, rates of two machines not. The pictures are those of a camera: smooth

@@ -13,6 +13,7 @@ from storage.colour import Colour
 from storage.frames import Header, check_source, read_header, read_image, read_mosaic
 from storage.picture_check import check_colour
 from storage.recording import find_recordings
+from tests.storage.packed_tiff import write_packed_tiff
 from tests.storage.tiny_session import write_picture
 
 RNG = np.random.default_rng(11)
@@ -24,49 +25,11 @@ def _whole(bits: int, shape: tuple[int, ...] = (20, 32, 3)) -> np.ndarray:
     return RNG.integers(0, 2**bits, shape).astype(np.uint8 if bits == 8 else np.uint16)
 
 
-def _packed_tiff(
-    path: Path, picture: np.ndarray, bits: int, planar: bool = False, tags: dict[int, int] | None = None
-) -> None:
-    """A TIFF of one strip per plane, most significant bit first, rows padded to bytes; composed by hand."""
-    import imagecodecs
-
-    planes = [picture] if not planar else [np.ascontiguousarray(picture[..., i]) for i in range(3)]
-    strips = [b"".join(imagecodecs.packints_encode(row.reshape(-1), bits) for row in plane) for plane in planes]
-    height, width = picture.shape[:2]
-    samples = picture.shape[2] if picture.ndim == 3 else 1
-    fields: dict[int, tuple[str, list[int]]] = {
-        256: ("I", [width]),
-        257: ("I", [height]),
-        258: ("H", [bits] * samples),
-        259: ("H", [1]),
-        262: ("H", [2 if samples == 3 else 1]),
-        273: ("I", []),
-        277: ("H", [samples]),
-        278: ("I", [height]),
-        279: ("I", [len(strip) for strip in strips]),
-        284: ("H", [2 if planar else 1]),
-    }
-    for tag, value in (tags or {}).items():
-        fields[tag] = ("H", [value])
-    data = bytearray(b"II*\0" + bytes(4))
-    fields[273] = ("I", [len(data) + sum(map(len, strips[:i])) for i in range(len(strips))])
-    data += b"".join(strips)
-    entries = b""
-    for tag, (kind, values) in sorted(fields.items()):
-        packed = struct.pack(f"<{len(values)}{kind}", *values)
-        if len(packed) > 4:
-            packed, place = struct.pack("<I", len(data)), packed
-            data += place
-        entries += struct.pack("<HHI", tag, 3 if kind == "H" else 4, len(values)) + packed.ljust(4, b"\0")
-    struct.pack_into("<I", data, 4, len(data))
-    path.write_bytes(bytes(data) + struct.pack("<H", len(fields)) + entries + bytes(4))
-
-
 @pytest.mark.parametrize("planar", [False, True], ids=["contiguous", "planar"])
 @pytest.mark.parametrize("bits", [10, 12, 14])
 def test_packed_tiff_comes_in_the_low_bits(tmp_path: Path, bits: int, planar: bool) -> None:
     picture = _whole(bits, (21, 31, 3))
-    _packed_tiff(tmp_path / "p.tif", picture, bits, planar)
+    write_packed_tiff(tmp_path / "p.tif", picture, bits, planar)
     assert read_header(tmp_path / "p.tif") == Header(31, 21, 3, "uint16", bits)
     np.testing.assert_array_equal(read_image(tmp_path / "p.tif"), picture)
     with pytest.raises(ImageUnreadable, match=f"has {bits} bits per channel, the session says 16"):
@@ -94,7 +57,7 @@ def test_a_png_of_single_bits_is_no_recording(tmp_path: Path) -> None:
 
 def test_a_packed_grey_tiff_is_a_mosaic(tmp_path: Path) -> None:
     picture = _whole(12, (20, 32))
-    _packed_tiff(tmp_path / "a_0.tif", picture, 12)
+    write_packed_tiff(tmp_path / "a_0.tif", picture, 12)
     recording = find_recordings(tmp_path, "{camera}_{frame}.tif")["a"]
     ((_, header),) = recording.headers()
     check_colour(header, MOSAIC, "here")
@@ -112,7 +75,7 @@ def test_a_packed_grey_tiff_is_a_mosaic(tmp_path: Path) -> None:
     ],
 )
 def test_a_tiff_that_is_no_plain_picture_is_refused(tmp_path: Path, tags: dict[int, int], says: str) -> None:
-    _packed_tiff(tmp_path / "p.tif", _whole(16, (8, 8, 3)), 16, tags=tags)
+    write_packed_tiff(tmp_path / "p.tif", _whole(16, (8, 8, 3)), 16, tags=tags)
     for read in (read_header, read_image):
         with pytest.raises(ImageUnreadable, match=f"p.tif: .*{says}"):
             read(tmp_path / "p.tif")

@@ -1,0 +1,1 @@
+"""Every speed figure that we publish, one command each."""
