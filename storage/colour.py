@@ -158,7 +158,11 @@ class Colour:
             return _look_up(_half_table(kind), stored.view(np.uint16))
         if np.issubdtype(stored.dtype, np.integer):
             return _look_up(_table(self, kind), stored)
-        return self._convert(self._unit(stored), kind)
+        out = np.empty(stored.shape, np.float32)
+        flat, into = np.ascontiguousarray(stored).reshape(-1), out.reshape(-1)
+        for start in range(0, flat.size, _PIECE):
+            into[start : start + _PIECE] = self._convert(self._unit(flat[start : start + _PIECE]), kind)
+        return out
 
     def _convert(self, unit: NDArray[np.float32], kind: Literal["display", "linear"]) -> NDArray[np.float32]:
         if self.transfer == "srgb":
