@@ -78,6 +78,7 @@ class Ledger:
             entry: what identifies inputs and settings, so that a change can be seen; plain json. Under "files"
                 what it stored, see `stored`.
         """
+        self.root.sweep(_file(key))
         self.root.write(_file(key), json.dumps(entry, indent=1, sort_keys=True).encode())
 
     def forget(self, key: str) -> None:

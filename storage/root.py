@@ -4,6 +4,7 @@ A write is there completely or not at all, and survives a power cut once the cal
 and the endpoint come from the environment only (AWS_*), so a pickled Root carries nothing but its url.
 """
 
+import glob
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ from typing import Any
 
 from capmat_errors import ConfigError, NotFound
 from storage.store_errors import store_errors
+from storage.writers import is_gone, mark
 
 _Names = list[str]
 _Spans = list[tuple[int, int]]
@@ -93,6 +95,15 @@ class Root:
         Raises:
             StoreError: the store is full, read-only or out of reach.
         """
+        if not self.remote:
+            with store_errors(self.url, remote=False):
+                Path(self.url).mkdir(parents=True, exist_ok=True)
+                # A file without a name, where the system has them: nothing is left by whoever is killed here.
+                with tempfile.TemporaryFile(dir=self.url) as file:
+                    file.write(b"capmat")
+                    file.flush()
+                    os.fsync(file.fileno())
+            return self
         probe = f".probe-{uuid.uuid4().hex}"
         self.write(probe, b"capmat")
         self.delete(probe)
@@ -186,12 +197,13 @@ class Root:
             _sync(path.parent)
 
     def sweep(self, key: str) -> None:
-        """Remove what killed writers of `key` left beside it. Only for keys that one writer owns."""
+        """Remove what killed writers of `key` left beside it; on this machine, since no other can be asked."""
         if not self.remote:
             path = self._local(key)
             with store_errors(self.at(key), self.remote):
-                for stray in path.parent.glob(f".{path.name}.*.partial"):
-                    stray.unlink(missing_ok=True)
+                for stray in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+                    if is_gone(stray.name.split(".")[-3]):
+                        stray.unlink(missing_ok=True)
 
     def create(self, key: str, data: bytes) -> bool:
         """Put `data` at `key` only if nothing is there; the test and the write are one step for everybody.
@@ -237,7 +249,7 @@ class Root:
         path = self._local(key)
         with store_errors(self.at(key), self.remote):
             path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        staged = path.with_name(f".{path.name}.{mark()}.{uuid.uuid4().hex}.partial")
         try:
             yield staged
             with store_errors(self.at(key), self.remote):
@@ -364,7 +376,7 @@ class Root:
     def _stage(self, path: Path, data: bytes | Sequence[bytes]) -> Path:
         """Write `data` beside `path` under a name of its own, and sync it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        staged = path.with_name(f".{path.name}.{mark()}.{uuid.uuid4().hex}.partial")
         try:
             with staged.open("wb") as file:
                 file.writelines([data] if isinstance(data, bytes) else data)

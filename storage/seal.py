@@ -18,6 +18,7 @@ def set_seal(root: Root, folder: str, complete: bool) -> None:
     whole = json.loads(root.read(file))
     whole["attributes"]["complete"] = complete
     data = json.dumps(whole, indent=1).encode()
+    root.sweep(file)
     root.write(file, data)
     if complete:
         # As text, because the ledger sorts keys and cameras have an order.
