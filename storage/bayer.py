@@ -7,6 +7,7 @@ that are not brought together leave fringes exactly on hair.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ CFA = ("RGGB", "GRBG", "GBRG", "BGGR")
 """Colours of the block's photosites: top left, top right, bottom left, bottom right."""
 
 
-def split(mosaic: NDArray[np.generic]) -> NDArray[np.generic]:
+def split(mosaic: NDArray[Any]) -> NDArray[Any]:
     """The four planes of a mosaic: (H, W) to (4, H/2, W/2), in the order of the block's photosites.
 
     Raises:
@@ -28,10 +29,14 @@ def split(mosaic: NDArray[np.generic]) -> NDArray[np.generic]:
             f"a Bayer mosaic of {mosaic.shape[::-1]} pixels has no whole blocks",
             fix="Give the sensor's own size, which is even.",
         )
-    return np.stack([mosaic[y::2, x::2] for y in (0, 1) for x in (0, 1)])
+    height, width = mosaic.shape[0] // 2, mosaic.shape[1] // 2
+    out = np.empty((4, height, width), mosaic.dtype)
+    for y, rows in enumerate(np.ascontiguousarray(mosaic).reshape(height, 2, width, 2).transpose(1, 0, 2, 3)):
+        _channels(rows, out[2 * y : 2 * y + 2])
+    return out
 
 
-def join(planes: NDArray[np.generic]) -> NDArray[np.generic]:
+def join(planes: NDArray[Any]) -> NDArray[Any]:
     """Undo `split`: (4, h, w) to (2h, 2w)."""
     _, height, width = planes.shape
     mosaic = np.empty((2 * height, 2 * width), planes.dtype)
@@ -40,12 +45,16 @@ def join(planes: NDArray[np.generic]) -> NDArray[np.generic]:
     return mosaic
 
 
-def stored_planes(picture: NDArray[np.generic]) -> NDArray[np.generic]:
+def stored_planes(picture: NDArray[Any]) -> NDArray[Any]:
     """A picture as a take keeps it: (H, W, 3) to (3, H, W), a mosaic (H, W) to (4, H/2, W/2)."""
-    return split(picture) if picture.ndim == 2 else np.ascontiguousarray(picture.transpose(2, 0, 1))
+    if picture.ndim == 2:
+        return split(picture)
+    out = np.empty((picture.shape[2], *picture.shape[:2]), picture.dtype)
+    _channels(picture, out)
+    return out
 
 
-def superpixel(planes: NDArray[np.generic], cfa: str) -> NDArray[np.float32]:
+def superpixel(planes: NDArray[Any], cfa: str) -> NDArray[np.float32]:
     """One RGB pixel per block, all colours at the block's centre.
 
     Args:
@@ -63,7 +72,15 @@ def superpixel_noise(noise: NDArray[np.float32], cfa: str) -> NDArray[np.float32
     return np.sqrt(_filtered(noise * noise, cfa, power=2))
 
 
-def _filtered(planes: NDArray[np.generic], cfa: str, power: int) -> NDArray[np.float32]:
+def _channels(picture: NDArray[Any], out: NDArray[Any]) -> None:
+    """Copy the channels of (H, W, C) into planes (C, H, W); numpy's own way takes five times as long."""
+    import cv2
+
+    for number, plane in enumerate(out):
+        cv2.extractChannel(picture, number, plane)
+
+
+def _filtered(planes: NDArray[Any], cfa: str, power: int) -> NDArray[np.float32]:
     import cv2
 
     out = np.empty((3, *planes.shape[1:]), np.float32)

@@ -67,12 +67,13 @@ class SessionPlan:
     plate_seconds: float = 0.0
 
 
-def check_session(session: Session, only: str | None = None) -> SessionPlan:
+def check_session(session: Session, only: str | None = None, *, decode: bool = True) -> SessionPlan:
     """Look at everything that a session refers to. Writes nothing.
 
     Args:
         session: the descriptor.
         only: look at this take alone, and at the plates.
+        decode: decode a few pictures of every camera; without it, find files and read their headers.
 
     Raises:
         SessionError: the folder, a path template or the colour section is wrong.
@@ -84,14 +85,19 @@ def check_session(session: Session, only: str | None = None) -> SessionPlan:
         PlateMissing: a camera has no recording of the empty stage.
         PlateMismatch: a plate belongs to another camera.
     """
-    plan = plan_session(session, only)
-    if plan.problems:
-        raise plan.problems[0]
-    return plan
+    return _sound(plan_session(session, only, decode=decode))
 
 
-def plan_session(session: Session, only: str | None = None) -> SessionPlan:
-    """As `check_session`, but every take and camera is looked at, and what is wrong is in `problems`."""
+def check_stage(session: Session, *, decode: bool = True) -> SessionPlan:
+    """As `check_session` for cameras and plates alone; takes are looked at only where there are no plates."""
+    return _sound(plan_session(session, None if session.plates is None else "", decode=decode))
+
+
+def plan_session(session: Session, only: str | None = None, *, decode: bool = True) -> SessionPlan:
+    """As `check_session`, but every take and camera is looked at, and what is wrong is in `problems`.
+
+    With `only=""` no take is looked at.
+    """
     root, problems = session.folder, list[CapmatError]()
     if not root.is_dir():
         where = str(root)
@@ -99,7 +105,7 @@ def plan_session(session: Session, only: str | None = None) -> SessionPlan:
         return SessionPlan(session, problems=[error])
     names = [name for name in session.takes if only in (None, name)]
     found = {name: find_take(session, name, problems) for name in names}
-    there = {id for _, left in found.values() for id in left}
+    there = {id for _, left in found.values() for id in left} or _with_plates(session)
     cameras = _calibrated(session, there, problems)
     for id in sorted({*there, *cameras}):
         with gathered(problems):
@@ -123,7 +129,7 @@ def plan_session(session: Session, only: str | None = None) -> SessionPlan:
                 sized[id] = fitted(camera, sizes[id])
 
     empty, plate_seconds = {}, 0.0
-    for id, recording in plates.items():
+    for id, recording in plates.items() if decode else ():
         with gathered(problems, "plate of"):
             empty[id], seconds = look_at_plate(recording, colour)
             plate_seconds += seconds * len(recording)
@@ -134,13 +140,25 @@ def plan_session(session: Session, only: str | None = None) -> SessionPlan:
             if id in sizes:
                 row.width, row.height, row.dtype = sizes[id].width, sizes[id].height, colour.dtype
                 row.raw = row.count * row.width * row.height * sizes[id].channels * np.dtype(colour.dtype).itemsize
-        for id, recording in sound[name].items():
+        for id, recording in sound[name].items() if decode else ():
             with gathered(problems, f"take {name}"):
                 look_at_take(recording, colour, plates, empty, rows[id])
         whole = {id: recording for id, recording in sound[name].items() if not rows[id].gaps}
         takes[name] = TakePlan(name, frames, whole, sum(row.raw for row in rows.values()), rows)
     trimaps = _find_trimaps(session, takes, problems)
     return SessionPlan(session, sized, takes, plates, trimaps, problems, plate_seconds)
+
+
+def _sound(plan: SessionPlan) -> SessionPlan:
+    if plan.problems:
+        raise plan.problems[0]
+    return plan
+
+
+def _with_plates(session: Session) -> set[str]:
+    if session.plates is None:
+        return set()
+    return set(find_recordings(session.folder, session.plates.path, session.raw, session.video, {}))
 
 
 def _calibrated(session: Session, recorded: Iterable[str], problems: list[CapmatError]) -> dict[str, Camera]:

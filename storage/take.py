@@ -217,14 +217,25 @@ class Take:
         """
         sensor = self.sensors[self._camera(camera).id]
         size = (sensor.height, sensor.width) if self.colour.cfa else (sensor.height, sensor.width, 3)
-        index = self._index(frame)
         if picture.shape != size or picture.dtype != self.colour.dtype:
             raise SizeMismatch(
                 f"the picture is {picture.shape} {picture.dtype}, the take holds {size} {self.colour.dtype}",
                 where=self._what(camera, frame),
                 fix="Export it like the others.",
             )
-        return self._recorded(camera).write(index, {0: stored_planes(picture)})
+        return self.write_planes(camera, frame, stored_planes(picture))
+
+    def write_planes(self, camera: str, frame: int, planes: NDArray[Any]) -> Files:
+        """Store a picture that was made into planes already, see `read_planes`; raises like `write_raw`."""
+        array, index = self._recorded(camera), self._index(frame)
+        if planes.shape != array.layout.shape[1:] or planes.dtype != array.layout.dtype:
+            raise SizeMismatch(
+                f"the planes are {planes.shape} {planes.dtype}, the take holds {array.layout.shape[1:]} "
+                f"{array.layout.dtype}",
+                where=self._what(camera, frame),
+                fix="Export them like the others.",
+            )
+        return array.write(index, {0: planes})
 
     def write_previews(self, camera: str, block: int, previews: Sequence[NDArray[np.uint8]]) -> Files:
         """Store the previews, (3, h, w) sRGB each, of all frames of a block."""

@@ -3,9 +3,8 @@
 from typing import Any
 
 from storage.ledger import Ledger
-from storage.plan_cost import check_space, expected_cost
 from storage.root import Root
-from storage.session import check_session, read_session
+from storage.session import check_session, check_stage, read_session
 from storage.take import Take
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.progress import Progress, say
@@ -33,7 +32,7 @@ def _tell(done: int, total: int, what: str) -> None:
 
 def plates(store: str, session: str) -> Record:
     """Average the recordings of the empty stage; the record depends on their files."""
-    plan = check_session(read_session(session))
+    plan = check_stage(read_session(session), decode=False)
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
 
     def work() -> dict[str, Any]:
@@ -63,14 +62,13 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
     Returns:
         Record with `take`, `cameras`, `frames`, `wall_s`; its digest depends on the plates as well.
     """
-    plan = check_session(read_session(session), only=take)
+    plan = check_session(read_session(session), only=take, decode=False)
     manifests = {camera: recording.manifest() for camera, recording in plan.takes[take].recordings.items()}
 
     frames = sum(len(recording) for recording in plan.takes[take].recordings.values())
     bar = Progress(f"ingest {take}", frames)
 
     def work() -> dict[str, Any]:
-        check_space(expected_cost(plan, Root(store)), Root(store))
         ingest_take(store, session, take, lambda done, total, what: bar(frames - total + done, what))
         return take_record(store, take)
 

@@ -1,5 +1,6 @@
 """An ingest keeps every bit, goes on where it stopped, and never shows half a take."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from capmat_errors import ImageUnreadable, NotFound, StoreError
+from storage.bayer import join
 from storage.frames import read_image
 from storage.ledger import Ledger
 from storage.plates import Stage
+from storage.raw_packing import pack
 from storage.root import Root
 from storage.session import check_session, read_session
 from storage.take import Take, list_takes
@@ -49,6 +52,62 @@ def _holds_all(root: Root, session: Path, suffix: str = ".png") -> bool:
         for camera in take.cameras
         for frame in take.frames
     )
+
+
+def test_plates_are_taken_in_although_a_take_is_broken(session: Path, store: Root) -> None:
+    (session / "takes/walk/c01/0002.png").write_bytes(b"")
+    assert ingest_plates(store.url, session)["written"] == list(CAMERAS)
+    with pytest.raises(ImageUnreadable, match="take walk camera c01 frame 2"):
+        ingest_take(store.url, session, "walk")
+
+
+def _mosaics(folder: Path, frames: int) -> dict[tuple[str, int], np.ndarray]:
+    """Make the session's pictures into headerless packed mosaics of twice the size; returns those of the take."""
+    out = {}
+    for file in sorted(folder.rglob("*.png")):
+        picture = read_image(file)
+        planes = np.stack([picture[..., 0], picture[..., 1], picture[..., 1], picture[..., 2]])
+        mosaic = join(planes)
+        file.with_suffix(".raw").write_bytes(pack(mosaic, "lsb"))
+        file.unlink()
+        if "walk" in file.parts:
+            out[file.parent.name, int(file.stem)] = mosaic
+    edit_toml(folder, ".png", ".raw")
+    edit_toml(folder, "[calibration]", f'cfa = "RGGB"\n[raw]\nwidth = {2 * WIDTH}\nheight = {2 * HEIGHT}\n'
+              'pixel_format = "BayerRG12p"\n[calibration]')  # fmt: skip
+    file = folder / "calibration.json"
+    data = json.loads(file.read_text())
+    for camera in data["cameras"].values():
+        camera["width"], camera["height"] = 2 * WIDTH, 2 * HEIGHT
+        camera["K"] = [[120.0, 0, 63.5], [0, 120.0, 47.5], [0, 0, 1]]
+    file.write_text(json.dumps(data))
+    return out
+
+
+@pytest.mark.parametrize("place", ["folder", "s3"])
+def test_mosaics_are_kept_to_the_bit_and_shown_at_half_the_size(
+    session: Path, place: str, request: pytest.FixtureRequest
+) -> None:
+    root: Root = request.getfixturevalue("store" if place == "folder" else "s3_root")
+    mosaics = _mosaics(session, 5)
+    ingest_plates(root.url, session)
+    ingest_take(root.url, session, "walk")
+    take, stage = Take.open(root, "walk"), Stage.open(root, "ring")
+    for (camera, frame), mosaic in mosaics.items():
+        np.testing.assert_array_equal(take.read_raw(camera, frame), mosaic)
+    sensor, view = take.sensors["c00"], take.cameras["c00"]
+    assert (sensor.width, view.width, view.height) == (2 * WIDTH, WIDTH, HEIGHT)
+    np.testing.assert_allclose(view.K, [[60, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])
+    whole = take.read("c01", 2)
+    assert whole.shape == stage.plate("c01").shape == stage.noise("c01").shape == (3, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(take.read("c01", 2, (5, 30, 0, 17)), whole[:, 5:30, 0:17])
+    # The stage is grey steps: where nobody stands, frame and plate agree to the noise.
+    away = np.abs(whole - stage.plate("c01"))[:, :10]
+    assert away.mean() < 0.01
+    small = take.read_preview("c01", 2)
+    assert small.shape == (3, HEIGHT // 4, WIDTH // 4)
+    blocks = whole.reshape(3, HEIGHT // 4, 4, WIDTH // 4, 4).mean(axis=(2, 4))
+    assert np.abs(small / 255 - blocks).mean() < 0.01
 
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
@@ -120,14 +179,14 @@ _KILLED = """
 import os, sys
 from tasks import ingest
 from storage.take import Take
-write, count = Take.write_raw, 0
+write, count = Take.write_planes, 0
 def write_some(take, camera, frame, picture):
     global count
     count += 1
     if count > 7:
         os.kill(os.getpid(), 9)
     return write(take, camera, frame, picture)
-Take.write_raw = write_some
+Take.write_planes = write_some
 ingest.ingest_take(sys.argv[1], sys.argv[2], "walk", workers=1)
 """
 

@@ -12,6 +12,7 @@ import pytest
 import capmat_errors as errors
 from storage.frames import encode_png
 from tasks.ingest import ingest_plates, ingest_take
+from tasks.session import check
 from tests.storage.tiny_session import (
     HEIGHT,
     WIDTH,
@@ -426,7 +427,7 @@ def test_broken_session_is_refused_before_anything_is_written(
     case.breaks(session)
     store = tmp_path / "store"
 
-    for ingest in (lambda: ingest_take(str(store), session, "walk"), lambda: ingest_plates(str(store), session)):
+    for ingest in (lambda: ingest_take(str(store), session, "walk"), lambda: check(str(session))):
         with pytest.raises(case.kind) as refusal:
             ingest()
         message = str(refusal.value)
