@@ -49,7 +49,7 @@ def cached(frames: MattedFrames, folder: str | Path, limit: int) -> MattedFrames
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, others wait; a killed one lets go
-            for stray in folder.glob("*.partial"):
+            for stray in folder.glob("*/*.partial"):
                 stray.unlink()
             missing = [s for s in frames.strips if not _is_whole(files[_name(s)], _bytes(s))]
             _check_room(folder, sum(map(_bytes, missing)), shutil.disk_usage(folder).free, "the disk has")
@@ -85,6 +85,7 @@ def _mapped(file: Path, record: np.dtype[Any], size: tuple[int, int]) -> tuple[N
 
 def _build(strip: Strip, run: str, file: Path) -> None:
     """Decode one camera. Written, not mapped: a full disk is an error then, and not the end of the process."""
+    file.parent.mkdir(exist_ok=True)
     partial_file = file.with_suffix(".partial")
     with partial_file.open("wb") as out:
         out.write(strip.stage.plate(strip.camera).tobytes())
@@ -138,7 +139,7 @@ def _is_whole(file: Path, size: int) -> bool:
 
 
 def _name(strip: Strip) -> str:
-    return f"{strip.take.name}-{strip.camera}"
+    return f"{strip.take.name}/{strip.camera}"
 
 
 def _bytes(strip: Strip) -> int:

@@ -152,13 +152,13 @@ def test_the_cache_is_built_once_and_again_when_the_take_changed(root: Root, tmp
     take = make_take(root)
     frames = MattedFrames(root, ["walk"], RUN)
     cached(frames, tmp_path, PLENTY)
-    before = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.frames")}
+    before = {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("*.frames")}
     cached(frames, tmp_path, PLENTY)
-    assert {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.frames")} == before
+    assert {file.name: file.stat().st_mtime_ns for file in tmp_path.rglob("*.frames")} == before
     assert len(before) == len(SIZES)
     write_other_mattes(take)
     again = cached(frames, tmp_path, PLENTY)
-    assert len(list(tmp_path.glob("*.frames"))) == len(SIZES) + 1
+    assert len(list(tmp_path.rglob("*.frames"))) == len(SIZES) + 1
     same(frames, again)
 
 
@@ -184,20 +184,20 @@ def test_a_build_that_was_killed_goes_on(folder: Root, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     killed = subprocess.run([sys.executable, "-c", _KILLED, folder.url, RUN, str(cache)], check=False)
     assert killed.returncode == -9
-    (first,) = cache.glob("*.frames")
-    assert len(list(cache.glob("*.partial"))) == 1
+    (first,) = cache.rglob("*.frames")
+    assert len(list(cache.rglob("*.partial"))) == 1
     written = first.stat().st_mtime_ns
     frames = MattedFrames(folder, ["walk"], RUN)
     same(frames, cached(frames, cache, PLENTY))
     assert first.stat().st_mtime_ns == written
-    assert not list(cache.glob("*.partial"))
+    assert not list(cache.rglob("*.partial"))
 
 
 def test_a_file_that_was_cut_off_is_made_again(folder: Root, tmp_path: Path) -> None:
     make_take(folder)
     frames = MattedFrames(folder, ["walk"], RUN)
     cached(frames, tmp_path / "cache", PLENTY)
-    broken = min((tmp_path / "cache").glob("*.frames"))
+    broken = min((tmp_path / "cache").rglob("*.frames"))
     broken.write_bytes(broken.read_bytes()[:-1])
     same(frames, cached(frames, tmp_path / "cache", PLENTY))
 
