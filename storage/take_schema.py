@@ -9,6 +9,7 @@ from typing import Any
 from capmat_errors import StoreError
 from storage.camera import Camera
 from storage.colour import Colour
+from storage.preview import preview_size
 from storage.seal import group_document
 
 SCHEMA = "capmat.take/2"
@@ -39,12 +40,12 @@ def camera_group(sensor: Camera, colour: Colour, fps: float) -> bytes:
 
     RGB and its preview are two levels of one image; a mosaic has no second level of its kind and stands alone.
     """
-    step = [1 / fps, 1.0, 1.0, 1.0]
-    levels = [_level("raw" if colour.cfa else "rgb", step)]
+    levels = [_level("raw" if colour.cfa else "rgb", fps, 1.0, 1.0)]
     if not colour.cfa:
-        levels.append(_level("preview", [step[0], 1.0, 4.0, 4.0]))
+        small = preview_size(sensor.height, sensor.width)
+        levels.append(_level("preview", fps, sensor.height / small[0], sensor.width / small[1]))
     axes = [
-        {"name": "t", "type": "time", "unit": "second"},
+        {"name": "frame", "type": "time", "unit": "second"},
         {"name": "c", "type": "channel"},
         {"name": "y", "type": "space"},
         {"name": "x", "type": "space"},
@@ -54,5 +55,8 @@ def camera_group(sensor: Camera, colour: Colour, fps: float) -> bytes:
     return group_document(attributes)
 
 
-def _level(path: str, scale: list[float]) -> dict[str, Any]:
-    return {"path": path, "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+def _level(path: str, fps: float, y: float, x: float) -> dict[str, Any]:
+    """A level whose pixels are y by x of the picture's, their centres where those of what they stand for lie."""
+    scale = {"type": "scale", "scale": [1 / fps, 1.0, y, x]}
+    shift = {"type": "translation", "translation": [0.0, 0.0, (y - 1) / 2, (x - 1) / 2]}
+    return {"path": path, "coordinateTransformations": [scale, shift]}

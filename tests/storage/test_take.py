@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -243,3 +244,17 @@ def test_workers_in_other_processes_write_frames_of_one_take(root: Root) -> None
 def test_take_names_that_are_paths_are_refused(folder: Root) -> None:
     with pytest.raises(ValueError, match="cannot be the name of a take"):
         _take(folder, "../elsewhere")
+
+
+def test_a_cameras_group_says_to_viewers_what_its_arrays_are(folder: Root) -> None:
+    take = _take(folder)
+    take.describe("c1")
+    group = zarr.open_group(folder.url, path="takes/walk.zarr/cameras/c1", mode="r")
+    image: Any = group.attrs["ome"]["multiscales"][0]
+    for level in image["datasets"]:
+        array = group[level["path"]]
+        assert list(array.metadata.dimension_names) == [axis["name"] for axis in image["axes"]]
+        scale, shift = (change[change["type"]] for change in level["coordinateTransformations"])
+        covered = [side * step for side, step in zip(array.shape[-2:], scale[-2:], strict=True)]
+        assert covered == pytest.approx([270, 300])
+        assert shift[-2:] == pytest.approx([(step - 1) / 2 for step in scale[-2:]])
