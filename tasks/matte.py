@@ -8,6 +8,7 @@ from prefect import runtime
 
 from storage.ledger import Ledger
 from storage.plates import Stage
+from storage.registry import Registry
 from storage.root import Root
 from storage.take import Take
 from tasks.infer import check_take, infer_camera
@@ -30,8 +31,9 @@ def snap(pha: Any) -> Any:
 def open_run(store: str, take: str, role: str, model: Ref, tile: int = 0) -> str:
     """Announce a run of alphas in a take, before cameras write to it side by side."""
     run = run_name(role, model, tile)
-    said = {"role": role, **model} | ({"tile": tile} if tile else {})
     root = Root(store)
+    (entry,) = (e for e in Registry(root).entries(model["name"]) if e["version"] == model["version"])
+    said = {"role": role, **model, "weights": entry["weights"]} | ({"tile": tile} if tile else {})
     recording = Take.open(root, take)
     recording.start_run(run, said)
     Ledger(root).record(f"run/{take}/{run}", {**said, "files": recording.run_files(run)})

@@ -4,7 +4,7 @@ from typing import Any
 
 from storage.ledger import Ledger
 from storage.root import Root
-from storage.session import check_session, check_stage, read_session
+from storage.session import check_session, check_stage, plan_session, read_session
 from storage.take import Take
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.progress import Progress, say
@@ -18,9 +18,13 @@ def check(session: str) -> dict[str, Any]:
         `takes` (their names) and `benchmark` (the take that has trimaps, or "").
 
     Raises:
-        CapmatError: with the take, camera and frame at fault.
+        CapmatError: with the take, camera and frame at fault; the first one, all of them have been said.
     """
-    plan = check_session(read_session(session))
+    plan = plan_session(read_session(session))
+    for problem in plan.problems:
+        say(f"problem: {problem}")
+    if plan.problems:
+        raise plan.problems[0]
     section = plan.session.benchmark
     say(f"session {plan.session.name}: {len(plan.takes)} takes, {len(plan.cameras)} cameras, all files fit")
     return {"takes": list(plan.takes), "benchmark": section.take if section else ""}
