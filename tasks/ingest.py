@@ -19,15 +19,17 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound, SessionError, StoreError
 from storage.bayer import stored_planes
 from storage.camera import Camera
+from storage.claim import claim
 from storage.colour import Colour
 from storage.forget import forget_take
 from storage.ledger import Files, Ledger
+from storage.plan_cost import check_space, expected_cost
 from storage.plates import Stage, build_plate
 from storage.preview import make_preview
 from storage.recording import Recording
 from storage.root import Root
 from storage.seal import seal_key
-from storage.session import SessionPlan, TakePlan, check_session, read_session
+from storage.session import Session, SessionPlan, TakePlan, check_session, check_stage, read_session
 from storage.take import Take
 from storage.take_schema import SCHEMA
 
@@ -50,48 +52,16 @@ def ingest_plates(store_url: str, session_path: str | Path, progress: Progress |
 
     Raises:
         CapmatError: what `check_session` raises, before anything is written.
-        StoreError: the store cannot be used, or holds another set-up under the stage's name.
+        StoreError: the store cannot be used, or holds another set-up under the stage's name, or another process is
+            ingesting these plates.
     """
     start = time.monotonic()
     session = read_session(session_path)
-    plan = check_session(session)
+    plan = check_stage(session)
     root = Root(store_url).checked()
-    ledger, colour = Ledger(root), session.colour.colour()
-    old = _open_stage(root, session.stage)
-    if old and (old.sensors, old.colour) != (plan.cameras, colour):
-        if old.complete:
-            raise StoreError(
-                f"the store holds a stage {session.stage} of other cameras or colour",
-                where=root.url,
-                fix="Give this set-up another stage name in session.toml.",
-            )
-        old = None
-    manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
-    kept = [
-        camera for camera in plan.plates if old and _is(ledger, f"plates/{session.stage}/{camera}", manifests[camera])
-    ]
-    sealed = old and old.complete and ledger.done(seal_key(f"stages/{session.stage}.zarr"))
-    if sealed and len(kept) == len(plan.plates):
-        return {"stage": session.stage, "written": [], "kept": kept, "seconds": time.monotonic() - start}
-    stage = Stage.create(
-        root,
-        session.stage,
-        cameras=plan.cameras,
-        colour=colour,
-        source={"session": session.name, "manifests": manifests},
-    )
-    todo = [camera for camera in plan.plates if camera not in kept]
-    for place, camera in enumerate(todo):
-        if progress:
-            progress(place, len(todo), f"plate of camera {camera}")
-        key = f"plates/{session.stage}/{camera}"
-        ledger.forget(key)
-        plate = build_plate(_Pictures(plan.plates[camera], colour))
-        files = stage.write_plate(camera, plate)
-        said = {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
-        ledger.record(key, {**said, "files": files, "session": session.source})
-    stage.seal()
-    return {"stage": session.stage, "written": todo, "kept": kept, "seconds": time.monotonic() - start}
+    with claim(root, f"stages/{session.stage}.zarr"):
+        written, kept = _bring_plates(root, session, plan, progress)
+    return {"stage": session.stage, "written": written, "kept": kept, "seconds": time.monotonic() - start}
 
 
 def ingest_take(
@@ -113,7 +83,8 @@ def ingest_take(
     Raises:
         CapmatError: what `check_session` raises, before anything is written.
         ImageUnreadable: a picture is damaged inside; the take stays unsealed, and a second run goes on there.
-        StoreError: the store cannot be used, or holds another take under this name.
+        StoreError: the store cannot be used, or holds another take under this name, or another process is
+            ingesting it.
     """
     start = time.monotonic()
     session = read_session(session_path)
@@ -126,27 +97,9 @@ def ingest_take(
     plan = check_session(session, only=take)
     chosen = plan.takes[take]
     root = Root(store_url).checked()
-    stored = _same_take(root, plan, chosen)
-    if stored is None:
-        forget_take(root, take)
-        stored = Take.create(
-            root,
-            take,
-            stage=session.stage,
-            cameras=_only(plan.cameras, chosen),
-            colour=session.colour.colour(),
-            frames=chosen.frames,
-            fps=session.fps,
-            timecode=session.takes[take].timecode,
-            source={"session": session.name, "path": session.takes[take].path},
-        )
-    todo = missing_blocks(stored, chosen)
-    if todo:
-        if stored.complete:
-            stored.unseal()
-        _bring(stored, chosen, todo, {"session": session.source, "capmat": version("capmat")}, progress, workers)
-    if not stored.complete or not Ledger(root).done(seal_key(f"takes/{take}.zarr")):
-        stored.seal()
+    check_space(expected_cost(plan, root), root)
+    with claim(root, f"takes/{take}.zarr"):
+        todo = _bring_take(root, plan, chosen, progress, workers)
     return {
         "take": take,
         "written": list(todo),
@@ -155,6 +108,77 @@ def ingest_take(
         "bytes": chosen.bytes,
         "seconds": time.monotonic() - start,
     }
+
+
+def _bring_plates(
+    root: Root, session: Session, plan: SessionPlan, progress: Progress | None
+) -> tuple[list[str], list[str]]:
+    """Write the plates that are missing; the cameras written, and those kept."""
+    ledger, colour = Ledger(root), session.colour.colour()
+    old = _open_stage(root, session.stage)
+    if old and (old.sensors, old.colour) != (plan.cameras, colour):
+        if old.complete:
+            raise StoreError(
+                f"the store holds a stage {session.stage} of other cameras or colour",
+                where=root.url,
+                fix="Give this set-up another stage name in session.toml.",
+            )
+        old = None
+    manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
+    kept = [
+        camera for camera in plan.plates if old and _is(ledger, f"plates/{session.stage}/{camera}", manifests[camera])
+    ]
+    sealed = old and old.complete and ledger.done(seal_key(f"stages/{session.stage}.zarr"))
+    if sealed and len(kept) == len(plan.plates):
+        return [], kept
+    stage = Stage.create(
+        root,
+        session.stage,
+        cameras=plan.cameras,
+        colour=colour,
+        source={"session": session.name, "manifests": manifests},
+    )
+    todo = [camera for camera in plan.plates if camera not in kept]
+    for place, camera in enumerate(todo):
+        if progress:
+            progress(place, len(todo), f"plate of camera {camera}")
+        key = f"plates/{session.stage}/{camera}"
+        ledger.forget(key)
+        plate = build_plate(_Pictures(plan.plates[camera], colour))
+        files = stage.write_plate(camera, plate)
+        said = {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
+        ledger.record(key, {**said, "files": files, "session": session.source})
+    stage.seal()
+    return todo, kept
+
+
+def _bring_take(
+    root: Root, plan: SessionPlan, chosen: TakePlan, progress: Progress | None, workers: int
+) -> dict[str, list[Block]]:
+    """Write the blocks that are missing and seal the take; what was missing, by camera."""
+    session = plan.session
+    stored = _same_take(root, plan, chosen)
+    if stored is None:
+        forget_take(root, chosen.name)
+        stored = Take.create(
+            root,
+            chosen.name,
+            stage=session.stage,
+            cameras=_only(plan.cameras, chosen),
+            colour=session.colour.colour(),
+            frames=chosen.frames,
+            fps=session.fps,
+            timecode=session.takes[chosen.name].timecode,
+            source={"session": session.name, "path": session.takes[chosen.name].path},
+        )
+    todo = missing_blocks(stored, chosen)
+    if todo:
+        if stored.complete:
+            stored.unseal()
+        _bring(stored, chosen, todo, {"session": session.source, "capmat": version("capmat")}, progress, workers)
+    if not stored.complete or not Ledger(root).done(seal_key(f"takes/{chosen.name}.zarr")):
+        stored.seal()
+    return todo
 
 
 def missing_blocks(stored: Take, chosen: TakePlan) -> dict[str, list[Block]]:
@@ -232,8 +256,9 @@ def _camera_frames(
         files: Files = {}
         previews = []
         for frame, picture in islice(pictures, len(frames)):
-            files |= stored.write_raw(camera, frame, picture)
-            previews.append(make_preview(stored.colour, stored_planes(picture)))
+            planes = stored_planes(picture)
+            files |= stored.write_planes(camera, frame, planes)
+            previews.append(make_preview(stored.colour, planes))
             yield frame
         files |= stored.write_previews(camera, block, previews)
         ledger.record(f"{key}/{block:05d}", {**said, "manifest": manifest, "frames": list(frames), "files": files})
