@@ -15,7 +15,7 @@ from storage.calibration_actorshq import read_actorshq
 from storage.calibration_colmap import read_colmap
 from storage.calibration_colmap_text import colmap_files
 from storage.calibration_easyvolcap import easyvolcap_files, read_easyvolcap
-from storage.calibration_file import Calibration
+from storage.calibration_file import Calibration, file_text
 from storage.calibration_llff import read_llff
 from storage.calibration_metashape import read_metashape
 from storage.calibration_opencv_xml import read_opencv_xml
@@ -150,12 +150,8 @@ WRITERS: dict[str, Callable[[Mapping[str, Camera]], dict[str, str]]] = {
 
 def _read_json(path: Path) -> dict[str, Camera]:
     try:
-        data = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise CalibrationError(
-            "there is no calibration file", where=str(path), fix="Check [calibration] path."
-        ) from error
-    except (OSError, ValueError) as error:
+        data = json.loads(file_text(path))
+    except (ValueError, RecursionError) as error:
         raise CalibrationError(
             f"the calibration is no readable json ({error})", where=str(path), fix="Export it again."
         ) from error

@@ -4,31 +4,26 @@ The file's own traps: `R_` is an axis times an angle and `Rot_` the matrix; dist
 picture sizes are optional. World to camera, pixel centres at whole numbers, as here.
 """
 
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
 from storage.calibration_file import (
     Calibration,
-    Floats,
     axis_angle,
     built,
     collected,
     distortion,
-    file_text,
     numbers,
     pixels,
     refused,
 )
 from storage.camera import Camera
+from storage.opencv_nodes import opencv_nodes
 
 _ENDINGS = (".yml", ".yaml", ".xml")
-_PARTS = ("rows", "cols", "sizes", "data")  # of a matrix; OpenCV 5 writes vectors with sizes
 
 
 def read_easyvolcap(folder: Path) -> Calibration:
@@ -38,7 +33,7 @@ def read_easyvolcap(folder: Path) -> Calibration:
         CalibrationError: a file or key is missing or broken, or the numbers make no camera.
     """
     intri, extri = _file(folder, "intri"), _file(folder, "extri")
-    inner, outer = _nodes(intri), _nodes(extri)
+    inner, outer = opencv_nodes(intri), opencv_nodes(extri)
     names = inner.get("names", outer.get("names"))
     if names is None:
         names = [key[2:] for key in inner if key.startswith("K_")]
@@ -76,59 +71,6 @@ def _file(folder: Path, stem: str) -> Path:
     raise refused(
         "there is no calibration file", folder / f"{stem}.yml", fix="Give the folder that holds both files."
     )
-
-
-def _nodes(path: Path) -> dict[str, Any]:
-    """Every key of the file: matrices as arrays, `names` as a list of words, the rest as text.
-
-    OpenCV's own reader is not asked: on damaged files it can bring the whole process down.
-    """
-    text = file_text(path)
-    pairs = _xml(text, path) if text.lstrip().startswith("<") else _yaml(text, path)
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise refused(f"{key} is there twice", path, fix="Keep one of the two.")
-        found[key] = value
-    if not found:
-        raise refused("the file is no OpenCV storage", path)
-    return found
-
-
-def _yaml(text: str, path: Path) -> Iterator[tuple[str, Any]]:
-    blocks = re.split(r"^([A-Za-z_][^:\n]*):", text, flags=re.MULTILINE)
-    for key, block in zip(blocks[1::2], blocks[2::2], strict=True):
-        if block.lstrip().startswith("!!opencv-matrix"):
-            found = [re.search(rf"\b{part}:\s*(\[[^\]]*\]|[^\s\[]+)", block) for part in _PARTS]
-            words = ["" if part is None else part[1].strip("[]").replace(",", " ") for part in found]
-            yield key, _matrix_of(key, words, path)
-        elif key == "names":
-            words = re.sub(r"^\s*-\s|[\[\],]", " ", block, flags=re.MULTILINE).split()
-            yield key, [word.strip("\"'") for word in words]
-        else:
-            yield key, block.strip()
-
-
-def _xml(text: str, path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError) as error:
-        raise refused(f"the file is no xml ({error})", path) from error
-    for node in root:
-        if node.find("data") is not None:
-            yield node.tag, _matrix_of(node.tag, [node.findtext(part) or "" for part in _PARTS], path)
-        else:
-            words = " ".join(node.itertext())
-            yield node.tag, [word.strip('"') for word in words.split()] if node.tag == "names" else words.strip()
-
-
-def _matrix_of(key: str, parts: Sequence[str], path: Path) -> Floats:
-    rows, cols, sizes, data = parts
-    words = data.lower().replace(".nan", "nan").replace(".inf", "inf").split()
-    shape = [int(side) for side in (sizes or f"{rows} {cols}").split() if side.isdecimal() and len(side) < 9]
-    if not shape or math.prod(shape) != len(words):
-        raise refused(f"{key} does not hold {' x '.join(map(str, shape)) or 'so many'} values", path)
-    return numbers(words, (len(words),), key, path).reshape(shape)
 
 
 def easyvolcap_files(cameras: Mapping[str, Camera]) -> dict[str, str]:

@@ -39,6 +39,8 @@ def file_bytes(path: Path) -> bytes:
         CalibrationError: it is not there, or cannot be read.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise refused("the calibration is no file", path, fix="Check the path of the calibration.")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise refused("there is no calibration file", path, fix="Check the path of the calibration.") from error

@@ -3,6 +3,7 @@
 OpenCV's own numbers: world to camera, the rotation as a matrix or as an axis times an angle, no picture size.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError
+from storage.calibration_file import axis_angle, refused
 from storage.camera import Camera
+from storage.opencv_nodes import opencv_nodes
 
 _NODES = {
     "K": ("CameraMatrix", "CameraIntrinsicMatrix", "camera_matrix", "Camera_Matrix", "K"),
@@ -58,8 +61,6 @@ def _between(text: str, before: str, after: str) -> str:
 
 
 def _read_xml(path: Path, camera: str, scale: float) -> Camera:
-    import cv2
-
     if not path.is_file():
         raise CalibrationError(
             "there is no calibration file",
@@ -67,15 +68,10 @@ def _read_xml(path: Path, camera: str, scale: float) -> Camera:
             fix="Calibrate this camera, or take it out of the session.",
         )
     try:
-        file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
-        found = {name: _node(file, names) for name, names in _NODES.items()}
-        file.release()
-    except (cv2.error, SystemError) as error:
-        raise CalibrationError(
-            "the file is no OpenCV storage",
-            where=f"camera {camera}, {path}",
-            fix="Export it again with cv2.FileStorage.",
-        ) from error
+        nodes = opencv_nodes(path)
+    except CalibrationError as error:
+        raise refused(error.what, path, camera, "Export it again with cv2.FileStorage.") from error
+    found = {name: _matrix(nodes, names) for name, names in _NODES.items()}
     missing = [f"{name} ({' or '.join(_NODES[name][:2])})" for name, value in found.items() if value is None]
     if missing:
         raise CalibrationError(
@@ -85,7 +81,7 @@ def _read_xml(path: Path, camera: str, scale: float) -> Camera:
         )
     turn: NDArray[Any] = np.asarray(found["R"], np.float64)
     if turn.size == 3:
-        turn = cv2.Rodrigues(turn.reshape(3, 1))[0]
+        turn = axis_angle(turn)
     try:
         return Camera.from_json(
             camera,
@@ -102,9 +98,5 @@ def _read_xml(path: Path, camera: str, scale: float) -> Camera:
         raise CalibrationError(error.what, where=f"camera {camera}, {path}", fix=error.fix) from error
 
 
-def _node(file: Any, names: tuple[str, ...]) -> NDArray[Any] | None:
-    for name in names:
-        node = file.getNode(name)
-        if not node.empty() and (value := node.mat()) is not None:
-            return np.asarray(value)
-    return None
+def _matrix(nodes: Mapping[str, Any], names: tuple[str, ...]) -> NDArray[Any] | None:
+    return next((nodes[name] for name in names if isinstance(nodes.get(name), np.ndarray)), None)

@@ -27,6 +27,8 @@ def read_smc(path: Path) -> Calibration:
         with opened(path, str(path)) as file:
             cameras = file.get("Camera_Parameter", {})
             for name in cameras:
+                if lacks := [key for key in ("K", "D", "RT") if key not in cameras[name]]:
+                    raise refused(f"there is no {lacks[0]}", path, name)
                 parts = [
                     numbers(cameras[name][key][()], shape, key, path, name)
                     for key, shape in (("K", (3, 3)), ("D", (-1,)), ("RT", (-1, 4)))

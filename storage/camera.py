@@ -27,7 +27,8 @@ class Camera:
         t: (3,) float64, metres.
 
     Raises:
-        CalibrationError: a number is not finite, K is no camera matrix, or R is no rotation.
+        CalibrationError: a number is not finite, a side of the picture is below 0 or huge, K is no camera matrix,
+            or R is no rotation.
     """
 
     id: str
@@ -40,6 +41,10 @@ class Camera:
 
     def __post_init__(self) -> None:
         where = f"camera {self.id}"
+        for name in ("width", "height"):
+            if not 0 <= getattr(self, name) <= 1_000_000:
+                fix = "Correct the calibration file."
+                raise CalibrationError(f"{name} is no number of pixels", where=where, fix=fix)
         for name, shape in (("K", (3, 3)), ("dist", (5,)), ("R", (3, 3)), ("t", (3,))):
             value = _floats(getattr(self, name), name, where)
             if value.shape != shape:

@@ -136,7 +136,7 @@ class Session(_Frozen):
     """Name of the stage set-up. Give a new one when cameras or lights were moved: plates belong to it."""
     root: str = "."
     """Folder that all paths start from; relative to this file, or absolute."""
-    fps: float = Field(gt=0)
+    fps: float = Field(gt=0, allow_inf_nan=False)
     """Frames per second of the takes."""
     colour: ColourSection
     """What the numbers in the pictures mean."""
@@ -187,6 +187,8 @@ def read_session(path: str | Path) -> Session:
     file = Path(path).absolute()
     if file.is_dir():
         file = file / "session.toml"
+    if file.exists() and not file.is_file():
+        raise SessionError("the session is no file", where=str(file), fix="Give the path of a session.toml.")
     try:
         data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -195,7 +197,7 @@ def read_session(path: str | Path) -> Session:
             where=str(file),
             fix="Give the path of a session.toml.",
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SessionError(f"the session is no toml ({error})", where=str(file), fix="Correct that line.") from error
     try:
         session = Session.model_validate({**data, "source": str(file)})

@@ -56,7 +56,8 @@ _HEADERS = {
     "jpeg": jpeg_header,
 }
 _READERS = {"tiff": read_tiff, "exr": read_exr, "dpx": read_dpx, "dng": read_dng, "jpeg": read_jpeg}
-_DAMAGE = (OSError, ValueError, KeyError, IndexError, struct.error, RuntimeError)
+_DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError, struct.error, RuntimeError)
+_PIXELS = 2**29  # more than any sensor has; a damaged header may ask for all memory there is
 
 
 def read_header(path: Path) -> Header:
@@ -65,12 +66,20 @@ def read_header(path: Path) -> Header:
     Raises:
         ImageUnreadable: no picture, or not the whole of one.
     """
+    form = _format(path)
     try:
-        return _HEADERS[_format(path)](path)
+        header = _HEADERS[form](path)
     except ImageUnreadable:
         raise
     except _DAMAGE as error:
         raise _broken(path, error) from error
+    if not 0 < header.width * header.height <= _PIXELS:
+        raise ImageUnreadable(
+            f"the picture says that it has {header.width}x{header.height} pixels",
+            where=str(path),
+            fix="Copy or export it again.",
+        )
+    return header
 
 
 def check_source(path: Path) -> None:
@@ -157,6 +166,7 @@ def read_grey(path: Path) -> NDArray[Any]:
 
 def _decode(path: Path) -> NDArray[Any]:
     form = _format(path)
+    read_header(path)
     try:
         image = decode_png(path.read_bytes(), str(path)) if form == "png" else _READERS[form](path)
     except ImageUnreadable:

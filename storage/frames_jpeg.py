@@ -1,5 +1,7 @@
 """JPEG: decoded by libjpeg-turbo, and refused where the session's words cannot hold for it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,20 +18,32 @@ _WIDE = ("display p3", "adobe rgb", "prophoto", "romm", "2020", "dci", "wide gam
 
 def jpeg_header(source: Path | BytesIO) -> Header:
     """Size and type."""
-    from PIL import Image
-
-    with Image.open(source) as image:
+    with _opened(source) as image:
         return Header(image.width, image.height, len(image.getbands()), "uint8")
 
 
 def read_jpeg(source: Path | BytesIO) -> NDArray[Any]:
     """(H, W) grey or (H, W, 3) RGB uint8."""
-    from PIL import Image
-
-    with Image.open(source) as image:
+    with _opened(source) as image:
         if image.mode not in ("L", "RGB"):
             raise ValueError(f"colours are {image.mode}")
         return np.asarray(image)
+
+
+@contextmanager
+def _opened(source: Path | BytesIO) -> Iterator[Any]:
+    """The picture, not yet decoded.
+
+    Raises:
+        ValueError: it says that it is larger than any camera's picture.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(source) as image:
+            yield image
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
 
 
 def check_recorded(source: Path | BytesIO, where: str) -> None:
@@ -38,9 +52,9 @@ def check_recorded(source: Path | BytesIO, where: str) -> None:
     Raises:
         ImageUnreadable: the picture asks to be turned, is CMYK, or carries the profile of a wider colour space.
     """
-    from PIL import Image, ImageCms
+    from PIL import ImageCms
 
-    with Image.open(source) as image:
+    with _opened(source) as image:
         mode, turned = image.mode, image.getexif().get(_ORIENTATION, 1)
         profile = image.info.get("icc_profile")
     if mode == "CMYK":

@@ -36,7 +36,10 @@ def decode_png(data: bytes, where: str) -> NDArray[Any]:
     import cv2
 
     _walk(data, where)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        image = None
     if image is None:
         raise ImageUnreadable("the picture cannot be decoded", where=where, fix="Copy or export it again.")
     if image.ndim == 3:

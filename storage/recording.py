@@ -83,11 +83,14 @@ def find_recordings(
         broken: takes the fault of every camera that has one, so that the others can be looked at; None to raise.
 
     Raises:
-        SessionError: the template lacks {camera}, or ends on a kind of file that is not known.
+        SessionError: the template is absolute, lacks {camera}, or ends on a kind of file that is not known.
         FrameGap: one frame number is there twice.
         ImageUnreadable: a video cannot be decoded, or a raw stream holds no whole number of frames.
     """
     suffix = Path(template).suffix.lower()
+    if Path(template).is_absolute():
+        fix = "Give it below the session's root, and set root to the folder."
+        raise SessionError("the path is absolute", where=template, fix=fix)
     if suffix == SMC_SUFFIX:
         return dict(open_smc(root / template))
     if "{camera" not in template:

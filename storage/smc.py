@@ -78,8 +78,10 @@ class SmcCamera:
         """The bytes of every picture; each is read with the file closed again before it is given out."""
         for number in self.frames:
             with opened(self.path, self._place(number)) as file:
-                data = np.asarray(file[f"{self.group}/{number}"][()], np.uint8).tobytes()
-            yield number, BytesIO(data)
+                data = np.asarray(file[f"{self.group}/{number}"][()])
+                if data.dtype != np.uint8:
+                    raise ValueError(f"the picture is {data.dtype}, not bytes")
+            yield number, BytesIO(data.tobytes())
 
     def _place(self, frame: int) -> str:
         return f"camera {self.camera} frame {frame}, {self.path}"

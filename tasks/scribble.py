@@ -25,12 +25,14 @@ def overlay_files(inbox: Path) -> list[tuple[str, str, int, Path]]:
     found = []
     for file in sorted(inbox.rglob("*.png")):
         parts = file.relative_to(inbox).parts
-        if len(parts) != 3 or not file.stem.isdigit():
+        if len(parts) != 3 or not (file.stem.isascii() and file.stem.isdigit()):
             raise ScribbleError(
                 "its place does not say what it is for",
                 where=str(file),
                 fix="Name overlays <take>/<camera>/<frame>.png",
             )
+        if not file.is_file():
+            raise ScribbleError("the overlay is no file", where=str(file), fix="Copy it again, or remove it.")
         found.append((parts[0], parts[1], int(file.stem), file))
     if not found:
         raise ScribbleError("holds no overlay", where=str(inbox), fix="Paint some, <take>/<camera>/<frame>.png")
@@ -58,7 +60,8 @@ def import_scribbles(store: str, inbox: str) -> Record:
         for name, camera, frame, file in files:
             take = takes[name]
             if camera not in take.cameras or frame not in take.frames:
-                raise ScribbleError(f"take {name} has no camera {camera} with frame {frame}", where=str(file))
+                what = f"take {name} has no camera {camera} with frame {frame}"
+                raise ScribbleError(what, where=str(file), fix="Rename or remove it.")
             view = take.cameras[camera]
             label = read_overlay(file, (view.height, view.width))
             entries.append((name, camera, frame, label))

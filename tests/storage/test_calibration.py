@@ -67,5 +67,7 @@ def test_a_file_that_is_missing_broken_or_incomplete_is_named(tmp_path: Path) ->
     with pytest.raises(CalibrationError, match="camera cam1"):
         read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
     _write(tmp_path / "cam1/config.xml", K=np.full((3, 3), np.nan))
-    with pytest.raises(CalibrationError, match="camera cam1.*config.xml: K holds a value that is not finite"):
+    with pytest.raises(
+        CalibrationError, match="camera cam1.*config.xml: CameraMatrix holds a value that is not finite"
+    ):
         read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
