@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup demo test check fix ui base sample lock clean
+.PHONY: help setup demo test torture check fix ui base sample lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ demo: $(STAMP) ## the whole chain on the sample session, with a report at the en
 
 test: $(STAMP) ## every promise, the chain at a tiny size included
 	@$(BIN)/python -m pytest
+
+torture: $(STAMP) ## the store with writers killed, files spoiled and S3 failing, for minutes; see tests/torture
+	@$(BIN)/python -m pytest -m torture -s tests/torture
 
 check: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check .
