@@ -11,6 +11,7 @@ from typing import Any
 from capmat_errors import NotFound
 from storage.root import Root
 
+_CHECK = "crc32"
 Files = dict[str, list[int]]
 """What lies in the store: [bytes, crc32] by key."""
 
@@ -79,7 +80,8 @@ class Ledger:
                 what it stored, see `stored`.
         """
         self.root.sweep(_file(key))
-        self.root.write(_file(key), json.dumps(entry, indent=1, sort_keys=True).encode())
+        whole = {**entry, _CHECK: _checksum(entry)}
+        self.root.write(_file(key), json.dumps(whole, indent=1, sort_keys=True).encode())
 
     def forget(self, key: str) -> None:
         """Take an entry back, before its results are replaced."""
@@ -91,7 +93,14 @@ def _entry(data: bytes) -> dict[str, Any] | None:
         entry = json.loads(data)
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) else None
+    if not isinstance(entry, dict):
+        return None
+    # Entries of earlier versions have none.
+    return entry if entry.pop(_CHECK, None) in (None, _checksum(entry)) else None
+
+
+def _checksum(entry: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(entry, sort_keys=True).encode())
 
 
 def _file(key: str) -> str:

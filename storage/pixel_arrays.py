@@ -72,6 +72,7 @@ class FrameArray:
     def create(self) -> Files:
         """Write what describes the array, unless it is there; frames stay. Returns the file, for the ledger."""
         file, document = f"{self.key}/zarr.json", self.layout.document()
+        self.root.sweep(file)
         if self.root.size(file) != len(document) or self.root.read(file) != document:
             self.root.write(file, document)
         return {file: fingerprint(document)}

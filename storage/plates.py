@@ -146,6 +146,7 @@ class Stage:
             "cameras": {id: camera.to_json() for id, camera in cameras.items()},
         }
         Ledger(root).forget(seal_key(key))
+        root.sweep(f"{key}/zarr.json")
         root.write(f"{key}/zarr.json", group_document(attributes))
         return cls(root, name, attributes)
 

@@ -41,6 +41,7 @@ def break_seal(root: Root, folder: str) -> None:
         root.remove(file)
     else:
         whole["attributes"]["complete"] = False
+        root.sweep(file)
         root.write(file, json.dumps(whole, indent=1).encode())
     ledger.forget(seal_key(folder))
 

@@ -185,6 +185,7 @@ class Take:
         """Write what describes a camera and its arrays, for zarr and OME viewers, unless it is there."""
         key = f"{_key(self.name)}/cameras/{self._camera(camera).id}"
         document = camera_group(self.sensors[camera], self.colour, self.fps)
+        self.root.sweep(f"{key}/zarr.json")
         if self.root.size(f"{key}/zarr.json") != len(document) or self.root.read(f"{key}/zarr.json") != document:
             self.root.write(f"{key}/zarr.json", document)
         files = {f"{key}/zarr.json": fingerprint(document)}
@@ -298,7 +299,9 @@ class Take:
         checked_name("run", run)
         for id in self.cameras:
             self._array(id, f"alpha/{run}").create()
-        self.root.write(f"{_key(self.name)}/runs/{run}.json", json.dumps(info, indent=1).encode())
+        file = f"{_key(self.name)}/runs/{run}.json"
+        self.root.sweep(file)
+        self.root.write(file, json.dumps(info, indent=1).encode())
 
     def alpha_runs(self) -> dict[str, dict[str, Any]]:
         """What was said to `start_run`, by run."""

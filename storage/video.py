@@ -100,6 +100,8 @@ def _decoded(path: Path) -> Iterator[Any]:
             if not container.streams.video:
                 raise ImageUnreadable("the file holds no video", where=str(path), fix="Check the path.")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ImageUnreadable("the video's codec is not known", where=str(path), fix="Export it again.")
             stream.codec_context.thread_type = "AUTO"
             stream.codec_context.options = {"err_detect": "explode+crccheck+bitstream+buffer"}
             packets, end = 0, 0.0

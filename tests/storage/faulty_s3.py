@@ -85,6 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
             return
         body = self.rfile.read(length)
+        if len(body) < length:  # the client is gone
+            self._hang_up()
+            return
         if fault in _CODES:
             self._answer(int(fault), {"Content-Type": "application/xml"}, _ERROR.format(code=_CODES[fault]).encode())
             return

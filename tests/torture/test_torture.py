@@ -1,0 +1,120 @@
+"""Whatever is killed, full, failing or damaged: after the last run every frame is what was recorded, to the bit.
+
+A failure is repeated with the seed that it printed: CAPMAT_TORTURE_SEED=17 make torture.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from storage.root import Root
+from tests.storage.faulty_s3 import faulty_s3
+from tests.torture.killing import live
+from tests.torture.spoiling import damage_and_mend
+from tests.torture.writing import Job, faults, work, write_takes
+
+JOBS: list[Job] = [("ingest", "walk"), ("ingest", "walk"), ("ingest", "run"), ("matte", "still")]
+"""Two operators take in the same take at once."""
+_HERE = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def seed() -> int:
+    """Printed, and so shown with every failure."""
+    chosen = int(os.environ.get("CAPMAT_TORTURE_SEED") or random.SystemRandom().randrange(10**6))
+    print(f"\nCAPMAT_TORTURE_SEED={chosen}")
+    return chosen
+
+
+def _torture(tmp_path: Path, seed: int, *, kills: int, rounds: int, frames: int = 18) -> Counter[str]:
+    dice, count, start = random.Random(seed), Counter[str](), time.monotonic()
+    while count["kills"] < kills:
+        count["stores"] += 1
+        place = tmp_path / str(count["stores"])
+        session, store = write_takes(place / "session", frames), place / "store"
+        work(("ingest", "still"), str(store), str(session))
+        live(JOBS, str(store), session, dice, count, kills=kills - count["kills"])
+        jobs = {*JOBS, ("ingest", "still")}
+        wrong, compared = faults(str(store), session, jobs)
+        assert wrong == []
+        count["compared"] += compared
+        for _ in range(rounds):
+            assert damage_and_mend(store, dice, count, 8) == []
+            for job in sorted(jobs):
+                work(job, str(store), str(session))
+            wrong, compared = faults(str(store), session, jobs)
+            assert wrong == []
+            count["compared"] += compared
+            count["mended"] += 8
+    print(f"{time.monotonic() - start:.0f} s: {dict(sorted(count.items()))}")
+    return count
+
+
+def test_writers_that_are_killed_and_files_that_are_spoiled_cost_no_frame(tmp_path: Path, seed: int) -> None:
+    count = _torture(tmp_path, seed, kills=10, rounds=1)
+    assert count["kills"] >= 10
+    assert count["found"] == count["mended"] >= 8
+
+
+def test_s3_that_fails_every_fifth_time_and_killed_writers_cost_no_frame(
+    tmp_path: Path, seed: int, s3_root: Root, s3_server: str
+) -> None:
+    _on_s3(tmp_path, seed, s3_root, s3_server, kills=3, frames=2)
+
+
+def test_a_disk_that_is_full_again_and_again_costs_no_frame(tmp_path: Path, seed: int) -> None:
+    _on_a_small_disk(tmp_path, seed, rounds=4)
+
+
+@pytest.mark.torture
+def test_many_kills_and_much_damage(tmp_path: Path, seed: int) -> None:
+    count = _torture(tmp_path, seed, kills=200, rounds=4)
+    assert count["kills"] >= 200
+
+
+@pytest.mark.torture
+def test_many_kills_on_failing_s3(tmp_path: Path, seed: int, s3_root: Root, s3_server: str) -> None:
+    _on_s3(tmp_path, seed, s3_root, s3_server, kills=15, frames=4)
+
+
+@pytest.mark.torture
+def test_a_disk_that_is_full_fifty_times(tmp_path: Path, seed: int) -> None:
+    _on_a_small_disk(tmp_path, seed, rounds=50)
+
+
+def _on_s3(tmp_path: Path, seed: int, root: Root, server: str, *, kills: int, frames: int) -> None:
+    dice, count, start = random.Random(seed), Counter[str](), time.monotonic()
+    session, jobs = write_takes(tmp_path / "session", frames), [("ingest", "walk"), ("ingest", "walk")]
+    with faulty_s3(server) as proxy:
+        proxy.fail(0.2, seed)
+        live(jobs, root.url, session, dice, count, kills=kills, pause=2.0, environ={"AWS_ENDPOINT_URL": proxy.url})
+        count.update({f"S3: {kind}": n for kind, n in proxy.faults.items()})
+        count["S3: requests"] += len(proxy.requests)
+    wrong, count["compared"] = faults(root.url, session, set(jobs))
+    assert wrong == []
+    assert sum(proxy.faults.values()) > 10
+    print(f"{time.monotonic() - start:.0f} s: {dict(sorted(count.items()))}")
+
+
+def _on_a_small_disk(tmp_path: Path, seed: int, *, rounds: int) -> None:
+    disk, session = tmp_path / "disk", write_takes(tmp_path / "session", 10)
+    disk.mkdir()
+    mount = f'mount -t tmpfs -o size=2m tmpfs "{disk}"'
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small disk (unshare -rm)")
+    words = [sys.executable, "-m", "tests.torture.filling", str(disk), str(session), str(seed), str(rounds)]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$0" "$@"', *words],
+        cwd=_HERE,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
