@@ -127,6 +127,7 @@ def write_picture(
     Raises:
         StoreError: `out` cannot be written to.
     """
+    out.sweep(name)
     if output.form == "exr":
         with out.file(name) as path:
             write_exr(

@@ -128,6 +128,7 @@ class _Worker:
             if self._kept(name, output, made_of):
                 continue
             camera = take.cameras[job.camera]
+            job.out.sweep(name)
             with (
                 job.out.file(name) as path,
                 video_file(

@@ -5,6 +5,7 @@ count in the header is a guess; so frames are counted and read by decoding from 
 they are told not to, and a stream that ends before its container says so is refused.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,21 +129,28 @@ def _check_end(path: Path, container: Any, stream: Any, packets: int, end: float
     seconds.
     """
     missing = max(0, stream.frames - packets)
-    if not stream.frames and stream.average_rate and (promised := _seconds(container, stream)):
-        begin, rate = float((stream.start_time or 0) * stream.time_base), float(stream.average_rate)
+    if not stream.frames and (rate := _rate(stream)) and (promised := _seconds(container, stream)):
+        begin = float((stream.start_time or 0) * stream.time_base)
         # The last frame to be shown is not the last of the file, so both are asked for.
         missing = max(round((promised - end) * rate), round((promised - begin) * rate) - packets)
     if missing > 0:
         raise _damaged(path, f"the last {missing} frames that its header promises are not there")
 
 
+def _rate(stream: Any) -> float:
+    """Frames per second, the average or else what FFmpeg guesses; 0 if neither is known."""
+    said = (float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate is not None)
+    return next((rate for rate in said if math.isfinite(rate) and rate > 0), 0.0)
+
+
 def _seconds(container: Any, stream: Any) -> float:
-    """How long the stream says that it is; 0 if it does not."""
-    if said := stream.metadata.get("DURATION"):
-        hours, minutes, seconds = said.split(":")
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    """How long the stream says that it is; 0 if it does not, or says what is no number."""
     alone = container.duration is not None and len(container.streams) == 1
-    return container.duration / 1e6 if alone else 0.0
+    seconds = container.duration / 1e6 if alone else 0.0
+    if said := stream.metadata.get("DURATION"):
+        hours, minutes, rest = said.split(":")
+        seconds = 3600 * int(hours) + 60 * int(minutes) + float(rest)
+    return seconds if math.isfinite(seconds) else 0.0
 
 
 def _damaged(path: Path, reason: str | None) -> ImageUnreadable:
