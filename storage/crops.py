@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, groupby
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from storage.take import Take
 
 TILE = 256
 """Side of the tiles in which takes keep pictures."""
-_AT_ONCE = 16  # requests for mattes, of which a store on S3 may hold ten thousands
+_AT_ONCE = 16  # cameras whose mattes are asked for; each takes several requests, which on S3 wait for one another
 
 Crop = dict[str, NDArray[np.float32]]
 
@@ -90,13 +90,13 @@ class MattedFrames(Sequence[tuple[Picture, Picture, Picture]]):
         self.cut: Cut = partial(cut_stored, run)
         opened = [Take.open(root, name) for name in takes]
         stages = {take.stage: Stage.open(root, take.stage) for take in opened}
-        asked = [(take, camera, frame) for take in opened for camera in take.cameras for frame in take.frames]
+        asked = [(take, camera) for take in opened for camera in take.cameras]
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            there = threads.map(lambda address: address[0].has_alpha(run, *address[1:]), asked)
-            matted = [address for address, found in zip(asked, there, strict=True) if found]
+            there = list(threads.map(lambda address: address[0].matted(run, address[1]), asked))
         self.strips = [
-            Strip(take, stages[take.stage], camera, tuple(frame for _, _, frame in addresses))
-            for (take, camera), addresses in groupby(matted, lambda address: address[:2])
+            Strip(take, stages[take.stage], camera, tuple(frames))
+            for (take, camera), frames in zip(asked, there, strict=True)
+            if frames
         ]
         if not self.strips:
             raise MatteError(f"run {run} has no matte in {', '.join(takes)}", where=root.url, fix="Run it first.")

@@ -391,8 +391,9 @@ class Root:
 def _keep_inherited() -> None:
     """Keep a parent's S3 clients alive in a forked child, unused.
 
-    To close one there would unregister its connections from the event queue that parent and child share, and the
-    parent would wait for its next answer until the timeout of a minute.
+    The child's first use of S3 drops them, and s3fs then closes them on the child's own event loop: that takes their
+    connections off the epoll queue, which a fork shares. The parent, whose sockets are still open, then hears no
+    answer on them until the timeout of a minute (seen: 12 connections in the queue before, none after, 60 s).
     """
     if "s3fs.core" in sys.modules:
         _inherited.extend(sys.modules["s3fs.core"].S3FileSystem._cache.values())

@@ -366,6 +366,16 @@ class Take:
         array = self._array(self._camera(camera).id, f"alpha/{run}")
         return self.root.exists(f"{array.key}/zarr.json") and array.has(self._index(frame))
 
+    def matted(self, run: str, camera: str) -> list[int]:
+        """The frames whose matte was written, rising; on S3 one listing and a small read per block.
+
+        Their files may be damaged all the same.
+        """
+        array = self._array(self._camera(camera).id, f"alpha/{run}")
+        if not self.root.exists(f"{array.key}/zarr.json"):
+            return []
+        return [self.frames[place] for place in array.there()]
+
     def _others(self, array: FrameArray, block: int, new: dict[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
         """What lies in the block's file beside the new mattes; nothing, if the file is damaged."""
         if len(new) == min(array.layout.block, len(self.frames) - block * array.layout.block):

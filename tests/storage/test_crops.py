@@ -31,7 +31,9 @@ def addresses(frames: MattedFrames) -> list[tuple[str, int]]:
 
 
 def test_only_frames_with_a_matte_are_drawn(root: Root) -> None:
-    make_take(root)
+    take = make_take(root)
+    assert take.matted(RUN, BARE[0]) == [4, 7]
+    assert take.matted("other", BARE[0]) == []
     frames = MattedFrames(root, ["walk"], RUN)
     every = [(camera, frame) for camera in SIZES for frame in FRAMES]
     assert addresses(frames) == [address for address in every if address != BARE]
