@@ -30,7 +30,7 @@ test: $(STAMP) ## every promise, the chain at a tiny size included
 	@$(BIN)/python -m pytest
 
 torture: $(STAMP) ## the store with writers killed, files spoiled and S3 failing, for minutes; see tests/torture
-	@$(BIN)/python -m pytest -m torture -s tests/torture
+	@$(BIN)/python -m pytest -m torture tests/torture
 
 check: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -125,18 +125,28 @@ def _existing(root: Root) -> Path:
 
 def _write_seconds(root: Root, size: int) -> float:
     """Seconds to bring one file of `size` bytes into the store, as every file is brought there."""
-    if root.remote:
-        return _written(root, size)
-    with store_errors(root.url, remote=False), tempfile.TemporaryDirectory(dir=_existing(root)) as beside:
-        return _written(Root(beside), size)
-
-
-def _written(root: Root, size: int) -> float:
-    took, probe = [], f".probe-{uuid.uuid4().hex}"
+    took = []
     for _ in range(3):
         data = os.urandom(size)
         start = time.perf_counter()
-        root.write(probe, data)
+        if root.remote:
+            root.write(probe := f".probe-{uuid.uuid4().hex}", data)
+        else:
+            _write_nameless(_existing(root), data)
         took.append(time.perf_counter() - start)
-    root.remove(probe)
+        if root.remote:
+            root.remove(probe)
     return statistics.median(took)
+
+
+def _write_nameless(folder: Path, data: bytes) -> None:
+    """Write and sync a file that has no name, so that nothing is left by whoever is killed here."""
+    with store_errors(str(folder), remote=False), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -13,7 +13,7 @@ from tests.torture.writing import REFUSED, Job, writer
 
 _START = multiprocessing.get_context("forkserver")
 _START.set_forkserver_preload(["tests.torture.writing"])
-LIMIT = 120.0
+LIMIT = 240.0
 """Seconds that a life may take; a writer that waits for ever ends there."""
 
 

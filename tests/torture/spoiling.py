@@ -1,5 +1,6 @@
 """Damage to a finished store: every kind that disks and people do to files, and whether `verify` sees it."""
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -53,22 +54,34 @@ def damage_and_mend(store: Path, dice: random.Random, count: Counter[str], numbe
         What was not found.
     """
     root, silent = Root(store), list[str]()
+    whose = {entry: set(_listed(store / entry)) for entry in targets(store) if entry.startswith("ledger/")}
     done = {key: dice.choice(KINDS) for key in dice.sample(targets(store), number)}
     for key, kind in done.items():
         spoil(store, key, kind, dice)
         count[f"damage: {kind}"] += 1
     cheap, deep = verify(root).found, verify(root, deep=True).found
     for key, kind in done.items():
-        found = _names(deep, key)
+        # What a damaged entry answers for is made again with it; nobody can say any more whether it was whole.
+        keys = [key, *(entry for entry in done if key in whose.get(entry, ()))]
+        found = any(_names(deep, one) for one in keys)
         count["found"] += found
-        if not found or (kind in _CHEAP and not _names(cheap, key)):
+        if not found or (kind in _CHEAP and not any(_names(cheap, one) for one in keys)):
             silent.append(f"{kind}: {key}")
     forget_damage(root, deep)
     return silent
 
 
+def _listed(entry: Path) -> list[str]:
+    return list(json.loads(entry.read_text()).get("files", ()))
+
+
 def _names(findings: list[Finding], key: str) -> bool:
-    """Whether a finding is about a file; of a lost entry for mattes, that mattes are lacking."""
+    """Whether a finding is about a file.
+
+    Of a lost entry for mattes, one that mattes are lacking; of a seal, one that the take or stage needs it again.
+    """
     entry = key.removeprefix("ledger/").removesuffix(".json")
     lost = entry.startswith("matte/") and any("is not finished" in finding.what for finding in findings)
+    if entry.startswith("seal/"):
+        return any(finding.unseal == entry.removeprefix("seal/") for finding in findings)
     return lost or any(key == f.file or entry in f.entries or entry in f.what for f in findings)

@@ -17,6 +17,7 @@ from storage.ledger import Ledger
 from storage.root import Root
 from storage.take import Take
 from storage.verify import verify
+from storage.writers import is_gone
 from tasks.matte import snap
 from tasks.session import ingest, plates
 from tasks.step import Step
@@ -104,6 +105,9 @@ def faults(store: str, session: Path, jobs: set[Job]) -> tuple[list[str], int]:
                 out += [] if same else [f"{kind} {name} {camera} {frame} differs"]
     out += [str(finding) for finding in verify(root, deep=True).found]
     if not root.remote:
-        out += [str(path) for path in Path(root.url).rglob("*.partial")]
-    out += [key for key in root.list("claims") if key]
+        partial = [path.relative_to(root.url).parts for path in Path(root.url).rglob("*.partial")]
+        out += ["/".join(parts) for parts in partial if parts[0] != "claims"]
+    # Claims of the dead hold nobody up; who claims next takes them away.
+    claims = [key.rpartition("/")[2].lstrip(".").partition(".")[0] for key in root.list("claims")]
+    out += [f"{mark} still claims" for mark in claims if not is_gone(mark)]
     return out, compared
