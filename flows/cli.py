@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--threads", type=_positive, help="torch threads (default: one per core)")
     bench.add_argument("--rounds", type=_positive, default=7, help="how often each row is timed (default: 7)")
     bench.add_argument("--network", help="default: the published size")
-    _calibration(add("calibration", "say which cameras a calibration holds, and write it for another program"))
+    _calibration(
+        add("calibration", "say what a calibration holds and how good it is, and write it for another program")
+    )
     _models(add("models", "list the models of the store; bring in, show, hand out, promote one"))
     ui = add("ui", "open the Prefect UI on this folder's database")
     ui.add_argument("--port", type=int, default=4200)
@@ -131,6 +133,10 @@ def _calibration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where --to writes")
     parser.add_argument("--unit", choices=("m", "cm", "mm"), default="m", help="of positions in IN (default: m)")
     parser.add_argument("--scale", type=float, default=1.0, help="metres per unit of IN, where it has no unit")
+    board = parser.add_argument_group("how good it is, by a checkerboard")
+    board.add_argument("--board", metavar="PATH", help="videos or pictures of the board, with {camera}")
+    board.add_argument("--corners", metavar="8x6", help="inner corners per row, and rows")
+    board.add_argument("--square", metavar="SIDE", help="side of a square, 115mm or 0.115, to check the scale")
 
 
 def _export(parser: argparse.ArgumentParser) -> None:

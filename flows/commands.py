@@ -226,7 +226,7 @@ def bench(args: Namespace) -> None:
 
 
 def calibration(args: Namespace) -> None:
-    """Say which cameras a calibration holds, and write it for another program."""
+    """Say what a calibration holds and how good it is, and write it for another program."""
     from flows.calibration_command import calibration as run
 
     run(args)

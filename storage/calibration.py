@@ -49,7 +49,7 @@ _READERS: dict[str, Callable[[Path], Calibration]] = {
     "llff": read_llff,
     "smc": read_smc,
 }
-_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
 
 def read_calibration(
@@ -89,7 +89,7 @@ def open_calibration(
         raise ConfigError(
             f"the calibration format {format!r} is not known", fix=f"Use {', '.join(get_args(Format))}."
         )
-    if unit not in _METRES:
+    if unit not in METRES:
         raise CalibrationError(f"unit {unit!r} is not known", where=path_template, fix="Use m, cm or mm.")
     if not (math.isfinite(scale) and scale > 0):
         raise CalibrationError(f"scale is {scale}", where=path_template, fix="Give metres per unit, above 0.")
@@ -98,7 +98,7 @@ def open_calibration(
             fix = "Leave scale out."
             raise CalibrationError("the file has units of its own", where=path_template, fix=fix)
         return Calibration(_read_json(root / path_template))
-    metres = _METRES[unit] * scale
+    metres = METRES[unit] * scale
     if format in _READERS:
         found, notes = _READERS[format](root / path_template)
         return Calibration({id: _scaled(camera, metres) for id, camera in found.items()}, notes)
@@ -157,7 +157,7 @@ def _read_json(path: Path) -> dict[str, Camera]:
         ) from error
     if not isinstance(data, dict) or not isinstance(data.get("cameras"), dict) or not data["cameras"]:
         raise CalibrationError("the calibration lists no cameras", where=str(path), fix='Add "cameras".')
-    scale = _METRES.get(data.get("units", ""))
+    scale = METRES.get(data.get("units", ""))
     if scale is None:
         raise CalibrationError(f"units are {data.get('units')!r}", where=str(path), fix="Use m, cm or mm.")
     found = {}

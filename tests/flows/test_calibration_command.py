@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from flows.cli import main
-from storage.calibration import read_calibration
+from storage.calibration import read_calibration, write_calibration
 from tests.storage import calibrations as made
+from tests.storage.boards import stage, turned, write_boards
 
 
 def test_it_shows_every_camera_and_what_was_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,6 +46,25 @@ def test_one_file_per_camera_is_found_by_its_template(tmp_path: Path, capsys: py
     assert "right" in capsys.readouterr().out
 
 
+def test_it_says_how_good_the_calibration_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cameras = stage()
+    write_boards(tmp_path, cameras)
+    cameras["C02"] = turned(cameras["C02"], 0.5)
+    (path,) = write_calibration("capmat", cameras, tmp_path / "rig")
+    words = ["--format", "capmat", "--board", str(tmp_path / "{camera}.png"), "--corners", "8x6", "--square", "11cm"]
+    assert main(["calibration", str(path), *words]) == 0
+    lines = capsys.readouterr().out.splitlines()[4:]
+    assert lines[0].split() == ["camera", "board", "lens", "px", "stage", "px"]
+    table = {line.split()[0]: line.split()[1:] for line in lines[1:4]}
+    for name, pose in (("C01", "good"), ("C02", "poor"), ("C03", "good")):
+        assert table[name][:3] == ["1", "of", "1"]
+        assert (table[name][4], table[name][6]) == ("good", pose)
+    assert lines[4] == "note: the other cameras agree better without C02; they were checked without it"
+    assert lines[5].startswith("scale: squares of 0.11 m are 0.1 m in the calibration, 0.909")
+    assert lines[5].endswith(" times that: poor")
+    assert len(lines) == 6
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -52,6 +72,12 @@ def test_one_file_per_camera_is_found_by_its_template(tmp_path: Path, capsys: py
         (["--format", "actorshq", "--to", "colmap"], "--to and --out belong together"),
         (["--format", "actorshq", "--to", "fbx", "--out", "x"], "not written as 'fbx'"),
         (["--format", "llff"], "no numpy array"),
+        (["--format", "actorshq", "--board", "{camera}.png"], "--board and --corners belong together"),
+        (["--format", "actorshq", "--square", "1cm"], "--square to them"),
+        (["--format", "actorshq", "--board", "b", "--corners", "8"], "'8' is no size of a board"),
+        (["--format", "actorshq", "--board", "b", "--corners", "8x2"], "'8x2' is no size of a board"),
+        (["--format", "actorshq", "--board", "b", "--corners", "8x6", "--square", "1ft"], "'1ft' is no length"),
+        (["--format", "actorshq", "--board", "b.png", "--corners", "8x6"], "b.png: the path has no {camera}"),
     ],
 )
 def test_what_it_cannot_do_is_one_line(
