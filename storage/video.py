@@ -120,6 +120,8 @@ def _decoded(path: Path) -> Iterator[Any]:
         raise ImageUnreadable("there is no such file", where=str(path), fix="Check the path.") from error
     except av.FFmpegError as error:
         raise _damaged(path, error.strerror) from error
+    except UnicodeDecodeError as error:
+        raise _damaged(path, "its texts are no UTF-8") from error
 
 
 def _check_end(path: Path, container: Any, stream: Any, packets: int, end: float) -> None:
