@@ -6,6 +6,7 @@ pixels seem to be there. A piece that was interrupted has no entry, and is done 
 
 import json
 import zlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from capmat_errors import NotFound
@@ -26,16 +27,26 @@ def stored(root: Root, *keys: str) -> Files:
     return {key: fingerprint(root.read(key)) for key in keys}
 
 
-def fingerprint(*parts: bytes) -> list[int]:
-    """[bytes, crc32] of what the parts are together.
+def fingerprint(data: bytes) -> list[int]:
+    """[bytes, crc32].
 
     Not crc32c: every part of a shard ends on its own crc32c, and over such a file another crc32c is the same for all
     files of that size. A frame in place of another would pass.
     """
-    checksum = 0
-    for part in parts:
-        checksum = zlib.crc32(part, checksum)
-    return [sum(map(len, parts)), checksum]
+    return [len(data), zlib.crc32(data)]
+
+
+class Fingerprint:
+    """The fingerprint of what goes by in pieces."""
+
+    def __init__(self) -> None:
+        self.value = [0, 0]
+
+    def of(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass the pieces on, and count them."""
+        for piece in pieces:
+            self.value = [self.value[0] + len(piece), zlib.crc32(piece, self.value[1])]
+            yield piece
 
 
 def is_as_written(data: bytes, listed: list[int]) -> bool:

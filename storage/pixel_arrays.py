@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, StoreError
-from storage.ledger import Files, fingerprint
+from storage.ledger import Files, Fingerprint, fingerprint
 from storage.root import Root
 from storage.shards import Damaged, decode, encode, holds, index_bytes
 from storage.shards import Window as Window
@@ -79,10 +79,10 @@ class FrameArray:
 
     def write(self, block: int, frames: dict[int, NDArray[Any]]) -> Files:
         """Write one block: arrays by place within it. Returns the file as it now lies in the store."""
-        file, parts = self.file(block), encode(self.layout, frames)
+        file, seen = self.file(block), Fingerprint()
         self.root.sweep(file)
-        self.root.write(file, parts)
-        return {file: fingerprint(*parts)}
+        self.root.write(file, seen.of(encode(self.layout, frames)))
+        return {file: seen.value}
 
     def has(self, index: int) -> bool:
         """Whether this frame was written; its file may be damaged all the same."""
@@ -145,7 +145,7 @@ class FrameArray:
         try:
             with self.root.parts(self.file(block)) as (size, fetch):
                 tail = min(index_bytes(self.layout), size)
-                data = fetch([(size - tail, tail)])[0]
+                (data,) = fetch([(size - tail, tail)])
                 return [place for place in inside if size and holds(self.layout, data, place)]
         except NotFound:
             return []

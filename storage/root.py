@@ -13,7 +13,7 @@ import sys
 import tempfile
 import uuid
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from storage.writers import is_gone, mark
 
 _Names = list[str]
 _Spans = list[tuple[int, int]]
-_Pieces = list[bytes]
+_Pieces = Iterable[bytes]
 _Fetch = Callable[[_Spans], _Pieces]
 _GAP = 2**16  # bytes between two parts that are cheaper to read than to ask for separately
 _inherited: list[Any] = []
@@ -169,14 +169,17 @@ class Root:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise NotFound("nothing is stored here", where=self.at(key), fix="Check the name.") from error
 
-        def fetch(spans: _Spans) -> _Pieces:
-            with store_errors(self.at(key), remote=False):
-                return [os.pread(file.fileno(), length, start) for start, length in spans]
+        def fetch(spans: _Spans) -> Iterator[bytes]:
+            # One at a time: what was read last is still in the processor's cache when it is decoded.
+            for start, length in spans:
+                with store_errors(self.at(key), remote=False):
+                    piece = os.pread(file.fileno(), length, start)
+                yield piece
 
         with file:
             yield os.fstat(file.fileno()).st_size, fetch
 
-    def write(self, key: str, data: bytes | Sequence[bytes]) -> None:
+    def write(self, key: str, data: bytes | Iterable[bytes]) -> None:
         """Put `data`, or the pieces of it, at `key`, replacing what was there.
 
         One PUT on S3; a synced file and a rename in a folder.
@@ -373,7 +376,7 @@ class Root:
             endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
         )
 
-    def _stage(self, path: Path, data: bytes | Sequence[bytes]) -> Path:
+    def _stage(self, path: Path, data: bytes | Iterable[bytes]) -> Path:
         """Write `data` beside `path` under a name of its own, and sync it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.with_name(f".{path.name}.{mark()}.{uuid.uuid4().hex}.partial")

@@ -5,7 +5,7 @@ itself needs about as long for its own bookkeeping as for the pixels; a stage wr
 also knows what zarr does not say: whether a tile was ever written.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from storage.pixel_arrays import Layout
 
 Window = tuple[int, int, int, int]
-Fetch = Callable[[list[tuple[int, int]]], list[bytes]]
+Fetch = Callable[[list[tuple[int, int]]], Iterable[bytes]]
 """Bytes of several parts (start, length) of a file."""
 _NOTHING = 2**64 - 1  # stands in the index for a tile that was never written
 _SOUND = 0x48674BC7  # crc32c of whatever ends on its own crc32c
@@ -26,8 +26,8 @@ class Damaged(ValueError):
     """The bytes are not those of a shard, or not those that were written."""
 
 
-def encode(layout: "Layout", frames: dict[int, NDArray[Any]]) -> list[bytes]:
-    """The file of a block, in pieces that follow one another.
+def encode(layout: "Layout", frames: dict[int, NDArray[Any]]) -> Iterator[bytes]:
+    """The file of a block, piece by piece.
 
     Args:
         layout: of the array.
@@ -37,7 +37,6 @@ def encode(layout: "Layout", frames: dict[int, NDArray[Any]]) -> list[bytes]:
     height, width = layout.tile_size
     index = np.full((layout.block, layout.tiles, 2), _NOTHING, "<u8")
     tile = np.zeros((*layout.shape[1:-2], height, width), layout.dtype)
-    parts: list[bytes] = []
     at = 0
     for place, frame in sorted(frames.items()):
         for number, (y, x) in enumerate(_corners(layout)):
@@ -46,11 +45,13 @@ def encode(layout: "Layout", frames: dict[int, NDArray[Any]]) -> list[bytes]:
                 tile[...] = 0  # what lies beyond the picture is stored too
             tile[..., : seen.shape[-2], : seen.shape[-1]] = seen
             data = bytes(compress(tile))
-            parts += (data, _checksum(data))
+            yield data
+            yield _checksum(data)
             index[place, number] = at, len(data) + 4
             at += len(data) + 4
     tail = index.tobytes()
-    return [*parts, tail, _checksum(tail)]
+    yield tail
+    yield _checksum(tail)
 
 
 def decode(layout: "Layout", size: int, fetch: Fetch, place: int, window: Window | None) -> NDArray[Any] | None:
