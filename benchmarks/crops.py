@@ -1,9 +1,10 @@
-"""Training crops per second: from a take, from its cache, and from what others keep: `python benchmarks/crops.py`.
+"""Training samples per second: from a take, from its cache, and from bare memory maps: `python -m benchmarks.crops`.
 
 A take of one camera is made in a temporary folder: 8 frames of 2304x2664, 12 bits, a smooth scene with the noise of
-a sensor (20 digits), a soft-edged figure as matte. One process; files are in the page cache. Two tables: whole
-samples (`src`, `bgr`, `pha` as float32 0..1), and the stored numbers of `src` alone, which is all that the other
-formats are asked for. Rows of a table take turns; each shows its best round. About a minute.
+a sensor (20 digits), a soft-edged figure as matte. One process; files are in the page cache. A sample is `src`, `bgr`
+and `pha` as float32 0..1; the memory maps hold what the cache holds and are converted alike, so what lies between
+them and the cache is capmat. Rows take turns; each shows its best round. Half a minute. What other formats cost is in
+`benchmarks.frames_and_crops`.
 """
 
 import argparse
@@ -13,11 +14,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-import tifffile
-import zarr
 
 from storage.camera import Camera
 from storage.colour import Colour
@@ -29,7 +29,7 @@ from tasks.crops import Crops
 
 HEIGHT, WIDTH, FRAMES, SIDE = 2304, 2664, 8, 512
 _RUN, _ROUNDS, _SECONDS = "teacher", 4, 1.0
-Row = Callable[[int], object]
+Row = Callable[[int], Any]
 
 
 def make_take(root: Root) -> Take:
@@ -62,63 +62,29 @@ def make_take(root: Root) -> Take:
     return take
 
 
-def others(folder: Path, take: Take) -> dict[str, Row]:
-    """The numbers of `src` as others keep them; every row cuts the crops that `Crops` draws."""
-    flat = np.lib.format.open_memmap(folder / "flat.npy", "w+", np.uint16, (FRAMES, 3, HEIGHT, WIDTH))
-    for frame in range(FRAMES):
-        flat[frame] = take.read_planes("c00", frame)
-        picture = np.ascontiguousarray(flat[frame].transpose(1, 2, 0))
-        cv2.imwrite(str(folder / f"{frame}.png"), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        tifffile.imwrite(
-            folder / f"{frame}.tif", picture, photometric="rgb", tile=(256, 256), compression="zstd", predictor=True
-        )
-    flat.flush()
-    tiled = [zarr.open(tifffile.imread(folder / f"{f}.tif", aszarr=True), mode="r") for f in range(FRAMES)]
+def bare(folder: Path, take: Take) -> Row:
+    """The crops that `Crops` draws, out of numpy's memory maps of decoded frames, by hand."""
 
-    def place(number: int) -> tuple[int, slice, slice]:
+    def mapped(name: str, dtype: str, pictures: list[np.ndarray]) -> np.ndarray:
+        out = np.lib.format.open_memmap(folder / name, "w+", dtype, (len(pictures), *pictures[0].shape))
+        for place, picture in enumerate(pictures):
+            out[place] = picture
+        return out
+
+    src = mapped("src.npy", "uint16", [take.read_planes("c00", frame) for frame in take.frames])
+    alphas = [np.rint(take.read_alpha(_RUN, "c00", frame) * 65535) for frame in take.frames]
+    pha = mapped("pha.npy", "uint16", alphas)
+    bgr = mapped("bgr.npy", "float32", [Stage.open(take.root, "ring").plate("c00")])
+
+    def cut(number: int) -> list[np.ndarray]:
         rng = np.random.default_rng((0, number))
         frame, y, x = (int(rng.integers(n)) for n in (FRAMES, HEIGHT - SIDE + 1, WIDTH - SIDE + 1))
-        return frame, slice(y, y + SIDE), slice(x, x + SIDE)
+        rows, columns = slice(y, y + SIDE), slice(x, x + SIDE)
+        shown = take.colour.display(np.array(src[frame, :, rows, columns], order="C"))
+        alpha = pha[frame, rows, columns].astype(np.float32) / np.float32(65535)
+        return [shown, np.array(bgr[0, :, rows, columns]), alpha[None]]
 
-    def planes(picture: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(picture.transpose(2, 0, 1))
-
-    def stored(number: int) -> np.ndarray:
-        frame, rows, columns = place(number)
-        return take.read_planes("c00", frame, (rows.start, rows.stop, columns.start, columns.stop))
-
-    def aligned(number: int) -> np.ndarray:
-        frame, rows, columns = place(number)
-        y, x = rows.start // 256 * 256, columns.start // 256 * 256
-        return take.read_planes("c00", frame, (y, y + SIDE, x, x + SIDE))
-
-    def memmap(number: int) -> np.ndarray:
-        frame, rows, columns = place(number)
-        return np.array(flat[frame, :, rows, columns])
-
-    def png(number: int) -> np.ndarray:
-        frame, rows, columns = place(number)
-        return planes(cv2.imread(str(folder / f"{frame}.png"), cv2.IMREAD_UNCHANGED)[rows, columns, ::-1])
-
-    def tiff(number: int) -> np.ndarray:
-        frame, rows, columns = place(number)
-        return planes(tifffile.imread(folder / f"{frame}.tif")[rows, columns])
-
-    def tiff_tiles(number: int) -> np.ndarray:
-        frame, rows, columns = place(number)
-        return planes(tiled[frame][rows, columns])
-
-    same = [memmap, stored, png, tiff, tiff_tiles]
-    if any(not np.array_equal(row(5), memmap(5)) for row in same):
-        sys.exit("the formats do not hold the same pixels")
-    return {
-        "take": stored,
-        "take, aligned": aligned,
-        "bare memmap": memmap,
-        "PNG": png,
-        "tiled TIFF zstd, whole page": tiff,
-        "tiled TIFF zstd, its tiles by zarr": tiff_tiles,
-    }
+    return cut
 
 
 def rates(rows: dict[str, Row]) -> dict[str, tuple[float, float]]:
@@ -159,14 +125,20 @@ def main() -> None:
         def crops(**settings: object) -> Row:
             return Crops(take.root.url, ["walk"], _RUN, side=SIDE, count=10**6, **settings).__getitem__
 
-        samples = {
+        samples: dict[str, Row] = {
             "from the take": crops(),
             "from the take, aligned": crops(aligned=True),
             "from the cache": crops(cache=folder / "cache"),
             "from the cache, aligned": crops(aligned=True, cache=folder / "cache"),
         }
+        samples["from bare memory maps"] = bare(folder, take)
+        drawn, theirs = (
+            Crops(take.root.url, ["walk"], _RUN, side=SIDE, count=9)[5],
+            samples["from bare memory maps"](5),
+        )
+        if any(not np.array_equal(ours, other) for ours, other in zip(drawn.values(), theirs, strict=True)):
+            sys.exit("the rows do not give the same pixels")
         show("src + bgr + pha, float32", samples)
-        show("src as stored", others(folder, take))
 
 
 if __name__ == "__main__":

@@ -202,8 +202,14 @@ def crop_rows(folder: Path, frames: list[np.ndarray]) -> dict[str, Callable[[], 
             np.array(flat[index, :, y : y + CROP, x : x + CROP])
         return CROPS
 
-    return {"crop": lambda: stored(places), "crop at tiles": lambda: stored(corners), "crop from PNG": png,
-            "crop from TIFF, its tiles": tiff, "crop from TIFF": whole_tiff, "crop from a bare memmap": memmap}  # fmt: skip
+    return {
+        "crop": lambda: stored(places),
+        "crop at tiles": lambda: stored(corners),
+        "crop from PNG": png,
+        "crop from TIFF, its tiles": tiff,
+        "crop from TIFF": whole_tiff,
+        "crop from a bare memmap": memmap,
+    }
 
 
 def main() -> None:

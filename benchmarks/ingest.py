@@ -150,10 +150,12 @@ def scale() -> None:
             took = time.perf_counter() - start
             again = timed(lambda store=folder: ingest_take(f"{store}/store", store, "t"))
             root = Root(f"{folder}/store")
-            opened = min(timed(lambda: Take.open(root, "t")) for _ in range(5))
+            opened = min(timed(lambda root=root: Take.open(root, "t")) for _ in range(5))
             count = cameras * frames
-            print(f"{cameras} cameras x {frames} frames: {took:.1f} s, {1e3 * took / count:.2f} ms a frame; "
-                  f"a second run, which has nothing to do, {again:.1f} s; opening {1e3 * opened:.1f} ms", flush=True)  # fmt: skip
+            print(
+                f"{cameras} cameras x {frames} frames: {took:.1f} s, {1e3 * took / count:.2f} ms a frame", flush=True
+            )
+            print(f"  a second run, with nothing to do, {again:.1f} s; opening {1e3 * opened:.1f} ms", flush=True)
 
 
 def timed(work: Callable[[], object]) -> float:
