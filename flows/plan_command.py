@@ -57,7 +57,9 @@ def _until(text: str | None, now: datetime) -> datetime | None:
 def _lines(night: NightPlan) -> Iterator[str]:
     for part in night.parts:
         yield f"{part.verb:15}  {_part(part)}"
-    if night.open:
+    if night.every and not any(part.pixels for part in night.parts):
+        yield "all of the session is done"
+    elif night.open:
         names = " and ".join(part.verb for part in night.open)
         yield f"not known on {night.host}: how long {names} take; the rest takes about {duration(night.seconds)}"
     else:
@@ -80,13 +82,9 @@ def _lines(night: NightPlan) -> Iterator[str]:
 def _part(part: Part) -> str:
     if not part.pixels:
         return part.note or "nothing to do"
-    takes = f"{len(part.takes)} {'take' if len(part.takes) == 1 else 'takes'}"
-    where = (
-        f"{part.workers} {'worker' if part.workers == 1 else 'workers'}" if "matte" in part.verb else "this machine"
-    )
-    work = (
-        f"{part.frames} frames of {'the stage' if part.verb == 'plates' else takes}, {part.tasks} pieces on {where}"
-    )
+    whose = "the stage" if part.verb == "plates" else _several(len(part.takes), "take")
+    where = _several(part.workers, "worker") if "mattes" in part.verb else "this machine"
+    work = f"{_several(part.frames, 'frame')} of {whose}, {_several(part.tasks, 'piece')} on {where}"
     if part.seconds is None:
         return f"{work}: {part.note}"
     slow, fast = _range(part)
@@ -94,6 +92,10 @@ def _part(part: Part) -> str:
     source = f"from {part.records} records" if part.records else part.note
     more = f"; {part.note}" if part.records and part.note else ""
     return f"{work}: about {duration(part.seconds)}{span}, {source}{more}"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _range(part: Part) -> tuple[float | None, float | None]:

@@ -12,7 +12,7 @@ from os import sched_getaffinity
 from socket import gethostname
 
 from storage.ledger import Ledger
-from storage.plan_cost import Cost, expected_cost
+from storage.plan_cost import Cost, blocks_left, expected_cost
 from storage.registry import Registry
 from storage.root import Root
 from storage.session import SessionPlan, TakePlan, plan_session, read_session
@@ -248,12 +248,16 @@ def _ingest_parts(plan: SessionPlan, cost: Cost, root: Root, rates: dict[str, Ra
                   sum(n * size for n, size in frames), len(left))  # fmt: skip
     plates = replace(_timed(plates, [plates.pixels], rates.get("plates"), sampled), stored=cost.plates)
 
-    # Blocks are of one length, but for the last of a take.
-    share = cost.left / cost.blocks if cost.blocks else 0.0
-    rows = [row for take in plan.takes.values() for row in take.rows.values()]
-    pixels = round(share * sum(row.count * row.width * row.height for row in rows))
-    takes = tuple(plan.takes) if cost.left else ()
-    ingest = Part("ingest", "ingest", takes, round(share * cost.frames), pixels, cost.left)
+    count, pixels, takes = 0, 0, []
+    for take in plan.takes.values() if cost.left else ():
+        if todo := blocks_left(root, take):
+            rows = take.rows.values()
+            # Blocks are of one length, but for the last of a take.
+            share = todo / (len(rows) * -(-len(take.frames) // BLOCK))
+            count += round(share * sum(row.count for row in rows))
+            pixels += round(share * sum(row.count * row.width * row.height for row in rows))
+            takes.append(take.name)
+    ingest = Part("ingest", "ingest", tuple(takes), count, pixels, cost.left)
     ingest = _timed(ingest, [pixels], rates.get("ingest"), (cost.seconds - sampled) / cores)
     return plates, replace(ingest, stored=cost.stored)
 

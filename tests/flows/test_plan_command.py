@@ -21,7 +21,7 @@ def test_a_plan_is_said_kept_and_read_by_programs(
     assert out[0].startswith("plates           6 frames of the stage, 3 pieces on this machine: about ")
     assert out[1].startswith("ingest           27 frames of 1 take, 6 pieces on this machine: about ")
     assert out[1].endswith("sampled frames, timed just now")
-    assert out[2] == "student mattes   27 frames of 1 take, 1 pieces on 2 workers: not known yet: run one take"
+    assert out[2] == "student mattes   27 frames of 1 take, 1 piece on 2 workers: not known yet: run one take"
     assert out[3] == "teacher mattes   nothing to do"
     assert out[4].startswith("not known on ")
     (kept,) = Root("store").names("plans")

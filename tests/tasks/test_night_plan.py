@@ -76,7 +76,7 @@ def test_the_second_half_of_a_day_is_forecast_from_the_first(config: Config) -> 
     student, brought = parts(half)["student mattes"], parts(half)["ingest"]
     assert not half.open
     assert (student.takes, student.frames, student.records) == (("walk",), 3 * FRAMES, 9)
-    assert (brought.frames, brought.records) == (3 * FRAMES, 9)
+    assert (brought.takes, brought.frames, brought.records) == (("walk",), 3 * FRAMES, 9)
     assert parts(half)["plates"].pixels == 0
     assert student.seconds is not None
     assert student.slowest is not None
