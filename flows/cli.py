@@ -93,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--port", type=int, default=4200)
     doctor = add("doctor", "say what this machine has, and what to do about what is missing")
     doctor.add_argument("--json", action="store_true")
+    _plan(add("plan", "how long the night will be, at the rates that this store has measured"))
+    _gc(add("gc", "say which mattes and leftovers may go; with --yes remove them"))
     return parser
 
 
@@ -197,6 +199,28 @@ def _models(parser: argparse.ArgumentParser) -> None:
     promote.add_argument("role", choices=("teacher", "student", "supervisor"))
     promote.add_argument("model", metavar="NAME[@VERSION]")
     promote.add_argument("--reason", required=True, help="why, for those who ask in a year")
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat plan`; see docs/operate.md."""
+    parser.add_argument(
+        "--until", metavar="HH:MM", help="when it has to be done; the teacher leaves out what is too much"
+    )
+    parser.add_argument("--gpus", type=_positive, metavar="N", help="workers that matte (default: cluster.workers)")
+    parser.add_argument("--json", action="store_true", help="the plan for programs")
+    parser.add_argument("--check", nargs="?", const="", metavar="DATE",
+                        help="compare the last plan, or that of a date, with what was done since")  # fmt: skip
+
+
+def _gc(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat gc`; see docs/operate.md."""
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="remove nothing (the default)")
+    how.add_argument("--yes", action="store_true", help="remove it")
+    parser.add_argument("--keep-runs", type=_positive, default=2, metavar="N",
+                        help="newest versions of a model whose mattes stay, in use or not (default: 2)")  # fmt: skip
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="a cache of decoded frames, to be emptied too")
+    parser.add_argument("--json", action="store_true", help="what was found, for programs")
 
 
 def _whole(text: str) -> int:

@@ -253,3 +253,17 @@ def doctor(args: Namespace) -> int:
     else:
         print("\n".join(lines(findings)))
     return int(any(f.state == "missing" and f.needed for f in findings))
+
+
+def plan(args: Namespace) -> int:
+    """Forecast the night, or compare a forecast with it; exit code 1 when the night is too short."""
+    from flows.plan_command import plan as run
+
+    return run(_config(args), args)
+
+
+def gc(args: Namespace) -> None:
+    """Say what in the store may go, or remove it."""
+    from flows.gc_command import gc as run
+
+    run(_config(args), args)

@@ -36,7 +36,7 @@ def summary(plan: SessionPlan, cost: Cost) -> list[str]:
     takes = "take" if len(plan.takes) == 1 else "takes"
     return [
         f"session {plan.session.name}: {len(plan.takes)} {takes}, {len(cameras)} cameras, {cost.frames} frames, "
-        f"{_size(cost.raw)} raw; {_to_come(cost)}",
+        f"{amount(cost.raw)} raw; {_to_come(cost)}",
         f"{cost.left} of {cost.blocks} blocks of {BLOCK} frames are still to be stored",
     ]
 
@@ -44,10 +44,10 @@ def summary(plan: SessionPlan, cost: Cost) -> list[str]:
 def _to_come(cost: Cost) -> str:
     if not cost.left and not cost.plates:
         return "all of it is in the store"
-    plates = f", and plates of at most {_size(cost.plates)}" if cost.plates else ""
-    free = "" if cost.free is None else f" ({_size(cost.free)} free)"
-    time = f"about {_duration(cost.seconds)} on one core (measured on {cost.measured} frames)"
-    return f"about {_size(cost.stored)} to store{plates}{free}, {time}"
+    plates = f", and plates of at most {amount(cost.plates)}" if cost.plates else ""
+    free = "" if cost.free is None else f" ({amount(cost.free)} free)"
+    time = f"about {duration(cost.seconds)} on one core (measured on {cost.measured} frames)"
+    return f"about {amount(cost.stored)} to store{plates}{free}, {time}"
 
 
 def as_dict(plan: SessionPlan, cost: Cost, notes: list[str]) -> dict[str, Any]:
@@ -87,19 +87,21 @@ def _cells(take: str, run: list[tuple[str, CameraRow]]) -> tuple[str, ...]:
         row.source,
         str(row.plate) if row.plate else "none",
         f"looks like {row.owner}" if row.owner else apart or "-",
-        _size(sum(r.raw for r in rows)),
-        _size(sum(r.encoded * r.count for r in rows)),
+        amount(sum(r.raw for r in rows)),
+        amount(sum(r.encoded * r.count for r in rows)),
     )
 
 
-def _size(count: int) -> str:
+def amount(count: int) -> str:
+    """Bytes, as people say them."""
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if count >= scale:
             return f"{count / scale:.1f} {unit}"
     return f"{count / 1e3:.0f} kB"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds, as people say them."""
     if seconds >= 5400:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

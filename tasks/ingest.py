@@ -32,6 +32,7 @@ from storage.seal import seal_key
 from storage.session import Session, SessionPlan, TakePlan, check_session, check_stage, read_session
 from storage.take import Take
 from storage.take_schema import SCHEMA
+from tasks.rates import timed
 
 Progress = Callable[[int, int, str], None]
 """Called with (pieces done, pieces in all, what it is at)."""
@@ -144,10 +145,12 @@ def _bring_plates(
             progress(place, len(todo), f"plate of camera {camera}")
         key = f"plates/{session.stage}/{camera}"
         ledger.forget(key)
+        start, sensor = time.perf_counter(), plan.cameras[camera]
         plate = build_plate(_Pictures(plan.plates[camera], colour))
         files = stage.write_plate(camera, plate)
         said = {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
-        ledger.record(key, {**said, "files": files, "session": session.source})
+        pace = timed(plate.n * sensor.width * sensor.height, time.perf_counter() - start)
+        ledger.record(key, {**said, **pace, "files": files, "session": session.source})
     stage.seal()
     return todo, kept
 
@@ -251,7 +254,9 @@ def _camera_frames(
     ledger.record(f"{key}/layout", {**said, "files": stored.describe(camera)})
     # One pass over all that is missing: a video that is opened again for every block would be decoded many times.
     pictures = recording.select(tuple(f for _, frames, _ in todo for f in frames)).read(stored.colour)
+    sensor = stored.sensors[camera]
     for block, frames, manifest in todo:
+        start = time.perf_counter()
         ledger.forget(f"{key}/{block:05d}")
         files: Files = {}
         previews = []
@@ -261,7 +266,10 @@ def _camera_frames(
             previews.append(make_preview(stored.colour, planes))
             yield frame
         files |= stored.write_previews(camera, block, previews)
-        ledger.record(f"{key}/{block:05d}", {**said, "manifest": manifest, "frames": list(frames), "files": files})
+        pace = timed(len(frames) * sensor.width * sensor.height, time.perf_counter() - start)
+        ledger.record(
+            f"{key}/{block:05d}", {**said, **pace, "manifest": manifest, "frames": list(frames), "files": files}
+        )
 
 
 def _lies(entry: dict[str, Any], there: dict[str, int]) -> bool:

@@ -14,6 +14,7 @@ from storage.take import Take
 from tasks.infer import check_take, infer_camera
 from tasks.models import Ref, load_network, run_name
 from tasks.progress import Progress, say
+from tasks.rates import timed
 from tasks.step import Record, Step, retryable
 
 
@@ -38,6 +39,22 @@ def open_run(store: str, take: str, role: str, model: Ref, tile: int = 0) -> str
     recording.start_run(run, said)
     Ledger(root).record(f"run/{take}/{run}", {**said, "files": recording.run_files(run)})
     return run
+
+
+def block_steps(
+    store: str,
+    take: str,
+    camera: str,
+    run: str,
+    blocks: Sequence[Sequence[int]],
+    model: Ref,
+    ingested: str,
+    tile: int = 0,
+) -> list[Step]:
+    """The step of every block of frames of one camera; arguments as those of `matte`."""
+    common = {"model": model, "ingested": ingested} | ({"tile": tile} if tile else {})
+    subject = f"{take} {camera} {run}"
+    return [Step(store, "matte", subject, {**common, "frames": list(block)}) for block in blocks]
 
 
 def matte(
@@ -83,10 +100,9 @@ def matte(
         say(f"{take}: in tiles of {tile} pixels, which is not quite what whole frames would give")
     wanted = set(frames)
     blocks = [chosen for block in recording.blocks if (chosen := [f for f in block if f in wanted])]
-    common = {"model": model, "ingested": ingested} | ({"tile": tile} if tile else {})
     records = []
     for i, camera in enumerate(cameras):
-        steps = [Step(store, "matte", f"{take} {camera} {run}", {**common, "frames": block}) for block in blocks]
+        steps = block_steps(store, take, camera, run, blocks, model, ingested, tile)
         found = [step.record() for step in steps]
         records += [record for record in found if record]
         todo = [(step, block) for step, block, record in zip(steps, blocks, found, strict=True) if record is None]
@@ -109,7 +125,9 @@ def matte(
                 bar(done, camera)
             said = {"run": run, "camera": camera, "frames": len(block), "numbers": block}
             files = recording.write_alphas(run, camera, held)
-            records.append(step.keep({**said, "files": files}, time.perf_counter() - start))
+            seconds = time.perf_counter() - start
+            pace = {"threads": threads, **timed(sum(pha.size for pha in held.values()), seconds)}
+            records.append(step.keep({**said, **pace, "files": files}, seconds))
     return {
         "run": run,
         "take": take,

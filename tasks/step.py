@@ -67,6 +67,11 @@ class Step:
         self._key = f"{verb}/{subject.replace(' ', '-')}/{digest(self._inputs)}"
         self._ledger = Ledger(Root(store))
 
+    @property
+    def key(self) -> str:
+        """Where its record lies in the ledger."""
+        return self._key
+
     def record(self) -> Record | None:
         """What was recorded when the step was done; None if it was not."""
         found = self._ledger.done(self._key)

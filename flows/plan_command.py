@@ -1,0 +1,114 @@
+"""`capmat plan`: what the night will do, how long, when it is done; and afterwards, how far off that was."""
+
+import json
+import re
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from capmat_errors import ConfigError
+from flows.plan_table import amount, duration
+from storage.root import Root
+from tasks.config import Config
+from tasks.night_check import Checked, check_night, keep_plan
+from tasks.night_plan import NightPlan, Part, plan_night
+
+_GOAL = 0.2
+
+
+def plan(config: Config, args: Namespace) -> int:
+    """Print the plan of the night and keep it in the store; with --check, compare one with its night.
+
+    Returns:
+        1 if the night is too short even without the teacher, else 0.
+    """
+    root = Root(config.store)
+    if args.check is not None:
+        name, rows = check_night(root, args.check)
+        if args.json:
+            print(
+                json.dumps({"plan": name, "parts": [{**asdict(row), "error": row.error} for row in rows]}, indent=2)
+            )
+        else:
+            print("\n".join(_checked(name, rows)))
+        return 0
+    now = datetime.now().astimezone()
+    night = plan_night(config, now, _until(args.until, now), args.gpus)
+    name = keep_plan(root, night)
+    if args.json:
+        print(json.dumps({**asdict(night), "done": night.done, "fits": night.fits}, indent=2, default=str))
+    else:
+        print("\n".join([*_lines(night), f"kept as plan {name}; after the night: capmat plan --check"]))
+    return int(not night.fits)
+
+
+def _until(text: str | None, now: datetime) -> datetime | None:
+    """The next time that the clock shows this."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
+    if not found:
+        raise ConfigError(f"{text!r} is no time", where="--until", fix="Give hours and minutes, such as 07:00.")
+    then = now.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
+    return then if then > now else then + timedelta(days=1)
+
+
+def _lines(night: NightPlan) -> Iterator[str]:
+    for part in night.parts:
+        yield f"{part.verb:15}  {_part(part)}"
+    if night.every and not any(part.pixels for part in night.parts):
+        yield "all of the session is done"
+    elif night.open:
+        names = " and ".join(part.verb for part in night.open)
+        yield f"not known on {night.host}: how long {names} take; the rest takes about {duration(night.seconds)}"
+    else:
+        slow, fast = (sum(s or 0.0 for s in column) for column in zip(*map(_range, night.parts), strict=True))
+        yield (
+            f"about {duration(night.seconds)} ({duration(fast)} to {duration(slow)}), "
+            f"done at {night.done:%a %H:%M} if it starts now"
+        )
+    stored = sum(part.stored or 0 for part in night.parts)
+    free = "" if night.free is None else f", {amount(night.free)} free"
+    yield f"{amount(stored)} to come{free}"
+    if night.until and not night.fits:
+        late = duration((night.done - night.until).total_seconds())
+        yield f"TOO SHORT: {late} after {night.until:%H:%M}, even without the teacher"
+    elif night.every != 1:
+        every = f"sees one frame in {night.every}" if night.every else "is left out"
+        yield f"the night is short: the student mattes all takes, the teacher {every} of the chosen ones"
+
+
+def _part(part: Part) -> str:
+    if not part.pixels:
+        return part.note or "nothing to do"
+    whose = "the stage" if part.verb == "plates" else _several(len(part.takes), "take")
+    where = _several(part.workers, "worker") if "mattes" in part.verb else "this machine"
+    work = f"{_several(part.frames, 'frame')} of {whose}, {_several(part.tasks, 'piece')} on {where}"
+    if part.seconds is None:
+        return f"{work}: {part.note}"
+    slow, fast = _range(part)
+    span = "" if slow == fast else f" ({duration(fast or 0)} to {duration(slow or 0)})"
+    source = f"from {part.records} records" if part.records else part.note
+    more = f"; {part.note}" if part.records and part.note else ""
+    return f"{work}: about {duration(part.seconds)}{span}, {source}{more}"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _range(part: Part) -> tuple[float | None, float | None]:
+    return part.slowest, part.fastest
+
+
+def _checked(name: str, rows: list[Checked]) -> Iterator[str]:
+    yield f"plan {name}: forecast and real time of what was done since"
+    for row in rows:
+        done = "" if row.share == 1 else f", {100 * row.share:.0f} % of it done"
+        if row.error is None or row.forecast is None:
+            yield f"{row.verb:15}  no forecast, {row.real:.1f} s{done}"
+            continue
+        goal = "within" if abs(row.error) <= _GOAL else "beyond"
+        off = f"{100 * row.error:+.0f} %, {goal} {100 * _GOAL:.0f} %"
+        yield f"{row.verb:15}  {row.forecast:.1f} s, {row.real:.1f} s: {off}{done}"

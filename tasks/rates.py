@@ -1,0 +1,140 @@
+"""How fast this machine really was, from the records of what it did.
+
+Ingest and plates share cores and disk however many threads there are, so their rate is the machine's: pixels over
+the time in which any of them was at work. A worker that mattes has a core or a GPU of its own, so its rate is one
+worker's, and workers can be counted.
+"""
+
+import re
+import socket
+import statistics
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage.ledger import Ledger
+from storage.root import Root
+
+Entry = Mapping[str, Any]
+_ENOUGH = 400  # records of a verb
+_TAKES = 20  # other takes that are looked through for them
+_GROUPS = 10  # parts of a machine's records, for the spread of its rate
+_SPREAD = 10  # percentiles below and above it that count as out of the ordinary
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A measured rate.
+
+    Attributes:
+        mean: megapixels per second, all records together.
+        slow: a tenth of the records were slower than this.
+        fast: a tenth were faster.
+        density: bytes that a pixel of the result takes in the store.
+        records: how many there were.
+        note: what a reader must know about it, or "".
+    """
+
+    mean: float
+    slow: float
+    fast: float
+    density: float
+    records: int
+    note: str = ""
+
+
+def timed(pixels: int, seconds: float) -> dict[str, Any]:
+    """What a record says so that later nights can be forecast: where, how much, how long, and when it was done.
+
+    Args:
+        pixels: of all frames of the piece.
+        seconds: that it took; records of steps round theirs for people.
+    """
+    ended = round(time.time(), 3)
+    return {"host": socket.gethostname(), "pixels": int(pixels), "seconds": round(seconds, 4), "ended": ended}
+
+
+def is_timed(entry: Entry | None) -> bool:
+    """Whether an entry is a piece of work that was timed; those of earlier versions were not."""
+    return bool(entry) and "ended" in (entry or {})
+
+
+def span(entries: Iterable[Entry]) -> float:
+    """Seconds in which any of them was at work; what overlaps counts once, pauses do not count."""
+    total, end = 0.0, float("-inf")
+    for start, stop in sorted((e["ended"] - e["seconds"], e["ended"]) for e in entries):
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
+
+
+def run_key(run: str) -> str:
+    """A run without the version of its model, which does not change its speed."""
+    return re.sub(r"-v\d{4,}(?=-tiles\d+$|$)", "", run)
+
+
+def read_rates(
+    root: Root, takes: Sequence[str], stage: str, threads: int = 1, host: str | None = None
+) -> dict[str, Rate]:
+    """The rates that the store knows, by verb: `plates`, `ingest`, `matte <run without version>`.
+
+    Args:
+        root: the store.
+        takes: looked at first; then the last of the others, by name, until there are records enough.
+        stage: whose plates are looked at.
+        threads: torch threads of the workers to come. Where nothing ran with so many, rates per thread are used.
+        host: records of this machine alone; None for all.
+    """
+    ledger = Ledger(root)
+    plates = _mine(ledger.entries(f"plates/{stage}/"), host)
+    ingested: list[Entry] = []
+    matted: list[Entry] = []
+    names = [name.removesuffix(".zarr") for name in root.names("takes")]
+    others = [name for name in reversed(names) if name not in takes][:_TAKES]
+    for take in (*takes, *others):
+        if len(ingested) < _ENOUGH:
+            ingested += _mine(ledger.entries(f"ingest/{take}/"), host)
+        if len(matted) < _ENOUGH:
+            matted += _mine(ledger.entries(f"matte/{take}-"), host)
+    found = {"plates": _machine(plates), "ingest": _machine(ingested)}
+    by_run: dict[str, list[Entry]] = {}
+    for entry in matted:
+        by_run.setdefault(f"matte {run_key(entry['run'])}", []).append(entry)
+    found |= {key: _worker(entries, threads) for key, entries in by_run.items()}
+    return {key: rate for key, rate in found.items() if rate}
+
+
+def _mine(entries: Mapping[str, dict[str, Any] | None], host: str | None) -> list[Entry]:
+    return [e for e in entries.values() if e and is_timed(e) and host in (None, e["host"]) and e["seconds"] > 0]
+
+
+def _machine(entries: Sequence[Entry]) -> Rate | None:
+    if not entries:
+        return None
+    ordered = sorted(entries, key=lambda e: float(e["ended"]))
+    size = -(-len(ordered) // _GROUPS)
+    groups = [ordered[i : i + size] for i in range(0, len(ordered), size)]
+    return _rate(entries, _pixels(entries) / span(entries), [_pixels(group) / span(group) for group in groups])
+
+
+def _worker(entries: Sequence[Entry], threads: int) -> Rate | None:
+    alike = [e for e in entries if e["threads"] == threads]
+    note = "" if alike else f"from runs with other numbers of threads, as {threads} of them"
+    chosen = alike or entries
+    share = [1.0 if alike else threads / e["threads"] for e in chosen]
+    each = [s * e["pixels"] / e["seconds"] for s, e in zip(share, chosen, strict=True)]
+    worked = sum(e["seconds"] / s for s, e in zip(share, chosen, strict=True))
+    return _rate(chosen, _pixels(chosen) / worked, each, note)
+
+
+def _rate(entries: Sequence[Entry], mean: float, each: Sequence[float], note: str = "") -> Rate:
+    cuts = statistics.quantiles(each, n=100, method="inclusive") if len(each) > 1 else [mean] * 99
+    density = sum(listed[0] for e in entries for listed in e["files"].values()) / _pixels(entries)
+    # Few records may all lie on one side of their weighted mean.
+    slow, fast = min(mean, cuts[_SPREAD - 1]), max(mean, cuts[-_SPREAD])
+    return Rate(mean / 1e6, slow / 1e6, fast / 1e6, density, len(entries), note)
+
+
+def _pixels(entries: Iterable[Entry]) -> int:
+    return sum(int(e["pixels"]) for e in entries)

@@ -1,0 +1,154 @@
+"""What may go goes, the rest stays to the byte, and the store is whole afterwards."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from storage.crop_cache import cached
+from storage.crops import MattedFrames
+from storage.gc import Waste, find_waste, remove_waste
+from storage.ledger import Ledger
+from storage.registry import Registry
+from storage.root import Root
+from storage.take import Take
+from storage.verify import verify
+from storage.writers import mark
+from tasks.ingest import ingest_plates, ingest_take
+from tests.storage.matted_take import RUN, make_take
+from tests.storage.tiny_session import HEIGHT, WIDTH, tree, write_session
+
+NAME = "bgmv2"
+
+
+@pytest.fixture
+def take(root: Root, tmp_path: Path) -> Take:
+    """A whole take, three cameras of three frames."""
+    session = write_session(tmp_path / "session") / "session.toml"
+    ingest_plates(root.url, session)
+    ingest_take(root.url, session, "walk")
+    return Take.open(root, "walk")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Root:
+    if request.param == "s3":
+        return Root(request.getfixturevalue("s3_root").url)
+    return Root(str(tmp_path / "store"))
+
+
+def rounds(root: Root, kinds: list[str], in_use: int, take: Take) -> list[str]:
+    """Versions of a student, a run of each in the take; the versions."""
+    registry = Registry(root)
+    versions = [registry.add(NAME, f"{n}".encode(), {"kind": kind}) for n, kind in enumerate(kinds)]
+    for version in versions[: in_use + 1]:
+        registry.promote("student", NAME, version, {})
+    for version in versions:
+        add_run(take, f"student-{NAME}-{version}", "student", version)
+    return versions
+
+
+def add_run(take: Take, run: str, role: str, version: str) -> None:
+    ledger = Ledger(take.root)
+    said = {"role": role, "name": NAME, "version": version}
+    take.start_run(run, said)
+    ledger.record(f"run/{take.name}/{run}", {**said, "files": take.run_files(run)})
+    for camera in take.cameras:
+        files = take.write_alphas(run, camera, dict.fromkeys(take.frames, np.ones((HEIGHT, WIDTH), np.float32)))
+        entry = {"run": run, "camera": camera, "numbers": take.frames, "frames": len(take.frames), "files": files}
+        ledger.record(f"matte/{take.name}-{camera}-{run}/0", entry)
+
+
+def kinds(waste: list[Waste]) -> list[str]:
+    return [one.kind for one in waste]
+
+
+def files(root: Root) -> dict[str, bytes]:
+    return root.read_all(root.list(""))
+
+
+def test_mattes_of_superseded_models_go_and_nothing_else(root: Root, take: Take) -> None:
+    versions = rounds(root, ["base", "distilled", "distilled", "distilled", "distilled"], 2, take)
+    add_run(take, f"{NAME}-{versions[1]}", NAME, versions[1])  # by hand, with --model
+    assert verify(root, deep=True).found == []
+    before = files(root)
+    found = find_waste(root, keep=1)
+    assert files(root) == before  # looking changes nothing
+    # Not the base (0), not the one in use (2), not the newest (4).
+    old = [f"student-{NAME}-{versions[n]}" for n in (1, 3)]
+    assert [one.what for one in found] == [f"take walk run {run}" for run in old]
+    for one, run in zip(found, old, strict=True):
+        assert one.bytes == sum(len(data) for key, data in before.items() if f"/alpha/{run}/" in key)
+    remove_waste(root, found)
+    after = files(root)
+    of_old = {key for key in before for run in old if run in key}
+    assert before.keys() - after.keys() == of_old
+    assert all(after[key] == before[key] for key in after)
+    assert verify(root, deep=True).found == []
+    assert Take.open(root, "walk").read_alpha(f"{NAME}-{versions[1]}", "c00", 0).min() == 1
+    assert find_waste(root, keep=1) == []
+    assert find_waste(root, keep=100) == []
+
+
+def test_a_killed_removal_is_finished_by_the_next(root: Root, take: Take) -> None:
+    rounds(root, ["base", "distilled", "distilled", "distilled"], 3, take)
+    (*_, whole) = found = find_waste(root, keep=1)
+    assert kinds(found) == ["mattes", "mattes"]
+    ledger = Ledger(root)
+    for entry in whole.entries:
+        ledger.forget(entry)
+    root.delete(whole.keys[0])
+    assert not verify(root).damaged
+    again = find_waste(root, keep=1)
+    assert {one.what for one in again} == {one.what for one in found}
+    remove_waste(root, again)
+    assert find_waste(root, keep=1) == []
+    assert not [key for key in root.list("takes") if whole.what.split()[-1] in key]
+
+
+def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    root = Root(str(tmp_path / "store"))
+    take = make_take(root)
+    code = "from storage.writers import mark; print(mark())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    gone, alive = done.stdout.strip(), mark()
+    folder = Path(root.url, f"takes/{take.name}.zarr/cameras/c00/rgb/c/0/0/0")
+    for writer in (gone, alive):
+        (folder / f".0.{writer}.0123.partial").write_bytes(b"half")
+        root.write(f"claims/takes/walk.zarr/{writer}.4567", b"")
+    before = tree(Path(root.url))
+    found = find_waste(root)
+    assert kinds(found) == ["half-written files", "claims"]
+    assert all(gone in one.what for one in found)
+    assert found[0].bytes == 4
+    remove_waste(root, found)
+    assert before.keys() - tree(Path(root.url)).keys() == {one.what for one in found}
+
+
+def test_checkpoints_of_finished_trainings_go_and_those_of_killed_ones_stay(root: Root) -> None:
+    for name in ("distill-aa", "finetune-bb", "distill-cc"):
+        root.write(f"checkpoints/{name}.pt", b"state")
+    done: dict[str, Any] = {"pictures": {"sheet": "trainings/distill-aa/000400.jpg"}}
+    Ledger(root).record("distill/student-teacher-v0002/0123", done)
+    (found,) = find_waste(root)
+    assert (found.kind, found.keys, found.bytes) == ("checkpoints", ("checkpoints/distill-aa.pt",), 5)
+    remove_waste(root, [found])
+    assert root.names("checkpoints") == ["distill-cc.pt", "finetune-bb.pt"]
+
+
+def test_a_cache_of_decoded_frames_is_emptied_when_asked_and_other_folders_are_not(tmp_path: Path) -> None:
+    root, cache = Root(str(tmp_path / "store")), tmp_path / "cache"
+    make_take(root)
+    cached(MattedFrames(root, ["walk"], RUN), cache, 2**30)
+    assert find_waste(root) == []
+    found = find_waste(root, cache=cache)
+    assert kinds(found) == ["crop cache"] * 2
+    assert sum(one.bytes for one in found) == sum(file.stat().st_size for file in cache.glob("*/*.frames"))
+    remove_waste(root, found)
+    assert not list(cache.glob("*/*"))
+    (tmp_path / "films" / "a").mkdir(parents=True)
+    (tmp_path / "films" / "a" / "b.frames").write_bytes(b"mine")
+    assert find_waste(root, cache=tmp_path / "films") == []
