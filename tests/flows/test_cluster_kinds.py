@@ -15,7 +15,9 @@ from distributed import Client
 from capmat_errors import ConfigError
 from flows.cluster import shared_cluster
 from flows.cluster_kinds import pods, start_cluster
-from tasks.config import Cluster, load_config
+from flows.cluster_runner import Runner
+from flows.doctor import examine
+from tasks.config import Cluster, Config, load_config
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,33 @@ def test_a_local_cluster_grows_while_tasks_wait_and_shrinks_afterwards() -> None
         _until(lambda: len(cluster.scheduler.workers) == 2)
         client.cancel(futures)
         _until(lambda: len(cluster.scheduler.workers) == 1)
+
+
+def test_a_flow_starts_the_cluster_of_the_settings_and_finds_the_one_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CAPMAT_CLUSTER__ADDRESS", raising=False)
+    Path("capmat.toml").write_text("[cluster]\nworkers = 1\n")
+    with Runner().duplicate() as first:
+        assert len(first.client.scheduler_info(n_workers=-1)["workers"]) == 1
+        address = first.client.scheduler_info()["address"]
+        Path("capmat.toml").write_text(f'[cluster]\naddress = "{address}"\n')
+        with Runner().duplicate() as second:
+            assert second.client.scheduler_info()["address"] == address
+
+
+def test_doctor_says_which_cluster_is_set_and_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def found(cluster: Cluster) -> tuple[str, str]:
+        (finding,) = (f for f in examine(Config(cluster=cluster)) if f.name == "cluster")
+        return finding.state, finding.detail
+
+    assert found(Cluster(workers=3)) == ("ok", "local: 3 workers, 3.5GiB each")
+    assert found(Cluster(address="tcp://127.0.0.1:1"))[0] == "missing"
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert found(Cluster(kind="local-cuda"))[0] == "missing"
 
 
 @pytest.fixture
