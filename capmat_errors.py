@@ -90,5 +90,9 @@ class MatteError(CapmatError, ValueError):
     """A matte is missing, empty or broken, so what needs it cannot go on."""
 
 
+class WorkerLost(CapmatError, RuntimeError):
+    """The worker that a task ran on died every time, most likely for want of memory."""
+
+
 class TrainingError(CapmatError, RuntimeError):
     """Training cannot go on: no data, or a loss that is not a number."""

@@ -120,12 +120,44 @@ def _simulator() -> Finding:
     return Finding(name="mitsuba", state="ok", detail=f"{version} (rendered stage)")
 
 
+def _cluster(config: Config) -> Finding:
+    from importlib.util import find_spec
+
+    from flows.cluster_kinds import PACKAGES, answers
+
+    cluster = config.cluster
+    if cluster.address:
+        detail = f"the Dask scheduler at {cluster.address}"
+        if answers(cluster.address):
+            return Finding(name="cluster", state="ok", detail=detail)
+        fix = "Start one with `dask scheduler`, or leave cluster.address away"
+        return Finding(name="cluster", state="missing", detail=f"{detail} does not answer", fix=fix, needed=True)
+    package = PACKAGES.get(cluster.kind, "distributed")
+    if find_spec(package) is None:
+        fix = f"Install it with pip install 'capmat[{cluster.kind}]'"
+        detail = f"{cluster.kind}, whose package {package.replace('_', '-')} is not installed"
+        return Finding(name="cluster", state="missing", detail=detail, fix=fix, needed=True)
+    if cluster.kind == "local-cuda":
+        import torch
+
+        if not (gpus := torch.cuda.device_count()):
+            fix = "Set cluster.kind to local"
+            return Finding(name="cluster", state="missing", detail="local-cuda, no GPU", fix=fix, needed=True)
+        detail = f"local-cuda: {gpus} GPU and {cluster.workers} CPU workers, {cluster.memory} each"
+        return Finding(name="cluster", state="ok", detail=detail)
+    detail = f"{cluster.kind}: {cluster.workers} workers, {cluster.memory} each"
+    if cluster.maximum:
+        detail += f"; up to {cluster.maximum} when tasks wait"
+    return Finding(name="cluster", state="ok", detail=detail)
+
+
 def examine(config: Config) -> list[Finding]:
     """Look at everything that a run may need."""
     return [
         _python(),
         _cores(),
         _gpu(),
+        _cluster(config),
         _store(config),
         _disk(config),
         _s3(),

@@ -36,8 +36,8 @@ def reconstruct(config: Config | None = None, base_run: str = "", refined_run: s
         name: rebuild_task.submit(config.store, take, frame, run, config.reconstruction, config.seed)
         for name, run in (("base", base_run), ("refined", refined_run))
     }
-    benchmark = make_benchmark_task(
+    benchmark = make_benchmark_task.submit(
         config.store, config.session, base["supervisor"], take["digest"], config.supervisor.steps, config.seed
     )
     done = {name: future.result() for name, future in fields.items()}
-    return judge_task(config.store, take["take"], frame, done, benchmark)
+    return judge_task(config.store, take["take"], frame, done, benchmark.result())

@@ -39,9 +39,9 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
     labels = import_scribbles_task(config.store, config.scribbles)
     threads = config.cluster.train_threads
     bench = takes[plan["benchmark"]]
-    benchmark = make_benchmark_task(
+    benchmark = make_benchmark_task.submit(
         config.store, config.session, base["supervisor"], bench["digest"], config.supervisor.steps, config.seed
-    )
+    ).result()
     teacher = finetune_task.submit(
         config.store, base["teacher"], labels, config.base_data, config.teacher, config.seed, threads, benchmark
     ).result()

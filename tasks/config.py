@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capmat_errors import ConfigError
 
@@ -113,16 +113,49 @@ class Gate(_Section):
 
 
 class Cluster(_Section):
-    """Where the tasks run."""
+    """Where the tasks run. docs/operate.md has a table of the kinds."""
 
+    kind: Literal["local", "local-cuda", "slurm", "kubernetes", "address"] = "local"
+    """`local`: processes on this machine. `local-cuda`: one more for each of its GPUs. `slurm`: a job per worker.
+    `kubernetes`: a pod per worker. `address`: a Dask scheduler that is already there."""
     address: str = ""
-    """A running Dask scheduler. Empty: a local cluster is started for the run."""
+    """A running Dask scheduler, `tcp://host:8786`. Where it is set, no other kind is started."""
     workers: int = Field(2, ge=1)
-    """Local worker processes. One per core that is free."""
+    """CPU worker processes on this machine (one per core that is free), SLURM jobs, or pods."""
+    maximum: int = Field(0, ge=0)
+    """Lets the cluster grow from `workers` to this many while tasks wait. 0: always `workers`."""
     memory: str = "3.5GiB"
-    """Memory limit of one local worker."""
+    """Memory limit of one worker. A task that needs more ends as an error; the machine stays alive."""
     train_threads: int = Field(1, ge=1)
     """Torch threads of a training step. More pay off for the full sizes; small networks wait for each other."""
+    gpu: bool = False
+    """Every SLURM job or pod asks for one GPU. (`local-cuda` counts the GPUs itself.)"""
+    queue: str = ""
+    """SLURM partition. Empty: the site's default."""
+    account: str = ""
+    """SLURM account that the jobs are charged to."""
+    walltime: str = "12:00:00"
+    """Longest time of one SLURM job. Longer than a night."""
+    directives: tuple[str, ...] = ()
+    """More `#SBATCH` lines, e.g. `--constraint=h100`."""
+    image: str = ""
+    """Container image of the pods; capmat is installed in it, in this version."""
+    namespace: str = "default"
+    """Kubernetes namespace of the pods."""
+    extra: dict[str, Any] = {}
+    """Passed on as it is to LocalCluster, SpecCluster, SLURMCluster or KubeCluster, whichever the kind starts."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Cluster":
+        if self.kind == "address" and not self.address:
+            raise ValueError("kind address needs the address of a scheduler")
+        if self.kind == "kubernetes" and not self.image and not self.address:
+            raise ValueError("kind kubernetes needs an image")
+        if self.maximum and self.kind == "local-cuda":
+            raise ValueError("a machine's GPUs do not grow: leave maximum away")
+        if 0 < self.maximum < self.workers:
+            raise ValueError("maximum is below workers")
+        return self
 
 
 class Config(_Section):

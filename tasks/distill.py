@@ -134,4 +134,4 @@ def distill(
     return run_once(store, "distill", f"student {run}", inputs, work)
 
 
-distill_task = retryable("distil", "distil student")(distill)
+distill_task = retryable("distil", "distil student", gpu=True)(distill)

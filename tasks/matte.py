@@ -145,5 +145,5 @@ def _name() -> str:
     return f"{given['role']} mattes {given['take']} {cameras[0]}-{cameras[-1]}, frames {frames[0]}-{frames[-1]}"
 
 
-matte_task = retryable("matte", _name)(matte)
+matte_task = retryable("matte", _name, gpu=True)(matte)
 open_run_task = retryable("open run", "open {role} run in {take}")(open_run)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypedDict
 
 from capmat_errors import CheckpointError, NotFound
@@ -33,6 +34,9 @@ def run_name(role: str, model: Ref, tile: int = 0) -> str:
     """
     parts = [model["name"], model["version"]] + ([f"tiles{tile}"] if tile else [])
     return "-".join(parts if role == model["name"] else [role, *parts])
+
+
+_LOADING = Lock()
 
 
 @lru_cache(maxsize=4)
@@ -92,8 +96,10 @@ def load_network(store: str, model: Ref, threads: int = 1, *, fresh: bool = Fals
     import torch
 
     torch.set_num_threads(threads)
-    load = _load.__wrapped__ if fresh else _load
-    return load(store, model["name"], model["version"])
+    if fresh:
+        return _load.__wrapped__(store, model["name"], model["version"])
+    with _LOADING:  # two threads that want the same network at once would both load it
+        return _load(store, model["name"], model["version"])
 
 
 def read_base_weights(folder: Path, architecture: str) -> tuple[bytes, dict[str, Any]]:

@@ -151,5 +151,5 @@ def _name() -> str:
     return f"reconstruct {given['take']['take']} frame {given['frame']} with {given['run']}"
 
 
-rebuild_task = retryable("reconstruct", _name)(rebuild)
+rebuild_task = retryable("reconstruct", _name, gpu=True)(rebuild)
 judge_task = retryable("judge", "judge the reconstructions")(judge)

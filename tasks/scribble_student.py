@@ -117,4 +117,4 @@ def scribble_student(
     return run_once(store, "scribble-student", f"{strategy} {labels['labels']}", inputs, work)
 
 
-scribble_student_task = retryable("train without a teacher", "train student, {strategy}")(scribble_student)
+scribble_student_task = retryable("train without a teacher", "train student, {strategy}", gpu=True)(scribble_student)

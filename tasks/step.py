@@ -89,7 +89,17 @@ def worth_retrying(task: Any, run: Any, state: Any) -> bool:
     return not isinstance(state.result(raise_on_failure=False), CapmatError)
 
 
-def retryable(name: str, run_name: str | Callable[[], str] | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
+_ON_GPU: set[str] = set()
+
+
+def wants_gpu(made: "Task[Any, Any]") -> bool:
+    """Whether a task was made for a worker that owns a GPU, where there is one."""
+    return made.name in _ON_GPU
+
+
+def retryable(
+    name: str, run_name: str | Callable[[], str] | None = None, *, gpu: bool = False
+) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a Prefect task of a plain function: what may pass is tried again, bad input is not.
 
     Prefect's own result cache stays off, because the ledger remembers results.
@@ -97,7 +107,10 @@ def retryable(name: str, run_name: str | Callable[[], str] | None = None) -> Cal
     Args:
         name: of the task.
         run_name: of each run, in the words of its parameters: `ingest {take}`.
+        gpu: it runs a network; on a cluster with GPU workers it goes to one of them, all others to CPU workers.
     """
+    if gpu:
+        _ON_GPU.add(name)
     return task(
         name=name,
         task_run_name=run_name or name,

@@ -73,4 +73,4 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
     return run_once(store, "benchmark", name, inputs, work)
 
 
-make_benchmark_task = retryable("benchmark", "supervisor benchmark")(make_benchmark)
+make_benchmark_task = retryable("benchmark", "supervisor benchmark", gpu=True)(make_benchmark)

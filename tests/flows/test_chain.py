@@ -35,6 +35,7 @@ def test_the_chain_ends_with_figures_and_a_report(local: tuple[Folder, str]) -> 
     assert {v["decision"] for v in report["promotion"].values()} <= {"PROMOTE", "HOLD", "REJECT"}
     assert report["wall_s"]["fine-tune teacher"] > 0
     assert "report.html" in out.splitlines()[-2]
+    assert "kB travel as" not in out  # addresses and records only
     page = next((folder.path / ".capmat/store/reports").glob("*/report.html")).read_text()
     assert page.count("data:image/jpeg;base64,") >= 5
 

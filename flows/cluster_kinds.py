@@ -1,0 +1,181 @@
+"""How each kind of cluster is started. Workers are processes with one Dask thread each.
+
+A training step sets its own number of torch threads, and an inference task keeps one core or one GPU busy. GPU
+workers of one machine are told apart by `CUDA_VISIBLE_DEVICES`, which is all that is needed where no array ever
+travels; so `local-cuda` needs no package beyond Dask. Packages of other kinds are imported when they are asked for.
+"""
+
+import importlib
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from capmat_errors import ConfigError
+from tasks.config import Cluster
+
+PACKAGES = {"slurm": "dask_jobqueue", "kubernetes": "dask_kubernetes"}
+"""Kinds that need a package that capmat does not bring; the name of the extra is that of the kind."""
+
+_DASK = {
+    # a worker that comes back late must not be dropped for good, or the next task waits for ever
+    "distributed.deploy.lost-worker-timeout": "600s",
+    "distributed.scheduler.allowed-failures": 2,
+    # a task that holds the interpreter (loading torch) is no reason for a warning
+    "distributed.admin.tick.limit": "60s",
+    # nothing lies on a worker that could be spilled: one that pauses near its limit would wait for ever
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.target": False,
+}
+_LOOPBACK = {"host": "127.0.0.1"}
+_HTTP = {"dashboard_address": "127.0.0.1:0"}  # any free port; None would want 8787 and warn where it is taken
+
+
+def start_cluster(config: Cluster) -> Any:
+    """Start a cluster of the kind that the settings name, and let it grow if they say so.
+
+    Returns:
+        A Dask cluster, to be used as a context manager.
+
+    Raises:
+        ConfigError: its package is not installed, no GPU is there, the memory limit is no size.
+    """
+    import dask
+    from dask.utils import parse_bytes
+
+    try:
+        parse_bytes(config.memory)
+    except ValueError as e:
+        raise ConfigError("is no size", where=f"cluster.memory = {config.memory}", fix="Write it like 8GiB") from e
+    dask.config.set(_DASK)
+    cluster = {"local": _local, "local-cuda": _local_cuda, "slurm": _slurm, "kubernetes": _kubernetes}[config.kind](
+        config
+    )
+    if config.maximum:
+        cluster.adapt(minimum=config.workers, maximum=config.maximum)
+    return cluster
+
+
+def _local(config: Cluster) -> Any:
+    """Worker processes on this machine, on loopback only."""
+    # each worker owns one core; set before numpy and torch load in the worker
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    from distributed import LocalCluster
+
+    ours = {"n_workers": config.workers, "threads_per_worker": 1, "memory_limit": config.memory, **_LOOPBACK}
+    return LocalCluster(**{**ours, **_HTTP, "silence_logs": 40, **config.extra})
+
+
+def _local_cuda(config: Cluster) -> Any:
+    import torch
+
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    gpus = (given.split(",") if given else [str(i) for i in range(64)])[: torch.cuda.device_count()]
+    if not gpus:
+        raise ConfigError("no CUDA device is to be seen", where="cluster.kind = local-cuda", fix="Set it to local")
+    return mixed_cluster(config, gpus)
+
+
+def mixed_cluster(config: Cluster, gpus: Sequence[str]) -> Any:
+    """One worker per GPU beside the CPU workers, on loopback only.
+
+    Args:
+        config: `workers`, `memory`, `extra`.
+        gpus: each as `CUDA_VISIBLE_DEVICES` calls it. Its worker sees no other; the CPU workers see none.
+    """
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    def worker(label: str, device: str) -> dict[str, Any]:
+        own = {"nthreads": 1, "memory_limit": config.memory, "resources": {label: 1}, "silence_logs": 40, **_LOOPBACK}
+        return {"cls": Nanny, "options": {**own, "env": {"CUDA_VISIBLE_DEVICES": device}}}
+
+    workers = {f"gpu{i}": worker("GPU", gpu) for i, gpu in enumerate(gpus)}
+    workers |= {f"cpu{i}": worker("CPU", "") for i in range(config.workers)}
+    scheduler = {"cls": Scheduler, "options": {**_LOOPBACK, **_HTTP}}
+    return SpecCluster(**{"workers": workers, "scheduler": scheduler, "silence_logs": 40, **config.extra})
+
+
+def worker_environment() -> dict[str, str]:
+    """Variables of workers that inherit nothing from this process: Dask's settings, and our log lines in Prefect."""
+    names = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(value) for key, value in _DASK.items()}
+    return {**names, "PREFECT_LOGGING_EXTRA_LOGGERS": "capmat", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def _slurm(config: Cluster) -> Any:
+    """Jobs that each run one worker. Scheduler and workers listen on the network, as they must."""
+    directives = [*(["--gres=gpu:1"] if config.gpu else []), *config.directives]
+    ours = {
+        "cores": config.train_threads,
+        "processes": 1,
+        "memory": config.memory,
+        "queue": config.queue or None,
+        "account": config.account or None,
+        "walltime": config.walltime,
+        "job_extra_directives": directives,
+        "job_script_prologue": [f"export {name}={value}" for name, value in worker_environment().items()],
+        "worker_extra_args": ["--nthreads", "1", "--no-dashboard", *_label(config)],
+        "scheduler_options": _HTTP,
+        "python": sys.executable,
+        "n_workers": config.workers,
+    }
+    return _package("slurm").SLURMCluster(**{**ours, **config.extra})
+
+
+def _kubernetes(config: Cluster) -> Any:
+    package = _package("kubernetes")
+    return package.KubeCluster(
+        **{"custom_cluster_spec": pods(config, package), "namespace": config.namespace, **config.extra}
+    )
+
+
+def pods(config: Cluster, package: Any) -> dict[str, Any]:
+    """What the Dask operator of Kubernetes is asked for: a scheduler, and workers with their memory and GPU.
+
+    Args:
+        config: the settings.
+        package: `dask_kubernetes.operator`.
+    """
+    from dask.utils import parse_bytes
+
+    spec: dict[str, Any] = package.make_cluster_spec(
+        name="capmat",
+        image=config.image,
+        n_workers=config.workers,
+        env=worker_environment(),
+        worker_command=["dask", "worker", "--nthreads", "1", "--memory-limit", config.memory, *_label(config)],
+    )
+    limits = {"memory": str(parse_bytes(config.memory)), "cpu": str(config.train_threads)}
+    if config.gpu:
+        limits["nvidia.com/gpu"] = "1"
+    # by hand, because the package would give the scheduler a GPU as well
+    spec["spec"]["worker"]["spec"]["containers"][0]["resources"] = {"limits": limits, "requests": limits}
+    return spec
+
+
+def _label(config: Cluster) -> list[str]:
+    return ["--resources", "GPU=1"] if config.gpu else []
+
+
+def _package(kind: str) -> Any:
+    try:
+        return importlib.import_module(PACKAGES[kind] + (".operator" if kind == "kubernetes" else ""))
+    except ImportError as e:
+        raise ConfigError(
+            f"the package {PACKAGES[kind].replace('_', '-')} is not installed",
+            where=f"cluster.kind = {kind}",
+            fix=f"Install it with pip install 'capmat[{kind}]'",
+        ) from e
+
+
+def answers(address: str) -> bool:
+    """Whether something listens at `tcp://host:port`."""
+    place = urlsplit(address if "://" in address else f"tcp://{address}")
+    try:
+        with socket.create_connection((place.hostname or "", place.port or 8786), timeout=5):
+            return True
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,115 @@
+"""Sends tasks to workers: those that run a network to GPU workers, where there are any, the rest to the CPU.
+
+Workers carry a label in Dask's words, a resource `GPU` or `CPU`. A cluster without labels takes every task
+anywhere, so the same flow runs on a laptop. Only addresses and small records may travel: what is larger is said
+out loud, because it would go through the scheduler's memory.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Any
+
+from cloudpickle import dumps
+from dask.base import annotate
+from distributed import KilledWorker
+from prefect import Task, get_client
+from prefect.logging import get_logger
+from prefect.states import Crashed
+from prefect_dask.client import PrefectDaskClient
+from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
+
+from capmat_errors import WorkerLost
+from flows.cluster_kinds import start_cluster
+from tasks.config import load_config
+from tasks.step import wants_gpu
+
+SMALL = 100_000
+"""Bytes of arguments or of a result beyond which a task is named in the log."""
+
+
+def configured_cluster() -> Any:
+    """The cluster that `capmat.toml` and the environment ask for; called when a deployed flow starts."""
+    return start_cluster(load_config().cluster)
+
+
+class Future(PrefectDaskFuture[Any]):
+    """A task on its way. `name` is the task's."""
+
+    name = ""
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
+        """Wait for what the task returned.
+
+        Raises:
+            WorkerLost: its worker died, and so did those that tried it again.
+        """
+        try:
+            found = super().result(timeout, raise_on_failure)
+        except KilledWorker as e:
+            lost = WorkerLost(
+                "every worker that ran it died, most likely for want of memory",
+                where=self.name,
+                fix="Raise cluster.memory, or lower cameras_per_task, batch or crop",
+            )
+            with get_client(sync_client=True) as client:  # nobody else would ever end this run
+                client.set_task_run_state(self.task_run_id, Crashed(message=str(lost)), force=True)
+            raise lost from e
+        _weigh(self.name, "its result", found)
+        return found
+
+
+class Runner(DaskTaskRunner):
+    """A Dask task runner that knows which workers own a GPU.
+
+    Args:
+        address: of a running scheduler. Empty: that of the settings when the first task is sent; where they have
+            none, a cluster that lives as long as the flow.
+        **settings: of DaskTaskRunner.
+    """
+
+    def __init__(self, address: str | None = None, **settings: Any) -> None:
+        if not address:
+            settings["cluster_class"] = settings.get("cluster_class") or configured_cluster
+        super().__init__(address=address, **settings)
+
+    @property
+    def client(self) -> PrefectDaskClient:
+        """The connection to the scheduler, made at the first use."""
+        if not self._client and not self.address:
+            self.address = os.environ.get("CAPMAT_CLUSTER__ADDRESS") or load_config().cluster.address or None
+            if self.address:
+                self.cluster_class = None
+        return super().client
+
+    def submit(  # type: ignore[override]  # one signature for the two overloads
+        self,
+        task: "Task[Any, Any]",
+        parameters: dict[str, Any],
+        wait_for: Iterable[Any] | None = None,
+        dependencies: dict[str, set[Any]] | None = None,
+    ) -> Future:
+        """Send a task to a worker with its label; to any worker where no worker has that label."""
+        # First of all: a cluster that starts inside of `annotate` demands the label for everything, for ever.
+        client = self.client
+        _weigh(task.name, "its arguments", parameters)
+        label = "GPU" if wants_gpu(task) else "CPU"
+        with annotate(resources={label: 1}) if label in _labels(client) else nullcontext():
+            sent = super().submit(task, parameters, wait_for, dependencies)
+        future = Future(wrapped_future=sent.wrapped_future, task_run_id=sent.task_run_id)
+        future.name = task.name
+        return future
+
+
+def _labels(client: PrefectDaskClient) -> set[str]:
+    """Labels that the workers have; waits for the first worker, which a queue may keep for a while."""
+    if not (workers := client.scheduler_info(n_workers=-1)["workers"]):
+        get_logger("capmat.cluster").warning("waiting for the first worker of %s", client.scheduler_info()["address"])
+        client.wait_for_workers(1)
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+    return {label for worker in workers.values() for label in worker["resources"]}
+
+
+def _weigh(name: str, what: str, thing: Any) -> None:
+    if (size := len(dumps(thing))) > SMALL:
+        get_logger("capmat.cluster").warning("%s: %d kB travel as %s; store them instead", name, size // 1000, what)

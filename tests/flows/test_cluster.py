@@ -1,0 +1,159 @@
+"""Tasks go to the workers that are labelled for them, and a worker's death is no hang: real server, real Dask."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from distributed import get_worker
+from prefect import flow, get_client
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+from capmat_errors import WorkerLost
+from flows.cluster_kinds import mixed_cluster, start_cluster
+from flows.cluster_runner import SMALL, Runner
+from tasks.config import Cluster
+from tasks.models import _load, load_network, register_base
+from tasks.step import retryable
+
+pytestmark = pytest.mark.chain
+
+LIMIT = 1.2 * 2**30  # bytes; Prefect and Dask alone take a quarter of it
+_kept: list[bytearray] = []
+
+
+def place() -> tuple[str, str]:
+    """Name of the worker that this runs on, and the GPUs that it sees."""
+    return str(get_worker().name), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+
+def load(store: str, model: Any) -> tuple[int, int]:
+    """Load a network; the process, and how often it has really loaded one."""
+    load_network(store, model)
+    return os.getpid(), _load.cache_info().misses
+
+
+def fill(share: float) -> int:
+    """Hold memory until the process takes this share of the limit."""
+    while psutil.Process().memory_info().rss < share * LIMIT:
+        _kept.append(bytearray(os.urandom(2**20) * 32))
+    return os.getpid()
+
+
+def die_once(mark: str) -> str:
+    """Kill the own worker, the first time; the name of the worker that lived."""
+    if not Path(mark).exists():
+        Path(mark).write_text(str(get_worker().name))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return str(get_worker().name)
+
+
+on_gpu = retryable("on the GPU", gpu=True)(place)
+on_cpu = retryable("on the CPU")(place)
+load_task = retryable("load", gpu=True)(load)
+fill_task = retryable("fill")(fill)
+die_once_task = retryable("die once")(die_once)
+echo_task = retryable("echo")(lambda thing: thing)
+
+
+@pytest.fixture(scope="module")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    results = tmp_path_factory.mktemp("results")
+    quiet = {PREFECT_LOCAL_STORAGE_PATH: results, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    with temporary_settings(quiet), prefect_test_harness(server_startup_timeout=240):
+        yield
+
+
+@pytest.fixture(scope="module")
+def mixed(prefect_api: None) -> Iterator[str]:
+    """Two workers of this machine, one of which stands for a worker with a GPU."""
+    with mixed_cluster(Cluster(workers=1), ["0"]) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def plain(prefect_api: None) -> Iterator[str]:
+    """Two workers without labels and with little memory."""
+    with start_cluster(Cluster(workers=2, memory=str(int(LIMIT)))) as cluster:
+        yield cluster.scheduler_address
+
+
+def run(address: str, work: Any) -> Any:
+    """Call `work` inside of a flow on this cluster."""
+    return flow(work, name="try", task_runner=Runner(address))()
+
+
+def test_networks_run_on_gpu_workers_and_the_rest_on_the_cpu(mixed: str) -> None:
+    def work() -> list[Any]:
+        sent = [task.submit() for _ in range(3) for task in (on_gpu, on_cpu)]
+        return [future.result() for future in sent]
+
+    where = run(mixed, work)
+    assert set(where[::2]) == {("gpu0", "0")}
+    assert set(where[1::2]) == {("cpu0", "")}
+
+
+def test_without_labels_every_task_runs_anywhere(plain: str) -> None:
+    assert len(run(plain, lambda: [task.submit().result() for task in (on_gpu, on_cpu)])) == 2
+
+
+def test_a_worker_loads_a_network_once_however_many_tasks_want_it(mixed: str, tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    weights = str(Path(__file__).parents[2] / "weights")
+    model = register_base(store, weights, {"student": "bgmv2_mobilenetv2_xs"})["student"]
+    done = run(mixed, lambda: [f.result() for f in [load_task.submit(store, model) for _ in range(4)]])
+    assert len(set(done)) == 1
+    assert done[0][1] == 1
+
+
+def test_a_task_whose_worker_is_killed_is_done_by_another(plain: str, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    assert run(plain, lambda: die_once_task.submit(str(mark)).result()) in ("0", "1")
+    assert mark.exists()
+
+
+def test_a_worker_close_to_its_limit_goes_on_working(plain: str) -> None:
+    def work() -> list[int]:
+        first = [fill_task.submit(0.86) for _ in range(4)]
+        return [future.result(timeout=120) for future in first]
+
+    assert len(run(plain, work)) == 4
+
+
+def test_a_task_that_wants_more_memory_than_a_worker_has_ends_as_an_error(plain: str) -> None:
+    with pytest.raises(WorkerLost, match="fill: every worker that ran it died.*cluster.memory"):
+        run(plain, lambda: fill_task.submit(3.0).result())
+    with get_client(sync_client=True) as client:
+        states = [(run.name, run.state_type.value) for run in client.read_task_runs(limit=200) if run.state_type]
+    assert ("fill", "CRASHED") in states
+    assert "RUNNING" not in {state for _, state in states}
+    assert run(plain, lambda: on_cpu.submit().result())  # the cluster lives
+
+
+def test_arrays_that_travel_are_named_in_the_log_and_records_are_not(plain: str) -> None:
+    with said() as lines:
+        run(plain, lambda: echo_task.submit({"run": "teacher-v0001", "frames": list(range(900))}).result())
+        assert lines == []
+        run(plain, lambda: echo_task.submit(bytes(SMALL)).result())
+    assert [line.split(";")[0] for line in lines] == [
+        "echo: 100 kB travel as its arguments",
+        "echo: 100 kB travel as its result",
+    ]
+
+
+@contextmanager
+def said() -> Iterator[list[str]]:
+    """Lines of our own logger while inside."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("prefect.capmat.cluster")
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
