@@ -15,9 +15,10 @@ from capmat_errors import SessionError
 from flows.ingest import ingest_arrived
 from flows.matte_take import matte_take
 from flows.outcome import outcome
+from tasks.arrival import finish, is_finished
 from tasks.config import Config
 from tasks.export import export_task
-from tasks.inbox import Arrived, finish, is_finished, look_task, trouble
+from tasks.inbox import Arrived, look_task, trouble
 from tasks.look import show_take_task
 from tasks.models import Ref, champions_task, register_base_task, run_name
 from tasks.morning import morning_task

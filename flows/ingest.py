@@ -5,8 +5,9 @@ from typing import Any
 
 from capmat_errors import CapmatError
 from flows.outcome import outcome
+from tasks.arrival import check_names
 from tasks.config import Config
-from tasks.inbox import Arrived, check_names, trouble
+from tasks.inbox import Arrived, trouble
 from tasks.session import check_task, ingest_task, plates_task
 from tasks.step import Record
 

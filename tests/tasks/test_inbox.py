@@ -10,7 +10,8 @@ import pytest
 
 from capmat_errors import ConfigError, SessionError
 from storage.session import read_session
-from tasks.inbox import Found, check_names, finish, is_finished, look
+from tasks.arrival import check_names, finish, is_finished
+from tasks.inbox import Found, look
 from tasks.session import ingest, plates
 from tests.storage.tiny_session import CAMERAS, edit_toml, write_session
 
