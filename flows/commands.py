@@ -57,6 +57,8 @@ def nightly(args: Namespace) -> None:
 
         done = flow(config)
     print(f"{len(done['takes'])} takes, {sum(m['frames'] for m in done['mattes'])} mattes in {config.store}")
+    if night := done.get("night"):
+        print(f"{len(night['refused'])} refused, {len(night['left'])} left for another night; report {night['html']}")
 
 
 def redistill(args: Namespace) -> None:

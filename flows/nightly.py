@@ -1,42 +1,22 @@
 """Every night: the day's takes in, mattes out.
 
 Checks the session, ingests plates and takes, mattes every frame with the student in use and the chosen takes
-with the teacher in use, and freezes the benchmark when the session brings trimaps.
+with the teacher in use, and freezes the benchmark when the session brings trimaps. With an inbox it does so with
+every session that has arrived there, each take on its own, and ends with a report for the morning.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from prefect import flow
 
 from flows.cluster import default_runner
+from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
+from flows.matte_take import matte_take
 from tasks.config import Config, load_config
 from tasks.look import show_take_task
-from tasks.matte import matte_task, open_run_task
-from tasks.models import Ref, champions_task, register_base_task
-from tasks.step import Record
+from tasks.models import champions_task, register_base_task
 from tasks.supervise import make_benchmark_task
-
-
-def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequence[int] = ()) -> list[Any]:
-    """Start the inference tasks of one take, some cameras each; returns their futures."""
-    tile = config.tile(role)
-    open_run_task(config.store, take["take"], role, model, tile)
-    cameras, size = take["cameras"], config.cameras_per_task
-    return [
-        matte_task.submit(
-            config.store,
-            take["take"],
-            cameras[i : i + size],
-            list(frames) or take["frames"],
-            role,
-            model,
-            take["digest"],
-            tile=tile,
-        )
-        for i in range(0, len(cameras), size)
-    ]
 
 
 @flow(name="nightly", flow_run_name="nightly", task_runner=default_runner())
@@ -48,9 +28,17 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
         models: `champion` mattes with the models in use, `base` with the base weights.
 
     Returns:
-        Records: `takes` by name, `models` by role, `mattes`, and `benchmark` when there is one.
+        Records: `takes` by name, `models` by role, `mattes`, and `benchmark` when there is one. With an inbox also
+        `night`, the record of the morning report; the flow run ends as `NeedsHuman` if something was refused.
+
+    Raises:
+        CapmatError: something is wrong with the session; of an inbox, nothing at all could be done.
     """
     config = config or load_config()
+    if config.inbox:
+        done = night_of_inbox(config, models)
+        # Prefect takes a state for how the run ends, and gives its data to the caller.
+        return done if done["night"]["state"] == "Completed" else cast("dict[str, Any]", needs_human(done))
     plan, takes = ingest_session(config)
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)

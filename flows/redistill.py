@@ -11,7 +11,7 @@ from prefect import flow
 
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
-from flows.nightly import matte_take
+from flows.matte_take import matte_take
 from tasks.config import Config, load_config
 from tasks.distill import distill_task
 from tasks.finetune import finetune_task

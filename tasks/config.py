@@ -112,6 +112,17 @@ class Gate(_Section):
     """... and no single benchmark image is worse than the champion's by more than this factor."""
 
 
+class Night(_Section):
+    """What `nightly` does with the sessions of an inbox."""
+
+    still_minutes: float = Field(10, ge=0)
+    """A take is left alone until none of its files was written for so long. Longer where copies pause."""
+    teacher_every: int = Field(0, ge=0)
+    """The teacher mattes every so many frames of each take; 0: only `scribble_takes` and benchmarks, all frames."""
+    formats: tuple[Literal["exr", "png", "tiff", "mp4", "prores"], ...] = ("exr",)
+    """Kinds of files that are written into `exports`."""
+
+
 class Cluster(_Section):
     """Where the tasks run. docs/operate.md has a table of the kinds."""
 
@@ -187,6 +198,11 @@ class Config(_Section):
     reconstruction: Reconstruction = Reconstruction()
     gate: Gate = Gate()
     cluster: Cluster = Cluster()
+    inbox: str = ""
+    """Folder whose session folders `nightly` takes in, as they come. Empty: it works on `session` alone."""
+    exports: str = ""
+    """Folder or `s3://bucket/prefix` into which the night of an inbox writes the student's mattes. Empty: nowhere."""
+    night: Night = Night()
 
     @property
     def architectures(self) -> dict[str, str]:
@@ -202,7 +218,7 @@ class Config(_Section):
         return self.teacher.tile if role == "teacher" else 0
 
 
-_PATHS = ("store", "session", "base_data", "weights", "scribbles", "truth")
+_PATHS = ("store", "session", "base_data", "weights", "scribbles", "truth", "inbox", "exports")
 
 
 def load_config(

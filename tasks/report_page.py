@@ -75,7 +75,6 @@ def render_page(report: Report, pictures: Mapping[str, bytes]) -> str:
         A complete HTML document, UTF-8.
     """
     title = html.escape(str(report.get("title") or "capmat report"))
-    style = (files("tasks") / "report_style.css").read_text("utf-8")
     sections = [
         ("accuracy", "Accuracy", _accuracy(report)),
         ("pictures", "Before and after", _pictures(report, pictures, "pictures")),
@@ -91,14 +90,24 @@ def render_page(report: Report, pictures: Mapping[str, bytes]) -> str:
     filled = [(name, heading, body) for name, heading, body in sections if body]
     links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, _ in filled)
     bodies = "".join(f'<section id="{n}"><h2>{heading}</h2>{body}</section>' for n, heading, body in filled)
+    return document(title, f"{page_header(report, title)}<nav>{links}</nav>{bodies}")
+
+
+def document(title: str, body: str) -> str:
+    """A complete HTML page in the style of all reports, which fetches nothing and runs nothing.
+
+    Args:
+        title: already escaped.
+        body: HTML.
+    """
+    style = (files("tasks") / "report_style.css").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title><style>{style}</style></head>\n<body><main>"
-        f"{page_header(report, title)}<nav>{links}</nav>{bodies}</main></body></html>\n"
+        f"<title>{title}</title><style>{style}</style></head>\n<body><main>{body}</main></body></html>\n"
     )
 
 

@@ -1,0 +1,181 @@
+"""A night over an inbox: every take on its own, so that a bad one stops none of the others.
+
+What fails is collected and told in the morning. What was finished is remembered by the files it was made of, so
+a take that lies in the inbox for weeks costs a look at its files and nothing else, also after the student changed.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect.futures import PrefectFuture
+from prefect.states import Completed
+
+from capmat_errors import SessionError
+from flows.ingest import ingest_arrived
+from flows.matte_take import matte_take
+from flows.outcome import outcome
+from tasks.arrival import finish, is_finished
+from tasks.config import Config
+from tasks.export import export_task
+from tasks.inbox import Arrived, look_task, trouble
+from tasks.look import show_take_task
+from tasks.models import Ref, champions_task, register_base_task, run_name
+from tasks.morning import morning_task
+from tasks.progress import say
+from tasks.step import Record
+from tasks.supervise import make_benchmark_task
+
+
+@dataclass
+class _Job:
+    """A take that is being worked on: where it came from, and what was started for it."""
+
+    session: str
+    record: Record
+    files: str
+    how: dict[str, Any]
+    mattes: list[PrefectFuture[Any]] = field(default_factory=list)
+    benchmark: PrefectFuture[Any] | None = None
+    exports: list[PrefectFuture[Any]] = field(default_factory=list)
+    done: list[Record] = field(default_factory=list)
+
+    @property
+    def runs(self) -> list[str]:
+        return sorted({matte["run"] for matte in self.done})
+
+
+def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
+    """Take in and matte what has arrived.
+
+    Args:
+        config: the settings; `inbox` is a folder.
+        models: see `flows.nightly.nightly`.
+
+    Returns:
+        `takes`, `models` and `mattes` as `nightly` does, of what was done now, and `night`: the record of the report.
+
+    Raises:
+        CapmatError: there is no inbox, or no model, or all that has arrived was refused.
+    """
+    started = time.time()
+    found = look_task(config.inbox, config.night.still_minutes)
+    base = register_base_task(config.store, config.weights, config.architectures)
+    chosen = base if models == "base" else champions_task(config.store)
+    night: dict[str, Any] = {
+        "inbox": config.inbox,
+        "store": config.store,
+        "models": {role: chosen[role] for role in ("teacher", "student", "supervisor")},
+        "refused": list(found.refused),
+        "left": found.left,
+        "takes": [],
+        "kept": [],
+    }
+    jobs: list[_Job] = []
+    for arrived in found.sessions:
+        jobs += _start(config, arrived, base, chosen, night)
+    jobs = [job for job in jobs if _matted(config, job, chosen["student"], night)]
+    for job in jobs:
+        _finish(config, job, night)
+
+    nothing = night["refused"] and not jobs and not night["kept"]
+    night["state"] = "Failed" if nothing else "NeedsHuman" if night["refused"] else "Completed"
+    report = morning_task(config.store, night, started)
+    say(f"morning report: {report['html']}")
+    if nothing:
+        raise SessionError(
+            f"nothing could be done, {len(night['refused'])} refused; first {night['refused'][0]['where']}: "
+            f"{night['refused'][0]['what']}",
+            where=config.inbox,
+            fix=f"See {report['html']}",
+        )
+    return {
+        "takes": {job.record["take"]: job.record for job in jobs},
+        "models": night["models"],
+        "mattes": [matte for job in jobs for matte in job.done],
+        "benchmark": None,
+        "night": report,
+    }
+
+
+def needs_human(done: dict[str, Any]) -> Any:
+    """The state of a run that did what could be done; `done` is what it returns."""
+    night = done["night"]
+    return Completed(name="NeedsHuman", message=f"{len(night['refused'])} refused: {night['html']}", data=done)
+
+
+def _start(config: Config, arrived: Arrived, base: Record, chosen: Record, night: dict[str, Any]) -> list[_Job]:
+    """Ingest what is new of a session and start its mattes."""
+    session = arrived.session
+    trimaps = session.benchmark.take if session.benchmark else ""
+    how = {}
+    for name, files in arrived.takes.items():
+        wanted = {
+            "teacher": 1 if name in config.scribble_takes or name == trimaps else config.night.teacher_every,
+            "exports": [config.exports, *config.night.formats] if config.exports else [],
+        }
+        if is_finished(config.store, name, files, wanted):
+            night["kept"].append(name)
+        else:
+            how[name] = wanted
+    if not how:
+        return []
+    takes = ingest_arrived(config.store, arrived, list(how), night["refused"].append)
+    jobs = []
+    for name, take in takes.items():
+        job = _Job(session.name, take, arrived.takes[name], how[name])
+        if name == trimaps:
+            job.benchmark = make_benchmark_task.submit(
+                config.store, arrived.file, base["supervisor"], take["digest"], config.supervisor.steps, config.seed
+            )
+        job.mattes = matte_take(config, take, "student", chosen["student"])
+        if every := how[name]["teacher"]:
+            job.mattes += matte_take(config, take, "teacher", chosen["teacher"], take["frames"][::every])
+        jobs.append(job)
+    return jobs
+
+
+def _matted(config: Config, job: _Job, student: Ref, night: dict[str, Any]) -> bool:
+    """Wait for the mattes of a take, then start its exports; whether all mattes are there."""
+    take = job.record
+    job.done = _results(job, "matte", job.mattes, night)
+    frozen = [job.benchmark] if job.benchmark else []
+    _results(job, "benchmark", frozen, night)
+    if len(job.done) < len(job.mattes):
+        return False
+    show_take_task(config.store, take["take"], job.runs)
+    if config.exports:
+        run, size = run_name("student", student), config.cameras_per_task
+        job.exports = [
+            export_task.submit(
+                config.store, take["take"], run, take["cameras"][i : i + size], config.exports, config.night.formats
+            )
+            for i in range(0, len(take["cameras"]), size)
+        ]
+    return True
+
+
+def _finish(config: Config, job: _Job, night: dict[str, Any]) -> None:
+    """Wait for the exports of a take, remember that it is finished, and tell the morning."""
+    take = job.record
+    _results(job, "export", job.exports, night)
+    if not any(item["take"] == take["take"] for item in night["refused"]):
+        finish(config.store, take["take"], job.files, job.how, job.session)
+    night["takes"].append(
+        {
+            "take": take["take"],
+            "session": job.session,
+            "cameras": len(take["cameras"]),
+            "frames": len(take["frames"]),
+            "runs": job.runs,
+            "seconds": round(take["wall_s"] + sum(matte["wall_s"] for matte in job.done), 2),
+        }
+    )
+
+
+def _results(job: _Job, step: str, futures: list[PrefectFuture[Any]], night: dict[str, Any]) -> list[Any]:
+    """What some tasks of a take returned; why the others failed is noted once, since cameras fail alike."""
+    ends = [outcome(future) for future in futures]
+    errors = {str(error): error for _, error in ends if error}
+    night["refused"] += [trouble(job.session, job.record["take"], step, error) for error in errors.values()]
+    return [result for result, error in ends if not error]

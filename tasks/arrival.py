@@ -1,0 +1,61 @@
+"""What the store already has of a session that arrived: finished takes, and namesakes that must not be replaced."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from capmat_errors import NotFound, SessionError, StoreError
+from storage.ledger import Ledger
+from storage.plates import Stage
+from storage.root import Root
+from storage.session import Session, check_stage
+from storage.take import Take
+from tasks.step import digest
+
+
+def check_names(store: str, session: Session, take: str = "") -> None:
+    """Refuse what would take the place of another session's take or plates; one night must not undo another's.
+
+    Args:
+        store: URL of the store.
+        session: the session.
+        take: one of its takes; "" for the plates.
+
+    Raises:
+        SessionError: the store holds a take or stage of this name from another session.
+        CapmatError: the plates are not fit.
+    """
+    root, kind, name = Root(store), "take" if take else "stage", take or session.stage
+    try:
+        stored: Take | Stage = (Take if take else Stage).open(root, name, sealed=False)
+    except NotFound:
+        return
+    theirs = stored.source.get("session")
+    if theirs in (None, session.name):
+        return
+    if not take:
+        ours = {id: plate.manifest() for id, plate in check_stage(session, decode=False).plates.items()}
+        if ours == stored.source.get("manifests"):
+            return
+    raise SessionError(
+        f"the store holds {'a take' if take else 'plates of a stage'} {name} of session {theirs}",
+        where=session.source,
+        fix=f"Give this {kind} another name in session.toml.",
+    )
+
+
+def is_finished(store: str, take: str, files: str, how: Mapping[str, Any]) -> bool:
+    """Whether an earlier night did all that was asked for with these files, whichever model was in use then."""
+    root = Root(store)
+    entry = Ledger(root).done(f"night/{take}")
+    if not entry or (entry["files"], entry["how"]) != (files, digest(how)):
+        return False
+    try:
+        Take.open(root, take)
+    except (NotFound, StoreError):  # it was removed, or opened to be mended
+        return False
+    return True
+
+
+def finish(store: str, take: str, files: str, how: Mapping[str, Any], session: str) -> None:
+    """Remember that a night did all that was asked for with these files."""
+    Ledger(Root(store)).record(f"night/{take}", {"files": files, "how": digest(how), "session": session})

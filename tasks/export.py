@@ -1,0 +1,42 @@
+"""Mattes as files, as a step of a flow; `storage.export` knows what is written already."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import runtime
+
+from storage.export import export_mattes
+from storage.root import Root
+from storage.take import Take
+from tasks.step import retryable
+
+
+def export(
+    store: str, take: str, run: str, cameras: Sequence[str], out: str, formats: Sequence[str]
+) -> dict[str, Any]:
+    """Write a run's mattes of some cameras.
+
+    Args:
+        store: URL of the store.
+        take: name of the take.
+        run: whose mattes.
+        cameras: which cameras.
+        out: folder or s3:// prefix.
+        formats: see `storage.export`.
+
+    Returns:
+        `files` in all and `written` now, as numbers.
+
+    Raises:
+        CapmatError: what `export_mattes` raises.
+    """
+    done = export_mattes(Take.open(Root(store), take), run, Root(out), formats, cameras=cameras)
+    return {"files": len(done.files), "written": len(done.written)}
+
+
+def _name() -> str:
+    given = runtime.task_run.parameters
+    return f"export {given['take']} {given['cameras'][0]}-{given['cameras'][-1]}"
+
+
+export_task = retryable("export", _name)(export)

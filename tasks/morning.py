@@ -1,0 +1,157 @@
+"""The morning report: what needs a human, then what the night did, with one picture of every take.
+
+`reports/night-<date>-<time>.json` holds the night, the page of the same name shows it:
+
+    night, inbox, store     text; `night` is when it began, in local time
+    ended                   when it ended, as ISO time
+    state                   Completed, NeedsHuman or Failed
+    attention               [{"what", "fix"}] that nobody asked for but somebody should know
+    refused                 [record of `tasks.inbox.trouble`]
+    left                    [{"where", "why"}] that were still being copied
+    takes                   [{"take", "session", "cameras", "frames", "runs", "seconds", "bytes"}] done this night;
+                            `cameras` and `frames` are numbers, `seconds` are of work, all tasks together
+    kept                    [name] of takes that an earlier night had finished
+    models                  {role: {"name", "version"}} that matted
+    seconds, free           wall time; bytes left on the store's disk, null on S3
+"""
+
+import base64
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.context import TaskRunContext
+
+from storage.ledger import Ledger
+from storage.plan_cost import free_bytes
+from storage.registry import Registry
+from storage.root import Root
+from storage.scribbles import LabelSet, list_label_sets
+from storage.take import Take
+from tasks.contact_sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
+from tasks.morning_page import night_page, night_text
+from tasks.scribble import LABELS
+from tasks.step import Record, retryable
+
+_NIGHTS_LEFT = 3  # somebody needs time to bring a disk
+_HEIGHT = 160  # of a picture, in pixels
+_UI_BYTES = 200_000  # the UI loads all artifacts in full
+
+
+def write_morning(store: str, night: Mapping[str, Any], started: float) -> Record:
+    """Complete the record of a night, write it and its page into the store, and show it in the Prefect UI.
+
+    Args:
+        store: URL of the store.
+        night: the record as the flow knows it: all keys of this module's docstring but `night`, `ended`,
+            `attention`, `seconds` and `free`, and without `bytes` of the takes.
+        started: when the night began, in seconds since 1970.
+
+    Returns:
+        The whole record, with `html` and `json`, where they lie.
+    """
+    root = Root(store)
+    takes = [{**take, "bytes": _bytes(root, take["take"])} for take in night["takes"]]
+    free = free_bytes(root)
+    whole = {
+        **night,
+        "night": time.strftime("%Y-%m-%d %H:%M", time.localtime(started)),
+        "takes": takes,
+        "attention": [*_disk(free, takes), *_gates(root, _last_night(root)), *_labels(root)],
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.time() - started, 1),
+        "free": free,
+    }
+    pictures = {take["take"]: take_picture(root, take["take"], take["runs"]) for take in takes}
+    name = f"reports/night-{time.strftime('%Y-%m-%d-%H%M%S', time.localtime(started))}"
+    root.write(f"{name}.html", night_page(whole, pictures).encode())
+    # Last, since what was decided after the newest record is news to the next night.
+    root.write(f"{name}.json", json.dumps(whole, indent=1).encode())
+    if TaskRunContext.get() is not None:
+        create_markdown_artifact(_artifact(whole, pictures), key="morning", description=f"night {whole['night']}")
+    return {**whole, "html": root.at(f"{name}.html"), "json": root.at(f"{name}.json")}
+
+
+def take_picture(root: Root, name: str, runs: Sequence[str]) -> bytes:
+    """A JPEG of a take's middle frame, seen by its first camera, beside every run's matte of it over green."""
+    take = Take.open(root, name)
+    camera = next(iter(take.cameras))
+    middle = take.frames[len(take.frames) // 2]
+    frames = {run: min(take.matted(run, camera), key=lambda f: abs(f - middle)) for run in runs}
+    pictures = []
+    for frame, run in [(middle, ""), *((frame, run) for run, frame in frames.items())]:
+        preview = rgb8(take.read_preview(camera, frame))
+        if run:
+            pha = rgb8(take.read_alpha(run, camera, frame))
+            small = fit_height(pha, preview.shape[0])[:, : preview.shape[1], 0]
+            preview = comp_on_green(preview[:, : small.shape[1]], small)
+        pictures.append(preview)
+    captions = (f"{camera} frame {middle}", *(f"frame {frame}" for frame in frames.values()))
+    return to_jpeg(contact_sheet([Row("", pictures, captions)], ["", *runs], cell_height=_HEIGHT), quality=80)
+
+
+def _bytes(root: Root, take: str) -> int:
+    """What a take occupies in the store, with all its mattes."""
+    return sum(root.sizes(f"takes/{take}.zarr/").values())
+
+
+def _disk(free: int | None, takes: Sequence[Mapping[str, Any]]) -> list[Record]:
+    added = sum(take["bytes"] for take in takes)
+    if free is None or free >= _NIGHTS_LEFT * added:
+        return []
+    what = f"The store's disk has {free / 1e9:.3g} GB left; this night added {added / 1e9:.3g} GB."
+    return [{"what": what, "fix": "Free some space, or move the store, before the disk is full."}]
+
+
+def _last_night(root: Root) -> str:
+    """When the night before this one ended, as ISO time; a day ago for the first."""
+    newest = max((n for n in root.names("reports") if n.startswith("night-") and n.endswith(".json")), default="")
+    if newest:
+        return str(json.loads(root.read(f"reports/{newest}"))["ended"])
+    return datetime.fromtimestamp(time.time() - 86400, UTC).isoformat(timespec="seconds")
+
+
+def _gates(root: Root, since: str) -> list[Record]:
+    """What the gate decided on models that were made since a time."""
+    said = []
+    registry = Registry(root)
+    for entry in Ledger(root).entries("promote/").values():
+        if not entry:
+            continue
+        name, version = entry["challenger"]["name"], entry["challenger"]["version"]
+        added = next((e["added"] for e in registry.entries(name) if e["version"] == version), "")
+        if added <= since:
+            continue
+        made = entry["decision"] == "PROMOTE"
+        what = f"The {entry['role']} {name} {version} was {'promoted' if made else 'held back'}: "
+        fix = "Look at its first mattes." if made else "Paint more, or look at the report of that round."
+        said.append({"what": what + "; ".join(entry["reasons"]) + ".", "fix": fix})
+    return said
+
+
+def _labels(root: Root) -> list[Record]:
+    """The newest label set, if nothing was trained on it."""
+    versions = list_label_sets(root).get(LABELS, [])
+    if not versions or Ledger(root).entries(f"finetune/teacher-{versions[-1]}/"):
+        return []
+    frames = len(LabelSet.open(root, LABELS, versions[-1]))
+    what = f"The label set {versions[-1]} waits to be trained on (frames: {frames})."
+    return [{"what": what, "fix": "Run `capmat redistill`."}]
+
+
+def _artifact(night: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+    """The report as markdown, with as many pictures as the UI bears."""
+    text, room = night_text(night), _UI_BYTES
+    for take, jpeg in pictures.items():
+        data = base64.b64encode(jpeg).decode()
+        room -= len(data)
+        if room < 0:
+            return text + "\n\nThe other pictures are in the page."
+        text += f"\n\n![{take}](data:image/jpeg;base64,{data})"
+    return text
+
+
+morning_task = retryable("morning report")(write_morning)

@@ -1,0 +1,164 @@
+"""The morning report as a page that opens anywhere, and as text; the layout of the data is in `tasks.morning`."""
+
+import base64
+import html
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasks.report_figures import duration
+from tasks.report_page import document
+
+Night = Mapping[str, Any]
+
+
+def night_page(night: Night, pictures: Mapping[str, bytes]) -> str:
+    """Render a night.
+
+    Args:
+        night: see `tasks.morning`.
+        pictures: a JPEG per take.
+
+    Returns:
+        A complete HTML document, UTF-8.
+    """
+    title = f"Night of {_text(night['night'])}"
+    sections = [
+        ("human", "Needs a human", _items(needs(night))),
+        ("left", "Left for another night", _items(left(night))),
+        ("done", "Done", _table(night["takes"])),
+        ("pictures", "One frame of each take", _pictures(night["takes"], pictures)),
+        ("kept", "Finished before", f"<p>{_text(', '.join(night['kept']))}</p>" if night["kept"] else ""),
+    ]
+    filled = [(name, heading, body) for name, heading, body in sections if body]
+    links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, _ in filled)
+    bodies = "".join(f'<section id="{n}"><h2>{heading}</h2>{body}</section>' for n, heading, body in filled)
+    meta = "".join(f"<span>{_text(fact)}</span>" for fact in (night["inbox"], night["store"]))
+    head = (
+        f'<header><p class="meta">{meta}</p><h1>{title}</h1><p class="verdict">{_text(sentence(night))}</p>'
+        f'<div class="tiles">{"".join(_tiles(night))}</div></header>'
+    )
+    return document(title, f"{head}<nav>{links}</nav>{bodies}")
+
+
+def sentence(night: Night) -> str:
+    """The night in one sentence."""
+    done, waiting = len(night["takes"]), len(night["refused"])
+    frames = sum(take["cameras"] * take["frames"] for take in night["takes"])
+    first = f"{_count(done, 'take')} matted, {_count(frames, 'picture')}" if done else "No take was matted"
+    second = f"; {_count(waiting, 'thing')} could not be done" if waiting else ""
+    third = f"; {_count(len(night['left']), 'place')} left for another night" if night["left"] else ""
+    return f"{first}{second}{third}."
+
+
+def needs(night: Night) -> list[tuple[str, str, str]]:
+    """What needs a human: place, what, and what to do. What stopped work comes first."""
+    said = []
+    for item in night["refused"]:
+        place = f"take {item['take']} of {item['session']}" if item["take"] else item["session"]
+        what = f"{item['where']}: {item['what']}" if item["where"] else item["what"]
+        said.append((f"{place}: {item['step']}", f"{what} ({item['error']}).", item["fix"]))
+    return said + [("", item["what"], item["fix"]) for item in night["attention"]]
+
+
+def left(night: Night) -> list[tuple[str, str, str]]:
+    """What was left alone: place, why, and nothing to do."""
+    return [(item["where"], item["why"], "") for item in night["left"]]
+
+
+def night_text(night: Night) -> str:
+    """The night as markdown, without pictures."""
+    lines = [f"# Night of {night['night']}", "", sentence(night), ""]
+    for heading, items in (("Needs a human", needs(night)), ("Left for another night", left(night))):
+        if items:
+            lines += [f"## {heading}", ""]
+            lines += [
+                f"- {_plain(': '.join(filter(None, (place, what))))} {_plain(fix)}" for place, what, fix in items
+            ]
+            lines.append("")
+    if night["takes"]:
+        lines += ["## Done", "", "| take | session | cameras | frames | work | store |", "|---|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(_plain(cell) for cell in _cells(take))} |" for take in night["takes"]]
+        lines.append("")
+    if night["kept"]:
+        lines += [f"Finished before: {_plain(', '.join(night['kept']))}"]
+    return "\n".join(lines)
+
+
+def _tiles(night: Night) -> list[str]:
+    frames = sum(take["cameras"] * take["frames"] for take in night["takes"])
+    stored = sum(take["bytes"] for take in night["takes"])
+    free = "on S3" if night["free"] is None else f"{_size(night['free'])} free"
+    tiles = [
+        ("Needs a human", str(len(needs(night))), "first below"),
+        ("Takes done", str(len(night["takes"])), f"{len(night['kept'])} were finished before"),
+        ("Pictures matted", str(frames), "frames of all cameras"),
+        ("Wall time", duration(night["seconds"]), f"{duration(sum(t['seconds'] for t in night['takes']))} of work"),
+        ("Stored", _size(stored), free),
+    ]
+    return [
+        f'<div class="tile"><h3>{label}</h3><p class="figure"><b>{_text(figure)}</b></p>'
+        f'<p class="foot">{_text(foot)}</p></div>'
+        for label, figure, foot in tiles
+    ]
+
+
+def _items(items: Sequence[tuple[str, str, str]]) -> str:
+    """A list of places, each with what is the matter and in bold what to do."""
+    lines = []
+    for place, what, fix in items:
+        head = f"<h3>{_text(place)}</h3>" if place else ""
+        lines.append(f"<li>{head}{_text(what)}{f' <b>{_text(fix)}</b>' if fix else ''}</li>")
+    return f'<ul class="notes">{"".join(lines)}</ul>' if lines else ""
+
+
+def _table(takes: Sequence[Night]) -> str:
+    if not takes:
+        return ""
+    heads = ("take", "session", "cameras", "frames", "work", "store", "runs")
+    top = "".join(
+        f'<th scope="col"{" class=name" if h in ("take", "session", "runs") else ""}>{h}</th>' for h in heads
+    )
+    rows = []
+    for take in takes:
+        name, session, *rest = _cells(take)
+        cells = "".join(f"<td>{_text(cell)}</td>" for cell in rest)
+        cells += f'<td class="name">{_text(", ".join(take["runs"]))}</td>'
+        rows.append(f'<tr><th scope="row">{_text(name)}</th><td class="name">{_text(session)}</td>{cells}</tr>')
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _cells(take: Night) -> tuple[str, ...]:
+    numbers = (str(take["cameras"]), str(take["frames"]), duration(take["seconds"]), _size(take["bytes"]))
+    return (take["take"], take["session"], *numbers)
+
+
+def _pictures(takes: Sequence[Night], pictures: Mapping[str, bytes]) -> str:
+    figures = []
+    for take in takes:
+        data = base64.b64encode(pictures[take["take"]]).decode("ascii")
+        name = _text(take["take"])
+        picture = f'<img alt="take {name}" src="data:image/jpeg;base64,{data}">'
+        figures.append(f"<figure>{picture}<figcaption>{name}</figcaption></figure>")
+    return "".join(figures)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            break
+        count, unit = count / 1000, {"B": "kB", "kB": "MB", "MB": "GB", "GB": "TB"}[unit]
+    return f"{count:.3g} {unit}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _plain(text: str) -> str:
+    """Text that markdown takes for nothing but text."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(text.split()))
+
+
+def _text(text: object) -> str:
+    return html.escape(" ".join(str(text).split()))

@@ -1,0 +1,140 @@
+"""Nights over an inbox, with the real command, server and cluster: a bad take stops nothing but itself."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.root import Root
+from storage.take import Take, list_takes
+from tests.flows.conftest import Folder
+from tests.storage.tiny_session import edit_toml, write_session
+
+pytestmark = pytest.mark.slow
+
+NIGHT = {
+    "CAPMAT_INBOX": "inbox",
+    "CAPMAT_EXPORTS": "out",
+    "CAPMAT_NIGHT__STILL_MINUTES": "0.03",
+    "CAPMAT_NIGHT__TEACHER_EVERY": "2",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    place = tmp_path_factory.mktemp("nights")
+    return Folder(place, place / "no-samples", NIGHT)
+
+
+def night(folder: Folder) -> tuple[str, dict[str, Any]]:
+    """Run one night; what it printed, and the record of its report."""
+    out = folder.run("nightly")
+    newest = max((folder.path / ".capmat/store/reports").glob("night-*.json"))
+    return out, json.loads(newest.read_text())
+
+
+def session(place: Path, name: str, takes: tuple[str, ...]) -> Path:
+    """A session whose takes are copies of one."""
+    write_session(place)
+    text = (place / "session.toml").read_text().replace('"day"', f'"{name}"').replace('"ring"', f'"{name}"')
+    head, _, _ = text.partition("[takes.walk]")
+    walk = place / "takes/walk"
+    for take in takes:
+        for file in walk.rglob("*.png"):
+            copy = place / "takes" / take / file.relative_to(walk)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+        head += f'[takes.{take}]\npath = "takes/{take}/{{camera}}/{{frame:04d}}.png"\n'
+    (place / "session.toml").write_text(head)
+    return place
+
+
+@contextmanager
+def copying(file: Path) -> Iterator[None]:
+    """Somebody writes to a file again and again."""
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.wait(0.2):
+            file.touch()
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def written(folder: Folder, take: str) -> dict[str, int]:
+    """When each file of a take in the store was written."""
+    top = folder.path / f".capmat/store/takes/{take}.zarr"
+    return {str(file): file.stat().st_mtime_ns for file in top.rglob("*") if file.is_file()}
+
+
+def state_of_last_run(folder: Folder) -> tuple[str, str]:
+    with closing(sqlite3.connect(folder.path / ".capmat/prefect/prefect.db")) as db:
+        found: tuple[str, str] = db.execute(
+            "select state_type, state_name from flow_run where parent_task_run_id is null order by start_time desc"
+        ).fetchone()
+    return found
+
+
+def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder: Folder) -> None:
+    inbox = folder.path / "inbox"
+    session(inbox / "good", "good", ("alder",))
+    broken = session(inbox / "mixed", "mixed", ("birch", "cedar")) / "takes/cedar/c01/0001.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:200])
+    slow = session(inbox / "slow", "slow", ("dune",))
+    with copying(slow / "takes/dune/c02/0002.png"):
+        out, first = night(folder)
+
+    assert [take["take"] for take in first["takes"]] == ["alder", "birch"]
+    assert sorted(list_takes(Root(str(folder.path / ".capmat/store")))) == ["alder", "birch"]
+    (refused,) = first["refused"]
+    assert (refused["session"], refused["take"], refused["step"]) == ("mixed", "cedar", "ingest")
+    assert refused["error"] == "ImageUnreadable"
+    assert "camera c01 frame 1" in refused["where"]
+    assert refused["fix"]
+    assert [Path(left["where"].partition(",")[0]).name for left in first["left"]] == ["slow"]
+    assert first["state"] == "NeedsHuman"
+    assert state_of_last_run(folder) == ("COMPLETED", "NeedsHuman")
+    assert "1 refused, 1 left for another night" in out
+
+    for take in ("alder", "birch"):
+        stored = Take.open(Root(str(folder.path / ".capmat/store")), take)
+        runs = {run.partition("-")[0]: run for run in stored.alpha_runs()}
+        assert stored.matted(runs["student"], "c02") == [0, 1, 2]
+        assert stored.matted(runs["teacher"], "c02") == [0, 2]
+        assert len(list((folder.path / f"out/{take}").rglob("*.exr"))) == 9
+    page = max((folder.path / ".capmat/store/reports").glob("night-*.html")).read_text()
+    assert page.index("cedar") < page.index("alder")  # what needs a human comes first
+    assert page.count("data:image/jpeg;base64,") == 2
+
+    before = written(folder, "alder") | written(folder, "birch")
+    broken.write_bytes(whole)
+    _, second = night(folder)
+    assert [take["take"] for take in second["takes"]] == ["cedar", "dune"]
+    assert sorted(second["kept"]) == ["alder", "birch"]
+    assert (second["refused"], second["left"], second["state"]) == ([], [], "Completed")
+    assert written(folder, "alder") | written(folder, "birch") == before
+    assert state_of_last_run(folder) == ("COMPLETED", "Completed")
+
+
+def test_a_night_that_can_do_nothing_fails_and_says_why(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, tmp_path / "no-samples", NIGHT)
+    bad = session(tmp_path / "inbox/bad", "bad", ("elm",))
+    edit_toml(bad, "bits = 12", "bits = 77")
+    process = folder.start("nightly")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 2, out
+    assert "nothing could be done, 1 refused" in out.splitlines()[-1]
+    assert state_of_last_run(folder)[0] == "FAILED"
+    assert list((tmp_path / ".capmat/store/reports").glob("night-*.html"))

@@ -1,0 +1,167 @@
+"""The inbox gives out what is copied and leaves the rest; nothing in the store is lost to a namesake."""
+
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from capmat_errors import ConfigError, SessionError
+from storage.session import read_session
+from tasks.arrival import check_names, finish, is_finished
+from tasks.inbox import Found, look
+from tasks.session import ingest, plates
+from tests.storage.tiny_session import CAMERAS, edit_toml, write_session
+
+HOUR = 3600.0
+
+
+def see(inbox: Path, later: float = HOUR, still_minutes: float = 10) -> Found:
+    """What the inbox shows to somebody who comes `later` seconds after the files were written."""
+    return look(str(inbox), still_minutes, now=lambda: time.time() + later, second_look_s=0)
+
+
+def named(folder: Path, name: str, take: str = "") -> Path:
+    """Give a tiny session, its stage and its take names of their own."""
+    edit_toml(folder, 'name = "day"', f'name = "{name}"')
+    edit_toml(folder, 'stage = "ring"', f'stage = "ring-{name}"')
+    edit_toml(folder, "[takes.walk]", f"[takes.{take or name}]")
+    return folder
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    return tmp_path / "inbox"
+
+
+def test_a_session_that_was_copied_is_found_however_deep(inbox: Path) -> None:
+    session = write_session(inbox / "2026" / "june" / "monday")
+    (found,) = see(inbox).sessions
+    assert found.file == str(session / "session.toml")
+    assert list(found.takes) == ["walk"]
+
+
+def test_what_is_still_being_copied_is_left_and_the_reason_said(inbox: Path) -> None:
+    write_session(inbox / "day")
+    found = see(inbox, later=0)
+    assert found.sessions == []
+    (left,) = found.left
+    assert left["where"] == str(inbox / "day")
+    assert "not long enough ago" in left["why"]
+
+
+def test_a_copy_that_keeps_the_times_of_the_files_is_seen_all_the_same(inbox: Path) -> None:
+    session = write_session(inbox / "day")
+    for file in session.rglob("*.*"):
+        os.utime(file, (0, 0))
+    assert see(inbox, later=0).sessions == []
+
+
+def test_a_take_waits_for_its_own_files_only(inbox: Path) -> None:
+    session = write_session(inbox / "day")
+    shutil.copytree(session / "takes/walk", session / "takes/run")
+    with (session / "session.toml").open("a") as file:
+        file.write('[takes.run]\npath = "takes/run/{camera}/{frame:04d}.png"\n')
+        file.write('[takes.jump]\npath = "takes/jump/{camera}/{frame:04d}.png"\n')
+    time.sleep(0.6)
+    (session / "takes/run/c00/0001.png").touch()
+    found = look(str(inbox), 0.4 / 60, second_look_s=0)
+    assert [list(arrived.takes) for arrived in found.sessions] == [["walk"]]
+    why = {left["where"].rpartition(" ")[2]: left["why"] for left in found.left}
+    assert why["run"].startswith("0001.png changed at ")
+    assert why["jump"] == "nothing of it has arrived yet"
+
+
+def test_a_file_that_grows_between_two_looks_is_not_copied(inbox: Path) -> None:
+    session = write_session(inbox / "day")
+
+    def grow() -> None:
+        with (session / "takes/walk/c01/0000.png").open("ab") as file:
+            file.write(b"more")
+
+    threading.Timer(0.3, grow).start()
+    # its clock is an hour ahead, as a file server may be that reports no change in time
+    found = look(str(inbox), 10, now=lambda: time.time() + HOUR, second_look_s=1.0)
+    assert found.sessions == []
+    assert found.left == [{"where": f"{session}, take walk", "why": "0000.png changed between two looks"}]
+
+
+def test_a_folder_without_descriptor_is_named_and_hidden_ones_are_not_looked_at(inbox: Path) -> None:
+    write_session(inbox / ".trash")
+    (inbox / "tuesday" / "clips").mkdir(parents=True)
+    found = see(inbox)
+    assert found.sessions == []
+    assert found.left == [{"where": str(inbox / "tuesday"), "why": "has no session.toml yet"}]
+
+
+def test_a_descriptor_that_cannot_be_read_is_refused_alone(inbox: Path) -> None:
+    named(write_session(inbox / "good"), "good")
+    edit_toml(write_session(inbox / "bad"), "fps = 25.0", "fps = -1")
+    found = see(inbox)
+    assert [arrived.session.name for arrived in found.sessions] == ["good"]
+    (refused,) = found.refused
+    assert refused["error"] == "SessionError"
+    assert refused["where"] == str(inbox / "bad" / "session.toml")
+    assert refused["fix"]
+    assert see(inbox, later=0).refused == []  # perhaps it is not copied to its end
+
+
+def test_two_sessions_of_one_name_are_both_refused(inbox: Path) -> None:
+    write_session(inbox / "monday")
+    write_session(inbox / "tuesday")
+    found = see(inbox)
+    assert found.sessions == []
+    assert [item["session"] for item in found.refused] == [str(inbox / "monday"), str(inbox / "tuesday")]
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/inbox", "nowhere"])
+def test_an_inbox_that_is_no_folder_is_refused(place: str) -> None:
+    with pytest.raises(ConfigError, match="the inbox is no folder"):
+        look(place, 0)
+
+
+def test_a_take_of_another_session_keeps_its_place_in_the_store(tmp_path: Path) -> None:
+    store, ours = str(tmp_path / "store"), write_session(tmp_path / "ours") / "session.toml"
+    ingest(store, str(ours), "walk", plates(store, str(ours))["digest"])
+    check_names(store, read_session(ours))
+    check_names(store, read_session(ours), "walk")
+    theirs = named(write_session(tmp_path / "theirs"), "theirs", "walk")
+    check_names(store, read_session(theirs))
+    with pytest.raises(SessionError, match=r"a take walk of session day\. Give this take another name"):
+        check_names(store, read_session(theirs), "walk")
+    edit_toml(theirs, "ring-theirs", "ring")
+    with pytest.raises(SessionError, match="plates of a stage ring of session day"):
+        check_names(store, read_session(theirs))
+
+
+def test_two_sessions_may_share_one_recording_of_the_empty_stage(tmp_path: Path) -> None:
+    store, ours = str(tmp_path / "store"), write_session(tmp_path / "ours") / "session.toml"
+    plates(store, str(ours))
+    theirs = tmp_path / "theirs"
+    shutil.copytree(tmp_path / "ours", theirs)
+    edit_toml(theirs, 'name = "day"', 'name = "theirs"')
+    check_names(store, read_session(theirs))
+
+
+def test_a_finished_take_is_known_until_its_files_or_wishes_change(inbox: Path, tmp_path: Path) -> None:
+    store, session = str(tmp_path / "store"), write_session(inbox / "day")
+    (before,) = see(inbox).sessions
+    wish = {"teacher": 0}
+    ingest(store, before.file, "walk", plates(store, before.file)["digest"])
+    assert not is_finished(store, "walk", before.takes["walk"], wish)
+    finish(store, "walk", before.takes["walk"], wish, "day")
+    assert is_finished(store, "walk", before.takes["walk"], wish)
+    assert not is_finished(store, "walk", before.takes["walk"], {"teacher": 2})
+    with (session / "session.toml").open("a") as file:
+        file.write('[takes.run]\npath = "takes/run/{camera}/{frame:04d}.png"\n')
+    assert see(inbox).sessions[0].takes["walk"] == before.takes["walk"]  # the day has grown by another take
+    (session / "plates" / CAMERAS[0] / "0000.png").touch()
+    assert see(inbox).sessions[0].takes["walk"] != before.takes["walk"]
+
+
+def test_a_take_that_was_taken_out_of_the_store_is_not_finished(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    finish(store, "walk", "files", {}, "day")
+    assert not is_finished(store, "walk", "files", {})

@@ -1,0 +1,109 @@
+"""The morning report says first what needs a human, shows every take, and no name can break it."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from storage.registry import Registry
+from storage.root import Root
+from storage.scribbles import freeze_labels
+from storage.take import Take
+from tasks.config import Gate
+from tasks.models import Ref
+from tasks.morning import write_morning
+from tasks.morning_page import night_page, night_text, sentence
+from tasks.promote import promote
+from tasks.session import ingest, plates
+from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
+from tests.tasks.test_report_page import JPEG, Page
+
+TAKE = {"take": "walk", "session": "day", "cameras": 3, "frames": 4, "runs": ["student-v1"], "seconds": 75.0}
+REFUSED = {
+    "session": "day",
+    "take": "run",
+    "step": "ingest",
+    "error": "FrameGap",
+    "what": "frame 3 is missing",
+    "where": "take run camera c01",
+    "fix": "Copy it again.",
+}
+NIGHT: dict[str, Any] = {
+    "night": "2026-01-02 01:30",
+    "inbox": "in",
+    "store": "store",
+    "state": "NeedsHuman",
+    "models": {},
+    "attention": [{"what": "The label set l0002 waits.", "fix": "Train."}],
+    "refused": [REFUSED],
+    "left": [{"where": "in/jump", "why": "still moving"}],
+    "takes": [{**TAKE, "bytes": 1234567}],
+    "kept": ["older"],
+    "seconds": 3899.0,
+    "free": 5e9,
+}
+
+
+def test_what_needs_a_human_stands_before_what_was_done() -> None:
+    page = Page(night_page(NIGHT, {"walk": JPEG}))
+    order = ["FrameGap", "Copy it again.", "The label set l0002 waits.", "in/jump", "student-v1", "older"]
+    places = [page.text.index(text) for text in order]
+    assert places == sorted(places)
+    assert page.ids == ["human", "left", "done", "pictures", "kept"]
+    assert "1 h 05 min" in page.text
+    assert "1.23 MB" in page.text
+    assert "script" not in page.tags
+    text = night_text(NIGHT)
+    assert text.index("frame 3 is missing") < text.index("| walk |")
+
+
+def test_a_quiet_night_has_no_section_that_is_empty() -> None:
+    quiet = NIGHT | {"attention": [], "refused": [], "left": [], "takes": [], "kept": []}
+    assert Page(night_page(quiet, {})).ids == []
+    assert sentence(quiet) == "No take was matted."
+
+
+@pytest.mark.parametrize("name", ["<script>&\"'</td>", "a|b`c*d_[e](f)"])
+def test_no_name_can_break_page_or_table(name: str) -> None:
+    night = NIGHT | {
+        "refused": [dict.fromkeys(REFUSED, name)],
+        "left": [{"where": name, "why": name}],
+        "takes": [{**TAKE, "take": name, "session": name, "runs": [name], "bytes": 1}],
+        "kept": [name],
+    }
+    page = Page(night_page(night, {name: JPEG}))
+    assert "script" not in page.tags
+    assert name in page.text
+    (row,) = (line for line in night_text(night).splitlines() if "1 min 15 s" in line)
+    assert row.replace("\\|", "").count("|") == 7
+
+
+def test_the_report_lies_in_the_store_with_a_picture_and_what_waits_for_somebody(tmp_path: Path) -> None:
+    session, store = str(write_session(tmp_path / "session") / "session.toml"), str(tmp_path / "store")
+    ingest(store, session, "walk", plates(store, session)["digest"])
+    root = Root(store)
+    take = Take.open(root, "walk")
+    take.start_run("student-v1", {})
+    for camera in CAMERAS:
+        take.write_alphas("student-v1", camera, {0: np.ones((HEIGHT, WIDTH), np.float32)})
+    freeze_labels(root, "scribbles", [("walk", "c00", 0, np.ones((HEIGHT, WIDTH), np.uint8))])
+    registry = Registry(root)
+    models = [Ref(name="small", version=registry.add("small", weights, {})) for weights in (b"old", b"new")]
+    scores = {"student_base": {"p": {"mse": 1.0}}, "student_refined": {"p": {"mse": 0.99}}}
+    promote(store, "student", *models, {"per_image": scores, "digest": "d"}, Gate())
+
+    night = {**NIGHT, "takes": [TAKE]}
+    done = write_morning(store, night, time.time() - 60)
+    assert json.loads(Path(done["json"]).read_text())["seconds"] >= 60
+    (shown,) = (v for _, v in Page(Path(done["html"]).read_text()).attributes if v and v.startswith("data:image/"))
+    assert len(shown) > 1000
+    assert done["takes"][0]["bytes"] == sum(f.stat().st_size for f in Path(store, "takes").rglob("*") if f.is_file())
+    said = [item["what"] for item in done["attention"]]
+    assert any(what.startswith("The student small v0002 was held back: benchmark MSE") for what in said)
+    assert "The label set l0001 waits to be trained on (frames: 1)." in said
+    time.sleep(1.1)
+    again = write_morning(store, night, time.time() + 60)  # the gate's decision is old news to the next night
+    assert [item["what"] for item in again["attention"]] == said[1:]
