@@ -112,6 +112,14 @@ class Gate(_Section):
     """... and no single benchmark image is worse than the champion's by more than this factor."""
 
 
+class Redistill(_Section):
+    """When new labels start a training by themselves; see docs/operate.md."""
+
+    quiet_s: int = Field(60, ge=10)
+    """Seconds without another new label set before `redistill` starts; ten sets in a row make one run.
+    Prefect wants at least 10."""
+
+
 class Cluster(_Section):
     """Where the tasks run."""
 
@@ -154,6 +162,7 @@ class Config(_Section):
     reconstruction: Reconstruction = Reconstruction()
     gate: Gate = Gate()
     cluster: Cluster = Cluster()
+    redistill: Redistill = Redistill()
 
     @property
     def architectures(self) -> dict[str, str]:

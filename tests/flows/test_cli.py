@@ -10,7 +10,7 @@ from flows.cli import main
 
 COMMANDS = [
     *("demo", "nightly", "redistill", "reconstruct", "session", "ingest", "matte", "export", "verify"),
-    *("scribbles", "train-base", "sim", "models", "ui", "doctor"),
+    *("scribbles", "train-base", "sim", "models", "ui", "doctor", "up", "down", "deploy"),
 ]
 
 
