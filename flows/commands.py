@@ -253,10 +253,9 @@ def up(args: Namespace) -> None:
 
     config = _config(args)
     print("starting what is missing; the first time takes a minute", flush=True)
-    address = up_command.up(config, args.port)
-    print(f"Prefect UI: {address}   (`capmat down` ends it)", flush=True)
     if args.foreground:
         up_command.stay(config, args.port)
+    print(f"Prefect UI: {up_command.up(config, args.port)}   (`capmat down` ends it)")
 
 
 def down(args: Namespace) -> None:

@@ -140,9 +140,10 @@ def down() -> int:
 
 
 def stay(config: Config, port: int) -> NoReturn:
-    """Keep everything running until interrupted or asked to end (SIGTERM), then stop it."""
+    """`up`, and keep everything running until interrupted or asked to end (SIGTERM); then stop it."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
+        print(f"Prefect UI: {up(config, port)}   (Ctrl-C ends it)", flush=True)
         while True:
             time.sleep(_LOOK_S)
             if servers.found() is None or not any(is_worker(p) for p in marked()):

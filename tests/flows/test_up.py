@@ -93,9 +93,14 @@ def eventually(what: Callable[[], Any], limit_s: float = 60) -> Any:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("site"))
-    assert "Prefect UI: http://127.0.0.1:" in site.capmat("up", "--port", "4870")
-    yield site
-    site.capmat("down")
+    try:
+        assert "Prefect UI: http://127.0.0.1:" in site.capmat("up", "--port", "4870")
+        # a story whose end is looked at further below, because it takes a while
+        tell = "from flows.label_event import tell_labels\nfor n in range(10):\n    assert tell_labels(f'l{n:04d}')"
+        assert site.python("-c", tell).wait() == 0
+        yield site
+    finally:
+        site.capmat("down")
     assert not site.processes()
 
 
@@ -126,16 +131,6 @@ def test_runs_that_died_are_buried_after_a_while_and_never_one_that_shows_signs_
     assert found["crash-silent-running"]["trigger"]["within"] >= 3 * 60
 
 
-def test_ten_label_sets_in_a_row_start_one_training(site: Site) -> None:
-    tell = "from flows.label_event import tell_labels\nfor n in range(10):\n    assert tell_labels(f'l{n:04d}')"
-    assert site.python("-c", tell).wait() == 0
-    (run,) = eventually(lambda: site.runs("redistill"))
-    assert run["parameters"] == {"only_new": True}
-    done = eventually(lambda: [r for r in site.runs("redistill") if r["state_type"] == "COMPLETED"])
-    assert [r["state_name"] for r in done] == ["NothingNew"]  # there are no labels in this folder
-    assert len(site.runs("redistill")) == 1  # and longer than the quiet time has gone by
-
-
 def test_without_the_password_nobody_learns_anything(site: Site) -> None:
     assert site.ask("/admin/version")
     with pytest.raises(urllib.error.HTTPError, match="401"):
@@ -158,6 +153,21 @@ def test_a_second_up_changes_nothing(site: Site) -> None:
     assert (site.pid("server"), site.pid("worker")) == before
     assert sum("worker" in words for words in site.processes().values()) == 1
     assert {a["id"] for a in site.ask("/automations/filter", {})} == automations
+
+
+def test_ten_label_sets_in_a_row_start_one_training(site: Site) -> None:
+    (run,) = eventually(lambda: site.runs("redistill"))
+    assert run["parameters"] == {"only_new": True}
+    done = eventually(lambda: [r for r in site.runs("redistill") if r["state_type"] == "COMPLETED"])
+    assert [r["state_name"] for r in done] == ["NothingNew"]  # there are no labels in this folder
+    assert len(site.runs("redistill")) == 1  # and longer than the quiet time has gone by
+
+
+def test_the_password_is_written_nowhere(site: Site) -> None:
+    secrets = (PASSWORD.encode(), base64.b64encode(PASSWORD.encode()))
+    files = [file for file in (site.path / ".capmat").rglob("*") if file.is_file()]
+    assert site.path / ".capmat/prefect/prefect.db" in files
+    assert not [file for file in files if any(secret in file.read_bytes() for secret in secrets)]
 
 
 def test_a_killed_worker_is_started_again_and_its_runs_are_buried(site: Site) -> None:
