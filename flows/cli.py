@@ -95,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true")
     _plan(add("plan", "how long the night will be, at the rates that this store has measured"))
     _gc(add("gc", "say which mattes and leftovers may go; with --yes remove them"))
+    up = add("up", "start the server and the worker that run deployments by themselves, on this machine")
+    up.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
+    up.add_argument("--foreground", action="store_true", help="stay, start again what ends, stop all on Ctrl-C")
+    add("down", "stop what `capmat up` started")
+    add("deploy", "register the deployments of prefect.yaml again, on the server of `capmat up`")
     return parser
 
 

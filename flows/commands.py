@@ -171,6 +171,10 @@ def scribbles(args: Namespace) -> None:
     config = _config(args)
     done = import_scribbles(config.store, str(args.folder or config.scribbles))
     print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted")
+    from flows.label_event import tell_labels
+
+    if not tell_labels(done["labels"]):
+        print("no Prefect server was told; `capmat redistill` trains with it, or the next `capmat up`")
 
 
 def train_base(args: Namespace) -> None:
@@ -243,6 +247,39 @@ def ui(args: Namespace) -> None:
         print(f"Prefect UI: {server.address}   (Ctrl-C ends it)", flush=True)
         while True:
             time.sleep(3600)
+
+
+def up(args: Namespace) -> None:
+    """Start server and worker for this folder, with the deployments and automations; stay with --foreground."""
+    from flows import up_command
+
+    config = _config(args)
+    print("starting what is missing; the first time takes a minute", flush=True)
+    if args.foreground:
+        up_command.stay(config, args.port)
+    print(f"Prefect UI: {up_command.up(config, args.port)}   (`capmat down` ends it)")
+
+
+def down(args: Namespace) -> None:
+    """Stop what `capmat up` started."""
+    from flows.up_command import down as run
+
+    print(f"{count} processes stopped" if (count := run()) else "nothing of `capmat up` runs here")
+
+
+def deploy(args: Namespace) -> None:
+    """Register the deployments and automations on the server in PREFECT_API_URL, else on that of `capmat up`."""
+    from flows.deploy_command import deploy as run
+    from flows.server import environment, found
+
+    config = _config(args)
+    if not os.environ.get("PREFECT_API_URL"):
+        if (server := found()) is None:
+            raise ConfigError("no Prefect server runs for this folder", where="capmat deploy", fix="Use `capmat up`.")
+        os.environ.update(environment(server.port))
+        server.wait()
+    run(config)
+    print(f"deployed; see {os.environ['PREFECT_API_URL'].removesuffix('/api')}/deployments")
 
 
 def doctor(args: Namespace) -> int:

@@ -2,12 +2,14 @@
 
 Imports the overlays of the inbox, fine-tunes the teacher on base data and scribbles, lets it label the new
 takes, distils the student from those labels, scores all four models on the benchmark and moves the pointers of
-the models that passed the gate.
+the models that passed the gate. A run that a trigger started ends at once when the newest labels were used already:
+triggers are hints, and several may mean the same labels.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
+from prefect.states import Completed
 
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
@@ -18,25 +20,37 @@ from tasks.finetune import finetune_task
 from tasks.look import show_take_task
 from tasks.models import register_base_task, run_name
 from tasks.promote import incumbents_task, promote_task
-from tasks.scribble import import_scribbles_task
+from tasks.scribble import mark_used_task, newest_labels_task, waiting
 from tasks.supervise import make_benchmark_task
 from tasks.validate import validate_task
 
+NOTHING_NEW = "NothingNew"
+"""Name of the state in which a triggered run ends that had nothing to do."""
+
 
 @flow(name="redistill", flow_run_name="redistill", task_runner=default_runner())
-def redistill(config: Config | None = None) -> dict[str, Any]:
+def redistill(config: Config | None = None, only_new: bool = False) -> dict[str, Any]:
     """Go from painted overlays to promoted models.
 
     Args:
         config: the settings; `scribbles` is the inbox, `pseudo_takes` are labelled by the refined teacher.
+        only_new: end at once, in the state `NothingNew`, when a finished round has used the newest labels.
 
     Returns:
-        Records of every step: `labels`, `teacher`, `student`, `validation`, `gate`, and the `runs` by row.
+        Records of every step: `labels`, `teacher`, `student`, `validation`, `gate`, and the `runs` by row. With
+        `only_new` None, when there was nothing new.
     """
     config = config or load_config()
+    if only_new and not waiting(config.store, config.scribbles):
+        state: Any = Completed(name=NOTHING_NEW, message="The newest labels were used already, or there are none.")
+        return cast("dict[str, Any]", state)  # which Prefect takes for what it says
+    return _round(config)
+
+
+def _round(config: Config) -> dict[str, Any]:
     plan, takes = ingest_session(config)
     base = register_base_task(config.store, config.weights, config.architectures)
-    labels = import_scribbles_task(config.store, config.scribbles)
+    labels = newest_labels_task(config.store, config.scribbles)
     threads = config.cluster.train_threads
     bench = takes[plan["benchmark"]]
     benchmark = make_benchmark_task.submit(
@@ -78,6 +92,7 @@ def redistill(config: Config | None = None) -> dict[str, Any]:
         for role, challenger in challengers.items()
     }
     show_take_task(config.store, bench["take"], list(runs.values()))
+    mark_used_task(config.store, labels, {role: verdict["decision"] for role, verdict in gate.items()})
     return {
         "takes": takes,
         "labels": labels,

@@ -2,6 +2,7 @@
 
 It keeps its database in `.capmat/prefect` and listens on loopback only. The environment is set before Prefect
 is imported, because Prefect reads its settings at import; so this module must not import Prefect at the top.
+A server that `capmat up` started, or found, is kept when the command that uses it ends.
 """
 
 import json
@@ -16,8 +17,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from capmat_errors import CapmatError
+from flows.processes import is_our_server, spawn
 
 _TELL_S = 20
 START_LIMIT_S = 240
@@ -40,6 +43,8 @@ _QUIET = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "100",
+    # seconds between the signs of life of a flow run; flows/automations.py says what happens without
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
 }
 
 
@@ -48,8 +53,12 @@ def home() -> Path:
     return Path(".capmat/prefect").resolve()
 
 
-def _environment(port: int) -> dict[str, str]:
+def environment(port: int) -> dict[str, str]:
+    """Variables for the server at `port` and for everybody who talks to it."""
+    # one password for both sides; Prefect has a variable for each
+    password = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
     return {
+        **({"PREFECT_API_AUTH_STRING": password} if password else {}),
         **_QUIET,
         "PREFECT_HOME": str(home()),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
@@ -74,16 +83,59 @@ def _free_port(wanted: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(port: int) -> subprocess.Popen[bytes]:
-    home().mkdir(parents=True, exist_ok=True)
-    with (home() / "server.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            env={**os.environ, **_environment(port)},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C reaches the flow first, which then stops the server in order
-        )
+def _note() -> Path:
+    return home() / "server.json"
+
+
+def _noted() -> dict[str, Any]:
+    try:
+        return dict(json.loads(_note().read_text()))
+    except (FileNotFoundError, ValueError):  # none, or its writer was killed
+        return {}
+
+
+def _write_note(server: "Server", keep: bool) -> None:
+    new = _note().with_suffix(".new")
+    new.write_text(json.dumps({"port": server.port, "pid": server.pid, "keep": keep}))
+    new.replace(_note())
+
+
+def found() -> "Server | None":
+    """The server of this folder that runs already, answering or about to; None if there is none."""
+    left = _noted()
+    if left and is_our_server(left["pid"]):
+        return Server(left["port"], left["pid"], None)
+    return None
+
+
+def answers(server: "Server") -> bool:
+    """Whether it answers now."""
+    return _healthy(server.port)
+
+
+def kept() -> bool:
+    """Whether the server stays when the command that uses it ends."""
+    return bool(_noted().get("keep"))
+
+
+def keep(server: "Server") -> None:
+    """Let the server stay when the command that uses it ends."""
+    _write_note(server, keep=True)
+
+
+def forget() -> None:
+    """Remove the note about a server that was stopped."""
+    _note().unlink(missing_ok=True)
+
+
+def start(port: int) -> "Server":
+    """Start a server; see `prefect_server`."""
+    port = _free_port(port)
+    words = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    process = spawn(words, home() / "server.log", environment(port))
+    server = Server(port, process.pid, process)
+    _write_note(server, keep=False)
+    return server
 
 
 class Server:
@@ -97,7 +149,7 @@ class Server:
 
     def __init__(self, port: int, pid: int, process: subprocess.Popen[bytes] | None) -> None:
         self.address = f"http://127.0.0.1:{port}"
-        self._port, self._pid, self._process = port, pid, process
+        self.port, self.pid, self._process = port, pid, process
 
     def wait(self) -> None:
         """Return when the server answers.
@@ -106,22 +158,26 @@ class Server:
             CapmatError: it ended, or did not answer in time; its log says why.
         """
         until = time.monotonic() + START_LIMIT_S
-        while not _healthy(self._port):
-            ended = self._process is not None and self._process.poll() is not None
-            if ended or time.monotonic() > until:
+        while not _healthy(self.port):
+            if self._ended() or time.monotonic() > until:
                 raise CapmatError("the Prefect server did not start", fix=f"See {home() / 'server.log'}")
             time.sleep(0.3)
+
+    def _ended(self) -> bool:
+        if self._process is not None:
+            return self._process.poll() is not None
+        return not is_our_server(self.pid)
 
     def stop(self) -> None:
         """End the server and its children, politely first."""
         try:
-            os.killpg(self._pid, signal.SIGTERM)
+            os.killpg(self.pid, signal.SIGTERM)
             if self._process is not None:
                 self._process.wait(timeout=20)
         except ProcessLookupError:
             return
         except subprocess.TimeoutExpired:
-            os.killpg(self._pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -129,27 +185,21 @@ def prefect_server(port: int = 4200) -> Iterator[Server]:
     """A Prefect server for this working folder, starting up: call its `wait` before the first flow.
 
     Starting takes a while, which the caller may use. A server that an earlier, killed run left behind is taken
-    over instead of starting a second one on the same database. The server stops at the end in either case.
+    over instead of starting a second one on the same database. The server stops at the end in either case, unless
+    it is that of `capmat up`.
 
     Args:
         port: wanted port on loopback; another free one is taken if it is in use.
     """
-    note = home() / "server.json"
-    left = json.loads(note.read_text()) if note.exists() else {}
-    if left and _healthy(left["port"]):
-        port, server = left["port"], Server(left["port"], left["pid"], None)
-    else:
-        port = _free_port(port)
-        process = _start(port)
-        server = Server(port, process.pid, process)
-        note.write_text(json.dumps({"port": port, "pid": process.pid}))
-    os.environ.update(_environment(port))
+    server = found() or start(port)
+    os.environ.update(environment(server.port))
     try:
         yield server
     finally:
         _tell_the_rest()
-        server.stop()
-        note.unlink(missing_ok=True)
+        if not kept():
+            server.stop()
+            forget()
 
 
 def _tell_the_rest() -> None:

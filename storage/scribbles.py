@@ -119,6 +119,11 @@ class LabelSet:
         return cls(root, name, found, data["entries"])
 
     @property
+    def content(self) -> list[tuple[str, str, int, str]]:
+        """(take, camera, frame, sha256 of the picture) of every label, sorted; nothing is read for it."""
+        return [(*key, self._pictures[key]) for key in self.keys]
+
+    @property
     def entries(self) -> list[LabelEntry]:
         """All labels, read from the store."""
         return [LabelEntry(*key, self.label(*key)) for key in self.keys]

@@ -112,6 +112,14 @@ class Gate(_Section):
     """... and no single benchmark image is worse than the champion's by more than this factor."""
 
 
+class Redistill(_Section):
+    """When new labels start a training by themselves; see docs/operate.md."""
+
+    quiet_s: int = Field(60, ge=10)
+    """Seconds without another new label set before `redistill` starts; ten sets in a row make one run.
+    Prefect wants at least 10."""
+
+
 class Night(_Section):
     """What `nightly` does with the sessions of an inbox."""
 
@@ -203,6 +211,7 @@ class Config(_Section):
     exports: str = ""
     """Folder or `s3://bucket/prefix` into which the night of an inbox writes the student's mattes. Empty: nowhere."""
     night: Night = Night()
+    redistill: Redistill = Redistill()
 
     @property
     def architectures(self) -> dict[str, str]:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import ScribbleError
+from storage.ledger import Ledger
 from storage.root import Root
-from storage.scribbles import freeze_labels, read_overlay
+from storage.scribbles import OPEN, LabelSet, freeze_labels, list_label_sets, read_overlay
 from storage.take import Take
-from tasks.step import Record, retryable, run_once
+from tasks.step import Record, Step, retryable, run_once
 
 LABELS = "scribbles"
 """Name of the label set; every import makes its next version, with all earlier labels in it."""
@@ -53,6 +54,7 @@ def import_scribbles(store: str, inbox: str) -> Record:
         ScribbleError: unknown take, camera or frame, wrong size, nothing or everything painted.
     """
     files = overlay_files(Path(inbox))
+    inputs = _content(files)
 
     def work() -> dict[str, Any]:
         root, entries, shares = Root(store), [], []
@@ -69,8 +71,75 @@ def import_scribbles(store: str, inbox: str) -> Record:
         labels = freeze_labels(root, LABELS, entries)
         return {"labels": labels.version, "frames": len(entries), "painted_share": float(np.mean(shares))}
 
-    content = [(t, c, f, sha256(p.read_bytes()).hexdigest()) for t, c, f, p in files]
-    return run_once(store, "scribbles", "inbox", {"content": content}, work)
+    return run_once(store, "scribbles", "inbox", inputs, work)
 
 
-import_scribbles_task = retryable("import scribbles")(import_scribbles)
+def newest_labels(store: str, inbox: str = "") -> Record:
+    """The newest label set, after freezing what lies in the inbox; an empty inbox is no fault if there is a set.
+
+    Args:
+        store: URL of the store.
+        inbox: folder of overlays. Empty: only what is frozen already.
+
+    Returns:
+        Record with `labels` (version of the set), `frames` and the mean `painted_share`. It depends on the labels
+        alone, whoever froze them and in how many steps.
+
+    Raises:
+        ScribbleError: see `import_scribbles`.
+        NotFound: there is no label set, and no inbox was given.
+    """
+    if inbox and (_overlays_in(inbox) or not _versions(store)):
+        import_scribbles(store, inbox)
+    labels = LabelSet.open(Root(store), LABELS)
+
+    def work() -> dict[str, Any]:
+        shares = [float(np.mean(labels.label(*key) != OPEN)) for key in labels.keys]
+        return {"labels": labels.version, "frames": len(labels), "painted_share": float(np.mean(shares))}
+
+    return run_once(store, "scribbles", f"set {labels.version}", {"content": labels.content}, work)
+
+
+def waiting(store: str, inbox: str = "") -> bool:
+    """Whether there are labels that no finished round of training has used.
+
+    Args:
+        store: URL of the store.
+        inbox: folder of overlays, to count those that nobody froze yet. Empty: label sets alone.
+
+    Raises:
+        ScribbleError: a file in the inbox whose name says nothing.
+    """
+    if inbox and _overlays_in(inbox) and not _frozen(store, inbox):
+        return True
+    versions = _versions(store)
+    return bool(versions) and Ledger(Root(store)).done(_used(versions[-1])) is None
+
+
+def mark_used(store: str, labels: Record, verdicts: Record) -> None:
+    """Record that a round of training with `labels` is finished; `verdicts` is what the gate said, by role."""
+    Ledger(Root(store)).record(_used(labels["labels"]), {"labels": labels["digest"], "gate": verdicts})
+
+
+def _frozen(store: str, inbox: str) -> bool:
+    return Step(store, "scribbles", "inbox", _content(overlay_files(Path(inbox)))).record() is not None
+
+
+def _used(version: str) -> str:
+    return f"redistill/{LABELS}-{version}"
+
+
+def _versions(store: str) -> list[str]:
+    return list_label_sets(Root(store)).get(LABELS, [])
+
+
+def _overlays_in(inbox: str) -> bool:
+    return next(Path(inbox).rglob("*.png"), None) is not None
+
+
+def _content(files: list[tuple[str, str, int, Path]]) -> dict[str, Any]:
+    return {"content": [(t, c, f, sha256(p.read_bytes()).hexdigest()) for t, c, f, p in files]}
+
+
+newest_labels_task = retryable("newest labels")(newest_labels)
+mark_used_task = retryable("mark labels as used")(mark_used)

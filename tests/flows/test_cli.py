@@ -10,7 +10,7 @@ from flows.cli import main
 
 COMMANDS = [
     *("demo", "nightly", "redistill", "reconstruct", "session", "ingest", "matte", "export", "verify"),
-    *("scribbles", "train-base", "sim", "models", "ui", "doctor", "plan", "gc"),
+    *("scribbles", "train-base", "sim", "models", "ui", "doctor", "plan", "gc", "up", "down", "deploy"),
 ]
 
 

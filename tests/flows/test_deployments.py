@@ -4,23 +4,26 @@ import importlib
 import inspect
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
+from flows.automations import EVENT, automations
+
 FILE = Path(__file__).parents[2] / "prefect.yaml"
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())["deployments"]
 
 
-def test_the_three_deployments_are_there() -> None:
-    assert {"nightly", "redistill", "reconstruct"} <= {d["name"] for d in DEPLOYMENTS}
+def test_the_four_deployments_are_there() -> None:
+    assert {"nightly", "ingest", "redistill", "reconstruct"} <= {d["name"] for d in DEPLOYMENTS}
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda d: d["name"])
 def test_its_flow_can_be_started_without_a_word(deployment: dict[str, Any]) -> None:
-    file, name = deployment["entrypoint"].split(":")
-    flow = getattr(importlib.import_module(file.removesuffix(".py").replace("/", ".")), name)
+    module, _, name = deployment["entrypoint"].rpartition(".")
+    flow = getattr(importlib.import_module(module), name)
     needed = [p.name for p in inspect.signature(flow.fn).parameters.values() if p.default is inspect.Parameter.empty]
     assert set(needed) <= set(deployment.get("parameters", {}))
     assert set(deployment.get("parameters", {})) <= set(inspect.signature(flow.fn).parameters)
@@ -35,3 +38,19 @@ def test_its_schedule_names_a_time_zone(deployment: dict[str, Any]) -> None:
 
 def test_two_runs_of_one_deployment_never_overlap() -> None:
     assert all(d["concurrency_limit"]["limit"] == 1 for d in DEPLOYMENTS)
+
+
+def test_two_runs_of_one_deployment_wait_for_each_other() -> None:
+    assert all(d["concurrency_limit"]["collision_strategy"] == "ENQUEUE" for d in DEPLOYMENTS)
+
+
+def test_no_trigger_fires_without_an_event() -> None:
+    for automation in automations(uuid4(), quiet_s=60):
+        assert automation.trigger.for_each  # Prefect 3.8 fires a proactive trigger without it for ever
+        assert automation.trigger.after
+
+
+def test_labels_start_a_training_after_the_quiet_time_of_the_settings() -> None:
+    trigger = automations(uuid4(), quiet_s=17)[0].trigger
+    assert trigger.after == trigger.expect == {EVENT}
+    assert trigger.within.total_seconds() == 17

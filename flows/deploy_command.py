@@ -1,0 +1,88 @@
+"""`capmat deploy`: the deployments of prefect.yaml and the automations, on the server that is running."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from capmat_errors import CapmatError
+from flows.server import home
+from tasks.config import Config
+
+POOL = "capmat"
+"""Work pool of the deployments; the worker of `capmat up` takes its runs."""
+
+_OURS = Path(__file__).resolve().parents[1] / "prefect.yaml"
+_API_LIMIT_S = 60
+
+
+def deploy(config: Config) -> None:
+    """Register what prefect.yaml says, as of now; without a prefect.yaml in the working folder, capmat's own.
+
+    The runs work in the present working folder. Needs Prefect's variables in the environment and a server that
+    answers.
+
+    Raises:
+        CapmatError: Prefect refused it; the log says why.
+    """
+    from prefect.client.orchestration import get_client
+
+    from flows.automations import put_automations
+
+    make_pool()
+    _run_prefect()
+    with get_client(sync_client=True) as client:
+        put_automations(client, config.redistill.quiet_s)
+
+
+def make_pool() -> None:
+    """Make the work pool, unless it is there."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+
+
+def deployment_file() -> Path:
+    """The prefect.yaml in use."""
+    own = Path("prefect.yaml")
+    return own.resolve() if own.exists() else _OURS
+
+
+def _run_prefect() -> None:
+    log = home() / "deploy.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    words = ["--no-prompt", "deploy", "--all", "--prefect-file", str(deployment_file())]
+    with log.open("ab") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *words],
+            env={**os.environ, "PWD": str(Path.cwd())},  # prefect.yaml asks for it
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            check=False,
+        )
+    if done.returncode:
+        raise CapmatError("the deployments were refused", where=str(deployment_file()), fix=f"See {log}")
+
+
+def wait_for_worker(started: float) -> None:
+    """Return when a worker that was alive after `started` (seconds since 1970) takes runs.
+
+    Raises:
+        CapmatError: none did within a minute.
+    """
+    from prefect.client.orchestration import get_client
+
+    until = time.monotonic() + _API_LIMIT_S
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < until:
+            workers = client.read_workers_for_work_pool(POOL)
+            if any(w.last_heartbeat_time and w.last_heartbeat_time.timestamp() >= started for w in workers):
+                return
+            time.sleep(0.5)
+    raise CapmatError("the worker does not answer", fix=f"See {home() / 'worker.log'}")

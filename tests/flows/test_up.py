@@ -1,0 +1,192 @@
+"""`capmat up` and `capmat down` as a technical director uses them, with a real server and a real worker."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from flows.processes import MARK
+
+pytestmark = [pytest.mark.chain, pytest.mark.slow]
+
+PASSWORD = "night:watch"
+QUIET_S = 10
+ROOT = Path(__file__).parents[2]
+
+
+class Site:
+    """A working folder with `capmat` and a password."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def python(self, *words: str) -> subprocess.Popen[str]:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        return subprocess.Popen(
+            [sys.executable, *words],
+            cwd=self.path,
+            env=env | {"PYTHONPATH": str(ROOT), "PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return self.python("-m", "flows.cli", "--set", f"redistill.quiet_s={QUIET_S}", *words)
+
+    def capmat(self, *words: str) -> str:
+        process = self.start(*words)
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, out[-3000:]
+        return out
+
+    @property
+    def api(self) -> str:
+        note = json.loads((self.path / ".capmat/prefect/server.json").read_text())
+        return f"http://127.0.0.1:{note['port']}/api"
+
+    def ask(self, path: str, body: Any = None, password: str = PASSWORD) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if password:
+            headers["Authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(self.api + path, data, headers), timeout=20) as answer:
+            return json.loads(answer.read() or "null")
+
+    def runs(self, deployment: str) -> list[dict[str, Any]]:
+        return self.ask("/flow_runs/filter", {"deployments": {"name": {"any_": [deployment]}}})
+
+    def processes(self) -> dict[int, list[str]]:
+        found = {}
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == str(self.path):
+                    found[process.pid] = process.cmdline()
+            except psutil.Error:
+                continue
+        return found
+
+    def pid(self, word: str) -> int:
+        return next(pid for pid, words in self.processes().items() if word in words)
+
+
+def eventually(what: Callable[[], Any], limit_s: float = 60) -> Any:
+    until = time.monotonic() + limit_s
+    while not (found := what()):
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.5)
+    return found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("site"))
+    try:
+        assert "Prefect UI: http://127.0.0.1:" in site.capmat("up", "--port", "4870")
+        # a story whose end is looked at further below, because it takes a while
+        tell = "from flows.label_event import tell_labels\nfor n in range(10):\n    assert tell_labels(f'l{n:04d}')"
+        assert site.python("-c", tell).wait() == 0
+        yield site
+    finally:
+        site.capmat("down")
+    assert not site.processes()
+
+
+def test_every_deployment_is_there_with_the_configuration_as_its_form(site: Site) -> None:
+    deployments = {d["name"]: d for d in site.ask("/deployments/filter", {})}
+    assert set(deployments) >= {"nightly", "ingest", "redistill", "reconstruct"}
+    for deployment in deployments.values():
+        assert "config" in deployment["parameter_openapi_schema"]["properties"]
+        assert deployment["global_concurrency_limit"]["limit"] == 1
+        assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+
+
+def test_the_next_nights_are_scheduled_at_half_past_one_in_berlin(site: Site) -> None:
+    runs = eventually(lambda: [r for r in site.runs("nightly") if r["state_type"] == "SCHEDULED"])
+    first = min(datetime.fromisoformat(r["expected_start_time"]) for r in runs)
+    assert timedelta() < first - datetime.now(UTC) <= timedelta(hours=25)
+    assert (first.minute, first.hour) in ((30, 0), (30, 23))  # UTC, in winter and in summer
+
+
+def test_runs_that_died_are_buried_after_a_while_and_never_one_that_shows_signs_of_life(site: Site) -> None:
+    found = {a["name"]: a for a in site.ask("/automations/filter", {})}
+    for name in ("crash-stuck-pending", "crash-silent-running"):
+        automation = found[name]
+        assert automation["enabled"]
+        assert automation["trigger"]["posture"] == "Proactive"
+        assert automation["trigger"]["for_each"] == ["prefect.resource.id"]  # without, it fires for ever
+        assert automation["actions"][0]["state"] == "CRASHED"
+    assert found["crash-silent-running"]["trigger"]["within"] >= 3 * 60
+
+
+def test_without_the_password_nobody_learns_anything(site: Site) -> None:
+    assert site.ask("/admin/version")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        site.ask("/admin/version", password="")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        site.ask("/admin/version", password="night:wotch")
+
+
+def test_nothing_listens_beyond_this_machine(site: Site) -> None:
+    places = [c.laddr.ip for pid in site.processes() for c in psutil.Process(pid).net_connections("inet")
+              if c.status == psutil.CONN_LISTEN]  # fmt: skip
+    assert places
+    assert set(places) == {"127.0.0.1"}
+
+
+def test_a_second_up_changes_nothing(site: Site) -> None:
+    before = site.pid("server"), site.pid("worker")
+    automations = {a["id"] for a in site.ask("/automations/filter", {})}
+    site.capmat("up")
+    assert (site.pid("server"), site.pid("worker")) == before
+    assert sum("worker" in words for words in site.processes().values()) == 1
+    assert {a["id"] for a in site.ask("/automations/filter", {})} == automations
+
+
+def test_ten_label_sets_in_a_row_start_one_training(site: Site) -> None:
+    (run,) = eventually(lambda: site.runs("redistill"))
+    assert run["parameters"] == {"only_new": True}
+    done = eventually(lambda: [r for r in site.runs("redistill") if r["state_type"] == "COMPLETED"])
+    assert [r["state_name"] for r in done] == ["NothingNew"]  # there are no labels in this folder
+    assert len(site.runs("redistill")) == 1  # and longer than the quiet time has gone by
+
+
+def test_the_password_is_written_nowhere(site: Site) -> None:
+    secrets = (PASSWORD.encode(), base64.b64encode(PASSWORD.encode()))
+    files = [file for file in (site.path / ".capmat").rglob("*") if file.is_file()]
+    assert site.path / ".capmat/prefect/prefect.db" in files
+    assert not [file for file in files if any(secret in file.read_bytes() for secret in secrets)]
+
+
+def test_a_killed_worker_is_started_again_and_its_runs_are_buried(site: Site) -> None:
+    worker = site.pid("worker")
+    (deployment,) = site.ask("/deployments/filter", {"deployments": {"name": {"any_": ["ingest"]}}})
+    os.kill(worker, signal.SIGKILL)
+    run = site.ask(f"/deployments/{deployment['id']}/create_flow_run", {})
+    site.ask(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "PENDING"}})  # as far as it had come
+    guard = site.start("up", "--foreground")
+    eventually(lambda: site.ask(f"/flow_runs/{run['id']}")["state_name"] == "Crashed")
+    (again,) = {pid for pid, words in site.processes().items() if "worker" in words}
+    assert again != worker
+    guard.kill()
+    guard.wait()
+
+
+def test_down_leaves_no_process_even_after_parts_were_killed(site: Site) -> None:
+    os.kill(site.pid("server"), signal.SIGKILL)
+    assert site.processes()
+    site.capmat("down")
+    assert not site.processes()
+    assert "nothing of `capmat up` runs here" in site.capmat("down")
