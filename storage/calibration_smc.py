@@ -5,13 +5,16 @@ the pictures; picture sizes are not there.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from capmat_errors import ImageUnreadable
-from storage.calibration_file import Calibration, Floats, built, collected, distortion, numbers, refused
+from storage.calibration_file import Calibration, built, collected, distortion, numbers, refused
 from storage.camera import Camera
 from storage.smc import opened
+
+_PARTS = {"K": (3, 3), "D": (-1,), "RT": (-1, 4)}
 
 
 def read_smc(path: Path) -> Calibration:
@@ -22,24 +25,22 @@ def read_smc(path: Path) -> Calibration:
     """
     if not path.is_file():
         raise refused("there is no calibration file", path, fix="Check the path of the calibration.")
-    found: list[tuple[str, tuple[Floats, Floats, Floats]]] = []
     try:
         with opened(path, str(path)) as file:
-            cameras = file.get("Camera_Parameter", {})
-            for name in cameras:
-                if lacks := [key for key in ("K", "D", "RT") if key not in cameras[name]]:
-                    raise refused(f"there is no {lacks[0]}", path, name)
-                parts = [
-                    numbers(cameras[name][key][()], shape, key, path, name)
-                    for key, shape in (("K", (3, 3)), ("D", (-1,)), ("RT", (-1, 4)))
-                ]
-                found.append((name, (parts[0], parts[1], parts[2])))
+            # Only read in here: what is refused below is not a damaged file.
+            found = {
+                str(name): {key: camera[key][()] for key in _PARTS if key in camera}
+                for name, camera in file.get("Camera_Parameter", {}).items()
+            }
     except ImageUnreadable as error:
         raise refused(error.what, path) from error
-    return collected([_camera(name, *parts, path) for name, parts in found], path)
+    return collected([_camera(name, parts, path) for name, parts in found.items()], path)
 
 
-def _camera(name: str, K: Floats, dist: Floats, pose: Floats, path: Path) -> tuple[str, Camera]:
+def _camera(name: str, parts: dict[str, Any], path: Path) -> tuple[str, Camera]:
+    if lacks := [key for key in _PARTS if key not in parts]:
+        raise refused(f"there is no {lacks[0]}", path, name)
+    K, dist, pose = (numbers(parts[key], shape, key, path, name) for key, shape in _PARTS.items())
     if len(pose) not in (3, 4) or (len(pose) == 4 and not np.allclose(pose[3], (0, 0, 0, 1))):
         raise refused(f"RT has shape {pose.shape}, or another last row than 0 0 0 1", path, name)
     turn = pose[:3, :3].T

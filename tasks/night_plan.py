@@ -21,6 +21,7 @@ from tasks.config import Config
 from tasks.matte import block_steps
 from tasks.models import Ref, run_name
 from tasks.rates import Rate, read_rates, run_key
+from tasks.session import take_record
 from tasks.step import Step
 
 
@@ -235,7 +236,7 @@ class _Night:
             return ""
         files = {camera: recording.manifest() for camera, recording in take.recordings.items()}
         found = Step(store, "take", take.name, {"manifests": files, "plates": first["digest"]}).record()
-        return str(found["digest"]) if found else ""
+        return str(take_record(store, take.name)["digest"]) if found else ""
 
 
 def _ingest_parts(plan: SessionPlan, cost: Cost, root: Root, rates: dict[str, Rate]) -> tuple[Part, Part]:

@@ -47,11 +47,12 @@ def plates(store: str, session: str) -> Record:
 
 
 def take_record(store: str, take: str) -> Record:
-    """What later steps need to know about an ingested take; the digest stands for its files."""
+    """What later steps need to know about an ingested take; the digest stands for its files and its plates."""
     root = Root(store)
     recording = Take.open(root, take)
     ledger = Ledger(root)
-    entries = ledger.entries(f"ingest/{take}/")
+    plates = (f"plates/{recording.stage}/{camera}" for camera in recording.cameras)
+    entries = ledger.entries(f"ingest/{take}/") | {key: ledger.done(key) for key in plates}
     return {
         "take": take,
         "cameras": list(recording.cameras),
@@ -64,7 +65,8 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
     """Bring one take into the store.
 
     Returns:
-        Record with `take`, `cameras`, `frames`, `wall_s`; its digest depends on the plates as well.
+        Record with `take`, `cameras`, `frames`, `wall_s`, and the digest of `take_record`: mattes are the same
+        work whoever asks for them.
     """
     plan = check_session(read_session(session), only=take, decode=False)
     manifests = {camera: recording.manifest() for camera, recording in plan.takes[take].recordings.items()}
@@ -76,7 +78,8 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
         ingest_take(store, session, take, lambda done, total, what: bar(frames - total + done, what))
         return take_record(store, take)
 
-    return run_once(store, "take", take, {"manifests": manifests, "plates": plates_digest}, work)
+    record = run_once(store, "take", take, {"manifests": manifests, "plates": plates_digest}, work)
+    return {**record, "digest": take_record(store, take)["digest"]}
 
 
 check_task = retryable("check", "check the session")(check)

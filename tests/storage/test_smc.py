@@ -110,7 +110,7 @@ def test_a_calibration_that_cannot_be_is_refused(tmp_path: Path) -> None:
         ("RT", np.full((4, 4), np.nan), "not finite"),
         ("RT", np.diag((2.0, 1, 1, 1)), "R is no rotation"),
         ("RT", np.ones((2, 4)), "RT has shape"),
-        ("D", None, "damaged"),
+        ("D", None, "there is no D"),
     ):
         _write(path)
         with h5py.File(path, "a") as file:
