@@ -27,7 +27,7 @@ demo: $(STAMP) ## the whole chain on the sample session, with a report at the en
 	@$(BIN)/capmat demo
 
 test: $(STAMP) ## every promise, the chain at a tiny size included
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 torture: $(STAMP) ## the store with writers killed, files spoiled and S3 failing, for minutes; see tests/torture
 	@$(BIN)/python -m pytest -m torture tests/torture

@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from distributed.scheduler import KilledWorker
 from prefect.futures import PrefectFuture
+
+from capmat_errors import WorkerLost
 
 
 def outcome(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
     """Wait for a task; its result and None, or None and why it failed.
 
-    Dask gives a task up whose workers were killed again and again, before Prefect has heard of an end of it.
+    A task whose workers died again and again has an error that Prefect has heard of from nobody.
     """
     try:
         said = future.result(raise_on_failure=False)
-    except KilledWorker as error:
+    except WorkerLost as error:
         return None, error
     return (None, said) if isinstance(said, BaseException) else (said, None)
