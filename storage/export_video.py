@@ -89,6 +89,7 @@ def video_file(
                     dst_colorspace="ITU709",
                     src_color_range="JPEG",
                     dst_color_range="MPEG",
+                    threads=1,  # with more, swscale now and then gets a slice of the alpha wrong
                 )
                 frame.pts, frame.time_base = place, 1 / rate
                 container.mux(stream.encode(frame))

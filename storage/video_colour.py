@@ -90,7 +90,8 @@ def picture_of(frame: Any, meaning: Meaning) -> NDArray[Any]:
     Chroma of 4:2:0 and 4:2:2 is interpolated by ffmpeg (bicubic); values outside black..white are clipped.
     """
     if meaning.kind == "rgb":
-        image: NDArray[Any] = frame.to_ndarray(**({"format": "rgb24"} if meaning.bits == 8 else {}))
+        plain = frame.reformat(format="rgb24", threads=1) if meaning.bits == 8 else frame
+        image: NDArray[Any] = plain.to_ndarray()
         return image if image.dtype.isnative else image.astype(image.dtype.newbyteorder("="))
     if meaning.kind == "grey":
         return _plane(frame, 0, meaning.bits)
@@ -112,7 +113,8 @@ def _chroma_at_full_size(frame: Any, name: str) -> Any:
     # Any matrix and range will do, as long as they are the same on both sides: then brightness is copied.
     same = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU709}
     both = {"src_color_range": ColorRange.MPEG, "dst_color_range": ColorRange.MPEG}
-    return frame.reformat(format=name, interpolation=Interpolation.BICUBIC, **same, **both)
+    # One thread: with more, swscale now and then gets a slice of a picture wrong (seen in alpha).
+    return frame.reformat(format=name, interpolation=Interpolation.BICUBIC, threads=1, **same, **both)
 
 
 def _plane(frame: Any, index: int, bits: int) -> NDArray[Any]:

@@ -19,6 +19,7 @@ from capmat_errors import ConfigError, NotFound, StoreError
 from storage.camera import Camera
 from storage.colour import Colour, decode_srgb, encode_srgb
 from storage.export import export_mattes
+from storage.export_video import video_file
 from storage.frames import read_grey, read_rgba
 from storage.plates import Plate, Stage
 from storage.root import Root
@@ -194,6 +195,19 @@ def test_prores_4444_carries_alpha(take: Take, out: Root) -> None:
     assert np.abs(pictures[0][PHA > 0.2][:, :3] / 65535 - encode_srgb(SUBJECT)).max() < 0.02
 
 
+def test_alpha_is_right_in_every_one_of_many_pictures(tmp_path: Path) -> None:
+    """FFmpeg's scaler, left to its threads, spoilt a slice of the alpha in one picture of thirty."""
+    picture = np.full((HEIGHT, WIDTH, 4), 30000, np.uint16)
+    picture[..., 3] = np.rint(PHA * 65535)
+    path, count = tmp_path / "many.mov", 300
+    with video_file(path, "prores", (HEIGHT, WIDTH), Fraction(25), "", alpha=True) as add:
+        for place in range(count):
+            add(picture, place)
+    _, pictures = _video(str(path))
+    assert len(pictures) == count
+    assert max(np.abs(seen[..., 3] / 65535 - PHA).max() for seen in pictures) < 2e-3
+
+
 def test_every_second_frame_plays_in_half_as_many_pictures_per_second(folder: Root, out: Root) -> None:
     take = make_take(folder, frames=5)
     (name,) = export_mattes(take, "teacher", out, ("mp4",), cameras=["c0"], frames=[3, 5, 7]).files
@@ -274,6 +288,7 @@ def test_an_export_run_again_writes_only_what_changed(root: Root, request: pytes
 _EXPORT = """
 import sys
 from storage.export import export_mattes
+from storage.export_video import video_file
 from storage.root import Root
 from storage.take import Take
 
