@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.chain, pytest.mark.slow]
 
 PASSWORD = "night:watch"
 QUIET_S = 10
+_BUSY_TRIES = 20
 ROOT = Path(__file__).parents[2]
 
 
@@ -62,8 +64,16 @@ class Site:
         if password:
             headers["Authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.api + path, data, headers), timeout=20) as answer:
-            return json.loads(answer.read() or "null")
+        request = urllib.request.Request(self.api + path, data, headers)
+        for _ in range(_BUSY_TRIES):
+            try:
+                with urllib.request.urlopen(request, timeout=20) as answer:
+                    return json.loads(answer.read() or "null")
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # a busy database; every client of Prefect tries again
+                    raise
+            time.sleep(1)
+        raise AssertionError(f"{path}: busy for {_BUSY_TRIES} s")
 
     def runs(self, deployment: str) -> list[dict[str, Any]]:
         return self.ask("/flow_runs/filter", {"deployments": {"name": {"any_": [deployment]}}})

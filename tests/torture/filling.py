@@ -11,7 +11,7 @@ from capmat_errors import StoreError
 from tests.torture.writing import Job, faults, work
 
 JOBS: list[Job] = [("ingest", "walk"), ("matte", "walk")]
-_SAID = ("the disk is full", "bytes are free", "GB free", "MB free", "kB free", "is free")
+_SAID = ("the disk is full", "are free", "GB free", "MB free", "kB free", "is free")
 
 
 def main(disk: Path, session: Path, seed: int, rounds: int) -> None:
