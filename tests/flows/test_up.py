@@ -70,9 +70,7 @@ class Site:
                 with urllib.request.urlopen(request, timeout=20) as answer:
                     return json.loads(answer.read() or "null")
             except urllib.error.HTTPError as error:  # a busy database; Prefect's clients try again too
-                if (
-                    error.code != HTTPStatus.SERVICE_UNAVAILABLE
-                ):
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
                     raise
             time.sleep(1)
         raise AssertionError(f"{path}: busy for {_BUSY_TRIES} s")
