@@ -1,0 +1,95 @@
+"""A working folder as `capmat up` serves it: the command line, the API, and the processes that belong to it."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from flows.processes import MARK
+
+PASSWORD = "night:watch"
+QUIET_S = 10
+ROOT = Path(__file__).parents[2]
+_BUSY_TRIES = 20
+
+
+class Site:
+    """A working folder with `capmat` and a password."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def python(self, *words: str) -> subprocess.Popen[str]:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        return subprocess.Popen(
+            [sys.executable, *words],
+            cwd=self.path,
+            env=env | {"PYTHONPATH": str(ROOT), "PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return self.python("-m", "flows.cli", "--set", f"redistill.quiet_s={QUIET_S}", *words)
+
+    def capmat(self, *words: str) -> str:
+        process = self.start(*words)
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, out[-3000:]
+        return out
+
+    @property
+    def api(self) -> str:
+        note = json.loads((self.path / ".capmat/prefect/server.json").read_text())
+        return f"http://127.0.0.1:{note['port']}/api"
+
+    def ask(self, path: str, body: Any = None, password: str = PASSWORD) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if password:
+            headers["Authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.api + path, data, headers)
+        for _ in range(_BUSY_TRIES):
+            try:
+                with urllib.request.urlopen(request, timeout=20) as answer:
+                    return json.loads(answer.read() or "null")
+            except urllib.error.HTTPError as error:  # a busy database; Prefect's clients try again too
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+            time.sleep(1)
+        raise AssertionError(f"{path}: busy for {_BUSY_TRIES} s")
+
+    def runs(self, deployment: str) -> list[dict[str, Any]]:
+        return self.ask("/flow_runs/filter", {"deployments": {"name": {"any_": [deployment]}}})
+
+    def processes(self) -> dict[int, list[str]]:
+        found = {}
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == str(self.path):
+                    found[process.pid] = process.cmdline()
+            except psutil.Error:
+                continue
+        return found
+
+    def pid(self, word: str) -> int:
+        return next(pid for pid, words in self.processes().items() if word in words)
+
+
+def eventually(what: Callable[[], Any], limit_s: float = 60) -> Any:
+    until = time.monotonic() + limit_s
+    while not (found := what()):
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.5)
+    return found
