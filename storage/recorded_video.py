@@ -1,6 +1,6 @@
 """One camera's recording as a video file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,8 @@ from storage.colour import Colour
 from storage.descriptor import VideoSection
 from storage.frames import Header
 from storage.picture_check import checked, manifest_of, placed
-from storage.video import read_video, read_video_header
+from storage.timecode import timecode_after
+from storage.video import read_timecode, read_video, read_video_header
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,19 @@ def open_video(camera: str, path: Path, said: VideoSection | None) -> VideoFile:
         ImageUnreadable: it cannot be decoded to its end, or does not say what its numbers mean.
     """
     return VideoFile(camera, path, tuple(range(_header(camera, path, said)[1])), said)
+
+
+def recorded_timecode(recordings: Iterable[Any], fps: float) -> str:
+    """Timecode of the first selected frame, "HH:MM:SS:FF", as the videos among `recordings` say it.
+
+    "" if none of them says one, if cameras differ, or if it drops numbers (written with ";"): better none than a
+    wrong one.
+    """
+    videos = [r for r in recordings if isinstance(r, VideoFile) and r.frames]
+    starts = {read_timecode(video.path) for video in videos}
+    if len(starts) != 1 or ";" in (start := starts.pop()):
+        return ""
+    return ":".join(f"{part:02d}" for part in timecode_after(start, videos[0].frames[0], fps) or ())
 
 
 def _header(camera: str, path: Path, said: VideoSection | None) -> tuple[Header, int]:

@@ -86,8 +86,9 @@ def read_timecode(path: Path) -> str:
     try:
         with av.open(str(path)) as container:
             for place in (*container.streams.video, *container.streams, container):
-                if code := place.metadata.get("timecode"):
-                    return str(code)
+                for name, said in place.metadata.items():
+                    if name.lower() == "timecode" and said:  # Matroska writes its names in capitals
+                        return str(said)
     except av.FFmpegError as error:
         raise _damaged(path, error.strerror) from error
     return ""

@@ -26,6 +26,7 @@ from storage.ledger import Files, Ledger
 from storage.plan_cost import check_space, expected_cost
 from storage.plates import Stage, build_plate
 from storage.preview import make_preview
+from storage.recorded_video import recorded_timecode
 from storage.recording import Recording
 from storage.root import Root
 from storage.seal import seal_key
@@ -171,7 +172,8 @@ def _bring_take(
             colour=session.colour.colour(),
             frames=chosen.frames,
             fps=session.fps,
-            timecode=session.takes[chosen.name].timecode,
+            timecode=session.takes[chosen.name].timecode
+            or recorded_timecode(chosen.recordings.values(), session.fps),
             source={"session": session.name, "path": session.takes[chosen.name].path},
         )
     todo = missing_blocks(stored, chosen)

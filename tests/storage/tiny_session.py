@@ -78,12 +78,13 @@ def write_picture(path: Path, picture: NDArray[Any]) -> None:
         Image.fromarray(picture).save(path, quality=95, subsampling=0)
 
 
-def write_video(path: Path, pictures: list[NDArray[np.uint8]], codec: str = "ffv1") -> None:
-    """Write lossless video of (H, W, 3) uint8 pictures."""
+def write_video(path: Path, pictures: list[NDArray[np.uint8]], codec: str = "ffv1", timecode: str = "") -> None:
+    """Write lossless video of (H, W, 3) uint8 pictures, whose first has the timecode."""
     import av
 
     height, width = pictures[0].shape[:2]
     with av.open(str(path), "w") as container:
+        container.metadata["timecode"] = timecode
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = width, height, "bgr0"
         for picture in pictures:

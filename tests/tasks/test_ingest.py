@@ -18,6 +18,8 @@ from storage.frames import read_image
 from storage.ledger import Ledger
 from storage.plates import Stage
 from storage.raw_packing import pack
+from storage.recorded_video import recorded_timecode
+from storage.recording import find_recordings
 from storage.root import Root
 from storage.session import check_session, read_session
 from storage.take import Take, list_takes
@@ -277,7 +279,7 @@ def _film(folder: Path, frames: int) -> Path:
         write_video(folder / camera / "background.mkv", noisy)
         for frame, picture in enumerate(noisy[:frames]):
             picture[10:40, 4 * frame : 4 * frame + 16] = 240
-        write_video(folder / camera / "video.mkv", noisy[:frames])
+        write_video(folder / camera / "video.mkv", noisy[:frames], timecode="10:00:00:49")
         file = cv2.FileStorage(str(folder / camera / "config.xml"), cv2.FILE_STORAGE_WRITE)
         file.write("CameraMatrix", np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]))
         file.write("DistortionCoeffs", np.zeros((1, 5)))
@@ -299,12 +301,23 @@ def test_videos_with_opencv_calibration_are_taken_in(tmp_path: Path, store: Root
     assert ingest_take(store.url, session, "walk")["frames"] == 3
     take, stage = Take.open(store, "walk"), Stage.open(store, "room")
     assert take.frames == [1, 4, 7]
+    assert take.timecode == "10:00:01:00"  # of frame 1, at 50 frames per second
     assert (take.cameras["c02"].width, take.cameras["c02"].height) == (WIDTH, HEIGHT)
     np.testing.assert_allclose(np.linalg.norm(take.cameras["c02"].centre()), 3)
     for number, camera in enumerate(CAMERAS):
         assert np.abs(stage.plate(camera) * 255 - (background(number) / 13).transpose(2, 0, 1)).mean() < 0.5
         assert np.median(stage.noise(camera)) * 255 == pytest.approx(2, rel=0.15)
     assert take.read_raw("c00", 4)[20, 20].min() == 240
+
+
+@pytest.mark.parametrize("other", ["10:00:00:48", "10:00:00;49", ""])
+def test_videos_that_do_not_agree_on_a_timecode_give_none(tmp_path: Path, other: str) -> None:
+    picture = np.zeros((48, 64, 3), np.uint8)
+    for camera, code in (("c00", "10:00:00:49"), ("c01", other)):
+        write_video(tmp_path / f"{camera}.mkv", [picture], timecode=code)
+    found = find_recordings(tmp_path, "{camera}.mkv")
+    assert recorded_timecode(found.values(), 50) == ""
+    assert recorded_timecode([found["c00"]], 50) == "10:00:00:49"
 
 
 def test_the_plan_says_what_will_be_stored_and_writes_nothing(session: Path) -> None:
