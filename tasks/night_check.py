@@ -6,6 +6,7 @@ Plans are kept in the store, `plans/<date>.json`, one per forecast; a plan that 
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from socket import gethostname
 from typing import Any
 
 from capmat_errors import NotFound
@@ -72,10 +73,10 @@ def look_back(root: Root, name: str, ended: float) -> Record:
         ended: when all was done, in seconds since 1970.
 
     Returns:
-        `plan`, `host`, `until`, `every` as planned, and `late`, the seconds by which it was too short without teacher;
-        `parts`, each with `verb`, `share`, `forecast` and `real`, and `whole`, the same for all of it (`forecast` null
-        where that of a part is); `start`, `rest` and `pictures`, see `tasks.night_rest`. Empty if nothing was recorded
-        since.
+        `plan`, `until` and `every` as planned; `host`, which looks back; `late`, the seconds by which the night was too
+        short without teacher; `parts`, each with `verb`, `share`, `forecast` and `real`, and `whole`, the same for all
+        of it (`forecast` null where that of a part is); `start`, `rest` and `pictures`, see `tasks.night_rest`. Empty
+        if nothing was recorded since.
     """
     plan = json.loads(root.read(f"plans/{name}.json"))
     made, done = datetime.fromisoformat(plan["made"]).timestamp(), _since(root, plan)
@@ -93,7 +94,7 @@ def look_back(root: Root, name: str, ended: float) -> Record:
     whole = None if None in said else sum(seconds or 0.0 for seconds in said)
     return {
         "plan": name,
-        "host": plan["host"],
+        "host": gethostname(),
         "until": plan["until"],
         "every": plan["every"],
         "late": _late(plan),

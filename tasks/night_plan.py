@@ -151,7 +151,7 @@ def _sound(session: Session, teacher: dict[str, int], decode: bool, refused: lis
         if plan.problems:
             raise plan.problems[0]
         yield Wish(plan, teacher)
-    except CapmatError as error:
+    except (CapmatError, OSError) as error:
         if len(teacher) == 1:
             refused.append(trouble(session.name, next(iter(teacher)), "plan", error))
             return

@@ -44,9 +44,8 @@ def rest_part(root: Root, pictures: int) -> Part:
     if not pictures:
         return Part("all else", "rest")
     if not nights:
-        return Part(
-            "all else", "rest", frames=pictures, note="starting, checks and exports: not known before the first night"
-        )
+        note = "starting, checks and exports: not known before the first night"
+        return Part("all else", "rest", frames=pictures, note=note)
     each = [night["start"] + pictures * night["rest"] / night["pictures"] for night in nights]
     middle = median(night["start"] for night in nights) + pictures * median(n["rest"] / n["pictures"] for n in nights)
     return Part("all else", "rest", frames=pictures, seconds=middle, fastest=min(middle, *each),
