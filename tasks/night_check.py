@@ -73,9 +73,9 @@ def look_back(root: Root, name: str, ended: float) -> Record:
         ended: when all was done, in seconds since 1970.
 
     Returns:
-        `plan`, `until` and `every` as planned; `host`, which looks back; `late`, the seconds by which the night was too
-        short without teacher; `parts`, each with `verb`, `share`, `forecast` and `real`, and `whole`, the same for all
-        of it (`forecast` null where that of a part is); `start`, `rest` and `pictures`, see `tasks.night_rest`. Empty
+        `plan`, `until` and `every` as planned; `host`, which looks back; `late`, the seconds by which the night is
+        too short without teacher; `parts`, each with `verb`, `share`, `forecast`, `real`, and `whole`, the same for
+        all (`forecast` null where that of a part is); `start`, `rest`, `pictures`, see `tasks.night_rest`. Empty
         if nothing was recorded since.
     """
     plan = json.loads(root.read(f"plans/{name}.json"))
