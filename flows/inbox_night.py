@@ -90,7 +90,7 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
     }
     wanted = _wanted(config, found, night)
     plan, name = plan_task(config, found, until)
-    say(_said(plan))
+    say(planned(plan))
     jobs: list[_Job] = []
     for arrived in found.sessions:
         if how := wanted[arrived.file]:
@@ -111,7 +111,7 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
     night["state"] = "Failed" if nothing else "NeedsHuman" if night["refused"] else "Completed"
     report = morning_task(config.store, night, started, name)
     say(f"morning report: {report['html']}")
-    _announce(config)
+    announce(config)
     if nothing:
         raise SessionError(
             f"nothing could be done, {len(night['refused'])} refused; first {night['refused'][0]['where']}: "
@@ -152,7 +152,7 @@ def _wanted(config: Config, found: Found, night: dict[str, Any]) -> dict[str, di
     return wanted
 
 
-def _said(plan: NightPlan) -> str:
+def planned(plan: NightPlan) -> str:
     """The plan in one sentence."""
     if not any(part.pixels for part in plan.parts):
         return "nothing is to be done"
@@ -162,7 +162,7 @@ def _said(plan: NightPlan) -> str:
     return f"planned: {end}{seen}"
 
 
-def _announce(config: Config) -> None:
+def announce(config: Config) -> None:
     """Tell the server about labels that wait: their own event may have been lost."""
     if waiting(config.store) and (url := tell_labels("waiting")):
         say(f"there are labels that wait; {url} was told")

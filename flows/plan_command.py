@@ -60,7 +60,7 @@ def _lines(night: NightPlan) -> Iterator[str]:
     for part in night.parts:
         yield f"{part.verb:15}  {_part(part)}"
     if night.every and not any(part.pixels for part in night.parts):
-        yield "all of it is done" if not night.left else "all that has arrived is done"
+        yield "nothing to do yet" if night.left or night.refused else "all of it is done"
     elif night.open:
         names = " and ".join(part.verb for part in night.open)
         yield f"not known on {night.host}: how long {names} take; the rest takes about {duration(night.seconds)}"

@@ -122,13 +122,13 @@ def night_text(night: Night) -> str:
 def _tiles(night: Night) -> list[str]:
     frames = sum(take["cameras"] * take["frames"] for take in night["takes"])
     stored = sum(take["bytes"] for take in night["takes"])
-    free = "on S3" if night["free"] is None else f"{_size(night['free'])} free"
+    free = "on S3" if night["free"] is None else f"{amount(night['free'])} free"
     tiles = [
         ("Needs a human", str(len(needs(night))), "first below"),
         ("Takes done", str(len(night["takes"])), f"{len(night['kept'])} were finished before"),
         ("Pictures matted", str(frames), "frames of all cameras"),
         ("Wall time", duration(night["seconds"]), f"{duration(sum(t['seconds'] for t in night['takes']))} of work"),
-        ("Stored", _size(stored), free),
+        ("Stored", amount(stored), free),
     ]
     return [
         f'<div class="tile"><h3>{label}</h3><p class="figure"><b>{_text(figure)}</b></p>'
@@ -187,7 +187,7 @@ def _compared(night: Night) -> list[tuple[str, ...]]:
 
 
 def _cells(take: Night) -> tuple[str, ...]:
-    numbers = (str(take["cameras"]), str(take["frames"]), duration(take["seconds"]), _size(take["bytes"]))
+    numbers = (str(take["cameras"]), str(take["frames"]), duration(take["seconds"]), amount(take["bytes"]))
     return (take["take"], take["session"], *numbers)
 
 
@@ -201,7 +201,8 @@ def _pictures(takes: Sequence[Night], pictures: Mapping[str, bytes]) -> str:
     return "".join(figures)
 
 
-def _size(count: float) -> str:
+def amount(count: float) -> str:
+    """Bytes, as people say them."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             break

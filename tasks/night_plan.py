@@ -18,6 +18,7 @@ from tasks.arrival import unfinished
 from tasks.config import Config
 from tasks.inbox import Found, to_fetch, trouble
 from tasks.inbox_place import Bucket
+from tasks.morning_page import amount
 from tasks.night_parts import Mattes, Part, Wish, ingest_parts
 from tasks.night_rest import last_nights, rest_part
 from tasks.rates import Rate, read_rates
@@ -130,7 +131,7 @@ def plan_inbox(
         kept += finished
         for name in list(how):
             if isinstance(found.place, Bucket) and (need := to_fetch(found.place, arrived, name)):
-                why = f"lies on S3 ({need / 1e9:.3g} GB to copy); how long it takes is known then"
+                why = f"lies on S3 ({amount(need)} to copy); how long it takes is known then"
                 left.append({"where": f"{arrived.session.name}, take {name}", "why": why})
                 del how[name]
         if how:
