@@ -5,6 +5,7 @@ with the teacher in use, and freezes the benchmark when the session brings trima
 every session that has arrived there, each take on its own, and ends with a report for the morning.
 """
 
+from datetime import datetime
 from typing import Any, Literal, cast
 
 from prefect import flow
@@ -16,6 +17,8 @@ from flows.matte_take import matte_take
 from tasks.config import Config, load_config
 from tasks.look import show_take_task
 from tasks.models import champions_task, register_base_task
+from tasks.night_plan import plan_night, until_time
+from tasks.progress import say
 from tasks.supervise import make_benchmark_task
 
 
@@ -43,6 +46,12 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
 
+    begun = datetime.now().astimezone()
+    every = 1
+    if until := until_time(config.night.until, begun, "night.until"):
+        every = plan_night(config, begun, until).every
+        say({0: "the night is too short for the teacher", 1: "the night is long enough for all"}.get(
+            every, f"the night is short: the teacher sees one frame in {every}"))  # fmt: skip
     benchmark = None
     if plan["benchmark"]:
         benchmark = make_benchmark_task.submit(
@@ -54,10 +63,11 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
             config.seed,
         )
     futures = []
-    for name, take in takes.items():
+    for take in takes.values():
         futures += matte_take(config, take, "student", chosen["student"])
-        if name in config.scribble_takes or name == plan["benchmark"]:
-            futures += matte_take(config, take, "teacher", chosen["teacher"])
+    for name, take in takes.items():
+        if every and (name in config.scribble_takes or name == plan["benchmark"]):
+            futures += matte_take(config, take, "teacher", chosen["teacher"], take["frames"][::every])
     mattes = [future.result() for future in futures]
     for name in takes:
         runs = sorted({m["run"] for m in mattes if m["take"] == name})

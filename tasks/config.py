@@ -129,6 +129,9 @@ class Night(_Section):
     """The teacher mattes every so many frames of each take; 0: only `scribble_takes` and benchmarks, all frames."""
     formats: tuple[Literal["exr", "png", "tiff", "mp4", "prores"], ...] = ("exr",)
     """Kinds of files that are written into `exports`."""
+    until: str = Field("", pattern=r"^(([01]?\d|2[0-3]):[0-5]\d)?$")
+    """When the night should be over, `07:00` by the clock of this machine: the teacher then leaves out what is too
+    much. Empty: no limit."""
 
 
 class Cluster(_Section):

@@ -37,12 +37,13 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
     Raises:
         SessionError: the session names no benchmark.
     """
-    plan = check_session(read_session(session))
-    if plan.session.benchmark is None:
+    read = read_session(session)
+    if read.benchmark is None:
         raise SessionError("has no [benchmark]", where=session, fix="Name a take and its trimaps there")
+    plan = check_session(read, only=read.benchmark.take)
     root = Root(store)
     files = plan.trimaps
-    take = Take.open(root, plan.session.benchmark.take)
+    take = Take.open(root, read.benchmark.take)
     name = f"{plan.session.name}-{take.name}"
 
     def work() -> dict[str, Any]:
