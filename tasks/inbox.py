@@ -206,4 +206,4 @@ def _moving(listing: _Listing, before: _Listing, limit: float) -> str:
     return "files vanish" if before.keys() - listing.keys() else ""
 
 
-look_task = retryable("inbox", "look into the inbox")(look)
+look_task = retryable("inbox", "look into {inbox}")(look)
