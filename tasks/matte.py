@@ -95,7 +95,7 @@ def matte(
     recording = Take.open(root, take)
     stage = Stage.open(root, recording.stage)
     run = run_name(role, model, tile)
-    bar = Progress(f"{role} mattes {take}", len(cameras) * len(frames))
+    bar = Progress(f"{role} mattes {take} {cameras[0]}-{cameras[-1]}", len(cameras) * len(frames))
     if tile:
         say(f"{take}: in tiles of {tile} pixels, which is not quite what whole frames would give")
     wanted = set(frames)
