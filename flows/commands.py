@@ -93,7 +93,8 @@ def validate(args: Namespace) -> None:
     from tasks.report_figures import METRICS
 
     print(f"{'':28}" + "".join(f"{f'{m.title} {m.ascii_unit}':>14}" for m in METRICS))
-    for row, scores in done["supervisor"].items():
+    for row in done["rows"]:
+        scores = done["supervisor"][row]
         print(f"{row.replace('_', ' '):28}" + "".join(f"{scores[m.key] * m.scale:14.2f}" for m in METRICS))
 
 
