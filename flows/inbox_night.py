@@ -35,6 +35,8 @@ from tasks.scribble import waiting
 from tasks.step import Record
 from tasks.supervise import make_benchmark_task
 
+_TOLD = 5  # refusals in a message; the report has all of them
+
 
 @dataclass
 class _Job:
@@ -129,9 +131,18 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
 
 
 def needs_human(done: dict[str, Any]) -> Any:
-    """The state of a run that did what could be done; `done` is what it returns."""
+    """The state of a run that did what could be done; `done` is what it returns.
+
+    Its message is what people are sent: what was refused, where, what to do, and where the report lies.
+    """
     night = done["night"]
-    return Completed(name="NeedsHuman", message=f"{len(night['refused'])} refused: {night['html']}", data=done)
+    lines = [f"{len(night['refused'])} could not be done."]
+    for item in night["refused"][:_TOLD]:
+        place = " ".join(filter(None, (item["session"], item["take"])))
+        lines.append(f"- {place}: {item['step']}: {item['where']}: {item['what']}. {item['fix']}")
+    if (more := len(night["refused"]) - _TOLD) > 0:
+        lines.append(f"... and {more} more")
+    return Completed(name="NeedsHuman", message="\n".join([*lines, f"Report: {night['html']}"]), data=done)
 
 
 def _wanted(config: Config, found: Found, night: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from flows.cluster import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
+from flows.run_names import night_name
 from tasks.config import Config, load_config
 from tasks.look import show_take_task
 from tasks.models import champions_task, register_base_task
@@ -22,7 +23,7 @@ from tasks.progress import say
 from tasks.supervise import make_benchmark_task
 
 
-@flow(name="nightly", flow_run_name="nightly", task_runner=default_runner())
+@flow(name="nightly", flow_run_name=night_name, task_runner=default_runner())
 def nightly(config: Config | None = None, models: Literal["champion", "base"] = "champion") -> dict[str, Any]:
     """Bring a session into the store and matte it.
 

@@ -6,13 +6,14 @@ from prefect import flow
 
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
+from flows.run_names import session_name
 from tasks.config import Config, load_config
 from tasks.models import champions_task, register_base_task, run_name
 from tasks.rebuild import judge_task, rebuild_task
 from tasks.supervise import make_benchmark_task
 
 
-@flow(name="reconstruct", flow_run_name="reconstruct", task_runner=default_runner())
+@flow(name="reconstruct", flow_run_name=session_name, task_runner=default_runner())
 def reconstruct(config: Config | None = None, base_run: str = "", refined_run: str = "") -> dict[str, Any]:
     """Reconstruct the first benchmark frame twice and compare the held-out cameras.
 

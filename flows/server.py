@@ -34,6 +34,8 @@ _QUIET = {
     # the newer UI asks a foreign host for its feature switches
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    # what tasks log by Python's own means, also on Dask's workers, which inherit this
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "capmat",
     # the terminal shows our own lines; Prefect's go to the run's log in the UI
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     # SQLite keeps up only when task states are written in batches

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from flows import server as servers
 from flows.deploy_command import POOL, deploy, deployment_file, make_pool, wait_for_worker
+from flows.notifications import notify
 from flows.processes import flow_run, is_server, is_worker, marked, spawn, stop
 from flows.server import home
 from tasks.config import Config
@@ -56,6 +57,7 @@ def up(config: Config, port: int) -> str:
             _deploy(config)
         if new:
             _remind(config)
+        notify(config)  # always: a block may have been made since
         return server.address
 
 

@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -120,6 +120,13 @@ class Redistill(_Section):
     Prefect wants at least 10."""
 
 
+class Notify(_Section):
+    """Who is told when a run fails or needs a human; see docs/operate.md."""
+
+    blocks: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...] = ()
+    """Prefect blocks, each as TYPE/NAME: `slack-webhook/stage`. Addresses and passwords stay in the block."""
+
+
 class Night(_Section):
     """What `nightly` does with the sessions of an inbox."""
 
@@ -215,6 +222,7 @@ class Config(_Section):
     """Folder or `s3://bucket/prefix` into which the night of an inbox writes the student's mattes. Empty: nowhere."""
     night: Night = Night()
     redistill: Redistill = Redistill()
+    notify: Notify = Notify()
 
     @property
     def architectures(self) -> dict[str, str]:

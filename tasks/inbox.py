@@ -197,5 +197,5 @@ def _moving(listing: Listing, before: Listing, limit: float) -> str:
     return "files vanish" if before.keys() - listing.keys() else ""
 
 
-look_task = retryable("inbox", "look into the inbox")(look)
+look_task = retryable("inbox", "look into {inbox}")(look)
 fetch_task = retryable("fetch", "fetch {take}")(fetch)

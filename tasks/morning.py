@@ -35,6 +35,7 @@ from storage.root import Root
 from storage.scribbles import LabelSet, list_label_sets
 from storage.take import Take
 from tasks.contact_sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
+from tasks.look import where_text
 from tasks.morning_page import night_page, night_text
 from tasks.night_check import look_back
 from tasks.report_figures import duration
@@ -79,7 +80,8 @@ def write_morning(store: str, night: Mapping[str, Any], started: float, plan: st
     # Last, since what was decided after the newest record is news to the next night.
     root.write(f"{name}.json", json.dumps(whole, indent=1).encode())
     if TaskRunContext.get() is not None:
-        create_markdown_artifact(_artifact(whole, pictures), key="morning", description=f"night {whole['night']}")
+        text = f"{_artifact(whole, pictures)}\n\n{where_text(root.at(f'{name}.html'))}"
+        create_markdown_artifact(text, key="morning", description=f"night {whole['night']}")
     return {**whole, "html": root.at(f"{name}.html"), "json": root.at(f"{name}.json")}
 
 

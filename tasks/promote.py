@@ -101,5 +101,5 @@ def promote(store: str, role: str, champion: Ref, challenger: Ref, validation: R
     return run_once(store, "promote", role, inputs, work)
 
 
-promote_task = retryable("gate", "gate {role}")(promote)
+promote_task = retryable("gate", "gate {role} {challenger[version]}")(promote)
 incumbents_task = retryable("models to beat")(incumbents)

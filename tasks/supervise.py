@@ -4,9 +4,11 @@ The supervisor only decides inside the unknown band that a person drew, which bo
 what teacher and student are measured against where nobody knows the truth.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prefect import runtime
 
 from capmat_errors import SessionError
 from storage.benchmark import freeze_benchmark
@@ -74,4 +76,8 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
     return run_once(store, "benchmark", name, inputs, work)
 
 
-make_benchmark_task = retryable("benchmark", "supervisor benchmark", gpu=True)(make_benchmark)
+def _name() -> str:
+    return f"supervisor benchmark of {Path(runtime.task_run.parameters['session']).resolve().parent.name}"
+
+
+make_benchmark_task = retryable("benchmark", _name, gpu=True)(make_benchmark)
