@@ -31,6 +31,12 @@ TINY = [
 """Settings that make every step of the chain short; every step still does its real work."""
 
 
+def tiny_settings(samples: Path) -> list[str]:
+    """Settings (`key=value`) of the chain on the tiny session in `samples`."""
+    sample = [f"base_data={samples}/base", f"session={samples}/session/session.toml", f"truth={samples}/truth"]
+    return [*TINY, "scribble_takes=amber", "pseudo_takes=birch,amber", *sample]
+
+
 @dataclass
 class Folder:
     """A working folder with a tiny session in it and the `capmat` command.
@@ -44,15 +50,19 @@ class Folder:
     samples: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def command(self, *words: str) -> list[str]:
-        sets = [*TINY, "scribble_takes=amber", "pseudo_takes=birch,amber", f"base_data={self.samples}/base"]
-        sets += [f"session={self.samples}/session/session.toml", f"truth={self.samples}/truth"]
-        return [sys.executable, "-m", "flows.cli", *(w for s in sets for w in ("--set", s)), *words]
-
     def start(self, *words: str) -> subprocess.Popen[str]:
+        """Begin a command of capmat."""
+        sets = [word for setting in tiny_settings(self.samples) for word in ("--set", setting)]
+        return self._python("-m", "flows.cli", *sets, *words)
+
+    def python(self, *words: str) -> None:
+        """Run Python to the end, as a command in this folder."""
+        assert self._python(*words).wait(timeout=900) == 0
+
+    def _python(self, *words: str) -> subprocess.Popen[str]:
         root = str(Path(__file__).parents[2])
         return subprocess.Popen(
-            self.command(*words),
+            [sys.executable, *words],
             cwd=self.path,
             env={**os.environ, "PYTHONPATH": root, **self.env},
             stdout=subprocess.PIPE,
@@ -61,7 +71,7 @@ class Folder:
             start_new_session=True,
         )
 
-    def run(self, *words: str, limit_s: float = 300) -> str:
+    def run(self, *words: str, limit_s: float = 900) -> str:
         """Run to the end; the output, which must not be a failure's."""
         process = self.start(*words)
         out, _ = process.communicate(timeout=limit_s)
