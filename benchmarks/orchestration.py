@@ -83,7 +83,7 @@ def cluster(workers: int) -> Iterator[Any]:
         started.wait_for_workers(workers)
         print(f"cluster of {workers} started in {time.perf_counter() - start:.1f} s", flush=True)
         runner = Runner(started.scheduler_address)
-        yield lambda task, calls: send.with_options(task_runner=runner)(task, calls, WINDOW)
+        yield lambda task, calls: send(task, calls, WINDOW, runner)
 
 
 def overhead(here: Site, tasks: int, rounds: int) -> None:

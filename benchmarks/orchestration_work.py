@@ -64,25 +64,30 @@ def _cpu() -> float:
     return used.user + used.system
 
 
-@flow(name="orchestration")
-def send(task: "Task[Any, Any]", calls: Sequence[Sequence[Any]], window: int) -> dict[str, Any]:
-    """Send a task for every call, at most `window` on their way at once.
+def send(task: "Task[Any, Any]", calls: Sequence[Sequence[Any]], window: int, runner: Any) -> dict[str, Any]:
+    """Send a task for every call as one flow, at most `window` on their way at once.
 
     Returns:
-        `wall`: seconds from the first to the last; `client` and `workers`: their processor seconds; `results`.
+        `wall`: seconds from the first to the last; `client` and `workers`: their processor seconds.
     """
-    client = FlowRunContext.get().task_runner.client
-    before, own, start = client.run(_cpu), time.process_time(), time.perf_counter()
-    waiting: deque[Any] = deque()
-    results = []
-    for call in calls:
-        if len(waiting) == window:
-            results.append(waiting.popleft().result())
-        waiting.append(task.submit(*call))
-    results += [future.result() for future in waiting]
-    wall, own = time.perf_counter() - start, time.process_time() - own
-    after = client.run(_cpu)
-    return {"wall": wall, "client": own, "workers": sum(after[w] - before[w] for w in before), "results": results}
+
+    # Without parameters: the server takes 512 kB of them for a flow.
+    @flow(name="orchestration", task_runner=runner)
+    def work() -> dict[str, Any]:
+        client = FlowRunContext.get().task_runner.client
+        before, own, start = client.run(_cpu), time.process_time(), time.perf_counter()
+        waiting: deque[Any] = deque()
+        for call in calls:
+            if len(waiting) == window:
+                waiting.popleft().result()
+            waiting.append(task.submit(*call))
+        for future in waiting:
+            future.result()
+        wall, own = time.perf_counter() - start, time.process_time() - own
+        after = client.run(_cpu)
+        return {"wall": wall, "client": own, "workers": sum(after[w] - before[w] for w in before)}
+
+    return work()
 
 
 def calibrate(seconds: float) -> int:
