@@ -12,6 +12,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 
+from tasks.hang import alive
+
 EVERY_S = 5.0
 """Seconds between two lines of one piece of work."""
 
@@ -39,6 +41,7 @@ class Progress:
 
     def __call__(self, done: int, note: str = "") -> None:
         """Note that `done` units are behind us; speaks at most every few seconds and at the end."""
+        alive()
         now = time.monotonic()
         if now < self._next and done < self.total:
             return
