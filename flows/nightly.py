@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from prefect import flow
 
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
@@ -19,7 +20,7 @@ from tasks.models import champions_task, register_base_task
 from tasks.supervise import make_benchmark_task
 
 
-@flow(name="nightly", flow_run_name="nightly", task_runner=default_runner())
+@flow(name="nightly", flow_run_name="nightly", task_runner=default_runner(), **HOOKS)
 def nightly(config: Config | None = None, models: Literal["champion", "base"] = "champion") -> dict[str, Any]:
     """Bring a session into the store and matte it.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from tasks.config import Config, load_config
@@ -12,7 +13,7 @@ from tasks.rebuild import judge_task, rebuild_task
 from tasks.supervise import make_benchmark_task
 
 
-@flow(name="reconstruct", flow_run_name="reconstruct", task_runner=default_runner())
+@flow(name="reconstruct", flow_run_name="reconstruct", task_runner=default_runner(), **HOOKS)
 def reconstruct(config: Config | None = None, base_run: str = "", refined_run: str = "") -> dict[str, Any]:
     """Reconstruct the first benchmark frame twice and compare the held-out cameras.
 

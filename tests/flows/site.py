@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from flows.processes import MARK
+from flows.processes import MARK, flow_run
 
 PASSWORD = "night:watch"
 QUIET_S = 10
@@ -72,6 +72,15 @@ class Site:
 
     def runs(self, deployment: str) -> list[dict[str, Any]]:
         return self.ask("/flow_runs/filter", {"deployments": {"name": {"any_": [deployment]}}})
+
+    def begin(self, deployment: str) -> str:
+        """Start a run of a deployment; its id."""
+        (found,) = self.ask("/deployments/filter", {"deployments": {"name": {"any_": [deployment]}}})
+        return str(self.ask(f"/deployments/{found['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})["id"])
+
+    def of_run(self, run: str) -> list[psutil.Process]:
+        """The processes that work on a flow run."""
+        return [p for p in psutil.process_iter() if flow_run(p) == run]
 
     def processes(self) -> dict[int, list[str]]:
         found = {}
