@@ -22,6 +22,7 @@ from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 from capmat_errors import WorkerLost
 from flows.cluster_kinds import start_cluster
 from flows.cluster_travel import Luggage, pack, run_there, sender
+from flows.cluster_watch import Watch
 from tasks.config import load_config
 from tasks.step import wants_gpu
 
@@ -49,9 +50,9 @@ class Future(PrefectDaskFuture[Any]):
             found = super().result(timeout, raise_on_failure)
         except KilledWorker as e:
             lost = WorkerLost(
-                "every worker that ran it died, most likely for want of memory",
+                "every worker that ran it died, for want of memory or because it hung",
                 where=self.name,
-                fix="Raise cluster.memory, or lower cameras_per_task, batch or crop",
+                fix="Raise cluster.memory, or lower cameras_per_task, batch or crop; worker.log says where it hung",
             )
             with get_client(sync_client=True) as client:  # nobody else would ever end this run
                 client.set_task_run_state(self.task_run_id, Crashed(message=str(lost)), force=True)
@@ -82,7 +83,11 @@ class Runner(DaskTaskRunner):
             self.address = os.environ.get("CAPMAT_CLUSTER__ADDRESS") or load_config().cluster.address or None
             if self.address:
                 self.cluster_class = None
-        return super().client
+        new = self._client is None
+        client = super().client
+        if new:
+            client.register_plugin(Watch(60 * load_config().cluster.silent_minutes))
+        return client
 
     def submit(  # type: ignore[override]  # one signature for the two overloads
         self,

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from prefect import flow
 
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
@@ -23,7 +24,7 @@ from tasks.progress import say
 from tasks.supervise import make_benchmark_task
 
 
-@flow(name="nightly", flow_run_name=night_name, task_runner=default_runner())
+@flow(name="nightly", flow_run_name=night_name, task_runner=default_runner(), **HOOKS)
 def nightly(config: Config | None = None, models: Literal["champion", "base"] = "champion") -> dict[str, Any]:
     """Bring a session into the store and matte it.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from flows.run_names import session_name
@@ -13,7 +14,7 @@ from tasks.rebuild import judge_task, rebuild_task
 from tasks.supervise import make_benchmark_task
 
 
-@flow(name="reconstruct", flow_run_name=session_name, task_runner=default_runner())
+@flow(name="reconstruct", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
 def reconstruct(config: Config | None = None, base_run: str = "", refined_run: str = "") -> dict[str, Any]:
     """Reconstruct the first benchmark frame twice and compare the held-out cameras.
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 from prefect import flow
 from prefect.states import Completed
 
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
@@ -30,7 +31,7 @@ NOTHING_NEW = "NothingNew"
 """Name of the state in which a triggered run ends that had nothing to do."""
 
 
-@flow(name="redistill", flow_run_name="redistill", task_runner=default_runner())
+@flow(name="redistill", flow_run_name="redistill", task_runner=default_runner(), **HOOKS)
 def redistill(config: Config | None = None, only_new: bool = False) -> dict[str, Any]:
     """Go from painted overlays to promoted models.
 

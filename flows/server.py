@@ -45,6 +45,8 @@ _QUIET = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "100",
+    # who holds the one place of a deployment must be known after the server was killed, or it is taken for ever
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # seconds between the signs of life of a flow run; flows/automations.py says what happens without
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
 }

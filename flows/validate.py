@@ -9,6 +9,7 @@ from typing import Any
 from prefect import flow
 
 from capmat_errors import SessionError
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
@@ -20,7 +21,7 @@ from tasks.supervise import make_benchmark_task
 from tasks.validate import validate_task
 
 
-@flow(name="validate", flow_run_name=session_name, task_runner=default_runner())
+@flow(name="validate", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
 def validate(config: Config | None = None, models: Sequence[str] = ()) -> dict[str, Any]:
     """Score models on the benchmark of the session.
 

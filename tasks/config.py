@@ -155,6 +155,9 @@ class Cluster(_Section):
     """Lets the cluster grow from `workers` to this many while tasks wait. 0: always `workers`."""
     memory: str = "3.5GiB"
     """Memory limit of one worker. A task that needs more ends as an error; the machine stays alive."""
+    silent_minutes: float = Field(180, gt=0)
+    """A task that shows no progress (a frame, an iteration) for so long hangs: its worker is ended, and another one
+    tries again. Longer where one export or one Nerfstudio training takes longer."""
     train_threads: int = Field(1, ge=1)
     """Torch threads of a training step. More pay off for the full sizes; small networks wait for each other."""
     gpu: bool = False

@@ -13,6 +13,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
 
+from tasks.hang import alive
+
 # Prefect hands on what loggers called "capmat..." let through; without this, warnings alone.
 logging.getLogger("capmat").setLevel(logging.INFO)
 
@@ -43,6 +45,7 @@ class Progress:
 
     def __call__(self, done: int, note: str = "") -> None:
         """Note that `done` units are behind us; speaks at most every few seconds and at the end."""
+        alive()
         now = time.monotonic()
         if now < self._next and done < self.total:
             return

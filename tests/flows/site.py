@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from flows.processes import MARK
+from flows.processes import MARK, flow_run
 
 PASSWORD = "night:watch"
 QUIET_S = 10
@@ -91,6 +91,10 @@ class Site:
         """A run that has ended; None as long as it has not."""
         found: dict[str, Any] = self.ask(f"/flow_runs/{run}")
         return found if found["state_type"] in _ENDS else None
+
+    def of_run(self, run: str) -> list[psutil.Process]:
+        """The processes that work on a flow run."""
+        return [p for p in psutil.process_iter() if flow_run(p) == run]
 
     def processes(self) -> dict[int, list[str]]:
         found = {}

@@ -1,9 +1,11 @@
 """Tasks go to the workers that are labelled for them, and a worker's death is no hang: real server, real Dask."""
 
+import ctypes
 import logging
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from flows.cluster_runner import SMALL, Runner
 from flows.outcome import outcome
 from tasks.config import Cluster
 from tasks.models import _load, load_network, register_base
+from tasks.progress import Progress
 from tasks.step import retryable
 from tests.flows.site import eventually
 
@@ -66,11 +69,32 @@ def whereabouts(said: str, before: object = None) -> tuple[str, str, list[str], 
 
 
 whereabouts_task = retryable("whereabouts", "where is {said}", gpu=True)(whereabouts)
+
+
+def hang_once(mark: str) -> str:
+    """Wait for ever, the first time, and let no thread of Python go on; the name of the worker that did not."""
+    if not Path(mark).exists():
+        Path(mark).write_text(str(get_worker().name))
+        ctypes.PyDLL(None).sleep(3600)  # unlike CDLL, it keeps the interpreter
+    return str(get_worker().name)
+
+
+def progress(steps: int) -> int:
+    """Take longer than the limit, but show that it goes on."""
+    bar = Progress("steps", steps)
+    for done in range(steps):
+        time.sleep(1)
+        bar(done + 1)
+    return steps
+
+
 on_gpu = retryable("on the GPU", gpu=True)(place)
 on_cpu = retryable("on the CPU")(place)
 load_task = retryable("load", gpu=True)(load)
 fill_task = retryable("fill")(fill)
 die_once_task = retryable("die once")(die_once)
+hang_once_task = retryable("hang once")(hang_once)
+progress_task = retryable("progress")(progress)
 echo_task = retryable("echo")(lambda thing: thing)
 
 
@@ -128,6 +152,21 @@ def test_a_task_whose_worker_is_killed_is_done_by_another(plain: str, tmp_path: 
     mark = tmp_path / "mark"
     assert run(plain, lambda: die_once_task.submit(str(mark)).result()) in ("0", "1")
     assert mark.exists()
+
+
+def test_a_task_that_hangs_is_ended_and_done_by_another_and_a_long_one_is_not(
+    plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPMAT_CLUSTER__SILENT_MINUTES", "0.1")
+    mark = tmp_path / "mark"
+
+    def work() -> tuple[str, int]:
+        hanging, long = hang_once_task.submit(str(mark)), progress_task.submit(9)
+        return hanging.result(timeout=120), long.result(timeout=120)
+
+    _, steps = run(plain, work)
+    assert mark.exists()
+    assert steps == 9
 
 
 def test_a_worker_close_to_its_limit_goes_on_working(plain: str) -> None:

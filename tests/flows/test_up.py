@@ -17,11 +17,13 @@ import numpy as np
 import psutil
 import pytest
 
+from flows.again import STARTS
 from tasks.contact_sheet import to_jpeg
 from tasks.curves import WIDTH, curves_svg
 from tasks.look import picture_text, scores_table
 from tests.flows import browser
-from tests.flows.site import PASSWORD, Site, eventually
+from tests.flows.dawdling import DEPLOYMENT, NAME
+from tests.flows.site import PASSWORD, ROOT, Site, eventually
 
 TOKEN = "9b1d-of-the-desk"
 
@@ -31,6 +33,7 @@ pytestmark = [pytest.mark.chain, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("site"))
+    (site.path / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text() + DEPLOYMENT)
     try:
         assert "Prefect UI: http://127.0.0.1:" in site.capmat("up", "--port", "4870")
         # a story whose end is looked at further below, because it takes a while
@@ -58,15 +61,34 @@ def test_the_next_nights_are_scheduled_at_half_past_one_in_berlin(site: Site) ->
     assert (first.minute, first.hour) in ((30, 0), (30, 23))  # UTC, in winter and in summer
 
 
-def test_runs_that_died_are_buried_after_a_while_and_never_one_that_shows_signs_of_life(site: Site) -> None:
+def test_runs_that_died_are_noticed_after_a_while_and_never_one_that_shows_signs_of_life(site: Site) -> None:
     found = {a["name"]: a for a in site.ask("/automations/filter", {})}
-    for name in ("crash-stuck-pending", "crash-silent-running"):
+    then = {
+        "restart-stuck-pending": "SCHEDULED",
+        "crash-silent-running": "CRASHED",
+        "cancel-stuck-cancelling": "CANCELLED",
+    }
+    for name, state in then.items():
         automation = found[name]
         assert automation["enabled"]
         assert automation["trigger"]["posture"] == "Proactive"
         assert automation["trigger"]["for_each"] == ["prefect.resource.id"]  # without, it fires for ever
-        assert automation["actions"][0]["state"] == "CRASHED"
+        assert automation["actions"][0]["state"] == state
     assert found["crash-silent-running"]["trigger"]["within"] >= 3 * 60
+
+
+def test_crashed_runs_start_again_three_times_and_cancelled_ones_never(site: Site) -> None:
+    found = {a["name"]: a for a in site.ask("/automations/filter", {})}
+    restarts = [found["restart-crashed"]["trigger"], found["restart-unreached"]["trigger"]]
+    assert {name for trigger in restarts for name in trigger["expect"]} == {
+        "prefect.flow-run.Crashed",
+        "prefect.flow-run.Failed",
+    }
+    assert all(trigger["match"]["prefect.run-count"] == ["1", "2", "3"] for trigger in restarts)
+    assert "ConnectError" in restarts[1]["match"]["prefect.state-message"]
+    early = found["restart-before-start"]["trigger"]["match"]  # a flow that cannot be imported crashes every time
+    assert early["prefect.run-count"] == "0"
+    assert all("code" in said and said.endswith("-*") for said in early["prefect.state-message"])
 
 
 def test_without_the_password_nobody_learns_anything(site: Site) -> None:
@@ -188,14 +210,39 @@ def test_the_password_is_written_nowhere(site: Site) -> None:
     assert not [file for file in files if any(secret in file.read_bytes() for secret in secrets)]
 
 
-def test_a_killed_worker_is_started_again_and_its_runs_are_buried(site: Site) -> None:
-    worker = site.pid("worker")
-    (deployment,) = site.ask("/deployments/filter", {"deployments": {"name": {"any_": ["ingest"]}}})
-    os.kill(worker, signal.SIGKILL)
-    run = site.ask(f"/deployments/{deployment['id']}/create_flow_run", {})
-    site.ask(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "PENDING"}})  # as far as it had come
+def test_a_killed_run_starts_again_by_itself_and_nothing_of_its_first_start_works_beside_it(site: Site) -> None:
     guard = site.start("up", "--foreground")
-    eventually(lambda: site.ask(f"/flow_runs/{run['id']}")["state_name"] == "Crashed")
+    try:
+        run = site.begin(NAME)
+        first = {int(file.name.partition("-")[2]) for file in eventually(lambda: working(site), 300)}
+        killed = [p for p in site.of_run(run) if "multiprocessing" not in " ".join(p.cmdline())]
+        assert killed
+        for process in killed:
+            process.kill()
+        eventually(lambda: {int(f.name.partition("-")[2]) for f in working(site)} - first, 300)
+        assert not [pid for pid in first if psutil.pid_exists(pid)]
+        # the worker may report a crash a second time, seconds later, which costs one more start
+        assert 1 < site.ask(f"/flow_runs/{run}")["run_count"] <= STARTS
+    finally:
+        guard.kill()
+        guard.wait()
+        (site.path / "go").touch()
+
+
+def working(site: Site) -> list[Path]:
+    """The files of the processes that ever worked on the run."""
+    return list(site.path.glob("working-*"))
+
+
+def test_a_killed_worker_is_started_again_and_the_run_that_it_had_taken_too(site: Site) -> None:
+    worker = site.pid("worker")
+    os.kill(worker, signal.SIGKILL)
+    run = site.begin("ingest")
+    site.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING"}})  # as far as it had come
+    guard = site.start("up", "--foreground")
+    # as it does in a folder without a session
+    eventually(lambda: site.ask(f"/flow_runs/{run}")["state_name"] == "Failed", 300)
+    assert site.ask(f"/flow_runs/{run}")["run_count"] == 1  # and nobody tried again
     (again,) = {pid for pid, words in site.processes().items() if "worker" in words}
     assert again != worker
     guard.kill()
