@@ -25,8 +25,12 @@ AGAIN = "AwaitingRetry"
 """Prefect's name of the state of a run that will be started again."""
 
 REASON = "It was killed; it starts again and does what is missing."
-SERVER_GONE = "Flow run encountered an exception: ConnectError*"
-"""How a run fails that did not reach the server, which somebody is about to start again."""
+PASSING = [
+    "Flow run encountered an exception: ConnectError*",
+    "Flow run encountered an exception: RuntimeError: Nanny failed to start*",
+]
+"""How a run fails that did not reach the server, which somebody is about to start again, or whose cluster was killed
+while it started."""
 
 BY_SIGNAL = ["Process exited with status code: -*", "Flow run infrastructure exited with non-zero status code -*"]
 """What the worker says of a process that was killed; one that cannot import its flow ends with a positive number."""

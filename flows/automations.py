@@ -11,7 +11,7 @@ state, which flows choose freely ("NothingNew"), so what is expected of a run is
 from datetime import timedelta
 from typing import Any
 
-from flows.again import AGAIN, BY_SIGNAL, REASON, SERVER_GONE, STARTS
+from flows.again import AGAIN, BY_SIGNAL, PASSING, REASON, STARTS
 
 EVENT = "capmat.labels.new"
 """Emitted by `flows.label_event` when labels were frozen."""
@@ -74,9 +74,9 @@ def automations(redistill: Any, quiet_s: int) -> list[Any]:
         ),
         restart(
             "restart-unreached",
-            "The run did not reach the server, which is back: start it again, a few times.",
+            "The server or the cluster was killed, not the run: start it again, a few times.",
             "Failed",
-            **{"prefect.state-message": SERVER_GONE},
+            **{"prefect.state-message": PASSING},
         ),
         AutomationCore(
             name="redistill-after-labels",
