@@ -95,12 +95,32 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true")
     _plan(add("plan", "how long the night will be, at the rates that this store has measured"))
     _gc(add("gc", "say which mattes and leftovers may go; with --yes remove them"))
+    _hull(add("hull", "the visual hull of a frame as PLY or GLB: a cheap look at what its mattes agree on"))
+    _scene(add("scene", "write frames as folders for Nerfstudio, with camera files for COLMAP's readers"))
     up = add("up", "start the server and the worker that run deployments by themselves, on this machine")
     up.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
     up.add_argument("--foreground", action="store_true", help="stay, start again what ends, stop all on Ctrl-C")
     add("down", "stop what `capmat up` started")
     add("deploy", "register the deployments of prefect.yaml again, on the server of `capmat up`")
     return parser
+
+
+def _hull(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat hull`."""
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    parser.add_argument("--frame", type=_whole, help="default: the middle one")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".ply or .glb, in metres")
+    parser.add_argument("--resolution", type=_positive, default=256, help="voxels along the box (default: 256)")
+    parser.add_argument("--points", action="store_true", help="points without triangles")
+
+
+def _scene(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat scene`; what the folders hold is in docs/reconstruct.md."""
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    parser.add_argument("--frames", type=_frames, metavar="FIRST-LAST[:STEP]", help="such as 10-250:2 (default: all)")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="gets a folder for each frame")
 
 
 def _session(parser: argparse.ArgumentParser) -> None:

@@ -306,3 +306,17 @@ def gc(args: Namespace) -> None:
     from flows.gc_command import gc as run
 
     run(_config(args), args)
+
+
+def hull(args: Namespace) -> None:
+    """Write the visual hull of a frame."""
+    from flows.reconstruct_command import hull as run
+
+    run(_config(args), args)
+
+
+def scene(args: Namespace) -> None:
+    """Write frames as folders for Nerfstudio."""
+    from flows.reconstruct_command import scene as run
+
+    run(_config(args), args)

@@ -84,20 +84,23 @@ def export_frame(
     Returns:
         The folder.
     """
-    names = list(dict.fromkeys([*train, *test]))
-    _check_names(names, take.cameras)
-    cutouts = [
-        Cutout(
-            take.cameras[name],
-            take.read(name, frame),
-            take.read_alpha(run, name, frame) if take.has_alpha(run, name, frame) else None,
-        )
-        for name in names
-    ]
+    cutouts = [read_cutout(take, name, frame, run) for name in dict.fromkeys([*train, *test])]
     origin = {"take": take.name, "frame": frame, "run": run}
     return export_cutouts(
         out, cutouts, train=train, test=test, box_centre=box_centre, box_size=box_size, origin=origin
     )
+
+
+def read_cutout(take: Take, camera: str, frame: int, run: str) -> Cutout:
+    """One camera's picture and matte, as stored.
+
+    Raises:
+        CameraMissing: the take has no such camera.
+        NotFound: the take has no such frame.
+    """
+    _check_names([camera], take.cameras)
+    alpha = take.read_alpha(run, camera, frame) if take.has_alpha(run, camera, frame) else None
+    return Cutout(take.cameras[camera], take.read(camera, frame), alpha)
 
 
 def export_cutouts(
@@ -144,7 +147,7 @@ def export_cutouts(
         )
     scale = 2.0 / float(box_size)
     names = sorted({*train, *test})
-    pictures = {name: _rgba(by_name[name]) for name in names}
+    pictures = {name: checked_rgba(by_name[name]) for name in names}
     meta = {
         "camera_model": "OPENCV",
         "frames": [frame_entry(by_name[name].camera, centre, scale) for name in names],
@@ -180,8 +183,13 @@ def _check_names(wanted: Sequence[str], known: Collection[str]) -> None:
         raise CameraMissing(f"no camera {', '.join(missing)}", fix=f"Choose from {', '.join(sorted(known))}.")
 
 
-def _rgba(cutout: Cutout) -> NDArray[np.uint8]:
-    """Check a cut-out and make it (H, W, 4) uint8 with straight alpha."""
+def checked_rgba(cutout: Cutout) -> NDArray[np.uint8]:
+    """Check a cut-out and make it (H, W, 4) uint8 with straight alpha.
+
+    Raises:
+        MatteError: there is no matte, or it is empty, full or not a number.
+        SizeMismatch: picture, matte and calibration disagree.
+    """
     camera, alpha = cutout.camera, cutout.alpha
     if alpha is None:
         raise MatteError("this run wrote no matte", where=camera.id, fix="Matte this camera, or leave it out.")

@@ -90,6 +90,7 @@ def promote(store: str, role: str, champion: Ref, challenger: Ref, validation: R
         ):
             record = {**verdict, "validation": validation["digest"]}
             registry.promote(role, challenger["name"], challenger["version"], record)
+        registry.add_verdict(role, verdict)
         return verdict
 
     inputs = {

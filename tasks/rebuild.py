@@ -14,6 +14,7 @@ from storage.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction
 from tasks.contact_sheet import Row, contact_sheet, error_picture, to_jpeg
+from tasks.hull import box_of
 from tasks.look import show
 from tasks.progress import say
 from tasks.reconstruct import reconstruct
@@ -23,7 +24,7 @@ from tasks.step import Record, digest, retryable, run_once
 
 def held_out(cameras: list[str], settings: Reconstruction) -> tuple[list[str], list[str]]:
     """Cameras to learn from, and cameras to be judged by."""
-    test = list(settings.held_out) or cameras[2::6]
+    test = list(settings.held_out) or cameras[min(2, settings.hold_out_every - 1) :: settings.hold_out_every]
     return [camera for camera in cameras if camera not in test], test
 
 
@@ -53,6 +54,7 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
     }
+    box_centre, box_size = box_of(recording.cameras.values(), settings)
     folder = f"reconstruction/{recording.name}-{frame:04d}-{run}-{digest(inputs)[:8]}"
 
     def work() -> dict[str, Any]:
@@ -66,8 +68,8 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
                 run,
                 train=train,
                 test=test,
-                box_centre=settings.box_centre,
-                box_size=settings.box_size,
+                box_centre=box_centre.tolist(),
+                box_size=box_size,
             )
             how = reconstruct(place / "input", place, settings, seed)
             for part in ("input", "rgb", "accumulation", "nerfstudio/nerfstudio.log"):  # its checkpoints stay behind
