@@ -30,9 +30,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server")
     add("nightly", "ingest the session, matte every take, freeze the benchmark (a Prefect flow)")
     add("redistill", "scribbles to promoted models (a Prefect flow)")
-    rebuild = add("reconstruct", "radiance field of the benchmark frame with two alpha runs (a Prefect flow)")
-    rebuild.add_argument("base_run", help="alpha run to start from, e.g. student-bgmv2_mobilenetv2-v0001")
-    rebuild.add_argument("refined_run", help="alpha run to compare it with")
+    rebuild = add("reconstruct", "what two sets of mattes make of one frame as a radiance field (a Prefect flow)")
+    rebuild.add_argument("base_run", nargs="?", default="", help="alpha run to start from, e.g. "
+                         "student-bgmv2_mobilenetv2-v0001 (default: the newest verdict's champion)")  # fmt: skip
+    rebuild.add_argument(
+        "refined_run", nargs="?", default="", help="alpha run to compare it with (default: its challenger)"
+    )
 
     _session(add("session", "write the session.toml of a folder in a known layout, to be edited"))
     _ingest(add("ingest", "bring a recorded session into the store, without a server"))

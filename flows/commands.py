@@ -74,13 +74,11 @@ def redistill(args: Namespace) -> None:
 
 def reconstruct(args: Namespace) -> None:
     """Compare two alpha runs by what a radiance field makes of them."""
+    from flows.reconstruct_command import reconstruct as run
+
     config = _config(args)
     with _running(config):
-        from flows.reconstruct import reconstruct as flow
-
-        done = flow(config, args.base_run, args.refined_run)
-    for name in ("base", "refined"):
-        print(f"{name}: {done[name]['psnr']:.2f} dB ({done['backend']}); a black image: {done['black']:.2f} dB")
+        run(config, args)
 
 
 def session(args: Namespace) -> None:

@@ -31,6 +31,25 @@ def hull(config: Config, args: Namespace) -> None:
     print(f"{size} m, {done['volume'] * 1000:.0f} litres, {done['vertices']} points, {done['faces']} triangles")
 
 
+def reconstruct(config: Config, args: Namespace) -> None:
+    """Run the flow on this folder's server, and print what it found."""
+    if bool(args.base_run) != bool(args.refined_run):
+        raise ConfigError("one alpha run compares with nothing", where="capmat reconstruct", fix="Name two, or none.")
+    from flows.reconstruct import reconstruct as flow
+
+    done = flow(config, args.base_run, args.refined_run)
+    if not done:
+        print("nothing to compare yet: only the base student was ever judged; run capmat redistill first")
+        return
+    print(f"{done['backend']}, {done['iterations']} iterations, resolution {done['resolution']}, "
+          f"{done['background']} background, held out {', '.join(done['held_out'])}")  # fmt: skip
+    print(f"against the {done['reference']}; a black image: {done['black']:.2f} dB")
+    for name in ("base", "refined"):
+        row = done[name]
+        print(f"{name:8} {row['psnr']:.2f} dB, foreground {row['psnr_foreground']:.2f} dB, SSIM {row['ssim']:.4f}"
+              + (", collapsed" if row["collapsed"] else ""))  # fmt: skip
+
+
 def scene(config: Config, args: Namespace) -> None:
     """Write frames as folders that Nerfstudio and COLMAP's readers open; folders that are there are replaced."""
     from storage.nerfstudio import export_frame

@@ -90,30 +90,36 @@ def _keys(folder: str, camera: str) -> tuple[str, str]:
     return f"{folder}/rgb/{camera}.png", f"{folder}/accumulation/{camera}.png"
 
 
-def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], benchmark: Record) -> Record:
+def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], benchmark: Record | None) -> Record:
     """Compare two reconstructions on the held-out cameras against one reference.
 
-    The reference is what the camera saw, cut out by the supervisor's matte, the same for both: judged by its
-    own mattes, a run with holes would be praised for them.
+    The reference is what the camera saw, cut out by one matte that is the same for both: judged by its own mattes, a
+    run with holes would be praised for them. It is the supervisor's matte; where there is none, that of `refined`.
 
     Args:
         store: URL of the store.
         take: which take.
         frame: which frame.
         fields: `base` and `refined` -> record of `rebuild`.
-        benchmark: record of the benchmark that has the reference mattes.
+        benchmark: record of the benchmark that has the reference mattes; None if there is none.
 
     Returns:
         Record with the scores of `base` and `refined`, `black` (what an empty picture scores), `backend`,
-        `held_out`, and the key of a picture `sheet`.
+        `held_out`, `reference` in words, and the key of a picture `sheet`.
     """
 
     def work() -> dict[str, Any]:
         root = Root(store)
         recording = Take.open(root, take)
-        frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
         cameras = fields["base"]["test"]
-        true = {c: (recording.read(c, frame), frozen.alpha(take, c, frame)) for c in cameras}
+        if benchmark:
+            frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
+            reference = "mattes of the supervisor"
+            true = {c: (recording.read(c, frame), frozen.alpha(take, c, frame)) for c in cameras}
+        else:
+            run = fields["refined"]["run"]
+            reference = f"mattes of {run}"
+            true = {c: (recording.read(c, frame), recording.read_alpha(run, c, frame)) for c in cameras}
         scores, pictures = {}, {}
         for name, field in fields.items():
             pictures[name] = {camera: _render(root, field["folder"], camera) for camera in cameras}
@@ -132,17 +138,19 @@ def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], bench
         sheet = f"{fields['refined']['folder']}/sheet.jpg"
         root.write(sheet, jpeg)
         show("reconstruction", "held-out cameras", jpeg, fields["base"]["backend"])
-        keep = ("psnr", "psnr_own", "psnr_foreground", "collapsed", "cameras")
+        keep = ("psnr", "psnr_own", "psnr_foreground", "ssim", "ssim_foreground", "collapsed", "cameras")
         return {
             **{name: {key: score[key] for key in keep} for name, score in scores.items()},
             "black": scores["base"]["black"],
             "held_out": cameras,
+            "reference": reference,
             "sheet": sheet,
             **{key: fields["base"][key] for key in ("backend", "iterations", "resolution", "background")},
             "fit_s": [field["wall_s"] for field in fields.values()],
         }
 
-    inputs = {"fields": {n: f["digest"] for n, f in fields.items()}, "benchmark": benchmark["digest"]}
+    frozen_by = benchmark["digest"] if benchmark else ""
+    inputs = {"fields": {n: f["digest"] for n, f in fields.items()}, "benchmark": frozen_by}
     return run_once(store, "judge", f"{take} {frame:04d}", inputs, work)
 
 
