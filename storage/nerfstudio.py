@@ -1,7 +1,8 @@
 """One frame of a stage, cut out by its mattes, as a folder in Nerfstudio's own data format.
 
 The folder holds `images/<camera>.png` (straight-alpha RGBA, 8 bit, display-referred sRGB: its loader forces 8
-bit and composites by itself) and `transforms.json`. The one decision to know: every pose is scaled here, so
+bit and composites by itself), `transforms.json`, and for other trainers the same cameras as COLMAP's text files in
+`sparse/0`, in the unit of the calibration and where the stage has them. The one decision to know: every pose is scaled here, so
 that the subject box is the cube of -1..1, and every automatic change of poses must be switched off when
 training. The default there guesses orientation, centre and scale from the cameras, and would guess anew for
 every set of cameras.
@@ -31,6 +32,7 @@ from capmat_errors import (
     SizeMismatch,
     StoreError,
 )
+from storage.calibration_colmap_text import colmap_files
 from storage.camera import Camera
 from storage.frames import encode_png
 from storage.store_errors import store_errors
@@ -159,7 +161,8 @@ def export_cutouts(
         "applied_scale": scale,
         "capmat": dict(origin or {}),
     }
-    _write_folder(out, meta, pictures)
+    lenses = colmap_files({name: by_name[name].camera for name in names})
+    _write_folder(out, meta, pictures, lenses)
     return out
 
 
@@ -244,7 +247,9 @@ def frame_entry(camera: Camera, centre: Floats, scale: float) -> dict[str, Any]:
     }
 
 
-def _write_folder(out: Path, meta: dict[str, Any], pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+def _write_folder(
+    out: Path, meta: dict[str, Any], pictures: Mapping[str, NDArray[np.uint8]], lenses: Mapping[str, str]
+) -> None:
     """Build the folder beside `out`, then rename it into place."""
     if out.exists() and not (out / "transforms.json").is_file() and (out.is_file() or any(out.iterdir())):
         raise StoreError("something else lies here", where=str(out), fix="Name another folder.")
@@ -252,6 +257,9 @@ def _write_folder(out: Path, meta: dict[str, Any], pictures: Mapping[str, NDArra
     with store_errors(str(out), remote=False):
         try:
             (fresh / "images").mkdir(parents=True)
+            (fresh / "sparse/0").mkdir(parents=True)
+            for name, text in lenses.items():
+                (fresh / "sparse/0" / name).write_text(text)
             for name, rgba in pictures.items():
                 (fresh / _file(name)).write_bytes(encode_png(rgba))
             (fresh / "transforms.json").write_text(json.dumps(meta, indent=1, allow_nan=False))

@@ -80,6 +80,46 @@ def test_points_fall_on_the_same_pixels_as_by_the_calibration(
         assert np.abs(_reproject(scene, camera.id, world) - (camera.project(world) + 0.5)).max() < 1e-6
 
 
+def _colmap(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray, list[float], str]]:
+    """Rotation, translation, parameters and model by picture, read as COLMAP's documentation says."""
+    rows = [line.split() for line in (folder / "cameras.txt").read_text().splitlines() if not line.startswith("#")]
+    lenses = {row[0]: (row[1], [float(value) for value in row[4:]]) for row in rows}
+    found = {}
+    for line in (folder / "images.txt").read_text().splitlines():
+        if line.startswith("#") or not line:
+            continue
+        _, *numbers, lens, name = line.split()
+        w, x, y, z, *t = map(float, numbers)
+        R = np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            ]
+        )
+        found[name] = (R, np.array(t), lenses[lens][1], lenses[lens][0])
+    return found
+
+
+def test_the_colmap_files_of_the_folder_say_the_same_as_its_transforms(tmp_path: Path) -> None:
+    cutouts = _four(11)
+    scene = _export(tmp_path / "out", cutouts)
+    second = _colmap(tmp_path / "out/sparse/0")
+    assert {f"images/{name}" for name in second} == {f"images/{name}.png" for name in scene.views}
+    rng = np.random.default_rng(3)
+    for cutout in cutouts:
+        camera = cutout.camera
+        world = (np.column_stack([rng.uniform(-0.4, 0.4, (9, 2)), np.ones(9)]) * 3 - camera.t) @ camera.R
+        R, t, (fx, fy, cx, cy, k1, k2, p1, p2, k3, *_), model = second[f"{camera.id}.png"]
+        assert model == "FULL_OPENCV"
+        x, y = ((world @ R.T + t)[:, :2] / (world @ R.T + t)[:, 2:]).T
+        r2 = x * x + y * y
+        radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
+        u = fx * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + cx
+        v = fy * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + cy
+        np.testing.assert_allclose(np.stack([u, v], 1), _reproject(scene, camera.id, world), atol=1e-6)
+
+
 def test_the_box_becomes_the_cube_of_minus_one_to_one(tmp_path: Path) -> None:
     scene = _export(tmp_path / "out", _four(), box_centre=(0.1, -0.2, 1.0), box_size=2.5)
     corner = np.array([0.1, -0.2, 1.0]) + 1.25
