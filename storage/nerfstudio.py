@@ -2,10 +2,10 @@
 
 The folder holds `images/<camera>.png` (straight-alpha RGBA, 8 bit, display-referred sRGB: its loader forces 8
 bit and composites by itself), `transforms.json`, and for other trainers the same cameras as COLMAP's text files in
-`sparse/0`, in the unit of the calibration and where the stage has them. The one decision to know: every pose is scaled here, so
-that the subject box is the cube of -1..1, and every automatic change of poses must be switched off when
-training. The default there guesses orientation, centre and scale from the cameras, and would guess anew for
-every set of cameras.
+`sparse/0`, in the unit of the calibration and where the stage has them. The one decision to know: in
+`transforms.json` every pose is scaled, so that the subject box is the cube of -1..1, and every automatic change of
+poses must be switched off when training. The default there guesses orientation, centre and scale from the cameras,
+and would guess anew for every set of cameras.
 
 Two conventions meet in this file. Ours (OpenCV): world to camera, +y down, +z forward, pixel centres at
 integers. Theirs (OpenGL): camera to world, +y up, -z forward, pixel centres at half integers.

@@ -100,6 +100,18 @@ def test_a_perfect_render_scores_a_hundred_and_not_infinity(seen: list[Cutout]) 
     assert psnr(np.zeros(4), np.full(4, 0.1)) == pytest.approx(20)
 
 
+def test_similarity_sees_structure_that_brightness_does_not_change(seen: list[Cutout]) -> None:
+    references = _references(seen, seen)
+    true = {name: (r.rgb * r.alpha, r.alpha) for name, r in references.items()}
+    brighter = {name: (np.clip(rgb * np.float32(1.02), 0, 1), a) for name, (rgb, a) in true.items()}
+    noisy = {
+        name: (rgb + np.float32(0.05) * (np.indices(rgb.shape).sum(0) % 2), a) for name, (rgb, a) in true.items()
+    }
+    perfect, bright, rough = (evaluate(renders, references) for renders in (true, brighter, noisy))
+    assert perfect["ssim"] == perfect["ssim_foreground"] == pytest.approx(1)
+    assert 1 > bright["ssim_foreground"] > 0.99 > rough["ssim_foreground"]
+
+
 def test_figures_are_means_over_cameras_and_each_camera_is_listed(seen: list[Cutout]) -> None:
     references = _references(seen, seen)
     renders = {name: (r.rgb * r.alpha * np.float32(0.9), r.alpha) for name, r in references.items()}
