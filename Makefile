@@ -19,15 +19,16 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "setting up .venv with $(PYTHON) (about 6.5 GB, mostly torch; a minute or more)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(STAMP) ## the whole chain on the sample session, with a report at the end
 	@$(BIN)/capmat demo
 
+# In the order of the files: sorted by number of tests, the few long ones of tests/flows would all start at the end.
 test: $(STAMP) ## every promise, the chain at a tiny size included
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 torture: $(STAMP) ## the store with writers killed, files spoiled and S3 failing, for minutes; see tests/torture
 	@$(BIN)/python -m pytest -m torture tests/torture

@@ -1,4 +1,4 @@
-"""What the Prefect server does by itself: start a training when labels arrived, bury runs whose process died.
+"""What the Prefect server does by itself: start a training when labels arrived, and killed runs once more.
 
 Made here and not in prefect.yaml, for two reasons: the quiet time is a setting, and `prefect deploy` would make the
 triggers of its file anew each time, which forgets labels that wait for the quiet time.
@@ -10,6 +10,8 @@ state, which flows choose freely ("NothingNew"), so what is expected of a run is
 
 from datetime import timedelta
 from typing import Any
+
+from flows.again import AGAIN, BY_SIGNAL, REASON, SERVER_GONE, STARTS
 
 EVENT = "capmat.labels.new"
 """Emitted by `flows.label_event` when labels were frozen."""
@@ -47,7 +49,35 @@ def automations(redistill: Any, quiet_s: int) -> list[Any]:
         events = {f"prefect.flow-run.{name}" for name in after}
         return silence(events, {"prefect.flow-run.*"}, "prefect.resource.id", within, "prefect.flow-run.*")
 
+    def restart(name: str, why: str, event: str, **label: Any) -> Any:
+        return AutomationCore(
+            name=name,
+            description=why,
+            trigger=EventTrigger(
+                expect={f"prefect.flow-run.{event}"},
+                match={"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": starts, **label},
+                match_related={"prefect.resource.role": "deployment"},  # no command, whose terminal tells
+                posture=Posture.Reactive,
+                threshold=1,
+            ),
+            actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name=AGAIN, message=REASON)],
+        )
+
+    starts = [str(n) for n in range(1, STARTS)]
     return [
+        restart("restart-crashed", "The run was killed: start it again, a few times.", "Crashed"),
+        restart(
+            "restart-before-start",
+            "The run was killed before it began: start it again.",
+            "Crashed",
+            **{"prefect.run-count": "0", "prefect.state-message": BY_SIGNAL},
+        ),
+        restart(
+            "restart-unreached",
+            "The run did not reach the server, which is back: start it again, a few times.",
+            "Failed",
+            **{"prefect.state-message": SERVER_GONE},
+        ),
         AutomationCore(
             name="redistill-after-labels",
             description="New labels, then quiet: start redistill. It ends at once if the labels were used already.",
@@ -55,16 +85,28 @@ def automations(redistill: Any, quiet_s: int) -> list[Any]:
             actions=[RunDeployment(source="selected", deployment_id=redistill, parameters={"only_new": True})],
         ),
         AutomationCore(
-            name="crash-stuck-pending",
-            description="A worker took the run and died: free its place.",
+            name="restart-stuck-pending",
+            description="A worker took the run and died: let another take it.",
             trigger=of_runs(("Pending", "Submitting", "InfrastructurePending"), PENDING_LIMIT),
-            actions=[ChangeFlowRunState(state=StateType.CRASHED, message="It never started: its worker died.")],
+            actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name=AGAIN, message="Its worker died.")],
         ),
         AutomationCore(
             name="crash-silent-running",
             description="The process of the run was killed: say so.",
-            trigger=of_runs(("heartbeat", "Running", "Retrying", "Cancelling"), SILENT_LIMIT),
+            trigger=of_runs(("heartbeat", "Running", "Retrying", "Rerunning"), SILENT_LIMIT),
             actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No sign of life: its process died.")],
+        ),
+        AutomationCore(
+            name="cancel-stuck-cancelling",
+            description="Nobody is left who could end the run: its process died.",
+            trigger=silence(
+                {"prefect.flow-run.Cancelling"},
+                {f"prefect.flow-run.{end}" for end in ("Cancelled", "Completed", "Failed", "Crashed")},
+                "prefect.resource.id",
+                SILENT_LIMIT,
+                "prefect.flow-run.*",
+            ),
+            actions=[ChangeFlowRunState(state=StateType.CANCELLED, message="Its process died.")],
         ),
     ]
 

@@ -37,6 +37,9 @@ def _parser() -> argparse.ArgumentParser:
         "refined_run", nargs="?", default="", help="alpha run to compare it with (default: its challenger)"
     )
 
+    scored = add("validate", "score the models in use, and others, on the session's benchmark (a Prefect flow)")
+    scored.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="more models of `capmat models`")
+
     _session(add("session", "write the session.toml of a folder in a known layout, to be edited"))
     _ingest(add("ingest", "bring a recorded session into the store, without a server"))
 
@@ -96,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--port", type=int, default=4200)
     doctor = add("doctor", "say what this machine has, and what to do about what is missing")
     doctor.add_argument("--json", action="store_true")
+    figures = add("metrics", "figures of the last night, in the text format of Prometheus")
+    figures.add_argument("--out", type=Path, metavar="FILE", help="replace this file, *.prom (default: print)")
     _plan(add("plan", "how long the night will be, at the rates that this store has measured"))
     _gc(add("gc", "say which mattes and leftovers may go; with --yes remove them"))
     _hull(add("hull", "the visual hull of a frame as PLY or GLB: a cheap look at what its mattes agree on"))

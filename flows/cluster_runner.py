@@ -7,20 +7,22 @@ out loud, because it would go through the scheduler's memory.
 
 import os
 from collections.abc import Iterable
-from contextlib import nullcontext
 from typing import Any
+from uuid import uuid4
 
 from cloudpickle import dumps
-from dask.base import annotate
 from distributed import KilledWorker
 from prefect import Task, get_client
 from prefect.logging import get_logger
 from prefect.states import Crashed
+from prefect.utilities.engine import collect_task_run_inputs_sync
 from prefect_dask.client import PrefectDaskClient
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from capmat_errors import WorkerLost
 from flows.cluster_kinds import start_cluster
+from flows.cluster_travel import Luggage, pack, run_there, sender
+from flows.cluster_watch import Watch
 from tasks.config import load_config
 from tasks.step import wants_gpu
 
@@ -48,9 +50,9 @@ class Future(PrefectDaskFuture[Any]):
             found = super().result(timeout, raise_on_failure)
         except KilledWorker as e:
             lost = WorkerLost(
-                "every worker that ran it died, most likely for want of memory",
+                "every worker that ran it died, for want of memory or because it hung",
                 where=self.name,
-                fix="Raise cluster.memory, or lower cameras_per_task, batch or crop",
+                fix="Raise cluster.memory, or lower cameras_per_task, batch or crop; worker.log says where it hung",
             )
             with get_client(sync_client=True) as client:  # nobody else would ever end this run
                 client.set_task_run_state(self.task_run_id, Crashed(message=str(lost)), force=True)
@@ -72,6 +74,7 @@ class Runner(DaskTaskRunner):
         if not address:
             settings["cluster_class"] = settings.get("cluster_class") or configured_cluster
         super().__init__(address=address, **settings)
+        self._packed: tuple[Any, Luggage] | None = None
 
     @property
     def client(self) -> PrefectDaskClient:
@@ -80,7 +83,11 @@ class Runner(DaskTaskRunner):
             self.address = os.environ.get("CAPMAT_CLUSTER__ADDRESS") or load_config().cluster.address or None
             if self.address:
                 self.cluster_class = None
-        return super().client
+        new = self._client is None
+        client = super().client
+        if new:
+            client.register_plugin(Watch(60 * load_config().cluster.silent_minutes))
+        return client
 
     def submit(  # type: ignore[override]  # one signature for the two overloads
         self,
@@ -90,15 +97,34 @@ class Runner(DaskTaskRunner):
         dependencies: dict[str, set[Any]] | None = None,
     ) -> Future:
         """Send a task to a worker with its label; to any worker where no worker has that label."""
-        # First of all: a cluster that starts inside of `annotate` demands the label for everything, for ever.
         client = self.client
         _weigh(task.name, "its arguments", parameters)
         label = "GPU" if wants_gpu(task) else "CPU"
-        with annotate(resources={label: 1}) if label in _labels(client) else nullcontext():
-            sent = super().submit(task, parameters, wait_for, dependencies)
-        future = Future(wrapped_future=sent.wrapped_future, task_run_id=sent.task_run_id)
+        inputs = {name: collect_task_run_inputs_sync(value) for name, value in parameters.items()}
+        for name, more in (dependencies or {}).items():
+            inputs[name] = inputs.get(name, set()) | more
+        run = uuid4()
+        sent = client.submit(
+            run_there,
+            self._luggage(),
+            task,
+            task_run_id=run,
+            parameters=self._optimize_futures(parameters),
+            wait_for=self._optimize_futures(wait_for) if wait_for else None,
+            dependencies=inputs,
+            key=f"{task.name}-{run}",
+            resources={label: 1} if label in _labels(client) else None,
+        )
+        sent.task_run_id = run  # where Prefect looks when another task takes this one's result
+        future = Future(wrapped_future=sent, task_run_id=run)
         future.name = task.name
         return future
+
+    def _luggage(self) -> Luggage:
+        """Packed once for all tasks of a flow."""
+        if self._packed is None or self._packed[0] != sender():
+            self._packed = sender(), pack()
+        return self._packed[1]
 
 
 def _labels(client: PrefectDaskClient) -> set[str]:

@@ -81,6 +81,21 @@ def reconstruct(args: Namespace) -> None:
         run(config, args)
 
 
+def validate(args: Namespace) -> None:
+    """Score the base models, those in use and any others on the session's benchmark."""
+    config = _config(args)
+    with _running(config):
+        from flows.validate import validate as flow
+
+        done = flow(config, args.model)
+    from tasks.report_figures import METRICS
+
+    print(f"{'':28}" + "".join(f"{f'{m.title} {m.ascii_unit}':>14}" for m in METRICS))
+    for row in done["rows"]:
+        scores = done["supervisor"][row]
+        print(f"{row.replace('_', ' '):28}" + "".join(f"{scores[m.key] * m.scale:14.2f}" for m in METRICS))
+
+
 def session(args: Namespace) -> None:
     """Write the session.toml of a folder in a known layout."""
     from flows.ingest_command import session as run
@@ -265,9 +280,10 @@ def down(args: Namespace) -> None:
     print(f"{count} processes stopped" if (count := run()) else "nothing of `capmat up` runs here")
 
 
-def deploy(args: Namespace) -> None:
+def deploy(args: Namespace) -> int:
     """Register the deployments and automations on the server in PREFECT_API_URL, else on that of `capmat up`."""
     from flows.deploy_command import deploy as run
+    from flows.notifications import notify
     from flows.server import environment, found
 
     config = _config(args)
@@ -277,7 +293,9 @@ def deploy(args: Namespace) -> None:
         os.environ.update(environment(server.port))
         server.wait()
     run(config)
+    told = notify(config)
     print(f"deployed; see {os.environ['PREFECT_API_URL'].removesuffix('/api')}/deployments")
+    return 0 if told else 2
 
 
 def doctor(args: Namespace) -> int:
@@ -290,6 +308,19 @@ def doctor(args: Namespace) -> int:
     else:
         print("\n".join(lines(findings)))
     return int(any(f.state == "missing" and f.needed for f in findings))
+
+
+def metrics(args: Namespace) -> None:
+    """Figures of the last night for Prometheus."""
+    from tasks.metrics import metrics as text
+
+    said = text(_config(args).store)
+    if args.out is None:
+        print(said, end="")
+        return
+    new = args.out.with_name(f".{args.out.name}.{os.getpid()}")
+    new.write_text(said)
+    new.replace(args.out)  # at once: a collector that reads half a file reports an error
 
 
 def plan(args: Namespace) -> int:

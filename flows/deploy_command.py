@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from capmat_errors import CapmatError
@@ -16,6 +15,7 @@ POOL = "capmat"
 
 _OURS = Path(__file__).resolve().parents[1] / "prefect.yaml"
 _API_LIMIT_S = 60
+_RUNS_AT_ONCE = 2
 
 
 def deploy(config: Config) -> None:
@@ -38,13 +38,20 @@ def deploy(config: Config) -> None:
 
 
 def make_pool() -> None:
-    """Make the work pool, unless it is there."""
+    """Make the work pool, unless it is there.
+
+    It and not the worker counts the runs at once: a worker with a limit dies when a run starts again whose process it
+    still sees end.
+    """
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
     from prefect.exceptions import ObjectAlreadyExists
 
-    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+    with get_client(sync_client=True) as client:
+        try:
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", concurrency_limit=_RUNS_AT_ONCE))
+        except ObjectAlreadyExists:
+            client.update_work_pool(POOL, WorkPoolUpdate(concurrency_limit=_RUNS_AT_ONCE))
 
 
 def deployment_file() -> Path:

@@ -2,39 +2,54 @@
 
 What fails is collected and told in the morning. What was finished is remembered by the files it was made of, so
 a take that lies in the inbox for weeks costs a look at its files and nothing else, also after the student changed.
+
+The night is planned before it starts. When it is too short the teacher leaves frames out, as many as the plan says;
+all of the student's work is sent before any of the teacher's.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from prefect.futures import PrefectFuture
 from prefect.states import Completed
 
-from capmat_errors import SessionError
+from capmat_errors import CapmatError, SessionError
 from flows.ingest import ingest_arrived
+from flows.label_event import tell_labels
 from flows.matte_take import matte_take
 from flows.outcome import outcome
-from tasks.arrival import finish, is_finished
+from tasks.arrival import finish, unfinished
 from tasks.config import Config
 from tasks.export import export_task
-from tasks.inbox import Arrived, look_task, trouble
+from tasks.inbox import Arrived, Found, drop, fetch_task, look_task, trouble
+from tasks.inbox_place import Bucket
 from tasks.look import show_take_task
 from tasks.models import Ref, champions_task, register_base_task, run_name
 from tasks.morning import morning_task
+from tasks.night_plan import NightPlan, plan_task, until_time
 from tasks.progress import say
+from tasks.scribble import waiting
 from tasks.step import Record
 from tasks.supervise import make_benchmark_task
+
+_TOLD = 5  # refusals in a message; the report has all of them
 
 
 @dataclass
 class _Job:
-    """A take that is being worked on: where it came from, and what was started for it."""
+    """A take that is being worked on: where it came from, and what was started for it.
+
+    `teacher` is every how many frames the teacher sees tonight; 0 for none.
+    """
 
     session: str
     record: Record
     files: str
     how: dict[str, Any]
+    teacher: int
     mattes: list[PrefectFuture[Any]] = field(default_factory=list)
     benchmark: PrefectFuture[Any] | None = None
     exports: list[PrefectFuture[Any]] = field(default_factory=list)
@@ -49,7 +64,7 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
     """Take in and matte what has arrived.
 
     Args:
-        config: the settings; `inbox` is a folder.
+        config: the settings; `inbox` is a folder, or s3://bucket/prefix.
         models: see `flows.nightly.nightly`.
 
     Returns:
@@ -59,7 +74,11 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
         CapmatError: there is no inbox, or no model, or all that has arrived was refused.
     """
     started = time.time()
+    begun = datetime.now().astimezone()
+    until = until_time(config.night.until, begun, "night.until")
     found = look_task(config.inbox, config.night.still_minutes)
+    for place in found.left:
+        say(f"left for another night: {place['where']}: {place['why']}")
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
     night: dict[str, Any] = {
@@ -71,17 +90,30 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
         "takes": [],
         "kept": [],
     }
+    wanted = _wanted(config, found, night)
+    plan, name = plan_task(config, found, until)
+    say(planned(plan))
     jobs: list[_Job] = []
     for arrived in found.sessions:
-        jobs += _start(config, arrived, base, chosen, night)
+        if how := wanted[arrived.file]:
+            jobs += _start(config, arrived, how, base, chosen, night)
+    for job in jobs:
+        if every := plan.every * job.how["teacher"]:
+            job.teacher = every
+            job.mattes += matte_take(config, job.record, "teacher", chosen["teacher"], job.record["frames"][::every])
     jobs = [job for job in jobs if _matted(config, job, chosen["student"], night)]
     for job in jobs:
         _finish(config, job, night)
+    if isinstance(found.place, Bucket):
+        done = {take["take"] for take in night["takes"] if take["finished"]} | {*night["kept"]}
+        for arrived in found.sessions:
+            drop(found.place, arrived, arrived.takes.keys() - done)
 
     nothing = night["refused"] and not jobs and not night["kept"]
     night["state"] = "Failed" if nothing else "NeedsHuman" if night["refused"] else "Completed"
-    report = morning_task(config.store, night, started)
+    report = morning_task(config.store, night, started, name)
     say(f"morning report: {report['html']}")
+    announce(config)
     if nothing:
         raise SessionError(
             f"nothing could be done, {len(night['refused'])} refused; first {night['refused'][0]['where']}: "
@@ -99,38 +131,74 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
 
 
 def needs_human(done: dict[str, Any]) -> Any:
-    """The state of a run that did what could be done; `done` is what it returns."""
+    """The state of a run that did what could be done; `done` is what it returns.
+
+    Its message is what people are sent: what was refused, where, what to do, and where the report lies.
+    """
     night = done["night"]
-    return Completed(name="NeedsHuman", message=f"{len(night['refused'])} refused: {night['html']}", data=done)
+    lines = [f"{len(night['refused'])} could not be done."]
+    for item in night["refused"][:_TOLD]:
+        place = " ".join(filter(None, (item["session"], item["take"])))
+        lines.append(f"- {place}: {item['step']}: {item['where']}: {item['what']}. {item['fix']}")
+    if (more := len(night["refused"]) - _TOLD) > 0:
+        lines.append(f"... and {more} more")
+    return Completed(name="NeedsHuman", message="\n".join([*lines, f"Report: {night['html']}"]), data=done)
 
 
-def _start(config: Config, arrived: Arrived, base: Record, chosen: Record, night: dict[str, Any]) -> list[_Job]:
-    """Ingest what is new of a session and start its mattes."""
+def _wanted(config: Config, found: Found, night: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is to be done, by session.toml and take; what lies on S3 is copied here, or refused."""
+    wanted: dict[str, dict[str, Any]] = {}
+    for arrived in found.sessions:
+        todo, finished = unfinished(config, arrived)
+        night["kept"] += finished
+        for name in list(todo):
+            if not isinstance(found.place, Bucket):
+                break
+            try:
+                fetch_task(found.place, arrived, name)
+            except CapmatError as error:
+                night["refused"].append(trouble(arrived.session.name, name, "fetch", error))
+                del todo[name]
+        wanted[arrived.file] = todo
+    return wanted
+
+
+def planned(plan: NightPlan) -> str:
+    """The plan in one sentence."""
+    if not any(part.pixels for part in plan.parts):
+        return "nothing is to be done"
+    late = "" if plan.fits else f", after {plan.until:%H:%M}"
+    end = "not known when it is done" if plan.open else f"done at about {plan.done:%a %H:%M}{late}"
+    seen = {0: "; the teacher is left out", 1: ""}.get(plan.every, f"; the teacher sees one frame in {plan.every}")
+    return f"planned: {end}{seen}"
+
+
+def announce(config: Config) -> None:
+    """Tell the server about labels that wait: their own event may have been lost."""
+    if waiting(config.store) and (url := tell_labels("waiting")):
+        say(f"there are labels that wait; {url} was told")
+
+
+def _start(
+    config: Config,
+    arrived: Arrived,
+    how: Mapping[str, dict[str, Any]],
+    base: Record,
+    chosen: Record,
+    night: dict[str, Any],
+) -> list[_Job]:
+    """Ingest what is new of a session and start the student's mattes."""
     session = arrived.session
     trimaps = session.benchmark.take if session.benchmark else ""
-    how = {}
-    for name, files in arrived.takes.items():
-        wanted = {
-            "teacher": 1 if name in config.scribble_takes or name == trimaps else config.night.teacher_every,
-            "exports": [config.exports, *config.night.formats] if config.exports else [],
-        }
-        if is_finished(config.store, name, files, wanted):
-            night["kept"].append(name)
-        else:
-            how[name] = wanted
-    if not how:
-        return []
     takes = ingest_arrived(config.store, arrived, list(how), night["refused"].append)
     jobs = []
     for name, take in takes.items():
-        job = _Job(session.name, take, arrived.takes[name], how[name])
+        job = _Job(session.name, take, arrived.takes[name], how[name], teacher=0)
         if name == trimaps:
             job.benchmark = make_benchmark_task.submit(
                 config.store, arrived.file, base["supervisor"], take["digest"], config.supervisor.steps, config.seed
             )
         job.mattes = matte_take(config, take, "student", chosen["student"])
-        if every := how[name]["teacher"]:
-            job.mattes += matte_take(config, take, "teacher", chosen["teacher"], take["frames"][::every])
         jobs.append(job)
     return jobs
 
@@ -159,7 +227,8 @@ def _finish(config: Config, job: _Job, night: dict[str, Any]) -> None:
     """Wait for the exports of a take, remember that it is finished, and tell the morning."""
     take = job.record
     _results(job, "export", job.exports, night)
-    if not any(item["take"] == take["take"] for item in night["refused"]):
+    finished = not any(item["take"] == take["take"] for item in night["refused"])
+    if finished:
         finish(config.store, take["take"], job.files, job.how, job.session)
     night["takes"].append(
         {
@@ -168,6 +237,9 @@ def _finish(config: Config, job: _Job, night: dict[str, Any]) -> None:
             "cameras": len(take["cameras"]),
             "frames": len(take["frames"]),
             "runs": job.runs,
+            "teacher": job.teacher,
+            "teacher_wanted": job.how["teacher"],
+            "finished": finished,
             "seconds": round(take["wall_s"] + sum(matte["wall_s"] for matte in job.done), 2),
         }
     )

@@ -4,12 +4,14 @@ from typing import Any
 
 from prefect import flow
 
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
+from flows.run_names import session_name
 from tasks.config import Config, load_config
 
 
-@flow(name="ingest", flow_run_name="ingest", task_runner=default_runner())
+@flow(name="ingest", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
 def ingest(config: Config | None = None) -> dict[str, Any]:
     """Check the session and bring into the store what is not there yet.
 

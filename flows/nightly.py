@@ -5,21 +5,26 @@ with the teacher in use, and freezes the benchmark when the session brings trima
 every session that has arrived there, each take on its own, and ends with a report for the morning.
 """
 
+from datetime import datetime
 from typing import Any, Literal, cast
 
 from prefect import flow
 
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
+from flows.run_names import night_name
 from tasks.config import Config, load_config
 from tasks.look import show_take_task
 from tasks.models import champions_task, register_base_task
+from tasks.night_plan import plan_night, until_time
+from tasks.progress import say
 from tasks.supervise import make_benchmark_task
 
 
-@flow(name="nightly", flow_run_name="nightly", task_runner=default_runner())
+@flow(name="nightly", flow_run_name=night_name, task_runner=default_runner(), **HOOKS)
 def nightly(config: Config | None = None, models: Literal["champion", "base"] = "champion") -> dict[str, Any]:
     """Bring a session into the store and matte it.
 
@@ -43,6 +48,12 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
 
+    begun = datetime.now().astimezone()
+    every = 1
+    if until := until_time(config.night.until, begun, "night.until"):
+        every = plan_night(config, begun, until).every
+        say({0: "the night is too short for the teacher", 1: "the night is long enough for all"}.get(
+            every, f"the night is short: the teacher sees one frame in {every}"))  # fmt: skip
     benchmark = None
     if plan["benchmark"]:
         benchmark = make_benchmark_task.submit(
@@ -54,10 +65,11 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
             config.seed,
         )
     futures = []
-    for name, take in takes.items():
+    for take in takes.values():
         futures += matte_take(config, take, "student", chosen["student"])
-        if name in config.scribble_takes or name == plan["benchmark"]:
-            futures += matte_take(config, take, "teacher", chosen["teacher"])
+    for name, take in takes.items():
+        if every and (name in config.scribble_takes or name == plan["benchmark"]):
+            futures += matte_take(config, take, "teacher", chosen["teacher"], take["frames"][::every])
     mattes = [future.result() for future in futures]
     for name in takes:
         runs = sorted({m["run"] for m in mattes if m["take"] == name})

@@ -1,18 +1,18 @@
 """`capmat plan`: what the night will do, how long, when it is done; and afterwards, how far off that was."""
 
 import json
-import re
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from capmat_errors import ConfigError
 from flows.plan_table import amount, duration
 from storage.root import Root
 from tasks.config import Config
-from tasks.night_check import Checked, check_night, keep_plan
-from tasks.night_plan import NightPlan, Part, plan_night
+from tasks.inbox import look
+from tasks.night_check import Checked, check_night
+from tasks.night_parts import Part
+from tasks.night_plan import NightPlan, keep_plan, plan_inbox, plan_night, until_time
 
 _GOAL = 0.2
 
@@ -34,7 +34,14 @@ def plan(config: Config, args: Namespace) -> int:
             print("\n".join(_checked(name, rows)))
         return 0
     now = datetime.now().astimezone()
-    night = plan_night(config, now, _until(args.until, now), args.gpus)
+    if args.until is None:
+        until = until_time(config.night.until, now, "night.until")
+    else:
+        until = until_time(args.until, now, "--until")
+    if config.inbox:
+        night = plan_inbox(config, look(config.inbox, config.night.still_minutes), now, until, args.gpus)
+    else:
+        night = plan_night(config, now, until, args.gpus)
     name = keep_plan(root, night)
     if args.json:
         print(json.dumps({**asdict(night), "done": night.done, "fits": night.fits}, indent=2, default=str))
@@ -43,22 +50,17 @@ def plan(config: Config, args: Namespace) -> int:
     return int(not night.fits)
 
 
-def _until(text: str | None, now: datetime) -> datetime | None:
-    """The next time that the clock shows this."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
-    if not found:
-        raise ConfigError(f"{text!r} is no time", where="--until", fix="Give hours and minutes, such as 07:00.")
-    then = now.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
-    return then if then > now else then + timedelta(days=1)
-
-
 def _lines(night: NightPlan) -> Iterator[str]:
+    for item in night.refused:
+        yield f"refused: {item['where'] or item['session']}: {item['what']}; {item['fix']}"
+    for item in night.left:
+        yield f"left: {item['where']}: {item['why']}"
+    if night.kept:
+        yield f"finished before: {', '.join(night.kept)}"
     for part in night.parts:
         yield f"{part.verb:15}  {_part(part)}"
     if night.every and not any(part.pixels for part in night.parts):
-        yield "all of the session is done"
+        yield "nothing to do yet" if night.left or night.refused else "all of it is done"
     elif night.open:
         names = " and ".join(part.verb for part in night.open)
         yield f"not known on {night.host}: how long {names} take; the rest takes about {duration(night.seconds)}"
@@ -80,6 +82,9 @@ def _lines(night: NightPlan) -> Iterator[str]:
 
 
 def _part(part: Part) -> str:
+    if part.key == "rest" and part.records:
+        span = f"{duration(part.fastest or 0)} to {duration(part.slowest or 0)}"
+        return f"about {duration(part.seconds or 0)} ({span}), {part.note}, from {_several(part.records, 'night')}"
     if not part.pixels:
         return part.note or "nothing to do"
     whose = "the stage" if part.verb == "plates" else _several(len(part.takes), "take")

@@ -82,6 +82,13 @@ def stop(processes: Iterable[psutil.Process]) -> None:
     psutil.wait_procs(left, timeout=_POLITE_S)
 
 
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """End processes at once."""
+    processes = list(processes)
+    _signal(processes, signal.SIGKILL)
+    psutil.wait_procs(processes, timeout=_POLITE_S)
+
+
 def _signal(processes: Iterable[psutil.Process], number: int) -> None:
     for process in processes:
         try:

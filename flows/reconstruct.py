@@ -10,9 +10,11 @@ from typing import Any, cast
 from prefect import flow
 from prefect.states import Completed
 
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
+from flows.run_names import session_name
 from tasks.config import Config, load_config
 from tasks.models import register_base_task, run_name
 from tasks.promote import keep_reconstruction_task, newest_pair_task
@@ -23,7 +25,7 @@ NOTHING_TO_COMPARE = "NothingToCompare"
 """Name of the state in which a run ends when the base student is in use and nothing else was ever judged."""
 
 
-@flow(name="reconstruct", flow_run_name="reconstruct", task_runner=default_runner())
+@flow(name="reconstruct", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
 def reconstruct(config: Config | None = None, base_run: str = "", refined_run: str = "") -> dict[str, Any]:
     """Reconstruct one frame twice and compare the held-out cameras.
 

@@ -11,14 +11,17 @@ from typing import Any, cast
 from prefect import flow
 from prefect.states import Completed
 
+from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
+from flows.run_names import rename_run
 from tasks.config import Config, load_config
 from tasks.distill import distill_task
 from tasks.finetune import finetune_task
-from tasks.look import show_take_task
+from tasks.look import show_take_task, show_validation_task
 from tasks.models import register_base_task, run_name
+from tasks.progress import say
 from tasks.promote import incumbents_task, promote_task
 from tasks.scribble import mark_used_task, newest_labels_task, waiting
 from tasks.supervise import make_benchmark_task
@@ -28,7 +31,7 @@ NOTHING_NEW = "NothingNew"
 """Name of the state in which a triggered run ends that had nothing to do."""
 
 
-@flow(name="redistill", flow_run_name="redistill", task_runner=default_runner())
+@flow(name="redistill", flow_run_name="redistill", task_runner=default_runner(), **HOOKS)
 def redistill(config: Config | None = None, only_new: bool = False) -> dict[str, Any]:
     """Go from painted overlays to promoted models.
 
@@ -51,6 +54,7 @@ def _round(config: Config) -> dict[str, Any]:
     plan, takes = ingest_session(config)
     base = register_base_task(config.store, config.weights, config.architectures)
     labels = newest_labels_task(config.store, config.scribbles)
+    rename_run(f"redistill {labels['labels']}")
     threads = config.cluster.train_threads
     bench = takes[plan["benchmark"]]
     benchmark = make_benchmark_task.submit(
@@ -87,10 +91,13 @@ def _round(config: Config) -> dict[str, Any]:
         rows["refined"] = challenger
         runs |= {f"{role}_{row}": run_name(role, model, config.tile(role)) for row, model in rows.items()}
     validation = validate_task(config.store, benchmark, runs, mattes)
+    show_validation_task(config.store, benchmark, validation, runs)
     gate = {
         role: promote_task(config.store, role, to_beat[role], challenger, validation, config.gate)
         for role, challenger in challengers.items()
     }
+    for role, verdict in gate.items():
+        say(f"{role}: {verdict['decision']}: {'; '.join(verdict['reasons'])}")
     show_take_task(config.store, bench["take"], list(runs.values()))
     mark_used_task(config.store, labels, {role: verdict["decision"] for role, verdict in gate.items()})
     return {

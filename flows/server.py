@@ -34,6 +34,8 @@ _QUIET = {
     # the newer UI asks a foreign host for its feature switches
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    # what tasks log by Python's own means, also on Dask's workers, which inherit this
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "capmat",
     # the terminal shows our own lines; Prefect's go to the run's log in the UI
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     # SQLite keeps up only when task states are written in batches
@@ -43,6 +45,8 @@ _QUIET = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "100",
+    # who holds the one place of a deployment must be known after the server was killed, or it is taken for ever
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # seconds between the signs of life of a flow run; flows/automations.py says what happens without
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
 }

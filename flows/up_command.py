@@ -11,18 +11,25 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import psutil
+
+from capmat_errors import CapmatError
 from flows import server as servers
+from flows.again import AGAIN, STARTS, end_tasks, mend, open_runs, worth_it
 from flows.deploy_command import POOL, deploy, deployment_file, make_pool, wait_for_worker
-from flows.processes import flow_run, is_server, is_worker, marked, spawn, stop
+from flows.notifications import notify
+from flows.processes import flow_run, is_server, is_worker, kill, marked, spawn, stop
 from flows.server import home
 from tasks.config import Config
 
 _LOOK_S = 5
-_RUNS_AT_ONCE = 2
+_CRASHES_OF = timedelta(days=1)
+_CANCEL_WITHIN = timedelta(seconds=45)  # a worker gives the process 30
 
 
 def up(config: Config, port: int) -> str:
@@ -50,19 +57,20 @@ def up(config: Config, port: int) -> str:
         server.wait()
         make_pool()
         if not any(is_worker(p) for p in there):
-            bury({flow_run(p) for p in there})
+            _mend(marked())
             _start_worker(new or not _deployed(config), config)
         elif new or not _deployed(config):
             _deploy(config)
         if new:
             _remind(config)
+        notify(config)  # always: a block may have been made since
         return server.address
 
 
 def _start_worker(deploy_too: bool, config: Config) -> None:
     started = time.time()
     words = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "capmat"]
-    worker = spawn([*words, "--limit", str(_RUNS_AT_ONCE)], home() / "worker.log", {})
+    worker = spawn(words, home() / "worker.log", {})
     (home() / "worker.pid").write_text(str(worker.pid))  # for people; `down` looks for itself
     if deploy_too:
         _deploy(config)
@@ -93,64 +101,114 @@ def _remind(config: Config) -> None:
         tell_labels("waiting")
 
 
-def bury(alive: set[str]) -> None:
-    """Let runs whose process is gone end as crashed, so that nothing waits for them.
+def _mend(there: list[psutil.Process]) -> None:
+    """Runs that nobody works on start again. Only while no worker runs: then nobody is about to start one."""
+    from prefect.client.orchestration import get_client
 
-    Only while no worker runs: then nobody is about to start one. Runs of commands, which have no work pool, are left.
+    alive = {flow_run(p) for p in there}
+    with get_client(sync_client=True) as client:
+        mend(client, [run for run in open_runs(client, POOL, "Crashed") if str(run.id) not in alive and _fresh(run)])
+
+
+def _fresh(run: Any) -> bool:
+    """Not a crash that is of another day, or that came before the run began and would come again.
+
+    Nobody may have heard of a crash, since the server died as well.
+    """
+    return not run.state.is_crashed() or (worth_it(run) and _age(run) < _CRASHES_OF)
+
+
+def _age(run: Any) -> timedelta:
+    return datetime.now(UTC) - run.state.timestamp
+
+
+def _look_after(lost: set[str]) -> set[str]:
+    """What the worker does for the processes that it started, for those of a worker that was killed.
 
     Args:
-        alive: ids of the runs that a process works on.
+        lost: ids of the runs that had no process at the last look. Those that still have none start again.
+
+    Returns:
+        The ids of the runs that have no process now.
     """
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
-    from prefect.client.schemas.objects import StateType
-    from prefect.states import Cancelled, Crashed
 
-    open_states = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": open_states}}}),
-            work_pool_filter=WorkPoolFilter.model_validate({"name": {"any_": [POOL]}}),
-        )
-        for run in runs:
-            if str(run.id) not in alive:
-                ended = Cancelled if run.state and run.state.is_cancelling() else Crashed
-                client.set_flow_run_state(run.id, ended(message="Its process is gone."))
+        # crashed ones too: a busy database now and then loses an event, and with it what an automation would do
+        found = [run for run in open_runs(client, POOL, "Crashed") if not run.state.is_pending() and _fresh(run)]
+        runs = {str(run.id): run for run in found if run.run_count < STARTS or not run.state.is_crashed()}
+        there = [p for p in marked() if flow_run(p)]
+        stuck = {name for name, run in runs.items() if run.state.is_cancelling() and _age(run) > _CANCEL_WITHIN}
+        kill(p for p in there if flow_run(p) in stuck)
+        missing = set(runs) - {flow_run(p) for p in there}
+        mend(client, [runs[run] for run in missing & lost])
+    return missing - lost
 
 
 def down() -> int:
-    """Stop the worker, the flow runs it started and the server.
+    """Stop the worker, the flow runs it started and the server. The runs are cancelled and do not start again.
 
     Returns:
         Number of processes that were stopped; 0 if nothing ran.
     """
     with _alone():
         server = servers.found()
-        borrowed = server is not None and not servers.kept()  # that of a command, which will stop it
-        there = [p for p in marked() if not (borrowed and is_server(p))]
-        stop(p for p in there if not is_server(p))
         if server is not None and servers.answers(server):
             os.environ.update(servers.environment(server.port))
-            bury(set())
-        if not borrowed:
-            stop(marked())
-            servers.forget()
-        (home() / "worker.pid").unlink(missing_ok=True)
-        return len(there)
+            _cancel()
+        return _stop()
+
+
+def _cancel() -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.states import Cancelled
+
+    with get_client(sync_client=True) as client:
+        for run in open_runs(client, POOL, AGAIN):
+            client.set_flow_run_state(run.id, Cancelled(message="By `capmat down`."))
+            end_tasks(client, run.id, datetime.now(UTC))
+
+
+def _stop() -> int:
+    server = servers.found()
+    borrowed = server is not None and not servers.kept()  # that of a command, which will stop it
+    there = [p for p in marked() if not (borrowed and is_server(p))]
+    stop(p for p in there if not is_server(p))
+    if not borrowed:
+        stop(marked())
+        servers.forget()
+    (home() / "worker.pid").unlink(missing_ok=True)
+    return len(there)
 
 
 def stay(config: Config, port: int) -> NoReturn:
-    """`up`, and keep everything running until interrupted or asked to end (SIGTERM); then stop it."""
+    """`up`, and keep everything running until interrupted or asked to end (SIGTERM); then stop it.
+
+    The next `up` goes on with the runs that were stopped.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         print(f"Prefect UI: {up(config, port)}   (Ctrl-C ends it)", flush=True)
-        while True:
-            time.sleep(_LOOK_S)
+        _keep_up(config, port)
+    finally:
+        with _alone():
+            _stop()
+
+
+def _keep_up(config: Config, port: int) -> NoReturn:
+    from httpx import HTTPError
+    from prefect.exceptions import PrefectException
+
+    lost: set[str] = set()
+    while True:
+        time.sleep(_LOOK_S)
+        try:
             if servers.found() is None or not any(is_worker(p) for p in marked()):
                 print("something ended; starting it again", flush=True)
                 up(config, port)
-    finally:
-        down()
+            lost = _look_after(lost)
+        except (CapmatError, HTTPError, PrefectException) as error:  # killed again meanwhile, or very busy
+            print(f"{error}; trying again", flush=True)
 
 
 @contextmanager

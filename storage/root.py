@@ -14,7 +14,7 @@ import tempfile
 import uuid
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +299,51 @@ class Root:
             keys = (p.relative_to(self.url).as_posix() for p in sorted(inside))
             # What a writer renames meanwhile has no size.
             return {key: size for key in keys if (size := self.size(key)) is not None}
+
+    def stamps(self, prefix: str = "") -> dict[str, tuple[int, str, float]]:
+        """Every file below the folder `prefix`: bytes, what changes with its bytes, and when it was written.
+
+        On S3 the second is the ETag and the third LastModified, in seconds since 1970: one request per thousand
+        files. In a folder they are the times of modification and of the inode's last change.
+        """
+        if not self.remote:
+            found = {}
+            for key in self.list(prefix):
+                with suppress(FileNotFoundError):  # a writer renames its files when they are whole
+                    at = self._local(key).stat()
+                    found[key] = (at.st_size, str(at.st_mtime_ns), at.st_ctime)
+            return found
+        with store_errors(self.at(prefix), self.remote):
+            base = len(self._path("")) + 1
+            listed = self._s3().find(self._path(prefix), detail=True)
+            return {
+                str(path)[base:]: (int(item["size"]), str(item["ETag"]).strip('"'), item["LastModified"].timestamp())
+                for path, item in listed.items()
+                if not str(path).endswith("/")  # consoles mark empty folders this way
+            }
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Copy what is at `key` to a file of this machine; it appears there when it is whole.
+
+        Raises:
+            NotFound: there is no such key.
+            StoreError: the store cannot be read, or the disk is full.
+        """
+        try:
+            with store_errors(self.at(key), self.remote, missing_is_ours=True):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                staged = path.with_name(f".{path.name}.{mark()}.partial")
+                try:
+                    if self.remote:
+                        # In one piece, see `read`; it goes on where a connection broke.
+                        self._s3().get_file(self._path(key), str(staged), max_concurrency=1)
+                    else:
+                        shutil.copyfile(self._local(key), staged)
+                    staged.replace(path)
+                finally:
+                    staged.unlink(missing_ok=True)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise NotFound("nothing is stored here", where=self.at(key), fix="Check the name.") from error
 
     def names(self, prefix: str) -> _Names:
         """The names directly below the folder `prefix`, sorted; empty if there is none."""

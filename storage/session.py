@@ -89,8 +89,20 @@ def check_session(session: Session, only: str | None = None, *, decode: bool = T
 
 
 def check_stage(session: Session, *, decode: bool = True) -> SessionPlan:
-    """As `check_session` for cameras and plates alone; takes are looked at only where there are no plates."""
-    return _sound(plan_session(session, None if session.plates is None else "", decode=decode))
+    """As `check_session` for cameras and plates alone; takes are looked at only where there are no plates.
+
+    There the takes say which cameras there are and how large their pictures; one that is fit is enough.
+    """
+    if session.plates is not None:
+        return _sound(plan_session(session, "", decode=decode))
+    plan = plan_session(session, decode=decode)
+    if not plan.problems:
+        return plan
+    fit = [found for name in session.takes if not (found := plan_session(session, name, decode=decode)).problems]
+    if not fit:
+        raise plan.problems[0]
+    cameras = plan.cameras | {id: camera for found in fit for id, camera in found.cameras.items()}
+    return SessionPlan(session, {id: cameras[id] for id in sorted(cameras)})
 
 
 def plan_session(session: Session, only: str | None = None, *, decode: bool = True) -> SessionPlan:

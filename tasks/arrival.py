@@ -9,6 +9,8 @@ from storage.plates import Stage
 from storage.root import Root
 from storage.session import Session, check_stage
 from storage.take import Take
+from tasks.config import Config
+from tasks.inbox import Arrived
 from tasks.step import digest
 
 
@@ -54,6 +56,27 @@ def is_finished(store: str, take: str, files: str, how: Mapping[str, Any]) -> bo
     except (NotFound, StoreError):  # it was removed, or opened to be mended
         return False
     return True
+
+
+def unfinished(config: Config, arrived: Arrived) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What is to be done with the takes of a session, and which of them are finished.
+
+    Returns:
+        By take, `teacher` (it sees every so many frames; 0: none) and `exports` (where to and which formats); and
+        the names of the others.
+    """
+    trimaps = arrived.session.benchmark.take if arrived.session.benchmark else ""
+    todo, finished = {}, []
+    for name, files in arrived.takes.items():
+        how = {
+            "teacher": 1 if name in config.scribble_takes or name == trimaps else config.night.teacher_every,
+            "exports": [config.exports, *config.night.formats] if config.exports else [],
+        }
+        if is_finished(config.store, name, files, how):
+            finished.append(name)
+        else:
+            todo[name] = how
+    return todo, finished
 
 
 def finish(store: str, take: str, files: str, how: Mapping[str, Any], session: str) -> None:

@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -123,6 +123,13 @@ class Redistill(_Section):
     Prefect wants at least 10."""
 
 
+class Notify(_Section):
+    """Who is told when a run fails or needs a human; see docs/operate.md."""
+
+    blocks: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...] = ()
+    """Prefect blocks, each as TYPE/NAME: `slack-webhook/stage`. Addresses and passwords stay in the block."""
+
+
 class Night(_Section):
     """What `nightly` does with the sessions of an inbox."""
 
@@ -132,6 +139,9 @@ class Night(_Section):
     """The teacher mattes every so many frames of each take; 0: only `scribble_takes` and benchmarks, all frames."""
     formats: tuple[Literal["exr", "png", "tiff", "mp4", "prores"], ...] = ("exr",)
     """Kinds of files that are written into `exports`."""
+    until: str = Field("", pattern=r"^(([01]?\d|2[0-3]):[0-5]\d)?$")
+    """When the night should be over, `07:00` by the clock of this machine: the teacher then leaves out what is too
+    much. Empty: no limit."""
 
 
 class Cluster(_Section):
@@ -148,6 +158,9 @@ class Cluster(_Section):
     """Lets the cluster grow from `workers` to this many while tasks wait. 0: always `workers`."""
     memory: str = "3.5GiB"
     """Memory limit of one worker. A task that needs more ends as an error; the machine stays alive."""
+    silent_minutes: float = Field(180, gt=0)
+    """A task that shows no progress (a frame, an iteration) for so long hangs: its worker is ended, and another one
+    tries again. Longer where one export or one Nerfstudio training takes longer."""
     train_threads: int = Field(1, ge=1)
     """Torch threads of a training step. More pay off for the full sizes; small networks wait for each other."""
     gpu: bool = False
@@ -215,6 +228,7 @@ class Config(_Section):
     """Folder or `s3://bucket/prefix` into which the night of an inbox writes the student's mattes. Empty: nowhere."""
     night: Night = Night()
     redistill: Redistill = Redistill()
+    notify: Notify = Notify()
 
     @property
     def architectures(self) -> dict[str, str]:

@@ -182,8 +182,20 @@ def comp_on_green(src: Picture, pha: Picture) -> RGB:
 def to_jpeg(array: RGB, quality: int = 85) -> bytes:
     """Encode (H,W,3) uint8 as JPEG with full colour resolution, so that thin coloured strokes survive."""
     buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
+    # Without `optimize`: PIL does that in a buffer of one byte per pixel, which strong grain overflows.
+    Image.fromarray(array).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
+
+
+def at_most(jpeg: bytes, size: int) -> bytes:
+    """The JPEG itself, or the same picture smaller, in no more than `size` bytes (and never below 64 pixels)."""
+    while len(jpeg) > size:
+        image = Image.open(io.BytesIO(jpeg))
+        width, height = (side * 4 // 5 for side in image.size)
+        if min(width, height) < 64:
+            break
+        jpeg = to_jpeg(np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)))
+    return jpeg
 
 
 def rgb8(picture: Picture) -> RGB:

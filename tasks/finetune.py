@@ -127,4 +127,4 @@ def finetune(
     return run_once(store, "finetune", f"teacher {labels['labels']}", inputs, work)
 
 
-finetune_task = retryable("fine-tune", "fine-tune teacher", gpu=True)(finetune)
+finetune_task = retryable("fine-tune", "fine-tune teacher on {labels[labels]}", gpu=True)(finetune)

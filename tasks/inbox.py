@@ -2,7 +2,8 @@
 
 A session is a folder with a `session.toml`. A file counts as copied when its inode has not changed for a while:
 the change time is set by every write, also by programs that keep the files' own times (rsync -a), and a wrong
-clock in a camera cannot spoil it. A second look a little later catches what a file server reports late.
+clock in a camera cannot spoil it. On S3, ETag and time of the last upload take that part. A second look a little
+later catches what a server reports late.
 """
 
 import os
@@ -11,15 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from capmat_errors import CapmatError, ConfigError, SessionError
+from capmat_errors import CapmatError, SessionError, StoreError
 from storage.session import Session, read_session
-from tasks.progress import say
+from tasks.inbox_place import Bucket, Folder, Listing, Place, open_place, shared_places, take_place
 from tasks.step import Record, digest, retryable
 
 SECOND_LOOK_S = 5.0
-_DEEP = 3  # folders below the inbox in which a session.toml is looked for
-_Listing = dict[str, tuple[int, int, float]]
-"""Bytes, time of modification (ns) and of the last change of the inode (s), by path."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,13 @@ class Found:
     """What an inbox holds.
 
     Attributes:
+        place: the inbox.
         sessions: those of which at least one take is copied, by path.
         left: what is still being copied: `where` and `why`.
         refused: sessions that cannot be used, see `trouble`.
     """
 
+    place: Folder | Bucket
     sessions: list[Arrived] = field(default_factory=list)
     left: list[Record] = field(default_factory=list)
     refused: list[Record] = field(default_factory=list)
@@ -67,71 +67,86 @@ def look(
     """Look into the inbox; reads no pictures and changes nothing.
 
     Args:
-        inbox: a folder.
+        inbox: a folder, or s3://bucket/prefix; of the latter every session.toml is fetched.
         still_minutes: how long nothing may have been written to what is taken in.
         now: the clock, in seconds since 1970.
         second_look_s: seconds between two looks at what seems to be copied.
 
     Raises:
         ConfigError: the inbox is no folder of this machine.
+        StoreError: S3 does not answer.
     """
-    if "://" in inbox or not Path(inbox).is_dir():
-        raise ConfigError("the inbox is no folder", where=inbox, fix="Create it, or mount what holds the sessions.")
-    found = Found()
+    place = open_place(inbox)
+    found = Found(place)
     read: list[tuple[Path, Session]] = []
-    before: dict[Path, float] = {}
     limit = now() - 60 * still_minutes
-    for file in _sessions(Path(inbox), found.left):
-        before[file] = file.stat().st_ctime
+    for file in place.sessions(found.left):
+        changed = max((at[2] for at in place.listing([file]).values()), default=limit)
         try:
             read.append((file, read_session(file)))
         except SessionError as error:
-            if before[file] > limit:
-                found.left.append({"where": str(file), "why": "is still being written"})
+            if changed > limit:
+                found.left.append({"where": place.shown(file), "why": "is still being written"})
             else:
                 found.refused.append(trouble(str(file.parent), "", "read the session", error))
-    first = {file: _listings(file, session) for file, session in read}
+    first = {}
+    for file, session in read:
+        try:
+            first[file] = _listings(place, file, session)
+        except SessionError as error:
+            found.refused.append(trouble(session.name, "", "read the session", error))
     if first:
         time.sleep(second_look_s)
-    for file, session in _one_of_a_name(read, found.refused):
-        shared, takes = _listings(file, session)
+        place.again()
+    for file, session in _one_of_a_name([item for item in read if item[0] in first], found.refused):
+        shared, takes = _listings(place, file, session)
         old_shared, old_takes = first[file]
         if why := _moving(shared, old_shared, limit):
-            found.left.append({"where": str(file.parent), "why": why})
+            found.left.append({"where": place.shown(file.parent), "why": why})
             continue
         fresh = any(_moving(takes[name], old_takes[name], limit) for name in takes)
         copied = {}
         for name, listing in takes.items():
             if why := _moving(listing, old_takes[name], limit):
-                found.left.append({"where": f"{file.parent}, take {name}", "why": why})
+                found.left.append({"where": f"{place.shown(file.parent)}, take {name}", "why": why})
             elif not listing and fresh:
-                found.left.append({"where": f"{file.parent}, take {name}", "why": "nothing of it has arrived yet"})
+                where = f"{place.shown(file.parent)}, take {name}"
+                found.left.append({"where": where, "why": "nothing of it has arrived yet"})
             else:
                 copied[name] = _stands_for(session, name, shared | listing)
         if copied:
             found.sessions.append(Arrived(str(file), session, copied))
-    for place in found.left:
-        say(f"left for another night: {place['where']}: {place['why']}")
     return found
 
 
-def _sessions(inbox: Path, left: list[Record]) -> Iterator[Path]:
-    """Every session.toml, by path; folders of the inbox without any are noted in `left`."""
-    for folder in sorted(inbox.iterdir()):
-        if folder.is_dir() and not folder.name.startswith("."):
-            files = sorted(_below(folder, _DEEP - 1))
-            yield from files
-            if not files:
-                left.append({"where": str(folder), "why": "has no session.toml yet"})
+def fetch(place: Bucket, arrived: Arrived, take: str) -> None:
+    """Copy a take from S3, and what its session shares; what is there already is not copied again.
+
+    Raises:
+        StoreError: the disk has too little room, S3 does not answer, or the take was written to meanwhile.
+    """
+    file, session = Path(arrived.file), arrived.session
+    shared, takes = _listings(place, file, session)
+    place.fetch(shared | takes[take], [*shared_places(file, session), take_place(session, take)])
+    place.again()
+    shared, takes = _listings(place, file, session)
+    if _stands_for(session, take, shared | takes[take]) != arrived.takes[take]:
+        where = place.shown(take_place(session, take))
+        raise StoreError("the take changed while it was copied", where=where, fix="Wait until it is whole.")
 
 
-def _below(folder: Path, deep: int) -> Iterator[Path]:
-    if (file := folder / "session.toml").is_file():
-        yield file
-    elif deep:
-        for inner in folder.iterdir():
-            if inner.is_dir() and not inner.name.startswith("."):
-                yield from _below(inner, deep - 1)
+def to_fetch(place: Bucket, arrived: Arrived, take: str) -> int:
+    """Bytes of a take, and of what its session shares, that are not copied from S3 yet."""
+    shared, takes = _listings(place, Path(arrived.file), arrived.session)
+    return sum(place.missing(shared | takes[take]).values())
+
+
+def drop(place: Bucket, arrived: Arrived, unfinished: Iterable[str]) -> None:
+    """Remove the copies of a session's takes, but for some; of all that it shares too, if there are none."""
+    shared, takes = _listings(place, Path(arrived.file), arrived.session)
+    kept = {file for name in unfinished for file in takes[name]}
+    files = {file for listing in takes.values() for file in listing}
+    place.drop((files if kept else files | shared.keys()) - kept)
 
 
 def _one_of_a_name(read: list[tuple[Path, Session]], refused: list[Record]) -> Iterator[tuple[Path, Session]]:
@@ -152,19 +167,15 @@ def _one_of_a_name(read: list[tuple[Path, Session]], refused: list[Record]) -> I
         refused.append(trouble(str(file.parent), "", "read the session", error))
 
 
-def _listings(file: Path, session: Session) -> tuple[_Listing, dict[str, _Listing]]:
+def _listings(place: Place, file: Path, session: Session) -> tuple[Listing, dict[str, Listing]]:
     """The files of descriptor, calibration, plates and trimaps, and those of each take."""
-    shared = [file, _fixed(session.folder, session.calibration.path)]
-    if session.plates:
-        shared.append(_fixed(session.folder, session.plates.path))
-    if session.benchmark:
-        shared.append(_fixed(session.folder, session.benchmark.trimaps))
-    takes = {name: _listing([_fixed(session.folder, take.path)]) for name, take in session.takes.items()}
+    takes = {name: place.listing([take_place(session, name)]) for name in session.takes}
     of_takes = {path for listing in takes.values() for path in listing}
-    return {path: at for path, at in _listing(shared).items() if path not in of_takes}, takes
+    shared = place.listing(shared_places(file, session))
+    return {path: at for path, at in shared.items() if path not in of_takes}, takes
 
 
-def _stands_for(session: Session, take: str, listing: _Listing) -> str:
+def _stands_for(session: Session, take: str, listing: Listing) -> str:
     """Digest of what the session says about a take and of its files, wherever the inbox lies.
 
     What it says about other takes does not matter: a day's session.toml grows with the day.
@@ -175,27 +186,7 @@ def _stands_for(session: Session, take: str, listing: _Listing) -> str:
     return digest([said, session.takes[take].model_dump(mode="json"), sorted(files.items())])
 
 
-def _fixed(folder: Path, template: str) -> Path:
-    """The part of a path template that names no camera and no frame."""
-    parts = Path(template).parts
-    return folder.joinpath(*parts[: next((i for i, part in enumerate(parts) if "{" in part), len(parts))])
-
-
-def _listing(places: Iterable[Path]) -> _Listing:
-    """Every file at or below some places."""
-    found: _Listing = {}
-    for place in places:
-        inside = (Path(top, name) for top, _, names in os.walk(place) for name in names)
-        for path in [place] if place.is_file() else inside:
-            try:
-                at = path.stat()
-            except FileNotFoundError:  # a copy renames its files when they are whole
-                continue
-            found[str(path)] = (at.st_size, at.st_mtime_ns, at.st_ctime)
-    return found
-
-
-def _moving(listing: _Listing, before: _Listing, limit: float) -> str:
+def _moving(listing: Listing, before: Listing, limit: float) -> str:
     """Why these files do not seem to be copied; "" if they do."""
     for path, at in listing.items():
         if at[2] > limit:
@@ -206,4 +197,5 @@ def _moving(listing: _Listing, before: _Listing, limit: float) -> str:
     return "files vanish" if before.keys() - listing.keys() else ""
 
 
-look_task = retryable("inbox", "look into the inbox")(look)
+look_task = retryable("inbox", "look into {inbox}")(look)
+fetch_task = retryable("fetch", "fetch {take}")(fetch)

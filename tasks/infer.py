@@ -1,14 +1,16 @@
 """One picture through any network: the one place that knows which inputs go in, where, and what comes back."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
+from tasks.progress import say
 
 Picture = NDArray[np.float32]
 
@@ -147,7 +149,31 @@ def infer_camera(
 
 
 def on_rig(network: Any, frames: Iterable[Picture], bgr: Picture, several: int) -> Iterator[Picture]:
-    """The frames of one camera through the student on a fixed rig, `several` at a time; see `infer_camera`."""
+    """The frames of one camera through the student on a fixed rig, `several` at a time; see `infer_camera`.
+
+    A GPU that has no room for so many, because somebody else has taken it, gets half as many from there on.
+    """
+    import torch
+
+    ahead, held = iter(frames), deque[Picture]()  # held: on their way, so far without a matte
+    while True:
+        try:
+            for pha in _in_batches(network, ahead, bgr, several, held):
+                held.popleft()
+                yield pha
+            return
+        except torch.OutOfMemoryError:
+            if several == 1:
+                raise
+            several //= 2
+            say(f"no room on the GPU: {several} frames at a time from here on")
+            ahead, held = chain(list(held), ahead), deque()
+        torch.cuda.empty_cache()  # here and not above, where the error still holds what there is
+
+
+def _in_batches(
+    network: Any, frames: Iterator[Picture], bgr: Picture, several: int, held: deque[Picture]
+) -> Iterator[Picture]:
     import torch
 
     from capmat_models.rig import Rig
@@ -157,10 +183,11 @@ def on_rig(network: Any, frames: Iterable[Picture], bgr: Picture, several: int) 
     counts: list[int] = []
 
     def groups() -> Iterator[torch.Tensor]:
-        ahead = iter(frames)
-        while group := [torch.from_numpy(src) for src in islice(ahead, several)]:
+        while group := list(islice(frames, several)):
             counts.append(len(group))
-            yield torch.stack(group + [group[-1]] * (several - len(group)))  # the last group is filled up
+            held.extend(group)
+            # the last group is filled up
+            yield torch.stack([torch.from_numpy(src) for src in group + [group[-1]] * (several - len(group))])
 
     for out in rig.stream(groups()):
         yield from out["pha"][: counts.pop(0), 0].float().cpu().numpy().copy()

@@ -1,30 +1,78 @@
 """Pictures of what the store holds: contact sheets for the report and for the Prefect UI."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import cast
+from uuid import UUID
 
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import TaskRunContext
 
+from storage.benchmark import Benchmark
 from storage.plates import Stage
 from storage.root import Root
 from storage.scribbles import LabelSet
 from storage.take import Take
-from tasks.contact_sheet import Row, contact_sheet, error_picture, overlay_picture, to_jpeg
+from tasks.contact_sheet import Row, at_most, contact_sheet, error_picture, overlay_picture, to_jpeg
+from tasks.report_figures import METRICS
 from tasks.scribble import LABELS
-from tasks.step import retryable
+from tasks.step import Record, retryable
 from tasks.truth import Reference
 
+ARTIFACT_BYTES = 300_000
+"""Most that one artifact may hold. The UI's list of artifacts loads them all in full."""
 
-def show(key: str, title: str, jpeg: bytes, note: str = "") -> None:
-    """Put a picture beside the run in the Prefect UI; outside a task nothing happens."""
-    if TaskRunContext.get() is not None:
-        data = base64.b64encode(jpeg).decode()
-        create_markdown_artifact(
-            f"# {title}\n\n{note}\n\n![{title}](data:image/jpeg;base64,{data})", key=key, description=title
-        )
+
+def show(
+    key: str, title: str, jpeg: bytes, note: str = "", curves: str = "", before: UUID | None = None
+) -> UUID | None:
+    """Put a picture beside the run in the Prefect UI; outside a task nothing happens.
+
+    Args:
+        key: name of its place in the UI; what is shown there again stands before what was shown earlier.
+        title: what it shows, in words.
+        jpeg: the picture.
+        note: markdown that stands above it.
+        curves: an SVG document that stands below it.
+        before: what this call returned earlier; that picture is replaced, so that a long work has one.
+
+    Returns:
+        What to give as `before`.
+    """
+    if TaskRunContext.get() is None:
+        return None
+    text = picture_text(title, jpeg, note, curves)
+    if before is None:
+        return cast(UUID, create_markdown_artifact(text, key=artifact_key(key), description=title))
+    with get_client(sync_client=True) as client:
+        client.update_artifact(before, ArtifactUpdate(data=text, description=title))
+    return before
+
+
+def artifact_key(words: str) -> str:
+    """Prefect takes small letters, digits and dashes; takes may be called anything."""
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+
+
+def picture_text(title: str, jpeg: bytes, note: str = "", curves: str = "") -> str:
+    """Markdown that holds its pictures itself, in at most `ARTIFACT_BYTES`; see `show`."""
+    drawn = _embedded("curves", "svg+xml", curves.encode()) if curves else ""
+    room = (ARTIFACT_BYTES - len(note) - len(drawn)) * 3 // 4 - 200  # base64 makes four bytes of three
+    return "\n\n".join(filter(None, (note, _embedded(title, "jpeg", at_most(jpeg, room)), drawn)))
+
+
+def _embedded(title: str, kind: str, data: bytes) -> str:
+    return f"![{title}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
+
+
+def where_text(place: str) -> str:
+    """Where a report lies, as markdown to copy: browsers follow no link from a web page to a file."""
+    return f"The whole report: `{place if '://' in place else f'file://{place}'}`"
 
 
 def spread(names: Sequence[str], count: int) -> list[str]:
@@ -100,3 +148,51 @@ def show_take(store: str, take: str, runs: Sequence[str]) -> None:
 
 
 show_take_task = retryable("contact sheet", "contact sheet of {take}")(show_take)
+
+
+def show_validation(store: str, benchmark: Record, validation: Record, runs: Mapping[str, str]) -> None:
+    """Scores as a table and the hardest pictures of the benchmark, beside the flow run in the Prefect UI.
+
+    Args:
+        store: URL of the store.
+        benchmark: record of the benchmark.
+        validation: record of `tasks.validate.validate`.
+        runs: row -> alpha run, as they were scored.
+    """
+    root = Root(store)
+    take = Take.open(root, benchmark["take"])
+    frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
+    each, first = validation["per_image"], next(iter(runs))
+    hardest = sorted(each[first], key=lambda picture: -each[first][picture]["mse"])[:3]
+    rows = []
+    for picture in hardest:
+        camera, _, number = picture.rpartition("/")
+        frame = int(number)
+        alphas = [take.read_alpha(run, camera, frame) for run in runs.values()]
+        said = tuple(f"MSE {1e4 * each[row][picture]['mse']:.1f}e-4" for row in runs)
+        pictures = [take.read(camera, frame), frozen.alpha(take.name, camera, frame), *alphas]
+        rows.append(Row(f"{camera} frame {frame}", pictures, ("", "", *said)))
+    sheet = contact_sheet(rows, ["image", "supervisor", *(row.replace("_", " ") for row in runs)])
+    title = f"validation on {benchmark['benchmark']}"
+    show("validation", title, to_jpeg(sheet), scores_table(validation["supervisor"], runs))
+
+
+def scores_table(scores: Mapping[str, Mapping[str, float]], runs: Mapping[str, str]) -> str:
+    """Markdown: a line per row with its scores in the paper's units, the best of each column in bold.
+
+    Args:
+        scores: row -> `mse`, `sad`, `grad` as per-pixel means.
+        runs: row -> alpha run.
+    """
+    best = {metric.key: min(scores[row][metric.key] for row in runs) for metric in METRICS}
+    lines = ["| | " + " | ".join(f"{m.title} {m.unit}" for m in METRICS) + " | run |", "|---|---:|---:|---:|---|"]
+    for row, run in runs.items():
+        cells = []
+        for m in METRICS:
+            text = f"{scores[row][m.key] * m.scale:.2f}"
+            cells.append(f"**{text}**" if scores[row][m.key] == best[m.key] else text)
+        lines.append(f"| {row.replace('_', ' ')} | {' | '.join(cells)} | `{run}` |")
+    return "\n".join(lines)
+
+
+show_validation_task = retryable("scores", "scores on {benchmark[benchmark]}")(show_validation)

@@ -95,7 +95,7 @@ def matte(
     recording = Take.open(root, take)
     stage = Stage.open(root, recording.stage)
     run = run_name(role, model, tile)
-    bar = Progress(f"{role} mattes {take}", len(cameras) * len(frames))
+    bar = Progress(f"{role} mattes {take} {cameras[0]}-{cameras[-1]}", len(cameras) * len(frames))
     if tile:
         say(f"{take}: in tiles of {tile} pixels, which is not quite what whole frames would give")
     wanted = set(frames)
@@ -142,7 +142,8 @@ def _name() -> str:
     """`teacher mattes amber c00-c05, frames 1-2` for the Prefect UI."""
     given = runtime.task_run.parameters
     cameras, frames = given["cameras"], given["frames"]
-    return f"{given['role']} mattes {given['take']} {cameras[0]}-{cameras[-1]}, frames {frames[0]}-{frames[-1]}"
+    span = f"frame {frames[0]}" if len(frames) == 1 else f"frames {frames[0]}-{frames[-1]}"
+    return f"{given['role']} mattes {given['take']} {cameras[0]}-{cameras[-1]}, {span}"
 
 
 matte_task = retryable("matte", _name, gpu=True)(matte)

@@ -8,9 +8,12 @@
     attention               [{"what", "fix"}] that nobody asked for but somebody should know
     refused                 [record of `tasks.inbox.trouble`]
     left                    [{"where", "why"}] that were still being copied
-    takes                   [{"take", "session", "cameras", "frames", "runs", "seconds", "bytes"}] done this night;
-                            `cameras` and `frames` are numbers, `seconds` are of work, all tasks together
+    takes                   [{"take", "session", "cameras", "frames", "runs", "seconds", "bytes", "teacher",
+                            "teacher_wanted", "finished"}] done this night; `cameras` and `frames` are numbers,
+                            `seconds` are of work, all tasks together; `teacher` is every how many frames it saw, 0
+                            for none, and `teacher_wanted` what the settings ask for
     kept                    [name] of takes that an earlier night had finished
+    forecast                record of `tasks.night_check.look_back`; empty if there was nothing to do
     models                  {role: {"name", "version"}} that matted
     seconds, free           wall time; bytes left on the store's disk, null on S3
 """
@@ -32,7 +35,10 @@ from storage.root import Root
 from storage.scribbles import LabelSet, list_label_sets
 from storage.take import Take
 from tasks.contact_sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
+from tasks.look import where_text
 from tasks.morning_page import night_page, night_text
+from tasks.night_check import look_back
+from tasks.report_figures import duration
 from tasks.scribble import LABELS
 from tasks.step import Record, retryable
 
@@ -41,26 +47,29 @@ _HEIGHT = 160  # of a picture, in pixels
 _UI_BYTES = 200_000  # the UI loads all artifacts in full
 
 
-def write_morning(store: str, night: Mapping[str, Any], started: float) -> Record:
+def write_morning(store: str, night: Mapping[str, Any], started: float, plan: str = "") -> Record:
     """Complete the record of a night, write it and its page into the store, and show it in the Prefect UI.
 
     Args:
         store: URL of the store.
         night: the record as the flow knows it: all keys of this module's docstring but `night`, `ended`,
-            `attention`, `seconds` and `free`, and without `bytes` of the takes.
+            `attention`, `forecast`, `seconds` and `free`, and without `bytes` of the takes.
         started: when the night began, in seconds since 1970.
+        plan: name of the plan that the night was made by; "" for none.
 
     Returns:
         The whole record, with `html` and `json`, where they lie.
     """
-    root = Root(store)
+    root, ended = Root(store), time.time()
+    found = look_back(root, plan, ended) if plan else {}
     takes = [{**take, "bytes": _bytes(root, take["take"])} for take in night["takes"]]
     free = free_bytes(root)
     whole = {
         **night,
         "night": time.strftime("%Y-%m-%d %H:%M", time.localtime(started)),
         "takes": takes,
-        "attention": [*_disk(free, takes), *_gates(root, _last_night(root)), *_labels(root)],
+        "forecast": found,
+        "attention": [*_short(found), *_disk(free, takes), *_gates(root, _last_night(root)), *_labels(root)],
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
         "free": free,
@@ -71,7 +80,8 @@ def write_morning(store: str, night: Mapping[str, Any], started: float) -> Recor
     # Last, since what was decided after the newest record is news to the next night.
     root.write(f"{name}.json", json.dumps(whole, indent=1).encode())
     if TaskRunContext.get() is not None:
-        create_markdown_artifact(_artifact(whole, pictures), key="morning", description=f"night {whole['night']}")
+        text = f"{_artifact(whole, pictures)}\n\n{where_text(root.at(f'{name}.html'))}"
+        create_markdown_artifact(text, key="morning", description=f"night {whole['night']}")
     return {**whole, "html": root.at(f"{name}.html"), "json": root.at(f"{name}.json")}
 
 
@@ -104,6 +114,13 @@ def _disk(free: int | None, takes: Sequence[Mapping[str, Any]]) -> list[Record]:
         return []
     what = f"The store's disk has {free / 1e9:.3g} GB left; this night added {added / 1e9:.3g} GB."
     return [{"what": what, "fix": "Free some space, or move the store, before the disk is full."}]
+
+
+def _short(forecast: Mapping[str, Any]) -> list[Record]:
+    if not forecast.get("late"):
+        return []
+    what = f"The night was too short by {duration(forecast['late'])} even without the teacher, as its plan says."
+    return [{"what": what, "fix": "Begin earlier, add workers, or set another [night] until."}]
 
 
 def _last_night(root: Root) -> str:

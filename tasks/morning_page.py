@@ -26,7 +26,8 @@ def night_page(night: Night, pictures: Mapping[str, bytes]) -> str:
     sections = [
         ("human", "Needs a human", _items(needs(night))),
         ("left", "Left for another night", _items(left(night))),
-        ("done", "Done", _table(night["takes"])),
+        ("done", "Done", _table(night["takes"]) + "".join(f"<p>{_text(said)}</p>" for said in thinned(night))),
+        ("forecast", "Forecast and truth", _forecast(night)),
         ("pictures", "One frame of each take", _pictures(night["takes"], pictures)),
         ("kept", "Finished before", f"<p>{_text(', '.join(night['kept']))}</p>" if night["kept"] else ""),
     ]
@@ -66,6 +67,34 @@ def left(night: Night) -> list[tuple[str, str, str]]:
     return [(item["where"], item["why"], "") for item in night["left"]]
 
 
+def thinned(night: Night) -> list[str]:
+    """What the teacher left out because the night was too short, take by take."""
+    said = []
+    for take in night["takes"]:
+        seen, wanted = take["teacher"], take["teacher_wanted"]
+        if seen != wanted:
+            what = f"one frame in {seen}" if seen else "no frame"
+            whole = f"instead of one in {wanted}" if wanted > 1 else "instead of all"
+            said.append(f"Take {take['take']}: the teacher saw {what} {whole}; the night was too short for more.")
+    return said
+
+
+def forecast(night: Night) -> str:
+    """How right the forecast was, in one sentence; "" where there was none to be had."""
+    if not (found := night["forecast"]):
+        return ""
+    whole = found["whole"]
+    if whole["forecast"] is None:
+        verbs = [part["verb"] for part in found["parts"] if part["forecast"] is None]
+        return f"It took {duration(whole['real'])}; how long {' and '.join(verbs)} would take was not known before."
+    off = whole["forecast"] / whole["real"] - 1
+    part = "" if whole["share"] == 1 else " (for what was done of it)"
+    return (
+        f"The night was forecast to take {duration(whole['forecast'])}{part} and took {duration(whole['real'])}: "
+        f"the forecast was off by {100 * off:+.0f} %."
+    )
+
+
 def night_text(night: Night) -> str:
     """The night as markdown, without pictures."""
     lines = [f"# Night of {night['night']}", "", sentence(night), ""]
@@ -80,6 +109,11 @@ def night_text(night: Night) -> str:
         lines += ["## Done", "", "| take | session | cameras | frames | work | store |", "|---|---|---|---|---|---|"]
         lines += [f"| {' | '.join(_plain(cell) for cell in _cells(take))} |" for take in night["takes"]]
         lines.append("")
+    lines += thinned(night)
+    if said := forecast(night):
+        lines += ["", "## Forecast and truth", "", said, "", "| part | forecast | truth | off |", "|---|---|---|---|"]
+        lines += [f"| {' | '.join(row)} |" for row in _compared(night)]
+        lines.append("")
     if night["kept"]:
         lines += [f"Finished before: {_plain(', '.join(night['kept']))}"]
     return "\n".join(lines)
@@ -88,13 +122,13 @@ def night_text(night: Night) -> str:
 def _tiles(night: Night) -> list[str]:
     frames = sum(take["cameras"] * take["frames"] for take in night["takes"])
     stored = sum(take["bytes"] for take in night["takes"])
-    free = "on S3" if night["free"] is None else f"{_size(night['free'])} free"
+    free = "on S3" if night["free"] is None else f"{amount(night['free'])} free"
     tiles = [
         ("Needs a human", str(len(needs(night))), "first below"),
         ("Takes done", str(len(night["takes"])), f"{len(night['kept'])} were finished before"),
         ("Pictures matted", str(frames), "frames of all cameras"),
         ("Wall time", duration(night["seconds"]), f"{duration(sum(t['seconds'] for t in night['takes']))} of work"),
-        ("Stored", _size(stored), free),
+        ("Stored", amount(stored), free),
     ]
     return [
         f'<div class="tile"><h3>{label}</h3><p class="figure"><b>{_text(figure)}</b></p>'
@@ -128,8 +162,32 @@ def _table(takes: Sequence[Night]) -> str:
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
+def _forecast(night: Night) -> str:
+    if not (said := forecast(night)):
+        return ""
+    top = "".join(f'<th scope="col">{head}</th>' for head in ("part", "forecast", "truth", "off"))
+    rows = "".join(
+        f'<tr><th scope="row">{_text(verb)}</th>' + "".join(f"<td>{_text(cell)}</td>" for cell in cells) + "</tr>"
+        for verb, *cells in _compared(night)
+    )
+    table = f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return f"<p>{_text(said)}</p>{table}"
+
+
+def _compared(night: Night) -> list[tuple[str, ...]]:
+    """Verb, forecast, truth and how far off; a verb that was done in part is named with its share."""
+    rows: list[tuple[str, ...]] = []
+    for part in night["forecast"]["parts"]:
+        done = "" if part["share"] == 1 else f" ({100 * part['share']:.0f} % of it)"
+        known, real = part["forecast"], part["real"]
+        said = ("not known", duration(real), "") if known is None else (
+            duration(known), duration(real), f"{100 * (known / real - 1):+.0f} %" if real else "")  # fmt: skip
+        rows.append((part["verb"] + done, *said))
+    return rows
+
+
 def _cells(take: Night) -> tuple[str, ...]:
-    numbers = (str(take["cameras"]), str(take["frames"]), duration(take["seconds"]), _size(take["bytes"]))
+    numbers = (str(take["cameras"]), str(take["frames"]), duration(take["seconds"]), amount(take["bytes"]))
     return (take["take"], take["session"], *numbers)
 
 
@@ -143,7 +201,8 @@ def _pictures(takes: Sequence[Night], pictures: Mapping[str, bytes]) -> str:
     return "".join(figures)
 
 
-def _size(count: float) -> str:
+def amount(count: float) -> str:
+    """Bytes, as people say them."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             break

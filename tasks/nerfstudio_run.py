@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError, TrainingError
+from tasks.hang import allow
 
 ITERATIONS = 100_000
 MAX_RESOLUTION = 2**16
@@ -148,6 +149,7 @@ def call(command: Sequence[str], log: Path, timeout: float) -> None:
             start_new_session=True,
         )
         try:
+            allow(timeout)
             code = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise TrainingError(

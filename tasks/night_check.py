@@ -6,13 +6,15 @@ Plans are kept in the store, `plans/<date>.json`, one per forecast; a plan that 
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from socket import gethostname
 from typing import Any
 
 from capmat_errors import NotFound
 from storage.ledger import Ledger
 from storage.root import Root
-from tasks.night_plan import NightPlan
+from tasks.night_rest import measured_rest
 from tasks.rates import Entry, is_timed, run_key, span
+from tasks.step import Record
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,6 @@ class Checked:
         return None if self.forecast is None else self.forecast / self.real - 1
 
 
-def keep_plan(root: Root, night: NightPlan) -> str:
-    """Keep a plan in the store; the name it has there."""
-    name = f"{night.made:%Y-%m-%d-%H%M%S}"
-    said = {**asdict(night), "made": night.made.isoformat(), "until": night.until and night.until.isoformat()}
-    root.write(f"plans/{name}.json", json.dumps(said, indent=1).encode())
-    return name
-
-
 def check_night(root: Root, name: str = "") -> tuple[str, list[Checked]]:
     """Compare a plan with the records that were made after it.
 
@@ -60,7 +54,8 @@ def check_night(root: Root, name: str = "") -> tuple[str, list[Checked]]:
     """
     there = [file.removesuffix(".json") for file in root.names("plans") if file.startswith(name)]
     for found in reversed(there):
-        if rows := _compared(root, json.loads(root.read(f"plans/{found}.json"))):
+        plan = json.loads(root.read(f"plans/{found}.json"))
+        if rows := _compared(plan, _since(root, plan)):
             return found, rows
     raise NotFound(
         "there is no plan after which anything was done" if there else "there is no such plan",
@@ -69,12 +64,70 @@ def check_night(root: Root, name: str = "") -> tuple[str, list[Checked]]:
     )
 
 
-def _compared(root: Root, plan: dict[str, Any]) -> list[Checked]:
-    made = datetime.fromisoformat(plan["made"]).timestamp()
-    ledger, rows = Ledger(root), []
+def look_back(root: Root, name: str, ended: float) -> Record:
+    """A plan and the night that followed it, for the morning.
+
+    Args:
+        root: the store.
+        name: of the plan.
+        ended: when all was done, in seconds since 1970.
+
+    Returns:
+        `plan`, `until` and `every` as planned; `host`, which looks back; `late`, the seconds by which the night is
+        too short without teacher; `parts`, each with `verb`, `share`, `forecast`, `real`, and `whole`, the same for
+        all (`forecast` null where that of a part is); `start`, `rest`, `pictures`, see `tasks.night_rest`. Empty
+        if nothing was recorded since.
+    """
+    plan = json.loads(root.read(f"plans/{name}.json"))
+    made, done = datetime.fromisoformat(plan["made"]).timestamp(), _since(root, plan)
+    entries = [entry for part in done.values() for entry in part]
+    if not entries:
+        return {}
+    start, rest = measured_rest(entries, made, ended)
+    rows = _compared(plan, done)
+    share = {row.verb: row.share for row in rows}.get("student mattes", 1.0)
+    (other,) = [part for part in plan["parts"] if part["key"] == "rest"] or [{}]
+    if other:
+        known = other["records"] > 0
+        rows.append(Checked(other["verb"], 1.0, other["seconds"] if known else None, start + rest))
+    said = [row.forecast for row in rows]
+    whole = None if None in said else sum(seconds or 0.0 for seconds in said)
+    return {
+        "plan": name,
+        "host": gethostname(),
+        "until": plan["until"],
+        "every": plan["every"],
+        "late": _late(plan),
+        "parts": [asdict(row) for row in rows],
+        "whole": asdict(Checked("all", min([1.0, *(row.share for row in rows)]), whole, ended - made)),
+        "start": round(start, 2),
+        "rest": round(rest, 2),
+        "pictures": round(share * other.get("frames", 0)),
+    }
+
+
+def _late(plan: dict[str, Any]) -> float:
+    if not plan["until"]:
+        return 0.0
+    until, made = datetime.fromisoformat(plan["until"]), datetime.fromisoformat(plan["made"])
+    room = (until - made).total_seconds()
+    return max(0.0, sum(part["seconds"] or 0.0 for part in plan["parts"]) - room)
+
+
+def _since(root: Root, plan: dict[str, Any]) -> dict[str, list[Entry]]:
+    """The records that were made after a plan, by the verb of its parts."""
+    made, ledger = datetime.fromisoformat(plan["made"]).timestamp(), Ledger(root)
+    # A record that was at work when the plan was made is not one of those that were planned.
+    return {
+        part["verb"]: [e for e in _records(ledger, part) if is_timed(e) and e["ended"] - e["seconds"] >= made]
+        for part in plan["parts"]
+    }
+
+
+def _compared(plan: dict[str, Any], done: dict[str, list[Entry]]) -> list[Checked]:
+    rows = []
     for part in plan["parts"]:
-        # A record that was at work when the plan was made is not one of those that were planned.
-        real = [e for e in _records(ledger, part) if is_timed(e) and e["ended"] - e["seconds"] >= made]
+        real = done[part["verb"]]
         if real and part["pixels"]:
             share = min(1.0, sum(e["pixels"] for e in real) / part["pixels"])
             forecast = None if part["seconds"] is None else share * part["seconds"]
@@ -85,6 +138,8 @@ def _compared(root: Root, plan: dict[str, Any]) -> list[Checked]:
 def _records(ledger: Ledger, part: dict[str, Any]) -> list[Entry]:
     verb, _, run = part["key"].partition(" ")
     found: list[Entry] = []
+    if verb == "rest":
+        return found
     for take in part["takes"]:
         start = f"matte/{take}-" if run else f"{verb}/{take}/"
         entries = [e for e in ledger.entries(start).values() if e]

@@ -4,60 +4,25 @@ Nothing is assumed about speed: a verb that no record speaks of stays open and i
 the student keeps its place, since it is what the next day works with, and the teacher leaves frames out.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from heapq import heapify, heapreplace
-from os import sched_getaffinity
 from socket import gethostname
 
-from storage.ledger import Ledger
-from storage.plan_cost import Cost, blocks_left, expected_cost
-from storage.registry import Registry
+from capmat_errors import CapmatError, ConfigError
 from storage.root import Root
-from storage.session import SessionPlan, TakePlan, plan_session, read_session
-from storage.take import BLOCK
+from storage.session import Session, plan_session, read_session
+from tasks.arrival import unfinished
 from tasks.config import Config
-from tasks.matte import block_steps
-from tasks.models import Ref, run_name
-from tasks.rates import Rate, read_rates, run_key
-from tasks.session import take_record
-from tasks.step import Step
-
-
-@dataclass(frozen=True)
-class Part:
-    """One verb of the night.
-
-    Attributes:
-        verb: plates, ingest, student mattes, teacher mattes.
-        key: of its rate; the verb and the run without the version of its model.
-        takes: that have something to do.
-        frames: pictures to do, of all cameras.
-        pixels: of them.
-        tasks: pieces that workers take from each other.
-        workers: at work on them; 1 where the rate is the whole machine's.
-        seconds: until all are done; None if no rate is known.
-        fastest: the same, at the rate that a tenth of the records exceed.
-        slowest: the same, at the rate that a tenth of them do not reach.
-        stored: bytes that the results will take; None if not known.
-        records: that the rate was measured on; 0 if sampled frames were timed instead.
-        note: what a reader must know, or "".
-    """
-
-    verb: str
-    key: str
-    takes: tuple[str, ...] = ()
-    frames: int = 0
-    pixels: int = 0
-    tasks: int = 0
-    workers: int = 1
-    seconds: float | None = 0.0
-    fastest: float | None = 0.0
-    slowest: float | None = 0.0
-    stored: int | None = 0
-    records: int = 0
-    note: str = ""
+from tasks.inbox import Found, to_fetch, trouble
+from tasks.inbox_place import Bucket
+from tasks.morning_page import amount
+from tasks.night_parts import Mattes, Part, Wish, ingest_parts
+from tasks.night_rest import last_nights, rest_part
+from tasks.rates import Rate, read_rates
+from tasks.step import Record, retryable
 
 
 @dataclass(frozen=True)
@@ -69,8 +34,11 @@ class NightPlan:
         until: when it should be done; None if nobody said.
         host: whose rates these are.
         parts: in the order of the night.
-        every: the teacher sees every n-th frame of the chosen takes; 0 if it does not run.
+        every: the teacher sees every n-th of the frames that it is meant to see; 0 if it does not run.
         free: bytes free on the store's disk; None on S3.
+        kept: takes of the inbox that are finished.
+        left: places of the inbox that must wait, see `tasks.inbox.Found`.
+        refused: takes and sessions of the inbox that cannot be done, see `tasks.inbox.trouble`.
     """
 
     made: datetime
@@ -79,6 +47,9 @@ class NightPlan:
     parts: tuple[Part, ...]
     every: int
     free: int | None
+    kept: tuple[str, ...] = ()
+    left: tuple[Record, ...] = ()
+    refused: tuple[Record, ...] = ()
 
     @property
     def open(self) -> list[Part]:
@@ -101,8 +72,28 @@ class NightPlan:
         return self.until is None or self.done <= self.until
 
 
+def until_time(text: str, now: datetime, where: str) -> datetime | None:
+    """The next time that the clock shows `text`; None for an empty one.
+
+    Args:
+        text: hours and minutes, "07:00".
+        now: with the time zone of the clock.
+        where: the option or setting, for the message.
+
+    Raises:
+        ConfigError: it is no time.
+    """
+    if not text:
+        return None
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
+    if not found:
+        raise ConfigError(f"{text!r} is no time", where=where, fix="Give hours and minutes, such as 07:00.")
+    then = now.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
+    return then if then > now else then + timedelta(days=1)
+
+
 def plan_night(config: Config, now: datetime, until: datetime | None = None, workers: int | None = None) -> NightPlan:
-    """Forecast what `nightly` would do now.
+    """Forecast what `nightly` would do now with the one session of the settings.
 
     Args:
         config: the settings.
@@ -113,22 +104,105 @@ def plan_night(config: Config, now: datetime, until: datetime | None = None, wor
     Raises:
         CapmatError: the session cannot be used; nightly would refuse it as well.
     """
-    root, host = Root(config.store), None if config.cluster.address else gethostname()
     plan = plan_session(read_session(config.session))
     if plan.problems:
         raise plan.problems[0]
-    cost = expected_cost(plan, root)
-    rates = read_rates(root, list(plan.takes), plan.session.stage, host=host)
-    night = _Night(config, plan, root, rates, workers or config.cluster.workers)
-    fixed = (*_ingest_parts(plan, cost, root, rates), night.mattes("student", plan.takes.values()))
     section = plan.session.benchmark
-    chosen = [take for name, take in plan.takes.items() if name in {*config.scribble_takes, section and section.take}]
-    left = None if until is None else (until - now).total_seconds() - sum(part.seconds or 0.0 for part in fixed)
-    every, teacher = thinned(
-        lambda n: night.mattes("teacher", chosen, n), left, max((len(take.frames) for take in chosen), default=0)
-    )
-    where = gethostname() if host else config.cluster.address
-    return NightPlan(now, until, where, (*fixed, teacher), every, cost.free)
+    chosen = {*config.scribble_takes, section and section.take}
+    wish = Wish(plan, {name: int(name in chosen) for name in plan.takes})
+    return _planned(config, [wish], now, until, workers, rest=False)
+
+
+def plan_inbox(
+    config: Config, found: Found, now: datetime, until: datetime | None = None, workers: int | None = None
+) -> NightPlan:
+    """Forecast what `nightly` would do now with an inbox. Arguments as those of `plan_night`.
+
+    A take that cannot be done is left out of the forecast; it and why are among `refused`. One that lies on S3 and is
+    not copied yet is among `left`, since nobody has seen its pictures.
+
+    Raises:
+        CapmatError: the store cannot be used.
+    """
+    root, kept, refused = Root(config.store), list[str](), list(found.refused)
+    todo, left = [], list(found.left)
+    for arrived in found.sessions:
+        how, finished = unfinished(config, arrived)
+        kept += finished
+        for name in list(how):
+            if isinstance(found.place, Bucket) and (need := to_fetch(found.place, arrived, name)):
+                why = f"lies on S3 ({amount(need)} to copy); how long it takes is known then"
+                left.append({"where": f"{arrived.session.name}, take {name}", "why": why})
+                del how[name]
+        if how:
+            todo.append((arrived.session, {name: int(wanted["teacher"]) for name, wanted in how.items()}))
+    # Pictures are decoded only where their cost is not known from earlier takes.
+    decode = "ingest" not in _rates(config, root, [session for session, _ in todo])
+    wishes = [wish for session, teacher in todo for wish in _sound(session, teacher, decode, refused)]
+    plan = _planned(config, wishes, now, until, workers, rest=True)
+    return replace(plan, kept=tuple(kept), left=tuple(left), refused=tuple(refused))
+
+
+def _sound(session: Session, teacher: dict[str, int], decode: bool, refused: list[Record]) -> Iterator[Wish]:
+    """The takes of a session that are fit, together if all are; the others are noted in `refused`."""
+    section = session.benchmark if session.benchmark and session.benchmark.take in teacher else None
+    takes = {name: session.takes[name] for name in teacher}
+    try:
+        plan = plan_session(session.model_copy(update={"takes": takes, "benchmark": section}), decode=decode)
+        if plan.problems:
+            raise plan.problems[0]
+        yield Wish(plan, teacher)
+    except (CapmatError, OSError) as error:
+        if len(teacher) == 1:
+            refused.append(trouble(session.name, next(iter(teacher)), "plan", error))
+            return
+        for name, every in teacher.items():
+            yield from _sound(session, {name: every}, decode, refused)
+
+
+def _rates(config: Config, root: Root, sessions: Sequence[Session]) -> dict[str, Rate]:
+    takes = [name for session in sessions for name in session.takes]
+    stages = [session.stage for session in sessions]
+    host = None if config.cluster.address else gethostname()
+    newest = [take["take"] for night in last_nights(root) for take in night["takes"]]
+    return read_rates(root, list(dict.fromkeys([*takes, *newest])), stages, host=host)
+
+
+def keep_plan(root: Root, night: NightPlan) -> str:
+    """Keep a plan in the store; the name it has there."""
+    name = f"{night.made:%Y-%m-%d-%H%M%S}"
+    said = {**asdict(night), "made": night.made.isoformat(), "until": night.until and night.until.isoformat()}
+    root.write(f"plans/{name}.json", json.dumps(said, indent=1, default=str).encode())
+    return name
+
+
+def _planned(
+    config: Config,
+    wishes: Sequence[Wish],
+    now: datetime,
+    until: datetime | None,
+    workers: int | None,
+    *,
+    rest: bool,
+) -> NightPlan:
+    root = Root(config.store)
+    rates = _rates(config, root, [wish.plan.session for wish in wishes])
+    plates, ingest, free = ingest_parts(wishes, root, rates)
+    mattes = Mattes(config, root, rates, workers or config.cluster.workers, wishes)
+    student = mattes.part("student")
+    # What a night does beside was measured in nights, which have a report; that of one session has none.
+    others = (rest_part(root, student.frames),) if rest else ()
+    spent = sum(part.seconds or 0.0 for part in (plates, ingest, student, *others))
+    left = None if until is None else (until - now).total_seconds() - spent
+    seen = [
+        len(take.frames[::step])
+        for wish in wishes
+        for name, take in wish.plan.takes.items()
+        if (step := wish.teacher[name])
+    ]
+    every, teacher = thinned(lambda n: mattes.part("teacher", n), left, max(seen, default=0))
+    where = config.cluster.address or gethostname()
+    return NightPlan(now, until, where, (plates, ingest, student, teacher, *others), every, free)
 
 
 def thinned(part: Callable[[int], Part], left: float | None, most: int) -> tuple[int, Part]:
@@ -143,7 +217,7 @@ def thinned(part: Callable[[int], Part], left: float | None, most: int) -> tuple
         n is 0, and the part empty, if not even one frame fits.
     """
     every = whole = part(1)
-    if left is None or every.seconds is None or every.seconds <= left:
+    if left is None or every.seconds is None or every.seconds <= max(left, 0):
         return 1, whole
     # What every n-th frame takes is not less than the n-th part of the whole.
     for n in range(max(2, int(every.seconds / left)), most + 1) if left > 0 else ():
@@ -153,130 +227,10 @@ def thinned(part: Callable[[int], Part], left: float | None, most: int) -> tuple
     return 0, Part(whole.verb, whole.key, note="left out: the night is too short")
 
 
-def makespan(seconds: Iterable[float], workers: int) -> float:
-    """When the last of some independent tasks ends, the longest begun first.
-
-    Args:
-        seconds: of every task.
-        workers: that take the next one when they are free.
-    """
-    free = [0.0] * workers
-    heapify(free)
-    for length in sorted(seconds, reverse=True):
-        heapreplace(free, free[0] + length)
-    return max(free)
+def _plan(config: Config, found: Found, until: datetime | None) -> tuple[NightPlan, str]:
+    """`plan_inbox`, kept in the store; also the name that it has there."""
+    plan = plan_inbox(config, found, datetime.now().astimezone(), until)
+    return plan, keep_plan(Root(config.store), plan)
 
 
-@dataclass(frozen=True)
-class _Night:
-    """What forecasting mattes needs to know."""
-
-    config: Config
-    plan: SessionPlan
-    root: Root
-    rates: dict[str, Rate]
-    workers: int
-    known: dict[str, tuple[set[str], str]] = field(default_factory=dict)
-
-    def mattes(self, role: str, takes: Iterable[TakePlan], every: int = 1) -> Part:
-        """The mattes of a role that the ledger does not have."""
-        model, run = self._model(role)
-        verb, rate = f"matte {run_key(run)}", self.rates.get(f"matte {run_key(run)}")
-        tasks: list[int] = []
-        frames, named = 0, []
-        for take in takes:
-            missing = self._missing(take, role, model, run, every)
-            sizes = {camera: take.rows[camera].width * take.rows[camera].height for camera in missing}
-            if self.plan.session.colour.cfa:
-                sizes = {camera: size // 4 for camera, size in sizes.items()}  # pictures have half the sensor's sides
-            group = self.config.cameras_per_task
-            cameras = list(missing)
-            groups = (cameras[i : i + group] for i in range(0, len(cameras), group))
-            tasks += filter(None, (sum(sizes[camera] * missing[camera] for camera in some) for some in groups))
-            frames += sum(missing.values())
-            named += [take.name] if any(missing.values()) else []
-        part = Part(f"{role} mattes", verb, tuple(named), frames, sum(tasks), len(tasks), self.workers)
-        return _timed(part, tasks, rate)
-
-    def _model(self, role: str) -> tuple[Ref | None, str]:
-        """The model in use and the name of its run; before the first night, only what it will be called."""
-        found, tile = Registry(self.root).champion(role), self.config.tile(role)
-        if found is None:
-            return None, run_name(role, Ref(name=self.config.architectures[role], version="v0001"), tile)
-        model = Ref(name=found[0], version=found[1])
-        return model, run_name(role, model, tile)
-
-    def _missing(self, take: TakePlan, role: str, model: Ref | None, run: str, every: int) -> dict[str, int]:
-        """How many mattes each camera lacks, by the records that nightly itself will look for."""
-        wanted = set(take.frames[::every])
-        blocks = [take.frames[i : i + BLOCK] for i in range(0, len(take.frames), BLOCK)]
-        blocks = [chosen for block in blocks if (chosen := tuple(f for f in block if f in wanted))]
-        if take.name not in self.known:
-            listed = self.root.sizes(f"ledger/matte/{take.name}-")
-            keys = {key.removeprefix("ledger/").removesuffix(".json") for key in listed}
-            self.known[take.name] = keys, self._ingested(take)
-        done, record = self.known[take.name]
-        missing = {}
-        for camera in take.recordings:
-            steps: Sequence[Step] = []
-            # Making a step costs a millisecond; takes that nobody matted have none to look for.
-            if model and record and any(f"-{camera}-{run}/" in key for key in done):
-                tile = self.config.tile(role)
-                steps = block_steps(self.config.store, take.name, camera, run, blocks, model, record, tile)
-            there = sum(len(block) for step, block in zip(steps, blocks, strict=False) if step.key in done)
-            missing[camera] = len(wanted) - there
-        return missing
-
-    def _ingested(self, take: TakePlan) -> str:
-        """The digest that the take's mattes depend on; "" if it is not ingested as it is now."""
-        plan, store = self.plan, self.config.store
-        plates = {camera: recording.manifest() for camera, recording in plan.plates.items()}
-        first = Step(store, "plates", plan.session.stage, {"manifests": plates}).record()
-        if first is None:
-            return ""
-        files = {camera: recording.manifest() for camera, recording in take.recordings.items()}
-        found = Step(store, "take", take.name, {"manifests": files, "plates": first["digest"]}).record()
-        return str(take_record(store, take.name)["digest"]) if found else ""
-
-
-def _ingest_parts(plan: SessionPlan, cost: Cost, root: Root, rates: dict[str, Rate]) -> tuple[Part, Part]:
-    """Plates and takes that the store does not have; where nothing was ever ingested, as sampled frames say."""
-    stage, ledger, cores = plan.session.stage, Ledger(root), len(sched_getaffinity(0))
-    left = {id: r for id, r in plan.plates.items() if ledger.done(f"plates/{stage}/{id}") is None}
-    sampled = 2 * plan.plate_seconds * len(left) / len(plan.plates) if plan.plates else 0.0
-    frames = [(len(recording), plan.cameras[id].width * plan.cameras[id].height) for id, recording in left.items()]
-    plates = Part("plates", "plates", (stage,) if left else (), sum(n for n, _ in frames),
-                  sum(n * size for n, size in frames), len(left))  # fmt: skip
-    plates = replace(_timed(plates, [plates.pixels], rates.get("plates"), sampled), stored=cost.plates)
-
-    count, pixels, takes = 0, 0, []
-    for take in plan.takes.values() if cost.left else ():
-        if todo := blocks_left(root, take):
-            rows = take.rows.values()
-            # Blocks are of one length, but for the last of a take.
-            share = todo / (len(rows) * -(-len(take.frames) // BLOCK))
-            count += round(share * sum(row.count for row in rows))
-            pixels += round(share * sum(row.count * row.width * row.height for row in rows))
-            takes.append(take.name)
-    ingest = Part("ingest", "ingest", tuple(takes), count, pixels, cost.left)
-    ingest = _timed(ingest, [pixels], rates.get("ingest"), (cost.seconds - sampled) / cores)
-    return plates, replace(ingest, stored=cost.stored)
-
-
-def _timed(part: Part, tasks: Sequence[int], rate: Rate | None, sampled: float | None = None) -> Part:
-    """The part with its times; `sampled` are seconds that stand in for a rate that nobody knows."""
-    if not part.pixels:
-        return part
-    if rate is None:
-        note = "not known yet: run one take" if sampled is None else "sampled frames, timed just now"
-        return replace(part, seconds=sampled, fastest=sampled, slowest=sampled, stored=None, note=note)
-    once = makespan(tasks, part.workers) / 1e6
-    return replace(
-        part,
-        seconds=once / rate.mean,
-        fastest=once / rate.fast,
-        slowest=once / rate.slow,
-        stored=round(rate.density * part.pixels),
-        records=rate.records,
-        note=rate.note,
-    )
+plan_task = retryable("plan", "plan the night")(_plan)

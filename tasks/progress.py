@@ -3,14 +3,20 @@
 Lines are rationed, so a loop may call as often as it likes. Outside a flow the terminal alone hears it.
 """
 
+import logging
 import sys
 import time
 from typing import cast
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.context import TaskRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
+
+from tasks.hang import alive
+
+# Prefect hands on what loggers called "capmat..." let through; without this, warnings alone.
+logging.getLogger("capmat").setLevel(logging.INFO)
 
 EVERY_S = 5.0
 """Seconds between two lines of one piece of work."""
@@ -20,7 +26,7 @@ def say(text: str) -> None:
     """One line for the person at the terminal, and for the log of the run."""
     sys.stdout.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
     sys.stdout.flush()
-    if TaskRunContext.get() is not None:
+    if TaskRunContext.get() or FlowRunContext.get():
         get_run_logger().info(text)
 
 
@@ -39,6 +45,7 @@ class Progress:
 
     def __call__(self, done: int, note: str = "") -> None:
         """Note that `done` units are behind us; speaks at most every few seconds and at the end."""
+        alive()
         now = time.monotonic()
         if now < self._next and done < self.total:
             return

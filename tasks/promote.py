@@ -135,7 +135,7 @@ def keep_reconstruction(store: str, role: str, verdict: str, judged: Record) -> 
     Registry(Root(store)).add_measure(role, verdict, "reconstruction", record)
 
 
-promote_task = retryable("gate", "gate {role}")(promote)
+promote_task = retryable("gate", "gate {role} {challenger[version]}")(promote)
 incumbents_task = retryable("models to beat")(incumbents)
 newest_pair_task = retryable("models to compare")(newest_pair)
 keep_reconstruction_task = retryable("note the reconstruction", "note the reconstruction of {role}")(

@@ -18,7 +18,7 @@ from storage.root import Root
 
 Entry = Mapping[str, Any]
 _ENOUGH = 400  # records of a verb
-_TAKES = 20  # other takes that are looked through for them
+_OTHERS = 20  # other takes or stages that are looked through for them
 _GROUPS = 10  # parts of a machine's records, for the spread of its rate
 _SPREAD = 10  # percentiles below and above it that count as out of the ordinary
 
@@ -75,33 +75,35 @@ def run_key(run: str) -> str:
 
 
 def read_rates(
-    root: Root, takes: Sequence[str], stage: str, threads: int = 1, host: str | None = None
+    root: Root, takes: Sequence[str], stages: Sequence[str], threads: int = 1, host: str | None = None
 ) -> dict[str, Rate]:
     """The rates that the store knows, by verb: `plates`, `ingest`, `matte <run without version>`.
 
     Args:
         root: the store.
-        takes: looked at first; then the last of the others, by name, until there are records enough.
-        stage: whose plates are looked at.
+        takes: looked at first; then the last of the others, by name, until there are records enough. Of those that
+            were found, the newest count, since a machine changes.
+        stages: whose plates are looked at first; then others.
         threads: torch threads of the workers to come. Where nothing ran with so many, rates per thread are used.
         host: records of this machine alone; None for all.
     """
     ledger = Ledger(root)
-    plates = _mine(ledger.entries(f"plates/{stage}/"), host)
+    plates: list[Entry] = []
+    for stage in (*stages, *_others(root, "stages", stages)):
+        if len(plates) < _ENOUGH:
+            plates += _mine(ledger.entries(f"plates/{stage}/"), host)
     ingested: list[Entry] = []
     matted: list[Entry] = []
-    names = [name.removesuffix(".zarr") for name in root.names("takes")]
-    others = [name for name in reversed(names) if name not in takes][:_TAKES]
-    for take in (*takes, *others):
+    for take in (*takes, *_others(root, "takes", takes)):
         if len(ingested) < _ENOUGH:
             ingested += _mine(ledger.entries(f"ingest/{take}/"), host)
         if len(matted) < _ENOUGH:
             matted += _mine(ledger.entries(f"matte/{take}-"), host)
-    found = {"plates": _machine(plates), "ingest": _machine(ingested)}
+    found = {"plates": _machine(_newest(plates)), "ingest": _machine(_newest(ingested))}
     by_run: dict[str, list[Entry]] = {}
     for entry in matted:
         by_run.setdefault(f"matte {run_key(entry['run'])}", []).append(entry)
-    found |= {key: _worker(entries, threads) for key, entries in by_run.items()}
+    found |= {key: _worker(_newest(entries), threads) for key, entries in by_run.items()}
     return {key: rate for key, rate in found.items() if rate}
 
 
@@ -109,12 +111,21 @@ def _mine(entries: Mapping[str, dict[str, Any] | None], host: str | None) -> lis
     return [e for e in entries.values() if e and is_timed(e) and host in (None, e["host"]) and e["seconds"] > 0]
 
 
+def _others(root: Root, folder: str, but: Sequence[str]) -> list[str]:
+    names = [name.removesuffix(".zarr") for name in root.names(folder)]
+    return [name for name in reversed(names) if name not in but][:_OTHERS]
+
+
+def _newest(entries: Sequence[Entry]) -> list[Entry]:
+    """As many as are enough, in the order in which they were made."""
+    return sorted(entries, key=lambda e: float(e["ended"]))[-_ENOUGH:]
+
+
 def _machine(entries: Sequence[Entry]) -> Rate | None:
     if not entries:
         return None
-    ordered = sorted(entries, key=lambda e: float(e["ended"]))
-    size = -(-len(ordered) // _GROUPS)
-    groups = [ordered[i : i + size] for i in range(0, len(ordered), size)]
+    size = -(-len(entries) // _GROUPS)
+    groups = [entries[i : i + size] for i in range(0, len(entries), size)]
     return _rate(entries, _pixels(entries) / span(entries), [_pixels(group) / span(group) for group in groups])
 
 

@@ -162,4 +162,4 @@ def _name() -> str:
 
 
 rebuild_task = retryable("reconstruct", _name, gpu=True)(rebuild)
-judge_task = retryable("judge", "judge the reconstructions")(judge)
+judge_task = retryable("judge", "judge {take} frame {frame}")(judge)

@@ -21,7 +21,7 @@ from storage.root import Root
 from storage.take import Take
 from tasks.config import Config
 from tasks.contact_sheet import to_jpeg
-from tasks.look import before_after_sheet, scribble_sheet, show, spread, stage_sheet
+from tasks.look import before_after_sheet, scribble_sheet, show, spread, stage_sheet, where_text
 from tasks.report_page import render_page
 from tasks.step import Record, retryable
 from tasks.summary import markdown_table, summary_lines
@@ -163,7 +163,14 @@ def write_report(config: Config, night: Mapping[str, Any], round_: Mapping[str, 
         show(f"report-{name}", name, jpeg)
     if TaskRunContext.get() is not None:
         create_markdown_artifact(
-            "\n\n".join(["# The round in figures", markdown_table(report), *summary_lines(report)]),
+            "\n\n".join(
+                [
+                    "# The round in figures",
+                    markdown_table(report),
+                    *summary_lines(report),
+                    where_text(root.at(f"{folder}/report.html")),
+                ]
+            ),
             key="report",
         )
     place = root.url.rstrip("/") + f"/{folder}"

@@ -1,6 +1,10 @@
 """A recorded day as steps of a flow: checked as a whole, then plates and takes brought into the store."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from prefect import runtime
 
 from storage.ledger import Ledger
 from storage.root import Root
@@ -82,6 +86,11 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
     return {**record, "digest": take_record(store, take)["digest"]}
 
 
-check_task = retryable("check", "check the session")(check)
-plates_task = retryable("plates", "ingest the plates")(plates)
+def _name(verb: str) -> Callable[[], str]:
+    """`check day1`: by the session's folder."""
+    return lambda: f"{verb} {Path(runtime.task_run.parameters['session']).resolve().parent.name}"
+
+
+check_task = retryable("check", _name("check"))(check)
+plates_task = retryable("plates", _name("ingest the plates of"))(plates)
 ingest_task = retryable("ingest", "ingest {take}")(ingest)

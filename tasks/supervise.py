@@ -4,9 +4,11 @@ The supervisor only decides inside the unknown band that a person drew, which bo
 what teacher and student are measured against where nobody knows the truth.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prefect import runtime
 
 from capmat_errors import SessionError
 from storage.benchmark import freeze_benchmark
@@ -37,12 +39,13 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
     Raises:
         SessionError: the session names no benchmark.
     """
-    plan = check_session(read_session(session))
-    if plan.session.benchmark is None:
+    read = read_session(session)
+    if read.benchmark is None:
         raise SessionError("has no [benchmark]", where=session, fix="Name a take and its trimaps there")
+    plan = check_session(read, only=read.benchmark.take)
     root = Root(store)
     files = plan.trimaps
-    take = Take.open(root, plan.session.benchmark.take)
+    take = Take.open(root, read.benchmark.take)
     name = f"{plan.session.name}-{take.name}"
 
     def work() -> dict[str, Any]:
@@ -73,4 +76,8 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
     return run_once(store, "benchmark", name, inputs, work)
 
 
-make_benchmark_task = retryable("benchmark", "supervisor benchmark", gpu=True)(make_benchmark)
+def _name() -> str:
+    return f"supervisor benchmark of {Path(runtime.task_run.parameters['session']).resolve().parent.name}"
+
+
+make_benchmark_task = retryable("benchmark", _name, gpu=True)(make_benchmark)

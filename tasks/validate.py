@@ -80,4 +80,4 @@ def validate(store: str, benchmark: Record, runs: Mapping[str, str], mattes: Seq
     return run_once(store, "validate", benchmark["benchmark"], inputs, work)
 
 
-validate_task = retryable("validate", "validate on the benchmark")(validate)
+validate_task = retryable("validate", "validate on {benchmark[benchmark]}")(validate)

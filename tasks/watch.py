@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,7 @@ def watch(
     last = f"{folder}/{iterations:06d}.jpg"
     network.eval()
     before = [_alpha(network, frame) for frame in frames]
+    shown: list[UUID | None] = [None]
 
     def validate(done: int) -> dict[str, float]:
         now = [_alpha(network, frame) for frame in frames]
@@ -141,8 +143,10 @@ def watch(
         if frames:
             jpeg = to_jpeg(_sheet(frames, before, now, done))
             root.write(f"{folder}/{done:06d}.jpg", jpeg)
-            show(f"training-{title}", f"{title} after {done} of {iterations} iterations", jpeg)
-        _keep(root, folder, done, figures)
+        curves = _keep(root, folder, done, figures)
+        if frames:
+            words = f"{title} after {done} of {iterations} iterations"
+            shown[0] = show(f"training-{title}", words, jpeg, curves=curves, before=shown[0])
         return figures
 
     return Watch(validate, math.ceil(iterations / LOOKS), {"sheet": last, "curves": f"{folder}/curves.svg"})
@@ -168,7 +172,7 @@ def _sheet(frames: Sequence[Frame], before: Sequence[Alpha], now: Sequence[Alpha
     return contact_sheet(rows, ["image", "alpha before the training", f"alpha after {done} iterations"])
 
 
-def _keep(root: Root, folder: str, done: int, figures: dict[str, float]) -> None:
+def _keep(root: Root, folder: str, done: int, figures: dict[str, float]) -> str:
     """Add the figures of one look and draw all curves anew; a look that is repeated replaces itself."""
     key = f"{folder}/figures.json"
     known = json.loads(root.read(key)) if root.exists(key) else {}
@@ -181,4 +185,6 @@ def _keep(root: Root, folder: str, done: int, figures: dict[str, float]) -> None
             against, _, kind = figure.partition("_")
             line = panels.setdefault(kind.upper(), {}).setdefault(names[against], [])
             line.append((int(iteration), value))
-    root.write(f"{folder}/curves.svg", curves_svg(panels).encode())
+    curves = curves_svg(panels)
+    root.write(f"{folder}/curves.svg", curves.encode())
+    return curves

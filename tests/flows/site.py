@@ -3,34 +3,42 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from flows.processes import MARK
+from flows.processes import MARK, flow_run
 
 PASSWORD = "night:watch"
 QUIET_S = 10
 ROOT = Path(__file__).parents[2]
 _BUSY_TRIES = 20
+_ENDS = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 class Site:
-    """A working folder with `capmat` and a password."""
+    """A working folder with `capmat` and a password.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: the folder.
+        env: variables on top of the machine's own, for everything that is started here.
+    """
+
+    def __init__(self, path: Path, env: Mapping[str, str] | None = None) -> None:
+        self.path, self.env = path, dict(env or {})
+        self.said: list[str] = []
 
     def python(self, *words: str) -> subprocess.Popen[str]:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | self.env
         return subprocess.Popen(
             [sys.executable, *words],
             cwd=self.path,
@@ -45,8 +53,9 @@ class Site:
 
     def capmat(self, *words: str) -> str:
         process = self.start(*words)
-        out, _ = process.communicate(timeout=300)
+        out, _ = process.communicate(timeout=900)
         assert process.returncode == 0, out[-3000:]
+        self.said.append(out)
         return out
 
     @property
@@ -73,6 +82,20 @@ class Site:
     def runs(self, deployment: str) -> list[dict[str, Any]]:
         return self.ask("/flow_runs/filter", {"deployments": {"name": {"any_": [deployment]}}})
 
+    def begin(self, deployment: str) -> str:
+        """Start a run of a deployment; its id."""
+        (found,) = self.ask("/deployments/filter", {"deployments": {"name": {"any_": [deployment]}}})
+        return str(self.ask(f"/deployments/{found['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})["id"])
+
+    def ended(self, run: str) -> dict[str, Any] | None:
+        """A run that has ended; None as long as it has not."""
+        found: dict[str, Any] = self.ask(f"/flow_runs/{run}")
+        return found if found["state_type"] in _ENDS else None
+
+    def of_run(self, run: str) -> list[psutil.Process]:
+        """The processes that work on a flow run."""
+        return [p for p in psutil.process_iter() if flow_run(p) == run]
+
     def processes(self) -> dict[int, list[str]]:
         found = {}
         for process in psutil.process_iter():
@@ -83,8 +106,29 @@ class Site:
                 continue
         return found
 
+    def listening(self) -> set[tuple[int, str]]:
+        """Who waits for connections, and at which address of this machine."""
+        found = set()
+        for pid in self.processes():
+            try:
+                ports = psutil.Process(pid).net_connections("inet")
+            except psutil.Error:
+                continue
+            found |= {(pid, port.laddr.ip) for port in ports if port.status == psutil.CONN_LISTEN}
+        return found
+
     def pid(self, word: str) -> int:
         return next(pid for pid, words in self.processes().items() if word in words)
+
+    def kill(self) -> None:
+        """End everything at once, the hard way."""
+        while found := self.processes():
+            for pid in found:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            time.sleep(0.1)
 
 
 def eventually(what: Callable[[], Any], limit_s: float = 60) -> Any:

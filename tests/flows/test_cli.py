@@ -1,5 +1,6 @@
 """The command line: answers at once, refuses with one line, exits with the documented codes."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 from flows.cli import main
 
 COMMANDS = [
-    *("demo", "nightly", "redistill", "reconstruct", "session", "ingest", "matte", "export", "verify"),
-    *("scribbles", "train-base", "sim", "models", "ui", "doctor", "plan", "gc", "up", "down", "deploy"),
+    *("demo", "nightly", "redistill", "validate", "reconstruct", "session", "ingest", "matte", "export", "verify"),
+    *("scribbles", "train-base", "sim", "models", "ui", "doctor", "plan", "metrics", "gc", "up", "down", "deploy"),
 ]
 
 
@@ -54,3 +55,15 @@ def test_an_unknown_command_is_refused() -> None:
     )
     assert done.returncode == 2
     assert "invalid choice" in done.stderr
+
+
+def test_doctor_says_the_same_to_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = main(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert {"python", "store", "disk", "cluster", "teacher"} <= {finding["name"] for finding in found}
+    assert all(list(finding) == ["name", "state", "detail", "fix", "needed"] for finding in found)
+    assert {finding["state"] for finding in found} <= {"ok", "limited", "missing"}
+    assert code == any(finding["state"] == "missing" and finding["needed"] for finding in found)

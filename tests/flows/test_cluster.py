@@ -1,9 +1,11 @@
 """Tasks go to the workers that are labelled for them, and a worker's death is no hang: real server, real Dask."""
 
+import ctypes
 import logging
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 from distributed import get_worker
-from prefect import flow, get_client
+from prefect import flow, get_client, get_run_logger, runtime, tags
+from prefect.client.schemas.filters import LogFilter, LogFilterTaskRunId
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
@@ -22,7 +25,9 @@ from flows.cluster_runner import SMALL, Runner
 from flows.outcome import outcome
 from tasks.config import Cluster
 from tasks.models import _load, load_network, register_base
+from tasks.progress import Progress
 from tasks.step import retryable
+from tests.flows.site import eventually
 
 pytestmark = pytest.mark.chain
 
@@ -56,11 +61,40 @@ def die_once(mark: str) -> str:
     return str(get_worker().name)
 
 
+def whereabouts(said: str, before: object = None) -> tuple[str, str, list[str], int]:
+    """Names of the own flow and task run, the tags, and which connection to the server is used; logs a line."""
+    get_run_logger().info("this is %s", said)
+    connection = id(get_client(sync_client=True))
+    return str(runtime.flow_run.flow_name), str(runtime.task_run.name), sorted(runtime.task_run.tags), connection
+
+
+whereabouts_task = retryable("whereabouts", "where is {said}", gpu=True)(whereabouts)
+
+
+def hang_once(mark: str) -> str:
+    """Wait for ever, the first time, and let no thread of Python go on; the name of the worker that did not."""
+    if not Path(mark).exists():
+        Path(mark).write_text(str(get_worker().name))
+        ctypes.PyDLL(None).sleep(3600)  # unlike CDLL, it keeps the interpreter
+    return str(get_worker().name)
+
+
+def progress(steps: int) -> int:
+    """Take longer than the limit, but show that it goes on."""
+    bar = Progress("steps", steps)
+    for done in range(steps):
+        time.sleep(1)
+        bar(done + 1)
+    return steps
+
+
 on_gpu = retryable("on the GPU", gpu=True)(place)
 on_cpu = retryable("on the CPU")(place)
 load_task = retryable("load", gpu=True)(load)
 fill_task = retryable("fill")(fill)
 die_once_task = retryable("die once")(die_once)
+hang_once_task = retryable("hang once")(hang_once)
+progress_task = retryable("progress")(progress)
 echo_task = retryable("echo")(lambda thing: thing)
 
 
@@ -120,6 +154,21 @@ def test_a_task_whose_worker_is_killed_is_done_by_another(plain: str, tmp_path: 
     assert mark.exists()
 
 
+def test_a_task_that_hangs_is_ended_and_done_by_another_and_a_long_one_is_not(
+    plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPMAT_CLUSTER__SILENT_MINUTES", "0.1")
+    mark = tmp_path / "mark"
+
+    def work() -> tuple[str, int]:
+        hanging, long = hang_once_task.submit(str(mark)), progress_task.submit(9)
+        return hanging.result(timeout=120), long.result(timeout=120)
+
+    _, steps = run(plain, work)
+    assert mark.exists()
+    assert steps == 9
+
+
 def test_a_worker_close_to_its_limit_goes_on_working(plain: str) -> None:
     def work() -> list[int]:
         first = [fill_task.submit(0.86) for _ in range(4)]
@@ -142,6 +191,31 @@ def test_a_task_that_wants_more_memory_than_a_worker_has_ends_as_an_error(plain:
     assert ("fill", "CRASHED") in states
     assert "RUNNING" not in {state for _, state in states}
     assert run(plain, lambda: on_cpu.submit().result())  # the cluster lives
+
+
+def test_a_task_knows_its_flow_and_tags_on_a_worker_and_the_ui_knows_the_task(mixed: str) -> None:
+    def work() -> list[Any]:
+        first = whereabouts_task.submit("a")
+        with tags("night"):
+            second = whereabouts_task.submit("b", first)
+        return [first.result(), second.result()]
+
+    (*one, connection), (*other, same) = run(mixed, work)
+    assert one == ["try", "where is a", []]
+    assert other == ["try", "where is b", ["night"]]
+    assert connection == same, "a worker connects once"
+
+    with get_client(sync_client=True) as client:
+        found = eventually(lambda: _seen(client, "where is a", "where is b"))
+        assert [given.id for given in found["where is b"].task_inputs["before"]] == [found["where is a"].id]
+        wanted = LogFilter(task_run_id=LogFilterTaskRunId(any_=[found["where is b"].id]))
+        assert "this is b" in eventually(lambda: [line.message for line in client.read_logs(wanted)])
+
+
+def _seen(client: Any, *names: str) -> dict[str, Any]:
+    """The task runs of these names as the server has them; none before all are completed."""
+    ours = {r.name: r for r in client.read_task_runs(limit=200) if r.name in names and r.state_name == "Completed"}
+    return ours if len(ours) == len(names) else {}
 
 
 def test_arrays_that_travel_are_named_in_the_log_and_records_are_not(plain: str) -> None:

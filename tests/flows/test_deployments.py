@@ -16,8 +16,8 @@ FILE = Path(__file__).parents[2] / "prefect.yaml"
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())["deployments"]
 
 
-def test_the_four_deployments_are_there() -> None:
-    assert {"nightly", "ingest", "redistill", "reconstruct"} <= {d["name"] for d in DEPLOYMENTS}
+def test_the_five_deployments_are_there() -> None:
+    assert {"nightly", "ingest", "redistill", "validate", "reconstruct"} <= {d["name"] for d in DEPLOYMENTS}
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda d: d["name"])

@@ -10,25 +10,44 @@ from typing import Any
 
 import pytest
 
+from flows.cluster_kinds import start_cluster
 from storage.root import Root
 from storage.take import Take, list_takes
+from tasks.config import Cluster
 from tests.flows.conftest import Folder
 from tests.storage.tiny_session import edit_toml, write_session
 
 pytestmark = pytest.mark.slow
 
-NIGHT = {
-    "CAPMAT_INBOX": "inbox",
-    "CAPMAT_EXPORTS": "out",
-    "CAPMAT_NIGHT__STILL_MINUTES": "0.03",
-    "CAPMAT_NIGHT__TEACHER_EVERY": "2",
-}
+START = "from flows import server; server.keep(server.start(4920))"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    place = tmp_path_factory.mktemp("nights")
-    return Folder(place, place / "no-samples", NIGHT)
+def cluster() -> Iterator[str]:
+    """Workers for all nights here, so that torch is loaded once."""
+    with start_cluster(Cluster(workers=2, memory="2.5GiB")) as cluster:
+        yield cluster.scheduler_address
+
+
+def nights(place: Path, cluster: str) -> Folder:
+    night = {
+        "CAPMAT_STORE": f"{place}/.capmat/store",  # the workers were not started in this folder
+        "CAPMAT_INBOX": f"{place}/inbox",
+        "CAPMAT_EXPORTS": f"{place}/out",
+        "CAPMAT_NIGHT__STILL_MINUTES": "0.03",
+        "CAPMAT_NIGHT__TEACHER_EVERY": "2",
+        "CAPMAT_CLUSTER__ADDRESS": cluster,
+    }
+    return Folder(place, place / "no-samples", night)
+
+
+@pytest.fixture(scope="module")
+def folder(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+    """A folder whose server stays from night to night."""
+    folder = nights(tmp_path_factory.mktemp("nights"), cluster)
+    folder.python("-c", START)
+    yield folder
+    folder.run("down")
 
 
 def night(folder: Folder) -> tuple[str, dict[str, Any]]:
@@ -117,6 +136,10 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
     page = max((folder.path / ".capmat/store/reports").glob("night-*.html")).read_text()
     assert page.index("cedar") < page.index("alder")  # what needs a human comes first
     assert page.count("data:image/jpeg;base64,") == 2
+    assert [part["verb"] for part in first["forecast"]["parts"]][-1] == "all else"
+    whole, parts = first["forecast"]["whole"]["real"], [part["real"] for part in first["forecast"]["parts"]]
+    assert sum(parts) >= 0.99 * whole > 0.99 * max(parts)  # no second of the night is left out
+    assert "Forecast and truth" in page
 
     before = written(folder, "alder") | written(folder, "birch")
     broken.write_bytes(whole)
@@ -128,13 +151,14 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
     assert state_of_last_run(folder) == ("COMPLETED", "Completed")
 
 
-def test_a_night_that_can_do_nothing_fails_and_says_why(tmp_path: Path) -> None:
-    folder = Folder(tmp_path, tmp_path / "no-samples", NIGHT)
+def test_a_night_that_can_do_nothing_fails_and_says_why(tmp_path: Path, cluster: str) -> None:
+    folder = nights(tmp_path, cluster)  # the command starts its own server, and stops it
     bad = session(tmp_path / "inbox/bad", "bad", ("elm",))
     edit_toml(bad, "bits = 12", "bits = 77")
     process = folder.start("nightly")
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=900)
     assert process.returncode == 2, out
     assert "nothing could be done, 1 refused" in out.splitlines()[-1]
     assert state_of_last_run(folder)[0] == "FAILED"
     assert list((tmp_path / ".capmat/store/reports").glob("night-*.html"))
+    assert not (tmp_path / ".capmat/prefect/server.json").exists()

@@ -7,7 +7,7 @@ import pytest
 
 from flows.cli import main
 from storage.root import Root
-from tests.storage.tiny_session import write_session
+from tests.storage.tiny_session import edit_toml, write_session
 
 
 def test_a_plan_is_said_kept_and_read_by_programs(
@@ -41,6 +41,25 @@ def test_a_plan_is_said_kept_and_read_by_programs(
     assert all(line.endswith(" 20 %") for line in out[1:])
     assert main([*capmat, "plan", "--check", "--json"]) == 0
     assert [part["share"] for part in json.loads(capsys.readouterr().out)["parts"]] == [1.0, 1.0]
+
+
+def test_a_plan_of_an_inbox_says_what_can_be_done_what_waits_and_what_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_session(tmp_path / "inbox/good")
+    edit_toml(write_session(tmp_path / "inbox/bad"), "fps = 25.0", "fps = -1")
+    (tmp_path / "inbox/tuesday").mkdir()
+    sets = ["--set", "store=store", "--set", "inbox=inbox", "--set", "night.still_minutes=0"]
+    assert main([*sets, "--set", "night.until=07:00", "plan", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["until"]
+    assert plan["parts"][0]["frames"] == 6
+    assert main([*sets, "plan"]) == 0
+    out = capsys.readouterr().out
+    assert "bad" in next(line for line in out.splitlines() if line.startswith("refused: "))
+    assert "tuesday: has no session.toml yet" in next(line for line in out.splitlines() if line.startswith("left: "))
+    assert "\nall else         starting, checks and exports: not known before the first night\n" in out
 
 
 def test_gc_removes_nothing_unless_told_to(

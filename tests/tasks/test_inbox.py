@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from capmat_errors import ConfigError, SessionError
-from storage.session import read_session
+from capmat_errors import ConfigError, FrameGap, SessionError, StoreError
+from storage.root import Root
+from storage.session import check_stage, read_session
 from tasks.arrival import check_names, finish, is_finished
-from tasks.inbox import Found, look
+from tasks.inbox import Found, drop, fetch, look, to_fetch
+from tasks.inbox_place import Bucket
 from tasks.session import ingest, plates
-from tests.storage.tiny_session import CAMERAS, edit_toml, write_session
+from tests.storage.tiny_session import CAMERAS, edit_toml, tree, write_session
 
 HOUR = 3600.0
 
@@ -116,7 +118,7 @@ def test_two_sessions_of_one_name_are_both_refused(inbox: Path) -> None:
     assert [item["session"] for item in found.refused] == [str(inbox / "monday"), str(inbox / "tuesday")]
 
 
-@pytest.mark.parametrize("place", ["s3://bucket/inbox", "nowhere"])
+@pytest.mark.parametrize("place", ["ftp://server/inbox", "nowhere"])
 def test_an_inbox_that_is_no_folder_is_refused(place: str) -> None:
     with pytest.raises(ConfigError, match="the inbox is no folder"):
         look(place, 0)
@@ -165,3 +167,87 @@ def test_a_take_that_was_taken_out_of_the_store_is_not_finished(tmp_path: Path) 
     store = str(tmp_path / "store")
     finish(store, "walk", "files", {}, "day")
     assert not is_finished(store, "walk", "files", {})
+
+
+def upload(folder: Path, root: Root, to: str) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            root.write(f"{to}/{file.relative_to(folder)}", file.read_bytes())
+
+
+def test_a_session_on_s3_is_copied_here_take_by_take_and_forgotten_when_it_is_done(
+    s3_root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    session, store = write_session(tmp_path / "day"), str(tmp_path / "store")
+    with (session / "session.toml").open("a") as file:
+        file.write('[takes.run]\npath = "takes/run/{camera}/{frame:04d}.png"\n')
+    upload(session, s3_root, "2026/day")
+    upload(session / "takes/walk", s3_root, "2026/day/takes/run")
+    s3_root.write("tuesday/notes.txt", b"later")
+    before = s3_root.stamps()
+
+    early = look(s3_root.url, 10, second_look_s=0)
+    assert early.sessions == []
+    assert {left["where"] for left in early.left} == {s3_root.at("2026/day"), s3_root.at("tuesday")}
+    assert "not long enough ago" in early.left[1]["why"]
+    found = look(s3_root.url, 10, now=lambda: time.time() + HOUR, second_look_s=0)
+    (arrived,) = found.sessions
+    assert list(arrived.takes) == ["walk", "run"]
+    place = found.place
+    assert isinstance(place, Bucket)
+    staged = tmp_path / ".capmat/inbox/2026/day"
+    assert tree(staged).keys() == {"session.toml"}  # a look costs no more than the descriptors
+
+    size = sum(file.stat().st_size for file in (session / "takes/walk").rglob("*.png"))
+    assert to_fetch(place, arrived, "walk") > size
+    fetch(place, arrived, "walk")
+    assert to_fetch(place, arrived, "walk") == 0
+    assert tree(staged) == {name: data for name, data in tree(session).items() if "takes/run" not in name}
+    first = ingest(store, arrived.file, "walk", plates(store, arrived.file)["digest"])
+
+    lost = staged / "takes/walk/c00/0001.png"
+    times = {file: file.stat().st_ctime_ns for file in staged.rglob("*.png")}
+    lost.write_bytes(lost.read_bytes()[:100])  # killed half-way
+    (staged / "takes/walk/c00/0009.png").write_bytes(b"of an earlier upload")
+    fetch(place, arrived, "walk")
+    assert [file for file in times if file.stat().st_ctime_ns != times[file]] == [lost]
+    assert ingest(store, arrived.file, "walk", plates(store, arrived.file)["digest"]) == {**first, "reused": True}
+
+    drop(place, arrived, ["run"])
+    assert "takes" not in {path.name for path in staged.iterdir()}
+    assert (staged / "plates/c00/0000.png").exists()  # the other take will need them
+    drop(place, arrived, [])
+    assert list(tmp_path.joinpath(".capmat").rglob("*")) == []
+    assert s3_root.stamps() == before  # nothing in the inbox was touched
+
+
+def test_a_take_on_s3_that_is_written_again_is_not_used(
+    s3_root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    session = write_session(tmp_path / "day")
+    upload(session, s3_root, "day")
+    found = look(s3_root.url, 0, now=lambda: time.time() + HOUR, second_look_s=0)
+    (arrived,) = found.sessions
+    s3_root.write("day/takes/walk/c00/0000.png", b"another picture")
+    assert isinstance(found.place, Bucket)
+    with pytest.raises(StoreError, match="changed while it was copied"):
+        fetch(found.place, arrived, "walk")
+    s3_root.write("far/session.toml", (session / "session.toml").read_bytes().replace(b"plates/{", b"../../x/{"))
+    (refused,) = look(s3_root.url, 0, now=lambda: time.time() + HOUR, second_look_s=0).refused
+    assert (refused["error"], refused["what"]) == ("SessionError", "the session's files are not in the inbox")
+
+
+def test_one_bad_take_of_a_stage_without_plates_leaves_the_others_usable(tmp_path: Path) -> None:
+    session = write_session(tmp_path / "day")
+    edit_toml(session, '[plates]\npath = "plates/{camera}/{frame:04d}.png"\n', "")
+    shutil.copytree(session / "takes/walk", session / "takes/run")
+    with (session / "session.toml").open("a") as file:
+        file.write('[takes.run]\npath = "takes/run/{camera}/{frame:04d}.png"\n')
+    (session / "takes/run/c01/0001.png").unlink()
+    described = read_session(session)
+    assert list(check_stage(described).cameras) == list(CAMERAS)
+    (session / "takes/walk/c01/0001.png").unlink()
+    with pytest.raises(FrameGap):
+        check_stage(described)

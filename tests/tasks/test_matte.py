@@ -9,6 +9,7 @@ import torch
 
 from capmat_errors import ConfigError
 from capmat_models import create_model
+from capmat_models.rig import Rig
 from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
@@ -89,6 +90,26 @@ def test_the_student_runs_on_a_rig_and_gives_its_own_matte(store: str, tmp_path:
     three_at_once = list(on_rig(network, frames, bgr, 3))  # four frames: the second batch is filled up
     assert len(three_at_once) == 4
     assert np.allclose(three_at_once, expected, atol=1e-5)
+
+
+def test_a_gpu_without_room_gets_fewer_frames_at_a_time_and_none_is_lost(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = load_network(store, registered(store, tmp_path, "bgmv2_mobilenetv2_xs"))
+    rng = np.random.default_rng(0)
+    bgr, *frames = rng.random((12, 3, 64, 96), dtype=np.float32)
+    expected = list(on_rig(network, frames, bgr, 1))
+    sizes, matte = [], Rig.matte
+
+    def with_room_for_two(rig: Rig, src: torch.Tensor) -> dict[str, torch.Tensor]:
+        sizes.append(len(src))
+        if len(src) > 2 and len(sizes) > 1:  # the first batch fits, then somebody else takes the memory
+            raise torch.OutOfMemoryError
+        return matte(rig, src)
+
+    monkeypatch.setattr(Rig, "matte", with_room_for_two)
+    assert np.allclose(list(on_rig(network, frames, bgr, 8)), expected, atol=1e-5)
+    assert sizes == [8, 8, 4, 2, 2]
 
 
 def test_mattes_in_tiles_are_told_apart_from_those_of_whole_frames(

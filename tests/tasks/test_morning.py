@@ -22,6 +22,7 @@ from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
 from tests.tasks.test_report_page import JPEG, Page
 
 TAKE = {"take": "walk", "session": "day", "cameras": 3, "frames": 4, "runs": ["student-v1"], "seconds": 75.0}
+TAKE |= {"teacher": 6, "teacher_wanted": 2, "finished": True}
 REFUSED = {
     "session": "day",
     "take": "run",
@@ -42,6 +43,13 @@ NIGHT: dict[str, Any] = {
     "left": [{"where": "in/jump", "why": "still moving"}],
     "takes": [{**TAKE, "bytes": 1234567}],
     "kept": ["older"],
+    "forecast": {
+        "parts": [
+            {"verb": "ingest", "share": 1.0, "forecast": 60.0, "real": 50.0},
+            {"verb": "student mattes", "share": 0.5, "forecast": 30.0, "real": 40.0},
+        ],
+        "whole": {"share": 0.5, "forecast": 90.0, "real": 100.0},
+    },
     "seconds": 3899.0,
     "free": 5e9,
 }
@@ -52,16 +60,21 @@ def test_what_needs_a_human_stands_before_what_was_done() -> None:
     order = ["FrameGap", "Copy it again.", "The label set l0002 waits.", "in/jump", "student-v1", "older"]
     places = [page.text.index(text) for text in order]
     assert places == sorted(places)
-    assert page.ids == ["human", "left", "done", "pictures", "kept"]
+    assert page.ids == ["human", "left", "done", "forecast", "pictures", "kept"]
     assert "1 h 05 min" in page.text
     assert "1.23 MB" in page.text
     assert "script" not in page.tags
+    assert "Take walk: the teacher saw one frame in 6 instead of one in 2; the night was too short" in page.text
+    assert "forecast to take 1 min 30 s (for what was done of it) and took 1 min 40 s" in page.text
+    assert "off by -10 %" in page.text
+    assert "student mattes (50 % of it)" in page.text
     text = night_text(NIGHT)
+    assert "| ingest | 1 min 00 s | 50.0 s | +20 % |" in text
     assert text.index("frame 3 is missing") < text.index("| walk |")
 
 
 def test_a_quiet_night_has_no_section_that_is_empty() -> None:
-    quiet = NIGHT | {"attention": [], "refused": [], "left": [], "takes": [], "kept": []}
+    quiet = NIGHT | {"attention": [], "refused": [], "left": [], "takes": [], "kept": [], "forecast": {}}
     assert Page(night_page(quiet, {})).ids == []
     assert sentence(quiet) == "No take was matted."
 

@@ -1,5 +1,7 @@
 """A night is forecast from what was measured, says what it does not know, and is compared with what came."""
 
+import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,21 +10,27 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from capmat_errors import NotFound
 from capmat_models import create_model
 from storage.ledger import Ledger
 from storage.registry import Registry
 from storage.root import Root
-from tasks.config import Cluster, Config
+from tasks.arrival import finish, unfinished
+from tasks.config import Cluster, Config, Night
+from tasks.inbox import look
 from tasks.matte import matte, open_run
 from tasks.model_import import import_weights
 from tasks.models import Ref
-from tasks.night_check import check_night, keep_plan
-from tasks.night_plan import NightPlan, Part, makespan, plan_night, thinned
+from tasks.night_check import check_night, look_back
+from tasks.night_parts import Part, makespan
+from tasks.night_plan import NightPlan, keep_plan, plan_inbox, plan_night, thinned, until_time
+from tasks.night_rest import measured_rest, rest_part
 from tasks.rates import read_rates, run_key, span, timed
 from tasks.session import ingest, plates
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_session
+from tests.tasks.test_inbox import named
 
 FRAMES = 20
 PICTURE = HEIGHT * WIDTH
@@ -50,6 +58,18 @@ def night_of(config: Config, take: str) -> None:
     open_run(config.store, take, "student", model)
     for camera in record["cameras"]:  # one after the other, as one worker does
         matte(config.store, take, [camera], record["frames"], "student", model, record["digest"])
+
+
+def slow_teacher(config: Config) -> None:
+    """Records of a teacher that takes 100 s for a picture."""
+    root = Root(config.store)
+    student = Registry(root).champion("student")
+    assert student
+    Registry(root).promote("teacher", *student, {})
+    for number, seconds in enumerate((90.0, 100.0, 110.0)):
+        said = {**timed(PICTURE, seconds), "run": f"teacher-{student[0]}-v0001", "threads": 1, "files": {"a": [9, 0]}}
+        key = f"matte/jump-c00-teacher/{number}"
+        Ledger(root).record(key, {**said, "camera": "c00", "numbers": [number], "frames": 1})
 
 
 def now() -> datetime:
@@ -105,28 +125,21 @@ def test_records_of_other_machines_and_versions_without_times_say_nothing(config
     night_of(config, "jump")
     root = Root(config.store)
     ledger = Ledger(root)
-    assert set(read_rates(root, ["jump"], "ring")) == {"plates", "ingest", "matte student-bgmv2_mobilenetv2_xs"}
-    assert read_rates(root, ["jump"], "ring", host="elsewhere") == {}
-    alone = read_rates(root, ["jump"], "ring")["matte student-bgmv2_mobilenetv2_xs"]
-    two = read_rates(root, ["jump"], "ring", threads=2)["matte student-bgmv2_mobilenetv2_xs"]
+    assert set(read_rates(root, ["jump"], ["ring"])) == {"plates", "ingest", "matte student-bgmv2_mobilenetv2_xs"}
+    assert read_rates(root, ["jump"], ["ring"], host="elsewhere") == {}
+    alone = read_rates(root, ["jump"], ["ring"])["matte student-bgmv2_mobilenetv2_xs"]
+    two = read_rates(root, ["jump"], ["ring"], threads=2)["matte student-bgmv2_mobilenetv2_xs"]
     assert two.mean == pytest.approx(2 * alone.mean)
     assert two.note == "from runs with other numbers of threads, as 2 of them"
     for key, entry in ledger.entries("").items():
         if entry and "ended" in entry:
             ledger.record(key, {name: entry[name] for name in entry if name not in ("ended", "seconds", "pixels")})
-    assert read_rates(root, ["jump"], "ring") == {}
+    assert read_rates(root, ["jump"], ["ring"]) == {}
 
 
 def test_in_a_short_night_the_student_keeps_its_place_and_the_teacher_leaves_frames_out(config: Config) -> None:
     night_of(config, "jump")
-    root = Root(config.store)
-    ledger = Ledger(root)
-    student = Registry(root).champion("student")
-    assert student
-    Registry(root).promote("teacher", *student, {})
-    for number, seconds in enumerate((90.0, 100.0, 110.0)):  # a teacher that takes 100 s for a picture
-        said = {**timed(PICTURE, seconds), "run": f"teacher-{student[0]}-v0001", "threads": 1, "files": {"a": [9, 0]}}
-        ledger.record(f"matte/jump-c00-teacher/{number}", {**said, "camera": "c00", "numbers": [number], "frames": 1})
+    slow_teacher(config)
     config = config.model_copy(update={"scribble_takes": ("walk",)})
     start = now()
     whole = plan_night(config, start)
@@ -145,6 +158,65 @@ def test_in_a_short_night_the_student_keeps_its_place_and_the_teacher_leaves_fra
     assert (none.every, parts(none)["teacher mattes"].frames, none.fits) == (0, 0, True)
     assert parts(none)["teacher mattes"].note == "left out: the night is too short"
     assert not plan_night(config, start, start).fits
+
+
+def test_an_inbox_is_planned_without_what_is_finished_or_bad_and_its_night_looks_back(config: Config) -> None:
+    place, root = Path(config.session).parents[1], Root(config.store)
+    bad = named(write_session(place / "bad"), "spoilt")
+    (bad / "takes/walk/c01/0001.png").unlink()
+    night_of(config, "jump")
+    slow_teacher(config)
+    config = config.model_copy(update={"inbox": str(place), "night": Night(teacher_every=2)})
+    found = look(config.inbox, 10, now=lambda: time.time() + 3600, second_look_s=0)
+    start = now()
+    whole = plan_inbox(config, found, start)
+    assert [(item["take"], item["error"]) for item in whole.refused] == [("spoilt", "FrameGap")]
+    assert parts(whole)["student mattes"].takes == ("walk",)
+    assert parts(whole)["teacher mattes"].frames == 2 * 3 * 10  # of both takes, every second frame
+    assert parts(whole)["all else"].note == "starting, checks and exports: not known before the first night"
+
+    short = plan_inbox(config, found, start, start + timedelta(seconds=2000))
+    assert short.every == 4  # 3 of 10 frames, 1800 s; every third would be 2400
+    assert short.fits
+    assert parts(short)["student mattes"] == parts(whole)["student mattes"]
+
+    day = next(arrived for arrived in found.sessions if arrived.session.name == "day")
+    finish(config.store, "jump", day.takes["jump"], unfinished(config, day)[0]["jump"], "day")
+    plan = plan_inbox(config, found, now())
+    late = replace(plan, made=start, until=start + timedelta(seconds=1000))
+    assert (plan.kept, parts(plan)["teacher mattes"].takes) == (("jump",), ("walk",))
+    name = keep_plan(root, plan)
+    assert look_back(root, name, time.time()) == {}
+    night_of(config, "walk")
+    said = look_back(root, name, time.time() + 50)
+    assert [part["verb"] for part in said["parts"]] == ["ingest", "student mattes", "all else"]
+    assert said["rest"] >= 50
+    assert said["whole"]["real"] == pytest.approx(sum(part["real"] for part in said["parts"]), rel=0.02)
+    assert said["whole"]["forecast"] is None  # no night had been measured
+    assert said["pictures"] == 3 * FRAMES
+    assert said["late"] == 0
+    # a plan of the same moment, whose teacher alone takes 3000 s
+    assert look_back(root, keep_plan(root, late), time.time())["late"] > 1900
+
+    for number, took in enumerate((20.0, 30.0, 90.0)):
+        night = {"takes": [], "forecast": {**said, "start": took, "rest": 12.0, "pictures": 60}}
+        root.write(f"reports/night-2026-01-0{number + 1}-013000.json", json.dumps(night).encode())
+    rest = rest_part(root, 120)
+    assert (rest.seconds, rest.fastest, rest.slowest, rest.records) == (30 + 24, 20 + 24, 90 + 24, 3)
+
+
+def test_what_a_night_takes_beside_its_records_is_before_the_first_or_between_them() -> None:
+    entries = [{"ended": end, "seconds": took} for end, took in ((10.0, 4.0), (12.0, 5.0), (30.0, 1.0))]
+    assert measured_rest(entries, 1.0, 40.0) == (5.0, 27.0)
+
+
+def test_a_night_ends_when_the_clock_next_shows_the_time() -> None:
+    evening = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
+    assert until_time("07:00", evening, "") == datetime(2026, 3, 2, 7, tzinfo=UTC)
+    assert until_time("23:15", evening, "") == datetime(2026, 3, 1, 23, 15, tzinfo=UTC)
+    assert until_time("", evening, "") is None
+    with pytest.raises(ValidationError):
+        Night(until="7 o'clock")
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=40), st.integers(1, 64))

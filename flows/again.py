@@ -1,0 +1,149 @@
+"""Runs that were killed: they start again by themselves, a few times, and leave nothing running behind.
+
+Who notices depends on who died. The worker sees its run's process end, an automation hears that a run crashed or fell
+silent, `capmat up` finds runs that no process works on. All of them do the same: the run is scheduled once more, and
+the ledger decides what is left to do. Prefect counts the starts; after the last one the run stays `Crashed`, since
+something that kills its machine each time is for a human.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import psutil
+
+from flows.processes import flow_run, kill, marked
+from flows.server import home
+
+STARTS = 4
+"""How often a run is started at most."""
+
+AGAIN = "AwaitingRetry"
+"""Prefect's name of the state of a run that will be started again."""
+
+REASON = "It was killed; it starts again and does what is missing."
+SERVER_GONE = "Flow run encountered an exception: ConnectError*"
+"""How a run fails that did not reach the server, which somebody is about to start again."""
+
+BY_SIGNAL = ["Process exited with status code: -*", "Flow run infrastructure exited with non-zero status code -*"]
+"""What the worker says of a process that was killed; one that cannot import its flow ends with a positive number."""
+
+_LATE_S = 3
+"""States of tasks reach the database up to so much later than they happen."""
+
+
+def begin(_flow: Any, run: Any, state: Any) -> None:
+    """Hook of a flow that starts: what an earlier start of the same run left must not work beside this one."""
+    from prefect.client.orchestration import get_client
+
+    if os.environ.get("PREFECT__FLOW_RUN_ID") == str(run.id):
+        _write_to_the_log()
+    if run.run_count > 1:
+        own = {child.pid for child in psutil.Process().children(recursive=True)}
+        kill(p for p in marked() if flow_run(p) == str(run.id) and p.pid not in own)
+        with get_client(sync_client=True) as client:
+            end_tasks(client, run.id, state.timestamp)
+
+
+def _write_to_the_log() -> None:
+    """Let what is printed go into the worker's log itself: the pipe to the worker breaks when that is killed."""
+    with (home() / "worker.log").open("ab") as log:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+
+
+def end(_flow: Any, run: Any, state: Any) -> None:
+    """Hook of a flow that failed or was cancelled: so did the tasks that still ran."""
+    from prefect.client.orchestration import get_client
+
+    time.sleep(_LATE_S)
+    with get_client(sync_client=True) as client:
+        end_tasks(client, run.id, state.timestamp)
+
+
+HOOKS: dict[str, Any] = {"on_running": [begin], "on_failure": [end], "on_cancellation": [end]}
+"""What every deployed flow is made with. None on a crash: the worker would run it, and report the crash once more
+afterwards, when the run is on its way again."""
+
+
+def end_tasks(client: Any, run: Any, until: datetime) -> None:
+    """Nobody works on the tasks of a flow run that ended: let them not stay Running for ever.
+
+    Args:
+        client: Prefect's synchronous client.
+        run: id of the flow run.
+        until: when it ended; younger tasks belong to its next start.
+    """
+    from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    still = [StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED, StateType.CANCELLING]
+    tasks = client.read_task_runs(
+        flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [run]}}),
+        task_run_filter=TaskRunFilter.model_validate({"state": {"type": {"any_": still}}}),
+    )
+    for task in tasks:
+        if task.state.timestamp <= until:
+            client.set_task_run_state(task.id, Crashed(message="The run of its flow ended."), force=True)
+
+
+def open_runs(client: Any, pool: str, *more: str) -> list[Any]:
+    """The runs of a work pool that somebody should work on, by what the server says.
+
+    Args:
+        client: Prefect's synchronous client.
+        pool: its name. Runs of commands have none; their terminal tells what became of them.
+        *more: other states by name.
+    """
+    from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
+
+    names = [
+        "Pending",
+        "Submitting",
+        "InfrastructurePending",
+        "Running",
+        "Retrying",
+        "Rerunning",
+        "Cancelling",
+        *more,
+    ]
+    return list(
+        client.read_flow_runs(
+            flow_run_filter=FlowRunFilter.model_validate({"state": {"name": {"any_": [*names, *more]}}}),
+            work_pool_filter=WorkPoolFilter.model_validate({"name": {"any_": [pool]}}),
+        )
+    )
+
+
+def worth_it(run: Any) -> bool:
+    """Whether a crashed run had begun, or was killed before; any other crash would come again at once."""
+    said = run.state.message or ""
+    return run.run_count > 0 or said.startswith(tuple(start.rstrip("*") for start in BY_SIGNAL))
+
+
+def mend(client: Any, runs: Iterable[Any]) -> None:
+    """Runs whose process is gone start again, unless somebody cancelled them or they were started too often.
+
+    Args:
+        client: Prefect's synchronous client.
+        runs: as `open_runs` gives them.
+    """
+    from prefect.states import Cancelled, Crashed, Scheduled
+
+    for run in runs:
+        if run.state.is_cancelling():
+            state: Any = Cancelled(message="Its process is gone.")
+        elif run.run_count < STARTS:
+            state = Scheduled(name=AGAIN, message=REASON)
+        elif run.state.is_crashed():
+            continue
+        else:
+            state = Crashed(message=f"Killed {STARTS} times: see what it does to this machine, then start it again.")
+        end_tasks(client, run.id, datetime.now().astimezone())
+        client.set_flow_run_state(run.id, state)

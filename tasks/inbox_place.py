@@ -1,0 +1,253 @@
+"""Where an inbox lies: in a folder, or on S3, from where what is worked on is copied to this machine first.
+
+Files on S3 go by the path that their copies will have, so that all else need not know the difference. A copy has the
+size and the time of its original; one that has not is fetched again.
+"""
+
+import os
+import shutil
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from capmat_errors import ConfigError, SessionError, StoreError
+from storage.root import Root
+from storage.session import Session
+from tasks.step import Record
+
+STAGING = Path(".capmat/inbox")
+"""Where files from S3 lie while they are worked on."""
+Listing = dict[str, tuple[int, str, float]]
+"""Bytes, what changes with them (time of modification in ns, or ETag), and time of the last write (s), by path."""
+_DEEP = 3  # folders below the inbox in which a session.toml is looked for
+_AT_ONCE = 8
+_SPARE = 1.05
+
+
+class Place(Protocol):
+    """An inbox."""
+
+    def sessions(self, left: list[Record]) -> Iterator[Path]:
+        """Every session.toml, by path; folders of the inbox without any are noted in `left`."""
+
+    def again(self) -> None:
+        """Look anew at the next listing."""
+
+    def listing(self, places: Iterable[Path]) -> Listing:
+        """Every file at or below some places.
+
+        Raises:
+            SessionError: one of them is not in the inbox, and the inbox is on S3.
+        """
+
+    def shown(self, path: Path) -> str:
+        """A path as people know it."""
+
+
+def open_place(inbox: str, staging: Path = STAGING) -> "Folder | Bucket":
+    """The inbox at a folder or s3:// address.
+
+    Raises:
+        ConfigError: the inbox is no folder of this machine, nor a place on S3.
+    """
+    if inbox.startswith("s3://"):
+        return Bucket(inbox, staging)
+    if "://" in inbox or not Path(inbox).is_dir():
+        fix = "Create it, or mount what holds the sessions, or give s3://bucket/prefix."
+        raise ConfigError("the inbox is no folder", where=inbox, fix=fix)
+    return Folder(inbox)
+
+
+class Folder:
+    """An inbox on this machine.
+
+    Args:
+        inbox: the folder.
+    """
+
+    def __init__(self, inbox: str) -> None:
+        self.inbox = Path(inbox)
+
+    def sessions(self, left: list[Record]) -> Iterator[Path]:
+        """See `Place`."""
+        for folder in sorted(self.inbox.iterdir()):
+            if folder.is_dir() and not folder.name.startswith("."):
+                files = sorted(_below(folder, _DEEP - 1))
+                yield from files
+                if not files:
+                    left.append({"where": str(folder), "why": "has no session.toml yet"})
+
+    def again(self) -> None:
+        """Nothing is remembered."""
+
+    def listing(self, places: Iterable[Path]) -> Listing:
+        """See `Place`; a file's last write is the change of its inode, which no program can set back."""
+        found: Listing = {}
+        for path in _files(places):
+            with suppress(FileNotFoundError):  # a copy renames its files when they are whole
+                at = path.stat()
+                found[str(path)] = (at.st_size, str(at.st_mtime_ns), at.st_ctime)
+        return found
+
+    def shown(self, path: Path) -> str:
+        """See `Place`."""
+        return str(path)
+
+
+class Bucket:
+    """An inbox on S3.
+
+    Args:
+        inbox: s3://bucket/prefix. Nothing in it is ever changed.
+        staging: folder of this machine for copies.
+    """
+
+    def __init__(self, inbox: str, staging: Path) -> None:
+        self.root, self.staging = Root(inbox), staging.absolute()
+        self._keys: list[str] = []
+        self._stamps: Listing = {}
+
+    def sessions(self, left: list[Record]) -> Iterator[Path]:
+        """See `Place`; the descriptors are fetched."""
+        self.again()
+        tops: dict[str, list[str]] = {}
+        for key in sorted(self._list(), key=lambda key: (key.count("/"), key)):
+            *folders, name = key.split("/")
+            if not folders or any(folder.startswith(".") for folder in folders):
+                continue
+            there = tops.setdefault(folders[0], [])
+            within = any(key.startswith(f"{other}/") for other in there)
+            if name == "session.toml" and len(folders) <= _DEEP and not within:
+                there.append("/".join(folders))
+        for top, found in sorted(tops.items()):
+            for folder in sorted(found):
+                self._bring(file := self.staging / folder / "session.toml")
+                yield file
+            if not found:
+                left.append({"where": self.root.at(top), "why": "has no session.toml yet"})
+
+    def again(self) -> None:
+        """See `Place`."""
+        self._keys, self._stamps = [], {}
+
+    def listing(self, places: Iterable[Path]) -> Listing:
+        """See `Place`."""
+        stamps, keys, found = self._list(), self._keys, Listing()
+        for place in places:
+            start = self._key(place)
+            inside = keys[bisect_left(keys, f"{start}/") : bisect_left(keys, f"{start}0")]  # "0" follows "/"
+            for key in [start] if start in stamps else inside:
+                found[str(self.staging / key)] = stamps[key]
+        return found
+
+    def shown(self, path: Path) -> str:
+        """See `Place`."""
+        return self.root.at(self._key(path))
+
+    def fetch(self, files: Iterable[str], within: Iterable[Path]) -> None:
+        """Copy some files; copies that are there stay, copies of what is gone go.
+
+        Args:
+            files: of a listing.
+            within: places that may hold copies of what is gone.
+
+        Raises:
+            StoreError: the disk has too little room, or S3 does not answer.
+        """
+        for path in _files(self.staging / self._key(place) for place in within):
+            if self._key(path) not in self._list():
+                path.unlink()
+        missing = self.missing(files)
+        need = sum(missing.values())
+        self.staging.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.staging).free
+        if _SPARE * need > free:
+            raise StoreError(
+                f"the copy needs {need / 1e9:.3g} GB, {free / 1e9:.3g} GB are free",
+                where=str(self.staging),
+                fix="Free some space, or start capmat in a folder on a larger disk.",
+            )
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            list(threads.map(self._bring, missing))
+
+    def missing(self, files: Iterable[str]) -> dict[Path, int]:
+        """Bytes of those files of a listing that are not copied, by path."""
+        paths = map(Path, files)
+        return {path: self._stamps[self._key(path)][0] for path in paths if not self._is_copied(path)}
+
+    def drop(self, files: Iterable[str]) -> None:
+        """Remove the copies of some files of a listing, and folders that are empty then."""
+        for file in files:
+            Path(file).unlink(missing_ok=True)
+        for folder, _, _ in os.walk(self.staging, topdown=False):
+            if not any(Path(folder).iterdir()):
+                Path(folder).rmdir()
+
+    def _bring(self, path: Path) -> None:
+        if not self._is_copied(path):
+            self.root.fetch(self._key(path), path)
+            written = self._stamps[self._key(path)][2]
+            os.utime(path, (written, written))  # what is ingested is known by these times
+
+    def _is_copied(self, path: Path) -> bool:
+        size, _, written = self._stamps[self._key(path)]
+        try:
+            at = path.stat()
+        except FileNotFoundError:
+            return False
+        return (at.st_size, int(at.st_mtime)) == (size, int(written))
+
+    def _key(self, path: Path) -> str:
+        key = os.path.relpath(path, self.staging)
+        if key.startswith(".."):
+            fix = "Give paths below the folder of session.toml, or beside it in the inbox."
+            raise SessionError("the session's files are not in the inbox", where=str(path), fix=fix)
+        return key
+
+    def _list(self) -> Listing:
+        if not self._keys:
+            self._stamps = self.root.stamps()
+            self._keys = sorted(self._stamps)
+        return self._stamps
+
+
+def shared_places(file: Path, session: Session) -> list[Path]:
+    """Where descriptor, calibration, plates and trimaps lie."""
+    places = [file, _fixed(session, session.calibration.path)]
+    if session.plates:
+        places.append(_fixed(session, session.plates.path))
+    if session.benchmark:
+        places.append(_fixed(session, session.benchmark.trimaps))
+    return places
+
+
+def take_place(session: Session, take: str) -> Path:
+    """Where the files of a take lie."""
+    return _fixed(session, session.takes[take].path)
+
+
+def _fixed(session: Session, template: str) -> Path:
+    """The part of a path template that names no camera and no frame."""
+    parts = Path(template).parts
+    fixed = parts[: next((i for i, part in enumerate(parts) if "{" in part), len(parts))]
+    return session.folder.joinpath(*fixed)
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_file():
+            yield place
+        else:
+            yield from (Path(top, name) for top, _, names in os.walk(place) for name in names)
+
+
+def _below(folder: Path, deep: int) -> Iterator[Path]:
+    if (file := folder / "session.toml").is_file():
+        yield file
+    elif deep:
+        for inner in folder.iterdir():
+            if inner.is_dir() and not inner.name.startswith("."):
+                yield from _below(inner, deep - 1)

@@ -1,0 +1,94 @@
+"""Figures of the last night for Prometheus, in the text format that node_exporter's textfile collector reads.
+
+They come from the store alone: the newest record of a night, the label sets, and the plan that was made before it.
+No server is asked, so they are there when everything else is down, which is when they are wanted.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from capmat_errors import NotFound
+from storage.ledger import Ledger
+from storage.plan_cost import free_bytes
+from storage.root import Root
+from tasks.night_check import check_night
+from tasks.scribble import waiting
+
+_STATES = ("Completed", "NeedsHuman", "Failed")
+Family = tuple[str, str, list[tuple[str, float]]]
+"""Name, help, and by labels (`{state="Failed"}`, or nothing) the values."""
+
+
+def metrics(store: str) -> str:
+    """The figures as text, one per line; those that nobody knows are left out.
+
+    Args:
+        store: URL of the store.
+    """
+    root = Root(store)
+    lines: list[str] = []
+    for name, what, samples in _families(root, store):
+        lines += [f"# HELP capmat_{name} {what}", f"# TYPE capmat_{name} gauge"]
+        lines += [f"capmat_{name}{labels} {value:.12g}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _families(root: Root, store: str) -> Iterator[Family]:
+    nights = _nights(root)
+    if newest := next(nights, None):
+        yield from _of_night(newest)
+        good = next((night for night in chain([newest], nights) if night["state"] == "Completed"), None)
+        if good:
+            what = "When the last night without a refusal ended, in seconds since 1970."
+            yield "good_night_end_timestamp_seconds", what, [("", _end(good))]
+    if (free := free_bytes(root)) is not None:
+        yield "store_free_bytes", "Bytes left on the disk of the store.", [("", free)]
+    yield "labels_waiting", "1 while there are label sets that no finished training has used.", [("", waiting(store))]
+    if (error := _forecast_error(root)) is not None:
+        yield "forecast_error_ratio", "Forecast over real time of the last planned night, minus 1.", [("", error)]
+    gates = Ledger(root).entries("promote/").values()
+    promoted = sum(entry is not None and entry["decision"] == "PROMOTE" for entry in gates)
+    yield "promotions", "Models that the gate has put in use so far.", [("", promoted)]
+
+
+def _of_night(night: dict[str, Any]) -> Iterator[Family]:
+    frames = sum(take["cameras"] * take["frames"] for take in night["takes"])
+    yield "night_end_timestamp_seconds", "When the last night ended, in seconds since 1970.", [("", _end(night))]
+    yield "night_duration_seconds", "Wall time of the last night.", [("", night["seconds"])]
+    yield (
+        "night_state",
+        "1 for the state in which the last night ended.",
+        [(f'{{state="{state}"}}', night["state"] == state) for state in _STATES],
+    )
+    counts = {"done": night["takes"], "refused": night["refused"], "left": night["left"], "kept": night["kept"]}
+    yield (
+        "night_takes",
+        "Takes of the last night: done, refused, left for another night, finished before.",
+        [(f'{{result="{name}"}}', len(items)) for name, items in counts.items()],
+    )
+    yield "night_frames", "Frames of all cameras that the last night matted.", [("", frames)]
+    if frames and night["seconds"]:
+        yield "night_frames_per_second", "The same per second of wall time.", [("", frames / night["seconds"])]
+
+
+def _nights(root: Root) -> Iterator[dict[str, Any]]:
+    """Records of the nights, newest first; read when asked for, since there are hundreds in a year."""
+    names = (n for n in root.names("reports") if n.startswith("night-") and n.endswith(".json"))
+    return (json.loads(root.read(f"reports/{name}")) for name in sorted(names, reverse=True))
+
+
+def _end(night: dict[str, Any]) -> float:
+    return datetime.fromisoformat(night["ended"]).timestamp()
+
+
+def _forecast_error(root: Root) -> float | None:
+    try:
+        _, rows = check_night(root)
+    except NotFound:
+        return None
+    known = [(row.forecast, row.real) for row in rows if row.forecast is not None]
+    real = sum(seconds for _, seconds in known)
+    return sum(seconds for seconds, _ in known) / real - 1 if real else None

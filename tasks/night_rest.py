@@ -1,0 +1,58 @@
+"""What a night takes beside plates, ingest and mattes: starting workers, checks, exports, pictures for the report.
+
+No record speaks of it. A night measures it as the time in which no recorded piece was at work: before the first one
+(starting, which does not depend on the night's size) and after that (which grows with it). The next night reckons
+with the middle of the last few.
+"""
+
+import json
+import socket
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+from storage.root import Root
+from tasks.night_parts import Part
+from tasks.rates import Entry, span
+from tasks.step import Record
+
+_NIGHTS = 5
+
+
+def last_nights(root: Root) -> list[Record]:
+    """The records of the last few morning reports, the newest first."""
+    names = [name for name in root.names("reports") if name.startswith("night-") and name.endswith(".json")]
+    return [json.loads(root.read(f"reports/{name}")) for name in sorted(names)[: -_NIGHTS - 1 : -1]]
+
+
+def measured_rest(entries: list[Entry], began: float, ended: float) -> tuple[float, float]:
+    """Seconds before the first of some records, and seconds after that in which none was at work.
+
+    Args:
+        entries: that were made in the night, at least one.
+        began: when the night's plan was made, in seconds since 1970.
+        ended: when all was done.
+    """
+    first = min(entry["ended"] - entry["seconds"] for entry in entries)
+    start = max(0.0, first - began)
+    return start, max(0.0, ended - began - start - span(entries))
+
+
+def rest_part(root: Root, pictures: int) -> Part:
+    """How long a night over so many pictures takes beside its records, as the last nights of this machine say."""
+    nights = [night["forecast"] for night in last_nights(root) if _measured(night)]
+    if not pictures:
+        return Part("all else", "rest")
+    if not nights:
+        note = "starting, checks and exports: not known before the first night"
+        return Part("all else", "rest", frames=pictures, note=note)
+    each = [night["start"] + pictures * night["rest"] / night["pictures"] for night in nights]
+    middle = median(night["start"] for night in nights) + pictures * median(n["rest"] / n["pictures"] for n in nights)
+    return Part("all else", "rest", frames=pictures, seconds=middle, fastest=min(middle, *each),
+                slowest=max(middle, *each), records=len(nights), note="starting, checks, exports")  # fmt: skip
+
+
+def _measured(night: Mapping[str, Any]) -> bool:
+    """Whether a night knows what it took beside its records, on this machine."""
+    forecast = night.get("forecast") or {"pictures": 0}  # earlier versions and empty nights have none
+    return bool(forecast["pictures"]) and forecast["host"] == socket.gethostname()

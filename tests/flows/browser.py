@@ -1,0 +1,88 @@
+"""A real Chromium without a window: what a person would see at an address."""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import connect
+
+FOUND = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_LIMIT_S = 120
+
+
+class Tab:
+    """One page, steered through Chromium's debugging protocol."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket, self._count = socket, 0
+
+    def _call(self, method: str, **params: Any) -> dict[str, Any]:
+        self._count += 1
+        self._socket.send(json.dumps({"id": self._count, "method": method, "params": params}))
+        while (answer := json.loads(self._socket.recv(_LIMIT_S))).get("id") != self._count:
+            continue
+        assert "error" not in answer, answer
+        return dict(answer["result"])
+
+    def remember(self, key: str, value: str) -> None:
+        """Put something into the local storage of every page before its own scripts run."""
+        source = f"localStorage.setItem({json.dumps(key)}, {json.dumps(value)})"
+        self._call("Page.addScriptToEvaluateOnNewDocument", source=source)
+        self._call("Page.enable")
+
+    def open(self, url: str) -> None:
+        """Go to an address."""
+        self._call("Page.navigate", url=url)
+
+    def ask(self, script: str) -> Any:
+        """The value of a piece of JavaScript."""
+        return self._call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def wait_for(self, script: str) -> Any:
+        """The same as soon as it is true."""
+        until = time.monotonic() + _LIMIT_S
+        while not (found := self.ask(script)):
+            assert time.monotonic() < until, f"{script} is not true; the page: {self.ask('document.body.innerText')}"
+            time.sleep(0.3)
+        return found
+
+    def picture(self) -> bytes:
+        """What the window shows, as PNG."""
+        return base64.b64decode(self._call("Page.captureScreenshot")["data"])
+
+
+@contextmanager
+def browser(folder: Path, size: str = "1600,1200") -> Iterator[Tab]:
+    """A tab of a Chromium of its own.
+
+    Args:
+        folder: for what it keeps.
+        size: of its window.
+    """
+    assert FOUND
+    words = [FOUND, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    words += ["--disable-background-networking", f"--window-size={size}", f"--user-data-dir={folder}"]
+    words += ["--remote-debugging-port=0"]
+    process = subprocess.Popen([*words, "about:blank"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr
+        port = next(line.split(":")[2].split("/")[0] for line in process.stderr if "DevTools listening" in line)
+        yield from _first_tab(int(port))
+    finally:
+        process.terminate()
+        process.wait(_LIMIT_S)
+
+
+def _first_tab(port: int) -> Iterator[Tab]:
+    import urllib.request
+
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=_LIMIT_S) as answer:
+        (page,) = [tab for tab in json.loads(answer.read()) if tab["type"] == "page"]
+    with connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None) as socket:
+        yield Tab(socket)
