@@ -31,8 +31,18 @@ def _parser() -> argparse.ArgumentParser:
     add("nightly", "ingest the session, matte every take, freeze the benchmark (a Prefect flow)")
     add("redistill", "scribbles to promoted models (a Prefect flow)")
     rebuild = add("reconstruct", "radiance field of the benchmark frame with two alpha runs (a Prefect flow)")
-    rebuild.add_argument("base_run", help="alpha run to start from, e.g. student-bgmv2_mobilenetv2-v0001")
-    rebuild.add_argument("refined_run", help="alpha run to compare it with")
+    rebuild.add_argument(
+        "base_run", nargs="?", default="", help="alpha run to start from, e.g. student-bgmv2_mobilenetv2-v0001"
+    )
+    rebuild.add_argument("refined_run", nargs="?", default="", help="alpha run to compare it with")
+    rebuild.add_argument(
+        "--install",
+        nargs="?",
+        type=Path,
+        const=Path(".capmat/nerfstudio"),
+        metavar="FOLDER",
+        help="instead make Nerfstudio's own environment (default: .capmat/nerfstudio, where it is found), 7.6 GB",
+    )
 
     _session(add("session", "write the session.toml of a folder in a known layout, to be edited"))
     _ingest(add("ingest", "bring a recorded session into the store, without a server"))
