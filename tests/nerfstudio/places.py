@@ -43,8 +43,8 @@ def cameras() -> list[Camera]:
     return [replace(c, dist=lens * (1 + i / 10)) for i, c in enumerate(ring(10, 36, 48))]
 
 
-def export(folder: Path, test: tuple[str, ...] = TEST) -> Path:
+def export(folder: Path) -> Path:
     """The ellipsoids, roughly as those cameras see them: their pictures were not bent."""
     seen = [cutout(camera) for camera in cameras()]
-    train = [c.camera.id for c in seen if c.camera.id not in test]
-    return export_cutouts(folder, seen, train=train, test=test, box_centre=BOX_CENTRE, box_size=BOX_SIZE)
+    train = [c.camera.id for c in seen if c.camera.id not in TEST]
+    return export_cutouts(folder, seen, train=train, test=TEST, box_centre=BOX_CENTRE, box_size=BOX_SIZE)

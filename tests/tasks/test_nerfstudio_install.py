@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import ConfigError, StoreError
+from flows.doctor import _nerfstudio
 from tasks import nerfstudio_install
+from tasks.config import Config, Reconstruction
 from tasks.nerfstudio_install import HOME, LOCK, READY, compiler_problem, install, nerfstudio_python, versions
 
 
@@ -105,3 +107,12 @@ def test_a_compiler_of_another_cuda_is_named(here: Path, monkeypatch: pytest.Mon
     assert compiler_problem("13.2") == ""
     monkeypatch.setenv("PATH", str(here / "empty"))
     assert "no nvcc on PATH" in compiler_problem("13.2")
+
+
+def test_the_doctor_says_what_is_there_and_what_to_do(here: Path) -> None:
+    found = _nerfstudio(Config())
+    assert (found.state, found.needed) == ("missing", False)
+    assert "capmat reconstruct --install" in found.fix
+    found = _nerfstudio(Config(reconstruction=Reconstruction(nerfstudio=sys.executable)))
+    assert found.state == "missing"
+    assert "no working Nerfstudio" in found.detail
