@@ -98,7 +98,7 @@ def _nerfstudio(config: Config) -> Finding:
         return Finding(name="nerfstudio", state="missing", detail=str(e), fix=e.fix)
     detail = f"{found['nerfstudio']}, torch {found['torch']} with CUDA {found['cuda'] or 'none'}, at {place}"
     problems = [] if torch.cuda.is_available() else ["no CUDA device, so the CPU voxel grid is used instead"]
-    if problem := compiler_problem(found["cuda"]):
+    if problem := compiler_problem(found):
         problems.append(problem)
     if problems:
         return Finding(name="nerfstudio", state="limited", detail=detail, fix="; ".join(problems))

@@ -28,6 +28,7 @@ PYTHON = ">=3.11.5,<3.12"  # the lock was resolved for this one; soupsieve wants
 SIZE_GB = 7.6  # measured; torch brings its CUDA libraries
 SPARE_GB = 1.4
 READY = "capmat-ready.json"
+NAME = "capmat-nerfstudio"
 
 
 def nerfstudio_python(setting: str = "") -> Path | None:
@@ -70,7 +71,7 @@ def install(folder: Path | None = None) -> Path:
     folder = (folder or HOME).absolute()
     python, ready = folder / "bin" / "python", folder / READY
     uv = _uv()
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
+    if folder.exists() and not _ours(folder):
         raise StoreError("something else lies here", where=str(folder), fix="Name another folder.")
     with store_errors(str(folder), remote=False), _alone(folder):
         wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
@@ -80,16 +81,15 @@ def install(folder: Path | None = None) -> Path:
         ready.unlink(missing_ok=True)
         _room(folder)
         say(f"installing Nerfstudio into {folder}: {SIZE_GB} GB, mostly torch with CUDA")
-        if not _sync(uv, folder):  # a killed installation can leave what uv cannot read
-            shutil.rmtree(folder, ignore_errors=True)
-            if not _sync(uv, folder):
-                raise ConfigError(
-                    "the packages could not be installed; the lines above say why",
-                    where=str(folder),
-                    fix="See that the package index can be reached, and run it again: it goes on.",
-                )
-        say("seeing whether it imports, without a network; half a minute or more")
-        found = check(python)
+        half = folder.exists()
+        try:
+            found = _make(uv, folder)
+        except ConfigError:
+            if not half:
+                raise
+            say("what is there cannot be finished; making it anew")
+            shutil.rmtree(folder)
+            found = _make(uv, folder)
         fresh = ready.with_suffix(".partial")
         fresh.write_text(json.dumps({"lock": wanted, **found}, indent=1))
         fresh.rename(ready)
@@ -98,7 +98,11 @@ def install(folder: Path | None = None) -> Path:
 
 
 def versions(python: Path) -> dict[str, str]:
-    """What an environment holds, without importing any of it: `nerfstudio`, `nerfacc`, `torch`, `cuda` (of torch).
+    """What an environment holds, without importing any of it.
+
+    Returns:
+        Versions of `nerfstudio`, `nerfacc`, `torch`, `cuda` (torch's, empty for none) and `python`; and `compiled`,
+        not empty where nerfacc came with its CUDA part.
 
     Raises:
         ConfigError: it has no Nerfstudio, or does not run.
@@ -115,19 +119,22 @@ def check(python: Path) -> dict[str, str]:
     return _ask(python, "check", 1800)
 
 
-def compiler_problem(cuda: str) -> str:
+def compiler_problem(found: dict[str, str]) -> str:
     """Why nerfacc, which compiles itself when it is first used, could not; empty if nothing stands against it.
 
     Args:
-        cuda: version of CUDA that torch was built with: `13.0`.
+        found: from `versions`.
     """
+    if found["compiled"]:
+        return ""
+    cuda = found["cuda"]
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         return f"no nvcc on PATH; nerfacc compiles itself and needs that of CUDA {_major(cuda)}"
     said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"release (\d+)", said)
-    if found is None or found[1] != _major(cuda):
-        have = f"CUDA {found[1]}" if found else "an unknown CUDA"
+    release = re.search(r"release (\d+)", said)
+    if release is None or release[1] != _major(cuda):
+        have = f"CUDA {release[1]}" if release else "an unknown CUDA"
         return f"nvcc is of {have}, torch in Nerfstudio's environment of CUDA {_major(cuda)}; the majors must agree"
     return ""
 
@@ -158,13 +165,24 @@ def _uv() -> str:
     return found
 
 
-def _sync(uv: str, folder: Path) -> bool:
-    """Make the virtual environment unless it is there, and bring it to what the lock says."""
+def _ours(folder: Path) -> bool:
+    """Whether nothing would be lost: bringing an environment to a lock removes all else from it."""
+    if not folder.is_dir():
+        return False
+    settings = folder / "pyvenv.cfg"
+    return not any(folder.iterdir()) or (settings.is_file() and f"prompt = {NAME}" in settings.read_text())
+
+
+def _make(uv: str, folder: Path) -> dict[str, str]:
+    """Make the environment unless it is there, bring it to what the lock says, and see that it works."""
     python = folder / "bin" / "python"
     works = python.exists() and subprocess.run([str(python), "-V"], capture_output=True, check=False).returncode == 0
     if not works:
         made = subprocess.run(
-            [uv, "venv", "--quiet", "--clear", "--no-python-downloads", "--python", PYTHON, str(folder)],
+            [
+                *(uv, "venv", "--quiet", "--clear", "--no-python-downloads"),
+                *("--prompt", NAME, "--python", PYTHON, str(folder)),
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -175,8 +193,15 @@ def _sync(uv: str, folder: Path) -> bool:
                 where=str(folder),
                 fix=f"Install a Python {PYTHON}: Nerfstudio's packages are not there for others.",
             )
-    # its own progress goes to the terminal
-    return subprocess.run([uv, "pip", "sync", "--python", str(python), "--require-hashes", str(LOCK)]).returncode == 0
+    command = [uv, "pip", "sync", "--python", str(python), "--require-hashes", str(LOCK)]
+    if subprocess.run(command, check=False).returncode != 0:  # its own progress goes to the terminal
+        raise ConfigError(
+            "the packages could not be installed; the lines above say why",
+            where=str(folder),
+            fix="See that the package index can be reached, and run it again.",
+        )
+    say("seeing whether it imports, without a network; half a minute or more")
+    return check(python)
 
 
 def _room(folder: Path) -> None:

@@ -10,6 +10,8 @@ scalars; they are our own files, so loading them is allowed.
 Whatever else a package would like to fetch is refused here, and the program ends when the one that started it does.
 """
 
+import fcntl
+import importlib
 import importlib.metadata
 import json
 import os
@@ -17,6 +19,7 @@ import runpy
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 STARTER = "NERFSTUDIO_STARTED_BY"
@@ -44,6 +47,8 @@ def main() -> None:
             return torch.full((), float("nan"), device=pred.device)
 
     lpip.LearnedPerceptualImagePatchSimilarity = NotMeasured
+    if command in ("train", "render"):
+        load_nerfacc()
     if command in ("train", "check"):
         from nerfstudio.scripts.train import entrypoint
     elif command == "render":
@@ -60,8 +65,24 @@ def versions() -> dict[str, str]:
     """Versions of what matters, without importing it (torch alone takes seconds)."""
     found = {name: importlib.metadata.version(name) for name in ("nerfstudio", "nerfacc", "torch")}
     place = importlib.metadata.distribution("torch").locate_file("torch/version.py")
-    cuda = runpy.run_path(str(place)).get("cuda")
-    return {**found, "cuda": cuda or "", "python": sys.version.split()[0]}
+    cuda = runpy.run_path(str(place)).get("cuda") or ""
+    parts = importlib.metadata.distribution("nerfacc").locate_file("nerfacc")
+    compiled = "yes" if any(Path(str(parts)).glob("csrc*")) else ""
+    return {**found, "cuda": cuda, "compiled": compiled, "python": sys.version.split()[0]}
+
+
+def load_nerfacc() -> None:
+    """Load nerfacc's CUDA part, which compiles itself when it is first used, one program at a time.
+
+    torch guards that by a file, for which others wait without an end when a program was killed while it compiled.
+    """
+    from torch.utils.cpp_extension import _get_build_directory
+
+    folder = Path(_get_build_directory("nerfacc_cuda", verbose=False))
+    with folder.with_name("nerfacc_cuda.capmat").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        (folder / "lock").unlink(missing_ok=True)  # nobody who is alive holds it
+        importlib.import_module("nerfacc.cuda._backend")
 
 
 def no_network() -> None:

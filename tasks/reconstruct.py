@@ -45,7 +45,7 @@ def choose_backend(config: Reconstruction) -> str:
 
     python = nerfstudio_python(config.nerfstudio)
     if python is not None and torch.cuda.is_available():
-        if problem := compiler_problem(versions(python)["cuda"]):
+        if problem := compiler_problem(versions(python)):
             raise ConfigError(
                 problem,
                 where="reconstruction.backend",

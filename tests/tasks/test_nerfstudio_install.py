@@ -3,6 +3,7 @@
 import fcntl
 import re
 import shutil
+import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -58,6 +59,11 @@ def test_a_folder_with_other_things_in_it_is_left_alone(here: Path) -> None:
     with pytest.raises(StoreError, match="something else"):
         install(here / "thesis")
     assert (here / "thesis" / "thesis.tex").exists()
+    with pytest.raises(StoreError, match="something else"):
+        install(here / "thesis" / "thesis.tex")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", here / "mine"], check=True)
+    with pytest.raises(StoreError, match="something else"):
+        install(here / "mine")  # its packages would go
 
 
 def test_too_little_room_is_said_before_anything_is_made(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,9 +90,11 @@ def test_an_environment_that_does_not_import_is_not_called_ready(here: Path, mon
     monkeypatch.setattr(nerfstudio_install, "LOCK", lock)
     monkeypatch.setattr(nerfstudio_install, "SIZE_GB", 0.0)
     monkeypatch.setattr(nerfstudio_install, "SPARE_GB", 0.0)
-    with pytest.raises(ConfigError, match="no working Nerfstudio|could not be installed"):
-        install()
-    assert nerfstudio_python() is None
+    for _ in range(2):  # also when it goes on with what is there
+        with pytest.raises(ConfigError, match="no working Nerfstudio|could not be installed"):
+            install()
+        assert (HOME / "pyvenv.cfg").exists()
+        assert nerfstudio_python() is None
 
 
 def test_a_python_without_nerfstudio_is_told_from_one_that_has_it() -> None:
@@ -101,12 +109,14 @@ def _nvcc(here: Path, monkeypatch: pytest.MonkeyPatch, release: str) -> None:
 
 
 def test_a_compiler_of_another_cuda_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"cuda": "13.2", "compiled": ""}
     _nvcc(here, monkeypatch, "12.4")
-    assert "nvcc is of CUDA 12, torch in Nerfstudio's environment of CUDA 13" in compiler_problem("13.2")
+    assert "nvcc is of CUDA 12, torch in Nerfstudio's environment of CUDA 13" in compiler_problem(found)
     _nvcc(here, monkeypatch, "13.0")
-    assert compiler_problem("13.2") == ""
+    assert compiler_problem(found) == ""
     monkeypatch.setenv("PATH", str(here / "empty"))
-    assert "no nvcc on PATH" in compiler_problem("13.2")
+    assert "no nvcc on PATH" in compiler_problem(found)
+    assert compiler_problem(found | {"compiled": "yes"}) == ""
 
 
 def test_the_doctor_says_what_is_there_and_what_to_do(here: Path) -> None:
