@@ -36,6 +36,14 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.add_argument(
         "refined_run", nargs="?", default="", help="alpha run to compare it with (default: its challenger)"
     )
+    rebuild.add_argument(
+        "--install",
+        nargs="?",
+        type=Path,
+        const=Path(".capmat/nerfstudio"),
+        metavar="FOLDER",
+        help="instead make Nerfstudio's own environment (default: .capmat/nerfstudio, where it is found), 7.6 GB",
+    )
 
     scored = add("validate", "score the models in use, and others, on the session's benchmark (a Prefect flow)")
     scored.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="more models of `capmat models`")

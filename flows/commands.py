@@ -74,6 +74,11 @@ def redistill(args: Namespace) -> None:
 
 def reconstruct(args: Namespace) -> None:
     """Compare two alpha runs by what a radiance field makes of them."""
+    if args.install:
+        from tasks.nerfstudio_install import install
+
+        print(install(args.install))
+        return
     from flows.reconstruct_command import reconstruct as run
 
     config = _config(args)

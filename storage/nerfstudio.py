@@ -35,6 +35,7 @@ from capmat_errors import (
 from storage.calibration_colmap_text import colmap_files
 from storage.camera import Camera
 from storage.frames import encode_png
+from storage.scene_check import check_views
 from storage.store_errors import store_errors
 
 if TYPE_CHECKING:
@@ -147,6 +148,8 @@ def export_cutouts(
             f"the subject box is no box (centre {list(box_centre)}, size {box_size})",
             fix="Give three numbers and a size above 0, in the unit of the calibration.",
         )
+    check_views([by_name[name].camera for name in train], centre, float(box_size))
+    check_views([by_name[name].camera for name in test], centre, float(box_size), apart=False)
     scale = 2.0 / float(box_size)
     names = sorted({*train, *test})
     pictures = {name: checked_rgba(by_name[name]) for name in names}

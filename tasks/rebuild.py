@@ -1,6 +1,5 @@
 """The reconstruction as steps of a flow: one frame exported and learnt per alpha run, then judged together."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,14 @@ from tasks.config import Reconstruction
 from tasks.contact_sheet import Row, contact_sheet, error_picture, to_jpeg
 from tasks.hull import box_of
 from tasks.look import show
+from tasks.nerfstudio_call import alone
 from tasks.progress import say
-from tasks.reconstruct import reconstruct
+from tasks.reconstruct import LOG, reconstruct, work_folder
 from tasks.render_score import Reference, evaluate
 from tasks.step import Record, digest, retryable, run_once
+
+
+_HOW = ("backend", "preset", "iterations", "resolution", "background", "comparable")
 
 
 def held_out(cameras: list[str], settings: Reconstruction) -> tuple[list[str], list[str]]:
@@ -59,8 +62,7 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
 
     def work() -> dict[str, Any]:
         say(f"reconstruct {recording.name} frame {frame} from {len(train)} cameras with {run}")
-        with tempfile.TemporaryDirectory() as name:
-            place = Path(name)
+        with work_folder(kept) as place:
             export_frame(
                 place / "input",
                 recording,
@@ -71,14 +73,21 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
                 box_centre=box_centre.tolist(),
                 box_size=box_size,
             )
-            how = reconstruct(place / "input", place, settings, seed)
-            for part in ("input", "rgb", "accumulation", "nerfstudio/nerfstudio.log"):  # its checkpoints stay behind
-                for file in sorted((place / part).rglob("*")) or [place / part]:
+            try:
+                how = reconstruct(place / "input", place, settings, seed)
+            finally:
+                if (place / LOG).is_file():
+                    root.write(f"{folder}/{LOG}", (place / LOG).read_bytes())
+            for part in ("input", "rgb", "accumulation"):
+                for file in sorted((place / part).rglob("*")):
                     if file.is_file():
                         root.write(f"{folder}/{file.relative_to(place)}", file.read_bytes())
         return {"folder": folder, "run": run, **how}
 
-    return run_once(store, "reconstruct", f"{recording.name} {frame:04d} {run}", inputs, work)
+    kept = Path(".capmat", folder).absolute()
+    # where the same is asked for twice, the second waits and finds the record of the first
+    with alone(kept.with_name(f"{kept.name}.lock"), patience=None):
+        return run_once(store, "reconstruct", f"{recording.name} {frame:04d} {run}", inputs, work)
 
 
 def _render(root: Root, folder: str, camera: str) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +154,7 @@ def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], bench
             "held_out": cameras,
             "reference": reference,
             "sheet": sheet,
-            **{key: fields["base"][key] for key in ("backend", "iterations", "resolution", "background")},
+            **{key: fields["base"][key] for key in _HOW},
             "fit_s": [field["wall_s"] for field in fields.values()],
         }
 
