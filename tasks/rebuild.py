@@ -21,7 +21,6 @@ from tasks.reconstruct import LOG, reconstruct, work_folder
 from tasks.render_score import Reference, evaluate
 from tasks.step import Record, digest, retryable, run_once
 
-
 _HOW = ("backend", "preset", "iterations", "resolution", "background", "comparable")
 
 
