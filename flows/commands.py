@@ -79,6 +79,8 @@ def reconstruct(args: Namespace) -> None:
 
         print(install(args.install))
         return
+    if bool(args.base_run) != bool(args.refined_run):
+        raise ConfigError("it compares two alpha runs", where="capmat reconstruct", fix="Name both, or none.")
     config = _config(args)
     with _running(config):
         from flows.reconstruct import reconstruct as flow
