@@ -88,6 +88,8 @@ def call(
     header.write_text(CUB)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},  # ours, not its own
+        # nerfacc is compiled with the ninja of its environment
+        "PATH": os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", os.defpath)]),
         "NVCC_APPEND_FLAGS": f"-include {header}",
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",

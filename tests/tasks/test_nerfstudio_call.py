@@ -64,6 +64,8 @@ def test_a_program_has_the_header_that_cuda_13_took_from_nerfacc_and_none_of_our
     monkeypatch.setenv("PYTHONPATH", "/ours")
     log = tmp_path / "nerfstudio.log"
     call(_python("import os; print(os.environ['NVCC_APPEND_FLAGS'], os.environ.get('PYTHONPATH'))"), log, 20)
+    call(_python("import os; print('looks in', os.environ['PATH'])"), log, 20)
+    assert f"looks in {Path(sys.executable).parent}:" in log.read_text()  # where ninja is
     assert f"-include {tmp_path / 'cub_compat.h'} None" in log.read_text()
     assert "using Equality" in (tmp_path / "cub_compat.h").read_text()
 
