@@ -79,13 +79,10 @@ def reconstruct(args: Namespace) -> None:
 
         print(install(args.install))
         return
-<<<<<<< HEAD
-    from flows.reconstruct_command import reconstruct as run
-
-=======
     if bool(args.base_run) != bool(args.refined_run):
         raise ConfigError("it compares two alpha runs", where="capmat reconstruct", fix="Name both, or none.")
->>>>>>> e-e
+    from flows.reconstruct_command import reconstruct as run
+
     config = _config(args)
     with _running(config):
         run(config, args)
