@@ -1,6 +1,7 @@
 """The ellipsoids as a stored take with mattes, for everything that starts from a store."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,9 @@ from storage.camera import Camera
 from storage.colour import Colour
 from storage.root import Root
 from storage.take import Take
-from tests.ellipsoids import cutout
+from tests.ellipsoids import cutout as traced
+
+cutout = cache(traced)
 
 Change = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 

@@ -14,7 +14,7 @@ from tasks.hull import hull
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 
-CAMERAS = ring(10, 160, 213)
+CAMERAS = ring(10, 96, 128)
 SETTINGS = Reconstruction()
 
 
