@@ -4,8 +4,8 @@
     python -m benchmarks.reconstruction --backend nerfstudio --preset paper --cameras 40 --size 1332x1152
 
 Renders one frame (kept in --folder, where a repeated run finds it), cuts it out by its true mattes and by mattes with
-a hole in the chest, reconstructs both and prints a line for each: seconds, iterations per second, PSNR and SSIM on the
-held-out cameras against the true mattes, and what a black picture scores.
+a hole in the chest, reconstructs both and prints a line for each: seconds, iterations per second, PSNR and SSIM on
+the held-out cameras against the true mattes, and what a black picture scores.
 """
 
 import argparse
