@@ -25,6 +25,8 @@ _DASK = {
     "distributed.scheduler.allowed-failures": 2,
     # a task that holds the interpreter (loading torch) is no reason for a warning
     "distributed.admin.tick.limit": "60s",
+    # the stacks of every second, kept for an hour on a page that nobody opens: they grow to 100 MB in each worker
+    "distributed.worker.profile.enabled": False,
     # nothing lies on a worker that could be spilled: one that pauses near its limit would wait for ever
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.spill": False,
