@@ -80,6 +80,8 @@ def _healthy(port: int) -> bool:
 
 def _free_port(wanted: int) -> int:
     with socket.socket() as probe:
+        # as the server does: connections that are dying are in nobody's way
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError:
@@ -112,6 +114,15 @@ def found() -> "Server | None":
     return None
 
 
+def use(server: "Server") -> None:
+    """Let this process, and those that it starts, talk to the server."""
+    os.environ.update(environment(server.port))
+    if "prefect.context" in sys.modules:  # which has read its settings already, perhaps of a server that was killed
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
+
+
 def answers(server: "Server") -> bool:
     """Whether it answers now."""
     return _healthy(server.port)
@@ -133,8 +144,8 @@ def forget() -> None:
 
 
 def start(port: int) -> "Server":
-    """Start a server; see `prefect_server`."""
-    port = _free_port(port)
+    """Start a server; see `prefect_server`. It takes the port of one that was killed, since runs look for it there."""
+    port = _free_port(_noted().get("port", port))
     words = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     process = spawn(words, home() / "server.log", environment(port))
     server = Server(port, process.pid, process)
@@ -196,7 +207,7 @@ def prefect_server(port: int = 4200) -> Iterator[Server]:
         port: wanted port on loopback; another free one is taken if it is in use.
     """
     server = found() or start(port)
-    os.environ.update(environment(server.port))
+    use(server)
     try:
         yield server
     finally:

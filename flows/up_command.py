@@ -5,7 +5,6 @@ missing and leaves alone what runs. `down` ends all of it, also what a killed pa
 """
 
 import fcntl
-import os
 import signal
 import sys
 import time
@@ -53,7 +52,7 @@ def up(config: Config, port: int) -> str:
             stop(p for p in there if is_server(p))  # part of one that was killed; it holds the database
             server = servers.start(port)
         servers.keep(server)
-        os.environ.update(servers.environment(server.port))
+        servers.use(server)
         server.wait()
         make_pool()
         if not any(is_worker(p) for p in there):
@@ -154,7 +153,7 @@ def down() -> int:
     with _alone():
         server = servers.found()
         if server is not None and servers.answers(server):
-            os.environ.update(servers.environment(server.port))
+            servers.use(server)
             _cancel()
         return _stop()
 

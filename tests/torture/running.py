@@ -183,7 +183,7 @@ class Night(Site):
         self.left -= 1
         if part in (*_ENDS_RUN, "server"):
             self._ended[run] += 1
-        print(f"{time.strftime('%H:%M:%S')} killed {part}", flush=True)
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} killed {part}\n")
 
     def parts(self) -> Processes:
         """The processes of the site by what they are."""
