@@ -144,7 +144,7 @@ def forget() -> None:
 
 
 def start(port: int) -> "Server":
-    """Start a server; see `prefect_server`. It takes the port of one that was killed, since runs look for it there."""
+    """Start a server; see `prefect_server`. It takes the port of one that was killed: runs look for it there."""
     port = _free_port(_noted().get("port", port))
     words = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     process = spawn(words, home() / "server.log", environment(port))
