@@ -1,6 +1,6 @@
 """Whatever is killed, and however often: the chain ends by itself, with what an undisturbed one ends with.
 
-A failure is repeated with the seed that it printed: CAPMAT_TORTURE_SEED=17 make torture. What a kill meets is chance.
+A failure is repeated with the seed that it printed: TORTURE_SEED=17 make torture. What a kill meets is chance.
 """
 
 import random

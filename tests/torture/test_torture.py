@@ -1,6 +1,6 @@
 """Whatever is killed, full, failing or damaged: after the last run every frame is what was recorded, to the bit.
 
-A failure is repeated with the seed that it printed: CAPMAT_TORTURE_SEED=17 make torture.
+A failure is repeated with the seed that it printed: TORTURE_SEED=17 make torture.
 """
 
 import os
@@ -39,8 +39,8 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
 
 @pytest.fixture
 def seed(tell: Tell) -> int:
-    chosen = int(os.environ.get("CAPMAT_TORTURE_SEED") or random.SystemRandom().randrange(10**6))
-    tell(f"CAPMAT_TORTURE_SEED={chosen}")
+    chosen = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(10**6))
+    tell(f"TORTURE_SEED={chosen}")
     return chosen
 
 
