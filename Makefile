@@ -7,10 +7,10 @@ STAMP := $(VENV)/.ready
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup demo test torture check fix ui base sample lock clean
+.PHONY: help setup demo test torture nerfstudio check fix ui base sample lock lock-nerfstudio clean
 
 help: ## what each target does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: $(STAMP) ## the virtual environment in .venv, from requirements.lock
 
@@ -32,6 +32,9 @@ test: $(STAMP) ## every promise, the chain at a tiny size included
 
 torture: $(STAMP) ## the store with writers killed, files spoiled and S3 failing, for minutes; see tests/torture
 	@$(BIN)/python -m pytest -m torture tests/torture
+
+nerfstudio: $(STAMP) ## the true Nerfstudio on the CPU, killed in the middle; needs its environment
+	@$(BIN)/python -m pytest -m nerfstudio tests/nerfstudio
 
 check: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -55,6 +58,10 @@ sample: $(STAMP) ## render the sample session again, into samples/
 lock: ## resolve requirements.in into requirements.lock (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links requirements.in -o requirements.lock
+
+lock-nerfstudio: ## resolve tasks/nerfstudio.in into tasks/nerfstudio.lock, for Python 3.11 on Linux (needs uv)
+	@uv pip compile --quiet --python-version 3.11.5 --python-platform x86_64-manylinux_2_35 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links tasks/nerfstudio.in -o tasks/nerfstudio.lock
 
 clean: ## forget the demo's store and Prefect database (keeps .venv)
 	@rm -rf .capmat

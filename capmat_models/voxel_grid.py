@@ -11,6 +11,7 @@ Space is the box of -1..1 that the export made.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,9 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from capmat_errors import ConfigError, TrainingError
+from capmat_models.resume import Checkpointer
 from capmat_models.visual_hull import visual_hull
 from capmat_models.voxel_cells import CHILDREN, VoxelGrid, flat, unflat
 from capmat_models.voxel_rays import View, directions, packed_steps, project, spans
+from capmat_models.voxel_state import VoxelState, pack, recipe_of, unpack
 
 SHARES = (0.3, 0.6, 1.0)  # of the iterations done at a quarter, a half and all of the resolution
 RATES = torch.tensor([1.0, 0.1, 0.1, 0.1])  # of density and colour; they end at a tenth
@@ -29,6 +32,7 @@ SHIFT = 4.0  # raw density 0 means opacity 0.02 per voxel: unknown space starts 
 FOG = 2.0  # raw density where all mattes agree, opacity 0.12 per voxel
 HIDDEN = 1e-3  # light that still gets through; samples behind this are not worth their time
 POOL = 4  # voxels per edge of the balls that bound a ray's way through the subject
+SAVE_S = 5.0  # seconds between two checkpoints
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,19 @@ class VoxelConfig:
         iterations: steps of Adam.
         rays: rays per step.
         smoothness: weight of the total variation; raise it with fewer cameras or rougher mattes.
+        background: `random`, another colour behind every ray, or `black`. A hole or a halo can hide before black,
+            not before all colours.
         seed: makes a run repeatable on one machine.
 
     Raises:
-        ConfigError: the resolution is no multiple of 16.
+        ConfigError: the resolution is no multiple of 16, or the background is neither.
     """
 
     resolution: int = 160
     iterations: int = 300
     rays: int = 4096
     smoothness: float = 1e-3
+    background: str = "random"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,10 +66,15 @@ class VoxelConfig:
                 f"resolution {self.resolution} is no multiple of 16",
                 fix=f"Take {max(16, round(self.resolution / 16) * 16)}.",
             )
+        if self.background not in ("random", "black"):
+            raise ConfigError(f"background {self.background} is not known", fix="Take random or black.")
 
 
 def fit(
-    views: Sequence[View], config: VoxelConfig, progress: Callable[[int, float], None] | None = None
+    views: Sequence[View],
+    config: VoxelConfig,
+    progress: Callable[[int, float], None] | None = None,
+    checkpointer: Checkpointer | None = None,
 ) -> VoxelGrid:
     """Reconstruct the subject from cut-outs.
 
@@ -70,6 +82,7 @@ def fit(
         views: cameras with cut-outs, 3 or more.
         config: how fine and how long.
         progress: called with the step and its loss, every 20 steps.
+        checkpointer: keeps the state every few seconds; a fit that was killed goes on from there, to the same grid.
 
     Returns:
         The grid.
@@ -77,17 +90,39 @@ def fit(
     Raises:
         MatteError: the mattes agree on no place inside the box.
         TrainingError: the loss is not a number.
+        CheckpointError: what the checkpointer kept is damaged.
     """
-    random = torch.Generator().manual_seed(config.seed)
     cells, doubted = visual_hull(views, config.resolution)
     levels = [config.resolution >> halvings for halvings in range(len(SHARES) - 1, -1, -1)]
     ends = [round(config.iterations * share) for share in SHARES]
-    grid = _start(views, levels[0], cells, doubted, config.resolution)
+    recipe = recipe_of(config, views)
+    saved = checkpointer.load() if checkpointer else None
+    state = unpack(saved, recipe) if saved is not None else None
+    if state is None:
+        grid = _start(views, levels[0], cells, doubted, config.resolution)
+        moments = torch.zeros_like(grid.values), torch.zeros_like(grid.values)
+        state = VoxelState(0, grid, *moments, torch.Generator().manual_seed(config.seed))
+    last = time.monotonic()
+
+    def done(step: int, loss: Tensor, end: int) -> None:
+        nonlocal last
+        state.step = step + 1
+        if step % 20 == 0 or state.step == end:
+            if not torch.isfinite(loss):
+                raise TrainingError(f"the loss is not a number at step {step}", fix="Look at the cut-outs.")
+            if progress:
+                progress(step, loss.item())
+        if checkpointer and time.monotonic() - last >= SAVE_S:
+            checkpointer.save(pack(state, recipe))
+            last = time.monotonic()
+
     for level, begin, end in zip(levels, [0, *ends], ends, strict=False):
-        if level != grid.resolution:
-            grid = grid.refined(cells, config.resolution)
-        _train(grid, views, config, range(begin, end), random, progress)
-    return grid
+        if level < state.grid.resolution:
+            continue  # behind us
+        if level > state.grid.resolution:
+            state.refine(cells, config.resolution)
+        _train(state, views, config, begin, end, done)
+    return state.grid
 
 
 @torch.no_grad()
@@ -169,23 +204,26 @@ def _start(views: Sequence[View], edge: int, cells: Tensor, doubted: Tensor, res
 
 
 def _train(
-    grid: VoxelGrid,
+    state: VoxelState,
     views: Sequence[View],
     config: VoxelConfig,
-    steps: range,
-    random: torch.Generator,
-    progress: Callable[[int, float], None] | None,
+    begin: int,
+    end: int,
+    done: Callable[[int, Tensor, int], None],
 ) -> None:
+    """The steps of one level, from where the state is."""
+    grid, random, mean, square = state.grid, state.random, state.mean, state.square
     parts = [(*_rays(grid, view), view.cutout().flatten(1).T) for view in views]
     origins, ways, near, far = (torch.cat([p[i] for p in parts]) for i in range(4))
     truth = torch.cat([rgba[place] for *_, place, rgba in parts])
     grid.values.requires_grad_()
-    mean, square = torch.zeros_like(grid.values), torch.zeros_like(grid.values)
-    for step in steps:
+    for step in range(max(begin, state.step), end):
         pick = torch.randint(len(near), (config.rays,), generator=random)
         jitter = torch.rand(config.rays, generator=random)
         # a new background for every ray: a hole or a halo can hide before black, not before all colours
         backdrop = torch.rand(config.rays, 3, generator=random)
+        if config.background == "black":
+            backdrop = torch.zeros_like(backdrop)
         got = march(grid, origins[pick], ways[pick], near[pick], far[pick], jitter)
         want = truth[pick]
         seen = got[:, :3] + (1 - got[:, 3:]) * backdrop
@@ -196,15 +234,11 @@ def _train(
         rough = sum(corner.diff(dim=axis).square().mean() for axis in (1, 2, 3))
         (grad,) = torch.autograd.grad(loss + config.smoothness * rough, grid.values)
         # Adam by hand: torch.optim imports the compiler, which takes longer than a small reconstruction
-        age = step - steps.start + 1
+        age = step - begin + 1
         mean.lerp_(grad, 0.1)
         square.lerp_(grad.square(), 0.01)
         move = mean / (1 - 0.9**age) / ((square / (1 - 0.99**age)).sqrt() + 1e-8)
         with torch.no_grad():
             grid.values -= RATES * 0.1 ** (step / config.iterations) * move
-        if step % 20 == 0 or step == steps[-1]:
-            if not torch.isfinite(loss):
-                raise TrainingError(f"the loss is not a number at step {step}", fix="Look at the cut-outs.")
-            if progress:
-                progress(step, loss.item())
+        done(step, loss, end)
     grid.values.requires_grad_(False)

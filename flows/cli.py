@@ -30,9 +30,20 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server")
     add("nightly", "ingest the session, matte every take, freeze the benchmark (a Prefect flow)")
     add("redistill", "scribbles to promoted models (a Prefect flow)")
-    rebuild = add("reconstruct", "radiance field of the benchmark frame with two alpha runs (a Prefect flow)")
-    rebuild.add_argument("base_run", help="alpha run to start from, e.g. student-bgmv2_mobilenetv2-v0001")
-    rebuild.add_argument("refined_run", help="alpha run to compare it with")
+    rebuild = add("reconstruct", "what two sets of mattes make of one frame as a radiance field (a Prefect flow)")
+    rebuild.add_argument("base_run", nargs="?", default="", help="alpha run to start from, e.g. "
+                         "student-bgmv2_mobilenetv2-v0001 (default: the newest verdict's champion)")  # fmt: skip
+    rebuild.add_argument(
+        "refined_run", nargs="?", default="", help="alpha run to compare it with (default: its challenger)"
+    )
+    rebuild.add_argument(
+        "--install",
+        nargs="?",
+        type=Path,
+        const=Path(".capmat/nerfstudio"),
+        metavar="FOLDER",
+        help="instead make Nerfstudio's own environment (default: .capmat/nerfstudio, where it is found), 7.6 GB",
+    )
 
     scored = add("validate", "score the models in use, and others, on the session's benchmark (a Prefect flow)")
     scored.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="more models of `capmat models`")
@@ -100,12 +111,32 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--out", type=Path, metavar="FILE", help="replace this file, *.prom (default: print)")
     _plan(add("plan", "how long the night will be, at the rates that this store has measured"))
     _gc(add("gc", "say which mattes and leftovers may go; with --yes remove them"))
+    _hull(add("hull", "the visual hull of a frame as PLY or GLB: a cheap look at what its mattes agree on"))
+    _scene(add("scene", "write frames as folders for Nerfstudio, with camera files for COLMAP's readers"))
     up = add("up", "start the server and the worker that run deployments by themselves, on this machine")
     up.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
     up.add_argument("--foreground", action="store_true", help="stay, start again what ends, stop all on Ctrl-C")
     add("down", "stop what `capmat up` started")
     add("deploy", "register the deployments of prefect.yaml again, on the server of `capmat up`")
     return parser
+
+
+def _hull(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat hull`."""
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    parser.add_argument("--frame", type=_whole, help="default: the middle one")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".ply or .glb, in metres")
+    parser.add_argument("--resolution", type=_positive, default=256, help="voxels along the box (default: 256)")
+    parser.add_argument("--points", action="store_true", help="points without triangles")
+
+
+def _scene(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat scene`; what the folders hold is in docs/reconstruct.md."""
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    parser.add_argument("--frames", type=_frames, metavar="FIRST-LAST[:STEP]", help="such as 10-250:2 (default: all)")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="gets a folder for each frame")
 
 
 def _session(parser: argparse.ArgumentParser) -> None:

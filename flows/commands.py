@@ -74,13 +74,18 @@ def redistill(args: Namespace) -> None:
 
 def reconstruct(args: Namespace) -> None:
     """Compare two alpha runs by what a radiance field makes of them."""
+    if args.install:
+        from tasks.nerfstudio_install import install
+
+        print(install(args.install))
+        return
+    if bool(args.base_run) != bool(args.refined_run):
+        raise ConfigError("it compares two alpha runs", where="capmat reconstruct", fix="Name both, or none.")
+    from flows.reconstruct_command import reconstruct as run
+
     config = _config(args)
     with _running(config):
-        from flows.reconstruct import reconstruct as flow
-
-        done = flow(config, args.base_run, args.refined_run)
-    for name in ("base", "refined"):
-        print(f"{name}: {done[name]['psnr']:.2f} dB ({done['backend']}); a black image: {done['black']:.2f} dB")
+        run(config, args)
 
 
 def validate(args: Namespace) -> None:
@@ -335,5 +340,19 @@ def plan(args: Namespace) -> int:
 def gc(args: Namespace) -> None:
     """Say what in the store may go, or remove it."""
     from flows.gc_command import gc as run
+
+    run(_config(args), args)
+
+
+def hull(args: Namespace) -> None:
+    """Write the visual hull of a frame."""
+    from flows.reconstruct_command import hull as run
+
+    run(_config(args), args)
+
+
+def scene(args: Namespace) -> None:
+    """Write frames as folders for Nerfstudio."""
+    from flows.reconstruct_command import scene as run
 
     run(_config(args), args)

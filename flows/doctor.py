@@ -84,16 +84,25 @@ def _ffmpeg() -> Finding:
 
 
 def _nerfstudio(config: Config) -> Finding:
-    from tasks.nerfstudio_run import nerfstudio_python
+    import torch
+
+    from tasks.nerfstudio_install import compiler_problem, nerfstudio_python, versions
 
     try:
         place = nerfstudio_python(config.reconstruction.nerfstudio)
+        if place is None:
+            fix = "Install it with `capmat reconstruct --install`; see docs/reconstruct.md"
+            return Finding(name="nerfstudio", state="missing", detail="the CPU voxel grid is used instead", fix=fix)
+        found = versions(place)
     except CapmatError as e:
         return Finding(name="nerfstudio", state="missing", detail=str(e), fix=e.fix)
-    if place is not None:
-        return Finding(name="nerfstudio", state="ok", detail=str(place))
-    fix = "Install it in an environment of its own and set reconstruction.nerfstudio; see docs/operate.md"
-    return Finding(name="nerfstudio", state="missing", detail="the CPU voxel grid is used instead", fix=fix)
+    detail = f"{found['nerfstudio']}, torch {found['torch']} with CUDA {found['cuda'] or 'none'}, at {place}"
+    problems = [] if torch.cuda.is_available() else ["no CUDA device, so the CPU voxel grid is used instead"]
+    if problem := compiler_problem(found):
+        problems.append(problem)
+    if problems:
+        return Finding(name="nerfstudio", state="limited", detail=detail, fix="; ".join(problems))
+    return Finding(name="nerfstudio", state="ok", detail=detail)
 
 
 def _weights(config: Config) -> list[Finding]:

@@ -1,14 +1,17 @@
 """Read back what `storage.nerfstudio` exported, for trainers that are not Nerfstudio."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound
 from storage.frames import read_rgba
+from storage.nerfstudio import Cutout, checked_rgba, frame_entry
 
 Floats = NDArray[np.float64]
 
@@ -56,15 +59,30 @@ def read_scene(folder: Path) -> Scene:
     meta = json.loads(path.read_text())
     views = {}
     for frame in meta["frames"]:
-        name = Path(frame["file_path"]).name.removesuffix(".png")
-        stored = read_rgba(folder / frame["file_path"])
-        rgba = stored.transpose(2, 0, 1).astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
-        K = np.array([[frame["fl_x"], 0, frame["cx"]], [0, frame["fl_y"], frame["cy"]], [0, 0, 1]], float)
-        dist = np.array([frame[k] for k in ("k1", "k2", "p1", "p2", "k3")], float)
-        pose = np.array(frame["transform_matrix"], float)
-        views[name] = SceneView(name, K, dist, pose, np.ascontiguousarray(rgba))
+        view = _view(frame, read_rgba(folder / frame["file_path"]))
+        views[view.name] = view
     train, test = (
         tuple(Path(f).name.removesuffix(".png") for f in meta[f"{split}_filenames"]) for split in ("train", "test")
     )
     centre = -np.array(meta["applied_transform"], float)[:, 3]
     return Scene(views, train, test, centre, float(meta["applied_scale"]))
+
+
+def seen_in_box(cutout: Cutout, centre: Floats, size: float) -> SceneView:
+    """A cut-out as an export of the box would hold it, without writing one.
+
+    Raises:
+        MatteError: there is no matte, or it is empty, full or not a number.
+        SizeMismatch: picture, matte and calibration disagree.
+        CalibrationError: a lens that the export has no place for.
+    """
+    return _view(frame_entry(cutout.camera, centre, 2 / size), checked_rgba(cutout))
+
+
+def _view(entry: Mapping[str, Any], stored: NDArray[Any]) -> SceneView:
+    """A view of an entry of `frames` and its picture (H, W, 4)."""
+    name = Path(entry["file_path"]).name.removesuffix(".png")
+    rgba = stored.transpose(2, 0, 1).astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
+    K = np.array([[entry["fl_x"], 0, entry["cx"]], [0, entry["fl_y"], entry["cy"]], [0, 0, 1]], float)
+    dist = np.array([entry[k] for k in ("k1", "k2", "p1", "p2", "k3")], float)
+    return SceneView(name, K, dist, np.array(entry["transform_matrix"], float), np.ascontiguousarray(rgba))

@@ -1,10 +1,11 @@
 """One frame of a stage, cut out by its mattes, as a folder in Nerfstudio's own data format.
 
 The folder holds `images/<camera>.png` (straight-alpha RGBA, 8 bit, display-referred sRGB: its loader forces 8
-bit and composites by itself) and `transforms.json`. The one decision to know: every pose is scaled here, so
-that the subject box is the cube of -1..1, and every automatic change of poses must be switched off when
-training. The default there guesses orientation, centre and scale from the cameras, and would guess anew for
-every set of cameras.
+bit and composites by itself), `transforms.json`, and for other trainers the same cameras as COLMAP's text files in
+`sparse/0`, in the unit of the calibration and where the stage has them. The one decision to know: in
+`transforms.json` every pose is scaled, so that the subject box is the cube of -1..1, and every automatic change of
+poses must be switched off when training. The default there guesses orientation, centre and scale from the cameras,
+and would guess anew for every set of cameras.
 
 Two conventions meet in this file. Ours (OpenCV): world to camera, +y down, +z forward, pixel centres at
 integers. Theirs (OpenGL): camera to world, +y up, -z forward, pixel centres at half integers.
@@ -31,8 +32,10 @@ from capmat_errors import (
     SizeMismatch,
     StoreError,
 )
+from storage.calibration_colmap_text import colmap_files
 from storage.camera import Camera
 from storage.frames import encode_png
+from storage.scene_check import check_views
 from storage.store_errors import store_errors
 
 if TYPE_CHECKING:
@@ -84,20 +87,23 @@ def export_frame(
     Returns:
         The folder.
     """
-    names = list(dict.fromkeys([*train, *test]))
-    _check_names(names, take.cameras)
-    cutouts = [
-        Cutout(
-            take.cameras[name],
-            take.read(name, frame),
-            take.read_alpha(run, name, frame) if take.has_alpha(run, name, frame) else None,
-        )
-        for name in names
-    ]
+    cutouts = [read_cutout(take, name, frame, run) for name in dict.fromkeys([*train, *test])]
     origin = {"take": take.name, "frame": frame, "run": run}
     return export_cutouts(
         out, cutouts, train=train, test=test, box_centre=box_centre, box_size=box_size, origin=origin
     )
+
+
+def read_cutout(take: Take, camera: str, frame: int, run: str) -> Cutout:
+    """One camera's picture and matte, as stored.
+
+    Raises:
+        CameraMissing: the take has no such camera.
+        NotFound: the take has no such frame.
+    """
+    _check_names([camera], take.cameras)
+    alpha = take.read_alpha(run, camera, frame) if take.has_alpha(run, camera, frame) else None
+    return Cutout(take.cameras[camera], take.read(camera, frame), alpha)
 
 
 def export_cutouts(
@@ -142,9 +148,11 @@ def export_cutouts(
             f"the subject box is no box (centre {list(box_centre)}, size {box_size})",
             fix="Give three numbers and a size above 0, in the unit of the calibration.",
         )
+    check_views([by_name[name].camera for name in train], centre, float(box_size))
+    check_views([by_name[name].camera for name in test], centre, float(box_size), apart=False)
     scale = 2.0 / float(box_size)
     names = sorted({*train, *test})
-    pictures = {name: _rgba(by_name[name]) for name in names}
+    pictures = {name: checked_rgba(by_name[name]) for name in names}
     meta = {
         "camera_model": "OPENCV",
         "frames": [frame_entry(by_name[name].camera, centre, scale) for name in names],
@@ -156,7 +164,8 @@ def export_cutouts(
         "applied_scale": scale,
         "capmat": dict(origin or {}),
     }
-    _write_folder(out, meta, pictures)
+    lenses = colmap_files({name: by_name[name].camera for name in names})
+    _write_folder(out, meta, pictures, lenses)
     return out
 
 
@@ -180,8 +189,13 @@ def _check_names(wanted: Sequence[str], known: Collection[str]) -> None:
         raise CameraMissing(f"no camera {', '.join(missing)}", fix=f"Choose from {', '.join(sorted(known))}.")
 
 
-def _rgba(cutout: Cutout) -> NDArray[np.uint8]:
-    """Check a cut-out and make it (H, W, 4) uint8 with straight alpha."""
+def checked_rgba(cutout: Cutout) -> NDArray[np.uint8]:
+    """Check a cut-out and make it (H, W, 4) uint8 with straight alpha.
+
+    Raises:
+        MatteError: there is no matte, or it is empty, full or not a number.
+        SizeMismatch: picture, matte and calibration disagree.
+    """
     camera, alpha = cutout.camera, cutout.alpha
     if alpha is None:
         raise MatteError("this run wrote no matte", where=camera.id, fix="Matte this camera, or leave it out.")
@@ -236,7 +250,9 @@ def frame_entry(camera: Camera, centre: Floats, scale: float) -> dict[str, Any]:
     }
 
 
-def _write_folder(out: Path, meta: dict[str, Any], pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+def _write_folder(
+    out: Path, meta: dict[str, Any], pictures: Mapping[str, NDArray[np.uint8]], lenses: Mapping[str, str]
+) -> None:
     """Build the folder beside `out`, then rename it into place."""
     if out.exists() and not (out / "transforms.json").is_file() and (out.is_file() or any(out.iterdir())):
         raise StoreError("something else lies here", where=str(out), fix="Name another folder.")
@@ -244,6 +260,9 @@ def _write_folder(out: Path, meta: dict[str, Any], pictures: Mapping[str, NDArra
     with store_errors(str(out), remote=False):
         try:
             (fresh / "images").mkdir(parents=True)
+            (fresh / "sparse/0").mkdir(parents=True)
+            for name, text in lenses.items():
+                (fresh / "sparse/0" / name).write_text(text)
             for name, rgba in pictures.items():
                 (fresh / _file(name)).write_bytes(encode_png(rgba))
             (fresh / "transforms.json").write_text(json.dumps(meta, indent=1, allow_nan=False))

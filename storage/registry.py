@@ -3,6 +3,8 @@
     models/<name>/v0001.json                 the card: what it is, how it was trained, how it measured
     models/<name>/weights/<sha256>           the weights
     promotions/<role>/p0001.json             who became champion of a role, why, and when
+    promotions/<role>/verdicts/d0001.json    what the gate said of a challenger, promoted or not, and when
+    .../d0001.<what>.json                    what was measured on the two later, such as "reconstruction"
 
 The newest promotion is the champion. Promoting is therefore one write that either happened or not, the
 history is the list of files, and going back is promoting the former one again.
@@ -141,6 +143,42 @@ class Registry:
             for number in list_versions(self.root, _role(role), "p")
         ]
 
+    def add_verdict(self, role: str, verdict: dict[str, Any]) -> str:
+        """Keep what the gate said of a challenger.
+
+        Args:
+            role: such as "student".
+            verdict: plain json with `champion` and `challenger` (each name, version), `decision` and `reasons`.
+
+        Returns:
+            Its number, "d0001", ...; a verdict like the newest keeps that one's number.
+        """
+        kept = self.verdicts(role)[-1:]
+        if kept and kept[0]["verdict"] == json.loads(json.dumps(verdict)):
+            return str(kept[0]["number"])
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return add_version(self.root, _verdicts(role), "d", lambda _: {"verdict": verdict, "time": now})
+
+    def verdicts(self, role: str) -> list[dict[str, Any]]:
+        """All verdicts on challengers of a role, oldest first: number, verdict, time."""
+        folder = _verdicts(role)
+        return [
+            {"number": number, **read_version(self.root, folder, "d", number)[1]}
+            for number in list_versions(self.root, folder, "d")
+        ]
+
+    def add_measure(self, role: str, number: str, what: str, record: dict[str, Any]) -> None:
+        """Put a later measurement of champion and challenger beside their verdict; a repeated one replaces it."""
+        key = f"{_verdicts(role)}/{checked_name('verdict', number)}.{checked_name('measure', what)}.json"
+        self.root.write(key, json.dumps(record, indent=1, sort_keys=True).encode())
+
+    def measure(self, role: str, number: str, what: str) -> dict[str, Any] | None:
+        """What `add_measure` put there; None if it did not."""
+        name = f"{number}.{what}.json"
+        if name not in self.root.names(_verdicts(role)):
+            return None
+        return dict(json.loads(self.root.read(f"{_verdicts(role)}/{name}")))
+
     def _last_champion(self, name: str) -> str:
         said = [
             entry
@@ -163,3 +201,7 @@ def _models(name: str) -> str:
 
 def _role(role: str) -> str:
     return f"promotions/{checked_name('role', role)}"
+
+
+def _verdicts(role: str) -> str:
+    return f"{_role(role)}/verdicts"

@@ -89,18 +89,24 @@ class Reconstruction(_Section):
 
     backend: Literal["auto", "nerfstudio", "voxel-grid"] = "auto"
     """`auto` takes Nerfstudio where its environment and a GPU are there, else the CPU voxel grid."""
+    preset: Literal["paper", "carve", "quick"] = "carve"
+    """`paper`: the paper's settings. `carve`: the same before random backgrounds, so that holes and haloes of mattes
+    cost. `quick`: short and coarse. docs/reconstruct.md has the numbers."""
     nerfstudio: str = ""
-    """Python of the environment that has Nerfstudio. Empty: none."""
+    """Python of the environment that has Nerfstudio. Empty: what `capmat reconstruct --install` made."""
     held_out: tuple[str, ...] = ()
-    """Cameras that are only looked at for the score. Empty: every sixth, from the third."""
+    """Cameras that are only looked at for the score. Empty: by `hold_out_every`."""
+    hold_out_every: int = Field(6, ge=2)
+    """Every so many cameras one is only looked at for the score, in the order of their names, from the third on."""
     iterations: int = Field(300, ge=1)
-    """Optimisation steps of the voxel grid (Nerfstudio runs the paper's 100,000)."""
+    """Optimisation steps of the voxel grid (Nerfstudio's come with the preset)."""
     resolution: int = Field(160, ge=16, multiple_of=16)
     """Voxels along each side of the box."""
     box_centre: tuple[float, float, float] = (0.0, 0.0, 1.0)
-    """Middle of the reconstructed cube, in metres; z is up."""
-    box_size: float = Field(2.4, gt=0)
-    """Side of the reconstructed cube, in metres."""
+    """Middle of the reconstructed cube, in metres; z is up. Counts only with `box_size`."""
+    box_size: float = Field(0, ge=0)
+    """Side of the reconstructed cube, in metres. 0: middle and side are those of the place that all cameras look at,
+    with the side their distance from it."""
 
 
 class Gate(_Section):

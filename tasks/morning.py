@@ -132,20 +132,20 @@ def _last_night(root: Root) -> str:
 
 
 def _gates(root: Root, since: str) -> list[Record]:
-    """What the gate decided on models that were made since a time."""
+    """What the gate decided since a time."""
     said = []
     registry = Registry(root)
-    for entry in Ledger(root).entries("promote/").values():
-        if not entry:
-            continue
-        name, version = entry["challenger"]["name"], entry["challenger"]["version"]
-        added = next((e["added"] for e in registry.entries(name) if e["version"] == version), "")
-        if added <= since:
-            continue
-        made = entry["decision"] == "PROMOTE"
-        what = f"The {entry['role']} {name} {version} was {'promoted' if made else 'held back'}: "
-        fix = "Look at its first mattes." if made else "Paint more, or look at the report of that round."
-        said.append({"what": what + "; ".join(entry["reasons"]) + ".", "fix": fix})
+    for role in root.names("promotions"):
+        for entry in registry.verdicts(role):
+            if entry["time"] <= since:
+                continue
+            verdict = entry["verdict"]
+            challenger = verdict["challenger"]
+            made = verdict["decision"] == "PROMOTE"
+            model = f"{challenger['name']} {challenger['version']}"
+            what = f"The {role} {model} was {'promoted' if made else 'held back'}: "
+            fix = "Look at its first mattes." if made else "Paint more, or look at the report of that round."
+            said.append({"what": what + "; ".join(verdict["reasons"]) + ".", "fix": fix})
     return said
 
 

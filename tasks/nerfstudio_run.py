@@ -1,71 +1,93 @@
 """Instant-NGP by Nerfstudio, in an environment of its own (paper, Sec. 5.4).
 
-Nerfstudio pins libraries that capmat needs newer, so it lives in another environment and is called as a
-program. It is started as the paper did: `instant-ngp-bounded`, largest grid 2^16, 100,000 iterations. Two
-settings are ours. Every automatic change of poses is off, because the export has scaled them. And the
-background is random in training: before its default, black, dark holes cost nothing and models collapse.
+Nerfstudio pins libraries that capmat needs newer, so it lives in another environment and is called as a program.
+Every automatic change of poses is off, because the export has scaled them. What is trained stays in the work folder
+until its owner removes it, so a run that was killed goes on from its newest whole checkpoint.
 """
 
 import gzip
-import os
-import signal
-import subprocess
+import shutil
+import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import ConfigError, TrainingError
-from tasks.hang import allow
+from capmat_errors import StoreError, TrainingError
+from storage.store_errors import store_errors
+from tasks.nerfstudio_call import Heard, Interrupted, alone, call
+from tasks.nerfstudio_install import OFFLINE
+from tasks.progress import Progress, say
 
-ITERATIONS = 100_000
-MAX_RESOLUTION = 2**16
 METHOD = "instant-ngp-bounded"
-OFFLINE = Path(__file__).with_name("nerfstudio_offline.py")
-# nerfacc 0.5.2 names a function object that CUDA 13 took away
-CUB = """#if defined(__CUDACC_VER_MAJOR__) && __CUDACC_VER_MAJOR__ >= 13
-#include <cuda/std/functional>
-namespace cub { using Equality = ::cuda::std::equal_to<>; }
-#endif
-"""
+WORK_GB = 2.0  # two checkpoints of 0.2 GB, events, renders
+RENDER_S = 3600.0
 
 Render = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Premultiplied colour (3, H, W) on black and accumulation (H, W), both 0..1."""
 
 
-def nerfstudio_python(setting: str = "") -> Path | None:
-    """The Python that has Nerfstudio, or None.
+@dataclass(frozen=True)
+class Preset:
+    """How long and how fine.
+
+    Attributes:
+        iterations: of Adam.
+        max_resolution: of the finest grid of the hash encoding, across the box.
+        background: `black`, the method's default, or `random`: another colour behind every ray. Before black, dark
+            holes cost nothing and models collapse.
+        timeout_s: after which training is given up.
+        flags: further flags of the method.
+    """
+
+    iterations: int
+    max_resolution: int
+    background: str
+    timeout_s: float
+    flags: tuple[str, ...] = ()
+
+    @property
+    def save_every(self) -> int:
+        """Iterations between two checkpoints: the method's own 2000, or fewer in short runs."""
+        return max(1, min(2000, self.iterations // 5))
+
+
+PRESETS = {
+    "paper": Preset(100_000, 2**16, "black", 6 * 3600.0),
+    "carve": Preset(100_000, 2**16, "random", 6 * 3600.0),
+    "quick": Preset(5_000, 2048, "random", 3600.0),
+}
+
+
+def train_command(
+    python: Path, scene: Path, work: Path, preset: Preset, seed: int, done: int = 0, device: str = "cuda"
+) -> list[str]:
+    """The command that trains; the data parser and its flags must stand last.
 
     Args:
-        setting: the configured path; empty: the environment variable `CAPMAT_RECONSTRUCTION__NERFSTUDIO`.
-
-    Raises:
-        ConfigError: a path is given and nothing is there.
+        python: of Nerfstudio's environment.
+        scene: the exported folder.
+        work: for checkpoints.
+        preset: how long and how fine.
+        seed: of the run.
+        done: iterations that the newest checkpoint has behind it; it goes on from there.
+        device: "cuda", or "cpu" with a stand-in for nerfacc.
     """
-    given = setting or os.environ.get("CAPMAT_RECONSTRUCTION__NERFSTUDIO", "")
-    if not given:
-        return None
-    path = Path(given).expanduser()
-    path = path / "bin" / "python" if path.is_dir() else path
-    if not path.is_file():
-        raise ConfigError(
-            "there is no Python here to run Nerfstudio with",
-            where=str(path),
-            fix="Correct reconstruction.nerfstudio, or leave it empty.",
-        )
-    return path.absolute()  # not resolved: the link is what makes it that environment
-
-
-def train_command(python: Path, scene: Path, work: Path, seed: int) -> list[str]:
-    """The command that trains; the data parser and its flags must stand last."""
+    # It counts iterations from where it goes on, and not from 0. It takes the newest checkpoint by itself; named with
+    # --load-step, that one would stand in config.yml, and the renderer would look for it after it was replaced.
+    resume = ("--load-dir", str(checkpoints(work))) if done else ()
     return [
         *(str(python), str(OFFLINE), "train", METHOD),
         *("--output-dir", str(work), "--experiment-name", "scene", "--timestamp", "run"),
-        *("--vis", "tensorboard", "--machine.seed", str(seed)),
-        *("--max-num-iterations", str(ITERATIONS), "--pipeline.model.max-res", str(MAX_RESOLUTION)),
-        *("--pipeline.model.background-color", "random"),
-        *("--steps-per-eval-all-images", str(10 * ITERATIONS), "--steps-per-eval-image", "5000"),
+        *("--vis", "tensorboard", "--machine.seed", str(seed), "--machine.device-type", device),
+        *("--max-num-iterations", str(preset.iterations - done), "--steps-per-save", str(preset.save_every)),
+        *("--logging.local-writer.max-log-size", "0", *resume),
+        *("--pipeline.model.max-res", str(preset.max_resolution)),
+        *("--pipeline.model.background-color", preset.background),
+        *("--steps-per-eval-all-images", str(10 * preset.iterations), "--steps-per-eval-image", "5000"),
+        *preset.flags,
         *("nerfstudio-data", "--data", str(scene), "--downscale-factor", "1"),
         *("--orientation-method", "none", "--center-method", "none", "--auto-scale-poses", "False"),
     ]
@@ -80,89 +102,110 @@ def render_command(python: Path, work: Path) -> list[str]:
     ]
 
 
-def run_nerfstudio(python: Path, scene: Path, work: Path, seed: int, timeout: float) -> dict[str, Render]:
-    """Train on an exported folder and render its held-out cameras.
+def checkpoints(work: Path) -> Path:
+    """Where training leaves its checkpoints."""
+    return work / "scene" / METHOD / "run" / "nerfstudio_models"
+
+
+def iterations_done(work: Path) -> int:
+    """Iterations behind the newest whole checkpoint; 0 if there is none. Half-written ones are removed."""
+    for path in sorted(checkpoints(work).glob("step-*.ckpt"), reverse=True):
+        if _whole(path):
+            return int(path.stem.removeprefix("step-")) + 1
+        path.unlink()  # the renderer would take it, being the newest
+    return 0
+
+
+def _whole(path: Path) -> bool:
+    """A checkpoint is a zip archive: its directory stands at the end, and every part has a checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except zipfile.BadZipFile:
+        return False
+
+
+def run_nerfstudio(
+    python: Path, scene: Path, work: Path, preset: Preset, seed: int, cameras: Sequence[str], device: str = "cuda"
+) -> dict[str, Render]:
+    """Train on an exported folder, or go on with it, and render its held-out cameras.
 
     Args:
         python: the interpreter of Nerfstudio's environment.
         scene: folder from `storage.nerfstudio`.
-        work: folder for checkpoints, renders and `nerfstudio.log`.
+        work: folder for checkpoints, renders and `nerfstudio.log`; one for one scene, preset and seed.
+        preset: how long and how fine.
         seed: of the run.
-        timeout: seconds for each of the two commands.
+        cameras: those that the folder holds out.
+        device: "cuda", or "cpu" with a stand-in for nerfacc.
 
     Returns:
         Renders by camera.
 
     Raises:
         TrainingError: it failed or took too long; the message holds its last words and where the log is.
+        StoreError: the disk is full.
     """
-    work = work.absolute()
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "cub_compat.h").write_text(CUB)
-    log = work / "nerfstudio.log"
-    log.unlink(missing_ok=True)
-    call(train_command(python, scene.absolute(), work, seed), log, timeout)
-    call(render_command(python, work), log, timeout)
-    return read_renders(work / "renders" / "test")
+    work, scene = work.absolute(), scene.absolute()
+    log, progress = work / "nerfstudio.log", Progress("nerfstudio", preset.iterations)
+    with store_errors(str(work), remote=False), alone(work / "in-use") as held:
+        if (free := shutil.disk_usage(work).free / 1e9) < WORK_GB:
+            raise StoreError(
+                f"{free:.1f} GB are free, a run needs {WORK_GB:g} GB", where=str(work), fix="Free some space."
+            )
+
+        def train() -> None:
+            done = iterations_done(work)
+            if done < preset.iterations:
+                if done:
+                    say(f"nerfstudio goes on from iteration {done}")
+                command = train_command(python, scene, work, preset, seed, done, device)
+                call(command, log, preset.timeout_s, held=held, heard=_towards(progress, preset.iterations))
+            if iterations_done(work) < preset.iterations:
+                raise TrainingError("Nerfstudio left no checkpoint of its end", where=str(log), fix="Read the log.")
+
+        try:
+            train()
+        except Interrupted as error:
+            say(f"{error.what}; it is started once more")
+            train()
+        shutil.rmtree(work / "renders", ignore_errors=True)
+        call(render_command(python, work), log, RENDER_S, held=held)
+        return read_renders(work / "renders" / "test", cameras)
 
 
-def read_renders(folder: Path) -> dict[str, Render]:
+def _towards(progress: Progress, total: int) -> Heard:
+    def heard(done: int, rate: str) -> None:
+        speed = float(rate.partition(" ")[0]) if rate else 0
+        left = f", {(total - done) / speed / 60:.1f} min left" if speed else ""
+        progress(done, f"{rate}{left}")
+
+    return heard
+
+
+def read_renders(folder: Path, cameras: Sequence[str]) -> dict[str, Render]:
     """Read what the render command wrote: `raw-rgb/<camera>.npy.gz` and `raw-accumulation/<camera>.npy.gz`.
 
+    Args:
+        folder: of the split.
+        cameras: those that were held out.
+
     Raises:
-        TrainingError: there are no renders.
+        TrainingError: there is no render of one of them.
     """
     found: dict[str, Render] = {}
-    for path in sorted((folder / "raw-rgb").glob("*.npy.gz")):
-        with gzip.open(path) as colour, gzip.open(folder / "raw-accumulation" / path.name) as amount:
+    for camera in cameras:
+        kinds = [folder / kind / f"{camera}.npy.gz" for kind in ("raw-rgb", "raw-accumulation")]
+        if len(cameras) == 1 and not kinds[0].exists():  # it names files by what their paths do not share
+            kinds = [path.parent.with_suffix(".npy.gz") for path in kinds]
+        if not all(path.is_file() for path in kinds):
+            raise TrainingError(
+                f"Nerfstudio rendered nothing for {camera}", where=str(folder), fix="Read nerfstudio.log."
+            )
+        with gzip.open(kinds[0]) as colour, gzip.open(kinds[1]) as amount:
             rgb, accumulation = np.load(colour), np.load(amount)
-        found[path.name.removesuffix(".npy.gz")] = (
+        found[camera] = (
             np.clip(rgb.transpose(2, 0, 1), 0, 1).astype(np.float32),
             np.clip(accumulation[..., 0], 0, 1).astype(np.float32),
         )
-    if not found:
-        raise TrainingError("Nerfstudio rendered nothing", where=str(folder), fix="Read nerfstudio.log.")
     return found
-
-
-def call(command: Sequence[str], log: Path, timeout: float) -> None:
-    """Run a command with its output in `log`; when it takes too long, it and its children are killed.
-
-    Raises:
-        TrainingError: it failed or took too long.
-    """
-    environment = {
-        **os.environ,
-        "NVCC_APPEND_FLAGS": f"-include {log.with_name('cub_compat.h')}",
-        "PYTHONUNBUFFERED": "1",
-    }
-    with log.open("ab") as out:
-        out.write(f"$ {' '.join(command)}\n".encode())
-        out.flush()
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            cwd=log.parent,
-            start_new_session=True,
-        )
-        try:
-            allow(timeout)
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            raise TrainingError(
-                f"Nerfstudio did not finish in {timeout:.0f} s",
-                where=str(log),
-                fix="Give it more time, or look at the log for why it stands still.",
-            ) from error
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    if code != 0:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        raise TrainingError(
-            f"Nerfstudio ended with code {code}: {lines[-1][:200]}", where=str(log), fix="Read the log."
-        )

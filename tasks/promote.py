@@ -90,6 +90,7 @@ def promote(store: str, role: str, champion: Ref, challenger: Ref, validation: R
         ):
             record = {**verdict, "validation": validation["digest"]}
             registry.promote(role, challenger["name"], challenger["version"], record)
+        registry.add_verdict(role, verdict)
         return verdict
 
     inputs = {
@@ -101,5 +102,42 @@ def promote(store: str, role: str, champion: Ref, challenger: Ref, validation: R
     return run_once(store, "promote", role, inputs, work)
 
 
+def newest_pair(store: str, role: str, base: Ref) -> dict[str, Any]:
+    """The two models of a role that are worth a comparison downstream: those of the gate's newest verdict.
+
+    Args:
+        store: URL of the store.
+        role: such as `student`.
+        base: its base model, which stands for the former one where nothing was ever judged.
+
+    Returns:
+        `base` and `refined` (references of models), and `verdict`, its number; "" where there is no verdict.
+    """
+    registry = Registry(Root(store))
+    if verdicts := registry.verdicts(role):
+        said = verdicts[-1]["verdict"]
+        return {"base": said["champion"], "refined": said["challenger"], "verdict": verdicts[-1]["number"]}
+    name, version = registry.champion(role) or (base["name"], base["version"])
+    return {"base": base, "refined": Ref(name=name, version=version), "verdict": ""}
+
+
+def keep_reconstruction(store: str, role: str, verdict: str, judged: Record) -> None:
+    """Put what a radiance field made of both models' mattes beside the gate's verdict."""
+    figures = ("psnr", "psnr_foreground", "ssim", "collapsed")
+    how = ("black", "backend", "iterations", "resolution", "background", "held_out", "reference")
+    record = {
+        **{
+            name: {key: judged[row][key] for key in figures}
+            for name, row in (("champion", "base"), ("challenger", "refined"))
+        },
+        **{key: judged[key] for key in how},
+    }
+    Registry(Root(store)).add_measure(role, verdict, "reconstruction", record)
+
+
 promote_task = retryable("gate", "gate {role} {challenger[version]}")(promote)
 incumbents_task = retryable("models to beat")(incumbents)
+newest_pair_task = retryable("models to compare")(newest_pair)
+keep_reconstruction_task = retryable("note the reconstruction", "note the reconstruction of {role}")(
+    keep_reconstruction
+)

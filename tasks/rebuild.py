@@ -1,6 +1,5 @@
 """The reconstruction as steps of a flow: one frame exported and learnt per alpha run, then judged together."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,20 @@ from storage.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction
 from tasks.contact_sheet import Row, contact_sheet, error_picture, to_jpeg
+from tasks.hull import box_of
 from tasks.look import show
+from tasks.nerfstudio_call import alone
 from tasks.progress import say
-from tasks.reconstruct import reconstruct
+from tasks.reconstruct import LOG, reconstruct, work_folder
 from tasks.render_score import Reference, evaluate
 from tasks.step import Record, digest, retryable, run_once
+
+_HOW = ("backend", "preset", "iterations", "resolution", "background", "comparable")
 
 
 def held_out(cameras: list[str], settings: Reconstruction) -> tuple[list[str], list[str]]:
     """Cameras to learn from, and cameras to be judged by."""
-    test = list(settings.held_out) or cameras[2::6]
+    test = list(settings.held_out) or cameras[min(2, settings.hold_out_every - 1) :: settings.hold_out_every]
     return [camera for camera in cameras if camera not in test], test
 
 
@@ -53,12 +56,12 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
     }
+    box_centre, box_size = box_of(recording.cameras.values(), settings)
     folder = f"reconstruction/{recording.name}-{frame:04d}-{run}-{digest(inputs)[:8]}"
 
     def work() -> dict[str, Any]:
         say(f"reconstruct {recording.name} frame {frame} from {len(train)} cameras with {run}")
-        with tempfile.TemporaryDirectory() as name:
-            place = Path(name)
+        with work_folder(kept) as place:
             export_frame(
                 place / "input",
                 recording,
@@ -66,17 +69,24 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
                 run,
                 train=train,
                 test=test,
-                box_centre=settings.box_centre,
-                box_size=settings.box_size,
+                box_centre=box_centre.tolist(),
+                box_size=box_size,
             )
-            how = reconstruct(place / "input", place, settings, seed)
-            for part in ("input", "rgb", "accumulation", "nerfstudio/nerfstudio.log"):  # its checkpoints stay behind
-                for file in sorted((place / part).rglob("*")) or [place / part]:
+            try:
+                how = reconstruct(place / "input", place, settings, seed)
+            finally:
+                if (place / LOG).is_file():
+                    root.write(f"{folder}/{LOG}", (place / LOG).read_bytes())
+            for part in ("input", "rgb", "accumulation"):
+                for file in sorted((place / part).rglob("*")):
                     if file.is_file():
                         root.write(f"{folder}/{file.relative_to(place)}", file.read_bytes())
         return {"folder": folder, "run": run, **how}
 
-    return run_once(store, "reconstruct", f"{recording.name} {frame:04d} {run}", inputs, work)
+    kept = Path(".capmat", folder).absolute()
+    # where the same is asked for twice, the second waits and finds the record of the first
+    with alone(kept.with_name(f"{kept.name}.lock"), patience=None):
+        return run_once(store, "reconstruct", f"{recording.name} {frame:04d} {run}", inputs, work)
 
 
 def _render(root: Root, folder: str, camera: str) -> tuple[np.ndarray, np.ndarray]:
@@ -88,30 +98,36 @@ def _keys(folder: str, camera: str) -> tuple[str, str]:
     return f"{folder}/rgb/{camera}.png", f"{folder}/accumulation/{camera}.png"
 
 
-def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], benchmark: Record) -> Record:
+def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], benchmark: Record | None) -> Record:
     """Compare two reconstructions on the held-out cameras against one reference.
 
-    The reference is what the camera saw, cut out by the supervisor's matte, the same for both: judged by its
-    own mattes, a run with holes would be praised for them.
+    The reference is what the camera saw, cut out by one matte that is the same for both: judged by its own mattes, a
+    run with holes would be praised for them. It is the supervisor's matte; where there is none, that of `refined`.
 
     Args:
         store: URL of the store.
         take: which take.
         frame: which frame.
         fields: `base` and `refined` -> record of `rebuild`.
-        benchmark: record of the benchmark that has the reference mattes.
+        benchmark: record of the benchmark that has the reference mattes; None if there is none.
 
     Returns:
         Record with the scores of `base` and `refined`, `black` (what an empty picture scores), `backend`,
-        `held_out`, and the key of a picture `sheet`.
+        `held_out`, `reference` in words, and the key of a picture `sheet`.
     """
 
     def work() -> dict[str, Any]:
         root = Root(store)
         recording = Take.open(root, take)
-        frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
         cameras = fields["base"]["test"]
-        true = {c: (recording.read(c, frame), frozen.alpha(take, c, frame)) for c in cameras}
+        if benchmark:
+            frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
+            reference = "mattes of the supervisor"
+            true = {c: (recording.read(c, frame), frozen.alpha(take, c, frame)) for c in cameras}
+        else:
+            run = fields["refined"]["run"]
+            reference = f"mattes of {run}"
+            true = {c: (recording.read(c, frame), recording.read_alpha(run, c, frame)) for c in cameras}
         scores, pictures = {}, {}
         for name, field in fields.items():
             pictures[name] = {camera: _render(root, field["folder"], camera) for camera in cameras}
@@ -130,17 +146,19 @@ def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], bench
         sheet = f"{fields['refined']['folder']}/sheet.jpg"
         root.write(sheet, jpeg)
         show("reconstruction", "held-out cameras", jpeg, fields["base"]["backend"])
-        keep = ("psnr", "psnr_own", "psnr_foreground", "collapsed", "cameras")
+        keep = ("psnr", "psnr_own", "psnr_foreground", "ssim", "ssim_foreground", "collapsed", "cameras")
         return {
             **{name: {key: score[key] for key in keep} for name, score in scores.items()},
             "black": scores["base"]["black"],
             "held_out": cameras,
+            "reference": reference,
             "sheet": sheet,
-            **{key: fields["base"][key] for key in ("backend", "iterations", "resolution", "background")},
+            **{key: fields["base"][key] for key in _HOW},
             "fit_s": [field["wall_s"] for field in fields.values()],
         }
 
-    inputs = {"fields": {n: f["digest"] for n, f in fields.items()}, "benchmark": benchmark["digest"]}
+    frozen_by = benchmark["digest"] if benchmark else ""
+    inputs = {"fields": {n: f["digest"] for n, f in fields.items()}, "benchmark": frozen_by}
     return run_once(store, "judge", f"{take} {frame:04d}", inputs, work)
 
 

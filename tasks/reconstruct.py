@@ -5,7 +5,10 @@ used and which needs a GPU and an environment of its own, and a small voxel grid
 says which it was, because their figures must never be compared with each other.
 """
 
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,77 +19,121 @@ from capmat_errors import ConfigError
 from storage.exported_scene import Scene, SceneView, read_scene
 from storage.frames import encode_png, read_grey, read_image
 from storage.store_errors import store_errors
+from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Reconstruction
-from tasks.nerfstudio_run import (
-    ITERATIONS,
-    MAX_RESOLUTION,
-    METHOD,
-    Render,
-    nerfstudio_python,
-    run_nerfstudio,
-)
+from tasks.nerfstudio_install import compiler_problem, nerfstudio_python, versions
+from tasks.nerfstudio_run import METHOD, PRESETS, Preset, Render, run_nerfstudio
+from tasks.progress import Progress
 
 NERFSTUDIO = f"nerfstudio {METHOD} (GPU)"
 VOXEL_GRID = "voxel-grid (CPU, not Instant-NGP, not comparable with the paper)"
-TIMEOUT = 6 * 3600.0  # seconds; 100,000 iterations take well under an hour on a recent GPU
+COMPARABLE = "the paper's settings"
+NOT_COMPARABLE = "not comparable with the paper"
+LOG = "nerfstudio/nerfstudio.log"
+"""Where in the work folder Nerfstudio's own words are."""
 
 
 def choose_backend(config: Reconstruction) -> str:
     """`nerfstudio` or `voxel-grid`.
 
     Raises:
-        ConfigError: Nerfstudio is asked for and cannot run here.
+        ConfigError: Nerfstudio is asked for and cannot run here, or it is there without a working CUDA compiler.
     """
     if config.backend == "voxel-grid":
         return "voxel-grid"
     import torch
 
-    ready = nerfstudio_python(config.nerfstudio) is not None and torch.cuda.is_available()
-    if config.backend == "nerfstudio" and not ready:
+    python = nerfstudio_python(config.nerfstudio)
+    if python is not None and torch.cuda.is_available():
+        if problem := compiler_problem(versions(python)):
+            raise ConfigError(
+                problem,
+                where="reconstruction.backend",
+                fix="Put that nvcc on PATH, or take voxel-grid.",
+            )
+        return "nerfstudio"
+    if config.backend == "nerfstudio":
+        missing = "an environment of its own" if python is None else "a GPU, and torch sees none"
         raise ConfigError(
-            "Nerfstudio needs a GPU and an environment of its own",
+            f"Nerfstudio needs {missing}",
             where="reconstruction.backend",
-            fix="Set reconstruction.nerfstudio to its Python, or take voxel-grid.",
+            fix="Run `capmat reconstruct --install`, or take voxel-grid." if python is None else "Take voxel-grid.",
         )
-    return "nerfstudio" if ready else "voxel-grid"
+    return "voxel-grid"
 
 
-def reconstruct(folder_in: Path, folder_out: Path, config: Reconstruction, seed: int = 0) -> dict[str, Any]:
+def reconstruct(
+    folder_in: Path, folder_out: Path, config: Reconstruction, seed: int = 0, work: Path | None = None
+) -> dict[str, Any]:
     """Learn a radiance field from an exported folder and render its held-out cameras.
 
     Args:
         folder_in: folder from `storage.nerfstudio`.
         folder_out: gets `rgb/<camera>.png` (8 bit, on black) and `accumulation/<camera>.png` (16 bit).
-        config: backend, resolution, iterations.
+        config: backend, preset, resolution, iterations.
         seed: of the run.
+        work: folder for checkpoints and logs; a run that was killed goes on when it gets the same again. None takes
+            `folder_out`.
 
     Returns:
-        Record with `backend` (its label), `iterations`, `resolution`, `background`, `train`, `test` and `fit_s`.
+        Record with `backend` (its label), `preset`, `iterations`, `resolution`, `background`,
+        `appearance_embedding`, `comparable`, `seed`, `train`, `test` and `fit_s` (of this call).
 
     Raises:
         ConfigError: Nerfstudio is asked for and cannot run here.
         MatteError: the mattes agree on no place inside the box.
         TrainingError: training failed.
-        StoreError: the renders cannot be written.
+        StoreError: the renders cannot be written, or the disk is full.
     """
     scene = read_scene(folder_in)
     backend = choose_backend(config)
+    work = folder_out if work is None else work
     start = time.perf_counter()
     if backend == "nerfstudio":
-        python = nerfstudio_python(config.nerfstudio)
+        python, preset = nerfstudio_python(config.nerfstudio), PRESETS[config.preset]
         assert python is not None, "choose_backend has seen it"
-        renders = run_nerfstudio(python, folder_in, folder_out / "nerfstudio", seed, TIMEOUT)
-        how = {"backend": NERFSTUDIO, "iterations": ITERATIONS, "resolution": MAX_RESOLUTION}
+        renders = run_nerfstudio(python, folder_in, work / "nerfstudio", preset, seed, scene.test)
+        how = _by_nerfstudio(preset)
     else:
-        renders = _voxel_grid(scene, config, seed)
-        how = {"backend": VOXEL_GRID, "iterations": config.iterations, "resolution": config.resolution}
+        renders, how = _voxel_grid(scene, config, seed, work)
     took = time.perf_counter() - start
     with store_errors(str(folder_out), remote=False):
         for name, (rgb, accumulation) in renders.items():
             _write(folder_out / "rgb" / f"{name}.png", np.round(rgb.transpose(1, 2, 0) * 255).astype(np.uint8))
             _write(folder_out / "accumulation" / f"{name}.png", np.round(accumulation * 65535).astype(np.uint16))
     split = {"train": list(scene.train), "test": list(scene.test)}
-    return {**how, "background": "random", "seed": seed, **split, "fit_s": round(took, 1)}
+    return {"preset": config.preset, **how, "seed": seed, **split, "fit_s": round(took, 1)}
+
+
+def _by_nerfstudio(preset: Preset) -> dict[str, Any]:
+    paper = PRESETS["paper"]
+    same = (preset.iterations, preset.max_resolution, preset.background) == (
+        paper.iterations,
+        paper.max_resolution,
+        paper.background,
+    )
+    return {
+        "backend": NERFSTUDIO,
+        "iterations": preset.iterations,
+        "resolution": preset.max_resolution,
+        "background": preset.background,
+        # 1.1.5 has its switch the wrong way round: by default it trains one per picture, and renders with zeros
+        "appearance_embedding": True,
+        "comparable": COMPARABLE if same else NOT_COMPARABLE,
+    }
+
+
+@contextmanager
+def work_folder(place: Path) -> Iterator[Path]:
+    """A folder that goes when the block ends well, and stays for the next try when it fails or is killed.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    with store_errors(str(place), remote=False):
+        place.mkdir(parents=True, exist_ok=True)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def read_renders(folder: Path) -> dict[str, Render]:
@@ -99,24 +146,41 @@ def read_renders(folder: Path) -> dict[str, Render]:
     return found
 
 
-def _voxel_grid(scene: Scene, config: Reconstruction, seed: int) -> dict[str, Render]:
+def _voxel_grid(
+    scene: Scene, config: Reconstruction, seed: int, work: Path
+) -> tuple[dict[str, Render], dict[str, Any]]:
     import torch
 
     from capmat_models.voxel_grid import VoxelConfig, fit, render
 
-    settings = VoxelConfig(resolution=config.resolution, iterations=config.iterations, seed=seed)
+    # `quick` asks for a third of the steps on voxels twice as large
+    coarse = (max(16, config.resolution // 32 * 16), max(1, config.iterations // 3))
+    resolution, iterations = coarse if config.preset == "quick" else (config.resolution, config.iterations)
+    background = PRESETS[config.preset].background
+    settings = VoxelConfig(resolution=resolution, iterations=iterations, background=background, seed=seed)
+    progress = Progress("voxel grid", iterations)
+    saved = StoreCheckpointer(str(work), "voxel-grid")
     renders: dict[str, Render] = {}
     threads = torch.get_num_threads()
     # its steps are short: threads that share cores with other workers spend six times the work on waiting
     torch.set_num_threads(1)
     try:
-        grid = fit([_view(scene.views[name]) for name in scene.train], settings)
+        views = [_view(scene.views[name]) for name in scene.train]
+        grid = fit(views, settings, lambda step, loss: progress(step + 1, f"loss {loss:.4f}"), saved)
         for name in scene.test:
             rgb, accumulation = render(grid, _view(scene.views[name]))
             renders[name] = (np.asarray(rgb, np.float32), np.asarray(accumulation, np.float32))
     finally:
         torch.set_num_threads(threads)
-    return renders
+    saved.forget()
+    return renders, {
+        "backend": VOXEL_GRID,
+        "iterations": iterations,
+        "resolution": resolution,
+        "background": background,
+        "appearance_embedding": False,
+        "comparable": NOT_COMPARABLE,
+    }
 
 
 def _view(view: SceneView) -> Any:

@@ -17,6 +17,7 @@ from capmat_errors import MatteError, SizeMismatch
 
 Image = NDArray[np.float32]
 BEST = 100.0  # dB, for equal pictures: JSON knows no infinity
+FIGURES = ("psnr", "psnr_own", "psnr_foreground", "black", "ssim", "ssim_foreground", "accumulation")
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ def evaluate(renders: Mapping[str, tuple[Image, Image]], references: Mapping[str
     Returns:
         Means over cameras, in dB: `psnr` (whole image, common reference on black), `psnr_own` (against the
         run's own mattes; None without), `psnr_foreground` (where the reference matte is above 0), `black` (what
-        an all-black image would score as `psnr`). Then `accumulation` (mean), `collapsed` (the render is as good
-        as black, or holds next to nothing) and `cameras` with the same figures for each.
+        an all-black image would score as `psnr`). In the same way `ssim` and `ssim_foreground`, 0..1 (Wang et al.
+        2004, gaussian window of 1.5 pixels). Then `accumulation` (mean), `collapsed` (the render is as good as black,
+        or holds next to nothing) and `cameras` with the same figures for each.
 
     Raises:
         MatteError: a reference is missing or empty.
@@ -62,7 +64,7 @@ def evaluate(renders: Mapping[str, tuple[Image, Image]], references: Mapping[str
         values = [value for scores in each.values() if (value := scores[key]) is not None]
         return float(np.mean(values)) if len(values) == len(each) else None
 
-    means = {key: mean(key) for key in ("psnr", "psnr_own", "psnr_foreground", "black", "accumulation")}
+    means = {key: mean(key) for key in FIGURES}
     psnr, black, accumulation = means["psnr"] or 0.0, means["black"] or 0.0, means["accumulation"] or 0.0
     return {**means, "collapsed": abs(psnr - black) < 0.2 or accumulation < 0.01, "cameras": each}
 
@@ -71,6 +73,16 @@ def psnr(pred: NDArray[Any], true: NDArray[Any]) -> float:
     """PSNR in dB of values 0..1 over all elements; equal pictures score 100."""
     error = float(np.square(pred.astype(np.float64) - true).mean())
     return BEST if error == 0 else min(BEST, -10 * float(np.log10(error)))
+
+
+def ssim(pred: Image, true: Image) -> Image:
+    """Structural similarity of every pixel: (H, W), mean over the colours, of pictures (3, H, W) 0..1."""
+    from skimage.metrics import structural_similarity
+
+    _, each = structural_similarity(
+        pred, true, channel_axis=0, data_range=1, gaussian_weights=True, use_sample_covariance=False, full=True
+    )
+    return np.asarray(each.mean(0), np.float32)
 
 
 def error_map(pred: Image, true: Image) -> NDArray[np.uint8]:
@@ -91,10 +103,13 @@ def _score(name: str, rgb: Image, accumulation: Image, reference: Reference) -> 
         raise MatteError("the reference matte is empty", where=name, fix="Hold out a camera that sees the subject.")
     true = reference.rgb * reference.alpha
     own = None if reference.own is None else psnr(rgb, reference.rgb * reference.own)
+    alike = ssim(rgb, true)
     return {
         "psnr": psnr(rgb, true),
         "psnr_own": own,
         "psnr_foreground": psnr(rgb[:, inside], true[:, inside]),
         "black": psnr(np.zeros_like(rgb), true),
+        "ssim": float(alike.mean()),
+        "ssim_foreground": float(alike[inside].mean()),
         "accumulation": float(accumulation.mean()),
     }

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from capmat_errors import ConfigError, MatteError
+from capmat_errors import CheckpointError, ConfigError, MatteError
+from capmat_models import voxel_grid
 from capmat_models.visual_hull import visual_hull
 from capmat_models.voxel_cells import VoxelGrid
 from capmat_models.voxel_grid import VoxelConfig, fit, render
 from capmat_models.voxel_rays import View, directions, packed_steps, project
+from capmat_models.voxel_state import unpack
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, SOLIDS, cutout, ring
 
 SMALL = VoxelConfig(resolution=48, iterations=90, rays=1024)
@@ -86,6 +88,62 @@ def test_a_seed_repeats_a_run(views: dict[str, View]) -> None:
     first, again, other = (fit(_split(views)[0], c).values for c in (config, config, replace(config, seed=1)))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+class _Killed:
+    """Keeps what is saved, and dies with the n-th time."""
+
+    def __init__(self, saves: int) -> None:
+        self.left, self.data = saves, None
+
+    def load(self) -> bytes | None:
+        return self.data
+
+    def save(self, data: bytes) -> None:
+        self.data = data
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("step", [1, 6, 7, 12, 19])
+def test_a_fit_that_is_killed_at_any_step_ends_with_the_same_numbers(
+    views: dict[str, View], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    short = VoxelConfig(resolution=32, iterations=20, rays=256)  # refined after steps 6 and 12
+    train, _ = _split(views)
+    whole = fit(train, short)
+    monkeypatch.setattr(voxel_grid, "SAVE_S", 0)
+    keeper = _Killed(step)
+    with pytest.raises(KeyboardInterrupt):
+        fit(train, short, checkpointer=keeper)
+    again = fit(train, short, checkpointer=keeper)
+    assert keeper.left == step - 20  # what was done was not done again
+    assert torch.equal(again.values, whole.values)
+    assert torch.equal(again.cells, whole.cells)
+
+
+def test_a_checkpoint_of_other_mattes_or_settings_is_not_gone_on_with(
+    views: dict[str, View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = VoxelConfig(resolution=32, iterations=4, rays=256)
+    train, _ = _split(views)
+    monkeypatch.setattr(voxel_grid, "SAVE_S", 0)
+    for fewer, config in ((train[1:], short), (train, replace(short, background="black"))):
+        keeper = _Killed(2)
+        with pytest.raises(KeyboardInterrupt):
+            fit(train, short, checkpointer=keeper)
+        assert torch.equal(fit(fewer, config, checkpointer=keeper).values, fit(fewer, config).values)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        unpack(b"half a file", "")
+
+
+def test_before_black_a_run_differs_and_other_backgrounds_are_refused(views: dict[str, View]) -> None:
+    train, _ = _split(views)
+    short = VoxelConfig(resolution=32, iterations=4, rays=256)
+    assert not torch.equal(fit(train, short).values, fit(train, replace(short, background="black")).values)
+    with pytest.raises(ConfigError, match="random or black"):
+        VoxelConfig(background="white")
 
 
 def test_progress_tells_the_loss(views: dict[str, View]) -> None:

@@ -31,6 +31,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["matte", "--image", "none.png"], "--plate"),
         (["matte", "--image", "none.png", "--plate", "none.png", "--out", "out"], "none.png"),
         (["export", "nobody", "--out", "out"], "nobody"),
+        (["reconstruct", "student-v0001"], "two alpha runs"),
         (["--set", "store=ftp://x", "models"], "ftp://x"),
     ],
 )

@@ -210,7 +210,7 @@ def test_the_password_is_written_nowhere(site: Site) -> None:
     assert not [file for file in files if any(secret in file.read_bytes() for secret in secrets)]
 
 
-def test_a_killed_run_starts_again_by_itself_and_nothing_of_its_first_start_works_beside_it(site: Site) -> None:
+def test_a_killed_run_starts_again_alone_and_a_cancelled_one_ends_for_good(site: Site) -> None:
     guard = site.start("up", "--foreground")
     try:
         run = site.begin(NAME)
@@ -223,6 +223,16 @@ def test_a_killed_run_starts_again_by_itself_and_nothing_of_its_first_start_work
         assert not [pid for pid in first if psutil.pid_exists(pid)]
         # the worker may report a crash a second time, seconds later, which costs one more start
         assert 1 < site.ask(f"/flow_runs/{run}")["run_count"] <= STARTS
+
+        eventually(lambda: site.ask(f"/flow_runs/{run}")["state_type"] == "RUNNING")
+        site.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})  # what the button does
+        eventually(lambda: site.ask(f"/flow_runs/{run}")["state_type"] == "CANCELLED", 120)
+        eventually(lambda: not site.of_run(run))
+        of_it = {"flow_runs": {"id": {"any_": [run]}}}
+        eventually(
+            lambda: {t["state_type"] for t in site.ask("/task_runs/filter", of_it)} <= {"CRASHED", "CANCELLED"}
+        )
+        assert site.ask(f"/flow_runs/{run}")["state_type"] == "CANCELLED"
     finally:
         guard.kill()
         guard.wait()

@@ -26,13 +26,16 @@ from storage.nerfstudio import Cutout, export_cutouts, export_frame
 from storage.root import Root
 from storage.take import Take
 
+AIM = (0.1, -0.2, 1.0)
 
-def _camera(seed: int, id: str = "A") -> Camera:
+
+def _camera(seed: int, id: str = "A", aim: tuple[float, float, float] = AIM) -> Camera:
+    """A camera at a place of chance that looks at `aim`."""
     rng = np.random.default_rng(seed)
     R, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     R *= np.sign(np.linalg.det(R))
-    K = np.array([[rng.uniform(8, 30), 0, rng.uniform(2, 9)], [0, rng.uniform(8, 30), rng.uniform(2, 9)], [0, 0, 1]])
-    return Camera(id, 8, 10, K, rng.uniform(-0.1, 0.1, 5), R, rng.normal(size=3) * 3)
+    K = np.array([[rng.uniform(8, 30), 0, rng.uniform(2, 6)], [0, rng.uniform(8, 30), rng.uniform(2, 8)], [0, 0, 1]])
+    return Camera(id, 8, 10, K, rng.uniform(-0.1, 0.1, 5), R, np.array([0, 0, rng.uniform(2, 9)]) - R @ np.array(aim))
 
 
 def _cutout(camera: Camera, seed: int = 0) -> Cutout:
@@ -44,12 +47,12 @@ def _cutout(camera: Camera, seed: int = 0) -> Cutout:
 
 def _export(out: Path, cutouts: list[Cutout], **changed: object) -> Scene:
     names = [cutout.camera.id for cutout in cutouts]
-    how: dict = {"train": names[:-1], "test": names[-1:], "box_centre": (0.1, -0.2, 1.0), "box_size": 2.5} | changed
+    how: dict = {"train": names[:-1], "test": names[-1:], "box_centre": AIM, "box_size": 2.5} | changed
     return read_scene(export_cutouts(out, cutouts, **how))
 
 
-def _four(seed: int = 0) -> list[Cutout]:
-    return [_cutout(_camera(seed + i, id), seed + i) for i, id in enumerate("ABCD")]
+def _four(seed: int = 0, aim: tuple[float, float, float] = AIM) -> list[Cutout]:
+    return [_cutout(_camera(seed + i, id, aim), seed + i) for i, id in enumerate("ABCD")]
 
 
 def _reproject(scene: Scene, name: str, world: np.ndarray) -> np.ndarray:
@@ -70,7 +73,7 @@ def _reproject(scene: Scene, name: str, world: np.ndarray) -> np.ndarray:
 def test_points_fall_on_the_same_pixels_as_by_the_calibration(
     tmp_path_factory: pytest.TempPathFactory, seed: int, size: float, z: float
 ) -> None:
-    cutouts = _four(seed)
+    cutouts = _four(seed, (0.3, -0.4, z))
     scene = _export(tmp_path_factory.mktemp("scene") / "out", cutouts, box_size=size, box_centre=(0.3, -0.4, z))
     rng = np.random.default_rng(seed)
     for cutout in cutouts:
@@ -78,6 +81,46 @@ def test_points_fall_on_the_same_pixels_as_by_the_calibration(
         ahead = np.column_stack([rng.uniform(-0.5, 0.5, (20, 2)), np.ones(20)]) * rng.uniform(0.5, 5, (20, 1))
         world = (ahead - camera.t) @ camera.R
         assert np.abs(_reproject(scene, camera.id, world) - (camera.project(world) + 0.5)).max() < 1e-6
+
+
+def _colmap(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray, list[float], str]]:
+    """Rotation, translation, parameters and model by picture, read as COLMAP's documentation says."""
+    rows = [line.split() for line in (folder / "cameras.txt").read_text().splitlines() if not line.startswith("#")]
+    lenses = {row[0]: (row[1], [float(value) for value in row[4:]]) for row in rows}
+    found = {}
+    for line in (folder / "images.txt").read_text().splitlines():
+        if line.startswith("#") or not line:
+            continue
+        _, *numbers, lens, name = line.split()
+        w, x, y, z, *t = map(float, numbers)
+        R = np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            ]
+        )
+        found[name] = (R, np.array(t), lenses[lens][1], lenses[lens][0])
+    return found
+
+
+def test_the_colmap_files_of_the_folder_say_the_same_as_its_transforms(tmp_path: Path) -> None:
+    cutouts = _four(11)
+    scene = _export(tmp_path / "out", cutouts)
+    second = _colmap(tmp_path / "out/sparse/0")
+    assert {f"images/{name}" for name in second} == {f"images/{name}.png" for name in scene.views}
+    rng = np.random.default_rng(3)
+    for cutout in cutouts:
+        camera = cutout.camera
+        world = (np.column_stack([rng.uniform(-0.4, 0.4, (9, 2)), np.ones(9)]) * 3 - camera.t) @ camera.R
+        R, t, (fx, fy, cx, cy, k1, k2, p1, p2, k3, *_), model = second[f"{camera.id}.png"]
+        assert model == "FULL_OPENCV"
+        x, y = ((world @ R.T + t)[:, :2] / (world @ R.T + t)[:, 2:]).T
+        r2 = x * x + y * y
+        radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
+        u = fx * (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)) + cx
+        v = fy * (y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y) + cy
+        np.testing.assert_allclose(np.stack([u, v], 1), _reproject(scene, camera.id, world), atol=1e-6)
 
 
 def test_the_box_becomes_the_cube_of_minus_one_to_one(tmp_path: Path) -> None:
@@ -103,6 +146,7 @@ def test_every_frame_carries_its_own_lens_and_the_split_is_listed_three_times(tm
     _export(tmp_path / "out", _four())
     meta = json.loads((tmp_path / "out" / "transforms.json").read_text())
     assert meta["camera_model"] == "OPENCV"
+    assert not any("mask_path" in f for f in meta["frames"])  # there it means: ignore, and never: empty
     assert all({"fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "p1", "p2"} <= set(f) for f in meta["frames"])
     assert meta["train_filenames"] == ["images/A.png", "images/B.png", "images/C.png"]
     assert meta["val_filenames"] == meta["test_filenames"] == ["images/D.png"]
@@ -218,3 +262,27 @@ def test_a_frame_of_a_take_is_exported_with_the_mattes_of_a_run(tmp_path: Path) 
     scene = read_scene(export_frame(tmp_path / "out", take, 7, "student", **how))
     assert np.array_equal(np.round(scene.views["B"].rgba[:3] * 255), recorded["B"].transpose(2, 0, 1))
     assert np.array_equal(scene.views["B"].rgba[3], np.eye(10, 8))
+
+
+def test_cameras_that_all_stand_at_one_place_are_refused(tmp_path: Path) -> None:
+    cutouts = _four()
+    first = cutouts[0].camera
+    turned = [replace(c, camera=replace(first, id=c.camera.id)) for c in cutouts]
+    with pytest.raises(CalibrationError, match="A, B, C: all cameras stand at one place"):
+        _export(tmp_path / "out", turned)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_camera_that_looks_away_from_the_box_is_refused_by_name(tmp_path: Path) -> None:
+    for index, letter in ((1, "B"), (3, "D")):  # one to learn from, and one to be judged by
+        cutouts = _four()
+        camera = cutouts[index].camera
+        away = np.diag([-1.0, 1.0, -1.0])
+        cutouts[index] = replace(cutouts[index], camera=replace(camera, R=away @ camera.R, t=away @ camera.t))
+        with pytest.raises(CalibrationError, match=rf"^{letter}: the subject box of 2.5 .* out of its view"):
+            _export(tmp_path / "out", cutouts)
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_box_around_the_camera_is_in_its_view(tmp_path: Path) -> None:
+    assert len(_export(tmp_path / "out", _four(), box_size=80.0).views) == 4

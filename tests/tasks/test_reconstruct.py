@@ -1,28 +1,35 @@
 """Reconstruction from an exported folder: who runs it, what it leaves, and what its figures mean."""
 
 import gzip
+import itertools
 import sys
-import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from capmat_errors import ConfigError, MatteError, SizeMismatch, TrainingError
+from capmat_models import voxel_grid
 from storage.nerfstudio import Cutout, export_cutouts
+from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Reconstruction
-from tasks.nerfstudio_run import (
-    call,
-    nerfstudio_python,
-    render_command,
-    train_command,
+from tasks.nerfstudio_install import nerfstudio_python
+from tasks.nerfstudio_run import PRESETS, checkpoints, iterations_done, render_command, train_command
+from tasks.nerfstudio_run import read_renders as read_nerfstudio_renders
+from tasks.reconstruct import (
+    COMPARABLE,
+    NOT_COMPARABLE,
+    VOXEL_GRID,
+    _by_nerfstudio,
+    choose_backend,
+    read_renders,
+    reconstruct,
+    work_folder,
 )
-from tasks.nerfstudio_run import (
-    read_renders as read_nerfstudio_renders,
-)
-from tasks.reconstruct import VOXEL_GRID, choose_backend, read_renders, reconstruct
 from tasks.render_score import Reference, error_map, evaluate, psnr
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 
@@ -100,6 +107,18 @@ def test_a_perfect_render_scores_a_hundred_and_not_infinity(seen: list[Cutout]) 
     assert psnr(np.zeros(4), np.full(4, 0.1)) == pytest.approx(20)
 
 
+def test_similarity_sees_structure_that_brightness_does_not_change(seen: list[Cutout]) -> None:
+    references = _references(seen, seen)
+    true = {name: (r.rgb * r.alpha, r.alpha) for name, r in references.items()}
+    brighter = {name: (np.clip(rgb * np.float32(1.02), 0, 1), a) for name, (rgb, a) in true.items()}
+    noisy = {
+        name: (rgb + np.float32(0.05) * (np.indices(rgb.shape).sum(0) % 2), a) for name, (rgb, a) in true.items()
+    }
+    perfect, bright, rough = (evaluate(renders, references) for renders in (true, brighter, noisy))
+    assert perfect["ssim"] == perfect["ssim_foreground"] == pytest.approx(1)
+    assert 1 > bright["ssim_foreground"] > 0.99 > rough["ssim_foreground"]
+
+
 def test_figures_are_means_over_cameras_and_each_camera_is_listed(seen: list[Cutout]) -> None:
     references = _references(seen, seen)
     renders = {name: (r.rgb * r.alpha * np.float32(0.9), r.alpha) for name, r in references.items()}
@@ -127,11 +146,16 @@ def test_errors_show_as_heat() -> None:
     assert error_map(render, truth)[0].tolist() == [[0, 0, 0], [255, 51, 0], [255, 255, 255]]
 
 
-def test_without_nerfstudio_the_voxel_grid_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nerfstudio_the_voxel_grid_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CAPMAT_RECONSTRUCTION__NERFSTUDIO", raising=False)
+    monkeypatch.chdir(tmp_path)
     assert choose_backend(Reconstruction(backend="auto")) == "voxel-grid"
-    with pytest.raises(ConfigError, match="needs a GPU"):
+    with pytest.raises(ConfigError, match="environment of its own.*--install"):
         choose_backend(Reconstruction(backend="nerfstudio"))
+    if not torch.cuda.is_available():
+        assert choose_backend(Reconstruction(backend="auto", nerfstudio=sys.executable)) == "voxel-grid"
+        with pytest.raises(ConfigError, match="needs a GPU"):
+            choose_backend(Reconstruction(backend="nerfstudio", nerfstudio=sys.executable))
 
 
 def test_a_wrong_path_to_nerfstudio_is_an_error_and_not_a_fallback(tmp_path: Path) -> None:
@@ -141,11 +165,13 @@ def test_a_wrong_path_to_nerfstudio_is_an_error_and_not_a_fallback(tmp_path: Pat
 
 
 def test_nerfstudio_is_started_as_the_paper_did_with_poses_left_alone() -> None:
-    command = train_command(Path("py"), Path("scene"), Path("work"), 3)
+    command = train_command(Path("py"), Path("scene"), Path("work"), PRESETS["paper"], 3)
     said = " ".join(command)
     assert "instant-ngp-bounded" in said
     assert "--max-num-iterations 100000" in said
     assert "--pipeline.model.max-res 65536" in said
+    assert "--pipeline.model.background-color black" in said
+    assert "appearance" not in said  # its default, which trains one whatever the switch is called
     assert "--orientation-method none --center-method none --auto-scale-poses False" in said
     assert command.index("nerfstudio-data") > command.index("--machine.seed")  # it takes the flags after it
     assert str(Path("work/scene/instant-ngp-bounded/run/config.yml")) in render_command(Path("py"), Path("work"))
@@ -157,26 +183,92 @@ def test_what_nerfstudio_rendered_is_read_by_camera(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         with gzip.open(tmp_path / folder / "C.02.npy.gz", "wb") as file:
             np.save(file, array)
-    ((name, (rgb, accumulation)),) = read_nerfstudio_renders(tmp_path).items()
-    assert name == "C.02"
+    rgb, accumulation = read_nerfstudio_renders(tmp_path, ["C.02"])["C.02"]
     assert np.array_equal(rgb, colour.transpose(2, 0, 1))
     assert np.array_equal(accumulation, amount[..., 0])
-    with pytest.raises(TrainingError, match="rendered nothing"):
-        read_nerfstudio_renders(tmp_path / "elsewhere")
+    with pytest.raises(TrainingError, match="rendered nothing for C03"):
+        read_nerfstudio_renders(tmp_path, ["C.02", "C03"])
 
 
-def test_a_failing_program_is_quoted_and_its_log_kept(tmp_path: Path) -> None:
-    log = tmp_path / "nerfstudio.log"
-    with pytest.raises(TrainingError, match="code 3: no such device"):
-        call([sys.executable, "-c", "print('no such device'); raise SystemExit(3)"], log, 20)
-    assert "no such device" in log.read_text()
+def test_presets_differ_in_what_they_say(tmp_path: Path, seen: list[Cutout]) -> None:
+    said = {name: _by_nerfstudio(preset) for name, preset in PRESETS.items()}
+    assert [said[n]["background"] for n in ("paper", "carve", "quick")] == ["black", "random", "random"]
+    assert [said[n]["iterations"] for n in ("paper", "carve", "quick")] == [100_000, 100_000, 5_000]
+    assert [said[n]["resolution"] for n in ("paper", "carve", "quick")] == [65_536, 65_536, 2048]
+    assert [said[n]["comparable"] for n in ("paper", "carve", "quick")] == [
+        COMPARABLE,
+        NOT_COMPARABLE,
+        NOT_COMPARABLE,
+    ]
+    assert all(s["appearance_embedding"] for s in said.values())
+    for preset, want in (("paper", ("black", 32, 6)), ("carve", ("random", 32, 6)), ("quick", ("random", 16, 2))):
+        record = _run(tmp_path / preset, seen, SMALL.model_copy(update={"iterations": 6, "preset": preset}))
+        assert (record["background"], record["resolution"], record["iterations"]) == want
+        assert record["preset"] == preset
+        assert record["comparable"] == NOT_COMPARABLE
+        assert record["appearance_embedding"] is False
+        assert record["seed"] == 0
 
 
-def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
-    mark = tmp_path / "child-still-alive"
-    child = f"import time, pathlib; time.sleep(1.5); pathlib.Path({str(mark)!r}).touch()"
-    parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
-    with pytest.raises(TrainingError, match="did not finish in 1 s"):
-        call([sys.executable, "-c", parent], tmp_path / "nerfstudio.log", 1)
-    time.sleep(1.5)
-    assert not mark.exists()
+def test_going_on_counts_only_the_iterations_that_are_left() -> None:
+    command = train_command(Path("py"), Path("scene"), Path("work"), PRESETS["carve"], 3, done=60_001)
+    assert command[command.index("--max-num-iterations") + 1] == "39999"
+    assert command[command.index("--load-dir") + 1] == str(checkpoints(Path("work")))
+    assert "--load-step" not in command  # the renderer would look for that one
+
+
+def test_the_newest_whole_checkpoint_counts_and_half_ones_go(tmp_path: Path) -> None:
+    assert iterations_done(tmp_path) == 0
+    folder = checkpoints(tmp_path)
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "step-000002000.ckpt", "w") as archive:
+        archive.writestr("data", bytes(10_000))
+    whole = (folder / "step-000002000.ckpt").read_bytes()
+    (folder / "step-000004000.ckpt").write_bytes(whole[:5_000])
+    spoiled = bytearray(whole)
+    spoiled[5_000] ^= 1
+    (folder / "step-000006000.ckpt").write_bytes(spoiled)
+    assert iterations_done(tmp_path) == 2001
+    assert [path.name for path in folder.iterdir()] == ["step-000002000.ckpt"]
+
+
+def test_a_killed_voxel_grid_goes_on_to_the_same_renders(
+    tmp_path: Path, seen: list[Cutout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = SMALL.model_copy(update={"iterations": 12})
+    _run(tmp_path / "whole", seen, short)
+    monkeypatch.setattr(voxel_grid, "SAVE_S", 0)
+    save, saves = StoreCheckpointer.save, itertools.count(1)
+
+    def killed(self: StoreCheckpointer, data: bytes) -> None:
+        save(self, data)
+        if next(saves) == 7:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(StoreCheckpointer, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _run(tmp_path / "killed", seen, short)
+    monkeypatch.setattr(StoreCheckpointer, "save", save)
+    kept = tmp_path / "killed" / "out" / "checkpoints" / "voxel-grid.pt"
+    assert kept.exists()
+    assert not (tmp_path / "killed" / "out" / "rgb").exists()
+    _run(tmp_path / "killed", seen, short)
+    whole, again = (read_renders(tmp_path / name / "out") for name in ("whole", "killed"))
+    assert all(np.array_equal(whole[name][i], again[name][i]) for name in HELD_OUT for i in (0, 1))
+    assert not kept.exists()
+
+
+def test_a_work_folder_stays_when_work_fails_and_goes_when_it_is_done(tmp_path: Path) -> None:
+    place = tmp_path / "a" / "work"
+
+    def work(name: str) -> None:
+        with work_folder(place):
+            (place / name).mkdir()
+
+    place.mkdir(parents=True)
+    (place / "checkpoint").mkdir()
+    with pytest.raises(FileExistsError):
+        work("checkpoint")
+    assert (place / "checkpoint").exists()
+    work("renders")
+    assert not place.exists()
