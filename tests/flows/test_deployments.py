@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
+from prefect.events.schemas.automations import Posture
 
 from flows.automations import EVENT, automations
 
@@ -44,13 +45,19 @@ def test_two_runs_of_one_deployment_wait_for_each_other() -> None:
     assert all(d["concurrency_limit"]["collision_strategy"] == "ENQUEUE" for d in DEPLOYMENTS)
 
 
-def test_no_trigger_fires_without_an_event() -> None:
+def test_no_trigger_fires_without_an_event_and_none_restarts_a_run_for_ever() -> None:
     for automation in automations(uuid4(), quiet_s=60):
-        assert automation.trigger.for_each  # Prefect 3.8 fires a proactive trigger without it for ever
-        assert automation.trigger.after
+        trigger = automation.trigger
+        if trigger.posture == Posture.Proactive:
+            assert trigger.for_each  # Prefect 3.8 fires a proactive trigger without it for ever
+            assert trigger.after
+        else:
+            assert trigger.expect
+            assert "prefect.run-count" in trigger.match.root
 
 
 def test_labels_start_a_training_after_the_quiet_time_of_the_settings() -> None:
-    trigger = automations(uuid4(), quiet_s=17)[0].trigger
+    found = {automation.name: automation.trigger for automation in automations(uuid4(), quiet_s=17)}
+    trigger = found["redistill-after-labels"]
     assert trigger.after == trigger.expect == {EVENT}
     assert trigger.within.total_seconds() == 17

@@ -137,8 +137,8 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
     assert page.index("cedar") < page.index("alder")  # what needs a human comes first
     assert page.count("data:image/jpeg;base64,") == 2
     assert [part["verb"] for part in first["forecast"]["parts"]][-1] == "all else"
-    whole, parts = first["forecast"]["whole"]["real"], [part["real"] for part in first["forecast"]["parts"]]
-    assert sum(parts) >= 0.99 * whole > 0.99 * max(parts)  # no second of the night is left out
+    took, parts = first["forecast"]["whole"]["real"], [part["real"] for part in first["forecast"]["parts"]]
+    assert sum(parts) >= 0.99 * took > 0.99 * max(parts)  # no second of the night is left out
     assert "Forecast and truth" in page
 
     before = written(folder, "alder") | written(folder, "birch")

@@ -48,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_every_deployment_is_there_with_the_configuration_as_its_form(site: Site) -> None:
     deployments = {d["name"]: d for d in site.ask("/deployments/filter", {})}
     assert set(deployments) >= {"nightly", "ingest", "redistill", "reconstruct"}
-    for deployment in deployments.values():
+    for deployment in (deployments[name] for name in deployments.keys() - {NAME}):
         assert "config" in deployment["parameter_openapi_schema"]["properties"]
         assert deployment["global_concurrency_limit"]["limit"] == 1
         assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE"
@@ -85,7 +85,7 @@ def test_crashed_runs_start_again_three_times_and_cancelled_ones_never(site: Sit
         "prefect.flow-run.Failed",
     }
     assert all(trigger["match"]["prefect.run-count"] == ["1", "2", "3"] for trigger in restarts)
-    assert "ConnectError" in restarts[1]["match"]["prefect.state-message"]
+    assert all("ConnectError" in said or "Nanny" in said for said in restarts[1]["match"]["prefect.state-message"])
     early = found["restart-before-start"]["trigger"]["match"]  # a flow that cannot be imported crashes every time
     assert early["prefect.run-count"] == "0"
     assert all("code" in said and said.endswith("-*") for said in early["prefect.state-message"])
