@@ -25,6 +25,9 @@ _DASK = {
     "distributed.scheduler.allowed-failures": 2,
     # a task that holds the interpreter (loading torch) is no reason for a warning
     "distributed.admin.tick.limit": "60s",
+    # watching its own event loops fifty times a second costs a tenth of a core, also when nothing runs
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
     # the stacks of every second, kept for an hour on a page that nobody opens: they grow to 100 MB in each worker
     "distributed.worker.profile.enabled": False,
     # nothing lies on a worker that could be spilled: one that pauses near its limit would wait for ever
