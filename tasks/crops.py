@@ -1,8 +1,8 @@
 """Training crops as a torch data set: `DataLoader(Crops(...), batch_size=8, num_workers=2)`.
 
 It holds addresses only, no open files and no credentials, so it may go to workers by `fork`, `forkserver` or
-`spawn`, from a folder or from S3. Sample `index` is the same whoever makes it. In a process that has run a Prefect flow
-take `forkserver` or `spawn`: what Prefect does when a process ends fails in a forked one.
+`spawn`, from a folder or from S3. Sample `index` is the same whoever makes it. In a process that has run a Prefect
+flow take `forkserver` or `spawn`: what Prefect does when a process ends fails in a forked one.
 """
 
 from collections.abc import Sequence
