@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from capmat_errors import MatteError
-from capmat_models.visual_hull import ENOUGH_TO_CARVE, ENOUGH_TO_KEEP, visual_hull
+from capmat_models.visual_hull import ENOUGH_TO_CARVE, ENOUGH_TO_KEEP, nowhere, visual_hull
 from capmat_models.voxel_rays import View, project
 
 _SURFACE = 0.5
@@ -59,11 +58,7 @@ def hull_mesh(views: Sequence[View], resolution: int) -> HullMesh:
     field = torch.zeros(tuple((high - low).tolist()))
     field[tuple((cells - low).T)] = _agreed(views, (cells + 0.5) * (2 / resolution) - 1)
     if field.max() <= _SURFACE:
-        raise MatteError(
-            "the mattes agree on no place inside the subject box",
-            where=", ".join(view.name for view in views),
-            fix="Check the box, the calibration and the mattes.",
-        )
+        raise nowhere(views)
     at, faces, normals, _ = marching_cubes(field.numpy(), _SURFACE, gradient_direction="ascent")
     vertices = (torch.from_numpy(at.copy()) + low + 0.5) * (2 / resolution) - 1
     colours = _colours(views, vertices, torch.from_numpy(normals.copy()), 2 / resolution)

@@ -52,16 +52,29 @@ def unpack(data: bytes, *, recipe: str) -> dict[str, Any]:
     Raises:
         CheckpointError: the bytes are damaged, or belong to a training with other settings.
     """
-    try:
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"the training checkpoint cannot be read ({type(error).__name__})",
-            fix="Delete it to start the training again.",
-        ) from error
+    state = read_saved(data, "training checkpoint", "training")
     if state["recipe"] != recipe:
         raise CheckpointError(
             f"the checkpoint belongs to other settings: {state['recipe']}",
             fix=f"Delete it, or train with its settings instead of {recipe}.",
         )
-    return dict(state)
+    return state
+
+
+def read_saved(data: bytes, what: str, work: str) -> dict[str, Any]:
+    """Read what `torch.save` wrote, on the CPU.
+
+    Args:
+        data: the bytes.
+        what: they are, for the message.
+        work: that goes on from them.
+
+    Raises:
+        CheckpointError: the bytes are damaged.
+    """
+    try:
+        return dict(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
+    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"the {what} cannot be read ({type(error).__name__})", fix=f"Delete it to start the {work} again."
+        ) from error

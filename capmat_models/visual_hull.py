@@ -46,11 +46,7 @@ def visual_hull(views: Sequence[View], resolution: int) -> tuple[Tensor, Tensor]
         keep = (empty < ENOUGH_TO_CARVE) & ((seen >= ENOUGH_TO_KEEP) if last else True)
         cells, empty = cells[keep], empty[keep]
         if len(cells) == 0:
-            raise MatteError(
-                "the mattes agree on no place inside the subject box",
-                where=", ".join(view.name for view in views),
-                fix="Check the box, the calibration and the mattes.",
-            )
+            raise nowhere(views)
         if last:
             return cells, empty > 0
         cells = (2 * cells[:, None] + CHILDREN).reshape(-1, 3)
@@ -75,3 +71,12 @@ def _votes(views: Sequence[View], centres: Tensor, radius: float) -> tuple[Tenso
         seen[inside] += 1
         empty[inside] += (alpha[0, 0, row, column] <= COVERED).long()
     return seen, empty
+
+
+def nowhere(views: Sequence[View]) -> MatteError:
+    """The error of mattes that leave nothing."""
+    return MatteError(
+        "the mattes agree on no place inside the subject box",
+        where=", ".join(view.name for view in views),
+        fix="Check the box, the calibration and the mattes.",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from capmat_errors import CheckpointError
+from capmat_models.resume import read_saved
 from capmat_models.voxel_cells import VoxelGrid
 from capmat_models.voxel_rays import View
 
@@ -75,13 +74,7 @@ def unpack(data: bytes, recipe: str) -> VoxelState | None:
     Raises:
         CheckpointError: the bytes are damaged.
     """
-    try:
-        saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"the checkpoint of the voxel grid cannot be read ({type(error).__name__})",
-            fix="Delete it to start the reconstruction again.",
-        ) from error
+    saved = read_saved(data, "checkpoint of the voxel grid", "reconstruction")
     if saved["recipe"] != recipe:
         return None
     grid = VoxelGrid.over(saved["resolution"], saved["cells"])  # the tables follow from the cells

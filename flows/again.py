@@ -119,7 +119,7 @@ def open_runs(client: Any, pool: str, *more: str) -> list[Any]:
     ]
     return list(
         client.read_flow_runs(
-            flow_run_filter=FlowRunFilter.model_validate({"state": {"name": {"any_": [*names, *more]}}}),
+            flow_run_filter=FlowRunFilter.model_validate({"state": {"name": {"any_": names}}}),
             work_pool_filter=WorkPoolFilter.model_validate({"name": {"any_": [pool]}}),
         )
     )

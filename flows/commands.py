@@ -291,13 +291,13 @@ def deploy(args: Namespace) -> int:
     """Register the deployments and automations on the server in PREFECT_API_URL, else on that of `capmat up`."""
     from flows.deploy_command import deploy as run
     from flows.notifications import notify
-    from flows.server import environment, found
+    from flows.server import found, use
 
     config = _config(args)
     if not os.environ.get("PREFECT_API_URL"):
         if (server := found()) is None:
             raise ConfigError("no Prefect server runs for this folder", where="capmat deploy", fix="Use `capmat up`.")
-        os.environ.update(environment(server.port))
+        use(server)
         server.wait()
     run(config)
     told = notify(config)

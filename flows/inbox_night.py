@@ -18,7 +18,7 @@ from prefect.states import Completed
 
 from capmat_errors import CapmatError, SessionError
 from flows.ingest import ingest_arrived
-from flows.label_event import tell_labels
+from flows.label_event import tell_waiting
 from flows.matte_take import matte_take
 from flows.outcome import outcome
 from tasks.arrival import finish, unfinished
@@ -31,7 +31,6 @@ from tasks.models import Ref, champions_task, register_base_task, run_name
 from tasks.morning import morning_task
 from tasks.night_plan import NightPlan, plan_task, until_time
 from tasks.progress import say
-from tasks.scribble import waiting
 from tasks.step import Record
 from tasks.supervise import make_benchmark_task
 
@@ -175,7 +174,7 @@ def planned(plan: NightPlan) -> str:
 
 def announce(config: Config) -> None:
     """Tell the server about labels that wait: their own event may have been lost."""
-    if waiting(config.store) and (url := tell_labels("waiting")):
+    if url := tell_waiting(config.store):
         say(f"there are labels that wait; {url} was told")
 
 

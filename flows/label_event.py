@@ -18,6 +18,13 @@ from flows.server import environment, found
 _ANSWER_S = 5
 
 
+def tell_waiting(store: str) -> str:
+    """`tell_labels` if labels wait in the store: their own event may have gone to a dead server, or to nobody."""
+    from tasks.scribble import waiting
+
+    return tell_labels("waiting") if waiting(store) else ""
+
+
 def tell_labels(version: str) -> str:
     """Say that a label set was frozen.
 

@@ -21,6 +21,7 @@ from capmat_errors import CapmatError
 from flows import server as servers
 from flows.again import AGAIN, STARTS, end_tasks, mend, open_runs, worth_it
 from flows.deploy_command import POOL, deploy, deployment_file, make_pool, wait_for_worker
+from flows.label_event import tell_waiting
 from flows.notifications import notify
 from flows.processes import flow_run, is_server, is_worker, kill, marked, spawn, stop
 from flows.server import home
@@ -61,7 +62,7 @@ def up(config: Config, port: int) -> str:
         elif new or not _deployed(config):
             _deploy(config)
         if new:
-            _remind(config)
+            tell_waiting(config.store)
         notify(config)  # always: a block may have been made since
         return server.address
 
@@ -89,15 +90,6 @@ def _deployed(config: Config) -> bool:
 def _said(config: Config) -> str:
     """What the deployments depend on."""
     return sha256(deployment_file().read_bytes() + str(config.redistill.quiet_s).encode()).hexdigest()
-
-
-def _remind(config: Config) -> None:
-    """Tell the new server about labels that wait: their event went to one that is gone, or to nobody."""
-    from flows.label_event import tell_labels
-    from tasks.scribble import waiting
-
-    if waiting(config.store):
-        tell_labels("waiting")
 
 
 def _mend(there: list[psutil.Process]) -> None:

@@ -6,6 +6,7 @@ from the surface, so holes, halos and a wrong calibration are seen at once.
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from storage.root import Root
 from storage.scene_box import scene_box
 from storage.take import Take
 from tasks.config import Reconstruction
+from tasks.reconstruct import torch_view
 
 _READERS = 4
 _ENOUGH = 3
@@ -75,7 +77,7 @@ def hull(
     centre, size = box_of(stored.cameras.values(), settings)
 
     def view(camera: str) -> Any:
-        return _small(seen_in_box(read_cutout(stored, camera, frame, run), centre, size), 2 / resolution)
+        return _small(torch_view(seen_in_box(read_cutout(stored, camera, frame, run), centre, size)), 2 / resolution)
 
     with ThreadPoolExecutor(_READERS) as pool:
         views = list(pool.map(view, stored.cameras))
@@ -113,22 +115,18 @@ def _small(view: Any, voxel: float) -> Any:
     """A view for the voxels: shrunk by a whole number until a pixel is about half a voxel at the box.
 
     Args:
-        view: a `SceneView`.
+        view: a `View` with a picture.
         voxel: edge of a voxel, in box units.
     """
     import torch
     import torch.nn.functional as F
 
-    from capmat_models.voxel_rays import View
-
-    pose = torch.from_numpy(view.camera_to_world)
-    fold = max(1, int(float(view.K[0, 0]) * voxel / float(pose[:3, 3].norm()) / 2))
-    rgba = torch.from_numpy(view.rgba)[None]
-    _, _, height, width = rgba.shape
+    fold = max(1, int(float(view.K[0, 0]) * voxel / float(view.centre.norm()) / 2))
+    rgba = view.cutout()[None]
     # colour is averaged with its alpha, as light is
     light = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
     light = F.avg_pool2d(light, fold, ceil_mode=True, count_include_pad=False)[0]
     straight = torch.cat([light[:3] / light[3:].clamp_min(1e-6), light[3:]])
-    K = torch.from_numpy(view.K.copy())
+    K = view.K.clone()
     K[:2] /= fold  # centres are half integers here, so the whole of it scales
-    return View(view.name, -(-width // fold), -(-height // fold), K, torch.from_numpy(view.dist), pose, straight)
+    return replace(view, width=-(-view.width // fold), height=-(-view.height // fold), K=K, rgba=straight)

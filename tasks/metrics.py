@@ -4,7 +4,6 @@ They come from the store alone: the newest record of a night, the label sets, an
 No server is asked, so they are there when everything else is down, which is when they are wanted.
 """
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
@@ -15,6 +14,7 @@ from storage.ledger import Ledger
 from storage.plan_cost import free_bytes
 from storage.root import Root
 from tasks.night_check import check_night
+from tasks.night_rest import nights
 from tasks.scribble import waiting
 
 _STATES = ("Completed", "NeedsHuman", "Failed")
@@ -37,10 +37,10 @@ def metrics(store: str) -> str:
 
 
 def _families(root: Root, store: str) -> Iterator[Family]:
-    nights = _nights(root)
-    if newest := next(nights, None):
+    found = nights(root)
+    if newest := next(found, None):
         yield from _of_night(newest)
-        good = next((night for night in chain([newest], nights) if night["state"] == "Completed"), None)
+        good = next((night for night in chain([newest], found) if night["state"] == "Completed"), None)
         if good:
             what = "When the last night without a refusal ended, in seconds since 1970."
             yield "good_night_end_timestamp_seconds", what, [("", _end(good))]
@@ -72,12 +72,6 @@ def _of_night(night: dict[str, Any]) -> Iterator[Family]:
     yield "night_frames", "Frames of all cameras that the last night matted.", [("", frames)]
     if frames and night["seconds"]:
         yield "night_frames_per_second", "The same per second of wall time.", [("", frames / night["seconds"])]
-
-
-def _nights(root: Root) -> Iterator[dict[str, Any]]:
-    """Records of the nights, newest first; read when asked for, since there are hundreds in a year."""
-    names = (n for n in root.names("reports") if n.startswith("night-") and n.endswith(".json"))
-    return (json.loads(root.read(f"reports/{name}")) for name in sorted(names, reverse=True))
 
 
 def _end(night: dict[str, Any]) -> float:

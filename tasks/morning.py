@@ -38,6 +38,7 @@ from tasks.contact_sheet import Row, comp_on_green, contact_sheet, fit_height, r
 from tasks.look import where_text
 from tasks.morning_page import night_page, night_text
 from tasks.night_check import look_back
+from tasks.night_rest import nights
 from tasks.report_figures import duration
 from tasks.scribble import LABELS
 from tasks.step import Record, retryable
@@ -125,9 +126,8 @@ def _short(forecast: Mapping[str, Any]) -> list[Record]:
 
 def _last_night(root: Root) -> str:
     """When the night before this one ended, as ISO time; a day ago for the first."""
-    newest = max((n for n in root.names("reports") if n.startswith("night-") and n.endswith(".json")), default="")
-    if newest:
-        return str(json.loads(root.read(f"reports/{newest}"))["ended"])
+    if newest := next(nights(root), None):
+        return str(newest["ended"])
     return datetime.fromtimestamp(time.time() - 86400, UTC).isoformat(timespec="seconds")
 
 

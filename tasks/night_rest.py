@@ -7,7 +7,8 @@ with the middle of the last few.
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -21,8 +22,13 @@ _NIGHTS = 5
 
 def last_nights(root: Root) -> list[Record]:
     """The records of the last few morning reports, the newest first."""
-    names = [name for name in root.names("reports") if name.startswith("night-") and name.endswith(".json")]
-    return [json.loads(root.read(f"reports/{name}")) for name in sorted(names)[: -_NIGHTS - 1 : -1]]
+    return list(islice(nights(root), _NIGHTS))
+
+
+def nights(root: Root) -> Iterator[Record]:
+    """The records of all morning reports, the newest first; read when asked for, since a year has hundreds."""
+    names = (name for name in root.names("reports") if name.startswith("night-") and name.endswith(".json"))
+    return (json.loads(root.read(f"reports/{name}")) for name in sorted(names, reverse=True))
 
 
 def measured_rest(entries: list[Entry], began: float, ended: float) -> tuple[float, float]:

@@ -165,10 +165,10 @@ def _voxel_grid(
     # its steps are short: threads that share cores with other workers spend six times the work on waiting
     torch.set_num_threads(1)
     try:
-        views = [_view(scene.views[name]) for name in scene.train]
+        views = [torch_view(scene.views[name]) for name in scene.train]
         grid = fit(views, settings, lambda step, loss: progress(step + 1, f"loss {loss:.4f}"), saved)
         for name in scene.test:
-            rgb, accumulation = render(grid, _view(scene.views[name]))
+            rgb, accumulation = render(grid, torch_view(scene.views[name]))
             renders[name] = (np.asarray(rgb, np.float32), np.asarray(accumulation, np.float32))
     finally:
         torch.set_num_threads(threads)
@@ -183,7 +183,8 @@ def _voxel_grid(
     }
 
 
-def _view(view: SceneView) -> Any:
+def torch_view(view: SceneView) -> Any:
+    """An exported camera as the networks of space take it."""
     import torch
 
     from capmat_models.voxel_rays import View
