@@ -92,7 +92,7 @@ with alone(Path({str(tmp_path / "in-use")!r})) as held:
     starter.wait()
     with alone(tmp_path / "in-use", patience=20):  # the program holds it too: free means gone
         pass
-    assert _ends(int((tmp_path / "id").read_text()), 10)  # a killed process drops its files a moment before it is gone
+    assert _ends(int((tmp_path / "id").read_text()), 10)  # its files go a moment before itself
 
 
 def _ends(program_id: int, seconds: float) -> bool:
