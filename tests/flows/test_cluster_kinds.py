@@ -75,7 +75,7 @@ def test_gpus_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_local_cluster_grows_while_tasks_wait_and_shrinks_afterwards() -> None:
     with start_cluster(Cluster(workers=1, maximum=2)) as cluster, Client(cluster) as client:
-        futures = client.map(lambda n: time.sleep(0.5) or n, range(60))
+        futures = client.map(lambda n: time.sleep(0.5) or n, range(1000))
         _until(lambda: len(cluster.scheduler.workers) == 2)
         client.cancel(futures)
         _until(lambda: len(cluster.scheduler.workers) == 1)

@@ -134,6 +134,18 @@ def test_the_next_night_mattes_with_the_promoted_student(site: Site, store: Root
     assert missing(store, run) == []
 
 
+def test_the_sunday_run_puts_beside_the_verdict_what_both_students_mattes_are_worth(site: Site, store: Root) -> None:
+    sunday = site.begin("reconstruct")
+    assert eventually(lambda: site.ended(sunday), LIMIT_S)["state_name"] == "Completed"
+    verdict = Registry(store).verdicts("student")[-1]
+    worth = Registry(store).measure("student", verdict["number"], "reconstruction")
+    assert worth
+    assert worth["backend"] == "voxel-grid"
+    assert len(worth["held_out"]) >= 1
+    assert worth["champion"]["psnr"] != worth["challenger"]["psnr"]
+    assert min(worth[row]["psnr"] for row in ("champion", "challenger")) > 0
+
+
 @pytest.fixture(scope="module")
 def local(site: Site) -> tuple[str, dict[str, Any]]:
     """The chain on a local store, by one command and undisturbed: what it printed, and the report."""

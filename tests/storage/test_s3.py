@@ -128,7 +128,7 @@ def _refused(root: Root, use: Callable[[], object], words: str) -> None:
     assert root.url in str(error.value)
     assert "\n" not in str(error.value)
     assert error.value.fix
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30  # and no timeout of a minute
 
 
 def test_a_server_that_refuses_is_asked_once(s3: Root, proxy: FaultyS3) -> None:
@@ -156,7 +156,7 @@ def test_a_server_that_is_restarted_is_waited_for(
     time.sleep(0.5)
     assert done == []
     with faulty_s3(s3_server, before.server.server_port):
-        writing.join(10)
+        writing.join(60)
         assert done == ["written"]
         assert s3_root.read("a") == b"x"
 
@@ -222,14 +222,14 @@ for number in range(2):
     assert os.waitpid(child, 0)[1] == 0
     start = time.monotonic()
     assert s3.read(f"from/child{number}") == b"x"
-    print(time.monotonic() - start < 5)
+    print(time.monotonic() - start < 30)  # it would be a minute
 """
 
 
 def test_a_store_that_was_used_works_in_a_forked_child_and_still_in_its_parent(s3: Root, tmp_path: Path) -> None:
     ingest_take(s3.url, _one_camera(tmp_path), "walk")
     command = [sys.executable, "-c", _FORK, s3.url]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["True"] * 2
 

@@ -67,9 +67,11 @@ def test_a_take_waits_for_its_own_files_only(inbox: Path) -> None:
     with (session / "session.toml").open("a") as file:
         file.write('[takes.run]\npath = "takes/run/{camera}/{frame:04d}.png"\n')
         file.write('[takes.jump]\npath = "takes/jump/{camera}/{frame:04d}.png"\n')
-    time.sleep(0.6)
+    time.sleep(0.2)
+    since = time.time()
+    time.sleep(0.2)
     (session / "takes/run/c00/0001.png").touch()
-    found = look(str(inbox), 0.4 / 60, second_look_s=0)
+    found = look(str(inbox), 10, now=lambda: since + 10 * 60, second_look_s=0)
     assert [list(arrived.takes) for arrived in found.sessions] == [["walk"]]
     why = {left["where"].rpartition(" ")[2]: left["why"] for left in found.left}
     assert why["run"].startswith("0001.png changed at ")
@@ -79,13 +81,19 @@ def test_a_take_waits_for_its_own_files_only(inbox: Path) -> None:
 def test_a_file_that_grows_between_two_looks_is_not_copied(inbox: Path) -> None:
     session = write_session(inbox / "day")
 
-    def grow() -> None:
-        with (session / "takes/walk/c01/0000.png").open("ab") as file:
-            file.write(b"more")
+    looked = threading.Event()
 
-    threading.Timer(0.3, grow).start()
+    def grow() -> None:
+        while not looked.wait(0.02):
+            with (session / "takes/walk/c01/0000.png").open("ab") as file:
+                file.write(b"more")
+
+    copying = threading.Thread(target=grow)
+    copying.start()
     # its clock is an hour ahead, as a file server may be that reports no change in time
     found = look(str(inbox), 10, now=lambda: time.time() + HOUR, second_look_s=1.0)
+    looked.set()
+    copying.join()
     assert found.sessions == []
     assert found.left == [{"where": f"{session}, take walk", "why": "0000.png changed between two looks"}]
 
