@@ -45,8 +45,11 @@ def _parser() -> argparse.ArgumentParser:
         help="instead make Nerfstudio's own environment (default: .capmat/nerfstudio, where it is found), 7.6 GB",
     )
 
-    scored = add("validate", "score the models in use, and others, on the session's benchmark (a Prefect flow)")
-    scored.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="more models of `capmat models`")
+    scored = add("validate", "score models on benchmarks, and write a report (a Prefect flow)")
+    scored.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="models of `capmat models` (default: the "
+                        "base models and those in use)")  # fmt: skip
+    scored.add_argument("--benchmark", action="append", default=[], metavar="NAME[@VERSION]", help="of `capmat "
+                        "benchmark`; may be repeated (default: that of the session)")  # fmt: skip
 
     _benchmark(add("benchmark", "what models are measured on: make one of trimaps, let it grow, look at it"))
     _session(add("session", "write the session.toml of a folder in a known layout, to be edited"))

@@ -89,18 +89,12 @@ def reconstruct(args: Namespace) -> None:
 
 
 def validate(args: Namespace) -> None:
-    """Score the base models, those in use and any others on the session's benchmark."""
+    """Score models on benchmarks."""
+    from flows.validate_command import validate as run
+
     config = _config(args)
     with _running(config):
-        from flows.validate import validate as flow
-
-        done = flow(config, args.model)
-    from tasks.report_figures import METRICS
-
-    print(f"{'':28}" + "".join(f"{f'{m.title} {m.ascii_unit}':>14}" for m in METRICS))
-    for row in done["rows"]:
-        scores = done["supervisor"][row]
-        print(f"{row.replace('_', ' '):28}" + "".join(f"{scores[m.key] * m.scale:14.2f}" for m in METRICS))
+        run(config, args)
 
 
 def benchmark(args: Namespace) -> None:

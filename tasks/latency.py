@@ -37,7 +37,7 @@ def latency(
 
     Returns:
         `ms` per frame, the median of the runs, `fastest` and `slowest` of them, and what it was measured on:
-        `hardware`, torch `threads`, `size` [H, W], `together` (frames in one run).
+        `device`, `hardware`, torch `threads`, `size` [H, W], `together` (frames in one run).
     """
     import torch
 
@@ -49,13 +49,18 @@ def latency(
         if number % together == 0
     ]
     took = [1000 * (after - before) / together for before, after in pairwise(stamps)]
-    device = next((p.device.type for p in network.parameters()), "cpu")
     return {
         "ms": round(statistics.median(took), 3),
         "fastest": round(min(took), 3),
         "slowest": round(max(took), 3),
-        "hardware": hardware(device),
+        "device": device_of(network),
+        "hardware": hardware(device_of(network)),
         "threads": torch.get_num_threads(),
         "size": list(src.shape[1:]),
         "together": together,
     }
+
+
+def device_of(network: Any) -> str:
+    """Where a network is, `cpu` or `cuda`; one without parameters of its own runs on the CPU."""
+    return next((str(p.device.type) for p in network.parameters()), "cpu")
