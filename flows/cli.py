@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
                         "base models and those in use)")  # fmt: skip
     scored.add_argument("--benchmark", action="append", default=[], metavar="NAME[@VERSION]", help="of `capmat "
                         "benchmark`; may be repeated (default: that of the session)")  # fmt: skip
+    scored.add_argument("--gate", choices=("teacher", "student"), metavar="ROLE", help="ask whether the one model "
+                        "named is to take the place of the one in use as teacher or student")  # fmt: skip
+    scored.add_argument("--promote", action="store_true", help="with --gate: put it in use if the answer is PROMOTE")
 
     _benchmark(add("benchmark", "what models are measured on: make one of trimaps, let it grow, look at it"))
     _session(add("session", "write the session.toml of a folder in a known layout, to be edited"))
@@ -271,6 +274,10 @@ def _models(parser: argparse.ArgumentParser) -> None:
     promote.add_argument("role", choices=("teacher", "student", "supervisor"))
     promote.add_argument("model", metavar="NAME[@VERSION]")
     promote.add_argument("--reason", required=True, help="why, for those who ask in a year")
+
+    rollback = add("rollback", "put the model back in use that was in use before; the record says who and why")
+    rollback.add_argument("role", choices=("teacher", "student", "supervisor"))
+    rollback.add_argument("--reason", required=True, help="why, for those who ask in a year")
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:

@@ -92,6 +92,8 @@ def validate(args: Namespace) -> None:
     """Score models on benchmarks."""
     from flows.validate_command import validate as run
 
+    if args.promote and not args.gate:
+        raise ConfigError("--promote needs --gate", where="capmat validate", fix="Say for which role.")
     config = _config(args)
     with _running(config):
         run(config, args)

@@ -1,6 +1,7 @@
 """How good models are, on benchmarks: those in use, the base models and any that are named.
 
-Nothing is promoted. The mattes are those of the nights where they are there already; what is missing is made.
+Nothing is promoted unless the gate is asked to. The mattes are those of the nights where they are there already; what
+is missing is made.
 """
 
 from collections.abc import Sequence
@@ -8,17 +9,19 @@ from typing import Any
 
 from prefect import flow
 
-from capmat_errors import SessionError
+from capmat_errors import ConfigError, SessionError
 from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import session_name
 from storage.benchmark import Benchmark
+from storage.registry import Registry
 from storage.root import Root
 from tasks.config import Config, load_config
 from tasks.measure import check_measurable, measure_task
-from tasks.models import Ref, champions_task, find_model, register_base_task
+from tasks.models import Ref, champions_task, find_model, load_network, register_base_task
+from tasks.promote import ask_gate_task, check_role
 from tasks.step import Record
 from tasks.supervise import make_benchmark_task
 from tasks.validation import write_validation_task
@@ -26,42 +29,72 @@ from tasks.validation import write_validation_task
 
 @flow(name="validate", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
 def validate(
-    config: Config | None = None, models: Sequence[str] = (), benchmarks: Sequence[str] = ()
+    config: Config | None = None,
+    models: Sequence[str] = (),
+    benchmarks: Sequence[str] = (),
+    gate: str = "",
+    promote: bool = False,
 ) -> dict[str, Any]:
-    """Score models on benchmarks.
+    """Score models on benchmarks, and ask the gate about one if that is wanted.
 
     Args:
         config: the settings.
         models: NAME or NAME@VERSION; see `capmat models`. With benchmarks, only these, if any are named; else more
             than the base models and those in use.
         benchmarks: NAME or NAME@VERSION; see `capmat benchmark`. None: that of the session, which must have one.
+        gate: a role; the one model is measured beside the one in use, and the gate says which is to be in use.
+        promote: put it in use if the gate says so.
 
     Returns:
-        Record of the comparison, see `tasks.validation.write_validation`.
+        Record of the comparison, see `tasks.validation.write_validation`; with a gate also its `verdict`.
 
     Raises:
         SessionError: no benchmark was named, and the session has none.
         NotFound: there is no such model or benchmark.
-        ConfigError: a model needs a trimap for every frame.
+        ConfigError: a model needs a trimap for every frame; or there is not one challenger for the gate, or not of
+            a form that the role can use.
     """
     config = config or load_config()
     opened = [Benchmark.open(Root(config.store), *_split(name)) for name in dict.fromkeys(benchmarks)]
     named = [find_model(config.store, config.weights, name) for name in models]
     for model in named:
         check_measurable(config.store, model)  # all of this before any work
-    base = register_base_task(config.store, config.weights, config.architectures)
-    rows = contestants(base, champions_task(config.store), named)
-    if benchmarks:
-        chosen = [(frozen.name, frozen.version) for frozen in opened]
-        rows = {row: item for row, item in rows.items() if not named or item[1] in named}
+    chosen = [(frozen.name, frozen.version) for frozen in opened]
+    # A benchmark by hand needs no base models, and the first model of a role nothing to beat.
+    base = {} if gate and chosen else register_base_task(config.store, config.weights, config.architectures)
+    if gate:
+        rows = contest(config.store, gate, named)
     else:
-        chosen = [_of_session(config, base, rows)]
+        rows = contestants(base, champions_task(config.store), named)
+        if chosen:
+            rows = {row: item for row, item in rows.items() if not named or item[1] in named}
+    chosen = chosen or [_of_session(config, base, rows)]
     futures = {
         row: measure_task.submit(config.store, chosen, role, model, config.tile(role))
         for row, (role, model) in rows.items()
     }
     measured = {row: future.result() for row, future in futures.items()}
-    return write_validation_task(config.store, measured)
+    done = write_validation_task(config.store, measured)
+    if gate:
+        done["verdict"] = ask_gate_task(config.store, gate, measured, config.gate, promote)
+    return done
+
+
+def contest(store: str, role: str, named: Sequence[Ref]) -> dict[str, tuple[str, Ref]]:
+    """The rows of a challenger and of the model in use for a role, which a first model does not have.
+
+    Raises:
+        ConfigError: not one challenger was named, it is in use already, or it is of another form.
+    """
+    if len(named) != 1:
+        raise ConfigError("asks about one model", where=f"--gate {role}", fix="Name the challenger, and no other.")
+    (challenger,) = named
+    check_role(role, challenger, load_network(store, challenger).inputs)
+    in_use = Registry(Root(store)).champion(role)
+    if in_use == (challenger["name"], challenger["version"]):
+        raise ConfigError(f"{'@'.join(in_use)} is in use already", where=f"--gate {role}", fix="Name another.")
+    rows = {"challenger": (role, challenger)}
+    return {"champion": (role, Ref(name=in_use[0], version=in_use[1])), **rows} if in_use else rows
 
 
 def _of_session(config: Config, base: dict[str, Ref], rows: dict[str, tuple[str, Ref]]) -> tuple[str, str]:

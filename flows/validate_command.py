@@ -1,5 +1,6 @@
 """`capmat validate`: models beside each other on benchmarks, as tables here and as a report in the store."""
 
+import json
 from argparse import Namespace
 from typing import Any
 
@@ -12,9 +13,11 @@ def validate(config: Config, args: Namespace) -> None:
     """Run the flow, and print what it measured."""
     from flows.validate import validate as flow
 
-    done = flow(config, args.model, args.benchmark)
+    done = flow(config, args.model, args.benchmark, args.gate or "", args.promote)
     print("\n".join(lines(done)))
     print(f"report   {done['html']}")
+    if args.gate:
+        print(json.dumps(done["verdict"], indent=2))
 
 
 def lines(found: dict[str, Any]) -> list[str]:

@@ -11,14 +11,13 @@ from typing import Any
 from capmat_errors import SizeMismatch
 from storage.benchmark import Benchmark
 from storage.plates import Stage
-from storage.registry import Registry
 from storage.root import Root
 from storage.take import Take
 from tasks.bench import hardware
 from tasks.infer import check_take
 from tasks.latency import device_of, latency
 from tasks.matte import block_steps, matte, open_run
-from tasks.models import Ref, load_network, run_name
+from tasks.models import Ref, card_of, load_network, run_name
 from tasks.session import take_record
 from tasks.step import Record, retryable, run_once
 from tasks.validate import MEASURES, Scores, flicker_of, score_runs
@@ -75,8 +74,7 @@ def check_measurable(store: str, model: Ref) -> None:
     """
     from capmat_models.configs import ARCHITECTURES
 
-    (card,) = (e["card"] for e in Registry(Root(store)).entries(model["name"]) if e["version"] == model["version"])
-    if architecture := ARCHITECTURES.get(card.get("architecture", "")):
+    if architecture := ARCHITECTURES.get(card_of(store, model).get("architecture", "")):
         check_take(f"{model['name']}@{model['version']}", architecture.config.inputs, "benchmark")
 
 
@@ -143,11 +141,16 @@ def _measured(store: str, frozen: Benchmark, role: str, model: Ref, tile: int, t
         "measures": [*MEASURES, "flicker"],
     }
     done = run_once(store, "measure", f"{frozen.name} {frozen.version} {run}", inputs, work)
-    return {**done, "latency": _latency(store, frozen, model, tile, threads)}
+    return {**done, "latency": frame_time(store, (frozen.name, frozen.version), model, tile, threads)}
 
 
-def _latency(store: str, frozen: Benchmark, model: Ref, tile: int, threads: int) -> Record:
-    """Of the benchmark's first picture; once on each kind of machine."""
+def frame_time(store: str, benchmark: Bench, model: Ref, tile: int = 0, threads: int = 1) -> Record:
+    """How long a model takes for a benchmark's first picture; measured once on each kind of machine.
+
+    Returns:
+        Record, see `tasks.latency.latency`.
+    """
+    frozen = Benchmark.open(Root(store), *benchmark)
     name, camera, frame = frozen.keys[0]
     take, network = Take.open(frozen.root, name), load_network(store, model, threads)
 
@@ -184,4 +187,5 @@ def _name() -> str:
     return f"measure {given['model']['name']}@{given['model']['version']}"
 
 
+frame_time_task = retryable("time of a frame", "time a frame of {model[name]}@{model[version]}", gpu=True)(frame_time)
 measure_task = retryable("measure", _name, gpu=True)(measure)

@@ -9,7 +9,7 @@ The supervisor's column and the known truth stay apart from the first figure to 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -193,15 +193,6 @@ def _key(picture: str) -> Key:
 
 def _file(name: str) -> str:
     return name.replace(" ", "-").replace("@", "-")
-
-
-def pooled(found: Mapping[str, Any], row: str, benchmarks: Sequence[str]) -> dict[str, Scores]:
-    """A row's scores against the supervisors over several benchmarks, by `benchmark: take/camera/frame`."""
-    return {
-        f"{name}: {picture}": scores
-        for name in benchmarks
-        for picture, scores in found["per_image"][name]["supervisor"][row].items()
-    }
 
 
 write_validation_task = retryable("compare models")(write_validation)

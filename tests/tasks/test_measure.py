@@ -20,7 +20,7 @@ from tasks.matte import matte, open_run, snap
 from tasks.measure import check_measurable, matte_entries, measure
 from tasks.models import Ref, load_network, read_base_weights
 from tasks.session import ingest, plates, take_record
-from tasks.validation import pooled, summarise, write_validation
+from tasks.validation import summarise, write_validation
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
 from tests.tasks.test_benchmark import trimap
 
@@ -145,10 +145,6 @@ def test_means_have_intervals_and_one_picture_says_that_it_has_none(measured: di
     assert alone["mse"]["interval"] is None
     assert "flicker" not in alone
     assert any("one picture" in line for line in lines(found))
-    assert set(pooled(found, "base", [GOLD, "one@b0001"])) == {
-        *(f"{GOLD}: walk/{place}" for place in ("c00/1", "c00/2", "c01/3")),
-        "one@b0001: walk/c01/3",
-    }
 
 
 def test_the_comparison_lies_in_the_store_as_table_plot_and_pictures(store: str, measured: dict[str, Any]) -> None:
