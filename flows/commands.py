@@ -90,11 +90,11 @@ def reconstruct(args: Namespace) -> None:
 
 def validate(args: Namespace) -> None:
     """Score models on benchmarks."""
+    from flows.validate_command import check
     from flows.validate_command import validate as run
 
-    if args.promote and not args.gate:
-        raise ConfigError("--promote needs --gate", where="capmat validate", fix="Say for which role.")
     config = _config(args)
+    check(config, args)
     with _running(config):
         run(config, args)
 
@@ -151,6 +151,7 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
     from tasks.matte import matte as run_matte
     from tasks.matte import open_run
     from tasks.models import champion, find_model, load_network, register_base
+    from tasks.provenance import keep_config
     from tasks.session import take_record
 
     record = take_record(config.store, take)
@@ -163,7 +164,7 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
         model = champion(config.store, role)
     note = check_take(model["name"], load_network(config.store, model, threads).inputs, take)
     tile = config.tile(role)
-    run = open_run(config.store, take, role, model, tile)
+    run = open_run(config.store, take, role, model, tile, keep_config(config))
     done = run_matte(
         config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads, tile
     )

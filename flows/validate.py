@@ -20,8 +20,9 @@ from storage.registry import Registry
 from storage.root import Root
 from tasks.config import Config, load_config
 from tasks.measure import check_measurable, measure_task
-from tasks.models import Ref, champions_task, find_model, load_network, register_base_task
+from tasks.models import Ref, card_of, champions_task, find_model, inputs_of, register_base_task
 from tasks.promote import ask_gate_task, check_role
+from tasks.provenance import keep_config
 from tasks.step import Record
 from tasks.supervise import make_benchmark_task
 from tasks.validation import write_validation_task
@@ -55,11 +56,7 @@ def validate(
             a form that the role can use.
     """
     config = config or load_config()
-    opened = [Benchmark.open(Root(config.store), *_split(name)) for name in dict.fromkeys(benchmarks)]
-    named = [find_model(config.store, config.weights, name) for name in models]
-    for model in named:
-        check_measurable(config.store, model)  # all of this before any work
-    chosen = [(frozen.name, frozen.version) for frozen in opened]
+    named, chosen = asked_for(config, models, benchmarks, gate)
     # A benchmark by hand needs no base models, and the first model of a role nothing to beat.
     base = {} if gate and chosen else register_base_task(config.store, config.weights, config.architectures)
     if gate:
@@ -69,8 +66,9 @@ def validate(
         if chosen:
             rows = {row: item for row, item in rows.items() if not named or item[1] in named}
     chosen = chosen or [_of_session(config, base, rows)]
+    settings = keep_config(config)
     futures = {
-        row: measure_task.submit(config.store, chosen, role, model, config.tile(role))
+        row: measure_task.submit(config.store, chosen, role, model, config.tile(role), config=settings)
         for row, (role, model) in rows.items()
     }
     measured = {row: future.result() for row, future in futures.items()}
@@ -78,6 +76,22 @@ def validate(
     if gate:
         done["verdict"] = ask_gate_task(config.store, gate, measured, config.gate, promote)
     return done
+
+
+def asked_for(
+    config: Config, models: Sequence[str], benchmarks: Sequence[str], gate: str
+) -> tuple[list[Ref], list[tuple[str, str]]]:
+    """The models, and names and versions of the benchmarks, that are meant; arguments and errors as in `validate`.
+
+    Looks at cards alone, so that it can be asked before anything is started.
+    """
+    opened = [Benchmark.open(Root(config.store), *_split(name)) for name in dict.fromkeys(benchmarks)]
+    named = [find_model(config.store, config.weights, name) for name in models]
+    for model in named:
+        check_measurable(config.store, model)
+    if gate:
+        contest(config.store, gate, named)
+    return named, [(frozen.name, frozen.version) for frozen in opened]
 
 
 def contest(store: str, role: str, named: Sequence[Ref]) -> dict[str, tuple[str, Ref]]:
@@ -89,7 +103,7 @@ def contest(store: str, role: str, named: Sequence[Ref]) -> dict[str, tuple[str,
     if len(named) != 1:
         raise ConfigError("asks about one model", where=f"--gate {role}", fix="Name the challenger, and no other.")
     (challenger,) = named
-    check_role(role, challenger, load_network(store, challenger).inputs)
+    check_role(role, challenger, inputs_of(card_of(store, challenger)))
     in_use = Registry(Root(store)).champion(role)
     if in_use == (challenger["name"], challenger["version"]):
         raise ConfigError(f"{'@'.join(in_use)} is in use already", where=f"--gate {role}", fix="Name another.")

@@ -4,9 +4,20 @@ import json
 from argparse import Namespace
 from typing import Any
 
+from capmat_errors import ConfigError
 from tasks.config import Config
 from tasks.report_figures import METRICS, MORE_METRICS, Metric
 from tasks.validation_page import TITLES
+
+
+def check(config: Config, args: Namespace) -> None:
+    """Refuse what cannot be measured before a server is started."""
+    if args.promote and not args.gate:
+        raise ConfigError("--promote needs --gate", where="capmat validate", fix="Say for which role.")
+    if args.model or args.benchmark or args.gate:
+        from flows.validate import asked_for
+
+        asked_for(config, args.model, args.benchmark, args.gate or "")
 
 
 def validate(config: Config, args: Namespace) -> None:

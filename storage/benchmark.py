@@ -83,6 +83,12 @@ class Benchmark:
         Raises:
             NotFound: there is no such benchmark or version.
         """
+        if not list_versions(root, _folder(name), "b"):
+            raise NotFound(
+                f"there is no benchmark {name}; there is {', '.join(list_benchmarks(root)) or 'none'}",
+                where=root.url,
+                fix="Make one with `capmat benchmark create`.",
+            )
         found, data = read_version(root, _folder(name), "b", version)
         return cls(root, name, found, data)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from capmat_errors import SizeMismatch
+from capmat_errors import ConfigError, SizeMismatch
 from storage.benchmark import Benchmark
 from storage.plates import Stage
 from storage.root import Root
@@ -17,7 +17,7 @@ from tasks.bench import hardware
 from tasks.infer import check_take
 from tasks.latency import device_of, latency
 from tasks.matte import block_steps, matte, open_run
-from tasks.models import Ref, card_of, load_network, run_name
+from tasks.models import Ref, card_of, inputs_of, load_network, run_name
 from tasks.session import take_record
 from tasks.step import Record, retryable, run_once
 from tasks.validate import MEASURES, Scores, flicker_of, score_runs
@@ -28,7 +28,13 @@ COLUMNS = ("supervisor", "truth")
 
 
 def measure(
-    store: str, benchmarks: Sequence[Bench], role: str, model: Ref, tile: int = 0, threads: int = 1
+    store: str,
+    benchmarks: Sequence[Bench],
+    role: str,
+    model: Ref,
+    tile: int = 0,
+    threads: int = 1,
+    config: str = "",
 ) -> Record:
     """Measure a model.
 
@@ -39,6 +45,7 @@ def measure(
         model: which one.
         tile: side of the tiles, see `tasks.matte.matte`.
         threads: torch threads, for the mattes and for the time.
+        config: digest of the settings, for the mattes to name.
 
     Returns:
         Record with `model`, `run` (name of its alpha runs), and by `name@version` under `benchmarks`: `supervisor`
@@ -56,7 +63,7 @@ def measure(
         for take in frozen.takes:
             _check_sizes(Take.open(root, take), frozen)
     for frozen in opened:
-        found[f"{frozen.name}@{frozen.version}"] = _measured(store, frozen, role, model, tile, threads)
+        found[f"{frozen.name}@{frozen.version}"] = _measured(store, frozen, role, model, tile, threads, config)
     return {
         "model": model,
         "role": role,
@@ -72,14 +79,24 @@ def check_measurable(store: str, model: Ref) -> None:
     Raises:
         ConfigError: it does.
     """
-    from capmat_models.configs import ARCHITECTURES
-
-    if architecture := ARCHITECTURES.get(card_of(store, model).get("architecture", "")):
-        check_take(f"{model['name']}@{model['version']}", architecture.config.inputs, "benchmark")
+    if "trimap" in inputs_of(card_of(store, model)):
+        name = f"{model['name']}@{model['version']}"
+        raise ConfigError(
+            f"{name} works from trimaps, which makes it a supervisor: it cannot be measured against one",
+            where="capmat validate",
+            fix="Name models that take the picture, with or without plate.",
+        )
 
 
 def matte_entries(
-    store: str, take: str, entries: Iterable[tuple[str, int]], role: str, model: Ref, tile: int, threads: int
+    store: str,
+    take: str,
+    entries: Iterable[tuple[str, int]],
+    role: str,
+    model: Ref,
+    tile: int,
+    threads: int,
+    config: str = "",
 ) -> list[str]:
     """Matte some frames of some cameras, unless they are; digests of the records of all of them.
 
@@ -89,7 +106,7 @@ def matte_entries(
     recording, record = Take.open(root, take), take_record(store, take)
     network = load_network(store, model, threads)
     check_take(model["name"], network.inputs, take)
-    run = open_run(store, take, role, model, tile)
+    run = open_run(store, take, role, model, tile, config)
     wanted: dict[str, set[int]] = {}
     for camera, frame in entries:
         wanted.setdefault(camera, set()).add(frame)
@@ -111,10 +128,11 @@ def matte_entries(
     return digests
 
 
-def _measured(store: str, frozen: Benchmark, role: str, model: Ref, tile: int, threads: int) -> Record:
+def _measured(store: str, frozen: Benchmark, role: str, model: Ref, tile: int, threads: int, config: str) -> Record:
     run = run_name(role, model, tile)
     mattes = {
-        take: matte_entries(store, take, _of(frozen.keys, take), role, model, tile, threads) for take in frozen.takes
+        take: matte_entries(store, take, _of(frozen.keys, take), role, model, tile, threads, config)
+        for take in frozen.takes
     }
 
     def work() -> dict[str, Any]:

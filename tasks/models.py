@@ -212,6 +212,16 @@ def card_of(store: str, model: Ref) -> dict[str, Any]:
     raise NotFound("there is no such model", where=where, fix="See `capmat models` for what there is.")
 
 
+def inputs_of(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a network takes, by its card alone; nothing where this capmat does not know it."""
+    from capmat_models.configs import ARCHITECTURES
+
+    if card.get("architecture") == "exported":
+        return ("src", "bgr") if card["contract"]["kind"] == "rgb+plate" else ("src",)
+    known = ARCHITECTURES.get(card.get("architecture", ""))
+    return known.config.inputs if known else ()
+
+
 def champion(store: str, role: str) -> Ref:
     """The model that is in use for `role`.
 

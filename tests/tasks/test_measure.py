@@ -128,7 +128,7 @@ def test_a_benchmark_of_another_size_than_the_take_is_refused_before_anything_is
 
 def test_a_model_that_wants_trimaps_is_refused_without_being_loaded(store: str) -> None:
     version = Registry(Root(store)).add("diffmatte_xs", b"no weights", {"architecture": "diffmatte_xs"})
-    with pytest.raises(ConfigError, match="needs a trimap"):
+    with pytest.raises(ConfigError, match="diffmatte_xs@v0001 works from trimaps"):
         check_measurable(store, Ref(name="diffmatte_xs", version=version))
     check_measurable(store, STUDENT)
 
