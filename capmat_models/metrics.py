@@ -61,6 +61,30 @@ def conn(pred: torch.Tensor, true: torch.Tensor, region: torch.Tensor | None = N
     return _sum((_connectedness(pred, joined) - _connectedness(true, joined)).abs(), inside) / 1000
 
 
+def dtssd(pred: torch.Tensor, true: torch.Tensor, region: torch.Tensor | None = None) -> torch.Tensor:
+    """Flicker: how far the change from frame to frame is from the true change (dtSSD, Erofeev et al., 2015).
+
+    For each frame t but the first, sqrt(mean over pixels of ((pred_t - pred_t-1) - (true_t - true_t-1))^2): a root
+    mean square in units of alpha, 0 for a matte that moves as the truth does, however wrong it is. Tables of video
+    matting print it times 100.
+
+    Args:
+        pred: (T, 1, H, W), one camera's consecutive frames in their order, at least two.
+        true: the same of the truth.
+        region: where to count, of the later frame of each pair; None for the whole image.
+
+    Returns:
+        (T - 1,) float64, one value for each frame but the first.
+
+    Raises:
+        ValueError: there are fewer than two frames.
+    """
+    pred, true, inside = _prepare(pred, true, region)
+    if len(pred) < 2:
+        raise ValueError("flicker takes two consecutive frames or more")
+    return _mean((pred.diff(dim=0) - true.diff(dim=0)).square(), inside[1:]).sqrt()
+
+
 def paper_metrics(pred: torch.Tensor, true: torch.Tensor) -> dict[str, torch.Tensor]:
     """The three columns of the capture-stage paper's Table 1, over whole images, as plain means.
 

@@ -45,9 +45,16 @@ def _parser() -> argparse.ArgumentParser:
         help="instead make Nerfstudio's own environment (default: .capmat/nerfstudio, where it is found), 7.6 GB",
     )
 
-    scored = add("validate", "score the models in use, and others, on the session's benchmark (a Prefect flow)")
-    scored.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="more models of `capmat models`")
+    scored = add("validate", "score models on benchmarks, and write a report (a Prefect flow)")
+    scored.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="models of `capmat models` (default: the "
+                        "base models and those in use)")  # fmt: skip
+    scored.add_argument("--benchmark", action="append", default=[], metavar="NAME[@VERSION]", help="of `capmat "
+                        "benchmark`; may be repeated (default: that of the session)")  # fmt: skip
+    scored.add_argument("--gate", choices=("teacher", "student"), metavar="ROLE", help="ask whether the one model "
+                        "named is to take the place of the one in use as teacher or student")  # fmt: skip
+    scored.add_argument("--promote", action="store_true", help="with --gate: put it in use if the answer is PROMOTE")
 
+    _benchmark(add("benchmark", "what models are measured on: make one of trimaps, let it grow, look at it"))
     _session(add("session", "write the session.toml of a folder in a known layout, to be edited"))
     _ingest(add("ingest", "bring a recorded session into the store, without a server"))
 
@@ -119,6 +126,33 @@ def _parser() -> argparse.ArgumentParser:
     add("down", "stop what `capmat up` started")
     add("deploy", "register the deployments of prefect.yaml again, on the server of `capmat up`")
     return parser
+
+
+def _benchmark(parser: argparse.ArgumentParser) -> None:
+    """The commands below `capmat benchmark`; docs/benchmark.md says what to do with them."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=text, description=text)
+
+    for verb, text in (
+        ("create", "freeze trimaps of a take, and a supervisor's mattes of them, under a new name"),
+        ("add", "make the next version of a benchmark: all that it holds, unchanged, and these"),
+    ):
+        made = add(verb, text)
+        made.add_argument("name")
+        made.add_argument("--take", required=True, help="the ingested take that the trimaps are of")
+        made.add_argument("--trimaps", type=Path, metavar="FOLDER", help="<camera>/<frame>.png: 0, 128, 255")
+        made.add_argument("--labels", nargs="?", const="", metavar="VERSION", help="instead: the scribbles of a "
+                          "label set (default: the newest); what is not painted is unknown")  # fmt: skip
+        made.add_argument("--truth", type=Path, metavar="FOLDER", help="alphas that are known to be right, "
+                          "<camera>/<frame>.png; kept beside the supervisor's")  # fmt: skip
+        made.add_argument("--model", metavar="NAME[@VERSION]", help="the supervisor (default: the one in use)")
+        made.add_argument("--steps", type=_positive, help="of its sampling (default: supervisor.steps)")
+    show = add("show", "list the benchmarks, or the entries of one")
+    show.add_argument("benchmark", nargs="?", metavar="NAME[@VERSION]")
+    show.add_argument("--out", type=Path, metavar="FOLDER", help="also write its pictures there as contact sheets")
+    show.add_argument("--json", action="store_true", help="for programs")
 
 
 def _hull(parser: argparse.ArgumentParser) -> None:
@@ -240,6 +274,10 @@ def _models(parser: argparse.ArgumentParser) -> None:
     promote.add_argument("role", choices=("teacher", "student", "supervisor"))
     promote.add_argument("model", metavar="NAME[@VERSION]")
     promote.add_argument("--reason", required=True, help="why, for those who ask in a year")
+
+    rollback = add("rollback", "put the model back in use that was in use before; the record says who and why")
+    rollback.add_argument("role", choices=("teacher", "student", "supervisor"))
+    rollback.add_argument("--reason", required=True, help="why, for those who ask in a year")
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:

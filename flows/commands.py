@@ -89,18 +89,21 @@ def reconstruct(args: Namespace) -> None:
 
 
 def validate(args: Namespace) -> None:
-    """Score the base models, those in use and any others on the session's benchmark."""
+    """Score models on benchmarks."""
+    from flows.validate_command import check
+    from flows.validate_command import validate as run
+
     config = _config(args)
+    check(config, args)
     with _running(config):
-        from flows.validate import validate as flow
+        run(config, args)
 
-        done = flow(config, args.model)
-    from tasks.report_figures import METRICS
 
-    print(f"{'':28}" + "".join(f"{f'{m.title} {m.ascii_unit}':>14}" for m in METRICS))
-    for row in done["rows"]:
-        scores = done["supervisor"][row]
-        print(f"{row.replace('_', ' '):28}" + "".join(f"{scores[m.key] * m.scale:14.2f}" for m in METRICS))
+def benchmark(args: Namespace) -> None:
+    """Make a benchmark, let it grow, or show it."""
+    from flows import benchmark_command
+
+    getattr(benchmark_command, args.verb)(_config(args), args)
 
 
 def session(args: Namespace) -> None:
@@ -148,6 +151,7 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
     from tasks.matte import matte as run_matte
     from tasks.matte import open_run
     from tasks.models import champion, find_model, load_network, register_base
+    from tasks.provenance import keep_config
     from tasks.session import take_record
 
     record = take_record(config.store, take)
@@ -160,7 +164,7 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
         model = champion(config.store, role)
     note = check_take(model["name"], load_network(config.store, model, threads).inputs, take)
     tile = config.tile(role)
-    run = open_run(config.store, take, role, model, tile)
+    run = open_run(config.store, take, role, model, tile, keep_config(config))
     done = run_matte(
         config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads, tile
     )

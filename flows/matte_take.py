@@ -6,13 +6,14 @@ from typing import Any
 from tasks.config import Config
 from tasks.matte import matte_task, open_run_task
 from tasks.models import Ref
+from tasks.provenance import keep_config
 from tasks.step import Record
 
 
 def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequence[int] = ()) -> list[Any]:
     """Start the inference tasks of one take, some cameras each; returns their futures."""
     tile = config.tile(role)
-    open_run_task(config.store, take["take"], role, model, tile)
+    open_run_task(config.store, take["take"], role, model, tile, keep_config(config))
     cameras, size = take["cameras"], config.cameras_per_task
     return [
         matte_task.submit(

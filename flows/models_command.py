@@ -1,6 +1,8 @@
 """What `capmat models VERB` does, one function per verb."""
 
+import getpass
 import json
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from storage.registry import Registry
 from storage.root import Root
 from tasks.config import Config
 from tasks.models import Ref, build, find_model
+from tasks.promote import check_role
 
 
 def listed(config: Config, args: Namespace) -> None:
@@ -82,21 +85,24 @@ def promote(config: Config, args: Namespace) -> None:
     if former:
         record["champion"] = Ref(name=former[0], version=former[1])
     weights, card = registry.load(model["name"], model["version"])
-    _check_role(args.role, model, build(weights, card).inputs)
+    check_role(args.role, model, build(weights, card).inputs)
     registry.promote(args.role, model["name"], model["version"], record)
     before = f"; before: {former[0]}@{former[1]}" if former else ""
     print(f"{args.role}: {model['name']}@{model['version']}{before}")
 
 
-def _check_role(role: str, model: Ref, inputs: tuple[str, ...]) -> None:
-    """A role's flows hand over certain inputs; a model that wants others would stop them in the night."""
-    wanted = ("src", "trimap") if role == "supervisor" else ("src", "bgr")
-    if inputs != wanted:
-        raise ConfigError(
-            f"{model['name']} takes {' and '.join(inputs)}, a {role} gets {' and '.join(wanted)}",
-            where=f"{model['name']}@{model['version']}",
-            fix="Promote a model of that form.",
-        )
+def rollback(config: Config, args: Namespace) -> None:
+    """Put the model back in use that was in use before."""
+    record = {"by": _who(), "reasons": [args.reason]}
+    former, now = Registry(Root(config.store)).roll_back(args.role, record)
+    print(f"{args.role}: {'@'.join(now)}; taken back: {'@'.join(former)}")
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container whose user has no name
+        return f"user {os.getuid()}"
 
 
 def _used_for(registry: Registry, entry: dict[str, Any]) -> str:

@@ -20,9 +20,10 @@ from tasks.config import Config, load_config
 from tasks.distill import distill_task
 from tasks.finetune import finetune_task
 from tasks.look import show_take_task, show_validation_task
-from tasks.models import register_base_task, run_name
+from tasks.measure import frame_time_task
+from tasks.models import Ref, register_base_task, run_name
 from tasks.progress import say
-from tasks.promote import incumbents_task, promote_task
+from tasks.promote import alike, incumbents_task, promote_task
 from tasks.scribble import mark_used_task, newest_labels_task, waiting
 from tasks.supervise import make_benchmark_task
 from tasks.validate import validate_task
@@ -93,7 +94,15 @@ def _round(config: Config) -> dict[str, Any]:
     validation = validate_task(config.store, benchmark, runs, mattes)
     show_validation_task(config.store, benchmark, validation, runs)
     gate = {
-        role: promote_task(config.store, role, to_beat[role], challenger, validation, config.gate)
+        role: promote_task(
+            config.store,
+            role,
+            to_beat[role],
+            challenger,
+            validation,
+            config.gate,
+            _times(config, benchmark, role, to_beat[role], challenger),
+        )
         for role, challenger in challengers.items()
     }
     for role, verdict in gate.items():
@@ -111,3 +120,14 @@ def _round(config: Config) -> dict[str, Any]:
         "runs": runs,
         "mattes": mattes,
     }
+
+
+def _times(
+    config: Config, benchmark: dict[str, Any], role: str, champion: Ref, challenger: Ref
+) -> dict[str, dict[str, Any]] | None:
+    """How long a frame takes with both models of a role; None where they are the same network with other weights."""
+    if alike(config.store, champion, challenger):
+        return None
+    bench, tile = (benchmark["benchmark"], benchmark["version"]), config.tile(role)
+    pair = {"champion": champion, "challenger": challenger}
+    return {who: frame_time_task(config.store, bench, model, tile) for who, model in pair.items()}

@@ -1,6 +1,7 @@
-"""How good the models are: those in use, the base models and any that are named, on the session's benchmark.
+"""How good models are, on benchmarks: those in use, the base models and any that are named.
 
-Nothing is promoted. The mattes are those of the nights where they are there already; what is missing is made.
+Nothing is promoted unless the gate is asked to. The mattes are those of the nights where they are there already; what
+is missing is made.
 """
 
 from collections.abc import Sequence
@@ -8,52 +9,127 @@ from typing import Any
 
 from prefect import flow
 
-from capmat_errors import SessionError
+from capmat_errors import ConfigError, SessionError
 from flows.again import HOOKS
 from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import session_name
+from storage.benchmark import Benchmark
+from storage.registry import Registry
+from storage.root import Root
 from tasks.config import Config, load_config
-from tasks.look import show_validation_task
-from tasks.models import Ref, champions_task, find_model, register_base_task, run_name
+from tasks.measure import check_measurable, measure_task
+from tasks.models import Ref, card_of, champions_task, find_model, inputs_of, register_base_task
+from tasks.promote import ask_gate_task, check_role
+from tasks.provenance import keep_config
+from tasks.step import Record
 from tasks.supervise import make_benchmark_task
-from tasks.validate import validate_task
+from tasks.validation import write_validation_task
 
 
 @flow(name="validate", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
-def validate(config: Config | None = None, models: Sequence[str] = ()) -> dict[str, Any]:
-    """Score models on the benchmark of the session.
+def validate(
+    config: Config | None = None,
+    models: Sequence[str] = (),
+    benchmarks: Sequence[str] = (),
+    gate: str = "",
+    promote: bool = False,
+) -> dict[str, Any]:
+    """Score models on benchmarks, and ask the gate about one if that is wanted.
 
     Args:
-        config: the settings; the session must have a `[benchmark]`.
-        models: NAME or NAME@VERSION of more models; see `capmat models`.
+        config: the settings.
+        models: NAME or NAME@VERSION; see `capmat models`. With benchmarks, only these, if any are named; else more
+            than the base models and those in use.
+        benchmarks: NAME or NAME@VERSION; see `capmat benchmark`. None: that of the session, which must have one.
+        gate: a role; the one model is measured beside the one in use, and the gate says which is to be in use.
+        promote: put it in use if the gate says so.
 
     Returns:
-        Record of the validation, with `rows` (model by row) and `runs` (alpha run by row).
+        Record of the comparison, see `tasks.validation.write_validation`; with a gate also its `verdict`.
 
     Raises:
-        SessionError: the session has no benchmark.
-        NotFound: there is no such model.
-        ConfigError: a model needs a trimap for every frame.
+        SessionError: no benchmark was named, and the session has none.
+        NotFound: there is no such model or benchmark.
+        ConfigError: a model needs a trimap for every frame; or there is not one challenger for the gate, or not of
+            a form that the role can use.
     """
     config = config or load_config()
+    named, chosen = asked_for(config, models, benchmarks, gate)
+    # A benchmark by hand needs no base models, and the first model of a role nothing to beat.
+    base = {} if gate and chosen else register_base_task(config.store, config.weights, config.architectures)
+    if gate:
+        rows = contest(config.store, gate, named)
+    else:
+        rows = contestants(base, champions_task(config.store), named)
+        if chosen:
+            rows = {row: item for row, item in rows.items() if not named or item[1] in named}
+    chosen = chosen or [_of_session(config, base, rows)]
+    settings = keep_config(config)
+    futures = {
+        row: measure_task.submit(config.store, chosen, role, model, config.tile(role), config=settings)
+        for row, (role, model) in rows.items()
+    }
+    measured = {row: future.result() for row, future in futures.items()}
+    done = write_validation_task(config.store, measured)
+    if gate:
+        done["verdict"] = ask_gate_task(config.store, gate, measured, config.gate, promote)
+    return done
+
+
+def asked_for(
+    config: Config, models: Sequence[str], benchmarks: Sequence[str], gate: str
+) -> tuple[list[Ref], list[tuple[str, str]]]:
+    """The models, and names and versions of the benchmarks, that are meant; arguments and errors as in `validate`.
+
+    Looks at cards alone, so that it can be asked before anything is started.
+    """
+    opened = [Benchmark.open(Root(config.store), *_split(name)) for name in dict.fromkeys(benchmarks)]
+    named = [find_model(config.store, config.weights, name) for name in models]
+    for model in named:
+        check_measurable(config.store, model)
+    if gate:
+        contest(config.store, gate, named)
+    return named, [(frozen.name, frozen.version) for frozen in opened]
+
+
+def contest(store: str, role: str, named: Sequence[Ref]) -> dict[str, tuple[str, Ref]]:
+    """The rows of a challenger and of the model in use for a role, which a first model does not have.
+
+    Raises:
+        ConfigError: not one challenger was named, it is in use already, or it is of another form.
+    """
+    if len(named) != 1:
+        raise ConfigError("asks about one model", where=f"--gate {role}", fix="Name the challenger, and no other.")
+    (challenger,) = named
+    check_role(role, challenger, inputs_of(card_of(store, challenger)))
+    in_use = Registry(Root(store)).champion(role)
+    if in_use == (challenger["name"], challenger["version"]):
+        raise ConfigError(f"{'@'.join(in_use)} is in use already", where=f"--gate {role}", fix="Name another.")
+    rows = {"challenger": (role, challenger)}
+    return {"champion": (role, Ref(name=in_use[0], version=in_use[1])), **rows} if in_use else rows
+
+
+def _of_session(config: Config, base: dict[str, Ref], rows: dict[str, tuple[str, Ref]]) -> tuple[str, str]:
+    """The benchmark of the session, after its take was ingested and matted, cameras side by side."""
     plan, takes = ingest_session(config)
     if not plan["benchmark"]:
-        raise SessionError("has no [benchmark]", where=config.session, fix="Name a take and its trimaps there")
-    base = register_base_task(config.store, config.weights, config.architectures)
-    named = [find_model(config.store, config.weights, name) for name in models]
-    rows = contestants(base, champions_task(config.store), named)
+        raise SessionError(
+            "has no [benchmark]", where=config.session, fix="Name a take and its trimaps there, or use --benchmark."
+        )
     take = takes[plan["benchmark"]]
-    benchmark = make_benchmark_task.submit(
+    made: Record = make_benchmark_task.submit(
         config.store, config.session, base["supervisor"], take["digest"], config.supervisor.steps, config.seed
-    )
-    futures = [future for role, model in rows.values() for future in matte_take(config, take, role, model)]
-    runs = {row: run_name(role, model, config.tile(role)) for row, (role, model) in rows.items()}
-    mattes = [future.result() for future in futures]
-    scores = validate_task(config.store, benchmark.result(), runs, mattes)
-    show_validation_task(config.store, benchmark.result(), scores, runs)
-    return {**scores, "rows": {row: model for row, (_, model) in rows.items()}, "runs": runs}
+    ).result()
+    for future in [future for role, model in rows.values() for future in matte_take(config, take, role, model)]:
+        future.result()
+    return made["benchmark"], made["version"]
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    first, _, version = name.partition("@")
+    return first, version or None
 
 
 def contestants(base: dict[str, Ref], in_use: dict[str, Ref], named: Sequence[Ref]) -> dict[str, tuple[str, Ref]]:

@@ -19,6 +19,7 @@ from storage.export_exr import Compression, write_exr
 from storage.export_names import Output
 from storage.foreground import foreground
 from storage.frames import encode_png
+from storage.frames_png import png_with_text
 from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
@@ -103,6 +104,7 @@ def lineage(take: Take, run: str, info: dict[str, Any], camera: str, plates: boo
         "model": info.get("model") or info.get("name"),
         "version": info.get("version"),
         "weights": info.get("weights"),
+        **{name: info.get(name) for name in ("labels", "config", "stage", "plates", "code")},
         "session": take.source.get("session"),
         "source": take.source.get("path"),
         "colour": json.dumps(take.colour.to_json(), sort_keys=True),
@@ -140,8 +142,8 @@ def write_picture(
                 compression=compression,
             )
         return
-    picture = cut.picture(output.what)
-    out.write(name, encode_png(picture) if output.form == "png" else _tiff(picture, {**said, "frame": frame}))
+    picture, said = cut.picture(output.what), {**said, "frame": frame}
+    out.write(name, png_with_text(encode_png(picture), said) if output.form == "png" else _tiff(picture, said))
 
 
 def _tiff(picture: NDArray[np.uint16], said: dict[str, Any]) -> bytes:

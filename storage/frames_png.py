@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,19 @@ def encode_png(image: NDArray[Any], level: int = 1) -> bytes:
     if not done:
         raise ValueError(f"PNG cannot hold {image.dtype} of shape {image.shape}")
     return data.tobytes()
+
+
+def png_with_text(data: bytes, said: Mapping[str, Any]) -> bytes:
+    """The same PNG with text chunks (iTXt, UTF-8, not compressed), each name with "capmat." before it."""
+    end = 8 + 12 + 13  # signature and IHDR, which comes first
+    texts = (
+        b"capmat." + name.encode("latin-1") + b"\0\0\0\0\0" + str(value).encode() for name, value in said.items()
+    )
+    return data[:end] + b"".join(_chunk(b"iTXt", text) for text in texts) + data[end:]
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def decode_png(data: bytes, where: str) -> NDArray[Any]:

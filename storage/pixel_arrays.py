@@ -6,6 +6,8 @@ leaves what was there before. Pictures have blocks of one frame, so that one wri
 few tiles of it. What is not there is never answered with zeros.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -69,9 +71,17 @@ class FrameArray:
     def __init__(self, root: Root, key: str, layout: Layout) -> None:
         self.root, self.key, self.layout = root, key, layout
 
-    def create(self) -> Files:
-        """Write what describes the array, unless it is there; frames stay. Returns the file, for the ledger."""
+    def create(self, attributes: Mapping[str, Any] | None = None) -> Files:
+        """Write what describes the array, unless it is there; frames stay. Returns the file, for the ledger.
+
+        Args:
+            attributes: kept as the Zarr attribute `capmat`; plain json.
+        """
         file, document = f"{self.key}/zarr.json", self.layout.document()
+        if attributes:
+            document = json.dumps(
+                {**json.loads(document), "attributes": {"capmat": dict(attributes)}}, indent=2
+            ).encode()
         self.root.sweep(file)
         if self.root.size(file) != len(document) or self.root.read(file) != document:
             self.root.write(file, document)

@@ -7,10 +7,11 @@
     .../d0001.<what>.json                    what was measured on the two later, such as "reconstruction"
 
 The newest promotion is the champion. Promoting is therefore one write that either happened or not, the
-history is the list of files, and going back is promoting the former one again.
+history is the list of files, and going back is one more of them, which names the former one and what it takes back.
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -18,6 +19,9 @@ from typing import Any
 from capmat_errors import NotFound, StoreError
 from storage.root import Root, checked_name
 from storage.versions import add_version, list_versions, read_version
+
+Model = tuple[str, str]
+"""Name and version."""
 
 
 class Registry:
@@ -110,7 +114,7 @@ class Registry:
             for version in self.versions(name)
         ]
 
-    def champion(self, role: str) -> tuple[str, str] | None:
+    def champion(self, role: str) -> Model | None:
         """(name, version) of the model in use for a role such as "teacher" or "student"; None if none yet."""
         history = list_versions(self.root, _role(role), "p")
         if not history:
@@ -136,8 +140,48 @@ class Registry:
         said = {"role": role, "name": name, "version": version, "record": record, "time": now}
         add_version(self.root, _role(role), "p", lambda _: said)
 
+    def roll_back(self, role: str, record: dict[str, Any]) -> tuple[Model, Model]:
+        """Put the model back in use that was in use before; the history gets one more entry.
+
+        Going back again goes one further: what was taken back is not what was in use before.
+
+        Args:
+            role: such as "student".
+            record: why, and who decided; plain json.
+
+        Returns:
+            The model that was taken back, and the one that is in use now.
+
+        Raises:
+            NotFound: no model is in use, or none was before; or the one before has gone from the store.
+            StoreError: somebody else promoted or went back at the same time, or the store cannot be written to.
+        """
+        numbers = list_versions(self.root, _role(role), "p")
+        line = in_line(self.history(role))
+        if len(line) < 2:
+            what = f"{'@'.join(line[0])} is the first, there is none before it" if line else "no model is in use"
+            raise NotFound(what, where=f"role {role}", fix="Put another in use with `capmat models promote`.")
+        (name, version), former = line[-2], line[-1]
+        read_version(self.root, _models(name), "v", version)
+        taken_back = {"name": former[0], "version": former[1]}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        why = {**record, "decision": "ROLLBACK", "taken_back": taken_back}
+        said = {"role": role, "name": name, "version": version, "record": why, "time": now}
+
+        def content(newest: str | None) -> dict[str, Any]:
+            if newest != numbers[-1]:
+                raise StoreError(
+                    "another model was put in use at the same time",
+                    where=f"role {role}",
+                    fix="Look at `capmat models`, then decide again.",
+                )
+            return said
+
+        add_version(self.root, _role(role), "p", content)
+        return former, (name, version)
+
     def history(self, role: str) -> list[dict[str, Any]]:
-        """All promotions of a role, oldest first: role, name, version, record, time."""
+        """All promotions of a role, and ways back, oldest first: role, name, version, record, time."""
         return [
             read_version(self.root, _role(role), "p", number)[1]
             for number in list_versions(self.root, _role(role), "p")
@@ -193,6 +237,17 @@ class Registry:
                 fix=f"Name one of {', '.join(self.versions(name)) or 'the models there are'}.",
             )
         return str(max(said, key=lambda entry: entry["time"])["version"])
+
+
+def in_line(history: Iterable[Mapping[str, Any]]) -> list[Model]:
+    """The models that a role can go back to, oldest first; the last is in use."""
+    line: list[Model] = []
+    for entry in history:
+        if entry["record"].get("decision") == "ROLLBACK":
+            line.pop()
+        elif line[-1:] != [(entry["name"], entry["version"])]:
+            line.append((entry["name"], entry["version"]))
+    return line
 
 
 def _models(name: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import CalibrationError, NotFound, SizeMismatch, StoreError
+from capmat_errors import CalibrationError, MatteError, NotFound, SizeMismatch, StoreError
 from storage.bayer import join, stored_planes
 from storage.camera import Camera
 from storage.colour import Colour
@@ -294,11 +294,12 @@ class Take:
 
         Args:
             run: the run's name.
-            info: how the mattes are made (model, version, settings), plain json.
+            info: how the mattes are made (model, version, settings), plain json; also in the attributes of the
+                arrays, under `capmat`.
         """
         checked_name("run", run)
         for id in self.cameras:
-            self._array(id, f"alpha/{run}").create()
+            self._array(id, f"alpha/{run}").create(info)
         file = f"{_key(self.name)}/runs/{run}.json"
         self.root.sweep(file)
         self.root.write(file, json.dumps(info, indent=1).encode())
@@ -327,7 +328,7 @@ class Take:
 
         Raises:
             SizeMismatch: one has not the camera's size.
-            ValueError: one holds nan, or values outside 0..1.
+            MatteError: one holds nan, or values outside 0..1.
             NotFound: the run was not started, or there is no such camera or frame.
             StoreError: the store cannot be written to.
         """
@@ -343,7 +344,11 @@ class Take:
                 )
             # Written so that nan fails too.
             if not (pha.min() >= 0 and pha.max() <= 1):
-                raise ValueError(f"{self._what(camera, frame)}: the matte holds nan or values outside 0..1")
+                raise MatteError(
+                    f"the matte of run {run} holds nan or values outside 0..1",
+                    where=self._what(camera, frame),
+                    fix="Nothing of this block was stored: look at the model's weights, or matte with another one.",
+                )
             block, place = divmod(self._index(frame), array.layout.block)
             blocks.setdefault(block, {})[place] = np.rint(pha.astype(np.float32) * 65535).astype(np.uint16)
         files: Files = {}

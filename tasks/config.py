@@ -116,6 +116,9 @@ class Gate(_Section):
     """A challenger is promoted when its benchmark MSE is at most this share of the champion's."""
     worst: float = Field(2.0, gt=1)
     """... and no single benchmark image is worse than the champion's by more than this factor."""
+    latency: float = Field(1.5, gt=0)
+    """... and a frame takes at most so many times as long as with the champion. Raise it where quality is worth the
+    time; lower it to 1 where the time is short already. Networks of one structure are equally fast and not timed."""
 
 
 class Redistill(_Section):

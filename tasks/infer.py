@@ -138,14 +138,20 @@ def infer_camera(
         `pha` (H,W) float32, 0..1, one per frame.
     """
     if network.architecture.startswith("bgmv2") and bgr is not None:
-        on_gpu = next(network.parameters()).device.type == "cuda"
-        yield from on_rig(network, frames, bgr, _AT_ONCE if on_gpu else 1)
+        yield from on_rig(network, frames, bgr, at_once(network))
         return
     state = None
     for src in frames:
         out = infer(network, src, bgr, state=state, tile=tile)
         state = out.get("state")
         yield out["pha"]
+
+
+def at_once(network: Any) -> int:
+    """How many frames of a camera `infer_camera` gives a network together."""
+    if not network.architecture.startswith("bgmv2"):
+        return 1
+    return _AT_ONCE if next(network.parameters()).device.type == "cuda" else 1
 
 
 def on_rig(network: Any, frames: Iterable[Picture], bgr: Picture, several: int) -> Iterator[Picture]:

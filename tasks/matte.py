@@ -14,6 +14,7 @@ from storage.take import Take
 from tasks.infer import check_take, infer_camera
 from tasks.models import Ref, load_network, run_name
 from tasks.progress import Progress, say
+from tasks.provenance import begun, provenance
 from tasks.rates import timed
 from tasks.step import Record, Step, retryable
 
@@ -29,13 +30,17 @@ def snap(pha: Any) -> Any:
     return pha
 
 
-def open_run(store: str, take: str, role: str, model: Ref, tile: int = 0) -> str:
-    """Announce a run of alphas in a take, before cameras write to it side by side."""
+def open_run(store: str, take: str, role: str, model: Ref, tile: int = 0, config: str = "") -> str:
+    """Announce a run of alphas in a take, before cameras write to it side by side; returns its name.
+
+    `config` is the digest of the settings; what else a run says of itself is in `tasks.provenance`.
+    """
     run = run_name(role, model, tile)
     root = Root(store)
     (entry,) = (e for e in Registry(root).entries(model["name"]) if e["version"] == model["version"])
     said = {"role": role, **model, "weights": entry["weights"]} | ({"tile": tile} if tile else {})
     recording = Take.open(root, take)
+    said = begun(recording, run, said | provenance(store, recording, model, config))
     recording.start_run(run, said)
     Ledger(root).record(f"run/{take}/{run}", {**said, "files": recording.run_files(run)})
     return run

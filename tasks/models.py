@@ -199,6 +199,29 @@ def find_model(store: str, weights: str, wanted: str) -> Ref:
     return Ref(name=name, version=registry.resolve(name, version or None))
 
 
+def card_of(store: str, model: Ref) -> dict[str, Any]:
+    """The card of a model, without its weights.
+
+    Raises:
+        NotFound: there is no such model.
+    """
+    for entry in Registry(Root(store)).entries(model["name"]):
+        if entry["version"] == model["version"]:
+            return dict(entry["card"])
+    where = f"{model['name']}@{model['version']}"
+    raise NotFound("there is no such model", where=where, fix="See `capmat models` for what there is.")
+
+
+def inputs_of(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a network takes, by its card alone; nothing where this capmat does not know it."""
+    from capmat_models.configs import ARCHITECTURES
+
+    if card.get("architecture") == "exported":
+        return ("src", "bgr") if card["contract"]["kind"] == "rgb+plate" else ("src",)
+    known = ARCHITECTURES.get(card.get("architecture", ""))
+    return known.config.inputs if known else ()
+
+
 def champion(store: str, role: str) -> Ref:
     """The model that is in use for `role`.
 

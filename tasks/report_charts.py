@@ -54,7 +54,7 @@ def line_chart(points: Sequence[Point], title: str) -> str:
     log = 0 < LOG_FROM * min(y for _, y in thin) < top
     if log:
         thin = [(x, max(y, DEEPEST * top)) for x, y in thin]
-    ticks = _log_ticks(thin) if log else _ticks(min(0.0, *(y for _, y in thin)), top)
+    ticks = _log_ticks(thin) if log else round_ticks(min(0.0, *(y for _, y in thin)), top)
     low, high = ticks[0], ticks[-1]
     x0, x1 = thin[0][0], max(thin[-1][0], thin[0][0] + 1)
 
@@ -118,7 +118,7 @@ def _averaged(points: Sequence[Point]) -> list[Point]:
     return [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs]
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def round_ticks(low: float, high: float) -> list[float]:
     """Three to six round numbers that enclose low..high."""
     if high <= low:
         high = low + (abs(low) or 1.0)

@@ -26,6 +26,11 @@ METRICS = (
     Metric("sad", "SAD", 1e3, "10⁻³", "1e-3"),
     Metric("grad", "Grad", 1e5, "10⁻⁵", "1e-5"),
 )
+# Measured by `capmat validate` beside the paper's three.
+MORE_METRICS = (
+    Metric("conn", "Conn", 1.0, "10³ px", "1e3px"),
+    Metric("flicker", "dtSSD", 1e2, "10⁻²", "1e-2"),
+)
 MODELS = ("teacher", "student")
 STATES = ("base", "refined")
 JUDGES = {"benchmark": "against ground truth", "supervisor": "against the supervisor"}

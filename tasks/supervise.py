@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from prefect import runtime
 
 from capmat_errors import SessionError
-from storage.benchmark import freeze_benchmark
+from storage.benchmark import NewEntry, freeze_benchmark
 from storage.frames import read_grey
 from storage.root import Root
 from storage.session import check_session, read_session
@@ -49,18 +50,14 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
     name = f"{plan.session.name}-{take.name}"
 
     def work() -> dict[str, Any]:
-        import torch
-
         network = load_network(store, model)
         bar = Progress("supervisor mattes", len(files))
         entries = []
         for i, ((camera, frame), file) in enumerate(sorted(files.items())):
             src = take.read(camera, frame)
             trimap = read_grey(file)
-            noise = torch.randn((1, 1, *trimap.shape), generator=torch.Generator().manual_seed(seed + i))
-            known = trimap.astype(np.float32) / np.float32(255)
-            pha = infer(network, src, trimap=known, steps=steps, noise=noise)["pha"]
-            entries.append((take.name, camera, frame, trimap, pha))
+            pha = supervise(network, src, trimap, steps, seed + i)
+            entries.append(NewEntry(take.name, camera, frame, trimap, pha, made_by(network, model, steps, seed + i)))
             bar(i + 1, camera)
         card = {"supervisor": model, "steps": steps, "seed": seed}
         frozen = freeze_benchmark(root, name, entries, card)
@@ -74,6 +71,39 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
     stamps = [(str(k), p.stat().st_size, p.stat().st_mtime_ns) for k, p in sorted(files.items())]
     inputs = {"model": model, "ingested": ingested, "trimaps": stamps, "steps": steps, "seed": seed}
     return run_once(store, "benchmark", name, inputs, work)
+
+
+def supervise(
+    network: Any, src: NDArray[np.float32], trimap: NDArray[np.uint8], steps: int, seed: int
+) -> NDArray[np.float32]:
+    """The supervisor's matte of one picture.
+
+    Args:
+        network: one that takes a trimap.
+        src: (3, H, W), 0..1, display-referred.
+        trimap: (H, W) of 0, 128, 255.
+        steps: of DiffMatte's sampling; other networks take none.
+        seed: start of its noise.
+
+    Returns:
+        (H, W) 0..1.
+    """
+    import torch
+
+    known = trimap.astype(np.float32) / np.float32(255)
+    if not _samples(network):
+        return np.asarray(infer(network, src, trimap=known)["pha"])
+    noise = torch.randn((1, 1, *trimap.shape), generator=torch.Generator().manual_seed(seed))
+    return np.asarray(infer(network, src, trimap=known, steps=steps, noise=noise)["pha"])
+
+
+def made_by(network: Any, model: Ref, steps: int, seed: int) -> dict[str, Any]:
+    """What an entry of a benchmark says of its supervisor; arguments as in `supervise`."""
+    return {**model, "steps": steps, "seed": seed} if _samples(network) else {**model}
+
+
+def _samples(network: Any) -> bool:
+    return bool(network.architecture.startswith("diffmatte"))
 
 
 def _name() -> str:

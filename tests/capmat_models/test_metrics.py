@@ -55,3 +55,28 @@ def test_the_papers_columns_are_means(mattes: tuple[torch.Tensor, torch.Tensor])
 def test_mattes_of_different_size_are_refused() -> None:
     with pytest.raises(SizeMismatch, match=r"\(4, 4\), \(4, 5\)"):
         metrics.mse(torch.zeros(4, 4), torch.zeros(4, 5))
+
+
+def test_flicker_is_the_root_mean_square_of_what_changed_otherwise_than_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    true, pred = (torch.from_numpy(rng.random((3, 1, 6, 8))) for _ in range(2))
+    found = metrics.dtssd(pred, true)
+    for t in (1, 2):
+        change = (pred[t] - pred[t - 1]) - (true[t] - true[t - 1])
+        assert float(found[t - 1]) == pytest.approx(float((change**2).mean() ** 0.5))
+
+
+def test_a_matte_that_is_wrong_but_moves_as_the_truth_does_not_flicker() -> None:
+    true = torch.zeros(2, 1, 4, 4)
+    true[1, 0, 1:3] = 0.5
+    assert float(metrics.dtssd(true + 0.25, true)) == 0
+    swaying = true + torch.tensor([0.0, 0.1]).view(2, 1, 1, 1)
+    assert float(metrics.dtssd(swaying, true)) == pytest.approx(0.1)
+    half = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
+    half[:, :, 2:] = True
+    assert float(metrics.dtssd(swaying, true, half)) == pytest.approx(0.1)
+
+
+def test_one_frame_alone_has_no_flicker() -> None:
+    with pytest.raises(ValueError, match="two consecutive frames"):
+        metrics.dtssd(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))

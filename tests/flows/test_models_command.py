@@ -15,7 +15,7 @@ from storage.root import Root
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 STUDENT = "bgmv2_mobilenetv2_xs"
-VERBS = ("list", "show", "import", "export", "promote")
+VERBS = ("list", "show", "import", "export", "promote", "rollback")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -75,6 +75,12 @@ def test_published_weights_are_brought_in_shown_used_promoted_and_handed_out(
     assert first["record"] == {"decision": "PROMOTE", "by": "hand", "reasons": ["the new stage"]}
     assert second["record"]["champion"] == {"name": "mine", "version": "v0001"}
 
+    assert "student: mine@v0001; taken back" in said("models", "rollback", "student", "--reason", "a hole in the hat")
+    last = Registry(Root(".capmat/store")).history("student")[-1]["record"]
+    assert (last["decision"], last["reasons"]) == ("ROLLBACK", ["a hole in the hat"])
+    assert last["by"]
+    assert main(["models", "rollback", "student", "--reason", "and again"]) == 2
+
     assert "out.safetensors" in said(
         "models", "export", "mine", "--format", "safetensors", "--out", "out.safetensors"
     )
@@ -111,6 +117,11 @@ def test_cards_without_the_usual_fields_are_listed_and_shown(said: Callable[...,
         (["models", "export", STUDENT, "--format", "onnx", "--out", "x.onnx"], "--size"),
         (["models", "export", "diffmatte_xs", "--format", "onnx", "--size", "64x64", "--out", "x.onnx"], "trimap"),
         (["models", "promote", "student", "nobody", "--reason", "x"], "nobody"),
+        (["models", "rollback", "student", "--reason", "x"], "no model is in use"),
+        (["validate", "--promote"], "--promote needs --gate"),
+        (["validate", "--benchmark", "gold"], "there is no benchmark gold; there is none"),
+        (["validate", "nobody"], "no model nobody"),
+        (["validate", "--gate", "student"], "asks about one model"),
         (["matte", "--image", "image.png", "--model", "bg_vitmatte_xs", "--out", "out"], "needs --plate"),
         (["matte", "--image", "image.png", "--model", "nobody", "--out", "out"], "no model nobody"),
         (["matte", "--take", "walk", "--plate", "plate.png"], "no use for --plate"),

@@ -14,6 +14,8 @@ import numpy as np
 import OpenEXR
 import pytest
 import tifffile
+import zarr
+from PIL import Image
 
 from capmat_errors import ConfigError, NotFound, StoreError
 from storage.camera import Camera
@@ -137,6 +139,20 @@ def test_exr_says_where_it_comes_from_and_when(folder: Root, out: Root) -> None:
     assert header["framesPerSecond"] == Fraction(30000, 1001)
     assert str(header["timeCode"]).startswith("(1, 3, 0, 0,")
     assert "chromaticities" not in header
+
+
+def test_what_a_run_knows_of_its_making_is_in_the_headers_of_exr_and_png(take: Take, out: Root) -> None:
+    knows = {"labels": "scribbles@l0003", "config": "c" * 16, "stage": "ring", "plates": "p" * 16, "code": "0.1"}
+    take.start_run("teacher", {"name": "bg_vitmatte_s", "version": "v0003", **knows})
+    assert zarr.open_array(take.root.at("takes/walk.zarr/cameras/c0/alpha/teacher")).attrs["capmat"]["labels"]
+    exr, png = export_mattes(take, "teacher", out, ("exr", "png"), what=["alpha"], cameras=["c0"], frames=[3]).files
+    header, _ = _exr(out.at(exr))
+    with Image.open(out.at(png)) as image:
+        text = image.text
+    for name, value in {**knows, "model": "bg_vitmatte_s", "version": "v0003", "camera": "c0", "frame": 3}.items():
+        assert header[f"capmat.{name}"] == value
+        assert text[f"capmat.{name}"] == str(value)
+    assert read_grey(Path(out.at(png))).dtype == np.uint16  # and it is still the same picture
 
 
 @pytest.mark.parametrize("form", ["png", "tiff"])

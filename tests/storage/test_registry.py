@@ -53,6 +53,51 @@ def test_the_champion_changes_by_promotion_alone_and_can_go_back(root: Root) -> 
     assert registry.history("student")[0]["record"] == {"mse": 0.1}
 
 
+def three_in_use(root: Root) -> Registry:
+    registry = Registry(root)
+    for weights in (b"one", b"two", b"three"):
+        registry.promote("student", "student", registry.add("student", weights, {}), {"decision": "PROMOTE"})
+    return registry
+
+
+def test_going_back_goes_one_further_each_time_and_says_what_it_took_back(root: Root) -> None:
+    registry = three_in_use(root)
+    why = {"by": "ada", "reasons": ["flickers"]}
+    assert registry.roll_back("student", why) == (("student", "v0003"), ("student", "v0002"))
+    assert registry.champion("student") == ("student", "v0002")
+    said = registry.history("student")[-1]
+    assert said["record"] == {
+        **why, "decision": "ROLLBACK", "taken_back": {"name": "student", "version": "v0003"}
+    }  # fmt: skip
+    assert said["time"]
+    registry.roll_back("student", why)
+    assert registry.champion("student") == ("student", "v0001")  # and not v0003 again
+    with pytest.raises(NotFound, match="student@v0001 is the first, there is none before it"):
+        registry.roll_back("student", why)
+    registry.promote("student", "student", "v0003", {})
+    registry.promote("student", "student", "v0003", {})  # said twice
+    assert registry.roll_back("student", why)[1] == ("student", "v0001")
+    assert len(registry.history("student")) == 8
+    with pytest.raises(NotFound, match="no model is in use"):
+        registry.roll_back("teacher", why)
+
+
+def test_two_who_go_back_at_once_never_skip_a_model(root: Root) -> None:
+    registry = three_in_use(root)
+
+    def go_back(_: int) -> bool:
+        try:
+            registry.roll_back("student", {})
+        except StoreError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as people:
+        went = sum(people.map(go_back, range(2)))
+    assert went >= 1
+    assert registry.champion("student") == ("student", f"v000{3 - went}")
+
+
 def test_models_that_are_added_at_once_are_all_kept(root: Root) -> None:
     registry = Registry(root)
     with ThreadPoolExecutor(5) as trainers:

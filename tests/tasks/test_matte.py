@@ -1,22 +1,29 @@
 """Takes are matted by whatever network is asked for; those with a memory see every camera in order."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import zarr
 
-from capmat_errors import ConfigError
+from capmat_errors import ConfigError, MatteError
 from capmat_models import create_model
 from capmat_models.rig import Rig
+from capmat_models.state import dump_weights
+from storage.ledger import Ledger
 from storage.plates import Stage
+from storage.registry import Registry
 from storage.root import Root
 from storage.take import Take
+from tasks.config import Config
 from tasks.infer import coarse_mask, infer, on_rig
 from tasks.matte import matte, open_run, snap
 from tasks.model_import import import_weights
-from tasks.models import Ref, load_network
+from tasks.models import Ref, described, load_network
+from tasks.provenance import keep_config
 from tasks.session import ingest, plates, take_record
 from tests.storage.tiny_session import CAMERAS, write_session
 
@@ -110,6 +117,52 @@ def test_a_gpu_without_room_gets_fewer_frames_at_a_time_and_none_is_lost(
     monkeypatch.setattr(Rig, "matte", with_room_for_two)
     assert np.allclose(list(on_rig(network, frames, bgr, 8)), expected, atol=1e-5)
     assert sizes == [8, 8, 4, 2, 2]
+
+
+def test_a_run_says_what_its_mattes_were_made_from_and_keeps_to_it(store: str, tmp_path: Path) -> None:
+    first = registered(store, tmp_path, "bgmv2_mobilenetv2_xs")
+    registry = Registry(Root(store))
+    weights, card = registry.load(first["name"], first["version"])
+    registry.add("vit", weights, {**card, "labels": "l0007"})  # a teacher that learned from labels
+    taught = Ref(name="mine", version=registry.add("mine", weights, {**card, "teacher": "teacher-vit-v0001"}))
+    settings = [Config(store=store, seed=seed) for seed in (0, 1)]
+    keys = [keep_config(config) for config in settings]
+    run = open_run(store, "walk", "student", taught, config=keys[0])
+    take = Take.open(Root(store), "walk")
+    said = take.alpha_runs()[run]
+    assert said["labels"] == "scribbles@l0007"
+    assert (said["config"], said["stage"], said["name"], said["version"]) == (keys[0], "ring", "mine", "v0001")
+    assert said["code"]
+    assert json.loads(Root(store).read(f"configs/{keys[0]}.json"))["seed"] == 0
+    array = zarr.open_array(f"{store}/takes/walk.zarr/cameras/c01/alpha/{run}", mode="r")
+    assert array.attrs["capmat"] == said
+
+    open_run(store, "walk", "student", taught, config=keys[1])  # other settings, the same mattes
+    assert take.alpha_runs()[run] == said
+    plate = next(key for key in Ledger(Root(store)).entries("plates/ring/c00"))
+    Ledger(Root(store)).record(plate, {**(Ledger(Root(store)).done(plate) or {}), "manifest": "another"})
+    open_run(store, "walk", "student", taught, config=keys[1])
+    again = take.alpha_runs()[run]
+    assert again["plates"] != said["plates"]
+    assert again["config"] == keys[1]
+    untaught = open_run(store, "walk", "student", first)
+    assert "labels" not in take.alpha_runs()[untaught]
+
+
+def test_a_model_that_makes_no_numbers_is_refused_with_the_place_and_nothing_is_stored(
+    store: str, tmp_path: Path
+) -> None:
+    model = registered(store, tmp_path, "bgmv2_mobilenetv2_xs")
+    network = load_network(store, model, fresh=True)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(3e38)  # numbers each, but what is made of them is none
+    broken = Ref(name="nan", version=Registry(Root(store)).add("nan", dump_weights(network), described(network)))
+    record = take_record(store, "walk")
+    run = open_run(store, "walk", "student", broken)
+    with pytest.raises(MatteError, match="take walk camera c00 frame 0: the matte of run .* holds nan"):
+        matte(store, "walk", ["c00"], [0], "student", broken, record["digest"])
+    assert Take.open(Root(store), "walk").matted(run, "c00") == []
 
 
 def test_mattes_in_tiles_are_told_apart_from_those_of_whole_frames(

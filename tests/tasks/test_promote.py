@@ -1,14 +1,17 @@
 """The gate promotes what is better, holds what is not clearly better, rejects what is worse."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from capmat_errors import MatteError
 from storage.registry import Registry
 from storage.root import Root
 from tasks.config import Gate
 from tasks.models import Ref
-from tasks.promote import decide, incumbents, promote
+from tasks.promote import alike, ask_gate, decide, incumbents, promote
 from tasks.step import Record
 
 
@@ -25,10 +28,49 @@ def scores(*mse: float) -> dict[str, dict[str, float]]:
         ((8e-3, 1e-3), (1e-3, 2.5e-3), "HOLD", "c1/1"),
         ((8e-3, 1e-6), (1e-3, 9e-6), "PROMOTE", "0.13"),  # from perfect to nearly perfect spoils nothing
         ((0.0, 0.0), (1e-4, 1e-4), "REJECT", "worse"),
+        ((0.0, 0.0), (0.0, 0.0), "HOLD", "margin"),  # nothing is better than perfect
+        ((2e-3, 2e-3), (1e-3, math.nan), "REJECT", "no number on c1/1"),
+        ((2e-3, math.nan), (1e-3, 1e-3), "HOLD", "champion's error is no number"),
+        ((2e-3,), (1e-3,), "PROMOTE", "one picture, which says nothing about others"),
     ],
 )
 def test_decision(champion: tuple[float, ...], challenger: tuple[float, ...], decision: str, word: str) -> None:
     verdict = decide(scores(*champion), scores(*challenger), Gate())
+    assert verdict["decision"] == decision
+    assert word in " ".join(verdict["reasons"])
+
+
+def test_the_first_model_of_a_role_has_nothing_to_beat() -> None:
+    verdict = decide(None, scores(3e-2), Gate())
+    assert verdict["decision"] == "PROMOTE"
+    assert "no model is in use for this role" in verdict["reasons"][-1]
+    assert decide(None, scores(math.nan), Gate())["decision"] == "REJECT"
+
+
+@pytest.mark.parametrize("pictures", [(1e-3,), (1e-3, 1e-3, 1e-3), ()])
+def test_models_that_were_measured_on_different_pictures_are_not_compared(pictures: tuple[float, ...]) -> None:
+    with pytest.raises(MatteError, match="same pictures"):
+        decide(scores(2e-3, 2e-3), scores(*pictures), Gate())
+
+
+def timed(ms: float, hardware: str = "a machine") -> dict[str, Any]:
+    return {"ms": ms, "hardware": hardware, "threads": 1, "size": [10, 10]}
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "decision", "word"),
+    [
+        (timed(10), timed(14.9), "PROMOTE", "14.9 ms a frame against 10.0 on a machine: 1.49 of the champion's"),
+        (timed(10), timed(15.1), "HOLD", "more than 1.5"),
+        (timed(10), timed(5), "PROMOTE", "0.50 of the champion's"),
+        (timed(10), timed(5, "another machine"), "HOLD", "different machines"),
+    ],
+)
+def test_a_better_model_that_is_too_slow_is_held(
+    champion: dict[str, Any], challenger: dict[str, Any], decision: str, word: str
+) -> None:
+    times = {"champion": champion, "challenger": challenger}
+    verdict = decide(scores(2e-3, 2e-3), scores(1e-3, 1e-3), Gate(), latency=times)
     assert verdict["decision"] == decision
     assert word in " ".join(verdict["reasons"])
 
@@ -96,3 +138,47 @@ def test_after_a_promotion_by_hand_that_model_is_the_one_to_beat(store: str) -> 
 
 def test_a_role_that_nothing_was_promoted_in_starts_from_its_base(tmp_path: Path) -> None:
     assert incumbents(str(tmp_path), {"teacher": ref(1)}, {"teacher": ref(2)}) == {"teacher": ref(1)}
+
+
+def test_a_model_that_a_person_took_back_is_not_put_in_use_again_by_the_gate(store: str) -> None:
+    measured, registry = validation(student_base=4e-3, student_refined=2e-3), Registry(Root(store))
+    assert promote(store, "student", ref(1), ref(2), measured, Gate())["decision"] == "PROMOTE"
+    registry.roll_back("student", {"by": "ada", "reasons": ["flickers at the feet"]})
+    again = promote(store, "student", beaten(store, ref(2)), ref(2), measured, Gate())
+    assert again["decision"] == "HOLD"
+    assert "by ada: flickers at the feet" in again["reasons"][-1]
+    assert registry.champion("student") == ("student", "v0001")
+    registry.promote("student", "student", "v0002", {"by": "hand"})  # a person may
+    registry.promote("student", "student", "v0001", {"by": "hand"})
+    later = promote(store, "student", ref(1), ref(2), validation(student_base=5e-3, student_refined=2e-3), Gate())
+    assert later["decision"] == "PROMOTE"
+
+
+def measured(model: Ref, *mse: float) -> Record:
+    found = {"supervisor": {f"walk/c0/{i}": {"mse": value} for i, value in enumerate(mse)}, "latency": timed(5)}
+    return {"model": model, "benchmarks": {"gold@b0001": found}, "digest": [str(mse)]}
+
+
+def test_the_gate_can_be_asked_about_any_model_and_moves_nothing_unless_it_is_told_to(store: str) -> None:
+    pair = {"champion": measured(ref(1), 4e-3, 4e-3), "challenger": measured(ref(3), 2e-3, 2e-3)}
+    verdict = ask_gate(store, "student", pair, Gate(), False)
+    assert verdict["decision"] == "PROMOTE"
+    assert (verdict["champion"], verdict["challenger"]) == (ref(1), ref(3))
+    assert verdict["benchmarks"] == ["gold@b0001"]
+    registry = Registry(Root(store))
+    assert registry.champion("student") == ("student", "v0001")
+    assert registry.verdicts("student")[-1]["verdict"] == verdict
+    ask_gate(store, "student", pair, Gate(), True)
+    assert registry.champion("student") == ("student", "v0003")
+    first = ask_gate(store, "matter", {"challenger": measured(ref(2), 9e-2)}, Gate(), True)
+    assert (first["decision"], first["champion"]) == ("PROMOTE", None)
+    assert registry.champion("matter") == ("student", "v0002")
+
+
+def test_networks_of_one_structure_are_equally_fast(store: str) -> None:
+    registry = Registry(Root(store))
+    cards = [{"architecture": "a"}, {"architecture": "a", "seed": 1}, {"architecture": "a", "config": {"depth": 2}}]
+    one, same, deeper = (Ref(name="net", version=registry.add("net", bytes([i]), c)) for i, c in enumerate(cards))
+    assert alike(store, one, same)
+    assert not alike(store, one, deeper)
+    assert not alike(store, ref(1), ref(2))  # of which nobody knows what they are

@@ -1,0 +1,46 @@
+"""Intervals hold the mean about as often as they say, never cost a run its repeatability, and admit ignorance."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capmat_models.confidence import mean_interval, ratio_interval
+
+ERRORS = st.lists(st.floats(1e-6, 1.0), min_size=2, max_size=20)
+
+
+@given(ERRORS)
+def test_an_interval_holds_the_mean_lies_within_the_values_and_comes_out_the_same_again(values: list[float]) -> None:
+    found = mean_interval(values, resamples=200)
+    assert found is not None
+    low, high = found
+    assert min(values) * (1 - 1e-9) <= low <= np.mean(values) * (1 + 1e-9)
+    assert np.mean(values) * (1 - 1e-9) <= high <= max(values) * (1 + 1e-9)
+    assert mean_interval(values, resamples=200) == found
+
+
+def test_it_holds_the_true_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(200):
+        found = mean_interval(list(rng.normal(1.0, 0.3, 30)), resamples=300)
+        assert found is not None
+        held += found[0] <= 1.0 <= found[1]
+    assert 0.88 <= held / 200 <= 0.99
+
+
+def test_of_one_picture_nothing_is_said() -> None:
+    assert mean_interval([0.3]) is None
+    assert mean_interval([]) is None
+    assert ratio_interval([0.3], [0.4]) is None
+    assert ratio_interval([0.3, 0.2], [0.0, 0.0]) is None
+
+
+def test_pictures_that_are_hard_for_both_do_not_blur_the_ratio() -> None:
+    hard = np.array([1.0, 20.0, 3.0, 50.0, 2.0, 9.0])
+    found = ratio_interval(list(0.8 * hard), list(hard))
+    assert found == pytest.approx((0.8, 0.8))
+    alone = mean_interval(list(0.8 * hard))
+    assert alone is not None
+    assert alone[1] > np.mean(hard)  # by the means alone one could not tell them apart
