@@ -103,6 +103,13 @@ def validate(args: Namespace) -> None:
         print(f"{row.replace('_', ' '):28}" + "".join(f"{scores[m.key] * m.scale:14.2f}" for m in METRICS))
 
 
+def paper(args: Namespace) -> None:
+    """Run the paper's tables and figures on the session."""
+    from flows.paper_command import paper as run
+
+    run(_config(args), args)
+
+
 def session(args: Namespace) -> None:
     """Write the session.toml of a folder in a known layout."""
     from flows.ingest_command import session as run
