@@ -21,7 +21,7 @@ from tasks.distill import distill_task
 from tasks.finetune import finetune_task
 from tasks.models import Ref, register_base_task, run_name
 from tasks.paper_methods import imported_task
-from tasks.paper_preset import PresetName, at_preset, check_paper, chosen_parts
+from tasks.paper_preset import NEEDS_TEACHER, PresetName, at_preset, check_labels, check_paper, chosen_parts
 from tasks.paper_report import paper_report_task
 from tasks.paper_score import align_task, score_task
 from tasks.paper_train import train_short_task
@@ -33,7 +33,6 @@ from tasks.step import Record
 from tasks.supervise import make_benchmark_task
 
 WITHOUT_TEACHER: tuple[Literal["scribbles_only"], Literal["frozen_refiner"]] = ("scribbles_only", "frozen_refiner")
-NEEDS_TEACHER = {"table1", "table2", "table3", "fig8"}
 Done = dict[str, Record]
 
 
@@ -54,23 +53,22 @@ def paper(config: Config | None = None, only: str = "", preset: PresetName = "sm
     """
     parts = chosen_parts(only)
     config = at_preset(config or load_config(), preset)
-    plan, takes = ingest_session(config)
-    check_paper(config, plan["benchmark"])
+    bench = check_paper(config, parts)
+    _, takes = ingest_session(config)
     base = register_base_task(config.store, config.weights, config.architectures)
-    bench = takes[plan["benchmark"]]
     benchmark = make_benchmark_task.submit(
-        config.store, config.session, base["supervisor"], bench["digest"], config.supervisor.steps, config.seed
+        config.store, config.session, base["supervisor"], takes[bench]["digest"], config.supervisor.steps, config.seed
     ).result()
 
     done: Done = {}
     short = _short_teachers(config, parts)
     if set(parts) & {*NEEDS_TEACHER, "fig6"}:
-        labels = _labels(config, takes, base, bench["take"])
+        labels = _labels(config, takes, base, bench)
         done |= _teachers(config, parts, base, labels, benchmark)
         done |= _students(config, parts, takes, base, labels, benchmark, done)
     done |= {name: future.result() for name, future in short.items()}
     scores = _scores(config, parts, base, benchmark, done)
-    fields = _fields(config, bench, base, benchmark, done) if "fig8" in parts else None
+    fields = _fields(config, takes[bench], base, benchmark, done) if "fig8" in parts else None
     return paper_report_task(config, preset, parts, benchmark, done, scores, fields)
 
 
@@ -106,7 +104,9 @@ def _labels(config: Config, takes: Done, base: Record, benchmark: str) -> Record
         run = run_name("teacher", base["teacher"], config.tile("teacher"))
         for take in config.scribble_takes:
             annotate_task(config.store, inbox, config.truth, take, run, config.seed)
-    return newest_labels_task(config.store, inbox)
+    labels = newest_labels_task(config.store, inbox)
+    check_labels(config.store, labels["labels"], benchmark)
+    return labels
 
 
 def _teachers(config: Config, parts: Sequence[str], base: Record, labels: Record, benchmark: Record) -> Done:

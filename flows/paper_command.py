@@ -5,15 +5,14 @@ from pathlib import Path
 
 from storage.root import Root
 from tasks.config import Config
-from tasks.paper_preset import at_preset, chosen_parts
+from tasks.paper_preset import at_preset, check_paper, chosen_parts
 
 
 def paper(config: Config, args: Namespace) -> None:
     """Run the flow on this folder's server, print its tables, and copy the report where --out says."""
     from flows.commands import _running as running
 
-    chosen_parts(args.only)
-    at_preset(config, args.preset)
+    check_paper(at_preset(config, args.preset), chosen_parts(args.only))
     with running(config):
         from flows.paper import paper as flow
 

@@ -63,7 +63,7 @@ def _statements(statements: Sequence[Mapping[str, Any]]) -> str:
         f'<td class="name">{_text(figures(one))}</td></tr>'
         for one in statements
     )
-    return _table(("the paper says", "its figures", "here", "our figures"), rows) + (
+    return _table(("the paper says", "its figures", "here", "our figures"), rows, "words left") + (
         '<p class="foot">Order and sign, never absolute values: other networks, another stage. MSE in 1e-4.</p>'
     )
 
@@ -93,10 +93,10 @@ def _seconds(seconds: Mapping[str, Mapping[str, float]]) -> str:
     return _table(("step", "processor", "clock"), f'{body}<tr><th scope="row">all</th>{last}</tr>')
 
 
-def _table(heads: Sequence[str], rows: str) -> str:
+def _table(heads: Sequence[str], rows: str, kind: str = "words") -> str:
     top = "".join(f'<th scope="col">{_text(head)}</th>' for head in heads)
     return (
-        f'<div class="scroll"><table class="words"><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
 

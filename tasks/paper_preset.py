@@ -1,9 +1,14 @@
 """How large `capmat paper` runs: `small` as the settings are, `full` with those of the paper."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from capmat_errors import ConfigError
+from storage.root import Root
+from storage.scribbles import LabelSet
+from storage.session import read_session
 from tasks.config import Config
+from tasks.scribble import LABELS
 
 PresetName = Literal["small", "full"]
 
@@ -16,6 +21,9 @@ PARTS = {
     "fig8": "Fig. 8: a radiance field from base and refined mattes",
 }
 """What can be run, and what it is."""
+
+NEEDS_TEACHER = {"table1", "table2", "table3", "fig8"}
+"""Parts that need the refined teacher, and the student that learned from it."""
 
 # Sec. 5.1 and 5.4, and the sources that they name: ViTMatte's layer decay and length, BackgroundMattingV2's crop.
 _FULL: dict[str, dict[str, Any]] = {
@@ -78,33 +86,55 @@ def chosen_parts(only: str) -> tuple[str, ...]:
     return tuple(part for part in PARTS if not asked or part in asked)
 
 
-def check_paper(config: Config, benchmark: str) -> None:
-    """Refuse settings with which the figures would mean something else.
+def check_paper(config: Config, parts: Sequence[str]) -> str:
+    """Refuse settings under which the figures would mean something else, before any work.
 
     Args:
         config: the settings.
-        benchmark: the take that everything is judged on, "" without one.
+        parts: what is run.
+
+    Returns:
+        The take that everything is judged on.
 
     Raises:
-        ConfigError: there is no benchmark, nothing to distil from, the benchmark is trained on, or a share makes no
-            whole crop.
+        ConfigError: there is nothing to distil from, a share makes no whole crop, the session has no benchmark, or
+            its take is trained on.
+        SessionError: the session cannot be read.
     """
-    if not benchmark:
-        raise ConfigError(
-            "everything is judged on a benchmark, and the session has none", where=config.session,
-            fix="Name a take and its trimaps in [benchmark].",
-        )  # fmt: skip
-    if not config.pseudo_takes:
-        raise ConfigError("distillation needs takes for the teacher to label", where="pseudo_takes", fix="Name some.")
-    if benchmark in (*config.pseudo_takes, *config.scribble_takes):
-        raise ConfigError(
-            f"{benchmark} is trained on, and judged on", where="pseudo_takes, scribble_takes",
-            fix="Take it out there: the paper judges on images that no training saw.",
-        )  # fmt: skip
     batch = config.teacher.batch
-    for share in config.paper.shares:
+    for share in config.paper.shares if "fig6" in parts else ():
         if share and not round(batch * share):
             raise ConfigError(
                 f"{share:.0%} of a batch of {batch} is not one scribbled crop", where="paper.shares",
                 fix="Leave it out, or use larger batches.",
             )  # fmt: skip
+    distils = bool(NEEDS_TEACHER & set(parts))
+    if distils and not config.pseudo_takes:
+        raise ConfigError("distillation needs takes for the teacher to label", where="pseudo_takes", fix="Name some.")
+    section = read_session(config.session).benchmark
+    if section is None:
+        raise ConfigError(
+            "everything is judged on a benchmark, and the session has none", where=config.session,
+            fix="Name a take and its trimaps in [benchmark].",
+        )  # fmt: skip
+    trained = {*(config.pseudo_takes if distils else ()), *config.scribble_takes}
+    _refuse(section.take, trained, "pseudo_takes, scribble_takes")
+    return section.take
+
+
+def check_labels(store: str, version: str, benchmark: str) -> None:
+    """The same for the takes that were scribbled on.
+
+    Raises:
+        ConfigError: the benchmark's take is one of them.
+    """
+    labels = LabelSet.open(Root(store), LABELS, version)
+    _refuse(benchmark, {entry.take for entry in labels.entries}, f"label set {version}")
+
+
+def _refuse(benchmark: str, trained: set[str], where: str) -> None:
+    if benchmark in trained:
+        raise ConfigError(
+            f"{benchmark} is trained on, and judged on", where=where,
+            fix="Take another benchmark: the paper judges on images that no training saw.",
+        )  # fmt: skip

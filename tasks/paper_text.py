@@ -11,7 +11,7 @@ from tasks.report_figures import METRICS
 
 Report = Mapping[str, Any]
 _UNITS = {
-    **{m.key: (f"{m.title} {m.ascii_unit}", m.scale) for m in METRICS},
+    **{m.key: (f"{m.title} {m.unit}", m.scale) for m in METRICS},
     "psnr": ("PSNR dB", 1.0),
     "psnr_own": ("PSNR by own mattes dB", 1.0),
     "psnr_foreground": ("PSNR of the foreground dB", 1.0),
