@@ -41,19 +41,18 @@ def test_a_killed_run_goes_on_and_says_of_every_statement_whether_it_holds(
     store = Root(tmp_path / ".capmat/store")
     first = folder.start("paper")
     limit = time.monotonic() + LIMIT_S
-    while len(trainings(store)) < 2:
+    while not trainings(store):
         assert first.poll() is None, first.communicate()[0][-3000:]
         assert time.monotonic() < limit
         time.sleep(0.2)
     os.killpg(first.pid, signal.SIGKILL)
-    first.communicate(timeout=60)
+    first.communicate(timeout=LIMIT_S)
     kept = trainings(store)
 
     out = folder.run("paper", "--out", "out")
     after = trainings(store)
     assert {key: after[key] for key in kept} == kept  # not trained again
     assert len(after) == 3 + 4 + 1 + 2  # from nothing; refined and three shares; distilled; without a teacher
-    assert "nobody has scribbled here" in out or any(key.startswith("finetune/") for key in kept)
 
     report = json.loads((tmp_path / "out/paper.json").read_text())
     assert list(report["tables"]) == list(PARTS)
@@ -68,7 +67,7 @@ def test_a_killed_run_goes_on_and_says_of_every_statement_whether_it_holds(
     assert {f"{part}.svg" for part in PARTS} <= {file.name for file in (tmp_path / "out").iterdir()}
     page = (tmp_path / "out/paper.html").read_text()
     assert all(one["text"].replace("'", "&#x27;") in page for one in report["statements"])
-    assert "statements" in out.splitlines()[-3]
+    assert "statements hold here" in out
 
 
 @pytest.mark.parametrize(
