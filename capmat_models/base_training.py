@@ -16,7 +16,7 @@ from numpy.random import Generator
 from torch import nn
 
 from capmat_errors import TrainingError
-from capmat_models.augment import Augmentation, augment_composite
+from capmat_models.augment import Augmentation, Sample, augment_composite
 from capmat_models.band import random_radii, trimap_from_alpha
 from capmat_models.base_data import BaseData
 from capmat_models.losses import diffmatte_losses, vitmatte_losses
@@ -27,6 +27,9 @@ from capmat_models.schedule import cosine
 from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, mixed, run_stages, stack
 from capmat_models.student_stages import student_stages
 from capmat_models.validation import Kind, evaluate
+
+NO_PLATE = 0.5
+"""What a network without plate is shown in its place, all over."""
 
 _JOINT_SHARE = 0.3  # of the student's iterations; from nothing, the base network needs most of the time
 
@@ -55,6 +58,9 @@ class BaseTrainConfig:
     """Highest standard deviation of the teacher's noise."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """What the student's composites go through; its shadows can be switched off."""
+    plate: bool = True
+    """False shows grey (`NO_PLATE`) in place of the plate, to see what the plate is worth: the network is then one
+    without background input, of the same size. It has to be shown grey ever after."""
     mixed_precision: bool = False
     """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
     avx512_bf16 or AMX; slower on any other."""
@@ -119,7 +125,7 @@ def train_base(
 def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
     def batch(rng: Generator) -> Arrays:
         samples = [base.sample(rng, cfg.crop) for _ in range(cfg.batch)]
-        arrays = stack([add_noise(rng, sample, highest=cfg.noise) for sample in samples])
+        arrays = stack([_shown(add_noise(rng, sample, highest=cfg.noise), cfg) for sample in samples])
         return {**arrays, "radii": random_radii(rng, cfg.batch, cfg.crop)}
 
     def losses(tensors: Tensors) -> Tensors:
@@ -135,7 +141,7 @@ def _student(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
     joint = round(cfg.iterations * _JOINT_SHARE)
     return student_stages(
         model,
-        lambda rng: augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation),
+        lambda rng: _shown(augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation), cfg),
         base_iterations=cfg.iterations - joint,
         joint_iterations=joint,
         batch=cfg.batch,
@@ -187,6 +193,11 @@ def _one_stage(
         losses=losses,
         rate=lambda iteration: cosine(iteration, cfg.iterations, cfg.warmup),
     )
+
+
+def _shown(sample: Sample, cfg: BaseTrainConfig) -> Sample:
+    """Take the plate away, after it was used to make the picture."""
+    return sample if cfg.plate else {**sample, "bgr": np.full_like(sample["bgr"], NO_PLATE)}
 
 
 def _trimap(tensors: Tensors) -> torch.Tensor:

@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     scored.add_argument("--promote", action="store_true", help="with --gate: put it in use if the answer is PROMOTE")
 
     _benchmark(add("benchmark", "what models are measured on: make one of trimaps, let it grow, look at it"))
+    _paper(add("paper", "run the paper's tables and figures on the session, and say what holds (a Prefect flow)"))
     _session(add("session", "write the session.toml of a folder in a known layout, to be edited"))
     _ingest(add("ingest", "bring a recorded session into the store, without a server"))
 
@@ -171,6 +172,14 @@ def _scene(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", help="alpha run (default: that of the student in use)")
     parser.add_argument("--frames", type=_frames, metavar="FIRST-LAST[:STEP]", help="such as 10-250:2 (default: all)")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="gets a folder for each frame")
+
+
+def _paper(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat paper`; what it runs is in docs/paper.md."""
+    parser.add_argument("--only", default="", metavar="PARTS", help="some of table1,table2,table3,fig5,fig6,fig8")
+    parser.add_argument("--preset", choices=("small", "full"), default="small",
+                        help="small: the settings as they are (default); full: the paper's, for a GPU")  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="copy the report there (it is in the store)")
 
 
 def _session(parser: argparse.ArgumentParser) -> None:

@@ -106,6 +106,13 @@ def benchmark(args: Namespace) -> None:
     getattr(benchmark_command, args.verb)(_config(args), args)
 
 
+def paper(args: Namespace) -> None:
+    """Run the paper's tables and figures on the session."""
+    from flows.paper_command import paper as run
+
+    run(_config(args), args)
+
+
 def session(args: Namespace) -> None:
     """Write the session.toml of a folder in a known layout."""
     from flows.ingest_command import session as run

@@ -97,8 +97,7 @@ def train_base_weights(
     begun = _digest(start) if start else None
     asked = {"crop": crop, "batch": batch, "seed": seed, "mixed_precision": mixed_precision, "start": begun}
     given = {key: value for key, value in asked.items() if value is not None}
-    small = _SMALL[kind] if network == NETWORKS[kind] else {}
-    config = BaseTrainConfig(**{**small, **given})
+    config = BaseTrainConfig(**{**small_settings(kind, network), **given})
 
     def fresh() -> torch.nn.Module:
         torch.manual_seed(seed)
@@ -140,6 +139,11 @@ def train_base_weights(
     folder.delete("checkpoints")
     folder.delete("plan.json")
     return card
+
+
+def small_settings(kind: "Kind", network: str) -> dict[str, Any]:
+    """Fields of `BaseTrainConfig` for a network of the demo sizes; nothing for any other, which has its defaults."""
+    return _SMALL[kind] if network == NETWORKS[kind] else {}
 
 
 def _planned(

@@ -121,6 +121,22 @@ class Gate(_Section):
     time; lower it to 1 where the time is short already. Networks of one structure are equally fast and not timed."""
 
 
+class Paper(_Section):
+    """What `capmat paper` runs beyond the sections above; the defaults are its small setting (docs/paper.md)."""
+
+    base_iterations: int = Field(300, ge=1)
+    """Steps of each of the three teachers that start from nothing: as always, without plate, without noise. Enough
+    of them when the last picture of Fig. 5 shows a whole subject. ViTMatte trains 134,687."""
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
+    """Shares of scribbled frames in a batch (Fig. 6). Each has to make a whole number of crops, at least one."""
+    share_iterations: int = Field(100, ge=1)
+    """Fine-tuning steps of each share. The paper: as many as the teacher's."""
+    noise: tuple[Annotated[float, Field(ge=0)], ...] = (0, 0.03, 0.06, 0.1)
+    """Standard deviations of the noise on the frames that Fig. 5 is judged on, in display units."""
+    seeds: int = Field(2, ge=1)
+    """How often each student of Table 2 is trained, each time from another seed; the table has the means."""
+
+
 class Redistill(_Section):
     """When new labels start a training by themselves; see docs/operate.md."""
 
@@ -227,6 +243,7 @@ class Config(_Section):
     supervisor: Supervisor = Supervisor()
     reconstruction: Reconstruction = Reconstruction()
     gate: Gate = Gate()
+    paper: Paper = Paper()
     cluster: Cluster = Cluster()
     inbox: str = ""
     """Folder whose session folders `nightly` takes in, as they come. Empty: it works on `session` alone."""

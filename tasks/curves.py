@@ -13,16 +13,18 @@ Point = tuple[float, float]
 Lines = Mapping[str, Sequence[Point]]
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 260, 64, 190, 34, 34
+FEW = 12  # points of a line, up to which each has a dot, and its place a number
 # Orange, blue, green, purple, brown, grey: apart for every common kind of colour blindness.
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#9b4fa0", "#8a6d3b", "#666666")
 
 
-def curves_svg(panels: Mapping[str, Lines]) -> str:
+def curves_svg(panels: Mapping[str, Lines], across: str = "iteration") -> str:
     """Draw panels one below the other, each with its lines on a logarithmic axis.
 
     Args:
         panels: heading -> name of a line -> its points (iteration, value), in order. Values that are not above 0
             have no place on the axis and are passed over; so is a panel without any other.
+        across: what the horizontal axis shows. Few points are measurements, and each gets a dot.
 
     Returns:
         An SVG document.
@@ -32,7 +34,7 @@ def curves_svg(panels: Mapping[str, Lines]) -> str:
         kept = {name: [(x, y) for x, y in points if y > 0] for name, points in lines.items()}
         kept = {name: points for name, points in kept.items() if points}
         if kept:
-            drawn.append(f'<g transform="translate(0 {HEIGHT * len(drawn)})">{_panel(heading, kept)}</g>')
+            drawn.append(f'<g transform="translate(0 {HEIGHT * len(drawn)})">{_panel(heading, kept, across)}</g>')
     height = HEIGHT * max(1, len(drawn))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
@@ -41,15 +43,15 @@ def curves_svg(panels: Mapping[str, Lines]) -> str:
     )
 
 
-def _panel(heading: str, lines: Lines) -> str:
+def _panel(heading: str, lines: Lines, across: str) -> str:
     every = [point for points in lines.values() for point in points]
     x0, x1 = min(x for x, _ in every), max(x for x, _ in every)
-    ticks = _ticks(min(y for _, y in every), max(y for _, y in every))
+    ticks = log_ticks(min(y for _, y in every), max(y for _, y in every))
     low, high = math.log(ticks[0]), math.log(ticks[-1])
 
     def place(x: float, y: float) -> tuple[float, float]:
         return (
-            LEFT + (x - x0) / max(x1 - x0, 1) * (WIDTH - LEFT - RIGHT),
+            LEFT + (x - x0) / ((x1 - x0) or 1) * (WIDTH - LEFT - RIGHT),
             HEIGHT - BOTTOM - (math.log(y) - low) / (high - low) * (HEIGHT - TOP - BOTTOM),
         )
 
@@ -58,14 +60,20 @@ def _panel(heading: str, lines: Lines) -> str:
         y = place(x0, tick)[1]
         parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    for x, anchor in ((x0, "start"), (x1, "end")):
-        parts.append(f'<text x="{place(x, ticks[0])[0]:.1f}" y="{HEIGHT - 14}" text-anchor="{anchor}">{x:g}</text>')
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 14}" text-anchor="middle">iteration</text>')
+    marks = sorted({x for x, _ in every})
+    parts += [
+        f'<text x="{place(x, ticks[0])[0]:.1f}" y="{HEIGHT - 19}" text-anchor="middle">{x:g}</text>'
+        for x in (marks if len(marks) <= FEW else (x0, x1))
+    ]
+    parts.append(
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle">{html.escape(across)}</text>'
+    )
     for i, (name, points) in enumerate(lines.items()):
         colour, at = COLOURS[i % len(COLOURS)], [place(*point) for point in points]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in at)
         parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<circle cx="{at[-1][0]:.1f}" cy="{at[-1][1]:.1f}" r="3" fill="{colour}"/>')
+        for cx, cy in at if len(at) <= FEW else at[-1:]:
+            parts.append(f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="3" fill="{colour}"/>')
         label = f"{html.escape(name)} {points[-1][1]:.3g}"
         y = TOP + 8 + 18 * i
         parts.append(f'<path d="M{WIDTH - RIGHT + 12} {y - 4}h14" stroke="{colour}" stroke-width="3"/>')
@@ -73,8 +81,8 @@ def _panel(heading: str, lines: Lines) -> str:
     return "".join(parts)
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """Powers of ten, halved to 1, 2 and 5 where they would be few, that enclose low..high."""
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten, halved to 1, 2 and 5 where they would be few, that enclose low..high, both above 0."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     steps = (1,) if last - first > 3 else (1, 2, 5)
     every = [step * 10.0**power for power in range(first, last + 1) for step in steps]

@@ -104,7 +104,7 @@ def finetune(
         history = finetune_teacher(
             network,
             learn,
-            read_scribbles(store, labels["labels"]),
+            read_scribbles(store, labels["labels"]) if settings.scribble_share else None,
             config,
             checkpointer=keeper,
             progress=Progress("fine-tune teacher", settings.iterations),

@@ -155,6 +155,7 @@ def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], bench
             "sheet": sheet,
             **{key: fields["base"][key] for key in _HOW},
             "fit_s": [field["wall_s"] for field in fields.values()],
+            "fit_cpu_s": [field.get("cpu_s", 0.0) for field in fields.values()],
         }
 
     frozen_by = benchmark["digest"] if benchmark else ""

@@ -41,7 +41,8 @@ def _wall(records: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(record["wall_s"]) for name, record in records.items()}
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Processor, cores and memory, for whoever reads a time."""
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "processor": platform.processor() or platform.machine(),
@@ -50,7 +51,8 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of what decides figures."""
     names = ("capmat", "torch", "timm", "prefect", "dask", "zarr", "numpy")
     return {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names}
 
@@ -76,8 +78,8 @@ def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any],
             "painted_share": round_["labels"]["painted_share"],
         },
         "reconstruction": _only(rebuilt, _REBUILT),
-        "versions": _versions(),
-        "hardware": _machine(),
+        "versions": versions(),
+        "hardware": machine(),
         "config": config.model_dump(mode="json"),
         "store": config.store,
         "captions": {"stage": "Image, plate, and the supervisor's matte, made from a hand-drawn trimap."},

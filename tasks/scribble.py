@@ -100,6 +100,11 @@ def newest_labels(store: str, inbox: str = "") -> Record:
     return run_once(store, "scribbles", f"set {labels.version}", {"content": labels.content}, work)
 
 
+def has_labels(store: str) -> bool:
+    """Whether there is a label set."""
+    return bool(_versions(store))
+
+
 def waiting(store: str, inbox: str = "") -> bool:
     """Whether there are labels that no finished round of training has used.
 

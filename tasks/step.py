@@ -43,13 +43,15 @@ def run_once(
         work: does it and returns a small JSON-able dict. It must store its result before it returns.
 
     Returns:
-        The record: what `work` returned, with `digest`, `wall_s` (of the time it really ran) and `reused`.
+        The record: what `work` returned, with `digest`, `reused`, and the seconds of the time it really ran: `wall_s`
+        by the clock, `cpu_s` of this process, which other programs on the machine change little.
     """
     step = Step(store, verb, subject, inputs)
     if (found := step.record()) is not None:
         return found
-    start = time.perf_counter()
-    return step.keep(work(), time.perf_counter() - start)
+    start, worked = time.perf_counter(), time.process_time()
+    result = work()
+    return step.keep({**result, "cpu_s": round(time.process_time() - worked, 2)}, time.perf_counter() - start)
 
 
 class Step:

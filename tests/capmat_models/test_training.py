@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from capmat_errors import CheckpointError, TrainingError
-from capmat_models.base_training import BaseTrainConfig, train_base
+from capmat_models.base_training import NO_PLATE, BaseTrainConfig, train_base
 from capmat_models.distill import DistillConfig, distill_student
 from capmat_models.factory import create_model
 from capmat_models.finetune import FinetuneConfig, finetune_teacher
@@ -206,6 +206,26 @@ def test_base_training_learns_and_reports_held_out_errors(kind):
     assert set(history[-1]) == {"iteration", "stage", "mse", "sad"}
     losses = [record["total"] for record in history if record["stage"] in (kind, "base")]
     assert np.mean(losses[-10:]) < 0.95 * np.mean(losses[:10])
+
+
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_without_plate_a_network_sees_the_same_pictures_and_grey_in_place_of_the_plate(kind, monkeypatch):
+    seen = {True: [], False: []}
+    for plate in (True, False):
+        model = network(kind)
+        name = "forward" if kind == "teacher" else "base"
+        inner = getattr(model, name)
+
+        def watched(src, bgr, inner=inner, plate=plate):
+            seen[plate].append((src.clone(), bgr.clone()))
+            return inner(src, bgr)
+
+        monkeypatch.setattr(model, name, watched)
+        train_base(kind, model, base_data(), replace(BASE, iterations=2, batch=4, crop=64, plate=plate))
+    for (src, bgr), (same, grey) in zip(seen[True], seen[False], strict=True):
+        assert torch.equal(src, same)
+        assert torch.equal(grey, torch.full_like(bgr, NO_PLATE))
+        assert not torch.equal(bgr, grey)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training():

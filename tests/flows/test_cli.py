@@ -13,6 +13,7 @@ COMMANDS = [
     *("demo", "nightly", "redistill", "validate", "reconstruct", "session", "ingest", "matte", "export", "verify"),
     *("scribbles", "train-base", "sim", "models", "ui", "doctor", "plan", "metrics", "gc", "up", "down", "deploy"),
     "benchmark",
+    "paper",
 ]
 
 

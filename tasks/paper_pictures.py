@@ -1,0 +1,74 @@
+"""Strips of pictures for `capmat paper`: what figures look like, on the hardest frames of the benchmark."""
+
+from collections.abc import Mapping, Sequence
+
+from storage.benchmark import Benchmark
+from storage.root import Root
+from storage.take import Take
+from tasks.contact_sheet import Row, contact_sheet, to_jpeg
+from tasks.paper_score import noisy_frame, read_matte
+from tasks.step import Record
+
+CAPTIONS = {
+    "table1": "Alphas of teacher and student, before and after; the frames on which the base student errs most.",
+    "table2": "Students with and without a teacher.",
+    "fig5": "Frames with noise, matted by teachers that were trained for equally many steps.",
+    "fig6": "Teachers by the share of scribbled frames in their batches.",
+    "fig8": "Held-out cameras, rendered from base and from refined mattes.",
+}
+_SHOWN = {
+    "table1": {"teacher base": "teacher base", "refined": "teacher refined", "student base": "student base",
+               "distilled 0": "distilled"},
+    "table2": {"scribbles_only 0": "scribbles only", "frozen_refiner 0": "frozen refinement",
+               "distilled 0": "distilled"},
+    "fig6": {"share 0": "0 %", "share 0.2": "20 %", "share 0.6": "60 %", "share 1": "100 %"},
+}  # fmt: skip
+_FRAMES = 2
+
+
+def make_strips(
+    root: Root, benchmark: Record, scores: Mapping[str, Record], judged: Record | None
+) -> dict[str, bytes]:
+    """A JPEG per part of which two mattes at least were made.
+
+    Args:
+        root: the store.
+        benchmark: record of the benchmark.
+        scores: records of `tasks.paper_score`, by the names that `flows.paper` gives them.
+        judged: record of the radiance fields; None without.
+    """
+    strips = {}
+    for part, wanted in _SHOWN.items():
+        shown = {title: scores[name] for name, title in wanted.items() if name in scores}
+        if len(shown) > 1:
+            strips[part] = _strip(root, benchmark, shown)
+    noisy = [(float(name.partition("@")[2]), name) for name in scores if name.startswith("plain @")]
+    if noisy:
+        noise, _ = max(noisy)
+        shown = {f"{title} noise": scores[f"{name} @{noise:g}"]
+                 for name, title in (("no_noise", "trained without"), ("plain", "trained with"))}  # fmt: skip
+        strips["fig5"] = _strip(root, benchmark, shown, noise)
+    if judged:
+        strips["fig8"] = root.read(judged["sheet"])
+    return strips
+
+
+def _strip(root: Root, benchmark: Record, shown: Mapping[str, Record], noise: float = 0.0) -> bytes:
+    take = Take.open(root, benchmark["take"])
+    frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
+    rows = []
+    for camera, frame in _hardest(next(iter(shown.values()))):
+        alphas = [read_matte(root, score["folder"], camera, frame) for score in shown.values()]
+        said = [
+            f"MSE {1e4 * score['per_image']['supervisor'][f'{camera}/{frame}']['mse']:.1f}e-4"
+            for score in shown.values()
+        ]
+        pictures = [noisy_frame(take, camera, frame, noise, 0), frozen.alpha(take.name, camera, frame), *alphas]
+        rows.append(Row(f"{camera} frame {frame}", pictures, ("", "", *said)))
+    return to_jpeg(contact_sheet(rows, ["image", "supervisor", *shown]))
+
+
+def _hardest(score: Record) -> Sequence[tuple[str, int]]:
+    each = score["per_image"]["supervisor"]
+    worst = sorted(each, key=lambda picture: (-each[picture]["mse"], picture))[:_FRAMES]
+    return [(camera, int(frame)) for camera, _, frame in (picture.rpartition("/") for picture in worst)]

@@ -1,0 +1,140 @@
+"""How large `capmat paper` runs: `small` as the settings are, `full` with those of the paper."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from capmat_errors import ConfigError
+from storage.root import Root
+from storage.scribbles import LabelSet
+from storage.session import read_session
+from tasks.config import Config
+from tasks.scribble import LABELS
+
+PresetName = Literal["small", "full"]
+
+PARTS = {
+    "table1": "Table 1: all methods that can be had",
+    "table2": "Table 2: students with and without a teacher",
+    "table3": "Table 3: the student against its teacher, on images that no training saw",
+    "fig5": "Fig. 5: noise in training",
+    "fig6": "Fig. 6: share of scribbled frames in a batch",
+    "fig8": "Fig. 8: a radiance field from base and refined mattes",
+}
+"""What can be run, and what it is."""
+
+NEEDS_TEACHER = {"table1", "table2", "table3", "fig8"}
+"""Parts that need the refined teacher, and the student that learned from it."""
+
+# Sec. 5.1 and 5.4, and the sources that they name: ViTMatte's layer decay and length, BackgroundMattingV2's crop.
+_FULL: dict[str, dict[str, Any]] = {
+    "teacher": {
+        "model": "bg_vitmatte_s",
+        "iterations": 2000,
+        "batch": 16,
+        "crop": 512,
+        "layer_decay": 0.65,
+        "lr": 5e-5,
+        "lr_late": 2.5e-5,
+        "lr_late_from": 0.3,
+    },
+    "student": {
+        "model": "bgmv2_mobilenetv2",
+        "base_iterations": 365,
+        "joint_iterations": 1450,
+        "batch": 8,
+        "crop": 2048,
+        "lr_scale": 1.0,
+        "decay": False,
+        "base_share": 0.0,
+        "recolour": 0.0,
+    },
+    "supervisor": {"model": "diffmatte_vits"},
+    "reconstruction": {"preset": "paper"},
+    "paper": {"base_iterations": 134_687, "share_iterations": 2000, "seeds": 3},
+}
+
+
+def at_preset(config: Config, preset: PresetName) -> Config:
+    """The settings of a preset; what the file, the environment or the command line says stays.
+
+    Args:
+        config: as it was read.
+        preset: `small` is `config` itself; `full` replaces the defaults of its sections by the paper's settings.
+    """
+    if preset == "small":
+        return config
+    sections: dict[str, Any] = {}
+    for name, paper in _FULL.items():
+        section = getattr(config, name)
+        said = {field: getattr(section, field) for field in section.model_fields_set}
+        sections[name] = type(section)(**{**paper, **said})
+    return config.model_copy(update=sections)
+
+
+def chosen_parts(only: str) -> tuple[str, ...]:
+    """The parts of a comma-separated list; all for an empty one.
+
+    Raises:
+        ConfigError: there is no such part.
+    """
+    asked = [part.strip() for part in only.split(",") if part.strip()]
+    if unknown := [part for part in asked if part not in PARTS]:
+        raise ConfigError(
+            f"the paper has no {', '.join(unknown)} that can be run", where="--only",
+            fix=f"Choose from {', '.join(PARTS)}.",
+        )  # fmt: skip
+    return tuple(part for part in PARTS if not asked or part in asked)
+
+
+def check_paper(config: Config, parts: Sequence[str]) -> str:
+    """Refuse settings under which the figures would mean something else, before any work.
+
+    Args:
+        config: the settings.
+        parts: what is run.
+
+    Returns:
+        The take that everything is judged on.
+
+    Raises:
+        ConfigError: there is nothing to distil from, a share makes no whole crop, the session has no benchmark, or
+            its take is trained on.
+        SessionError: the session cannot be read.
+    """
+    batch = config.teacher.batch
+    for share in config.paper.shares if "fig6" in parts else ():
+        if share and not round(batch * share):
+            raise ConfigError(
+                f"{share:.0%} of a batch of {batch} is not one scribbled crop", where="paper.shares",
+                fix="Leave it out, or use larger batches.",
+            )  # fmt: skip
+    distils = bool(NEEDS_TEACHER & set(parts))
+    if distils and not config.pseudo_takes:
+        raise ConfigError("distillation needs takes for the teacher to label", where="pseudo_takes", fix="Name some.")
+    section = read_session(config.session).benchmark
+    if section is None:
+        raise ConfigError(
+            "everything is judged on a benchmark, and the session has none", where=config.session,
+            fix="Name a take and its trimaps in [benchmark].",
+        )  # fmt: skip
+    trained = {*(config.pseudo_takes if distils else ()), *config.scribble_takes}
+    _refuse(section.take, trained, "pseudo_takes, scribble_takes")
+    return section.take
+
+
+def check_labels(store: str, version: str, benchmark: str) -> None:
+    """The same for the takes that were scribbled on.
+
+    Raises:
+        ConfigError: the benchmark's take is one of them.
+    """
+    labels = LabelSet.open(Root(store), LABELS, version)
+    _refuse(benchmark, {entry.take for entry in labels.entries}, f"label set {version}")
+
+
+def _refuse(benchmark: str, trained: set[str], where: str) -> None:
+    if benchmark in trained:
+        raise ConfigError(
+            f"{benchmark} is trained on, and judged on", where=where,
+            fix="Take another benchmark: the paper judges on images that no training saw.",
+        )  # fmt: skip

@@ -1,0 +1,120 @@
+"""The report of `capmat paper`: `paper.json`, an HTML page, charts as SVG, strips of pictures, Prefect artifacts.
+
+`paper.json` holds `title`, `created`, `preset`, `command`, `parts`, `tables` (see `tasks.paper_tables`), `statements`
+(see `tasks.paper_statements`), `seconds` (step: `wall_s` and `cpu_s` of the time it really ran), `hardware`,
+`versions` and `config`.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.context import TaskRunContext
+
+from storage.root import Root
+from tasks.config import Config
+from tasks.look import show, where_text
+from tasks.paper_charts import make_charts
+from tasks.paper_page import paper_page
+from tasks.paper_pictures import make_strips
+from tasks.paper_preset import PARTS
+from tasks.paper_statements import judge_statements
+from tasks.paper_tables import make_tables
+from tasks.paper_text import markdown
+from tasks.report import machine, versions
+from tasks.step import Record, digest, retryable
+
+
+def write_paper(
+    config: Config,
+    preset: str,
+    parts: Sequence[str],
+    benchmark: Record,
+    done: Mapping[str, Record],
+    scores: Mapping[str, Record],
+    judged: Record | None,
+) -> Record:
+    """Write the report into the store and show it beside the run.
+
+    Args:
+        config: the settings.
+        preset: its name.
+        parts: what was run.
+        benchmark: record of the benchmark.
+        done: records of the trainings, by the names that `flows.paper` gives them.
+        scores: records of the scores, likewise.
+        judged: record of the radiance fields; None without.
+
+    Returns:
+        `report`, and the places of `html`, `json` and `pictures` (a folder).
+    """
+    root = Root(config.store)
+    tables = make_tables(config, parts, scores, judged)
+    report: dict[str, Any] = {
+        "title": "The paper, run again",
+        "created": time.strftime("%Y-%m-%d %H:%M"),
+        "preset": preset,
+        "command": " ".join(["capmat paper", *_said(preset, parts)]),
+        "parts": list(parts),
+        "benchmark": {key: benchmark[key] for key in ("benchmark", "version", "take")},
+        "tables": tables,
+        "statements": judge_statements(tables),
+        "seconds": _seconds(benchmark, done, scores, judged),
+        "hardware": machine(),
+        "versions": versions(),
+        "config": config.model_dump(mode="json"),
+    }
+    charts = make_charts(tables)
+    strips = make_strips(root, benchmark, scores, judged)
+    made = digest([preset, parts, report["config"], sorted(r["digest"] for r in [*done.values(), *scores.values()])])
+    folder = f"reports/paper-{made}"
+    for name, svg in charts.items():
+        root.write(f"{folder}/{name}.svg", svg.encode())
+    for name, jpeg in strips.items():
+        root.write(f"{folder}/{name}.jpg", jpeg)
+        show(f"paper-{name}", name, jpeg)
+    root.write(f"{folder}/paper.html", paper_page(report, charts, strips).encode())
+    root.write(f"{folder}/paper.json", json.dumps(report, indent=1).encode())
+    if TaskRunContext.get() is not None:
+        text = [f"# {report['title']}", markdown(report), where_text(root.at(f"{folder}/paper.html"))]
+        create_markdown_artifact("\n\n".join(text), key="paper")
+    return {
+        "report": report,
+        "html": root.at(f"{folder}/paper.html"),
+        "json": root.at(f"{folder}/paper.json"),
+        "pictures": root.at(folder),
+        "files": [f"{folder}/{name}" for name in root.names(folder)],
+    }
+
+
+def _said(preset: str, parts: Sequence[str]) -> list[str]:
+    """What the command line has to say for these parts at this preset."""
+    only = [] if len(parts) == len(PARTS) else [f"--only {','.join(parts)}"]
+    return [*only, *([] if preset == "small" else [f"--preset {preset}"])]
+
+
+def _seconds(
+    benchmark: Record, done: Mapping[str, Record], scores: Mapping[str, Record], judged: Record | None
+) -> dict[str, dict[str, float]]:
+    """Seconds of each training, and of all scores together; each record once, whatever it is called by."""
+    seconds = {"benchmark (supervisor)": _took(benchmark)}
+    known: set[str] = set()
+    for name, record in done.items():
+        if record["digest"] not in known:
+            seconds[f"train {name}"] = _took(record)
+            known.add(record["digest"])
+    took = [_took(record) for record in scores.values()]
+    seconds["scores"] = {key: round(sum(one[key] for one in took), 2) for key in ("wall_s", "cpu_s")}
+    if judged:
+        fields = {"wall_s": sum(judged["fit_s"]), "cpu_s": sum(judged["fit_cpu_s"])}
+        seconds["radiance fields"] = {key: round(value, 2) for key, value in fields.items()}
+    return seconds
+
+
+def _took(record: Record) -> dict[str, float]:
+    return {key: float(record.get(key, 0.0)) for key in ("wall_s", "cpu_s")}
+
+
+paper_report_task = retryable("report of the paper")(write_paper)

@@ -1,0 +1,87 @@
+"""Teachers from nothing for `capmat paper`: one as always, one without plate (Table 1), one without noise (Fig. 5).
+
+All three see the same pictures in the same order for as many steps, so that what is between them is the plate, or the
+noise, alone. They are short, and stay out of use.
+"""
+
+from typing import Any
+
+from storage.registry import Registry
+from storage.root import Root
+from tasks.base_folder import load_base_data
+from tasks.base_train import small_settings
+from tasks.checkpoint import StoreCheckpointer
+from tasks.models import Ref, described
+from tasks.progress import Progress
+from tasks.step import Record, digest, retryable, run_once
+from tasks.watch import hold_out
+
+
+def train_short(
+    store: str,
+    network: str,
+    base_data: str,
+    iterations: int,
+    noise: float,
+    plate: bool,
+    seed: int,
+    threads: int,
+) -> Record:
+    """Train a teacher from fresh weights and register it as `paper-<network>`.
+
+    Args:
+        store: URL of the store.
+        network: its architecture.
+        base_data: folder of foregrounds and backgrounds.
+        iterations: steps.
+        noise: highest standard deviation of the noise on both inputs; 0 for none.
+        plate: False for a network that is shown grey in place of the plate.
+        seed: of the first weights and of every batch.
+        threads: torch threads.
+
+    Returns:
+        Record with `model` (a Ref) and the training `history`.
+    """
+    inputs = {
+        "network": network,
+        "base_data": base_data,
+        "iterations": iterations,
+        "noise": noise,
+        "plate": plate,
+        "seed": seed,
+    }
+
+    def work() -> dict[str, Any]:
+        import torch
+
+        from capmat_models import create_model
+        from capmat_models.base_training import BaseTrainConfig, train_base
+        from capmat_models.state import dump_weights
+
+        torch.set_num_threads(threads)
+        settings = {**small_settings("teacher", network), "iterations": iterations, "noise": noise, "plate": plate}
+        config = BaseTrainConfig(**settings, warmup=min(250, iterations // 8), seed=seed, save_every=100)
+        torch.manual_seed(seed)
+        model = create_model(network).to("cuda" if torch.cuda.is_available() else "cpu")
+        keeper = StoreCheckpointer(store, f"paper-{digest(inputs)}")
+        what = "without plate" if not plate else "without noise" if not noise else "with plate and noise"
+        history = train_base(
+            "teacher",
+            model,
+            hold_out(load_base_data(base_data))[0],
+            config,
+            checkpointer=keeper,
+            progress=Progress(f"train a teacher {what}", iterations),
+        )
+        card = {**described(model), "role": "", "kind": "paper", "settings": settings, "seed": seed}
+        name = f"paper-{network}"
+        version = Registry(Root(store)).add(name, dump_weights(model), card)
+        keeper.forget()
+        return {"model": Ref(name=name, version=version), "history": history}
+
+    return run_once(store, "paper-train", network, inputs, work)
+
+
+train_short_task = retryable("train from nothing", "train {network}, noise {noise}, plate {plate}", gpu=True)(
+    train_short
+)
