@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import ScribbleError
+from storage.labels_overlay import read_overlay
 from storage.ledger import Ledger
 from storage.root import Root
-from storage.scribbles import OPEN, LabelSet, freeze_labels, list_label_sets, read_overlay
+from storage.scribbles import OPEN, LabelSet, freeze_labels, list_label_sets
 from storage.take import Take
 from tasks.step import Record, Step, retryable, run_once
 
