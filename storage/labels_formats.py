@@ -204,7 +204,7 @@ def _kind(export: Export, file: Path) -> str:
 
 def _picture_kind(file: Path, where: str) -> str:
     channels = read_header(file).channels
-    fix = f"Say which it is: --format {', '.join(PICTURES)}."
+    fix = "Say which it is: --format overlay, label or trimap."
     if channels == 4:
         return "overlay"
     if channels == 3 and has_palette(file):
