@@ -65,7 +65,8 @@ def bring(config: Config, args: Namespace) -> None:
         print(f"{len(found.frames)} frames as {format}; nothing was stored")
         return
     done = import_labels(config.store, path, reading, anew=args.replace)
-    print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted")
+    known = "; it was imported before (--replace imports it again)" if done["reused"] else ""
+    print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted{known}")
     _say_left_out(done["left_out"])
     from flows.label_event import tell_labels
 
