@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, NotFound, ScribbleError
+from storage.labels_overlay import overlay_to_label, read_overlay
+from storage.rasterise import OPEN, rasterise
 from storage.root import Root
-from storage.scribbles import LabelSet, freeze_labels, list_label_sets, overlay_to_label, read_overlay
+from storage.scribbles import LabelSet, freeze_labels, list_label_sets
+from storage.strokes import Drawing, Stroke
 from tests.storage.tiny_session import write_picture
 
 GREEN, RED, BLUE = (0, 255, 0, 255), (255, 0, 0, 255), (0, 0, 255, 255)
@@ -118,3 +121,89 @@ def test_what_is_no_label_is_not_frozen(folder: Root) -> None:
     with pytest.raises(ScribbleError, match="take walk camera c0 frame 3"):
         freeze_labels(folder, "hair", [("walk", "c0", 3, np.full((3, 3), 128, np.uint8))])
     assert list_label_sets(folder) == {}
+
+
+def _drawing(*strokes: Stroke, camera: str = "c0", size: tuple[int, int] = (30, 40)) -> Drawing:
+    return Drawing("walk", camera, 3, size[1], size[0], strokes)
+
+
+MIA = Stroke("fg", 2.0, ((5.0, 5.0), (30.0, 5.0)), "Mia", "2026-03-01T10:00:00Z")
+BEN = Stroke("bg", 2.0, ((20.0, 5.0), (20.0, 25.0)), "Ben", "2026-03-01T10:05:00Z")
+
+
+def test_strokes_are_frozen_as_they_were_drawn_and_as_pixels(root: Root) -> None:
+    labels = freeze_labels(root, "hair", [_drawing(MIA, BEN)])
+    assert labels.strokes("walk", "c0", 3) == _drawing(MIA, BEN)
+    assert labels.authors("walk", "c0", 3) == ["Ben", "Mia"]
+    np.testing.assert_array_equal(labels.label("walk", "c0", 3), rasterise([MIA, BEN], (30, 40)))
+    np.testing.assert_array_equal(labels.label("walk", "c0", 3, 2.5), rasterise([MIA, BEN], (30, 40), 2.5))
+    assert labels.content == LabelSet.open(root, "hair").content
+
+
+def test_two_people_who_draw_on_one_frame_at_once_both_find_their_strokes(root: Root) -> None:
+    before = Stroke("fg", 1.0, ((1.0, 1.0),), "Zoë", "2026-03-01T09:00:00Z")
+    freeze_labels(root, "hair", [_drawing(before)])
+    with ThreadPoolExecutor(2) as people:
+        list(people.map(lambda own: freeze_labels(root, "hair", [_drawing(before, own)]), [MIA, BEN]))
+    labels = LabelSet.open(root, "hair")
+    drawing = labels.strokes("walk", "c0", 3)
+    assert drawing is not None
+    assert sorted(drawing.strokes, key=lambda s: s.author) == [BEN, MIA, before]
+    assert labels.authors("walk", "c0", 3) == ["Ben", "Mia", "Zoë"]
+    np.testing.assert_array_equal(labels.label("walk", "c0", 3), rasterise(drawing.strokes, (30, 40)))
+
+
+def test_two_people_who_paint_one_frame_both_find_their_pixels(folder: Root) -> None:
+    first, second = _label(1), np.full((30, 40), OPEN, np.uint8)
+    second[3, :10] = 0
+    second[20] = 0
+    for label in (first, second):
+        freeze_labels(folder, "hair", [("walk", "c0", 3, label)])
+    label = LabelSet.open(folder, "hair").label("walk", "c0", 3)
+    np.testing.assert_array_equal(label, np.where(second == OPEN, first, second))
+
+
+def test_strokes_on_painted_pixels_keep_both_and_pixels_on_strokes_become_pixels(folder: Root) -> None:
+    freeze_labels(folder, "hair", [("walk", "c0", 3, _label(1))])
+    wipe = Stroke("erase", 3.0, ((20.0, 3.5),), "Ben", "2026-03-01T10:00:00Z")
+    both = freeze_labels(folder, "hair", [_drawing(wipe, BEN)])
+    np.testing.assert_array_equal(both.label("walk", "c0", 3), rasterise([wipe, BEN], (30, 40), below=_label(1)))
+    half = both.label("walk", "c0", 3, 0.5)
+    assert half.shape == (15, 20)
+    assert (half[1, :8] == 1).all()
+    assert half[10, 10] == 0
+    again = freeze_labels(folder, "hair", [("walk", "c0", 3, _label(0))])
+    assert again.strokes("walk", "c0", 3) is None
+    assert again.authors("walk", "c0", 3) == ["Ben"]
+    expected = both.label("walk", "c0", 3)
+    expected[3] = 0
+    np.testing.assert_array_equal(again.label("walk", "c0", 3), expected)
+
+
+def test_what_was_said_of_a_frame_can_be_said_anew(folder: Root) -> None:
+    freeze_labels(folder, "hair", [("walk", "c0", 3, _label(1)), ("walk", "c1", 3, _label(1))])
+    labels = freeze_labels(folder, "hair", [_drawing(BEN)], replace=True)
+    np.testing.assert_array_equal(labels.label("walk", "c0", 3), rasterise([BEN], (30, 40)))
+    np.testing.assert_array_equal(labels.label("walk", "c1", 3), _label(1))
+
+
+def test_a_frame_that_was_erased_leaves_the_set(folder: Root) -> None:
+    freeze_labels(folder, "hair", [_drawing(MIA), _drawing(MIA, camera="c1")])
+    wipe = Stroke("erase", 60.0, ((20.0, 15.0),), "Ben", "2026-03-01T10:00:00Z")
+    assert freeze_labels(folder, "hair", [_drawing(wipe)]).keys == [("walk", "c1", 3)]
+    with pytest.raises(ScribbleError, match="nothing is left labelled"):
+        freeze_labels(folder, "hair", [_drawing(wipe, camera="c1")])
+    assert list_label_sets(folder) == {"hair": ["l0001", "l0002"]}
+
+
+def test_a_drawing_that_cannot_be_frozen_leaves_nothing_behind(folder: Root) -> None:
+    with pytest.raises(ScribbleError, match="take walk camera c0 frame 3: nothing is drawn"):
+        freeze_labels(folder, "hair", [_drawing(MIA, camera="c1"), _drawing()])
+    with pytest.raises(ScribbleError, match="take walk camera c1 frame 3: nothing is labelled"):
+        freeze_labels(folder, "hair", [_drawing(MIA), ("walk", "c1", 3, np.full((30, 40), OPEN, np.uint8))])
+    assert folder.list("labels") == []
+    freeze_labels(folder, "hair", [_drawing(MIA)])
+    with pytest.raises(ScribbleError, match="the label is 20x15, the earlier one of this frame 40x30"):
+        freeze_labels(folder, "hair", [_drawing(BEN, camera="c1"), _drawing(BEN, size=(15, 20))])
+    assert list_label_sets(folder) == {"hair": ["l0001"]}
+    assert len(folder.list("labels")) == 3
