@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,29 @@ class Tab:
             assert time.monotonic() < until, f"{script} is not true; the page: {self.ask('document.body.innerText')}"
             time.sleep(0.3)
         return found
+
+    def press(self, key: str, *, ctrl: bool = False, shift: bool = False) -> None:
+        """Press and release a key, by the name that a page sees: "n", "[", "Enter"."""
+        modifiers = 2 * ctrl + 8 * shift
+        text = key if len(key) == 1 and not ctrl else ""
+        code = ord(key.upper()) if len(key) == 1 and key.isalnum() else 0
+        known = {"key": key, "modifiers": modifiers, "windowsVirtualKeyCode": code}
+        self._call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **known)
+        self._call("Input.dispatchKeyEvent", type="keyUp", **known)
+
+    def drag(self, points: Sequence[tuple[float, float]], *, button: str = "left", shift: bool = False) -> None:
+        """Move the mouse to the first of some points of the window, press, move along the others, and let go."""
+        known: dict[str, Any] = {"button": button, "modifiers": 8 * shift, "clickCount": 1}
+        (x, y), held = points[0], {"left": 1, "right": 2, "middle": 4}[button]
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self._call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, buttons=held, **known)
+        for x, y in points[1:]:
+            self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, buttons=held, **known)
+        self._call("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, **known)
+
+    def wheel(self, x: float, y: float, delta: float) -> None:
+        """Turn the mouse wheel at a point of the window."""
+        self._call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=delta)
 
     def picture(self) -> bytes:
         """What the window shows, as PNG."""

@@ -11,7 +11,21 @@ from flows.cli import main
 
 COMMANDS = [
     *("demo", "nightly", "redistill", "validate", "reconstruct", "session", "ingest", "matte", "export", "verify"),
-    *("scribbles", "train-base", "sim", "models", "ui", "doctor", "plan", "metrics", "gc", "up", "down", "deploy"),
+    *(
+        "scribbles",
+        "scribble",
+        "train-base",
+        "sim",
+        "models",
+        "ui",
+        "doctor",
+        "plan",
+        "metrics",
+        "gc",
+        "up",
+        "down",
+        "deploy",
+    ),
 ]
 
 
