@@ -12,6 +12,8 @@ from pathlib import Path
 
 from capmat_errors import CapmatError
 
+_LABEL_FORMATS = ("overlay", "label", "trimap", "labelstudio", "cvat", "labelme", "coco", "davis", "strokes")
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -77,8 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         help="take damaged work back from the ledger, so that ingest and matte redo it",
     )
 
-    scribbles = add("scribbles", "freeze the painted overlays of a folder as a label set")
-    scribbles.add_argument("folder", type=Path, nargs="?", help="<take>/<camera>/<frame>.png below it")
+    _scribbles(add("scribbles", "bring in labels that people made, list and show label sets, hand them out"))
 
     _scribble(add("scribble", "a page on which people paint where the matte failed, and the labels made of it"))
 
@@ -210,6 +211,46 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_positive, help="processes (default: one per core)")
 
 
+def _scribbles(parser: argparse.ArgumentParser) -> None:
+    """The commands below `capmat scribbles`; what the formats are is in docs/labels.md."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=text, description=text)
+
+    add("list", "the label sets there are (also without VERB)")
+    show = add("show", "what a label set holds, frame by frame")
+    show.add_argument("version", nargs="?", help="l0001, ... (default: the newest)")
+    show.add_argument("--picture", type=Path, metavar="FILE", help="also a contact sheet of it, .jpg")
+
+    bring = add("import", "freeze painted overlays, or what another tool exported, as the next label set")
+    bring.add_argument("path", type=Path, nargs="?", help="file, folder or zip (default: the inbox of overlays)")
+    bring.add_argument("--format", choices=("auto", *_LABEL_FORMATS), default="auto", metavar="FORMAT",
+                       help=f"{', '.join(_LABEL_FORMATS)} (default: what it looks like)")  # fmt: skip
+    bring.add_argument("--foreground", type=_words, default=(), metavar="NAME,NAME",
+                       help="what the subject is called in the export; of overlays its colour, 00ff00")  # fmt: skip
+    bring.add_argument("--background", type=_words, default=(), metavar="NAME,NAME",
+                       help="what the background is called; * is every other name")  # fmt: skip
+    bring.add_argument("--replace", action="store_true", help="forget earlier labels of these frames")
+    bring.add_argument("--dry-run", action="store_true", help="read all of it, say what it holds, store nothing")
+    named = bring.add_argument_group("which frame a picture is")
+    template = "{take}/{camera}/{frame}"
+    named.add_argument("--names", default=template, metavar="TEMPLATE",
+                       help=f"such as {{take}}_{{camera}}_{{frame}} (default: {template})")  # fmt: skip
+    named.add_argument("--take", default="", help="of all pictures, where their names do not say it")
+    named.add_argument("--camera", default="", help="of all pictures, where their names do not say it")
+    named.add_argument("--offset", type=int, default=0, metavar="N", help="add N to the frames' numbers")
+    drawn = bring.add_argument_group("shapes")
+    drawn.add_argument("--radius", type=_pixels, default=3.0, metavar="PIXELS", help="of lines (default: 3)")
+    drawn.add_argument("--overlap", choices=("refuse", "later", "open"), default="refuse",
+                       help="pixels that are both: refuse them (default), the later wins, open")  # fmt: skip
+
+    out = add("export", "write a label set as pictures or strokes, which import reads again")
+    out.add_argument("version", help="l0001, ...")
+    out.add_argument("--out", required=True, metavar="PLACE", help="a folder, or s3://bucket/prefix")
+    out.add_argument("--format", choices=("overlay", "label", "strokes"), default="overlay", help="default: overlay")
+
+
 def _models(parser: argparse.ArgumentParser) -> None:
     """The commands below `capmat models`."""
     parser.add_argument("--json", action="store_true", help="the list for programs")
@@ -285,6 +326,17 @@ def _positive(text: str) -> int:
     if not _whole(text):
         raise argparse.ArgumentTypeError("0 is too small")
     return int(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """`person,hair`."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _pixels(text: str) -> float:
+    if not re.fullmatch(r"\d{1,4}(\.\d+)?", text) or not 0.75 <= float(text) <= 2048:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of pixels from 0.75 to 2048")
+    return float(text)
 
 
 def _frames(text: str) -> range:

@@ -185,16 +185,11 @@ def verify(args: Namespace) -> int:
 
 
 def scribbles(args: Namespace) -> None:
-    """Freeze painted overlays as a label set."""
-    from tasks.scribble import import_scribbles
+    """Bring in labels, list and show label sets, hand them out."""
+    from flows import scribbles_command
 
-    config = _config(args)
-    done = import_scribbles(config.store, str(args.folder or config.scribbles))
-    print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted")
-    from flows.label_event import tell_labels
-
-    if not tell_labels(done["labels"]):
-        print("no Prefect server was told; `capmat redistill` trains with it, or the next `capmat up`")
+    name = {"import": "bring", "list": "listed", None: "listed"}.get(args.verb, args.verb)
+    getattr(scribbles_command, name)(_config(args), args)
 
 
 def scribble(args: Namespace) -> None:

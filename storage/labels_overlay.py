@@ -1,27 +1,46 @@
-"""Painted overlays: a picture with alpha over a frame, green on the subject and red on the background."""
+"""Painted overlays: a picture with alpha over a frame, in one colour for the subject and one for the background."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import ScribbleError
+from capmat_errors import ConfigError, ScribbleError
 from storage.frames import read_rgba
 from storage.rasterise import BACKGROUND, FOREGROUND, OPEN
 
-_GREEN, _RED = (0, 255, 0), (255, 0, 0)
+Colour = tuple[int, int, int]
+GREEN, RED = (0, 255, 0), (255, 0, 0)
 # Programs save colours within a few levels; a soft brush leaves mixtures at its rim, which mean nothing.
 _TOLERANCE = 40
 _MOST_UNKNOWN = 0.2
 
 
-def read_overlay(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read a scribble overlay: a PNG with alpha, painted over a frame.
+def colour_of(text: str) -> Colour:
+    """`00ff00`, with or without # before it, as (red, green, blue).
+
+    Raises:
+        ConfigError: it is no such text.
+    """
+    digits = text.removeprefix("#")
+    if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
+        raise ConfigError(f"{text!r} is no colour", where="painted overlays", fix="Write it as 00ff00.")
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
+
+
+def read_overlay(
+    path: Path, size: tuple[int, int], foreground: Colour = GREEN, background: Colour = RED
+) -> NDArray[np.uint8]:
+    """Read a scribble overlay: a PNG or TIFF with alpha, painted over a frame.
 
     Args:
         path: the file.
         size: (height, width) of the frame that it was painted on.
+        foreground: colour of the subject.
+        background: colour of everything else.
 
     Returns:
         (H, W) uint8: 0 background, 1 foreground, 255 open.
@@ -38,28 +57,29 @@ def read_overlay(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
             where=where,
             fix="Paint on the frame at its full size.",
         )
-    return overlay_to_label(rgba, where)
+    return overlay_to_label(rgba, where, foreground, background)
 
 
-def overlay_to_label(rgba: NDArray[Any], where: str = "the overlay") -> NDArray[np.uint8]:
+def overlay_to_label(
+    rgba: NDArray[Any], where: str = "the overlay", foreground: Colour = GREEN, background: Colour = RED
+) -> NDArray[np.uint8]:
     """Turn an overlay's pixels, (H, W, 4) uint8, into labels; see `read_overlay`."""
     if rgba.dtype != np.uint8:
         raise ScribbleError("the overlay is not 8-bit", where=where, fix="Save it as PNG, 8 bits, RGBA.")
     solid = rgba[..., 3] >= 128
     painted = rgba[..., 3] > 0
+    said = f"{_name(foreground)} on the subject and {_name(background)} on the background"
     if not painted.any():
-        raise ScribbleError(
-            "nothing is painted", where=where, fix="Paint green on the subject and red on the background."
-        )
+        raise ScribbleError("nothing is painted", where=where, fix=f"Paint {said}.")
     label = np.full(rgba.shape[:2], OPEN, np.uint8)
-    label[solid & _near(rgba, _GREEN)] = FOREGROUND
-    label[solid & _near(rgba, _RED)] = BACKGROUND
+    label[solid & _near(rgba, foreground)] = FOREGROUND
+    label[solid & _near(rgba, background)] = BACKGROUND
     unknown = float((solid & (label == OPEN)).sum()) / max(int(solid.sum()), 1)
     if unknown > _MOST_UNKNOWN or not solid.any():
         raise ScribbleError(
-            f"{unknown:.0%} of what is painted is neither green nor red",
+            f"{unknown:.0%} of what is painted is neither {_name(foreground)} nor {_name(background)}",
             where=where,
-            fix="Use pure green (0,255,0) and pure red (255,0,0) with a hard brush.",
+            fix=f"Use a hard brush: {said}.",
         )
     if (label != OPEN).all():
         raise ScribbleError(
@@ -68,6 +88,10 @@ def overlay_to_label(rgba: NDArray[Any], where: str = "the overlay") -> NDArray[
     return label
 
 
-def _near(rgba: NDArray[Any], colour: tuple[int, int, int]) -> NDArray[np.bool_]:
+def _near(rgba: NDArray[Any], colour: Colour) -> NDArray[np.bool_]:
     off = np.abs(rgba[..., :3].astype(np.int16) - np.array(colour, np.int16))
     return np.all(off <= _TOLERANCE, axis=2)
+
+
+def _name(colour: Colour) -> str:
+    return {GREEN: "green", RED: "red"}.get(colour, "{:02x}{:02x}{:02x}".format(*colour))

@@ -30,6 +30,7 @@ __all__ = [
     "BACKGROUND",
     "FOREGROUND",
     "OPEN",
+    "Key",
     "LabelEntry",
     "LabelSet",
     "freeze_labels",
@@ -107,6 +108,15 @@ class LabelSet:
         """
         digest = self._entry(take, camera, frame).get("strokes")
         return _drawing(self.root, self.name, digest) if digest else None
+
+    def is_painted(self, take: str, camera: str, frame: int) -> bool:
+        """Whether a frame has painted pixels, alone or below its strokes.
+
+        Raises:
+            NotFound: this frame is not in the set.
+        """
+        entry = self._entry(take, camera, frame)
+        return "strokes" not in entry or "under" in entry
 
     def authors(self, take: str, camera: str, frame: int) -> list[str]:
         """Who drew on a frame, sorted; nothing is known of those who painted pixels."""

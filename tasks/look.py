@@ -127,10 +127,13 @@ def before_after_sheet(
 
 def scribble_sheet(root: Root, labels: str, count: int = 8) -> np.ndarray:
     """Some scribbled frames with their strokes, four to a row."""
-    entries = LabelSet.open(root, LABELS, labels).entries
-    some = entries[:: max(1, len(entries) // count)][:count]
-    pictures = [overlay_picture(Take.open(root, e.take).read(e.camera, e.frame), e.label) for e in some]
-    names = [f"{e.take} {e.camera} frame {e.frame}" for e in some]
+    version = LabelSet.open(root, LABELS, labels)
+    some = version.keys[:: max(1, len(version) // count)][:count]
+    pictures = [
+        overlay_picture(Take.open(root, take).read(camera, frame), version.label(take, camera, frame))
+        for take, camera, frame in some
+    ]
+    names = [f"{take} {camera} frame {frame}" for take, camera, frame in some]
     rows = []
     for i in range(0, len(pictures), 4):
         line = [*pictures[i : i + 4], *[None] * 4][:4]

@@ -101,7 +101,7 @@ def test_strokes_become_the_student_in_use_by_themselves_although_all_is_killed(
     run = run_name("teacher", in_use(store, "teacher"))
     assert annotate_take(store.url, painted, f"{tiny_samples}/truth", "amber", run, seed=0)["overlays"]
     assert site.runs("redistill") == []
-    site.capmat("scribbles", painted)
+    site.capmat("scribbles", "import", painted)
     (started,) = eventually(lambda: site.runs("redistill"), LIMIT_S)
     assert started["created_by"]["type"] == "AUTOMATION"
 

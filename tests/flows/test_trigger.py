@@ -52,7 +52,7 @@ def test_without_a_server_labels_are_stored_and_it_is_said_that_nobody_was_told(
     put(tmp_path / "inbox", "walk/c00/0001.png", overlay())
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    assert main(["--set", f"store={store}", "scribbles", str(tmp_path / "inbox")]) == 0
+    assert main(["--set", f"store={store}", "scribbles", "import", str(tmp_path / "inbox")]) == 0
     assert "no Prefect server was told" in capsys.readouterr().out
     assert list_label_sets(Root(store))[LABELS] == ["l0001"]
     assert not (tmp_path / ".capmat").exists()  # none was started

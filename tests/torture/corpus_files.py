@@ -189,7 +189,7 @@ def models() -> list[Case]:
 
 def overlays() -> list[Case]:
     """Scribbles for a take that is not there, or that are none; trimaps of a benchmark."""
-    command = ("scribbles", "painted")
+    command = ("scribbles", "import", "painted")
 
     def scribble(what: str, place: str, harm: Callable[[Path], object], *names: str) -> Case:
         def mutate(folder: Path) -> None:

@@ -110,7 +110,7 @@ class Night(Site):
         store, take = str(self.store), "amber"
         (run,) = (name for name in Take.open(Root(store), take).alpha_runs() if name.startswith("teacher"))
         annotate_take(store, str(self.path / ".capmat/scribbles"), str(self.samples / "truth"), take, run, 0)
-        self.capmat("scribbles", str(self.path / ".capmat/scribbles"))
+        self.capmat("scribbles", "import", str(self.path / ".capmat/scribbles"))
         self.through("redistill", started=False)
         self.through("nightly")
 

@@ -1,0 +1,95 @@
+"""What `capmat scribbles VERB` does, one function per verb."""
+
+from argparse import Namespace
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from capmat_errors import ConfigError, NotFound
+from storage.label_export import export_labels
+from storage.labels_formats import Reading
+from storage.root import Root
+from storage.scribbles import BACKGROUND, FOREGROUND, Key, LabelSet, list_label_sets
+from tasks.config import Config
+from tasks.scribble_import import INBOX, LABELS, check_labels, import_labels
+
+
+def listed(config: Config, args: Namespace) -> None:
+    """Every version of the label set, with its frames and takes."""
+    root = Root(config.store)
+    versions = list_label_sets(root).get(LABELS, [])
+    for version in versions:
+        takes = Counter(take for take, _, _ in LabelSet.open(root, LABELS, version).keys)
+        said = ", ".join(f"{take} {count}" for take, count in sorted(takes.items()))
+        print(f"{version}  {sum(takes.values())} frames: {said}")
+    if not versions:
+        print("no labels yet; capmat scribbles import brings some in")
+
+
+def show(config: Config, args: Namespace) -> None:
+    """What a version holds, and a contact sheet of it where one was asked for."""
+    root = Root(config.store)
+    labels = LabelSet.open(root, LABELS, args.version)
+    print(f"{labels.name} {labels.version}: {len(labels)} frames")
+    for key in labels.keys:
+        label, drawing, authors = labels.label(*key), labels.strokes(*key), labels.authors(*key)
+        made = f"{len(drawing.strokes)} strokes" if drawing else "painted"
+        by = f" by {', '.join(authors)}" if authors else ""
+        print(_line(key, *(float(np.mean(label == value)) for value in (FOREGROUND, BACKGROUND))), f" {made}{by}")
+    if args.picture:
+        from tasks.contact_sheet import to_jpeg
+        from tasks.look import scribble_sheet
+
+        args.picture.write_bytes(to_jpeg(scribble_sheet(root, labels.version, count=24)))
+        print(f"contact sheet: {args.picture}")
+
+
+def bring(config: Config, args: Namespace) -> None:
+    """Freeze overlays or another tool's export, and tell the server; or only say what is in it."""
+    fields = ("format", "names", "take", "camera", "offset", "foreground", "background", "radius", "overlap")
+    reading = Reading(**{field: getattr(args, field) for field in fields})
+    path = args.path or Path(config.scribbles)
+    if args.path is None:
+        if reading not in (Reading(), INBOX):
+            raise ConfigError("the inbox holds overlays by their usual names", fix="Name the folder that you mean.")
+        reading = INBOX
+    if args.dry_run:
+        format, found = check_labels(config.store, path, reading)
+        for key, foreground, background in found.frames:
+            print(_line(key, foreground, background))
+        _say_left_out(found.left_out)
+        print(f"{len(found.frames)} frames as {format}; nothing was stored")
+        return
+    done = import_labels(config.store, path, reading, anew=args.replace)
+    print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted")
+    _say_left_out(done["left_out"])
+    from flows.label_event import tell_labels
+
+    if not tell_labels(done["labels"]):
+        print("no Prefect server was told; `capmat redistill` trains with it, or the next `capmat up`")
+
+
+def export(config: Config, args: Namespace) -> None:
+    """Write a version as files."""
+    labels = LabelSet.open(Root(config.store), LABELS, args.version)
+    done = export_labels(labels, Root(args.out), args.format)
+    if not done.files:
+        raise NotFound(
+            f"no frame of {labels.version} was drawn", where="capmat scribbles export", fix="Export overlays."
+        )
+    print(f"{len(done.files)} files written to {args.out}")
+    if done.painted:
+        print(f"{len(done.painted)} frames have painted pixels, which strokes do not hold; see --format label")
+
+
+def _line(key: Key, foreground: float, background: float) -> str:
+    take, camera, frame = key
+    shares = f"foreground {100 * foreground:5.2f} %  background {100 * background:5.2f} %"
+    return f"{take:16} {camera:8} {frame:6}  {shares}"
+
+
+def _say_left_out(left_out: dict[str, int] | Counter[str]) -> None:
+    if left_out:
+        names = ", ".join(f"{name or 'without a name'} {count}" for name, count in sorted(left_out.items()))
+        print(f"left open, since nobody said what they are: {names}")

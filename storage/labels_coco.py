@@ -1,0 +1,84 @@
+"""COCO's instances JSON: polygons, and masks as run lengths, packed or not.
+
+    {"images": [{"id", "file_name", "width", "height"}], "categories": [{"id", "name"}],
+     "annotations": [{"image_id", "category_id", "segmentation": [[x, y, x, y, ...], ...] or {"counts", "size"}}]}
+
+Runs go down the columns. The polygons of one annotation together are its shape.
+"""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from storage.labels_rle import coco_counts, from_counts
+from storage.labels_shapes import Annotated, Mask, Shape, Size, exact
+from storage.labels_text import Points, pairs, record, refused, several, size_of
+from storage.polygons import fill_polygon
+
+
+def read_coco(data: Any, where: str) -> list[Annotated]:
+    """Every picture that has a shape.
+
+    Args:
+        data: what the JSON held.
+        where: the file, for errors.
+
+    Raises:
+        ScribbleError: no such file, or a shape that is none.
+    """
+    parts = record(data, where)
+    images, annotations, categories = (
+        [record(item, f"{where}: {key} {n}") for n, item in enumerate(several(parts.get(key), f"{where}: {key}"))]
+        for key in ("images", "annotations", "categories")
+    )
+    names = {str(category.get("id")): str(category.get("name", "")) for category in categories}
+    shapes: dict[str, list[dict[str, Any]]] = {}
+    for annotation in annotations:
+        shapes.setdefault(str(annotation.get("image_id")), []).append(annotation)
+    pictures = []
+    for image in images:
+        mine = shapes.pop(str(image.get("id")), [])
+        name = str(image.get("file_name", ""))
+        place = f"{where}: image {name!r}"
+        size = size_of(image.get("height"), image.get("width"), place)
+        made = tuple(
+            _shape(a, names.get(str(a.get("category_id")), ""), size, f"{place}, annotation {a.get('id', n)}")
+            for n, a in enumerate(mine)
+        )
+        if made and not name:
+            raise refused("it has no file_name", place)
+        if made:
+            pictures.append(Annotated(str(PurePosixPath(name).with_suffix("")), place, size, made))
+    if shapes:
+        raise refused(f"there is no image {next(iter(shapes))}, but annotations of it", where)
+    return pictures
+
+
+def _shape(annotation: dict[str, Any], name: str, size: Size, where: str) -> Shape:
+    segmentation = annotation.get("segmentation")
+    if isinstance(segmentation, list):
+        polygons = [_flat(points, where) for points in segmentation]
+        return Shape(name, where, lambda frame: _union(polygons, frame))
+    runs = record(segmentation, where)
+    said = several(runs.get("size"), where)
+    if len(said) != 2 or size_of(said[0], said[1], where) != size:
+        raise refused(f"its mask is of another size than the image, {size[1]}x{size[0]}", where)
+    counts = runs.get("counts")
+    listed = coco_counts(counts, where) if isinstance(counts, str) else several(counts, where)
+    return exact(name, where, lambda: from_counts(listed, size, where, columns=True))
+
+
+def _flat(points: Any, where: str) -> Points:
+    flat = several(points, where)
+    if len(flat) < 6 or len(flat) % 2:
+        raise refused(f"a polygon has {len(flat)} numbers, not pairs for three corners or more", where)
+    return pairs([list(pair) for pair in zip(flat[::2], flat[1::2], strict=True)], "points", where)
+
+
+def _union(polygons: Sequence[Points], size: Size) -> Mask:
+    mask = np.zeros(size, bool)
+    for points in polygons:
+        mask |= fill_polygon(points, size)
+    return mask

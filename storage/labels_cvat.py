@@ -1,0 +1,100 @@
+"""CVAT's XML 1.1, for images and for video: boxes, polygons, polylines and masks.
+
+    <image name="walk/c00/0003.png" width height> <mask label rle left top width height/> <polygon label points/> ...
+    <track label> <polygon frame outside points/> ...       of a video: one shape in many frames
+
+Coordinates are pixels from the upper left corner. The runs of a mask go along the rows of its box. Shapes of an image
+are stacked by z_order, then as they come. In a video's export a picture is called <source>/<frame>, where source is
+the video's file without ending; frames in which a shape is `outside` do not have it.
+"""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from xml.etree.ElementTree import Element
+
+from storage.labels_rle import from_counts
+from storage.labels_shapes import Annotated, Shape, box, line, part, polygon
+from storage.labels_text import Points, number, pairs, refused, size_of, whole
+
+_SILENT = {"points", "cuboid", "skeleton", "ellipse", "tag", "attribute"}
+
+
+def read_cvat(root: Element, where: str, radius: float) -> list[Annotated]:
+    """Every picture of an export.
+
+    Args:
+        root: of the document.
+        where: the file, for errors.
+        radius: of polylines, in pixels.
+
+    Raises:
+        ScribbleError: no such document, or a shape that is none.
+    """
+    if root.tag != "annotations":
+        raise refused(f"its root is {root.tag}, not annotations", where, "Export as CVAT for images or for video.")
+    pictures = [_image(image, where, radius) for image in root.iterfind("image")]
+    return pictures + list(_video(root, where, radius))
+
+
+def _image(image: Element, where: str, radius: float) -> Annotated:
+    name = image.get("name", "")
+    where = f"{where}: image {name!r}"
+    size = size_of(image.get("height"), image.get("width"), where)
+    stacked = sorted(image, key=lambda shape: number(shape.get("z_order", "0"), "z_order", where))
+    shapes = [
+        found
+        for n, shape in enumerate(stacked)
+        if (found := _shape(shape, shape.get("label", ""), f"{where}, {shape.tag} {n}", radius))
+    ]
+    return Annotated(str(PurePosixPath(name).with_suffix("")) if name else "", where, size, tuple(shapes))
+
+
+def _video(root: Element, where: str, radius: float) -> Iterator[Annotated]:
+    source = PurePosixPath(root.findtext("meta/source") or root.findtext("meta/task/source") or "video").stem
+    original = root.find("meta/task/original_size")
+    if original is None:
+        original = root.find("meta/original_size")
+    frames: dict[int, list[tuple[float, Shape]]] = {}
+    for track in root.iterfind("track"):
+        for shape in track:
+            place = f"{where}: track {track.get('id', '')}, {shape.tag}"
+            if shape.tag in _SILENT or shape.get("outside") == "1":
+                continue
+            frame = whole(shape.get("frame"), "frame", place)
+            place = f"{where}: frame {frame}, track {track.get('id', '')}, {shape.tag}"
+            if found := _shape(shape, track.get("label", ""), place, radius):
+                order = number(shape.get("z_order", "0"), "z_order", place)
+                frames.setdefault(frame, []).append((order, found))
+    if not frames:
+        return
+    if original is None:
+        raise refused("the video's export does not say its size", where, "Export as CVAT for video 1.1.")
+    size = size_of(original.findtext("height"), original.findtext("width"), where)
+    for frame, shapes in sorted(frames.items()):
+        stacked = tuple(shape for _, shape in sorted(shapes, key=lambda pair: pair[0]))
+        yield Annotated(f"{source}/{frame}", f"{where}: frame {frame}", size, stacked)
+
+
+def _shape(shape: Element, name: str, where: str, radius: float) -> Shape | None:
+    """None for kinds that cover no pixels."""
+    if shape.tag == "box":
+        if number(shape.get("rotation", "0"), "rotation", where):
+            raise refused("the box is turned", where, "Draw it as a polygon.")
+        sides = [number(shape.get(side), side, where) for side in ("xtl", "ytl", "xbr", "ybr")]
+        return box(name, where, *sides)
+    if shape.tag == "polygon":
+        return polygon(name, where, _points(shape, where))
+    if shape.tag == "polyline":
+        return line(name, where, _points(shape, where), radius)
+    if shape.tag == "mask":
+        left, top = (whole(shape.get(side), side, where) for side in ("left", "top"))
+        size = size_of(shape.get("height"), shape.get("width"), where)
+        counts = [count.strip() for count in (shape.get("rle") or "").split(",")]
+        return part(name, where, from_counts(counts, size, where, columns=False), left, top)
+    if shape.tag in _SILENT:
+        return None
+    raise refused(f"{shape.tag} is no kind of shape that is known", where)
+
+
+def _points(shape: Element, where: str) -> Points:
+    return pairs([point.split(",") for point in (shape.get("points") or "").split(";")], "points", where)

@@ -1,0 +1,134 @@
+"""LabelMe: JSON of the program of that name, XML of the older web page.
+
+JSON lies beside its picture: polygons, boxes, circles, lines and masks, in pixels. XML says folder and file name of
+its picture; its masks are PNG files of their own, below Masks/<folder>. Single points cover nothing and are left
+away.
+"""
+
+import base64
+import binascii
+import posixpath
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from capmat_errors import ImageUnreadable
+from storage.frames import decode_png, read_header, read_rgba
+from storage.labels_shapes import Annotated, Mask, Shape, box, exact, line, part, polygon
+from storage.labels_text import pairs, record, refused, several, size_of
+
+_SILENT = {"point", "points"}
+
+
+def read_labelme_json(data: Any, where: str, place: str, radius: float) -> Annotated:
+    """One picture.
+
+    Args:
+        data: what the JSON held.
+        where: the file, for errors.
+        place: path of the file in the export.
+        radius: of lines, in pixels.
+
+    Raises:
+        ScribbleError: no such file, or a shape that is none.
+    """
+    parts = record(data, where)
+    size = size_of(parts.get("imageHeight"), parts.get("imageWidth"), where)
+    picture = str(parts.get("imagePath") or PurePosixPath(place).name).replace("\\", "/")
+    name = posixpath.normpath(posixpath.join(posixpath.dirname(place), picture))
+    shapes = [
+        found
+        for n, item in enumerate(several(parts.get("shapes"), where))
+        if (found := _json_shape(record(item, where), f"{where}, shape {n}", radius))
+    ]
+    return Annotated(str(PurePosixPath(name).with_suffix("")), where, size, tuple(shapes))
+
+
+def _json_shape(shape: dict[str, Any], where: str, radius: float) -> Shape | None:
+    kind, name = shape.get("shape_type") or "polygon", str(shape.get("label", ""))
+    if kind in _SILENT:
+        return None
+    points = pairs(shape.get("points"), "points", where)
+    if kind == "polygon":
+        return polygon(name, where, points)
+    if kind in ("line", "linestrip"):
+        return line(name, where, points, radius)
+    if len(points) != 2:
+        raise refused(f"a {kind} has {len(points)} points, not two", where)
+    (x0, y0), (x1, y1) = points
+    if kind == "rectangle":
+        return box(name, where, min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+    if kind == "circle":
+        return line(name, where, [(x0, y0)], ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5)
+    if kind == "mask":
+        mask = _png_mask(shape.get("mask"), where)
+        size = round(y1) - round(y0) + 1, round(x1) - round(x0) + 1
+        if mask.shape != size or min(round(x0), round(y0)) < 0:
+            raise refused(f"its mask is {mask.shape[1]}x{mask.shape[0]}, its box {size[1]}x{size[0]}", where)
+        return part(name, where, mask, round(x0), round(y0))
+    raise refused(f"{str(kind)[:30]} is no kind of shape that is known", where)
+
+
+def _png_mask(text: Any, where: str) -> Mask:
+    try:
+        data = base64.b64decode(str(text), validate=True)
+    except binascii.Error as error:
+        raise refused("its mask is no base64", where) from error
+    height, width = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+    if height * width > 2**29:
+        raise refused(f"its mask says that it is {width}x{height}", where)
+    try:
+        mask = decode_png(data, where)
+    except ImageUnreadable as error:
+        raise refused("its mask is no whole PNG", where) from error
+    return (mask if mask.ndim == 2 else mask[..., :3].max(axis=2)) > 0
+
+
+def read_labelme_xml(root: Element, where: str, find: Callable[[str, str], Path | None], radius: float) -> Annotated:
+    """One picture.
+
+    Args:
+        root: of the document.
+        where: the file, for errors.
+        find: the file of a mask, given the picture's folder and the mask's name.
+        radius: of lines, in pixels.
+
+    Raises:
+        ScribbleError: no such document, or a shape that is none.
+    """
+    if root.tag != "annotation":
+        raise refused(f"its root is {root.tag}, not annotation", where)
+    folder, file = (root.findtext("folder") or "").strip(), (root.findtext("filename") or "").strip()
+    if not file:
+        raise refused("it does not say which picture it is of", where)
+    shapes = []
+    for n, thing in enumerate(root.iterfind("object")):
+        if (thing.findtext("deleted") or "0").strip() == "1":
+            continue
+        name = (thing.findtext("name") or "").strip()
+        place = f"{where}, object {thing.findtext('id') or n}"
+        drawn, painted = thing.find("polygon"), thing.findtext("segm/mask")
+        if drawn is not None:
+            points = pairs([[p.findtext("x"), p.findtext("y")] for p in drawn.iterfind("pt")], "points", place)
+            is_line = (thing.findtext("type") or "").strip() == "line"
+            shapes.append(line(name, place, points, radius) if is_line else polygon(name, place, points))
+        elif painted:
+            if (mask := find(folder, painted.strip())) is None:
+                raise refused(f"its mask {painted.strip()!r} is not there", place, "Export the Masks folder too.")
+            shapes.append(_file_mask(name, place, mask))
+    size = root.find("imagesize")
+    said = None if size is None else size_of(size.findtext("nrows"), size.findtext("ncols"), where)
+    path = PurePosixPath(folder, file).with_suffix("")
+    return Annotated(str(path), where, said, tuple(shapes))
+
+
+def _file_mask(name: str, where: str, file: Path) -> Shape:
+    def mask() -> Mask:
+        header = read_header(file)
+        if header.channels != 4:
+            raise refused("its mask has no alpha", where)
+        alpha = read_rgba(file)[..., 3]
+        return alpha >= (128 if alpha.dtype.itemsize == 1 else 128 * 257)
+
+    return exact(name, where, mask)

@@ -1,0 +1,198 @@
+"""What an annotation says of a picture, in whatever tool it was made: named shapes, and how names become labels.
+
+A shape's name is what people called it in their tool ("person", "shadow"). Names that nobody gave a meaning leave
+their pixels open, so nothing is labelled that was not labelled. Where the shapes of one frame claim a pixel for both
+sides, that is refused, unless a rule was asked for.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import ConfigError
+from storage.labels_text import Points, refused
+from storage.polygons import fill_polygon
+from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
+from storage.strokes import Drawing, Stroke
+
+Size = tuple[int, int]
+"""(height, width)."""
+Mask = NDArray[np.bool_]
+Label = NDArray[np.uint8]
+Overlap = Literal["refuse", "later", "open"]
+
+
+class Shape(NamedTuple):
+    """A part of a picture that has a name.
+
+    Attributes:
+        name: of its label, in the tool.
+        where: file, picture and number, for errors.
+        mask: makes it (H, W) bool, given (height, width) of the frame.
+    """
+
+    name: str
+    where: str
+    mask: Callable[[Size], Mask]
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """What an export says of one picture.
+
+    Attributes:
+        name: of the picture in the export, a path without ending.
+        where: file and picture, for errors.
+        size: (height, width) that the export says; None where it does not.
+        shapes: what was marked, the later over the earlier.
+        label: reads the label, (H, W) of 0, 1 and 255, where the format holds pixels instead of shapes.
+        drawing: strokes, where the format holds ours.
+    """
+
+    name: str
+    where: str
+    size: Size | None = None
+    shapes: tuple[Shape, ...] = ()
+    label: Callable[[], Label] | None = None
+    drawing: Drawing | None = None
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Which names of a tool are the subject and which the background; `*` is every other name.
+
+    Attributes:
+        foreground: names, in any case.
+        background: names, in any case.
+    """
+
+    foreground: tuple[str, ...]
+    background: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if both := {n.casefold() for n in self.foreground} & {n.casefold() for n in self.background}:
+            raise ConfigError(
+                f"{', '.join(sorted(both))} cannot be foreground and background", where="names of labels"
+            )
+
+    def of(self, name: str) -> int:
+        """0 background, 1 foreground, 255 neither."""
+        sides = ((FOREGROUND, self.foreground), (BACKGROUND, self.background))
+        for wanted in (name.casefold(), "*"):
+            for value, names in sides:
+                if wanted in (known.casefold() for known in names):
+                    return value
+        return OPEN
+
+
+def polygon(name: str, where: str, points: Points) -> Shape:
+    """A filled polygon."""
+    return Shape(name, where, lambda size: fill_polygon(points, size))
+
+
+def box(name: str, where: str, left: float, top: float, right: float, bottom: float) -> Shape:
+    """A filled box."""
+    return polygon(name, where, [(left, top), (right, top), (right, bottom), (left, bottom)])
+
+
+def line(name: str, where: str, points: Points, radius: float) -> Shape:
+    """A line, as wide as a brush of `radius`; see `storage.rasterise`."""
+    stroke = Stroke("fg", radius, tuple(points))
+    return Shape(name, where, lambda size: rasterise([stroke], size) == FOREGROUND)
+
+
+def part(name: str, where: str, mask: Mask, left: int, top: int) -> Shape:
+    """A mask of a part of the picture; it must lie inside."""
+
+    def placed(size: Size) -> Mask:
+        height, width = mask.shape
+        if top + height > size[0] or left + width > size[1]:
+            raise refused(f"a mask of {width}x{height} at {left}, {top} is not inside {size[1]}x{size[0]}", where)
+        whole = np.zeros(size, bool)
+        whole[top : top + height, left : left + width] = mask
+        return whole
+
+    return Shape(name, where, placed)
+
+
+def exact(name: str, where: str, mask: Callable[[], Mask]) -> Shape:
+    """A mask of the whole picture, made when it is needed."""
+
+    def whole(size: Size) -> Mask:
+        if (made := mask()).shape != size:
+            raise refused(f"a mask of {made.shape[1]}x{made.shape[0]} is not {size[1]}x{size[0]}", where)
+        return made
+
+    return Shape(name, where, whole)
+
+
+def paint(
+    pictures: Iterable[Annotated], size: Size, meaning: Meaning, overlap: Overlap, where: str
+) -> tuple[Label, Counter[str]]:
+    """The label that annotations of one frame make together.
+
+    Args:
+        pictures: all annotations of the frame.
+        size: (height, width) of the frame.
+        meaning: which names are what.
+        overlap: what becomes of pixels that are both: refuse, as the later says, or open.
+        where: the frame, for errors.
+
+    Returns:
+        (H, W) uint8 of 0 background, 1 foreground, 255 open; and how many shapes of which name mean neither.
+
+    Raises:
+        ScribbleError: a size that is not the frame's, or a pixel that is both.
+    """
+    label, both = np.full(size, OPEN, np.uint8), np.zeros(size, bool)
+    left_out: Counter[str] = Counter()
+    for picture in pictures:
+        if picture.size and picture.size != size:
+            raise refused(
+                f"it is for {picture.size[1]}x{picture.size[0]}, the frame is {size[1]}x{size[0]}",
+                picture.where,
+                "Annotate the frame at its full size.",
+            )
+        for what, mask, value in _claims(picture, size, meaning, left_out):
+            clash = mask & (label != OPEN) & (label != value)
+            if clash.any() and overlap == "refuse":
+                y, x = np.argwhere(clash)[0]
+                raise refused(
+                    f"{int(clash.sum())} pixels are foreground and background (first x={x}, y={y})",
+                    f"{what}, {where}",
+                    "Mend it, or import with --overlap later (the later annotation wins) or open.",
+                )
+            both |= clash
+            label[mask] = value
+    if overlap == "open":
+        label[both] = OPEN
+    return label, left_out
+
+
+def _claims(
+    picture: Annotated, size: Size, meaning: Meaning, left_out: Counter[str]
+) -> Iterable[tuple[str, Mask, int]]:
+    if picture.label:
+        whole = picture.label()
+        if whole.shape != size:
+            raise refused(
+                f"it is {whole.shape[1]}x{whole.shape[0]}, the frame {size[1]}x{size[0]}",
+                picture.where,
+                "Label the frame at its full size.",
+            )
+        for value in (BACKGROUND, FOREGROUND):
+            yield picture.where, whole == value, value
+    for shape in picture.shapes:
+        if (value := meaning.of(shape.name)) == OPEN:
+            left_out[shape.name] += 1
+        else:
+            yield shape.where, shape.mask(size), value
+
+
+def names_of(pictures: Sequence[Annotated]) -> list[str]:
+    """All names that shapes have, sorted."""
+    return sorted({shape.name for picture in pictures for shape in picture.shapes})

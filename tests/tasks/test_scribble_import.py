@@ -1,0 +1,333 @@
+"""What was annotated elsewhere becomes the next label set, or is refused by file and entry with nothing stored."""
+
+import io
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from capmat_errors import CapmatError, ConfigError, ScribbleError
+from storage.frames import encode_png
+from storage.labels_formats import Reading
+from storage.root import Root
+from storage.scribbles import LabelSet, list_label_sets
+from storage.strokes import Drawing, Stroke, encode_strokes
+from tasks.ingest import ingest_plates, ingest_take
+from tasks.scribble_import import LABELS, check_labels, import_labels
+from tests.storage import label_exports as tools
+from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
+
+SIZE = (HEIGHT, WIDTH)
+NAME = "walk/c00/0001"
+WHAT = Reading(foreground=("person",), background=("floor",))
+SOUND = np.full(SIZE, 255, np.uint8)
+SOUND[2:4, 2:8], SOUND[6:8, 2:8] = 1, 0
+FULL = np.where(np.arange(WIDTH) < 5, 1, 0).astype(np.uint8) * np.ones(SIZE, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stage")
+    session = write_session(folder / "day")
+    ingest_plates(str(folder / "store"), session)
+    ingest_take(str(folder / "store"), session, "walk")
+    return folder
+
+
+@pytest.fixture
+def store(stage: Path, tmp_path: Path) -> str:
+    """The same take for every test, and labels of its own."""
+    (tmp_path / "store").mkdir()
+    for part in (stage / "store").iterdir():
+        (tmp_path / "store" / part.name).symlink_to(part)
+    (tmp_path / "store/ledger").unlink()
+    import shutil
+
+    shutil.copytree(stage / "store/ledger", tmp_path / "store/ledger")
+    return str(tmp_path / "store")
+
+
+def label_of(store: str, *key: Any) -> np.ndarray:
+    return LabelSet.open(Root(store), LABELS).label(*(key or ("walk", "c00", 1)))
+
+
+def zipped(path: Path, *files: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return path
+
+
+def test_an_export_becomes_the_next_label_set_once(store: str, tmp_path: Path) -> None:
+    export = tools.put(tmp_path / "export/annotations.xml", tools.cvat({f"{NAME}.jpg": SOUND}))
+    done = import_labels(store, export, WHAT)
+    assert (done["labels"], done["frames"], done["left_out"]) == ("l0001", 1, {})
+    assert done["painted_share"] == pytest.approx(24 / SOUND.size)
+    np.testing.assert_array_equal(label_of(store), SOUND)
+    assert import_labels(store, export, WHAT)["reused"]
+    assert list_label_sets(Root(store)) == {LABELS: ["l0001"]}
+
+
+def test_one_file_or_one_folder_of_many_is_enough(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tools.put(tmp_path / f"{NAME}.png", encode_png(tools.overlay(SOUND)))
+    monkeypatch.chdir(file.parent)
+    for n, place in enumerate((tmp_path / "walk", file.parent, file, Path(file.name), Path())):
+        assert import_labels(store, place, Reading(), anew=True)["labels"] == f"l{n + 1:04d}"
+    assert LabelSet.open(Root(store), LABELS).keys == [("walk", "c00", 1)]
+
+
+def test_a_zip_file_is_read_like_its_folder(store: str, tmp_path: Path) -> None:
+    task = tools.cvat({f"{NAME}.jpg": SOUND}).encode()
+    export = zipped(tmp_path / "task.zip", ("annotations.xml", task), ("images/walk/c00/0001.jpg", b"any"))
+    import_labels(store, export, WHAT)
+    np.testing.assert_array_equal(label_of(store), SOUND)
+
+
+def test_what_is_imported_later_is_painted_over_or_said_anew(store: str, tmp_path: Path) -> None:
+    more = np.full(SIZE, 255, np.uint8)
+    more[2, 2:8] = 0
+    for n, label in enumerate((SOUND, more)):
+        tools.put(tmp_path / f"{n}/{NAME}.png", encode_png(tools.overlay(label)))
+        import_labels(store, tmp_path / str(n), Reading())
+    np.testing.assert_array_equal(label_of(store), np.where(more == 255, SOUND, more))
+    for version in ("l0003", "l0004"):
+        assert import_labels(store, tmp_path / "1", Reading(), anew=True)["labels"] == version
+        np.testing.assert_array_equal(label_of(store), more)
+
+
+def test_drawings_come_in_as_strokes(store: str, tmp_path: Path) -> None:
+    stroke = Stroke("fg", 1.5, ((2.0, 2.0), (9.0, 2.0)), "Mia", "2026-03-01T10:00:00Z")
+    drawing = Drawing("walk", "c00", 1, WIDTH, HEIGHT, (stroke,))
+    tools.put(tmp_path / "drawn/any.json", encode_strokes(drawing))
+    assert import_labels(store, tmp_path / "drawn", Reading())["frames"] == 1
+    assert LabelSet.open(Root(store), LABELS).strokes("walk", "c00", 1) == drawing
+
+
+def test_looking_first_stores_nothing_and_says_what_was_found(store: str, tmp_path: Path) -> None:
+    tasks = tools.labelstudio({f"{NAME}.png": SOUND})
+    tasks[0]["annotations"][0]["result"][0]["value"]["brushlabels"] = ["lamp"]
+    tools.put(tmp_path / "export.json", tasks)
+    format, found = check_labels(store, tmp_path / "export.json", WHAT)
+    assert format == "labelstudio"
+    assert found.frames == [(("walk", "c00", 1), pytest.approx(12 / SOUND.size), 0.0)]
+    assert found.summary["left_out"] == {"lamp": 1}
+    assert list_label_sets(Root(store)) == {}
+
+
+def test_frames_counted_from_0_and_names_without_a_take_find_their_frame(store: str, tmp_path: Path) -> None:
+    drawn = tools.davis("any", 3, f0=[(1, [(0.1, 0.1), (0.5, 0.1)]), (0, [(0.1, 0.9)])])
+    tools.put(tmp_path / "001.json", drawn)
+    import_labels(
+        store, tmp_path / "001.json", Reading(names="{frame}", take="walk", camera="c01", offset=1, radius=1)
+    )
+    assert {0, 1} < set(np.unique(label_of(store, "walk", "c01", 1)).tolist())
+
+
+def test_pixels_that_are_both_can_follow_a_rule(store: str, tmp_path: Path) -> None:
+    shapes = [
+        {"label": name, "shape_type": "rectangle", "points": [[0, y], [4, y + 3]]}
+        for name, y in (("person", 0), ("floor", 2), ("person", 2))
+    ]
+    tools.put(tmp_path / f"{NAME}.json", tools.labelme_json(*shapes, size=SIZE))
+    for overlap, column in (("later", [1, 1, 1, 1, 1]), ("open", [1, 1, 255, 255, 255])):
+        reading = Reading(foreground=("person",), background=("floor",), overlap=overlap)  # type: ignore[arg-type]
+        import_labels(store, tmp_path / "walk", reading, anew=True)
+        assert label_of(store)[:5, 0].tolist() == column
+
+
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
+    '<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]><annotations>&c;</annotations>'
+)
+THIEF = '<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/passwd">]><annotation><filename>&f;</filename></annotation>'
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+def edited(find: str, replace: str) -> str:
+    text = tools.cvat({f"{NAME}.jpg": SOUND})
+    assert find in text
+    return text.replace(find, replace)
+
+
+def brushed(change: Callable[[dict[str, Any]], object]) -> list[Any]:
+    tasks = tools.labelstudio({f"{NAME}.jpg": SOUND})
+    change(tasks[0]["annotations"][0]["result"][0])
+    return tasks
+
+
+def instances(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    data = tools.coco({f"{NAME}.jpg": SOUND})
+    change(data)
+    return data
+
+
+TWICE = {"shapes": [{"label": n, "shape_type": "rectangle", "points": [[0, 0], [4, 4]]} for n in ("person", "floor")]}
+REFUSED: dict[str, tuple[str, Any, str]] = {
+    "an unknown take": (f"run/c00/{1:04d}.png", tools.overlay(SOUND), "there is no take run; there is walk"),
+    "an unknown camera": ("walk/c77/0001.png", tools.overlay(SOUND), "take walk has no camera c77 with frame 1"),
+    "an unknown frame": ("walk/c00/0077.png", tools.overlay(SOUND), "has no camera c00 with frame 77"),
+    "a name that says nothing": ("walk/c00/first.png", tools.overlay(SOUND), "does not say what it is for"),
+    "an overlay of another size": (f"{NAME}.png", tools.overlay(SOUND[1:]), f"the frame is {WIDTH}x{HEIGHT}"),
+    "an overlay that is all painted": (f"{NAME}.png", tools.overlay(FULL), "every pixel is painted"),
+    "a label picture that leaves nothing open": (f"{NAME}.png", FULL, "every pixel is labelled"),
+    "a trimap that leaves nothing open": (f"{NAME}.png", FULL * np.uint8(255), "neither that it is a label"),
+    "an xml bomb": ("annotations.xml", BOMB, "declares a document type"),
+    "an xml that reads files": ("annotations.xml", THIEF, "declares a document type"),
+    "a deep xml": ("annotations.xml", "<a>" * 5000 + "</a>" * 5000, "nested more than 100 deep"),
+    "half an xml": ("annotations.xml", tools.cvat({f"{NAME}.jpg": SOUND})[:300], "it is no XML"),
+    "a cvat mask of another size": (
+        "annotations.xml",
+        edited(' height="2"', ' height="3"'),
+        "its runs are 12 pixels",
+    ),
+    "a cvat mask outside": ("annotations.xml", edited('left="2"', f'left="{WIDTH}"'), "is not inside"),
+    "a cvat mask without numbers": ("annotations.xml", edited('rle="0', 'rle="x'), "its run is 'x'"),
+    "a cvat picture of another size": (
+        "annotations.xml",
+        edited(f'jpg" width="{WIDTH}"', f'jpg" width="{WIDTH + 1}"'),
+        f"image '{NAME}.jpg': it is for {WIDTH + 1}x{HEIGHT}",
+    ),
+    "a brush of another size": (
+        "a.json",
+        brushed(lambda r: r["value"].update(rle=tools.brush(SOUND[1:] == 0))),
+        "not the RGBA of",
+    ),
+    "a brush that is cut off": (
+        "a.json",
+        brushed(lambda r: r["value"]["rle"].__delitem__(slice(12, None))),
+        "cut off",
+    ),
+    "a brush of no bytes": ("a.json", brushed(lambda r: r["value"]["rle"].append(300)), "'300', which is no byte"),
+    "a brush without a name": ("a.json", brushed(lambda r: r["value"].update(brushlabels=[])), "0 labels, not one"),
+    "a turned picture": ("a.json", brushed(lambda r: r.update(image_rotation=90)), "the picture was turned"),
+    "a coco mask of another size": (
+        "a.json",
+        instances(lambda d: d["annotations"][1]["segmentation"].update(size=[HEIGHT + 1, WIDTH])),
+        "annotation 1: its mask is of another size",
+    ),
+    "coco runs that are too short": (
+        "a.json",
+        instances(lambda d: d["annotations"][1]["segmentation"].update(counts="061M")),
+        "annotation 1: its runs are 10 pixels",
+    ),
+    "coco runs that are none": (
+        "a.json",
+        instances(lambda d: d["annotations"][1]["segmentation"].update(counts="\u00e4")),
+        "annotation 1: its counts hold",
+    ),
+    "coco annotations of no image": ("a.json", instances(lambda d: d["images"].clear()), "there is no image 0"),
+    "a polygon to infinity": (
+        f"{NAME}.json",
+        tools.labelme_json({"label": "person", "points": [[0, 0], [1e308 * 10, 0], [0, 4]]}, size=SIZE),
+        "its x of points 1 is 'inf'",
+    ),
+    "a pixel that is both": (
+        f"{NAME}.json",
+        tools.labelme_json(*TWICE["shapes"], size=SIZE),
+        "16 pixels are foreground",
+    ),
+    "names that nobody explained": (
+        f"{NAME}.json",
+        tools.labelme_json({"label": "lamp", "shape_type": "rectangle", "points": [[0, 0], [4, 4]]}, size=SIZE),
+        "nothing in it is labelled (names of shapes: lamp)",
+    ),
+    "a path beyond the picture": ("a.json", tools.davis("walk", 1, f0=[(1, [(7, 0)])]), "does not go from 0 to 1"),
+    "strokes of another size": (
+        "a.json",
+        encode_strokes(Drawing("walk", "c00", 1, WIDTH + 1, HEIGHT, (Stroke("fg", 2.0, ((1.0, 1.0),)),))),
+        f"it is for {WIDTH + 1}x{HEIGHT}",
+    ),
+    "half a json": ("a.json", '[{"annotations": [', "it is no JSON"),
+    "an endless json": ("a.json", "[" * 200_000, "it is no JSON"),
+    "a file that is no picture": (f"{NAME}.png", "<html>", "no PNG"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_wrong_is_refused_by_file_and_entry_and_nothing_is_stored(
+    what: str, store: str, tmp_path: Path
+) -> None:
+    place, data, says = REFUSED[what]
+    file = tools.put(tmp_path / "export" / place, encode_png(data) if isinstance(data, np.ndarray) else data)
+    before = Root(store).names("ledger")
+    with pytest.raises(CapmatError) as refusal:
+        import_labels(store, tmp_path / "export", WHAT if file.suffix != ".png" else Reading())
+    assert says in str(refusal.value)
+    assert file.name in str(refusal.value) or what == "names that nobody explained"
+    assert "\n" not in str(refusal.value)
+    assert refusal.value.fix
+    assert list_label_sets(Root(store)) == {}
+    assert Root(store).names("ledger") == before
+
+
+LIE = zipfile.ZipInfo("a.json")
+LIE.compress_type = zipfile.ZIP_DEFLATED
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ([("../evil.json", b"[]")], "../evil.json: this file would be written outside"),
+        ([("/etc/evil.json", b"[]")], "this file would be written outside"),
+        ([("a\\..\\evil.json", b"[]")], "this file would be written outside"),
+        ([(link("a.json"), b"/etc/passwd")], "a.json: this is a link"),
+        ([("a", b"1"), ("a/b.json", b"[]")], "in each other's way"),
+        ([("a.json", b"[]"), ("a.json", b"{}")], "in each other's way"),
+        ([(f"{n}.json", b"[]") for n in range(9)], "holds 9 files, more than 5"),
+        ([("a.json", bytes(3_000_000))], "swells from"),
+        ([("notes.txt", b"hello")], "no file in it is of a format that is known"),
+        ([], "there is no file in it"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_file_that_is_up_to_something_is_refused_before_it_is_unpacked(
+    files: list[Any], says: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.labels_archive._MAX_FILES", 5)
+    monkeypatch.setattr("storage.labels_archive._SMALL", 2**20)
+    export = zipped(tmp_path / "deep/down/export.zip", *files)
+    before = sorted(tmp_path.rglob("*.json"))
+    with pytest.raises(ScribbleError, match="export.zip") as refusal:
+        import_labels(store, export, WHAT)
+    assert says in str(refusal.value)
+    assert sorted(tmp_path.rglob("*.json")) == before
+    assert list_label_sets(Root(store)) == {}
+
+
+def test_a_zip_file_that_lies_or_is_damaged_is_refused(store: str, tmp_path: Path) -> None:
+    whole = zipped(tmp_path / "whole.zip", ("a.json", b"[" + b"1," * 5000 + b"1]")).read_bytes()
+    for n, data in enumerate(
+        (b"PK\x03\x04", whole[:-30], whole.replace(b"a.json", b"b.json", 1), io.BytesIO().read())
+    ):
+        damaged = tools.put(tmp_path / f"{n}.zip", data)
+        with pytest.raises(ScribbleError, match=rf"{n}\.zip: it is no whole zip file"):
+            import_labels(store, damaged, WHAT)
+    assert list_label_sets(Root(store)) == {}
+
+
+def test_what_is_not_there_and_what_is_asked_wrongly_is_refused(store: str, tmp_path: Path) -> None:
+    with pytest.raises(CapmatError, match="nowhere: there is no such file"):
+        import_labels(store, tmp_path / "nowhere", WHAT)
+    tools.put(tmp_path / f"{NAME}.png", encode_png(tools.overlay(SOUND)))
+    for reading, says in (
+        (Reading(names="{take}"), "says {camera} not"),
+        (Reading(foreground=("green",)), "'green' is no colour"),
+        (Reading("label"), "it is partly transparent"),
+        (Reading("cvat"), "there is no .xml in it"),
+        (Reading(foreground=("ff0000",)), "cannot be foreground and background"),
+    ):
+        with pytest.raises((ConfigError, ScribbleError)) as refusal:
+            import_labels(store, tmp_path / "walk", reading)
+        assert says in str(refusal.value)
