@@ -57,22 +57,29 @@ export class Ink {
     return place < this.frozen ? -1 : place;
   }
 
-  // All of them, after the view has moved.
-  draw(look, width, height) {
+  // All of them, in some parts [x, y, width, height] of the canvas.
+  draw(look, parts) {
     const context = this.context;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, width, height);
-    const sight = [look.x, look.y, look.x + width / look.zoom, look.y + height / look.zoom];
-    this.aim(look);
     // Half a device pixel is nobody's loss; powers of two let a slow zoom use the same shapes.
     const detail = 2 ** Math.floor(Math.log2(0.5 / look.zoom));
-    for (const stroke of this.strokes) {
-      const { box } = shapeOf(stroke);
-      if (box[0] > sight[2] || box[2] < sight[0] || box[1] > sight[3] || box[3] < sight[1]) continue;
-      this.dip(stroke);
-      context.stroke(pathOf(stroke, detail));
+    for (const [x, y, width, height] of parts) {
+      context.save();
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      context.clearRect(x, y, width, height);
+      context.beginPath();
+      context.rect(x, y, width, height);
+      context.clip();
+      this.aim(look);
+      const [left, top] = [look.x + x / look.zoom, look.y + y / look.zoom];
+      const [right, bottom] = [left + width / look.zoom, top + height / look.zoom];
+      for (const stroke of this.strokes) {
+        const { box } = shapeOf(stroke);
+        if (box[0] > right || box[2] < left || box[1] > bottom || box[3] < top) continue;
+        this.dip(stroke);
+        context.stroke(pathOf(stroke, detail));
+      }
+      context.restore();
     }
-    context.globalCompositeOperation = "source-over";
   }
 
   // The newest piece of a stroke that is being drawn, on top of what is there.

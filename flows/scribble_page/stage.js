@@ -57,6 +57,7 @@ export class Stage {
       if (canvas.width !== this.width) canvas.width = this.width;
       if (canvas.height !== this.height) canvas.height = this.height;
     }
+    this.drawn = null;
     this.redraw({ tiles: true, ink: true });
   }
 
@@ -89,16 +90,17 @@ export class Stage {
     // The middle of the window stays on the picture, so that nobody loses it.
     const [height, width] = this.size;
     const [w, h] = [this.width / zoom, this.height / zoom];
-    this.look = {
-      x: Math.min(Math.max(x, -w / 2), width - w / 2), y: Math.min(Math.max(y, -h / 2), height - h / 2), zoom,
-    };
-    this.redraw({ tiles: true, ink: true });
+    // Whole device pixels: what is on the canvases can be moved along.
+    const within = (v, side, sight) => Math.round(Math.min(Math.max(v, -sight / 2), side - sight / 2) * zoom) / zoom;
+    this.look = { x: within(x, width, w), y: within(y, height, h), zoom };
+    this.redraw({});
     this.moveRing();
     this.told("look");
   }
 
   // ---- drawing
 
+  // `what` says what has to be drawn anew, { tiles, ink }; what has only moved is moved.
   redraw(what) {
     if (!this.size || !this.tiles.picture) return;
     if (this.due) {
@@ -110,21 +112,29 @@ export class Stage {
   }
 
   paint() {
-    const due = this.due;
+    const { due, look, drawn, width, height } = this;
     this.due = null;
-    if (due.tiles) {
-      const missing = this.tiles.draw(this.picture, this.look, this.width, this.height);
-      if (!missing && !this.tiles.running) this.tiles.foresee(this.others, this.look, this.width, this.height);
+    this.drawn = look;
+    const whole = [[0, 0, width, height]];
+    let parts = whole;
+    if (drawn && drawn.zoom === look.zoom) {
+      const [dx, dy] = [(drawn.x - look.x) * look.zoom, (drawn.y - look.y) * look.zoom].map(Math.round);
+      parts = uncovered(dx, dy, width, height);
+      if (parts.length && !due.tiles) shift(this.picture, dx, dy);
+      if (parts.length && !due.ink) shift(this.ink.context, dx, dy);
     }
-    if (due.ink) {
-      this.ink.draw(this.look, this.width, this.height);
-      if (this.stroke && !this.straight) this.ink.grow(this.stroke, 0, this.look);
-    }
+    const missing = this.tiles.draw(this.picture, look, width, height, due.tiles ? whole : parts);
+    if (!missing && !this.tiles.running) this.tiles.foresee(this.others, look, width, height);
+    this.ink.draw(look, due.ink ? whole : parts);
+    if (this.stroke && !this.straight && due.ink) this.ink.grow(this.stroke, 0, look);
     this.paintMarks();
   }
 
   paintMarks() {
     const { marks, look } = this;
+    const any = this.box || (this.stroke && this.straight);
+    if (!any && !this.marked) return;
+    this.marked = any;
     marks.setTransform(1, 0, 0, 1, 0, 0);
     marks.clearRect(0, 0, this.width, this.height);
     if (this.box) {
@@ -296,4 +306,20 @@ export class Stage {
     this.redraw({ ink: true });
     this.told("stroke");
   }
+}
+
+// Moves what is on a canvas.
+function shift(context, dx, dy) {
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.globalCompositeOperation = "copy";
+  context.drawImage(context.canvas, dx, dy);
+  context.globalCompositeOperation = "source-over";
+}
+
+// What a picture that was moved leaves bare, as [x, y, width, height].
+function uncovered(dx, dy, width, height) {
+  if (Math.abs(dx) >= width || Math.abs(dy) >= height) return [[0, 0, width, height]];
+  const side = [dx > 0 ? 0 : width + dx, 0, Math.abs(dx), height];
+  const rest = [Math.max(dx, 0), dy > 0 ? 0 : height + dy, width - Math.abs(dx), Math.abs(dy)];
+  return [side, rest].filter((part) => part[2] && part[3]);
 }

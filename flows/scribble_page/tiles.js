@@ -27,25 +27,32 @@ export class Tiles {
     return Math.min(Math.max(wanted, 0), this.picture.levels.length - 1);
   }
 
-  // Draws into `context` what `look` ({x, y, zoom}: device pixels per pixel of the picture) shows of the picture.
-  draw(context, look, width, height) {
-    const levels = this.picture.levels;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, width, height);
-    context.imageSmoothingEnabled = look.zoom < 3;
-    context.imageSmoothingQuality = "medium";
+  // Draws what `look` ({x, y, zoom}: device pixels per pixel of the picture) shows of the picture into some parts
+  // [x, y, width, height] of a canvas of this size. Returns how many tiles are still to come.
+  draw(context, look, width, height, parts) {
     const finest = this.level(look.zoom);
     const missing = [];
-    const there = this.inSight(finest, look, width, height).map((tile) => [tile, this.bitmap(tile, missing)]);
-    if (there.some(([, bitmap]) => !bitmap)) {
-      for (let level = levels.length - 1; level > finest; level--) {
+    const tiles = this.inSight(finest, look, width, height).map((tile) => [tile, this.bitmap(tile, missing)]);
+    const coarser = [];
+    if (tiles.some(([, bitmap]) => !bitmap)) {
+      for (let level = this.picture.levels.length - 1; level > finest; level--) {
         for (const tile of this.inSight(level, look, width, height)) {
-          const bitmap = this.bitmap(tile, level === levels.length - 1 ? missing : null);
-          if (bitmap) this.put(context, tile, bitmap, look);
+          const wanted = level === this.picture.levels.length - 1 ? missing : null;
+          coarser.push([tile, this.bitmap(tile, wanted)]);
         }
       }
     }
-    for (const [tile, bitmap] of there) if (bitmap) this.put(context, tile, bitmap, look);
+    for (const part of parts) {
+      context.save();
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      context.clearRect(...part);
+      context.beginPath();
+      context.rect(...part);
+      context.clip();
+      context.imageSmoothingEnabled = look.zoom < 3;
+      for (const [tile, bitmap] of [...coarser, ...tiles]) if (bitmap) this.put(context, tile, bitmap, look, part);
+      context.restore();
+    }
     this.fetchSoon(missing);
     return missing.length;
   }
@@ -89,12 +96,13 @@ export class Tiles {
     return found;
   }
 
-  put(context, tile, bitmap, look) {
+  put(context, tile, bitmap, look, part) {
     // Whole device pixels: neighbours meet without a seam.
     const [x0, y0, x1, y1] = [
       (tile.x0 - look.x) * look.zoom, (tile.y0 - look.y) * look.zoom,
       (tile.x1 - look.x) * look.zoom, (tile.y1 - look.y) * look.zoom,
     ].map(Math.round);
+    if (x0 >= part[0] + part[2] || x1 <= part[0] || y0 >= part[1] + part[3] || y1 <= part[1]) return;
     context.drawImage(bitmap, x0, y0, x1 - x0, y1 - y0);
   }
 
