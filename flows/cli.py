@@ -89,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
 
     _scribbles(add("scribbles", "bring in labels that people made, list and show label sets, hand them out"))
 
+    _scribble(add("scribble", "a page on which people paint where the matte failed, and the labels made of it"))
+
     train = add("train-base", "train the base weights of one role from the base data")
     train.add_argument("role", choices=("teacher", "student", "supervisor"))
     train.add_argument("--minutes", type=float, default=25.0, help="as many steps as fit (default: 25)")
@@ -165,6 +167,15 @@ def _hull(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".ply or .glb, in metres")
     parser.add_argument("--resolution", type=_positive, default=256, help="voxels along the box (default: 256)")
     parser.add_argument("--points", action="store_true", help="points without triangles")
+
+
+def _scribble(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat scribble`; see docs/annotate.md."""
+    parser.add_argument("take", nargs="*", help="default: all that are in the store")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    parser.add_argument("--port", type=_whole, default=0, help="default: one that is free")
+    parser.add_argument("--author", metavar="NAME", help="who paints (default: who is logged in)")
+    parser.add_argument("--no-browser", action="store_true", help="print the link, open nothing")
 
 
 def _scene(parser: argparse.ArgumentParser) -> None:

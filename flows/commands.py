@@ -203,6 +203,13 @@ def scribbles(args: Namespace) -> None:
     getattr(scribbles_command, name)(_config(args), args)
 
 
+def scribble(args: Namespace) -> None:
+    """Serve the page for scribbles until interrupted."""
+    from flows.scribble_command import scribble as run
+
+    run(_config(args), args)
+
+
 def train_base(args: Namespace) -> None:
     """Train base weights from the base data."""
     from tasks.base_train import train_base_weights

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ class Tab:
     def __init__(self, socket: Any) -> None:
         self._socket, self._count = socket, 0
 
-    def _call(self, method: str, **params: Any) -> dict[str, Any]:
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """A command of the protocol, and its answer."""
         self._count += 1
         self._socket.send(json.dumps({"id": self._count, "method": method, "params": params}))
         while (answer := json.loads(self._socket.recv(_LIMIT_S))).get("id") != self._count:
@@ -33,16 +34,16 @@ class Tab:
     def remember(self, key: str, value: str) -> None:
         """Put something into the local storage of every page before its own scripts run."""
         source = f"localStorage.setItem({json.dumps(key)}, {json.dumps(value)})"
-        self._call("Page.addScriptToEvaluateOnNewDocument", source=source)
-        self._call("Page.enable")
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=source)
+        self.call("Page.enable")
 
     def open(self, url: str) -> None:
         """Go to an address."""
-        self._call("Page.navigate", url=url)
+        self.call("Page.navigate", url=url)
 
     def ask(self, script: str) -> Any:
         """The value of a piece of JavaScript."""
-        return self._call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
     def wait_for(self, script: str) -> Any:
         """The same as soon as it is true."""
@@ -52,9 +53,38 @@ class Tab:
             time.sleep(0.3)
         return found
 
+    def press(self, key: str, *, ctrl: bool = False, shift: bool = False) -> None:
+        """Press and release a key, by the name that a page sees: "n", "[", "Enter"."""
+        modifiers = 2 * ctrl + 8 * shift
+        text = key if len(key) == 1 and not ctrl else ""
+        code = ord(key.upper()) if len(key) == 1 and key.isalnum() else 0
+        known = {"key": key, "modifiers": modifiers, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **known)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **known)
+
+    def mouse(
+        self, kind: str, x: float, y: float, button: str = "none", held: int = 0, *, shift: bool = False
+    ) -> None:
+        """One event: "mousePressed", "mouseMoved" or "mouseReleased", at a point of the window."""
+        known: dict[str, Any] = {"button": button, "buttons": held, "modifiers": 8 * shift, "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **known)
+
+    def drag(self, points: Sequence[tuple[float, float]], *, button: str = "left", shift: bool = False) -> None:
+        """Move the mouse to the first of some points of the window, press, move along the others, and let go."""
+        held = {"left": 1, "right": 2, "middle": 4}[button]
+        self.mouse("mouseMoved", *points[0])
+        self.mouse("mousePressed", *points[0], button, held, shift=shift)
+        for x, y in points[1:]:
+            self.mouse("mouseMoved", x, y, button, held, shift=shift)
+        self.mouse("mouseReleased", *points[-1], button, shift=shift)
+
+    def wheel(self, x: float, y: float, delta: float) -> None:
+        """Turn the mouse wheel at a point of the window."""
+        self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=delta)
+
     def picture(self) -> bytes:
         """What the window shows, as PNG."""
-        return base64.b64decode(self._call("Page.captureScreenshot")["data"])
+        return base64.b64decode(self.call("Page.captureScreenshot")["data"])
 
 
 @contextmanager

@@ -14,6 +14,21 @@ COMMANDS = [
     *("scribbles", "train-base", "sim", "models", "ui", "doctor", "plan", "metrics", "gc", "up", "down", "deploy"),
     "benchmark",
     "paper",
+    *(
+        "scribbles",
+        "scribble",
+        "train-base",
+        "sim",
+        "models",
+        "ui",
+        "doctor",
+        "plan",
+        "metrics",
+        "gc",
+        "up",
+        "down",
+        "deploy",
+    ),
 ]
 
 

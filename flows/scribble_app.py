@@ -1,0 +1,173 @@
+"""The scribble page's program: one page, the tiles of the pictures, strokes in and out, and Done.
+
+Names in an address are looked up among the takes that are served, their cameras and frames, and the page's own files;
+no address becomes a path. What goes wrong is answered in words that the page shows.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from importlib.resources import files
+from threading import Lock
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from capmat_errors import CapmatError, NotFound, StoreError
+from flows.label_event import tell_labels
+from storage.drafts import DraftConflict
+from storage.root import Root
+from storage.strokes import decode_strokes
+from storage.take import Take
+from tasks.finish_scribbles import finish_scribbles
+from tasks.frame_views import FrameViews
+from tasks.scribble_desk import describe_frame, describe_take, keep_strokes, saved_strokes
+
+MOST_BYTES = 16 * 2**20
+"""Of one request; ten thousand strokes of an ordinary length have three."""
+_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_TILES_KEPT_S = 600
+
+
+class Desk:
+    """What is served.
+
+    Args:
+        root: the store.
+        takes: the takes, by name.
+        author: what new strokes are signed with, unless the page is told another name.
+        quiet_s: seconds without further labels before the training starts.
+        token: that of the link, for the page's own requests.
+    """
+
+    def __init__(self, root: Root, takes: dict[str, Take], author: str, quiet_s: int, token: str) -> None:
+        self.root, self.takes, self.author, self.quiet_s = root, takes, author, quiet_s
+        self.views = FrameViews(root)
+        self.finishing = Lock()
+        self._token = token
+
+    @cached_property
+    def page(self) -> dict[str, bytes]:
+        """The page's files by name."""
+        there = {file.name: file.read_bytes() for file in files("flows").joinpath("scribble_page").iterdir()}
+        return there | {"index.html": there["index.html"].replace(b"{token}", self._token.encode())}
+
+    def take(self, request: Request) -> Take:
+        """The take that a request names; raises NotFound."""
+        name = request.path_params["take"]
+        if name not in self.takes:
+            raise NotFound(f"there is no take {name} here; there is {', '.join(self.takes)}", fix="Choose another.")
+        return self.takes[name]
+
+
+def scribble_app(desk: Desk) -> Starlette:
+    """The program; `flows.scribble_guard` belongs around it."""
+
+    def page(request: Request) -> Response:
+        name = request.path_params.get("file", "index.html")
+        if name not in desk.page:
+            return JSONResponse({"error": "there is no such page"}, 404)
+        kind = _KINDS["." + name.rpartition(".")[2]]
+        return Response(desk.page[name], media_type=kind, headers={"Cache-Control": "no-store"})
+
+    def everything(_: Request) -> Any:
+        takes = [describe_take(desk.root, take) for take in desk.takes.values()]
+        return {"author": desk.author, "takes": takes}
+
+    def frame(request: Request) -> Any:
+        return describe_frame(desk.root, desk.views, desk.take(request), *_frame_of(request))
+
+    def tile(request: Request) -> Response:
+        place = tuple(request.path_params[key] for key in ("level", "row", "column"))
+        runs = tuple(request.query_params.getlist("run"))
+        made = desk.views.tile(desk.take(request), *_frame_of(request), request.path_params["view"], place, runs)
+        kept = {"Cache-Control": f"private, max-age={_TILES_KEPT_S}"}
+        return Response(made.data, media_type=f"image/{made.kind}", headers=kept)
+
+    async def strokes(request: Request) -> Response:
+        body = await _body(request)
+        return await run_in_threadpool(_answered, lambda r: _save(desk, r, body), request)
+
+    def _finished(author: str) -> Any:
+        with desk.finishing:  # two at once would make a version each; the second has nothing new
+            done = finish_scribbles(desk.root.url, list(desk.takes), author)
+        told = tell_labels(done["labels"]) if done["new"] else ""
+        return {**done, "told": bool(told), "ui": _ui(told), "quiet_s": desk.quiet_s}
+
+    async def done(request: Request) -> Response:
+        body = await _body(request)
+        return await run_in_threadpool(_answered, lambda _: _finished(_author(body)), request)
+
+    def answers(act: Callable[[Request], Any]) -> Callable[[Request], Response]:
+        return lambda request: _answered(act, request)
+
+    at = "{take}/{camera}/{frame:int}"
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/page/{file}", page),
+            Route("/api/desk", answers(everything)),
+            Route(f"/api/frame/{at}", answers(frame)),
+            Route(f"/api/tile/{at}/{{view}}/{{level:int}}/{{row:int}}/{{column:int}}", answers(tile)),
+            Route(f"/api/strokes/{at}", strokes, methods=["PUT"]),
+            Route("/api/done", done, methods=["POST"]),
+        ]
+    )
+
+
+def _answered(act: Callable[[Request], Any], request: Request) -> Response:
+    """What `act` says, or why it cannot."""
+    try:
+        said = act(request)
+    except CapmatError as error:
+        status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, StoreError) else 400
+        return JSONResponse({"error": str(error)}, status)
+    return said if isinstance(said, Response) else JSONResponse(said, headers={"Cache-Control": "no-store"})
+
+
+def _save(desk: Desk, request: Request, body: bytes) -> Any:
+    take, (camera, frame) = desk.take(request), _frame_of(request)
+    after = request.query_params.get("after", "")
+    if not (after.isascii() and after.isdigit()):
+        return JSONResponse({"error": "it does not say which revision it was made from"}, 400)
+    drawing = decode_strokes(body, f"take {take.name} camera {camera} frame {frame}")
+    try:
+        return {"revision": keep_strokes(desk.root, take, camera, frame, drawing, int(after))}
+    except DraftConflict as error:
+        return JSONResponse({"error": str(error), **saved_strokes(desk.root, take, camera, frame)}, 409)
+
+
+def _frame_of(request: Request) -> tuple[str, int]:
+    return request.path_params["camera"], request.path_params["frame"]
+
+
+def _author(body: bytes) -> str:
+    try:
+        said = json.loads(body).get("author", "")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CapmatError("it is no JSON with an author", where="api/done") from error
+    return said if isinstance(said, str) else ""
+
+
+async def _body(request: Request) -> bytes:
+    """The request's body; nothing of one that is longer than `MOST_BYTES`, which nobody takes for JSON."""
+    found = bytearray()
+    async for piece in request.stream():
+        found += piece
+        if len(found) > MOST_BYTES:
+            return b""
+    return bytes(found)
+
+
+def _ui(told: str) -> str:
+    """The address of the Prefect UI whose API took the news, or of this folder's server; empty if there is none."""
+    from flows.server import answers, found
+
+    if told:
+        return told.removesuffix("/api")
+    server = found()
+    return server.address if server and answers(server) else ""

@@ -1,0 +1,91 @@
+"""Who may talk to the scribble page: whoever has its link, from the browser tab that opened it, and nobody else.
+
+The link carries a random token. The first request trades it for a cookie, so that it leaves the address bar; what the
+page's own script asks carries it in a header, which no other site can make a browser send. A page of another site
+that was given this machine's address (DNS rebinding) is told apart by the Host header.
+"""
+
+import hmac
+import ipaddress
+import socket
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER = "x-capmat-token"
+_OPEN = ("GET", "HEAD")
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Guard:
+    """ASGI middleware around the page.
+
+    Args:
+        app: what it guards.
+        token: that of the link.
+        port: on which the page is served; cookies of one machine are shared by all its ports.
+        hosts: names of this machine by which it may be called; addresses in numbers always may.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, port: int, hosts: Iterable[str]) -> None:
+        self._app, self._token = app, token
+        self._cookie = f"capmat-{port}"
+        self._hosts = {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let pass."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # the page has no use for anything else
+            raise RuntimeError(f"no {scope['type']} here")
+
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_SECURITY)
+            await send(message)
+
+        refused = self._refusal(Request(scope))
+        await (refused or self._app)(scope, receive, secured)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if not self._is_ours(request.headers):
+            return PlainTextResponse("This is not the name of the machine that serves the page.", 421)
+        if self._same(request.headers.get(HEADER, "")):
+            return None
+        if request.method in _OPEN and self._same(request.query_params.get("token", "")):
+            answer = RedirectResponse(request.url.path, 303)
+            answer.set_cookie(self._cookie, self._token, httponly=True, samesite="lax")
+            return answer
+        # A cookie alone opens the page and its pictures; it changes nothing.
+        if request.method in _OPEN and self._same(request.cookies.get(self._cookie, "")):
+            return None
+        return PlainTextResponse("Open the whole link that `capmat scribble` printed.", 403)
+
+    def _same(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self._token.encode())
+
+    def _is_ours(self, headers: Headers) -> bool:
+        host = headers.get("host", "").lower()
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self._hosts
+        return True
+
+
+def own_names() -> set[str]:
+    """What this machine is called."""
+    return {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}

@@ -1,0 +1,90 @@
+// "Done": what will be frozen, and afterwards what was made of it and what happens next.
+
+import { ask } from "./server.js";
+
+const dialog = document.querySelector("#finish");
+const body = document.querySelector("#finish-body");
+const title = document.querySelector("#finish-title");
+const go = document.querySelector("#finish-go");
+const cancel = document.querySelector("#finish-cancel");
+
+// Asks, and freezes if wanted. `desk` is what the program last said; `author` is who asks; `flush` saves what waits.
+export function finish(desk, author, flush) {
+  return new Promise((resolve) => {
+    const drafts = desk.takes.flatMap((take) => Object.values(take.drafts)).filter((draft) => draft.fg || draft.bg);
+    const mine = drafts.filter((draft) => draft.authors.includes(author));
+    body.replaceChildren();
+    title.textContent = "Done for now?";
+    cancel.textContent = "Not yet";
+    go.hidden = false;
+    go.disabled = !drafts.length;
+    if (!drafts.length) {
+      line("Nothing is painted yet. Paint a few strokes where the matte failed; then come back.");
+    } else {
+      line(`${counted(drafts.length, "frame")} with strokes become labels. Earlier labels stay; nothing unpainted is labelled.`);
+      const one = drafts.filter((draft) => !draft.fg || !draft.bg).length;
+      if (one) line(`${counted(one, "frame")} ${one === 1 ? "has" : "have"} strokes of one kind only. Both kinds near the fault teach most.`, "quiet");
+      if (mine.length && mine.length < drafts.length) choice(drafts.length, mine.length);
+    }
+    dialog.returnValue = "";
+    dialog.showModal();
+    let made = false;
+    go.onclick = async (event) => {
+      event.preventDefault();
+      go.disabled = true;
+      go.textContent = "Making them…";
+      try {
+        if (!(await flush())) throw new Error("the last strokes are not saved yet; see the note at the top");
+        const only = body.querySelector("input:checked")?.value === "mine" ? author : "";
+        result(await ask("api/done", "POST", { author: only }));
+        made = true;
+      } catch (error) {
+        line(`Not done: ${error.message}`, "trouble");
+        go.disabled = false;
+      }
+      go.textContent = "Make the labels";
+    };
+    dialog.onclose = () => resolve(made);
+  });
+}
+
+function result(done) {
+  title.textContent = done.new ? "Done. Thank you." : "Nothing new";
+  body.replaceChildren();
+  line(`Labels ${done.labels}`, "big");
+  if (!done.new) line("Nothing has changed since this version, so no new one was made.");
+  else line(`${counted(done.frames, "frame")} from here, ${counted(done.all, "frame")} in all. ${(100 * done.painted_share).toFixed(2)} % of their pixels are painted.`);
+  if (done.told) {
+    line(`The training starts by itself when no more labels have come for ${done.quiet_s} seconds. If it does better on the benchmark, its model takes over.`);
+  } else if (done.new) {
+    const said = line("Nobody was told: no server is running. The training starts with the next ");
+    said.append(code("capmat up"), " or with ", code("capmat redistill"), ".");
+  }
+  if (done.ui) {
+    const said = line("");
+    said.append(Object.assign(document.createElement("a"), { href: done.ui, target: "_blank", rel: "noreferrer", textContent: "See the runs" }));
+  }
+  go.hidden = true;
+  cancel.textContent = "Close";
+}
+
+function choice(all, mine) {
+  for (const [value, text] of [["all", `Everybody's frames (${all})`], ["mine", `Only those that I painted on (${mine})`]]) {
+    const label = body.appendChild(document.createElement("label"));
+    const radio = label.appendChild(document.createElement("input"));
+    Object.assign(radio, { type: "radio", name: "whose", value, checked: value === "all" });
+    label.append(text);
+  }
+}
+
+function line(text, kind = "") {
+  return body.appendChild(Object.assign(document.createElement("p"), { textContent: text, className: kind }));
+}
+
+function code(text) {
+  return Object.assign(document.createElement("code"), { textContent: text });
+}
+
+function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}

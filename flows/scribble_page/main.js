@@ -1,0 +1,303 @@
+// The page: which frame is open, what is shown of it, and what the keys do.
+
+import { ask, framePath } from "./server.js";
+import { finish } from "./finish.js";
+import { Queue, nameOf } from "./queue.js";
+import { Saving } from "./saving.js";
+import { Stage } from "./stage.js";
+
+const at = (selector) => document.querySelector(selector);
+const HOLD_MS = 350;
+const LOOKS = { v: "picture", a: "alpha", c: "checker", g: "green", l: "plate", d: "difference" };
+const BRUSHES = { f: "fg", b: "bg", e: "erase" };
+const NEEDS_MATTE = ["alpha", "checker", "green"];
+
+const stage = new Stage(heard, () => at("#author").value.trim() || "somebody");
+const saving = new Saving(told, joined);
+const queue = new Queue((item) => open(item));
+let desk, take, frame, view = "picture";
+const held = {}; // key -> when it went down, and the view before
+
+start();
+
+async function start() {
+  try {
+    desk = await ask("api/desk");
+  } catch (error) {
+    empty(`The program does not answer: ${error.message}`);
+    return;
+  }
+  at("#author").value = localStorage.getItem("capmat author") || desk.author;
+  at("#take").replaceChildren(...desk.takes.map((one) => option(one.name)));
+  wire();
+  chooseTake(desk.takes[0].name);
+  if (!localStorage.getItem("capmat seen")) help();
+}
+
+function chooseTake(name) {
+  take = desk.takes.find((one) => one.name === name);
+  at("#take").value = name;
+  at("#jump-camera").replaceChildren(...Object.keys(take.cameras).map((name) => option(name)));
+  at("#jump-frame").value = take.frames[0];
+  queue.fill(take, take.frames[0]);
+  open(queue.items[0]);
+}
+
+// ---- frames
+
+async function open(item) {
+  const asked = { take: take.name, camera: item.at.camera, frame: item.at.frame };
+  saving.flush();
+  queue.open(item);
+  let found;
+  try {
+    found = await ask(framePath("frame", asked));
+  } catch (error) {
+    empty(error.message);
+    return;
+  }
+  if (queue.current !== item) return; // somebody was faster
+  at("#empty").hidden = true;
+  const first = !frame || frame.size[0] !== found.levels[0][0];
+  frame = { at: asked, size: found.levels[0], item, ...found };
+  const strokes = saving.begin({ at: asked, size: frame.size, strokes: found.strokes, revision: found.revision });
+  if (first) stage.resize(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
+  fillRuns(item.run);
+  stage.show(frame.size, strokes, found.frozen, item.box || null);
+  setView(possible(view) ? view : "picture");
+  at("#name").textContent = `${asked.camera} · frame ${asked.frame}`;
+  at("#why").textContent = item.reasons.join("; ");
+  at("#why").title = item.reasons.join("\n");
+  at("#jump-camera").value = asked.camera;
+  at("#jump-frame").value = asked.frame;
+  count(strokes);
+  saving.say();
+}
+
+function step(by) {
+  const next = queue.beside(by);
+  if (next) open(next);
+}
+
+async function jump() {
+  const number = Number(at("#jump-frame").value);
+  const wanted = { take: take.name, camera: at("#jump-camera").value, frame: number };
+  if (!take.frames.includes(number)) {
+    told("trouble", `There is no frame ${number}; there is ${take.frames[0]} to ${take.frames.at(-1)}`);
+    return;
+  }
+  const known = queue.find(wanted);
+  if (!known && !take.queue) queue.fill(take, number);
+  await open(queue.find(wanted) || { at: wanted, reasons: [] });
+}
+
+// ---- what is shown
+
+function possible(wanted) {
+  if (NEEDS_MATTE.includes(wanted)) return frame.runs.length > 0;
+  if (wanted === "difference") return frame.runs.length > 1;
+  return wanted !== "plate" || frame.plate;
+}
+
+function runsOf(wanted) {
+  if (NEEDS_MATTE.includes(wanted)) return [at("#run").value];
+  return wanted === "difference" ? [at("#run").value, at("#other").value] : [];
+}
+
+function setView(wanted) {
+  if (!frame || !possible(wanted)) return;
+  view = wanted;
+  const described = (name) => ({ at: frame.at, view: name, runs: runsOf(name), levels: frame.levels });
+  const others = ["alpha", "plate", "checker", "picture"].filter((name) => name !== wanted && possible(name));
+  stage.view(described(wanted), others.map(described));
+  for (const button of document.querySelectorAll("[data-view]")) {
+    button.setAttribute("aria-checked", button.dataset.view === wanted);
+    button.disabled = !possible(button.dataset.view);
+  }
+  at("#run-label").hidden = !NEEDS_MATTE.includes(wanted) && wanted !== "difference";
+  at("#other-label").hidden = wanted !== "difference";
+  legend(wanted);
+}
+
+function legend(wanted) {
+  const box = at("#legend");
+  box.hidden = wanted !== "difference";
+  if (box.hidden) return;
+  const entry = (colour, text) => {
+    const dot = Object.assign(document.createElement("i"), { className: "dot" });
+    dot.style.background = colour;
+    const line = document.createElement("span");
+    line.append(dot, text);
+    return line;
+  };
+  const [one, other] = [at("#run").value, at("#other").value].map(said);
+  box.replaceChildren(
+    entry("#ff9428", `${one} keeps what ${other} drops`),
+    entry("#409cff", `${one} drops what ${other} keeps`),
+  );
+}
+
+function fillRuns(wanted) {
+  const runs = frame.runs;
+  at("#run").replaceChildren(...runs.map((run) => option(run, said(run))));
+  at("#other").replaceChildren(...runs.map((run) => option(run, said(run))));
+  if (runs.includes(wanted)) at("#run").value = wanted;
+  const role = (run) => run.split("-")[0];
+  at("#other").value = runs.find((run) => role(run) !== role(at("#run").value)) || runs.find((run) => run !== at("#run").value) || "";
+}
+
+// "teacher-bg_vitmatte_s-v0003" is "teacher v0003" to people.
+function said(run) {
+  const parts = run.split("-");
+  return parts.length > 2 && /^v\d+$/.test(parts.at(-1)) ? `${parts[0]} ${parts.at(-1)}` : run;
+}
+
+// ---- strokes
+
+function heard(what) {
+  if (what === "look") at("#zoom").textContent = `${Math.round(100 * stage.look.zoom)} %`;
+  if (what !== "stroke") return;
+  saving.change(stage.ink.strokes);
+  count(stage.ink.strokes);
+}
+
+function joined(address, strokes) {
+  if (frame && address.take === frame.at.take && nameOf(address) === nameOf(frame.at)) {
+    stage.replace(strokes);
+    count(strokes);
+  }
+}
+
+function count(strokes) {
+  const of = (label) => strokes.filter((stroke) => stroke.label === label).length;
+  const authors = [...new Set(strokes.map((stroke) => stroke.author))];
+  if (strokes.length) take.drafts[nameOf(frame.at)] = { fg: of("fg"), bg: of("bg"), authors };
+  else delete take.drafts[nameOf(frame.at)];
+  at("#undo").disabled = stage.ink.last(stage.author()) < 0;
+  at("#redo").disabled = !stage.ink.undone.length;
+  const painted = Object.keys(take.drafts).length;
+  const queued = take.queue ? new Set(take.queue.items.map((item) => `${item.camera}/${item.frame}`)).size : 0;
+  at("#progress").textContent = queued
+    ? `${painted} painted, ${counted(queued, "frame")} proposed`
+    : `${counted(painted, "frame")} painted. Nothing is proposed yet: capmat mine ${take.name}`;
+  queue.mark();
+}
+
+function counted(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function told(state, words) {
+  at("#saved").textContent = words;
+  at("#saved").title = words;
+  at("#saved").className = state;
+}
+
+// ---- buttons, keys
+
+function choose(brush) {
+  stage.choose(brush);
+  for (const button of document.querySelectorAll("[data-brush]")) {
+    button.setAttribute("aria-checked", button.dataset.brush === brush);
+  }
+}
+
+function thicker(factor) {
+  stage.resize(stage.radius * factor);
+  at("#radius").textContent = `${Math.max(1, Math.round(2 * stage.radius))} px`;
+}
+
+async function done() {
+  const finished = await finish(desk, stage.author(), () => saving.flush());
+  if (!finished) return;
+  desk = await ask("api/desk");
+  take = desk.takes.find((one) => one.name === take.name);
+  queue.take = take;
+  queue.mark();
+}
+
+function help() {
+  at("#help").showModal();
+  localStorage.setItem("capmat seen", "1");
+}
+
+function wire() {
+  for (const button of document.querySelectorAll("[data-brush]")) button.onclick = () => choose(button.dataset.brush);
+  for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => setView(button.dataset.view);
+  at("#smaller").onclick = () => thicker(1 / 1.25);
+  at("#larger").onclick = () => thicker(1.25);
+  at("#undo").onclick = () => stage.undo();
+  at("#redo").onclick = () => stage.redo();
+  at("#fit").onclick = () => stage.fit();
+  at("#next").onclick = () => step(1);
+  at("#previous").onclick = () => step(-1);
+  at("#help-button").onclick = help;
+  at("#done").onclick = done;
+  at("#take").onchange = (event) => chooseTake(event.target.value);
+  at("#run").onchange = at("#other").onchange = () => setView(view);
+  at("#author").onchange = (event) => localStorage.setItem("capmat author", event.target.value.trim());
+  at("#who").onsubmit = (event) => event.preventDefault();
+  at("#jump").onsubmit = (event) => {
+    event.preventDefault();
+    jump();
+  };
+  addEventListener("keydown", pressed);
+  addEventListener("keyup", released);
+  addEventListener("blur", () => stage.hold(false));
+  addEventListener("beforeunload", (event) => {
+    if (saving.waiting) event.preventDefault();
+  });
+  document.addEventListener("visibilitychange", () => document.hidden && saving.flush());
+  choose("fg");
+  thicker(1);
+}
+
+function pressed(event) {
+  const typing = event.target.closest("input, select") && event.target.type !== "radio";
+  if (typing || at("dialog[open]") || !frame || event.altKey) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const ctrl = event.ctrlKey || event.metaKey;
+  if (ctrl && key === "z") event.shiftKey ? stage.redo() : stage.undo();
+  else if (ctrl && key === "y") stage.redo();
+  else if (ctrl) return;
+  else if (key === " ") stage.hold(true);
+  else if (key in BRUSHES) choose(BRUSHES[key]);
+  else if (key in LOOKS) flip(key, event.repeat);
+  else if (key === "[") thicker(1 / 1.25);
+  else if (key === "]") thicker(1.25);
+  else if (key === "n") step(1);
+  else if (key === "p") step(-1);
+  else if (key === "0") stage.fit();
+  else if (key === "1") stage.pixelForPixel();
+  else if (key === "+" || key === "=") stage.zoomBy(1.4);
+  else if (key === "-") stage.zoomBy(1 / 1.4);
+  else if (key === "s") stage.element.classList.toggle("bare");
+  else if (key === "?") help();
+  else return;
+  event.preventDefault();
+}
+
+// A tap stays at a view, or goes back to the picture from it; a key that is held shows it as long as it is.
+function flip(key, repeated) {
+  if (repeated) return;
+  held[key] = { since: performance.now(), before: view };
+  setView(view === LOOKS[key] ? "picture" : LOOKS[key]);
+}
+
+function released(event) {
+  const key = event.key.toLowerCase();
+  if (event.key === " ") stage.hold(false);
+  if (!held[key]) return;
+  const { since, before } = held[key];
+  delete held[key];
+  if (performance.now() - since > HOLD_MS) setView(before);
+}
+
+function option(value, text = value) {
+  return Object.assign(document.createElement("option"), { value, textContent: text });
+}
+
+function empty(words) {
+  at("#empty").textContent = words;
+  at("#empty").hidden = false;
+}

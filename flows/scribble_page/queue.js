@@ -1,0 +1,134 @@
+// The list at the left: mined frames, the best first, each with its reason; or all cameras of one frame.
+
+import { picture, tilePath } from "./server.js";
+
+export function nameOf(at) {
+  return `${at.camera}/${at.frame}`;
+}
+
+export class Queue {
+  constructor(chosen) {
+    this.chosen = chosen; // (item)
+    this.list = document.querySelector("#queue");
+    this.items = [];
+    this.thumbs = new Map(); // path -> promise of an address
+    this.seen = new IntersectionObserver((found) => found.forEach((one) => one.isIntersecting && this.load(one.target)), {
+      root: this.list, rootMargin: "300px",
+    });
+  }
+
+  // Fills the list: the take as `api/desk` describes it, and the frame whose cameras are listed where nothing was mined.
+  fill(take, frame) {
+    this.take = take;
+    const mined = take.queue ? take.queue.items : [];
+    const at = (camera, number) => ({ take: take.name, camera, frame: number });
+    const items = mined.map((item) => ({ ...item, at: at(item.camera, item.frame) }));
+    const listed = new Set(items.map((item) => nameOf(item.at)));
+    const also = Object.keys(take.drafts).filter((name) => !listed.has(name));
+    if (!mined.length) for (const camera of Object.keys(take.cameras)) items.push({ at: at(camera, frame), reasons: [] });
+    const others = also.map((name) => {
+      const [camera, number] = name.split("/");
+      return { at: at(camera, Number(number)), reasons: [] };
+    }).filter((item) => mined.length || item.at.frame !== frame);
+    this.items = [...items, ...others];
+    this.list.replaceChildren();
+    this.seen.disconnect();
+    const heading = (text) => this.list.append(Object.assign(document.createElement("h3"), { textContent: text }));
+    heading(mined.length ? "Most promising first" : `Every camera at frame ${frame}`);
+    this.items.forEach((item, place) => {
+      if (place === items.length) heading("Also painted");
+      this.list.append(this.row(item, place));
+    });
+    this.mark();
+  }
+
+  row(item, place) {
+    const row = document.createElement("div");
+    row.className = "item";
+    row.setAttribute("role", "option");
+    row.dataset.name = nameOf(item.at);
+    row.dataset.place = place;
+    const thumb = row.appendChild(document.createElement("div"));
+    thumb.className = "thumb";
+    const title = row.appendChild(document.createElement("b"));
+    title.textContent = `${item.at.camera} · ${item.at.frame}`;
+    const why = row.appendChild(document.createElement("p"));
+    why.textContent = item.reasons[0] || "";
+    why.title = item.reasons.join("; ");
+    const marks = row.appendChild(document.createElement("div"));
+    marks.className = "marks";
+    row.addEventListener("click", () => this.chosen(item));
+    this.seen.observe(row);
+    return row;
+  }
+
+  load(row) {
+    this.seen.unobserve(row);
+    const item = this.items[row.dataset.place];
+    const levels = this.take.cameras[item.at.camera];
+    if (!levels) return;
+    const path = tilePath(item.at, "picture", [], levels.length - 1, 0, 0);
+    if (!this.thumbs.has(path)) this.thumbs.set(path, picture(path).then((blob) => URL.createObjectURL(blob)));
+    this.thumbs.get(path).then((address) => {
+      const holder = document.createElement("span");
+      const image = holder.appendChild(new Image());
+      image.alt = "";
+      image.src = address;
+      if (item.box) {
+        const [height, width] = levels[0];
+        const box = holder.appendChild(document.createElement("i"));
+        const [x0, y0, x1, y1] = item.box;
+        Object.assign(box.style, {
+          left: `${(100 * x0) / width}%`, top: `${(100 * y0) / height}%`,
+          width: `${(100 * (x1 - x0)) / width}%`, height: `${(100 * (y1 - y0)) / height}%`,
+        });
+      }
+      row.querySelector(".thumb").replaceChildren(holder);
+    }, () => this.thumbs.delete(path));
+  }
+
+  // What has been painted, and which frame is open.
+  mark() {
+    const { take } = this;
+    for (const row of this.list.querySelectorAll(".item")) {
+      const { name } = row.dataset;
+      const item = this.items[row.dataset.place];
+      const here = item === this.current;
+      row.classList.toggle("here", here);
+      row.setAttribute("aria-selected", here);
+      const marks = row.querySelector(".marks");
+      marks.replaceChildren();
+      const draft = take.drafts[name];
+      for (const label of ["fg", "bg"]) {
+        if (!draft?.[label]) continue;
+        marks.append(Object.assign(document.createElement("i"), { className: `dot ${label}` }));
+        marks.append(Object.assign(document.createElement("span"), { className: "n", textContent: draft[label] }));
+      }
+      if (take.labelled.includes(name)) {
+        marks.append(Object.assign(document.createElement("span"), { className: "frozen", textContent: "✓", title: "in the newest label set" }));
+      }
+      if (item.score !== undefined) {
+        const score = marks.appendChild(document.createElement("span"));
+        score.className = "score";
+        score.title = `promise ${item.score.toFixed(2)}`;
+        score.appendChild(document.createElement("i")).style.width = `${100 * item.score}%`;
+      }
+    }
+  }
+
+  open(item) {
+    this.current = item;
+    this.mark();
+    this.list.querySelector(".item.here")?.scrollIntoView({ block: "nearest" });
+  }
+
+  // The item before or behind the current one, around the end.
+  beside(step) {
+    const place = this.items.indexOf(this.current);
+    return this.items[(place + step + this.items.length) % this.items.length];
+  }
+
+  find(at) {
+    return this.items.find((item) => nameOf(item.at) === nameOf(at));
+  }
+}

@@ -1,0 +1,126 @@
+// Strokes go to the store while people draw. Until the store has them they are also kept by the browser, so neither a
+// full disk nor a closed tab loses one. If somebody else saved the same frame, both sets of strokes are joined.
+
+import { ask, framePath } from "./server.js";
+import { merged } from "./ink.js";
+
+const QUIET_MS = 600;
+const AGAIN_MS = 4000;
+
+export class Saving {
+  constructor(told, joined) {
+    this.told = told; // (state, words)
+    this.joined = joined; // (at, strokes): somebody else's strokes came in
+    this.open = new Map(); // name of the frame -> what is not saved yet
+  }
+
+  // A frame as the store has it; returns the strokes, with those that only this browser has.
+  begin(frame) {
+    const name = nameOf(frame.at);
+    let entry = this.open.get(name);
+    if (!entry) {
+      entry = { at: frame.at, size: frame.size, base: frame.strokes, revision: frame.revision, strokes: frame.strokes };
+      const left = this.left(name);
+      if (left) {
+        entry.strokes = merged(left.base, left.strokes, frame.strokes);
+        this.open.set(name, entry);
+        this.soon(entry, 0);
+      }
+    }
+    this.entry = entry;
+    return entry.strokes;
+  }
+
+  // The strokes of the frame that was begun last have changed.
+  change(strokes) {
+    const entry = this.entry;
+    entry.strokes = strokes;
+    this.open.set(nameOf(entry.at), entry);
+    this.keepHere(entry);
+    this.soon(entry, QUIET_MS);
+    this.say();
+  }
+
+  // Saves all that waits; resolves when the store has everything, or has refused.
+  async flush() {
+    for (let tries = 0; this.open.size && tries < 4; tries++) { // again where somebody else's strokes came in between
+      await Promise.all([...this.open.values()].map((entry) => this.save(entry)));
+    }
+    return this.open.size === 0;
+  }
+
+  get waiting() {
+    return this.open.size > 0;
+  }
+
+  soon(entry, wait) {
+    clearTimeout(entry.timer);
+    entry.timer = setTimeout(() => this.save(entry), wait);
+  }
+
+  save(entry) {
+    clearTimeout(entry.timer);
+    entry.running = (entry.running || Promise.resolve()).then(() => this.put(entry));
+    return entry.running;
+  }
+
+  async put(entry) {
+    if (this.open.get(nameOf(entry.at)) !== entry) return; // saved meanwhile
+    const strokes = entry.strokes;
+    try {
+      const path = `${framePath("strokes", entry.at)}?after=${entry.revision}`;
+      const [height, width] = entry.size;
+      const drawing = { capmat: "strokes", schema: 1, ...entry.at, width, height, strokes };
+      entry.revision = (await ask(path, "PUT", drawing)).revision;
+      entry.base = strokes;
+      entry.trouble = "";
+      if (entry.strokes === strokes) this.saved(entry);
+    } catch (error) {
+      if (error.status === 409) this.join(entry, error.body);
+      else if (error.status === 400) entry.trouble = `The store does not take this: ${error.message}`;
+      else if (error.status === 403) entry.trouble = "The program was started anew. Open its new link.";
+      else if (error.status) entry.trouble = `Not saved yet: ${error.message}`;
+      else entry.trouble = "Not saved yet: the program does not answer. Is it still running?";
+      this.soon(entry, error.status === 409 ? 0 : AGAIN_MS);
+    }
+    this.say();
+  }
+
+  join(entry, found) {
+    const strokes = merged(entry.base, entry.strokes, found.strokes);
+    entry.base = found.strokes;
+    entry.revision = found.revision;
+    entry.strokes = strokes;
+    this.keepHere(entry);
+    this.joined(entry.at, strokes);
+  }
+
+  saved(entry) {
+    this.open.delete(nameOf(entry.at));
+    localStorage.removeItem(nameOf(entry.at));
+  }
+
+  say() {
+    const entries = [...this.open.values()];
+    const trouble = entries.find((entry) => entry.trouble);
+    if (trouble) this.told("trouble", trouble.trouble);
+    else this.told(entries.length ? "waiting" : "saved", entries.length ? "Saving…" : "Saved");
+  }
+
+  keepHere(entry) {
+    try {
+      localStorage.setItem(nameOf(entry.at), JSON.stringify({ base: entry.base, strokes: entry.strokes }));
+    } catch (error) {
+      if (error.name !== "QuotaExceededError") throw error; // the tab still has them
+    }
+  }
+
+  left(name) {
+    const text = localStorage.getItem(name);
+    return text && JSON.parse(text);
+  }
+}
+
+function nameOf(at) {
+  return `capmat ${at.take}/${at.camera}/${at.frame}`;
+}

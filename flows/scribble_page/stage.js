@@ -1,0 +1,325 @@
+// The picture with its strokes: zooming and moving, painting, and what is drawn when. Three canvases: the picture, the
+// strokes, and marks on top. Strokes that are finished are drawn again only when the view moves.
+
+import { Ink, COLOURS, trace } from "./ink.js";
+import { Tiles } from "./tiles.js";
+
+const CLOSEST = 32; // device pixels per pixel of the picture
+const THINNEST = 0.75;
+const THICKEST = 2048;
+
+export class Stage {
+  // `told` is called with "look" when the view has moved and with "stroke" when the strokes have changed.
+  constructor(told, author) {
+    this.told = told;
+    this.author = author;
+    this.element = document.querySelector("#stage");
+    this.ring = document.querySelector("#ring");
+    this.canvases = ["tiles", "ink", "marks"].map((id) => document.querySelector(`#${id}`));
+    [this.picture, , this.marks] = this.canvases.map((canvas) => canvas.getContext("2d"));
+    this.ink = new Ink(this.canvases[1].getContext("2d"));
+    this.tiles = new Tiles(() => this.redraw({ tiles: true }));
+    this.brush = "fg";
+    this.radius = 8;
+    this.look = { x: 0, y: 0, zoom: 1 };
+    this.size = null; // [height, width] of the frame
+    this.box = null;
+    this.due = null;
+    this.pointer = null;
+    new ResizeObserver(() => this.resized()).observe(this.element);
+    this.listen();
+  }
+
+  // A frame: its size, the view of it and where to look at: a box, or null for all of it.
+  show(size, strokes, frozen, box) {
+    this.size = size;
+    this.box = box;
+    this.stroke = null;
+    this.ink.load(strokes, frozen);
+    this.resized();
+    box ? this.lookAt(box) : this.fit();
+  }
+
+  view(picture, others) {
+    this.tiles.show(picture);
+    this.others = others;
+    this.redraw({ tiles: true, ink: true });
+  }
+
+  // ---- where one looks
+
+  resized() {
+    const ratio = window.devicePixelRatio || 1;
+    const { clientWidth, clientHeight } = this.element;
+    this.ratio = ratio;
+    [this.width, this.height] = [Math.round(clientWidth * ratio), Math.round(clientHeight * ratio)];
+    for (const canvas of this.canvases) {
+      if (canvas.width !== this.width) canvas.width = this.width;
+      if (canvas.height !== this.height) canvas.height = this.height;
+    }
+    this.drawn = null;
+    this.redraw({ tiles: true, ink: true });
+  }
+
+  fit() {
+    this.centre([0, 0, this.size[1], this.size[0]], 0.96);
+  }
+
+  lookAt([x0, y0, x1, y1]) {
+    const room = Math.max(x1 - x0, y1 - y0, Math.min(...this.size) / 6); // what lies around it is part of the question
+    this.centre([(x0 + x1 - 2 * room) / 2, (y0 + y1 - 2 * room) / 2, (x0 + x1 + 2 * room) / 2, (y0 + y1 + 2 * room) / 2], 1);
+  }
+
+  centre([x0, y0, x1, y1], share) {
+    const zoom = Math.min(CLOSEST, share * Math.min(this.width / (x1 - x0), this.height / (y1 - y0)));
+    this.go((x0 + x1 - this.width / zoom) / 2, (y0 + y1 - this.height / zoom) / 2, zoom);
+  }
+
+  pixelForPixel() {
+    this.zoomBy(1 / this.look.zoom, this.width / 2, this.height / 2);
+  }
+
+  zoomBy(factor, x = this.width / 2, y = this.height / 2) {
+    const { look } = this;
+    const least = 0.5 * Math.min(this.width / this.size[1], this.height / this.size[0], 1);
+    const zoom = Math.min(Math.max(look.zoom * factor, least), CLOSEST);
+    this.go(look.x + x / look.zoom - x / zoom, look.y + y / look.zoom - y / zoom, zoom);
+  }
+
+  go(x, y, zoom) {
+    // The middle of the window stays on the picture, so that nobody loses it.
+    const [height, width] = this.size;
+    const [w, h] = [this.width / zoom, this.height / zoom];
+    // Whole device pixels: what is on the canvases can be moved along.
+    const within = (v, side, sight) => Math.round(Math.min(Math.max(v, -sight / 2), side - sight / 2) * zoom) / zoom;
+    this.look = { x: within(x, width, w), y: within(y, height, h), zoom };
+    this.redraw({});
+    this.moveRing();
+    this.told("look");
+  }
+
+  // ---- drawing
+
+  // `what` says what has to be drawn anew, { tiles, ink }; what has only moved is moved.
+  redraw(what) {
+    if (!this.size || !this.tiles.picture) return;
+    if (this.due) {
+      Object.assign(this.due, what);
+      return;
+    }
+    this.due = what;
+    requestAnimationFrame(() => this.paint());
+  }
+
+  paint() {
+    const { due, look, drawn, width, height } = this;
+    this.due = null;
+    this.drawn = look;
+    const whole = [[0, 0, width, height]];
+    let parts = whole;
+    if (drawn && drawn.zoom === look.zoom) {
+      const [dx, dy] = [(drawn.x - look.x) * look.zoom, (drawn.y - look.y) * look.zoom].map(Math.round);
+      parts = uncovered(dx, dy, width, height);
+      if (parts.length && !due.tiles) shift(this.picture, dx, dy);
+      if (parts.length && !due.ink) shift(this.ink.context, dx, dy);
+    }
+    const missing = this.tiles.draw(this.picture, look, width, height, due.tiles ? whole : parts);
+    if (!missing && !this.tiles.running) this.tiles.foresee(this.others, look, width, height);
+    this.ink.draw(look, due.ink ? whole : parts);
+    if (this.stroke && !this.straight && due.ink) this.ink.grow(this.stroke, 0, look);
+    this.paintMarks();
+  }
+
+  paintMarks() {
+    const { marks, look } = this;
+    const any = this.box || (this.stroke && this.straight);
+    if (!any && !this.marked) return;
+    this.marked = any;
+    marks.setTransform(1, 0, 0, 1, 0, 0);
+    marks.clearRect(0, 0, this.width, this.height);
+    if (this.box) {
+      const [x0, y0, x1, y1] = this.box;
+      const place = [(x0 - look.x) * look.zoom, (y0 - look.y) * look.zoom, (x1 - x0) * look.zoom, (y1 - y0) * look.zoom];
+      marks.lineWidth = 1.5 * this.ratio;
+      for (const [colour, dash] of [["#000b", []], ["#fff", [6 * this.ratio, 5 * this.ratio]]]) {
+        marks.strokeStyle = colour;
+        marks.setLineDash(dash);
+        marks.strokeRect(...place.map((v, i) => (i < 2 ? Math.round(v) - 0.5 : Math.round(v) + 1)));
+      }
+      marks.setLineDash([]);
+    }
+    if (this.stroke && this.straight) {
+      const path = new Path2D();
+      trace(path, this.stroke.points);
+      marks.setTransform(look.zoom, 0, 0, look.zoom, -look.x * look.zoom, -look.y * look.zoom);
+      marks.lineCap = "round";
+      marks.globalAlpha = 0.72;
+      marks.lineWidth = 2 * this.stroke.radius;
+      marks.strokeStyle = COLOURS[this.stroke.label] || "#9c9c9c";
+      marks.stroke(path);
+      marks.globalAlpha = 1;
+    }
+  }
+
+  // ---- the brush
+
+  choose(brush) {
+    this.brush = brush;
+    this.ring.className = brush;
+  }
+
+  resize(radius) {
+    this.radius = Math.min(Math.max(radius, THINNEST), THICKEST);
+    this.moveRing();
+  }
+
+  moveRing() {
+    if (!this.pointer) return;
+    const side = Math.max((2 * this.radius * this.look.zoom) / this.ratio, 3);
+    this.ring.style.width = this.ring.style.height = `${side}px`;
+    this.ring.style.transform = `translate(${this.pointer.x - side / 2}px, ${this.pointer.y - side / 2}px)`;
+  }
+
+  // Where an event happened, in pixels of the frame, to a hundredth.
+  place(event) {
+    const frame = this.element.getBoundingClientRect();
+    const x = this.look.x + ((event.clientX - frame.left) * this.ratio) / this.look.zoom;
+    const y = this.look.y + ((event.clientY - frame.top) * this.ratio) / this.look.zoom;
+    const [height, width] = this.size;
+    // A hand may leave the picture; the store wants to hear of no more than that.
+    return [Math.min(Math.max(x, -width), 2 * width), Math.min(Math.max(y, -height), 2 * height)].map(
+      (v) => Math.round(v * 100) / 100,
+    );
+  }
+
+  listen() {
+    const on = (name, act, options) => this.element.addEventListener(name, act, options);
+    on("contextmenu", (event) => event.preventDefault());
+    on("wheel", (event) => this.wheel(event), { passive: false });
+    on("pointerdown", (event) => this.down(event));
+    on("pointermove", (event) => this.moved(event));
+    on("pointerup", (event) => this.up(event));
+    on("pointercancel", (event) => this.up(event));
+    on("pointerleave", () => this.element.classList.remove("painting"));
+  }
+
+  wheel(event) {
+    event.preventDefault();
+    if (!this.size) return;
+    const frame = this.element.getBoundingClientRect();
+    const step = event.deltaMode ? event.deltaY * 30 : event.deltaY;
+    const at = [(event.clientX - frame.left) * this.ratio, (event.clientY - frame.top) * this.ratio];
+    this.zoomBy(1.0018 ** -Math.min(Math.max(step, -240), 240), ...at);
+  }
+
+  down(event) {
+    if (!this.size || this.stroke || this.drag) return;
+    this.element.focus();
+    this.element.setPointerCapture(event.pointerId);
+    if (event.button !== 0 || this.space) {
+      this.drag = { x: event.clientX, y: event.clientY, look: this.look };
+      this.element.classList.add("moving", "held");
+      this.element.classList.remove("painting");
+      return;
+    }
+    this.straight = event.shiftKey;
+    this.stroke = { label: this.brush, radius: Math.round(this.radius * 100) / 100, points: [this.place(event)] };
+    this.element.classList.remove("bare");
+    this.straight ? this.paintMarks() : this.ink.grow(this.stroke, 0, this.look);
+  }
+
+  moved(event) {
+    if (!this.size) return;
+    const frame = this.element.getBoundingClientRect();
+    this.pointer = { x: event.clientX - frame.left, y: event.clientY - frame.top };
+    if (this.drag) {
+      const { x, y, look } = this.drag;
+      this.go(
+        look.x - ((event.clientX - x) * this.ratio) / look.zoom,
+        look.y - ((event.clientY - y) * this.ratio) / look.zoom,
+        look.zoom,
+      );
+      return;
+    }
+    if (!this.space) this.element.classList.add("painting");
+    this.moveRing();
+    if (!this.stroke) return;
+    if (this.straight) {
+      this.stroke.points = [this.stroke.points[0], this.place(event)];
+      this.paintMarks();
+      return;
+    }
+    const { points } = this.stroke;
+    const from = points.length;
+    const all = event.getCoalescedEvents?.() || [];
+    const least = 0.7 / this.look.zoom;
+    for (const each of all.length ? all : [event]) {
+      const point = this.place(each);
+      const [x, y] = points[points.length - 1];
+      if (Math.hypot(point[0] - x, point[1] - y) >= least) points.push(point);
+    }
+    if (points.length > from) this.ink.grow(this.stroke, from, this.look);
+  }
+
+  up(event) {
+    if (this.drag) {
+      this.drag = null;
+      this.element.classList.remove("held");
+      if (!this.space) this.element.classList.remove("moving");
+      return;
+    }
+    if (!this.stroke) return;
+    const stroke = this.stroke;
+    if (!this.straight && event.type === "pointerup") {
+      const [x, y] = stroke.points[stroke.points.length - 1];
+      const last = this.place(event);
+      if (Math.hypot(last[0] - x, last[1] - y) > 0.1 / this.look.zoom) stroke.points.push(last);
+    }
+    this.stroke = null;
+    this.straight = false;
+    this.ink.add({ ...stroke, author: this.author(), time: new Date().toISOString() });
+    this.redraw({ ink: true });
+    this.told("stroke");
+  }
+
+  hold(space) {
+    this.space = space;
+    this.element.classList.toggle("moving", space);
+    this.element.classList.toggle("painting", !space && Boolean(this.pointer));
+  }
+
+  undo() {
+    if (!this.stroke && this.ink.undo(this.author())) this.changed();
+  }
+
+  redo() {
+    if (!this.stroke && this.ink.redo()) this.changed();
+  }
+
+  // Somebody else's strokes came in.
+  replace(strokes) {
+    this.ink.strokes = strokes;
+    this.redraw({ ink: true });
+  }
+
+  changed() {
+    this.redraw({ ink: true });
+    this.told("stroke");
+  }
+}
+
+// Moves what is on a canvas.
+function shift(context, dx, dy) {
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.globalCompositeOperation = "copy";
+  context.drawImage(context.canvas, dx, dy);
+  context.globalCompositeOperation = "source-over";
+}
+
+// What a picture that was moved leaves bare, as [x, y, width, height].
+function uncovered(dx, dy, width, height) {
+  if (Math.abs(dx) >= width || Math.abs(dy) >= height) return [[0, 0, width, height]];
+  const side = [dx > 0 ? 0 : width + dx, 0, Math.abs(dx), height];
+  const rest = [Math.max(dx, 0), dy > 0 ? 0 : height + dy, width - Math.abs(dx), Math.abs(dy)];
+  return [side, rest].filter((part) => part[2] && part[3]);
+}

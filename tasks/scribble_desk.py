@@ -1,0 +1,155 @@
+"""What somebody who scribbles has before them: takes, the frames that mining proposes, what was painted so far.
+
+Everything is plain json, for the page of `capmat scribble`. Strokes of a frame are those of the newest label set with
+the draft's on top: what was frozen once is only ever painted over, so two people lose nothing of each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from capmat_errors import NotFound, ScribbleError
+from storage.drafts import Draft, read_draft, read_drafts, save_draft
+from storage.mined import read_queue
+from storage.registry import Registry
+from storage.root import Root
+from storage.scribbles import LabelSet, list_label_sets
+from storage.strokes import Drawing, Stroke, joined
+from storage.take import Take
+from tasks.frame_views import FrameViews
+from tasks.models import Ref, run_name
+from tasks.pyramid import level_sizes
+from tasks.scribble import LABELS
+
+Json = dict[str, Any]
+
+
+def newest_set(root: Root) -> LabelSet | None:
+    """The newest label set; None if nothing was ever frozen."""
+    return LabelSet.open(root, LABELS) if list_label_sets(root).get(LABELS) else None
+
+
+def fresh(labels: LabelSet | None, draft: Drawing) -> list[Stroke]:
+    """The strokes of a draft that the label set does not have."""
+    there = set(_frozen(labels, draft.take, draft.camera, draft.frame))
+    return [stroke for stroke in draft.strokes if stroke not in there]
+
+
+def describe_take(root: Root, take: Take) -> Json:
+    """A take, its queue, and what was painted on which frame.
+
+    Returns:
+        Plain json: `name`; `cameras`, by name the sizes (height, width) of every level of the pyramid; `frames`;
+        `queue` with `version` and `items` as mined, or None; `drafts`, by "camera/frame" the numbers of strokes
+        `fg` and `bg` and their `authors`; `labelled`, the "camera/frame" whose strokes all are in the newest set.
+    """
+    labels = newest_set(root)
+    drafts = {address: draft.drawing for address, draft in read_drafts(root, take.name).items()}
+    inside = [key for key in labels.keys if key[0] == take.name] if labels else []
+    for key in inside:
+        if key not in drafts and labels and (drawing := labels.strokes(*key)):
+            drafts[key] = drawing
+    settled = [key for key in inside if key not in drafts or not fresh(labels, drafts[key])]
+    return {
+        "name": take.name,
+        "cameras": {id: level_sizes(view.height, view.width) for id, view in take.cameras.items()},
+        "frames": take.frames,
+        "queue": _queue(root, take.name),
+        "drafts": {f"{key[1]}/{key[2]}": _counted(drawing) for key, drawing in drafts.items() if drawing.strokes},
+        "labelled": [f"{camera}/{frame}" for _, camera, frame in settled],
+    }
+
+
+def describe_frame(root: Root, views: FrameViews, take: Take, camera: str, frame: int) -> Json:
+    """A frame: `levels`, alpha `runs` (those in use first), whether there is a `plate`, `strokes` and `revision`.
+
+    `frozen` says how many of the strokes, from the first, are in the newest label set.
+
+    Raises:
+        NotFound: the take has no such camera or frame.
+    """
+    view = _there(take, camera, frame)
+    frozen = _frozen(newest_set(root), take.name, camera, frame)
+    draft = read_draft(root, take.name, camera, frame)
+    return {
+        "levels": level_sizes(view.height, view.width),
+        "runs": _in_use_first(root, views.runs(take, camera, frame)),
+        "plate": views.has_plate(take, camera),
+        "frozen": len(frozen),
+        **_told(draft, frozen),
+    }
+
+
+def keep_strokes(root: Root, take: Take, camera: str, frame: int, drawing: Drawing, after: int) -> int:
+    """Save the drawing of a frame, made from revision `after`; returns the new revision.
+
+    Raises:
+        NotFound: the take has no such camera or frame.
+        ScribbleError: the drawing is of another frame, or of another size.
+        DraftConflict: somebody saved this frame since.
+        StoreError: the store cannot be written to.
+    """
+    view = _there(take, camera, frame)
+    if (drawing.take, drawing.camera, drawing.frame) != (take.name, camera, frame):
+        raise ScribbleError(
+            f"it was sent for take {take.name} camera {camera} frame {frame}",
+            where=drawing.where,
+            fix="Load the page again.",
+        )
+    if (drawing.width, drawing.height) != (view.width, view.height):
+        raise ScribbleError(
+            f"it is for a picture of {drawing.width}x{drawing.height}, the frame has {view.width}x{view.height}",
+            where=drawing.where,
+            fix="Load the page again.",
+        )
+    return save_draft(root, drawing, after)
+
+
+def saved_strokes(root: Root, take: Take, camera: str, frame: int) -> Json:
+    """`strokes` and `revision` of a frame as they are in the store now."""
+    return _told(read_draft(root, take.name, camera, frame), _frozen(newest_set(root), take.name, camera, frame))
+
+
+def _told(draft: Draft | None, frozen: Sequence[Stroke]) -> Json:
+    strokes = joined(frozen, draft.drawing.strokes if draft else ())
+    return {"strokes": [asdict(stroke) for stroke in strokes], "revision": draft.revision if draft else 0}
+
+
+def _there(take: Take, camera: str, frame: int) -> Any:
+    if camera not in take.cameras or frame not in take.frames:
+        raise NotFound(
+            f"there is no camera {camera} with frame {frame}", where=f"take {take.name}", fix="Choose another one."
+        )
+    return take.cameras[camera]
+
+
+def _frozen(labels: LabelSet | None, take: str, camera: str, frame: int) -> tuple[Stroke, ...]:
+    if labels is None or (take, camera, frame) not in labels.keys:
+        return ()
+    drawing = labels.strokes(take, camera, frame)
+    return drawing.strokes if drawing else ()
+
+
+def _queue(root: Root, take: str) -> Json | None:
+    try:
+        queue = read_queue(root, take)
+    except NotFound:
+        return None
+    return {"version": queue.version, "items": [asdict(item) for item in queue.items]}
+
+
+def _counted(drawing: Drawing) -> Json:
+    count = {label: sum(stroke.label == label for stroke in drawing.strokes) for label in ("fg", "bg")}
+    return {**count, "authors": drawing.authors}
+
+
+def _in_use_first(root: Root, runs: Sequence[str]) -> list[str]:
+    """Teacher's and student's in use, then all others, the newest names first."""
+    registry = Registry(root)
+    used = [
+        run_name(role, Ref(name=found[0], version=found[1]))
+        for role in ("teacher", "student")
+        if (found := registry.champion(role))
+    ]
+    rest = sorted(set(runs) - set(used), reverse=True)
+    return [run for run in used if run in runs] + rest

@@ -1,0 +1,309 @@
+"""The scribble page's program: only its link opens it, it reaches nothing but its takes, and it loses no stroke."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from flows.scribble_app import MOST_BYTES, Desk, scribble_app
+from flows.scribble_guard import HEADER, Guard
+from storage.mined import Mined, write_queue
+from storage.rasterise import rasterise
+from storage.root import Root
+from storage.scribbles import LabelSet
+from storage.strokes import Stroke
+from storage.take import Take
+from tasks.scribble import LABELS
+from tests.storage.matted_take import RUN, make_take
+
+TOKEN = "the-token-of-the-link"
+HERE, STROKES = "api/frame/walk/c00/4", "api/strokes/walk/c00/4"
+TILE = "api/tile/walk/c00/4/picture/0/0/0"
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    make_take(Root(folder))
+    return folder
+
+
+@pytest.fixture
+def root(stored: Path) -> Iterator[Root]:
+    """A store with one take and nothing painted."""
+    root = Root(stored)
+    yield root
+    for folder in ("drafts", "labels", "ledger/scribbles", "takes/walk.zarr/mined"):
+        root.delete(folder)
+
+
+def served(root: Root, **headers: str) -> TestClient:
+    desk = Desk(root, {"walk": Take.open(root, "walk")}, "Mia", 60, TOKEN)
+    guarded = Guard(scribble_app(desk), TOKEN, 8123, {"localhost", "stage-pc"})
+    return TestClient(guarded, base_url="http://127.0.0.1:8123", headers=headers)
+
+
+@pytest.fixture
+def page(root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    """Somebody who has the link."""
+    monkeypatch.chdir(tmp_path)  # no Prefect server is found here
+    return served(root, **{HEADER: TOKEN})
+
+
+def stroke(x: float, *, author: str = "Mia", label: str = "fg", **change: Any) -> dict[str, Any]:
+    made = {"label": label, "radius": 6.0, "points": [[x, 40.5], [x + 30, 60.25]], "author": author}
+    return {**made, "time": f"2026-03-01T10:00:{int(x) % 60:02d}.5Z", **change}
+
+
+def drawing(*strokes: dict[str, Any], **change: Any) -> dict[str, Any]:
+    place = {"take": "walk", "camera": "c00", "frame": 4, "width": 420, "height": 300}
+    return {"capmat": "strokes", "schema": 1, **place, "strokes": list(strokes), **change}
+
+
+# ---- who may come in
+
+
+@pytest.mark.parametrize("path", ["", "page/main.js", "api/desk", HERE, TILE])
+def test_nothing_is_shown_without_the_token(root: Root, path: str) -> None:
+    stranger = served(root)
+    for headers in ({}, {HEADER: ""}, {HEADER: TOKEN[:-1]}, {HEADER: TOKEN + "x"}, {"cookie": "capmat-8123=wrong"}):
+        answer = stranger.get(path, headers=headers, follow_redirects=False)
+        assert answer.status_code == 403
+        assert "Open the whole link" in answer.text
+    assert stranger.get(path, params={"token": "é"}, follow_redirects=False).status_code == 403
+
+
+def test_nothing_is_changed_without_the_token_in_a_header(root: Root) -> None:
+    stranger = served(root)
+    stranger.get("/", params={"token": TOKEN})  # has the cookie now, as a page of another site would make it sent
+    assert stranger.get("api/desk").status_code == 200
+    assert stranger.put(STROKES, params={"after": 0}, json=drawing(stroke(20))).status_code == 403
+    assert stranger.post("api/done", params={"token": TOKEN}, json={}).status_code == 403
+    assert root.names("drafts") == []
+
+
+def test_the_link_opens_the_page_and_leaves_the_address_bar(root: Root) -> None:
+    somebody = served(root)
+    answer = somebody.get("/", params={"token": TOKEN}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    answer = somebody.get("/")
+    assert answer.status_code == 200
+    assert TOKEN in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("host", "welcome"),
+    [
+        ("127.0.0.1:8123", True),
+        ("[::1]:8123", True),
+        ("localhost", True),
+        ("STAGE-PC:8123", True),
+        ("evil.example", False),
+        ("localhost.evil.example:8123", False),
+        ("", False),
+    ],
+)
+def test_it_answers_to_its_own_names_only(page: TestClient, host: str, welcome: bool) -> None:
+    assert page.get("api/desk", headers={"host": host}).status_code == (200 if welcome else 421)
+
+
+# ---- what can be reached
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "page/..%2fscribble_app.py",
+        "page/%2e%2e/cli.py",
+        "page//etc/passwd",
+        "page/__init__.py",
+        "api/frame/..%2f..%2fetc/c00/4",
+        "api/frame/other/c00/4",
+        "api/frame/walk/..%2fc00/4",
+        "api/frame/walk/c09/4",
+        "api/frame/walk/c00/6",
+        "api/frame/walk/c00/-4",
+        "api/tile/walk/c00/4/..%2f..%2fzarr.json/0/0/0",
+        "api/tile/walk/c00/4/picture/9/0/0",
+        "api/tile/walk/c00/4/picture/0/0/7",
+        "api/tile/walk/c00/4/alpha/0/0/0?run=..%2f..%2fruns",
+        "api/tile/walk/c00/4/alpha/0/0/0?run=nobody-v0001",
+        "api/strokes/walk/c00/4",
+        "ledger",
+    ],
+)
+def test_nothing_but_the_page_and_its_takes_is_reached(page: TestClient, path: str) -> None:
+    answer = page.get(path)
+    assert answer.status_code in (400, 404, 405)
+    assert "zarr_format" not in answer.text
+    assert "root:" not in answer.text
+
+
+def test_the_page_consists_of_its_own_files_alone(page: TestClient) -> None:
+    html = page.get("/").text
+    for name in ("page.css", "main.js", "stage.js", "tiles.js", "ink.js", "saving.js", "queue.js", "finish.js"):
+        answer = page.get(f"page/{name}")
+        assert answer.status_code == 200
+        html += answer.text
+    assert "http://" not in html
+    assert "https://" not in html
+
+
+def test_tiles_are_pictures(page: TestClient) -> None:
+    answer = page.get(TILE)
+    assert (answer.headers["content-type"], answer.content[:3]) == ("image/jpeg", b"\xff\xd8\xff")
+    answer = page.get("api/tile/walk/c00/4/alpha/1/0/0", params={"run": RUN})
+    assert (answer.headers["content-type"], answer.content[1:4]) == ("image/png", b"PNG")
+
+
+# ---- what it says
+
+
+def test_the_queue_comes_with_its_reasons(page: TestClient, root: Root) -> None:
+    (take,) = page.get("api/desk").json()["takes"]
+    assert take["queue"] is None
+    item = Mined("c01", 7, 0.8, (10, 20, 90, 120), ("hole: 31 of 38 views see foreground here",), {"hole": 0.8}, RUN)
+    write_queue(root, "walk", [item], {})
+    (take,) = page.get("api/desk").json()["takes"]
+    (found,) = take["queue"]["items"]
+    assert (found["camera"], found["frame"], found["box"]) == ("c01", 7, [10, 20, 90, 120])
+    assert found["reasons"] == ["hole: 31 of 38 views see foreground here"]
+    assert take["cameras"]["c00"] == [[300, 420], [150, 210]]
+    assert take["frames"] == [4, 5, 7]
+
+
+def test_a_frame_says_what_there_is_to_see(page: TestClient) -> None:
+    found = page.get(HERE).json()
+    assert found["runs"] == [RUN]
+    assert found["plate"]
+    assert (found["strokes"], found["revision"], found["frozen"]) == ([], 0, 0)
+    assert page.get("api/frame/walk/c01/5").json()["runs"] == []
+
+
+# ---- strokes
+
+
+def test_strokes_are_there_after_a_reload(page: TestClient, root: Root) -> None:
+    assert page.put(STROKES, params={"after": 0}, json=drawing(stroke(20))).json() == {"revision": 1}
+    assert page.put(STROKES, params={"after": 1}, json=drawing(stroke(20), stroke(70))).json() == {"revision": 2}
+    again = served(root, **{HEADER: TOKEN})
+    found = again.get(HERE).json()
+    assert (found["strokes"], found["revision"]) == ([stroke(20), stroke(70)], 2)
+    assert again.get("api/desk").json()["takes"][0]["drafts"] == {"c00/4": {"fg": 2, "bg": 0, "authors": ["Mia"]}}
+
+
+def test_of_two_people_at_one_frame_the_later_is_told_what_the_other_drew(page: TestClient) -> None:
+    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
+    answer = page.put(STROKES, params={"after": 0}, json=drawing(stroke(70, author="Ben")))
+    assert answer.status_code == 409
+    assert (answer.json()["strokes"], answer.json()["revision"]) == ([stroke(20)], 1)
+    joined = drawing(stroke(20), stroke(70, author="Ben"))
+    assert page.put(STROKES, params={"after": 1}, json=joined).json() == {"revision": 2}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "no JSON"),
+        (b"{", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b" " * (MOST_BYTES + 1), "no JSON"),
+        (json.dumps(drawing(stroke(20, radius=float("nan")))).encode(), "radius"),
+        (json.dumps(drawing(stroke(20, radius=1e9))).encode(), "radius"),
+        (json.dumps(drawing(stroke(20, points=[]))).encode(), "points"),
+        (json.dumps(drawing(stroke(20, points=[[float("inf"), 0]]))).encode(), "x is"),
+        (json.dumps(drawing(stroke(20, label="hair"))).encode(), "label"),
+        (json.dumps(drawing(stroke(20), frame=5)).encode(), "sent for take walk camera c00 frame 4"),
+        (json.dumps(drawing(stroke(20), take="run")).encode(), "sent for take walk"),
+        (json.dumps(drawing(stroke(20), width=421)).encode(), "421x300"),
+    ],
+)
+def test_a_document_that_is_none_is_refused_in_words(page: TestClient, root: Root, body: bytes, says: str) -> None:
+    answer = page.put(STROKES, params={"after": 0}, content=body)
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]
+    assert root.names("drafts") == []
+
+
+def test_a_save_that_does_not_say_what_it_is_made_from_is_refused(page: TestClient) -> None:
+    for after in ("", "-1", "x", "٣"):
+        assert page.put(STROKES, params={"after": after}, json=drawing(stroke(20))).status_code == 400
+
+
+def test_a_store_that_cannot_be_written_is_said_in_words(page: TestClient, root: Root) -> None:
+    root.write("drafts", b"in the way")
+    answer = page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
+    assert answer.status_code == 503
+    assert "Choose another store, or move the file" in answer.json()["error"]
+
+
+# ---- done
+
+
+def done(page: TestClient, author: str = "") -> dict[str, Any]:
+    answer = page.post("api/done", json={"author": author})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_done_makes_labels_of_what_was_drawn(page: TestClient, root: Root) -> None:
+    strokes = [stroke(20), stroke(50, label="bg"), stroke(390, points=[[390.0, 20.0], [600.0, -80.0]])]
+    page.put(STROKES, params={"after": 0}, json=drawing(*strokes))
+    said = done(page)
+    assert (said["labels"], said["new"], said["frames"], said["told"], said["ui"]) == ("l0001", True, 1, False, "")
+    labels = LabelSet.open(root, LABELS)
+    drawn = [Stroke(s["label"], s["radius"], tuple((x, y) for x, y in s["points"])) for s in strokes]
+    assert np.array_equal(labels.label("walk", "c00", 4), rasterise(drawn, (300, 420)))
+    assert labels.authors("walk", "c00", 4) == ["Mia"]
+    assert page.get("api/desk").json()["takes"][0]["labelled"] == ["c00/4"]
+    assert page.get(HERE).json()["frozen"] == 3
+
+
+def test_done_twice_makes_one_version(page: TestClient) -> None:
+    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
+    done(page)
+    assert (done(page)["labels"], done(page)["new"]) == ("l0001", False)
+
+
+def test_done_before_anything_is_painted_is_refused(page: TestClient, root: Root) -> None:
+    answer = page.post("api/done", json={"author": ""})
+    assert answer.status_code == 400
+    assert "nothing is painted" in answer.json()["error"]
+    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20, label="erase")))
+    assert page.post("api/done", json={"author": ""}).status_code == 400
+    assert root.names("labels") == []
+    assert page.post("api/done", content=b"[]").status_code == 400
+
+
+def test_two_people_who_finish_lose_nothing_of_each_other(page: TestClient, root: Root) -> None:
+    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
+    other = "api/strokes/walk/c01/7"
+    ben = drawing(stroke(70, author="Ben"), camera="c01", frame=7, width=330, height=280)
+    page.put(other, params={"after": 0}, json=ben)
+    assert (done(page, "Ben")["frames"], done(page, "Mia")["frames"]) == (1, 1)
+    page.put(STROKES, params={"after": 1}, json=drawing(stroke(20), stroke(90, author="Ben")))
+    assert done(page, "Ben")["labels"] == "l0003"
+    labels = LabelSet.open(root, LABELS)
+    assert labels.keys == [("walk", "c00", 4), ("walk", "c01", 7)]
+    assert labels.authors("walk", "c00", 4) == ["Ben", "Mia"]
+
+
+def test_strokes_that_are_labels_are_there_where_nobody_drew_since(page: TestClient, root: Root) -> None:
+    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
+    done(page)
+    root.delete("drafts")
+    found = page.get(HERE).json()
+    assert (found["strokes"], found["frozen"], found["revision"]) == ([stroke(20)], 1, 0)
+    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20), stroke(70)))
+    done(page)
+    drawn = LabelSet.open(root, LABELS).strokes("walk", "c00", 4)
+    assert drawn
+    assert len(drawn.strokes) == 2

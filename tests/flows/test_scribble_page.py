@@ -1,0 +1,161 @@
+"""The scribble page in a real browser: what is drawn is what is seen, what is stored, and what becomes labels."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from storage.drafts import read_draft
+from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
+from storage.root import Root
+from storage.scribbles import LabelSet
+from tasks.scribble import LABELS
+from tests.flows.browser import FOUND, Tab, browser
+from tests.storage.matted_take import make_take
+
+HEIGHT, WIDTH = 300, 420
+_SEEN = f"""const canvas = document.querySelector("#ink"), [h, w] = [{HEIGHT}, {WIDTH}];"""
+_SEEN += """
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const zoom = 0.96 * Math.min(canvas.width / w, canvas.height / h);
+  let seen = "";
+  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
+    const place = (v, side, all) => Math.floor((v + 0.5 - side / 2) * zoom + all / 2);
+    const at = 4 * (place(y, h, canvas.height) * canvas.width + place(x, w, canvas.width));
+    seen += data[at + 3] < 128 ? "." : data[at + 1] > data[at] ? "f" : "b";
+  }
+  return /[fb]/.test(seen) && seen;
+"""
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Iterator[str]:
+    """The command, running on a store with one take; it ends well when it is interrupted."""
+    make_take(Root(tmp_path / "store"))
+    words = ["--set", f"store={tmp_path}/store", "scribble", "--no-browser", "--author", "Mia"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )
+    assert process.stdout
+    yield process.stdout.readline().strip()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(120) == 0
+
+
+class Hand:
+    """Draws on the page, in pixels of the frame, which is shown as a whole."""
+
+    def __init__(self, tab: Tab, link: str) -> None:
+        self.tab, self.link = tab, link
+        self.open()
+        left, top, wide, high = tab.ask(
+            "(r => [r.left, r.top, r.width, r.height])(document.querySelector('#stage').getBoundingClientRect())"
+        )
+        self.zoom = 0.96 * min(wide / WIDTH, high / HEIGHT)
+        self.left, self.top = left + wide / 2, top + high / 2
+
+    def draw(self, *points: tuple[float, float], shift: bool = False) -> None:
+        places = [
+            (self.left + (x - WIDTH / 2) * self.zoom, self.top + (y - HEIGHT / 2) * self.zoom) for x, y in points
+        ]
+        self.tab.drag(places, shift=shift)
+
+    def count(self, label: str) -> Any:
+        """How many strokes the list says that the open frame has."""
+        script = f"document.querySelector('.item.here .dot.{label} + .n')?.textContent || '0'"
+        return int(self.tab.ask(script))
+
+    def saved(self) -> None:
+        self.tab.wait_for("document.querySelector('#saved').textContent === 'Saved'")
+
+    def open(self) -> None:
+        self.tab.ask("window.old = true")
+        self.tab.open(self.link)
+        self.tab.wait_for("!window.old && document.querySelector('#name')?.textContent === 'c00 · frame 4'")
+        self.tab.ask("document.querySelector('#help').close()")
+
+
+def _as_seen(tab: Tab) -> NDArray[np.uint8]:
+    values = {"f": FOREGROUND, "b": BACKGROUND, ".": OPEN}
+    seen = tab.wait_for(f"(() => {{ {_SEEN} }})()")
+    return np.array([values[letter] for letter in seen], np.uint8).reshape(HEIGHT, WIDTH)
+
+
+@pytest.mark.skipif(FOUND is None, reason="there is no Chromium here")
+def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(link: str, tmp_path: Path) -> None:
+    root = Root(tmp_path / "store")
+    with browser(tmp_path / "chromium") as tab:
+        hand = Hand(tab, link)
+        for _ in range(9):
+            tab.press("]")
+        subject = [(60.0, 80.0), (100.0, 90.0), (140.0, 130.0), (150.0, 180.0)]
+        hand.draw(*subject)
+        tab.press("b")
+        hand.draw((300.0, 60.0), (350.0, 70.0), (380.0, 200.0), shift=True)
+        tab.press("e")
+        hand.draw((100.0, 60.0), (100.0, 120.0))
+        tab.press("f")
+        hand.draw((20.0, 250.0), (500.0, 250.0))  # over the edge
+        hand.draw((200.0, 20.0), (210.0, 30.0))
+        assert (hand.count("fg"), hand.count("bg")) == (3, 1)
+        tab.press("z", ctrl=True)
+        tab.press("z", ctrl=True)
+        assert hand.count("fg") == 1
+        tab.press("z", ctrl=True, shift=True)
+        assert hand.count("fg") == 2
+        hand.saved()
+
+        hand.open()  # again, as a reload does
+        assert (hand.count("fg"), hand.count("bg")) == (2, 1)
+        draft = read_draft(root, "walk", "c00", 4)
+        assert draft
+        drawn = draft.drawing.strokes
+        assert [stroke.label for stroke in drawn] == ["fg", "bg", "erase", "fg"]
+        assert {stroke.author for stroke in drawn} == {"Mia"}
+        assert all(min(np.hypot(x - a, y - b) for a, b in drawn[0].points) < 0.5 for x, y in subject)
+        assert len(drawn[1].points) == 2  # shift makes it straight
+        assert np.abs(np.array(drawn[1].points) - [(300, 60), (380, 200)]).max() < 0.5
+        label = rasterise(drawn, (HEIGHT, WIDTH))
+        assert {BACKGROUND, FOREGROUND, OPEN} == set(np.unique(label))
+        assert (_as_seen(tab) == label).mean() > 0.995  # a screen pixel's width at the edges
+
+        # Somebody else paints on the same frame; both sets of strokes survive.
+        token = link.rpartition("=")[2]
+        address = link.partition("?")[0] + "api/strokes/walk/c00/4"
+        theirs = {"label": "bg", "radius": 5.0, "points": [[40.0, 20.0]], "author": "Ben", "time": ""}
+        document = {"capmat": "strokes", "schema": 1, "take": "walk", "camera": "c00", "frame": 4}
+        ours = [
+            {"label": s.label, "radius": s.radius, "points": s.points, "author": s.author, "time": s.time}
+            for s in drawn
+        ]
+        body = {**document, "width": WIDTH, "height": HEIGHT, "strokes": [*ours, theirs]}
+        params = {"after": draft.revision}
+        answer = httpx.put(address, params=params, json=body, headers={"x-capmat-token": token}, trust_env=False)
+        assert answer.status_code == 200
+        hand.draw((240.0, 100.0), (240.0, 140.0))
+        hand.saved()
+        assert (hand.count("fg"), hand.count("bg")) == (3, 2)
+        tab.press("n")
+        tab.wait_for("document.querySelector('#name').textContent === 'c01 · frame 4'")
+
+        tab.ask("document.querySelector('#done').click()")
+        tab.ask("document.querySelector('#finish-go').click()")
+        tab.wait_for("document.querySelector('#finish .big')?.textContent === 'Labels l0001'")
+        tab.ask("document.querySelector('#finish-cancel').click()")
+    labels = LabelSet.open(root, LABELS)
+    assert labels.keys == [("walk", "c00", 4)]
+    draft = read_draft(root, "walk", "c00", 4)
+    assert draft
+    assert [stroke.author for stroke in draft.drawing.strokes] == ["Mia"] * 4 + ["Ben", "Mia"]
+    assert np.array_equal(labels.label("walk", "c00", 4), rasterise(draft.drawing.strokes, (HEIGHT, WIDTH)))
