@@ -137,12 +137,17 @@ def _magnitude(pha: torch.Tensor, gauss: torch.Tensor, slope: torch.Tensor) -> t
 def _joined_up_to(pred: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     """The last of the thresholds 0, 0.1 ... 1 at which a pixel still belongs to the largest common body."""
     both = torch.minimum(pred, true).squeeze(1).cpu().numpy()
-    joined = np.ones_like(both)
-    for image, level in zip(both, joined, strict=True):
-        member = np.ones(image.shape, bool)
+    joined = np.zeros_like(both)
+    for image, whole in zip(both, joined, strict=True):
+        if not (some := image >= 0.1).any():
+            continue
+        inner = tuple(slice(at.min(), at.max() + 1) for at in some.nonzero())  # beyond it nothing belongs to any body
+        inside, level = image[inner], whole[inner]
+        level[:] = 1
+        member = np.ones(inside.shape, bool)
         for tenth in range(1, 11):
             # tenth / 10, not a running sum: 153/255 has to pass 0.6
-            body = _largest_body(image >= tenth / 10)
+            body = _largest_body(inside >= tenth / 10)
             level[member & ~body] = (tenth - 1) / 10
             member &= body
     return torch.from_numpy(joined).unsqueeze(1).to(pred.device)

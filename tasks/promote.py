@@ -67,7 +67,7 @@ def decide(
     # a picture that was nearly perfect may get worse by a factor without anybody seeing it
     spoilt = [p for p in pictures if challenger[p]["mse"] > gate.worst * max(champion[p]["mse"], 0.1 * old)]
     if spoilt:
-        against.append(f"more than {gate.worst:g} times worse on {', '.join(spoilt)}")
+        against.append(f"more than {gate.worst:g} times worse on {_some(spoilt)}")
     if share > gate.margin:
         against.append(f"not below the margin of {gate.margin:g}")
     if latency:

@@ -185,6 +185,19 @@ def test_the_chain_ends_with_figures_and_a_report(site: Site, local: tuple[str, 
     assert page.count("data:image/jpeg;base64,") >= 5
 
 
+def test_any_model_is_measured_on_any_benchmark_and_shown_beside_the_run(
+    site: Site, local: tuple[str, dict[str, Any]]
+) -> None:
+    words = ("validate", "bgmv2_mobilenetv2_xs@v0001", "--benchmark", "sample-cedar")
+    out = site.capmat("--set", "store=local", *words)
+    assert "sample-cedar@b0001 against the supervisor" in out
+    (file,) = (site.path / "local/reports").glob("validation-*/validation.json")
+    (row,) = json.loads(file.read_text())["scores"]["sample-cedar@b0001"]["supervisor"].values()
+    assert row["mse"]["mean"] == pytest.approx(local[1]["supervisor"]["student_base"]["mse"])  # as the chain had it
+    keys = {artifact["key"] for artifact in site.ask("/artifacts/filter", {"limit": 200})}
+    assert "validation-sample-cedar-b0001-student-base" in keys
+
+
 def test_a_second_run_reuses_everything(site: Site, local: tuple[str, dict[str, Any]]) -> None:
     _, before = local
     out, after = demo(site)
