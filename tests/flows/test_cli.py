@@ -12,6 +12,7 @@ from flows.cli import main
 COMMANDS = [
     *("demo", "nightly", "redistill", "validate", "reconstruct", "session", "ingest", "matte", "export", "verify"),
     *("scribbles", "train-base", "sim", "models", "ui", "doctor", "plan", "metrics", "gc", "up", "down", "deploy"),
+    "stage",
 ]
 
 
