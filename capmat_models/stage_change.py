@@ -7,12 +7,7 @@ changes that have a structure of their own are counted.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-
-from capmat_models.visual_hull import COVERED, ENOUGH_TO_KEEP
-from capmat_models.voxel_rays import View, project
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -20,6 +15,8 @@ Mask = NDArray[np.bool_]
 _LEAST = 0.03
 """Smallest change of a square root of linear light that counts as one: 6 % of the light of a mid grey."""
 _DEVIATIONS = 6.0
+_ENOUGH = 3
+"""Cameras that see a voxel: fewer cannot tell where on their rays a thing stands."""
 _STRONG = 0.1
 """Change that no soft shadow makes: it takes a third of the light of a mid grey."""
 
@@ -65,54 +62,51 @@ def may_be_subject(change: Floats, noise: float, side: int) -> Mask:
     return changed(change, noise) & ((np.abs(change) > _STRONG) | structured(change, noise, side))
 
 
-def silhouettes(views: Sequence[View], resolution: int, margin: int) -> list[Mask] | None:
-    """Where the visual hull of what all views see falls in each of them.
+def silhouettes(
+    places: Sequence[Floats], masks: Sequence[Mask], reach: Sequence[int], margin: int
+) -> list[Mask] | None:
+    """Where the visual hull of what all cameras see falls in each of them.
 
-    A reflection is seen in one place by one or two cameras, so the hull has it not. Stricter than `visual_hull`:
-    up to six views must all agree, and of more one in seven may not, where clothes have the colour of the wall.
+    A reflection is seen in one place by one or two cameras, so the hull has it not. Stricter than
+    `capmat_models.visual_hull`: up to six cameras must all agree, and of more one in seven may not, where clothes
+    have the colour of the wall.
 
     Args:
-        views: three or more, with what may be the subject as alpha.
-        resolution: voxels along the edge of the box.
+        places: per camera, the pixels (V, 2) of the middles of all voxels; nan where it does not see them.
+        masks: per camera (h, w), what may be the subject.
+        reach: per camera, pixels from the middle of a voxel to its side.
         margin: pixels by which the silhouettes are made larger.
 
     Returns:
-        (H, W) masks; None if the views agree on no place.
+        (h, w) masks; None if no voxel is seen by three cameras or more that agree.
     """
-    axis = (torch.arange(resolution) + 0.5) * (2 / resolution) - 1
-    points = torch.cartesian_prod(axis, axis, axis)
-    seen, empty = torch.zeros(2, len(points), dtype=torch.int64)
-    for view in views:
-        pixels, inside = project(view, points)
-        alpha = _widened(view.cutout()[3] > COVERED, _footprint(view, points[inside], 2 / resolution))
-        column, row = pixels[inside].long().unbind(1)
+    seen, empty = np.zeros((2, len(places[0])), np.int64)
+    spots = []
+    for place, mask, side in zip(places, masks, reach, strict=True):
+        height, width = mask.shape
+        with np.errstate(invalid="ignore"):
+            near = np.rint(np.where(np.isfinite(place), place, -9)).astype(np.int32)
+        inside = np.all((near >= 0) & (near < (width, height)), axis=1)
+        column, row = near[inside].T
         seen[inside] += 1
-        empty[inside] += (~alpha[row, column]).long()
-    kept = points[(seen >= ENOUGH_TO_KEEP) & (empty <= seen // 7)]
-    if not len(kept):
+        empty[inside] += ~_widened(mask, side)[row, column]
+        spots.append((inside, near))
+    kept = (seen >= _ENOUGH) & (empty <= seen // 7)
+    if not kept.any():
         return None
-    return [_silhouette(view, kept, 2 / resolution, margin) for view in views]
+    drawn = []
+    for (inside, near), mask, side in zip(spots, masks, reach, strict=True):
+        column, row = near[inside & kept].T
+        there = np.zeros_like(mask)
+        there[row, column] = True
+        drawn.append(_widened(there, side + margin))
+    return drawn
 
 
-def _silhouette(view: View, points: torch.Tensor, voxel: float, margin: int) -> Mask:
-    pixels, inside = project(view, points)
-    drawn = torch.zeros(view.height, view.width, dtype=torch.bool)
-    column, row = pixels[inside].long().unbind(1)
-    drawn[row, column] = True
-    return _widened(drawn, _footprint(view, points[inside], voxel) + margin).numpy()
+def _widened(mask: Mask, reach: int) -> Mask:
+    from scipy.ndimage import maximum_filter  # type: ignore[attr-defined]
 
-
-def _footprint(view: View, points: torch.Tensor, voxel: float) -> int:
-    """Half the side of a voxel at the middle distance, in whole pixels, so that no gaps are left between voxels."""
-    if not len(points):
-        return 0
-    depth = (points.double() - view.centre).norm(dim=1).median()
-    return int(np.ceil(float(view.K[0, 0]) * voxel / 2 / max(float(depth), voxel)))
-
-
-def _widened(mask: torch.Tensor, reach: int) -> torch.Tensor:
-    wide = F.max_pool2d(mask.float()[None, None], (2 * reach + 1, 1), 1, (reach, 0))
-    return F.max_pool2d(wide, (1, 2 * reach + 1), 1, (0, reach))[0, 0] > 0
+    return maximum_filter(mask, 2 * reach + 1)
 
 
 def pieces(mask: Mask, least: int) -> Iterator[Mask]:

@@ -14,6 +14,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _STEPS = 12
+_PIXELS = 60_000
 _LEAST = 0.15
 """Share of the pixels that must be usable."""
 
@@ -89,25 +90,28 @@ def _refine(
 
     height, width = plate.shape
     half = np.hypot(height, width) / 2
-    rows, columns = np.mgrid[:height, :width].astype(np.float64)
+    rows, columns = np.nonzero(use)
+    if len(rows) > _PIXELS:  # a part of a large picture says as much
+        some = np.random.default_rng(0).choice(len(rows), _PIXELS, replace=False)
+        rows, columns = rows[some], columns[some]
     u, v = (columns - (width - 1) / 2) / half, (rows - (height - 1) / 2) / half
-    spline = spline_filter(plate, order=3)
+    splines = [spline_filter(picture, order=3) for picture in (plate, *np.gradient(plate))]
     x, y, turn, scale = (*start, 0.0, 0.0)  # turn and scale in pixels at a corner
-    middle, error = np.inf, np.inf
+    middle, error, gain, offset = np.inf, np.inf, 0.0, 0.0
     for step in range(_STEPS):
-        left, up = x + scale * u - turn * v, y + scale * v + turn * u
         # The plate as it would lie under the shot. Borders that come from outside do not count.
-        at = np.stack([rows - up, columns - left])
-        moved = map_coordinates(spline, at, order=3, prefilter=False, mode="nearest")
-        inside = use & (at[0] >= 1) & (at[0] <= height - 2) & (at[1] >= 1) & (at[1] <= width - 2)
-        if inside.mean() < _LEAST:
+        at = np.stack([rows - y - scale * v - turn * u, columns - x - scale * u + turn * v])
+        inside = np.all((at >= 1) & (at <= np.array([[height - 2], [width - 2]])), axis=0)
+        if inside.sum() < _LEAST * len(rows):
             return None
-        dy, dx = np.gradient(moved)
-        terms = np.stack([-dx, -dy, dx * v - dy * u, -dx * u - dy * v, moved, np.ones_like(moved)])[:, inside]
-        wanted = shot[inside]
+        moved, dy, dx = (
+            map_coordinates(spline, at[:, inside], order=3, prefilter=False, mode="nearest") for spline in splines
+        )
+        a, b, wanted = u[inside], v[inside], shot[rows[inside], columns[inside]]
+        terms = np.stack([-dx, -dy, dx * b - dy * a, -dx * a - dy * b, moved, np.ones_like(moved)])
         if step == 0:
-            gain, offset = np.median(wanted) / max(np.median(moved[inside]), 1e-6), 0.0
-        gap = wanted - gain * moved[inside] - offset
+            gain = np.median(wanted) / max(float(np.median(moved)), 1e-6)
+        gap = wanted - gain * moved - offset
         middle = float(np.median(np.abs(gap)))
         limit = 4.685 * 1.4826 * middle + 1e-6
         weight = np.square(1 - np.square(np.minimum(np.abs(gap) / limit, 1)))  # Tukey's
@@ -117,13 +121,9 @@ def _refine(
         inverse = np.linalg.inv(normal)
         change = inverse @ ((terms * weight) @ gap)
         error = float(np.sqrt(np.sum(weight * gap * gap) / max(weight.sum(), 1) * max(inverse[0, 0], inverse[1, 1])))
-        slope = max(gain, 1e-3)
-        x, y, turn, scale = (
-            x + change[0] / slope,
-            y + change[1] / slope,
-            turn + change[2] / slope,
-            scale + change[3] / slope,
-        )
+        slope = max(float(gain), 1e-3)
+        x, y = x + change[0] / slope, y + change[1] / slope
+        turn, scale = turn + change[2] / slope, scale + change[3] / slope
         gain, offset = gain + change[4], offset + change[5]
         if np.abs(change[:4]).max() / slope < 1e-3:
             break

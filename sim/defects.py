@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sim.cameras import Camera
 from sim.stage import Scene
-from sim.tidy_stage import tidy_lamps, tidy_stage
+from sim.tidy_stage import tidy_stage
 
 DEFECTS = {
     "none": "a tidy stage, nothing is the matter",
@@ -47,10 +47,6 @@ class Defect:
         if self.name == "glossy-floor":
             return tidy_stage(cameras, seed, glossy=mine)
         return tidy_stage(cameras, seed, lit=mine if self.name == "lamp" else None)
-
-    def lamps(self, cameras: list[Camera]) -> Scene:
-        """The lamps alone."""
-        return tidy_lamps(self._mine(cameras) if self.name == "lamp" else None)
 
     def in_take(self, camera: Camera) -> Camera:
         """How a camera stands in the takes; its calibration and its plate know nothing of it."""

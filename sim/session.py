@@ -25,7 +25,7 @@ from sim.defects import Defect
 from sim.pictures import write_file, write_picture
 from sim.render import beauty, matte, use_variant
 from sim.sensor import expose, lens, noise_of, to_srgb
-from sim.stage import lamps, stage
+from sim.stage import Scene, lamps, stage
 from sim.trimap import draw_trimap
 
 Progress = Callable[[str], None]
@@ -57,8 +57,7 @@ def render_session(
         spp: samples per pixel; alpha gets eight times as many.
         plate_frames: noisy frames of the empty stage per camera.
         truth: where true alphas and foregrounds go; `out`'s sibling "truth" if not said.
-        defect: a tidy stage with this defect, instead of the one where everything is hard.
-        defect: a tidy stage with this defect, instead of the one where everything is hard.
+        defect: a tidy stage with this defect, instead of the one where everything is hard, and no benchmark.
         progress: told the name of every picture that is written.
 
     Returns:
@@ -71,7 +70,7 @@ def render_session(
     tell = progress or (lambda what: None)
     use_variant()
     rig = ring(cameras, size, seed)
-    benchmark = list(takes)[-1]
+    benchmark = "" if defect else list(takes)[-1]
     write_file(out / "calibration.json", json.dumps(calibration(rig), indent=1).encode())
     write_file(out / "session.toml", _descriptor(takes, benchmark, defect).encode())
     _plates(out, rig, seed, spp, plate_frames, defect, tell)
@@ -92,12 +91,16 @@ def _plates(
         paths = [out / "plates" / camera.id / f"{frame:04d}.png" for frame in range(1, count + 1)]
         if all(path.exists() for path in paths):
             continue
-        scene = scene or mi.load_dict({"type": "scene", **(defect.scene(rig, seed) if defect else stage(rig, seed))})
+        scene = scene or mi.load_dict({"type": "scene", **_stage(rig, seed, defect)})
         sensor = defect.sensor(camera.id, take=False) if defect else {}
         clean = lens(beauty(scene, camera, spp=spp, seed=_number(seed, camera.id)))
         for path in paths:
             write_picture(path, expose(clean, noise_of(seed, "plate", camera.id, path.stem), **sensor))
             tell(str(path))
+
+
+def _stage(rig: list[Camera], seed: int, defect: Defect | None) -> Scene:
+    return defect.scene(rig, seed) if defect else stage(rig, seed)
 
 
 def _frame(
@@ -116,7 +119,7 @@ def _frame(
     import mitsuba as mi
 
     look = cast(take)
-    full, alone = None, None
+    full = None
     for calibrated in rig:
         camera = defect.in_take(calibrated) if defect else calibrated
         sensor = defect.sensor(camera.id, take=True) if defect else {}
@@ -131,20 +134,16 @@ def _frame(
             continue
         if full is None:
             # A Mitsuba shape belongs to one scene, so every scene gets a body of its own.
-            full, alone, covered = (
+            full, covered, *alone = (
                 mi.load_dict({"type": "scene", **around, **shapes(look, frame, seed)})
-                for around in (
-                    defect.scene(rig, seed) if defect else stage(rig, seed),
-                    defect.lamps(rig) if defect else lamps(),
-                    {},
-                )
+                for around in (_stage(rig, seed, defect), {}, *([lamps()] if benchmark else []))
             )
         # The plate's own sampler: where the performer changes nothing, the same paths give the same background.
         number = _number(seed, camera.id)
         picture = lens(beauty(full, camera, spp=spp, seed=number))
         alpha = lens(matte(covered, camera, spp=8 * spp, seed=number))
         if benchmark:
-            colour = lens(beauty(alone, camera, spp=max(spp // 2, 4), seed=number + 1, alone=True))
+            colour = lens(beauty(alone[0], camera, spp=max(spp // 2, 4), seed=number + 1, alone=True))
             write_picture(fg_path, _eight(to_srgb(foreground(picture, colour, alpha))))
         write_picture(alpha_path, _eight(alpha))
         if benchmark and frame == 1:
@@ -202,8 +201,9 @@ def _descriptor(takes: Mapping[str, int], benchmark: str, defect: Defect | None)
     ]
     for name in takes:
         lines += ["", f"[takes.{name}]", f'path = "takes/{name}/{{camera}}/{{frame:04d}}.png"']
-    lines += ["", "[benchmark]", f'take = "{benchmark}"', 'trimaps = "trimaps/{camera}/{frame:04d}.png"', ""]
-    return "\n".join(lines)
+    if benchmark:
+        lines += ["", "[benchmark]", f'take = "{benchmark}"', 'trimaps = "trimaps/{camera}/{frame:04d}.png"']
+    return "\n".join([*lines, ""])
 
 
 def _number(seed: int, *names: object) -> int:

@@ -151,11 +151,9 @@ def housings(cameras: list[Camera], black: Scene) -> Scene:
 
 def around(angle: float, radius: float) -> tuple[float, float]:
     """A point at an angle about the stage's axis."""
-    """A point at an angle about the stage's axis."""
     return radius * math.cos(angle), radius * math.sin(angle)
 
 
 def rgb(value: Any) -> dict[str, Any]:
-    """A colour as Mitsuba reads it."""
     """A colour as Mitsuba reads it."""
     return {"type": "rgb", "value": [float(v) for v in value]}

@@ -39,7 +39,7 @@ def tidy_stage(
         ),
         **truss(matt),
         **housings(cameras, matt),
-        **tidy_lamps(lit),
+        **_lamps(lit),
     }
     if glossy is not None:
         out = _outwards(glossy)
@@ -49,7 +49,7 @@ def tidy_stage(
     return scene
 
 
-def tidy_lamps(lit: Camera | None = None) -> Scene:
+def _lamps(lit: Camera | None) -> Scene:
     """The lamp above the stage, and the one that a camera looks at; both are one emitter, see `sim.stage.lamps`."""
     half = _LAMP_SIDE / 2
     quads = [(np.array([0, 0, HEIGHT - 0.1]), np.array([0, half, 0]), np.array([half, 0, 0]))]

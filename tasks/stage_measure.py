@@ -4,19 +4,26 @@ What cannot be measured is left out, and `missing` says why. Positions and lengt
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CapmatError
+from capmat_models.stage_change import (
+    changed,
+    largest_piece,
+    may_be_subject,
+    pieces,
+    signed_change,
+    silhouettes,
+    structured,
+)
 from capmat_models.stage_light import Lamp, channel_gains, clipped, dark_places, find_lamps
 from capmat_models.stage_noise import Noise, brightness, measure_noise, noise_of_map
 from capmat_models.stage_registration import Registration, detail_ratio, lay_under, register
 from storage.camera import Camera
 from storage.colour import encode_srgb
-from storage.nerfstudio import Cutout
 from tasks.config import Reconstruction, Stage
 from tasks.hull import box_of
 from tasks.stage_look import Look, band_rows
@@ -25,6 +32,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _VOXELS = 64
+_ENOUGH = 3  # cameras
 _SINGLE = "there is a single frame of the empty stage; record ten"
 _SPECK = 1e-4  # of the picture: smaller is no lamp
 _HELD = 0.85  # of the largest difference, that a hull has at least
@@ -74,7 +82,8 @@ class Measured:
         detail: finest detail of the take against that of the plate.
         change: (h, w) signed difference of first and last frame to the plate, of square roots.
         sigma: noise of that.
-        subject: where the subject may be; None if that is not known.
+        matte: what may be the subject by this camera alone.
+        subject: where the subject may be by all of them; None without a take.
         regions: places outside the subject that are not as in the plate, largest first.
         outside: where they are.
         missing: what was not measured, and why.
@@ -90,6 +99,7 @@ class Measured:
     dark: Mask
     around: Mask
     lamps: list[Lamp]
+    matte: Mask
     shot: NDArray[np.uint8] | None = None
     noise: Noise | None = None
     noise_map: Noise | None = None
@@ -101,7 +111,6 @@ class Measured:
     detail: float | None = None
     change: list[NDArray[np.float16]] = field(default_factory=list)
     sigma: float = 0.0
-    matte: Mask | None = None
     subject: Mask | None = None
     regions: list[Region] = field(default_factory=list)
     outside: Mask | None = None
@@ -128,6 +137,7 @@ def measure(look: Look, settings: Stage, around: Mask) -> Measured:
         dark_places(encode_srgb(plate), settings.dark_level, settings.dark_contrast) & around,
         around,
         [_scaled(lamp, look.fold) for lamp in find_lamps(plate, max(3, round(_SPECK * pixels)))],
+        np.zeros(plate.shape[1:], bool),
     )
     out.noise_map = noise_of_map(*look.noise_map) if look.noise_map else None
     _empty_stage(out, look)
@@ -159,8 +169,6 @@ def _empty_stage(out: Measured, look: Look) -> None:
 
 def _take(out: Measured, look: Look, settings: Stage) -> None:
     """Compare the frames of the take with the plate."""
-    from capmat_models.stage_change import changed, may_be_subject, signed_change
-
     plate, shot = look.plate, look.shots[0]
     out.shot = _shown(shot)
     use = ~out.white & ~clipped(shot)
@@ -217,51 +225,57 @@ def find_changes(cameras: Mapping[str, Camera], found: Mapping[str, Measured], s
     Returns:
         How the subject was found, in words.
     """
-    from capmat_models.stage_change import largest_piece, silhouettes, structured
-
     seen = {camera: one for camera, one in found.items() if one.shot is not None}
     margin = {camera: max(1, one.plate.shape[0] // 60) for camera, one in seen.items()}
-    views, why = _views(cameras, seen, settings)
-    masks = silhouettes(list(views.values()), _VOXELS, max(margin.values())) if len(views) > 2 else None
-    drawn = dict(zip(views, masks or (), strict=False))
-    if drawn and _cut(seen, drawn):
-        why = ("the subject's box cuts the subject off (set reconstruction.box_centre and box_size), so the largest "
-               "difference in each picture was taken for the subject")  # fmt: skip
-        drawn = {}
+    drawn, how = _hull(cameras, {camera: one.matte for camera, one in seen.items()}, settings, max(margin.values()))
     for camera, one in seen.items():
-        matte = np.zeros_like(one.white) if one.matte is None else one.matte
-        one.subject = drawn[camera] if camera in drawn else largest_piece(matte, margin[camera])
-        use = ~one.subject & ~one.white
+        one.subject = drawn[camera] if drawn else largest_piece(one.matte, margin[camera])
         changes = [change.astype(np.float32) for change in one.change]
-        one.outside = structured(changes[0], one.sigma, _side(one)) & use
+        one.outside = structured(changes[0], one.sigma, _side(one)) & ~one.subject & ~one.white
         one.regions = _regions(one, changes)
-    if drawn:
-        return "the subject was found as the visual hull of the differences to the plates"
-    return why or "the differences agree on no place, so the largest in each picture was taken for the subject"
+    return how
 
 
-def _views(
-    cameras: Mapping[str, Camera], seen: Mapping[str, Measured], settings: Reconstruction
-) -> tuple[dict[str, Any], str]:
-    from storage.exported_scene import seen_in_box
-    from tasks.reconstruct import torch_view
-
+def _hull(
+    cameras: Mapping[str, Camera], mattes: Mapping[str, Mask], settings: Reconstruction, margin: int
+) -> tuple[dict[str, Mask], str]:
+    """Silhouettes of the visual hull by camera, none if there is none; and how the subject was found, in words."""
     largest = "so the largest difference in each picture was taken for the subject"
-    if len(seen) < 3:
+    if len(mattes) < _ENOUGH:
         return {}, f"it takes three cameras for a visual hull, {largest}"
     try:
         centre, size = box_of(cameras.values(), settings)
     except CapmatError as error:
         return {}, f"{error.what}, {largest}"
-    views = {}
-    for camera, one in seen.items():
-        matte = np.zeros_like(one.white) if one.matte is None else one.matte
-        if matte.any() and not matte.all() and one.shot is not None:
-            picture = np.asarray(one.shot.transpose(2, 0, 1) / np.float32(255), np.float32)
-            views[camera] = torch_view(
-                seen_in_box(Cutout(cameras[camera], picture, matte.astype(np.float32)), centre, size)
-            )
-    return views, ""
+    axis = ((np.arange(_VOXELS) + 0.5) / _VOXELS - 0.5) * size
+    points = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3) + centre
+    places, reach = [], []
+    for camera in (cameras[name] for name in mattes):
+        places.append(_pixels(camera, points))
+        depth = max(float(np.linalg.norm(camera.centre() - centre)), size / _VOXELS)
+        reach.append(int(np.ceil(camera.K[0, 0] * size / _VOXELS / 2 / depth)))
+    drawn = silhouettes(places, list(mattes.values()), reach, margin)
+    if drawn is None:
+        return {}, f"the differences to the plates agree on no place, {largest}"
+    kept = [float(mask[piece].mean()) for matte, mask in zip(mattes.values(), drawn, strict=True)
+            if (piece := largest_piece(matte, 0)).any()]  # fmt: skip
+    if kept and float(np.median(kept)) < _HELD:
+        box = "the subject's box cuts it off (set reconstruction.box_centre and box_size)"
+        return {}, f"{box}, {largest}"
+    return dict(
+        zip(mattes, drawn, strict=True)
+    ), "the subject was found as the visual hull of what differs from plates"
+
+
+def _pixels(camera: Camera, points: NDArray[np.float64]) -> Floats:
+    """Where points fall, nan far outside the picture: there the polynomial of a lens turns round and comes back."""
+    plain = replace(camera, dist=np.zeros(5)).project(points)
+    size = np.array([camera.width, camera.height])
+    with np.errstate(invalid="ignore"):
+        far = ~np.all((plain > -0.5 * size) & (plain < 1.5 * size), axis=1)
+    pixels = camera.project(points)
+    pixels[far] = np.nan
+    return pixels.astype(np.float32)
 
 
 def _side(one: Measured) -> int:
@@ -269,22 +283,8 @@ def _side(one: Measured) -> int:
     return max(3, one.plate.shape[0] // 60) | 1
 
 
-def _cut(seen: Mapping[str, Measured], drawn: Mapping[str, Mask]) -> bool:
-    """Whether the silhouettes leave out much of what is surely the subject in most pictures."""
-    from capmat_models.stage_change import largest_piece
-
-    kept = []
-    for camera, mask in drawn.items():
-        matte = seen[camera].matte
-        piece = largest_piece(np.zeros_like(mask) if matte is None else matte, 0)
-        kept.append(float(mask[piece].mean()) if piece.any() else 1.0)
-    return float(np.median(kept)) < _HELD
-
-
 def _regions(one: Measured, changes: list[Floats]) -> list[Region]:
     """The connected pieces of `outside`, largest first; smaller ones are taken out of it."""
-    from capmat_models.stage_change import pieces
-
     assert one.outside is not None
     kept, regions = np.zeros_like(one.outside), []
     for mine in pieces(one.outside, max(6, round(_PIECE * one.outside.size))):
