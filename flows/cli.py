@@ -13,6 +13,7 @@ from pathlib import Path
 from capmat_errors import CapmatError
 
 _LABEL_FORMATS = ("overlay", "label", "trimap", "labelstudio", "cvat", "labelme", "coco", "davis", "strokes")
+_DEFECTS = ("none", "glossy-floor", "lamp", "moved-camera", "exposure", "noise")  # as in sim.defects
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     sim.add_argument("--out", type=Path, required=True)
     sim.add_argument("--seed", type=int, default=0)
     sim.add_argument("--tiny", action="store_true", help="a few small pictures, in seconds")
+    sim.add_argument("--defect", default="", choices=_DEFECTS, metavar="NAME", help="a tidy stage with one defect in "
+                     f"camera C02, to try `capmat stage check` on: {', '.join(_DEFECTS)}")  # fmt: skip
 
     bench = add("bench", "how fast a network is on this machine, beside its released structure")
     bench.add_argument("role", choices=("student", "teacher"))
@@ -124,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     _gc(add("gc", "say which mattes and leftovers may go; with --yes remove them"))
     _hull(add("hull", "the visual hull of a frame as PLY or GLB: a cheap look at what its mattes agree on"))
     _scene(add("scene", "write frames as folders for Nerfstudio, with camera files for COLMAP's readers"))
+    _stage(add("stage", "look at a stage: lights, reflections, noise, cameras that moved"))
     up = add("up", "start the server and the worker that run deployments by themselves, on this machine")
     up.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
     up.add_argument("--foreground", action="store_true", help="stay, start again what ends, stop all on Ctrl-C")
@@ -176,6 +180,16 @@ def _scribble(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_whole, default=0, help="default: one that is free")
     parser.add_argument("--author", metavar="NAME", help="who paints (default: who is logged in)")
     parser.add_argument("--no-browser", action="store_true", help="print the link, open nothing")
+def _stage(parser: argparse.ArgumentParser) -> None:
+    """The commands below `capmat stage`; what is looked for is in docs/stage.md."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    text = "a traffic light, a picture and advice for each camera, from a few frames; exit code 1 if one is red"
+    check = verbs.add_parser("check", help=text, description=text)
+    check.add_argument("stage", metavar="SESSION|STAGE", help="session.toml or its folder, or a stage of the store")
+    check.add_argument("--take", help="the occupied take to look at (default: the first that there is)")
+    check.add_argument("--out", type=Path, metavar="FOLDER", help="for stage.html and stage.json "
+                       "(default: reports/ of the store)")  # fmt: skip
+    check.add_argument("--json", action="store_true", help="the report for programs, printed")
 
 
 def _scene(parser: argparse.ArgumentParser) -> None:

@@ -232,7 +232,7 @@ def sim(args: Namespace) -> None:
     """Render the sample session and the base data."""
     from sim.sample import render_sample
 
-    render_sample(args.out, seed=args.seed, tiny=args.tiny)
+    render_sample(args.out, seed=args.seed, tiny=args.tiny, defect=args.defect)
 
 
 def models(args: Namespace) -> None:
@@ -369,3 +369,10 @@ def scene(args: Namespace) -> None:
     from flows.reconstruct_command import scene as run
 
     run(_config(args), args)
+
+
+def stage(args: Namespace) -> int:
+    """Look at a stage before anything is matted; exit code 1 when a camera is red."""
+    from flows.stage_command import check_command as run
+
+    return run(_config(args), args)

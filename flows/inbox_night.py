@@ -86,6 +86,7 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
         "models": {role: chosen[role] for role in ("teacher", "student", "supervisor")},
         "refused": list(found.refused),
         "left": found.left,
+        "stages": [],
         "takes": [],
         "kept": [],
     }
@@ -189,7 +190,7 @@ def _start(
     """Ingest what is new of a session and start the student's mattes."""
     session = arrived.session
     trimaps = session.benchmark.take if session.benchmark else ""
-    takes = ingest_arrived(config.store, arrived, list(how), night["refused"].append)
+    takes = ingest_arrived(config, arrived, list(how), night["refused"].append, night["stages"].append)
     jobs = []
     for name, take in takes.items():
         job = _Job(session.name, take, arrived.takes[name], how[name], teacher=0)

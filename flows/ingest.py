@@ -1,28 +1,38 @@
-"""The first step of every flow: the session checked, its plates and takes in the store."""
+"""The first step of every flow: the session checked, its plates and takes in the store.
+
+Before a take comes in, the stage check looks at a few of its frames; whether that warns or refuses is `stage.drift`.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from capmat_errors import CapmatError
+from capmat_errors import CapmatError, PlateMismatch
 from flows.outcome import outcome
 from tasks.arrival import check_names
 from tasks.config import Config
 from tasks.inbox import Arrived, trouble
 from tasks.session import check_task, ingest_task, plates_task
+from tasks.stage_check import stage_check_task
 from tasks.step import Record
 
 
-def ingest_session(config: Config) -> tuple[dict[str, Any], dict[str, Record]]:
+def ingest_session(config: Config, *, look: bool = False) -> tuple[dict[str, Any], dict[str, Record]]:
     """Check a session and ingest what the store does not have yet.
 
     Args:
         config: the settings.
+        look: check the stage before each take, as those do who bring takes in.
 
     Returns:
         What the check found (`takes`, `benchmark`), and the ingest records by take.
     """
     plan = check_task(config.session)
     plates = plates_task(config.store, config.session)
+    looks = [
+        stage_check_task.submit(config, config.session, name, plates["digest"]) for name in plan["takes"] if look
+    ]
+    for future in looks:
+        future.result()
     futures = {
         name: ingest_task.submit(config.store, config.session, name, plates["digest"]) for name in plan["takes"]
     }
@@ -30,20 +40,26 @@ def ingest_session(config: Config) -> tuple[dict[str, Any], dict[str, Record]]:
 
 
 def ingest_arrived(
-    store: str, arrived: Arrived, names: Sequence[str], refuse: Callable[[Record], None]
+    config: Config,
+    arrived: Arrived,
+    names: Sequence[str],
+    refuse: Callable[[Record], None],
+    tell: Callable[[Record], None],
 ) -> dict[str, Record]:
     """Ingest some takes of a session, each on its own; every step looks at its files before it writes.
 
     Args:
-        store: URL of the store.
+        config: the settings.
         arrived: the session.
         names: which of its takes.
         refuse: told what cannot be done.
+        tell: told what the stage check of each take found.
 
     Returns:
         The ingest records of the takes that are in the store.
     """
-    session, futures, records = arrived.session, {}, {}
+    store, session = config.store, arrived.session
+    looks, futures, faults, records = {}, {}, {}, {}
     try:
         check_names(store, session)
     except CapmatError as error:
@@ -59,11 +75,23 @@ def ingest_arrived(
         except CapmatError as error:
             refuse(trouble(session.name, name, "ingest", error))
         else:
-            futures[name] = ingest_task.submit(store, arrived.file, name, plates["digest"])
+            looks[name] = stage_check_task.submit(config, arrived.file, name, plates["digest"])
+    for name, future in looks.items():
+        looked, failed = outcome(future)
+        if isinstance(failed, PlateMismatch):
+            refuse(trouble(session.name, name, "stage check", failed))
+            continue
+        if failed:
+            faults[name] = trouble(session.name, name, "stage check", failed)
+        else:
+            tell(looked)
+        futures[name] = ingest_task.submit(store, arrived.file, name, plates["digest"])
     for name, future in futures.items():
         record, failed = outcome(future)
         if failed:
             refuse(trouble(session.name, name, "ingest", failed))
-        else:
-            records[name] = record
+            continue
+        records[name] = record
+        if name in faults:  # what keeps a take from being ingested is told as that
+            refuse(faults[name])
     return records

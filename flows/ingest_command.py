@@ -41,6 +41,7 @@ def ingest(config: Config, args: Namespace) -> int:
         0; with --plan 2 if there is a problem.
     """
     from tasks import session as steps
+    from tasks.stage_check import stage_check
 
     with ExitStack() as stack:
         file, notes = _descriptor(args, stack)
@@ -64,6 +65,9 @@ def ingest(config: Config, args: Namespace) -> int:
         print(summary(plan, cost)[0], flush=True)
         plates = steps.plates(config.store, str(file))
         for name in plan.takes:
+            seen = stage_check(config, str(file), name, plates["digest"])
+            if seen["light"] != "green":
+                print(f"{name}: the stage check says {seen['light']}; see {seen['html']}")
             done = steps.ingest(config.store, str(file), name, plates["digest"])
             print(f"{name}: {len(done['cameras'])} cameras, {len(done['frames'])} frames in {config.store}")
     return 0

@@ -21,4 +21,4 @@ def ingest(config: Config | None = None) -> dict[str, Any]:
     Returns:
         The ingest records by take.
     """
-    return ingest_session(config or load_config())[1]
+    return ingest_session(config or load_config(), look=True)[1]

@@ -44,7 +44,7 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
         done = night_of_inbox(config, models)
         # Prefect takes a state for how the run ends, and gives its data to the caller.
         return done if done["night"]["state"] == "Completed" else cast("dict[str, Any]", needs_human(done))
-    plan, takes = ingest_session(config)
+    plan, takes = ingest_session(config, look=True)
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sim.base_data import render_base
+from sim.defects import Defect
 from sim.session import render_session
 
 
@@ -10,18 +11,24 @@ def _tell(what: str) -> None:
     print(what, flush=True)
 
 
-def render_sample(out: Path, *, seed: int = 0, tiny: bool = False) -> None:
+def render_sample(out: Path, *, seed: int = 0, tiny: bool = False, defect: str = "") -> None:
     """Render the session, its truth and the base data; pictures that exist are skipped.
 
     Args:
         out: folder for `session/`, `truth/` and `base/`.
         seed: decides everything; 0 is what the project ships.
         tiny: four cameras and a few small, grainy pictures, for tests.
+        defect: one of `sim.defects.DEFECTS`: a session of a tidy stage with it, without base data.
 
     Raises:
         StoreError: the folder cannot be written to.
     """
     session, truth, base = out / "session", out / "truth", out / "base"
+    if defect:
+        cameras, size, spp = (4, (96, 120), 4) if tiny else (12, (224, 288), 32)
+        render_session(session, cameras=cameras, takes={"amber": 1}, truth=truth, size=size, spp=spp, seed=seed,
+                       defect=Defect(defect), progress=_tell)  # fmt: skip
+        return
     if tiny:
         size, takes = (64, 80), {"amber": 1, "birch": 1, "cedar": 1}
         render_session(session, cameras=4, takes=takes, truth=truth, size=size, spp=4, seed=seed, progress=_tell)

@@ -32,19 +32,24 @@ def lens(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return gaussian_filter(image, sigma, mode="nearest").astype(np.float32)
 
 
-def expose(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint16]:
+def expose(
+    image: NDArray[np.float32], rng: np.random.Generator, *, exposure: float = 1.0, noise: float = 1.0
+) -> NDArray[np.uint16]:
     """One frame as the sensor counts it.
 
     Args:
         image: (H, W, 3) linear, 1 = sensor white.
         rng: where the noise comes from; see `noise_of`.
+        exposure: how many times longer the shutter is open.
+        noise: how many times noisier the camera is: fewer electrons and more gain, so that levels stay.
 
     Returns:
         (H, W, 3) uint16 digital numbers, 0 to 4095, black at 64.
     """
-    electrons = rng.poisson(np.clip(image, 0, 8).astype(np.float64) * FULL_WELL)
-    counted = electrons + rng.normal(0, READ_NOISE, image.shape)
-    gain = (WHITE - BLACK) / FULL_WELL
+    well = FULL_WELL / noise**2
+    electrons = rng.poisson(np.clip(image, 0, 8).astype(np.float64) * exposure * well)
+    counted = electrons + rng.normal(0, READ_NOISE / noise, image.shape)
+    gain = (WHITE - BLACK) / well
     return np.clip(np.rint(BLACK + counted * gain), 0, WHITE).astype(np.uint16)
 
 

@@ -21,10 +21,11 @@ import numpy as np
 from sim.body import shapes
 from sim.cameras import Camera, calibration, ring
 from sim.cast import cast
+from sim.defects import Defect
 from sim.pictures import write_file, write_picture
 from sim.render import beauty, matte, use_variant
 from sim.sensor import expose, lens, noise_of, to_srgb
-from sim.stage import lamps, stage
+from sim.stage import Scene, lamps, stage
 from sim.trimap import draw_trimap
 
 Progress = Callable[[str], None]
@@ -42,6 +43,7 @@ def render_session(
     spp: int = 32,
     plate_frames: int = 2,
     truth: Path | None = None,
+    defect: Defect | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Render a session folder; the last take is its benchmark.
@@ -55,6 +57,7 @@ def render_session(
         spp: samples per pixel; alpha gets eight times as many.
         plate_frames: noisy frames of the empty stage per camera.
         truth: where true alphas and foregrounds go; `out`'s sibling "truth" if not said.
+        defect: a tidy stage with this defect, instead of the one where everything is hard, and no benchmark.
         progress: told the name of every picture that is written.
 
     Returns:
@@ -67,18 +70,20 @@ def render_session(
     tell = progress or (lambda what: None)
     use_variant()
     rig = ring(cameras, size, seed)
-    benchmark = list(takes)[-1]
+    benchmark = "" if defect else list(takes)[-1]
     write_file(out / "calibration.json", json.dumps(calibration(rig), indent=1).encode())
-    write_file(out / "session.toml", _descriptor(takes, benchmark).encode())
-    _plates(out, rig, seed, spp, plate_frames, tell)
+    write_file(out / "session.toml", _descriptor(takes, benchmark, defect).encode())
+    _plates(out, rig, seed, spp, plate_frames, defect, tell)
     for frame in range(1, max(takes.values()) + 1):
         for name in sorted(takes, key=lambda take: take == benchmark):
             if frame <= takes[name]:
-                _frame(out, truth, rig, name, frame, seed, spp, name == benchmark, tell)
+                _frame(out, truth, rig, name, frame, seed, spp, name == benchmark, defect, tell)
     return out / "session.toml"
 
 
-def _plates(out: Path, rig: list[Camera], seed: int, spp: int, count: int, tell: Progress) -> None:
+def _plates(
+    out: Path, rig: list[Camera], seed: int, spp: int, count: int, defect: Defect | None, tell: Progress
+) -> None:
     import mitsuba as mi
 
     scene = None
@@ -86,11 +91,16 @@ def _plates(out: Path, rig: list[Camera], seed: int, spp: int, count: int, tell:
         paths = [out / "plates" / camera.id / f"{frame:04d}.png" for frame in range(1, count + 1)]
         if all(path.exists() for path in paths):
             continue
-        scene = scene or mi.load_dict({"type": "scene", **stage(rig, seed)})
+        scene = scene or mi.load_dict({"type": "scene", **_stage(rig, seed, defect)})
+        sensor = defect.sensor(camera.id, take=False) if defect else {}
         clean = lens(beauty(scene, camera, spp=spp, seed=_number(seed, camera.id)))
         for path in paths:
-            write_picture(path, expose(clean, noise_of(seed, "plate", camera.id, path.stem)))
+            write_picture(path, expose(clean, noise_of(seed, "plate", camera.id, path.stem), **sensor))
             tell(str(path))
+
+
+def _stage(rig: list[Camera], seed: int, defect: Defect | None) -> Scene:
+    return defect.scene(rig, seed) if defect else stage(rig, seed)
 
 
 def _frame(
@@ -102,14 +112,17 @@ def _frame(
     seed: int,
     spp: int,
     benchmark: bool,
+    defect: Defect | None,
     tell: Progress,
 ) -> None:
     """One frame of a take from all cameras, with its truth, and trimaps for the benchmark's first frame."""
     import mitsuba as mi
 
     look = cast(take)
-    full, alone = None, None
-    for camera in rig:
+    full = None
+    for calibrated in rig:
+        camera = defect.in_take(calibrated) if defect else calibrated
+        sensor = defect.sensor(camera.id, take=True) if defect else {}
         stem = f"{frame:04d}"
         shot = out / "takes" / take / camera.id / f"{stem}.png"
         alpha_path = truth / take / camera.id / f"{stem}_alpha.png"
@@ -121,22 +134,22 @@ def _frame(
             continue
         if full is None:
             # A Mitsuba shape belongs to one scene, so every scene gets a body of its own.
-            full, alone, covered = (
+            full, covered, *alone = (
                 mi.load_dict({"type": "scene", **around, **shapes(look, frame, seed)})
-                for around in (stage(rig, seed), lamps(), {})
+                for around in (_stage(rig, seed, defect), {}, *([lamps()] if benchmark else []))
             )
         # The plate's own sampler: where the performer changes nothing, the same paths give the same background.
         number = _number(seed, camera.id)
         picture = lens(beauty(full, camera, spp=spp, seed=number))
         alpha = lens(matte(covered, camera, spp=8 * spp, seed=number))
         if benchmark:
-            colour = lens(beauty(alone, camera, spp=max(spp // 2, 4), seed=number + 1, alone=True))
+            colour = lens(beauty(alone[0], camera, spp=max(spp // 2, 4), seed=number + 1, alone=True))
             write_picture(fg_path, _eight(to_srgb(foreground(picture, colour, alpha))))
         write_picture(alpha_path, _eight(alpha))
         if benchmark and frame == 1:
             write_picture(trimap_path, draw_trimap(alpha, noise_of(seed, "trimap", camera.id)))
         # The shot comes last: where it exists, the rest of its camera does too.
-        write_picture(shot, expose(picture, noise_of(seed, take, camera.id, frame)))
+        write_picture(shot, expose(picture, noise_of(seed, take, camera.id, frame), **sensor))
         tell(str(shot))
 
 
@@ -167,10 +180,10 @@ def foreground(picture: Any, alone: Any, alpha: Any) -> Any:
     return np.where(away[..., None] <= 8, colour[rows, columns], 0)
 
 
-def _descriptor(takes: Mapping[str, int], benchmark: str) -> str:
+def _descriptor(takes: Mapping[str, int], benchmark: str, defect: Defect | None) -> str:
     lines = [
-        'name = "sample"',
-        'stage = "cylinder"',
+        f'name = "{f"tidy-{defect.name}" if defect else "sample"}"',
+        f'stage = "{f"tidy-{defect.name}" if defect else "cylinder"}"',
         'root = "."',
         "fps = 25.0",
         "",
@@ -188,8 +201,9 @@ def _descriptor(takes: Mapping[str, int], benchmark: str) -> str:
     ]
     for name in takes:
         lines += ["", f"[takes.{name}]", f'path = "takes/{name}/{{camera}}/{{frame:04d}}.png"']
-    lines += ["", "[benchmark]", f'take = "{benchmark}"', 'trimaps = "trimaps/{camera}/{frame:04d}.png"', ""]
-    return "\n".join(lines)
+    if benchmark:
+        lines += ["", "[benchmark]", f'take = "{benchmark}"', 'trimaps = "trimaps/{camera}/{frame:04d}.png"']
+    return "\n".join([*lines, ""])
 
 
 def _number(seed: int, *names: object) -> int:

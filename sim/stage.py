@@ -33,7 +33,9 @@ def stage(cameras: list[Camera], seed: int = 0) -> Scene:
         seed: decides which panels are dark and how grey the others are.
     """
     rng = np.random.default_rng([seed, 21])
-    return {**_room(rng), **_truss(), **lamps(), **_housings(cameras)}
+    metal = {"type": "roughconductor", "material": "Al", "alpha": 0.35, "specular_reflectance": 0.5}
+    black = {"type": "roughplastic", "alpha": 0.12, "diffuse_reflectance": rgb([0.03, 0.03, 0.035])}
+    return {**_room(rng), **truss(metal), **lamps(), **housings(cameras, black)}
 
 
 def lamps() -> Scene:
@@ -46,7 +48,7 @@ def lamps() -> Scene:
     for row, z in enumerate(LAMP_HEIGHTS):
         for column in range(LAMP_COLUMNS):
             angle = 2 * math.pi * (column + 0.18 + 0.5 * row) / LAMP_COLUMNS
-            place = np.array([*_around(angle, STAGE_RADIUS - 0.06), z])
+            place = np.array([*around(angle, STAGE_RADIUS - 0.06), z])
             inward = np.array([0.0, 0.0, 1.1]) - place
             inward /= np.linalg.norm(inward)
             right = np.cross(inward, [0.0, 0.0, 1.0])
@@ -60,7 +62,7 @@ def lamps() -> Scene:
     points = np.array(vertices)
     panels = Surface(points, faces, np.array(normals), np.full_like(points, 0.5))
     # One radiance for all: a radiance that varies over a mesh is not sampled, only hit by chance.
-    glow = {"type": "area", "radiance": _rgb(LAMP_RADIANCE * np.array([1.0, 0.97, 0.92]))}
+    glow = {"type": "area", "radiance": rgb(LAMP_RADIANCE * np.array([1.0, 0.97, 0.92]))}
     return {"lamps": mesh("lamps", panels, {"type": "diffuse"}, emitter=glow)}
 
 
@@ -68,11 +70,11 @@ def _room(rng: np.random.Generator) -> Scene:
     import mitsuba as mi
 
     return {
-        "wall": mesh("wall", _panels(rng), {"type": "diffuse", "reflectance": VERTEX_COLOUR}),
+        "wall": wall(rng),
         "ceiling": {
             "type": "disk",
             "to_world": mi.ScalarTransform4f().translate([0, 0, WALL_HEIGHT]).scale(WALL_RADIUS),
-            "bsdf": {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": _rgb([0.05, 0.05, 0.055])}},
+            "bsdf": {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": rgb([0.05, 0.05, 0.055])}},
         },
         "floor": {
             "type": "disk",
@@ -81,28 +83,38 @@ def _room(rng: np.random.Generator) -> Scene:
             "bsdf": {
                 "type": "blendbsdf",
                 "weight": 0.16,
-                "a": {"type": "roughplastic", "alpha": 0.06, "diffuse_reflectance": _rgb([0.17, 0.165, 0.16])},
-                "b": {"type": "roughconductor", "alpha": 0.055, "specular_reflectance": _rgb([0.85, 0.85, 0.85])},
+                "a": {"type": "roughplastic", "alpha": 0.06, "diffuse_reflectance": rgb([0.17, 0.165, 0.16])},
+                "b": {"type": "roughconductor", "alpha": 0.055, "specular_reflectance": rgb([0.85, 0.85, 0.85])},
             },
         },
     }
 
 
-def _panels(rng: np.random.Generator) -> Surface:
-    """The wall: panels with seams, about a third of them dark."""
+def wall(rng: np.random.Generator, *, dark: float = 0.36, height: float = WALL_HEIGHT) -> Any:
+    """The wall: panels with seams.
+
+    Args:
+        rng: decides which panels are dark and how grey the others are.
+        dark: share of panels that are.
+        height: metres.
+    """
+    return mesh("wall", _panels(rng, dark, height), {"type": "diffuse", "reflectance": VERTEX_COLOUR})
+
+
+def _panels(rng: np.random.Generator, dark: float, height: float) -> Surface:
     across, up, seam = 22, 4, 0.035
     vertices, normals, colours = [], [], []
     for row in range(up):
         for column in range(across):
-            grey = rng.uniform(0.02, 0.05) if rng.random() < 0.36 else rng.uniform(0.26, 0.42)
+            grey = rng.uniform(0.02, 0.05) if rng.random() < dark else rng.uniform(0.26, 0.42)
             colour = grey * (1 + rng.normal(0, 0.02, 3))
             # A panel is four flat strips of cells in width, so that the wall is round; its seams are darker.
             for u0, u1 in ((0, seam), (seam, 0.35), (0.35, 0.68), (0.68, 1)):
                 for v0, v1 in ((0, seam), (seam, 1)):
                     angles = [2 * math.pi * (column + u) / across for u in (u0, u1)]
-                    heights = [WALL_HEIGHT * (row + v) / up for v in (v0, v1)]
+                    heights = [height * (row + v) / up for v in (v0, v1)]
                     for z, angle in [(z, angle) for z in heights for angle in angles]:
-                        x, y = _around(angle, 1.0)
+                        x, y = around(angle, 1.0)
                         vertices.append([WALL_RADIUS * x, WALL_RADIUS * y, z])
                         normals.append([-x, -y, 0.0])
                         colours.append(colour * (0.4 if u0 == 0 or v0 == 0 else 1.0))
@@ -111,23 +123,23 @@ def _panels(rng: np.random.Generator) -> Surface:
     return Surface(np.array(vertices), faces, np.array(normals), np.array(colours))
 
 
-def _truss() -> Scene:
+def truss(metal: Scene) -> Scene:
+    """The rods that hold everything, made of some BSDF."""
     radius = STAGE_RADIUS
     rods: list[Rod] = []
     for index in range(12):
         for side in (-0.045, 0.045):
-            x, y = _around(2 * math.pi * index / 12 + side, radius)
+            x, y = around(2 * math.pi * index / 12 + side, radius)
             rods.append((np.array([x, y, 0.0]), np.array([x, y, WALL_HEIGHT]), 0.022))
     for z in (0.12, 1.45, 2.05, 2.95):
         for index in range(24):
-            a, b = (np.array([*_around(2 * math.pi * k / 24, radius), z]) for k in (index, index + 1))
+            a, b = (np.array([*around(2 * math.pi * k / 24, radius), z]) for k in (index, index + 1))
             rods.append((a, b, 0.018))
-    metal = {"type": "roughconductor", "material": "Al", "alpha": 0.35, "specular_reflectance": 0.5}
     return {"truss": mesh("truss", rods_surface(rods), metal)}
 
 
-def _housings(cameras: list[Camera]) -> Scene:
-    black = {"type": "roughplastic", "alpha": 0.12, "diffuse_reflectance": _rgb([0.03, 0.03, 0.035])}
+def housings(cameras: list[Camera], black: Scene) -> Scene:
+    """The cameras themselves, made of some BSDF."""
     rods: list[Rod] = []
     for camera in cameras:
         forward, eye = camera.R[2], camera.centre()
@@ -137,9 +149,11 @@ def _housings(cameras: list[Camera]) -> Scene:
     return {"housings": mesh("housings", rods_surface(rods, sides=8), black)} if rods else {}
 
 
-def _around(angle: float, radius: float) -> tuple[float, float]:
+def around(angle: float, radius: float) -> tuple[float, float]:
+    """A point at an angle about the stage's axis."""
     return radius * math.cos(angle), radius * math.sin(angle)
 
 
-def _rgb(value: Any) -> dict[str, Any]:
+def rgb(value: Any) -> dict[str, Any]:
+    """A colour as Mitsuba reads it."""
     return {"type": "rgb", "value": [float(v) for v in value]}

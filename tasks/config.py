@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capmat_errors import ConfigError
 
@@ -19,6 +19,12 @@ _HERE = Path(__file__).resolve().parents[1]
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _rising(limits: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < limits[0] <= limits[1]:
+        raise ValueError("yellow must be above 0, and not above red")
+    return limits
 
 
 class Teacher(_Section):
@@ -152,6 +158,47 @@ class Notify(_Section):
     """Prefect blocks, each as TYPE/NAME: `slack-webhook/stage`. Addresses and passwords stay in the block."""
 
 
+Limits = Annotated[tuple[float, float], AfterValidator(_rising)]
+"""Where yellow begins, and where red does."""
+
+
+class Stage(_Section):
+    """When `capmat stage check` raises what, and what follows from it; docs/stage.md. Pairs are yellow, red."""
+
+    drift: Literal["warn", "block"] = "warn"
+    """`block` refuses to ingest a take that a camera's plate does not fit (moved, refocused, exposed otherwise: red).
+    `warn` ingests it and tells the morning. `block` where somebody is there to record the plate again."""
+    empty_frames: int = Field(4, ge=1)
+    """Frames of the empty stage that are looked at, per camera. More for a finer measure of noise and flicker."""
+    take_frames: int = Field(2, ge=1)
+    """Frames of the take that are looked at, spread over it (over the first 100 of a video)."""
+    shift: Limits = (0.5, 1.5)
+    """Pixels by which a camera moved since its plate, at the corner that moved most. Raise it with the resolution."""
+    focus: Limits = (0.25, 0.5)
+    """Share of the finest detail that the take lacks against the plate, or the plate against the take."""
+    exposure: Limits = (0.03, 0.1)
+    """How much brighter or darker than its plate a camera is, against the other cameras. What all have in common
+    counts from twice as much on, since a subject takes light from everybody."""
+    colour: Limits = (0.02, 0.06)
+    """How far red, green and blue drifted apart between plate and take."""
+    noise: Limits = (1.4, 3.0)
+    """How many times noisier a camera is than the others, or than in its own plate."""
+    training: Limits = (1.0, 2.0)
+    """Noise at the noisiest level, in `teacher.noise`: the models have not learned more."""
+    flicker: Limits = (0.01, 0.05)
+    """How far the brightness of the empty frames is apart."""
+    lamps: Limits = (0.001, 0.3)
+    """Share of the picture that is clipped. Lower it where people with loose hair are recorded."""
+    glossy: Limits = (0.002, 0.05)
+    """Share of the picture that changes with structure where the subject is not: reflections, moved things."""
+    dark: Limits = (0.1, 0.75)
+    """Share of the surroundings of the subject that is dark and flat. Raise it where nobody wears dark clothes."""
+    dark_level: float = Field(0.22, gt=0, lt=1)
+    """Display-referred value (sRGB, 0..1) below which a place is dark: about that of the darkest clothes."""
+    dark_contrast: float = Field(0.02, gt=0, lt=1)
+    """Display-referred standard deviation in the neighbourhood below which a dark place is flat."""
+
+
 class Night(_Section):
     """What `nightly` does with the sessions of an inbox."""
 
@@ -253,6 +300,7 @@ class Config(_Section):
     exports: str = ""
     """Folder or `s3://bucket/prefix` into which the night of an inbox writes the student's mattes. Empty: nowhere."""
     night: Night = Night()
+    stage: Stage = Stage()
     redistill: Redistill = Redistill()
     notify: Notify = Notify()
 

@@ -8,6 +8,7 @@
     attention               [{"what", "fix"}] that nobody asked for but somebody should know
     refused                 [record of `tasks.inbox.trouble`]
     left                    [{"where", "why"}] that were still being copied
+    stages                  [record of `tasks.stage_check.stage_check`] of the takes that came in
     takes                   [{"take", "session", "cameras", "frames", "runs", "seconds", "bytes", "teacher",
                             "teacher_wanted", "finished"}] done this night; `cameras` and `frames` are numbers,
                             `seconds` are of work, all tasks together; `teacher` is every how many frames it saw, 0
@@ -70,7 +71,13 @@ def write_morning(store: str, night: Mapping[str, Any], started: float, plan: st
         "night": time.strftime("%Y-%m-%d %H:%M", time.localtime(started)),
         "takes": takes,
         "forecast": found,
-        "attention": [*_short(found), *_disk(free, takes), *_gates(root, _last_night(root)), *_labels(root)],
+        "attention": [
+            *_short(found),
+            *_disk(free, takes),
+            *_stages(night),
+            *_gates(root, _last_night(root)),
+            *_labels(root),
+        ],
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
         "free": free,
@@ -122,6 +129,21 @@ def _short(forecast: Mapping[str, Any]) -> list[Record]:
         return []
     what = f"The night was too short by {duration(forecast['late'])} even without the teacher, as its plan says."
     return [{"what": what, "fix": "Begin earlier, add workers, or set another [night] until."}]
+
+
+def _stages(night: Mapping[str, Any]) -> list[Record]:
+    """Cameras that the stage check found red, each fault once with the takes that have it."""
+    faults: dict[tuple[str, str, str], list[tuple[Record, Record]]] = {}
+    for record in night["stages"]:
+        for item in record["red"]:
+            faults.setdefault((record["session"], item["camera"], item["kind"]), []).append((record, item))
+    said = []
+    for (session, camera, _), cases in faults.items():
+        record, item = cases[0]
+        takes = ", ".join(dict.fromkeys(case["take"] for case, _ in cases))
+        what = f"Camera {camera} of {session} is red (take {takes}): {item['what']}."
+        said.append({"what": what, "fix": f"{item['advice']} See {record['html']}."})
+    return said
 
 
 def _last_night(root: Root) -> str:

@@ -29,6 +29,7 @@ COMMANDS = [
         "down",
         "deploy",
     ),
+    "stage",
 ]
 
 

@@ -123,6 +123,10 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
     assert "camera c01 frame 1" in refused["where"]
     assert refused["fix"]
     assert [Path(left["where"].partition(",")[0]).name for left in first["left"]] == ["slow"]
+    assert [(look["take"], Path(look["html"]).exists()) for look in first["stages"]][:2] == [
+        ("alder", True),
+        ("birch", True),
+    ]
     assert first["state"] == "NeedsHuman"
     assert state_of_last_run(folder) == ("COMPLETED", "NeedsHuman")
     assert "1 refused, 1 left for another night" in out

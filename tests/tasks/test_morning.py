@@ -41,6 +41,7 @@ NIGHT: dict[str, Any] = {
     "attention": [{"what": "The label set l0002 waits.", "fix": "Train."}],
     "refused": [REFUSED],
     "left": [{"where": "in/jump", "why": "still moving"}],
+    "stages": [],
     "takes": [{**TAKE, "bytes": 1234567}],
     "kept": ["older"],
     "forecast": {
@@ -108,15 +109,21 @@ def test_the_report_lies_in_the_store_with_a_picture_and_what_waits_for_somebody
     scores = {"student_base": {"p": {"mse": 1.0}}, "student_refined": {"p": {"mse": 0.99}}}
     promote(store, "student", *models, {"per_image": scores, "digest": "d"}, Gate())
 
-    night = {**NIGHT, "takes": [TAKE]}
+    moved = {"camera": "c01", "kind": "moved", "what": "the camera moved since its plate", "advice": "Fasten it."}
+    looked = [{"session": "day", "take": take, "red": red, "html": f"{take}.html"}
+              for take, red in (("walk", [moved]), ("run", [moved]), ("jump", []))]  # fmt: skip
+    night = {**NIGHT, "takes": [TAKE], "stages": looked}
     done = write_morning(store, night, time.time() - 60)
     assert json.loads(Path(done["json"]).read_text())["seconds"] >= 60
     (shown,) = (v for _, v in Page(Path(done["html"]).read_text()).attributes if v and v.startswith("data:image/"))
     assert len(shown) > 1000
     assert done["takes"][0]["bytes"] == sum(f.stat().st_size for f in Path(store, "takes").rglob("*") if f.is_file())
     said = [item["what"] for item in done["attention"]]
+    assert said[0] == "Camera c01 of day is red (take walk, run): the camera moved since its plate."
+    assert done["attention"][0]["fix"] == "Fasten it. See walk.html."
+    assert "Camera c01 of day is red" in Path(done["html"]).read_text()
     assert any(what.startswith("The student small v0002 was held back: benchmark MSE") for what in said)
     assert "The label set l0001 waits to be trained on (frames: 1)." in said
     time.sleep(1.1)
     again = write_morning(store, night, time.time() + 60)  # the gate's decision is old news to the next night
-    assert [item["what"] for item in again["attention"]] == said[1:]
+    assert [item["what"] for item in again["attention"]] == [said[0], *said[2:]]

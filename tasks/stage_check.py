@@ -1,0 +1,207 @@
+"""Is the stage fit to be matted? Looks at a few frames per camera before any model is needed (paper section 3, 4.1).
+
+`check` measures and judges, `write_report` makes the page. `stage_check` is the step of an ingest: it warns, or
+refuses a take whose cameras no longer fit their plates, and leaves its report in the store for the morning.
+
+A report's json holds
+
+    session, stage, take    text; `take` is "" if only the empty stage was looked at
+    light                   the worst of all cameras
+    notes                   [text]
+    cameras                 {camera: {"light", "findings": [as `tasks.stage_findings.Finding`],
+                            "missing": {kind: why}, "figures": {name: number}}}
+"""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from capmat_errors import PlateMismatch
+from storage.root import Root
+from storage.session import check_session, read_session
+from tasks.config import Config, Reconstruction, Stage
+from tasks.look import artifact_key, show
+from tasks.progress import say
+from tasks.stage_findings import DRIFT, Finding, judge, light_of, noisiest
+from tasks.stage_look import Subject, open_session
+from tasks.stage_measure import Measured, find_changes, measure, surroundings
+from tasks.stage_page import stage_page, stage_sheet
+from tasks.step import Record, retryable, run_once
+
+_AT_A_TIME = 2  # cameras; each holds some frames at full size
+_WORST = ("green", "yellow", "red")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A stage that was looked at.
+
+    Attributes:
+        subject: what was looked at.
+        found: what was measured, by camera.
+        findings: what that means, by camera.
+        notes: what a reader must know.
+    """
+
+    subject: Subject
+    found: dict[str, Measured]
+    findings: dict[str, list[Finding]]
+    notes: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as data, see the module."""
+        cameras = {
+            camera: {
+                "light": light_of(self.findings[camera]),
+                "findings": [finding.to_json() for finding in self.findings[camera]],
+                "missing": one.missing,
+                "figures": _figures(one),
+            }
+            for camera, one in self.found.items()
+        }
+        light = max((camera["light"] for camera in cameras.values()), key=_WORST.index)
+        subject = {"session": self.subject.session, "stage": self.subject.stage, "take": self.subject.take}
+        return {**subject, "light": light, "notes": self.notes, "cameras": cameras}
+
+
+def check(
+    subject: Subject,
+    settings: Stage,
+    box: Reconstruction,
+    training: float,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Checked:
+    """Look at every camera of a stage. Writes nothing.
+
+    Args:
+        subject: from `open_session` or `open_stored`.
+        settings: the limits.
+        box: where the subject stands; without one, where all cameras look.
+        training: `teacher.noise`.
+        progress: told (cameras done, in all, name).
+
+    Raises:
+        CapmatError: a picture cannot be read.
+    """
+    views: dict[str, Any] = {}
+
+    def one(camera: str) -> Measured:
+        look = subject.look(camera)
+        views[camera] = look.camera
+        return measure(look, settings, surroundings(look.camera, {**subject.cameras, camera: look.camera}, box))
+
+    found: dict[str, Measured] = {}
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        for camera, measured in zip(subject.cameras, threads.map(one, subject.cameras), strict=True):
+            found[camera] = measured
+            if progress:
+                progress(len(found), len(subject.cameras), f"camera {camera}")
+    how = find_changes(views, found, box) if any(one.shot is not None for one in found.values()) else ""
+    notes = [note for note in (subject.note, how) if note]
+    return Checked(subject, found, judge(found, settings, training), notes)
+
+
+def _figures(one: Measured) -> dict[str, float]:
+    """What was measured, whether or not it is a finding."""
+    figures: dict[str, float] = {"clipped": float(one.white.mean()), "empty_frames": one.empty}
+    if one.noise:
+        level, worst = noisiest(one.noise)
+        figures |= {"read_noise": one.noise.read, "noise_worst": worst, "noise_worst_at": level}
+        if one.noise.photon > 0:
+            figures["full_well"] = 1 / one.noise.photon
+    if one.bright is not None:
+        figures["flicker"] = float(np.ptp(one.bright))
+    if one.moved:
+        figures |= {"shift": one.moved[0].farthest, "shift_error": one.moved[0].error}
+    if one.gains is not None:
+        figures |= dict(zip(("gain_red", "gain_green", "gain_blue"), one.gains.tolist(), strict=True))
+    if one.detail is not None:
+        figures["detail"] = one.detail
+    figures["dark"] = float(one.dark.sum() / max(1, one.around.sum()))
+    if one.outside is not None:
+        figures["glossy"] = float(one.outside.mean())
+    return {name: round(value, 6) for name, value in figures.items()}
+
+
+def write_report(out: Root, name: str, checked: Checked) -> Record:
+    """Write `<name>.html` and `<name>.json`.
+
+    Returns:
+        The report's data, with `html` and `json`, where they lie.
+
+    Raises:
+        StoreError: they cannot be written.
+    """
+    report = checked.to_json()
+    out.write(f"{name}.html", stage_page(report, checked.found).encode())
+    out.write(f"{name}.json", json.dumps(report, indent=1).encode())
+    return {**report, "html": out.at(f"{name}.html"), "json": out.at(f"{name}.json")}
+
+
+def report_name(subject: Subject) -> str:
+    """Where the report of a subject lies in the store, without its ending."""
+    return "reports/stage-" + "-".join(filter(None, (subject.stage, subject.session, subject.take)))
+
+
+def stage_check(config: Config, session: str, take: str, plates_digest: str) -> Record:
+    """The check as a step of an ingest, done once for the files of a take and its plates.
+
+    Args:
+        config: the settings; `stage.drift` says whether a plate that does not fit refuses the take.
+        session: session.toml or its folder.
+        take: which take.
+        plates_digest: of the record of the plates.
+
+    Returns:
+        `session`, `take`, `light`, `html`, `json` and `red`: [{"camera", "kind", "what", "advice"}].
+
+    Raises:
+        PlateMismatch: `stage.drift` is block, and a camera is red since its plate does not fit.
+        CapmatError: what `check_session` raises.
+    """
+    described = read_session(session)
+    if described.plates is None:
+        return {"session": described.name, "take": take, "light": "green", "html": "", "json": "", "red": []}
+    recordings = check_session(described, only=take, decode=False).takes[take].recordings
+    inputs = {
+        "manifests": {camera: recording.manifest() for camera, recording in recordings.items()},
+        "plates": plates_digest,
+        "settings": config.stage.model_dump(exclude={"drift"}),
+        "box": [config.reconstruction.box_centre, config.reconstruction.box_size],
+        "training": config.teacher.noise,
+    }
+
+    def work() -> Record:
+        stage = config.stage
+        subject = open_session(config.store, session, take, stage.empty_frames, stage.take_frames)
+        checked = check(subject, stage, config.reconstruction, config.teacher.noise)
+        report = write_report(Root(config.store), report_name(subject), checked)
+        show(artifact_key(f"stage {take}"), f"stage check of take {take}", stage_sheet(report, checked.found))
+        red = [
+            {"camera": camera, "kind": finding["kind"], "what": finding["what"], "advice": finding["advice"]}
+            for camera, said in report["cameras"].items()
+            for finding in said["findings"]
+            if finding["light"] == "red"
+        ]
+        return {key: report[key] for key in ("session", "take", "light", "html", "json")} | {"red": red}
+
+    record = run_once(config.store, "stage", f"{described.name} {take}", inputs, work)
+    for item in record["red"]:
+        say(f"take {take} camera {item['camera']}: {item['what']}. {item['advice']}")
+    drifted = [item for item in record["red"] if item["kind"] in DRIFT]
+    if drifted and config.stage.drift == "block":
+        first = drifted[0]
+        more = f", and {len(drifted) - 1} more" if len(drifted) > 1 else ""
+        raise PlateMismatch(
+            f"{first['what']}{more}",
+            where=f"take {take} camera {first['camera']}",
+            fix=f'{first["advice"]} See {record["html"]}; stage.drift = "warn" takes it in all the same.',
+        )
+    return record
+
+
+stage_check_task = retryable("stage check", "stage check of {take}")(stage_check)

@@ -1,0 +1,340 @@
+"""Figures of one camera for a stage check: all maths on its pictures, no judgement.
+
+What cannot be measured is left out, and `missing` says why. Positions and lengths are in pixels of the full size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import CapmatError
+from capmat_models.stage_change import (
+    changed,
+    largest_piece,
+    may_be_subject,
+    pieces,
+    signed_change,
+    silhouettes,
+    structured,
+)
+from capmat_models.stage_light import Lamp, channel_gains, clipped, dark_places, find_lamps
+from capmat_models.stage_noise import Noise, brightness, measure_noise, noise_of_map
+from capmat_models.stage_registration import Registration, detail_ratio, lay_under, register
+from storage.camera import Camera
+from storage.colour import encode_srgb
+from tasks.config import Reconstruction, Stage
+from tasks.hull import box_of
+from tasks.stage_look import Look, band_rows
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_VOXELS = 64
+_ENOUGH = 3  # cameras
+_SINGLE = "there is a single frame of the empty stage; record ten"
+_SPECK = 1e-4  # of the picture: smaller is no lamp
+_HELD = 0.85  # of the largest difference, that a hull has at least
+_PIECE = 5e-4  # of the picture: smaller is no region
+
+
+@dataclass(frozen=True)
+class Region:
+    """A place outside the subject that is not as in the plate.
+
+    Attributes:
+        x: of its middle.
+        y: of its middle.
+        share: of the picture.
+        stays: whether it is the same in all frames that were looked at; None if there was but one.
+    """
+
+    x: float
+    y: float
+    share: float
+    stays: bool | None
+
+
+@dataclass
+class Measured:
+    """What was measured of a camera. Masks and pictures are small ones, see `Look`.
+
+    Attributes:
+        size: (width, height) of the full size.
+        fold: full-size pixels along the side of a small one.
+        empty: how many frames of the empty stage were looked at.
+        coarse: see `Look`; noise is then compared with nothing but the training.
+        frames: numbers of the frames of the take.
+        plate: (h, w, 3) uint8 sRGB.
+        shot: the first frame of the take, likewise; None without one.
+        noise: of the empty stage.
+        noise_map: what the store knows of the plate's noise.
+        noise_shot: of the take, outside the subject.
+        bright: factor of every empty frame.
+        lamps: where the plate is clipped, largest first.
+        white: where.
+        dark: where the plate is dark and flat.
+        around: the surroundings of the subject.
+        settled: how the last empty frame lies on the first.
+        moved: how the first frame of the take lies on the plate, and the last.
+        gains: of red, green and blue, take against plate.
+        detail: finest detail of the take against that of the plate.
+        change: (h, w) signed difference of first and last frame to the plate, of square roots.
+        sigma: noise of that.
+        matte: what may be the subject by this camera alone.
+        subject: where the subject may be by all of them; None without a take.
+        regions: places outside the subject that are not as in the plate, largest first.
+        outside: where they are.
+        missing: what was not measured, and why.
+    """
+
+    size: tuple[int, int]
+    fold: int
+    empty: int
+    coarse: bool
+    frames: tuple[int, ...]
+    plate: NDArray[np.uint8]
+    white: Mask
+    dark: Mask
+    around: Mask
+    lamps: list[Lamp]
+    matte: Mask
+    shot: NDArray[np.uint8] | None = None
+    noise: Noise | None = None
+    noise_map: Noise | None = None
+    noise_shot: Noise | None = None
+    bright: NDArray[np.float64] | None = None
+    settled: Registration | None = None
+    moved: list[Registration] = field(default_factory=list)
+    gains: NDArray[np.float64] | None = None
+    detail: float | None = None
+    change: list[NDArray[np.float16]] = field(default_factory=list)
+    sigma: float = 0.0
+    subject: Mask | None = None
+    regions: list[Region] = field(default_factory=list)
+    outside: Mask | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def measure(look: Look, settings: Stage, around: Mask) -> Measured:
+    """Measure a camera by itself; what takes all cameras is `find_changes`.
+
+    Args:
+        look: its pictures.
+        settings: levels of what is dark; how far a camera may move.
+        around: (h, w) the surroundings of the subject.
+    """
+    plate, pixels = look.plate, look.plate[0].size
+    out = Measured(
+        look.size,
+        look.fold,
+        len(look.empty),
+        look.coarse,
+        look.frames,
+        _shown(plate),
+        clipped(plate),
+        dark_places(encode_srgb(plate), settings.dark_level, settings.dark_contrast) & around,
+        around,
+        [_scaled(lamp, look.fold) for lamp in find_lamps(plate, max(3, round(_SPECK * pixels)))],
+        np.zeros(plate.shape[1:], bool),
+    )
+    out.noise_map = noise_of_map(*look.noise_map) if look.noise_map else None
+    _empty_stage(out, look)
+    if look.shots:
+        _take(out, look, settings)
+    else:
+        for what in ("moved", "focus", "exposure", "glossy"):
+            out.missing[what] = "no frame of a take was looked at"
+    return out
+
+
+def _empty_stage(out: Measured, look: Look) -> None:
+    out.noise = measure_noise(look.bands) if look.bands else out.noise_map
+    out.bright = brightness(look.empty)
+    if out.coarse:
+        out.missing["noise of the camera"] = "the recording has 8 bits, whose steps and codecs hide it"
+    single = len(look.bands) == 1 or not (look.bands or look.noise_map)
+    if out.noise is None:
+        out.missing["noise"] = _SINGLE if single else "the pictures are too dark or too bright"
+    if not look.empty:
+        out.missing["flicker"] = "the store keeps the average of the empty frames alone; give the session"
+    elif out.bright is None:
+        out.missing["flicker"] = _SINGLE if single else "the pictures are too dark or too bright"
+    if len(look.empty) > 1:
+        first, last = look.empty[0], look.empty[-1]
+        found = register(first[1], last[1], ~clipped(first) & ~clipped(last))
+        out.settled = found and _enlarged(found, look.fold)
+
+
+def _take(out: Measured, look: Look, settings: Stage) -> None:
+    """Compare the frames of the take with the plate."""
+    plate, shot = look.plate, look.shots[0]
+    out.shot = _shown(shot)
+    use = ~out.white & ~clipped(shot)
+    out.gains = channel_gains(plate, shot, use)
+    if out.gains is None:
+        out.missing["exposure"] = "too little of the stage is lit and not clipped"
+    found = [register(plate[1], frame[1], ~out.white & ~clipped(frame)) for frame in look.shots]
+    out.moved = [_enlarged(one, look.fold) for one in found if one is not None]
+    if not all(found):
+        out.missing["moved"] = "the stage has too little that is lit and has edges"
+    out.sigma = 0.005 if out.noise is None else max(1e-4, float(np.sqrt(out.noise.photon)) / 2 / look.fold)
+    gains = np.ones(3) if out.gains is None else out.gains
+    for frame, there in zip(look.shots, found, strict=True):
+        under = plate if there is None else lay_under(plate, there)
+        out.change.append(signed_change(under * gains[:, None, None].astype(np.float32), frame).astype(np.float16))
+    subject = may_be_subject(out.change[0].astype(np.float32), out.sigma, _side(out))
+    out.matte = subject if look.matte is None else look.matte > 0.1
+    if out.moved and out.moved[0].farthest >= settings.shift[0]:
+        out.missing["focus"] = "the camera moved; record the empty stage again first"
+    else:
+        out.detail = _detail(out, look, found[0], use & ~subject)
+        if out.detail is None:
+            out.missing["focus"] = "the stage has too little fine detail outside the subject"
+    if len(look.shot_bands) > 1:
+        still = np.all([~changed(change.astype(np.float32), out.sigma) for change in out.change], axis=0)
+        rows = _full(still, look)[band_rows(look.size[1], look.fold)]
+        out.noise_shot = measure_noise([look.shot_bands[0], look.shot_bands[-1]], rows)
+
+
+def _detail(out: Measured, look: Look, found: Registration | None, use: Mask) -> float | None:
+    """Focus, at full size."""
+    if found is None or look.shot_green is None:
+        return None
+    there = _enlarged(found, look.fold)
+    height, width = use.shape[0] * look.fold, use.shape[1] * look.fold
+    gain = 1.0 if out.gains is None else out.gains[1]
+    plate = look.plate_green[:height, :width]
+    # Resampling softens a little, so what lies still is left as it is.
+    under = plate if there.farthest < 0.1 else lay_under(plate, there)
+    return detail_ratio(under * np.float32(gain), look.shot_green[:height, :width], _full(use, look))
+
+
+def find_changes(cameras: Mapping[str, Camera], found: Mapping[str, Measured], settings: Reconstruction) -> str:
+    """Find what changed outside the subject; fills in `subject`, `regions` and `outside`.
+
+    The subject is the visual hull of the mattes, or of the differences to the plates; with fewer than three cameras,
+    or where there is no hull, the largest piece of the difference.
+
+    Args:
+        cameras: calibration of the small pictures.
+        found: the cameras that have a take.
+        settings: the box.
+
+    Returns:
+        How the subject was found, in words.
+    """
+    seen = {camera: one for camera, one in found.items() if one.shot is not None}
+    margin = {camera: max(1, one.plate.shape[0] // 60) for camera, one in seen.items()}
+    drawn, how = _hull(cameras, {camera: one.matte for camera, one in seen.items()}, settings, max(margin.values()))
+    for camera, one in seen.items():
+        one.subject = drawn[camera] if drawn else largest_piece(one.matte, margin[camera])
+        changes = [change.astype(np.float32) for change in one.change]
+        one.outside = structured(changes[0], one.sigma, _side(one)) & ~one.subject & ~one.white
+        one.regions = _regions(one, changes)
+    return how
+
+
+def _hull(
+    cameras: Mapping[str, Camera], mattes: Mapping[str, Mask], settings: Reconstruction, margin: int
+) -> tuple[dict[str, Mask], str]:
+    """Silhouettes of the visual hull by camera, none if there is none; and how the subject was found, in words."""
+    largest = "so the largest difference in each picture was taken for the subject"
+    if len(mattes) < _ENOUGH:
+        return {}, f"it takes three cameras for a visual hull, {largest}"
+    try:
+        centre, size = box_of(cameras.values(), settings)
+    except CapmatError as error:
+        return {}, f"{error.what}, {largest}"
+    axis = ((np.arange(_VOXELS) + 0.5) / _VOXELS - 0.5) * size
+    points = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3) + centre
+    places, reach = [], []
+    for camera in (cameras[name] for name in mattes):
+        places.append(_pixels(camera, points))
+        depth = max(float(np.linalg.norm(camera.centre() - centre)), size / _VOXELS)
+        reach.append(int(np.ceil(camera.K[0, 0] * size / _VOXELS / 2 / depth)))
+    drawn = silhouettes(places, list(mattes.values()), reach, margin)
+    if drawn is None:
+        return {}, f"the differences to the plates agree on no place, {largest}"
+    kept = [float(mask[piece].mean()) for matte, mask in zip(mattes.values(), drawn, strict=True)
+            if (piece := largest_piece(matte, 0)).any()]  # fmt: skip
+    if kept and float(np.median(kept)) < _HELD:
+        box = "the subject's box cuts it off (set reconstruction.box_centre and box_size)"
+        return {}, f"{box}, {largest}"
+    return dict(
+        zip(mattes, drawn, strict=True)
+    ), "the subject was found as the visual hull of what differs from plates"
+
+
+def _pixels(camera: Camera, points: NDArray[np.float64]) -> Floats:
+    """Where points fall, nan far outside the picture: there the polynomial of a lens turns round and comes back."""
+    plain = replace(camera, dist=np.zeros(5)).project(points)
+    size = np.array([camera.width, camera.height])
+    with np.errstate(invalid="ignore"):
+        far = ~np.all((plain > -0.5 * size) & (plain < 1.5 * size), axis=1)
+    pixels = camera.project(points)
+    pixels[far] = np.nan
+    return pixels.astype(np.float32)
+
+
+def _side(one: Measured) -> int:
+    """Of the neighbourhood in which a change is looked at, in small pixels."""
+    return max(3, one.plate.shape[0] // 60) | 1
+
+
+def _regions(one: Measured, changes: list[Floats]) -> list[Region]:
+    """The connected pieces of `outside`, largest first; smaller ones are taken out of it."""
+    assert one.outside is not None
+    kept, regions = np.zeros_like(one.outside), []
+    for mine in pieces(one.outside, max(6, round(_PIECE * one.outside.size))):
+        kept |= mine
+        y, x = np.argwhere(mine).mean(axis=0)
+        apart = np.abs(changes[0] - changes[-1])[mine]
+        stays = None if len(changes) < 2 else bool(np.median(apart) < 0.3 * np.median(np.abs(changes[0][mine])))
+        regions.append(Region(_wide(x, one.fold), _wide(y, one.fold), float(mine.mean()), stays))
+    one.outside = kept
+    return sorted(regions, key=lambda region: -region.share)
+
+
+def surroundings(camera: Camera, cameras: Mapping[str, Camera], settings: Reconstruction) -> Mask:
+    """The rectangle around the subject's box in a picture: (h, w); the whole picture where that is not known."""
+    whole = np.ones((camera.height, camera.width), bool)
+    try:
+        centre, size = box_of(cameras.values(), settings)
+    except CapmatError:
+        return whole
+    corners = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)]) * size / 2 + centre
+    pixels = camera.project(corners)
+    if not np.isfinite(pixels).all():
+        return whole
+    left, top = np.clip(np.floor(pixels.min(axis=0)), 0, None).astype(int)
+    right, bottom = np.ceil(pixels.max(axis=0)).astype(int)
+    inside = np.zeros_like(whole)
+    inside[top : max(bottom, 0), left : max(right, 0)] = True
+    return inside if inside.any() else whole
+
+
+def _shown(light: Floats) -> NDArray[np.uint8]:
+    return np.rint(encode_srgb(light.transpose(1, 2, 0)) * 255).astype(np.uint8)
+
+
+def _full(mask: Mask, look: Look) -> Mask:
+    return np.asarray(mask.repeat(look.fold, axis=0).repeat(look.fold, axis=1))
+
+
+def _wide(at: float, fold: int) -> float:
+    """A place in a small picture as one in the full size."""
+    return float(at * fold + (fold - 1) / 2)
+
+
+def _scaled(lamp: Lamp, fold: int) -> Lamp:
+    left, top, right, bottom = (side * fold for side in lamp.box)
+    box = (left, top, right, bottom)
+    return Lamp(_wide(lamp.x, fold), _wide(lamp.y, fold), lamp.area * fold * fold, box, lamp.bloom * fold)
+
+
+def _enlarged(found: Registration, fold: int) -> Registration:
+    return Registration(
+        found.x * fold, found.y * fold, found.turn, found.scale, found.farthest * fold, found.error * fold
+    )

@@ -1,0 +1,165 @@
+"""The report of a stage check as one HTML page: per camera its light, its pictures with the findings, and advice."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from tasks.contact_sheet import RGB, Row, contact_sheet, error_picture, fit_height, to_jpeg
+from tasks.report_page import document
+from tasks.stage_measure import Measured
+
+_HEIGHT = 300
+_SHEET = 200
+_WHITE, _DARK, _OUTSIDE, _SUBJECT = (255, 128, 20), (40, 110, 255), (255, 0, 220), (60, 220, 90)
+_ARROW = 20  # times as long as the shift
+_KEY = (
+    ("#ff8014", "clipped"),
+    ("#286eff", "dark and flat"),
+    ("#ff00dc", "not as in the plate, outside the subject"),
+    ("#3cdc5a", "where the subject may be"),
+)
+_WORDS = {"red": "must be mended", "yellow": "will cost mattes", "green": "fit"}
+
+
+def stage_page(report: Mapping[str, Any], found: Mapping[str, Measured]) -> str:
+    """Render a report.
+
+    Args:
+        report: see `tasks.stage_check`.
+        found: what was measured, by camera.
+
+    Returns:
+        A complete HTML document, UTF-8.
+    """
+    cameras = report["cameras"]
+    ordered = sorted(cameras, key=lambda camera: ("red", "yellow", "green").index(cameras[camera]["light"]))
+    where = f"stage {report['stage']}" + (f", take {report['take']}" if report["take"] else "")
+    title = _text(f"Stage check: {where}")
+    count = {light: sum(camera["light"] == light for camera in cameras.values()) for light in _WORDS}
+    tiles = "".join(
+        f'<div class="tile"><h3><span><i class="light {light}"></i>{light}</span></h3>'
+        f'<p class="figure"><b>{count[light]}</b></p><p class="foot">{_WORDS[light]}</p></div>'
+        for light in _WORDS
+    )
+    notes = "".join(f"<li>{_text(note)}</li>" for note in report["notes"])
+    key = "".join(
+        f'<span class="key"><i style="background:{colour}"></i>{_text(word)}</span>' for colour, word in _KEY
+    )
+    session = f"<span>session {_text(report['session'])}</span>" if report["session"] else ""
+    head = (
+        f'<header><p class="meta">{session}<span>{_text(where)}</span></p><h1>{title}</h1>'
+        f'<p class="verdict">{_text(verdict(report))}</p><div class="tiles">{tiles}</div>'
+        f"{f'<ul class=notes>{notes}</ul>' if notes else ''}</header>"
+        f'<p class="foot">{key}Difference: orange is brighter than the plate, blue darker.</p>'
+    )
+    links = "".join(f'<a href="#{_text(camera)}">{_text(camera)}</a>' for camera in ordered)
+    bodies = "".join(_camera(camera, cameras[camera], found[camera]) for camera in ordered)
+    return document(title, f"{head}<nav>{links}</nav>{bodies}")
+
+
+def verdict(report: Mapping[str, Any]) -> str:
+    """The report in one sentence."""
+    cameras = report["cameras"]
+    said = []
+    for light in ("red", "yellow"):
+        names = [camera for camera, one in cameras.items() if one["light"] == light]
+        if names:
+            said.append(f"{light}: {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}")
+    return f"{'; '.join(said)}." if said else f"All {len(cameras)} cameras are fit."
+
+
+def stage_sheet(report: Mapping[str, Any], found: Mapping[str, Measured]) -> bytes:
+    """A JPEG of the cameras that have findings, the red ones first, at most eight."""
+    cameras = report["cameras"]
+    ordered = sorted(cameras, key=lambda camera: ("red", "yellow", "green").index(cameras[camera]["light"]))
+    rows = []
+    for camera in ordered[:8]:
+        kinds = dict.fromkeys(finding["kind"] for finding in cameras[camera]["findings"])
+        rows.append(_row(camera, found[camera], cameras[camera]["findings"], (", ".join(kinds),), _SHEET))
+    return to_jpeg(contact_sheet(rows, ["empty stage", "take", "difference"], cell_height=_SHEET))
+
+
+def _camera(name: str, said: Mapping[str, Any], one: Measured) -> str:
+    row = _row("", one, said["findings"], (), _HEIGHT)
+    columns = ["empty stage", f"take, frame {one.frames[0]}" if one.frames else "take", "difference"]
+    if one.shot is None:
+        row, columns = Row("", row.pictures[:1]), columns[:1]
+    data = base64.b64encode(to_jpeg(contact_sheet([row], columns, cell_height=_HEIGHT), 82)).decode("ascii")
+    lines = [
+        f'<li><i class="light {finding["light"]}"></i>{_text(finding["what"])}. '
+        f"<b>{_text(finding['advice'])}</b></li>"
+        for finding in said["findings"]
+    ]
+    lines += [f"<li>{_text(kind)}: not measured: {_text(why)}.</li>" for kind, why in said["missing"].items()]
+    figures = ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in said["figures"].items())
+    return (
+        f'<section id="{_text(name)}"><h2><i class="light {said["light"]}"></i>{_text(name)}</h2>'
+        f'<figure><img alt="camera {_text(name)}" src="data:image/jpeg;base64,{data}"></figure>'
+        f'<ul class="notes">{"".join(lines) or "<li>Nothing was found.</li>"}</ul>'
+        f'<p class="foot">{_text(figures)}</p></section>'
+    )
+
+
+def _row(
+    label: str, one: Measured, findings: Sequence[Mapping[str, Any]], captions: tuple[str, ...], height: int
+) -> Row:
+    plate = _over(_over(one.plate, one.dark, _DARK, 0.45), _rim(one.white), _WHITE, 1.0)
+    places = {kind: [p for f in findings if f["kind"] == kind for p in f["places"]] for kind in ("lamp", "glossy")}
+    scale = height / one.plate.shape[0]
+    drawn: list[RGB | None] = [_numbered(fit_height(plate, height), places["lamp"], scale / one.fold, _WHITE)]
+    if one.shot is None:
+        return Row(label, [*drawn, None, None], captions)
+    shot = one.shot
+    if one.subject is not None and one.outside is not None:
+        shot = _over(_over(shot, _rim(one.subject), _SUBJECT, 0.7), one.outside, _OUTSIDE, 0.8)
+    canvas = _numbered(fit_height(shot, height), places["glossy"], scale / one.fold, _OUTSIDE)
+    if one.moved and any(finding["kind"] == "moved" for finding in findings):
+        canvas = _arrow(canvas, one.moved[0].x * scale / one.fold, one.moved[0].y * scale / one.fold)
+    change = np.clip(0.5 + one.change[0].astype(np.float32), 0, 1)
+    return Row(label, [*drawn, canvas, error_picture(change, np.full_like(change, 0.5))], captions)
+
+
+def _over(picture: RGB, mask: NDArray[np.bool_], colour: tuple[int, int, int], strength: float) -> RGB:
+    out = picture.copy()
+    out[mask] = np.rint((1 - strength) * picture[mask] + strength * np.array(colour))
+    return out
+
+
+def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels of a mask that have a neighbour outside of it."""
+    wide = np.pad(mask, 1)
+    return np.asarray(mask & ~(wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]))
+
+
+def _numbered(picture: RGB, places: Sequence[Sequence[float]], scale: float, colour: tuple[int, int, int]) -> RGB:
+    """The picture with a number at every place; places are in pixels of the full size."""
+    canvas = Image.fromarray(picture)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
+    for number, (x, y) in enumerate(places, 1):
+        at = (x * scale, y * scale)
+        draw.ellipse([at[0] - 8, at[1] - 8, at[0] + 8, at[1] + 8], outline=colour, fill=(20, 20, 20))
+        draw.text(at, str(number), fill=(255, 255, 255), font=font, anchor="mm")
+    return np.asarray(canvas)
+
+
+def _arrow(picture: RGB, x: float, y: float) -> RGB:
+    """The picture with the shift as an arrow from its middle, twenty times as long."""
+    canvas = Image.fromarray(picture)
+    middle = (picture.shape[1] / 2, picture.shape[0] / 2)
+    longest = 0.45 * min(picture.shape[:2])
+    length = max(float(np.hypot(x, y)) * _ARROW, 1e-6)
+    stretch = _ARROW * min(1.0, longest / length)
+    end = (middle[0] + stretch * x, middle[1] + stretch * y)
+    draw = ImageDraw.Draw(canvas)
+    draw.line([middle, end], fill=(255, 40, 40), width=3)
+    draw.ellipse([end[0] - 5, end[1] - 5, end[0] + 5, end[1] + 5], fill=(255, 40, 40))
+    return np.asarray(canvas)
+
+
+def _text(text: object) -> str:
+    return html.escape(" ".join(str(text).split()))
