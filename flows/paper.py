@@ -61,12 +61,16 @@ def paper(config: Config | None = None, only: str = "", preset: PresetName = "sm
     ).result()
 
     done: Done = {}
-    short = _short_teachers(config, parts)
+    begun = _short_teachers(config, parts)
     if set(parts) & {*NEEDS_TEACHER, "fig6"}:
         labels = _labels(config, takes, base, bench)
-        done |= _teachers(config, parts, base, labels, benchmark)
-        done |= _students(config, parts, takes, base, labels, benchmark, done)
-    done |= {name: future.result() for name, future in short.items()}
+        if set(parts) & NEEDS_TEACHER:
+            refined = done["refined"] = _finetune(config, base, labels, benchmark).result()
+            begun |= _students(config, parts, takes, base, labels, benchmark, refined)
+        for share in config.paper.shares if "fig6" in parts else ():
+            changes = {"scribble_share": share, "iterations": config.paper.share_iterations}
+            begun[f"share {share:g}"] = _finetune(config, base, labels, benchmark, **changes)
+    done |= {name: future.result() for name, future in begun.items()}
     scores = _scores(config, parts, base, benchmark, done)
     fields = _fields(config, takes[bench], base, benchmark, done) if "fig8" in parts else None
     return paper_report_task(config, preset, parts, benchmark, done, scores, fields)
@@ -109,18 +113,18 @@ def _labels(config: Config, takes: Done, base: Record, benchmark: str) -> Record
     return labels
 
 
-def _teachers(config: Config, parts: Sequence[str], base: Record, labels: Record, benchmark: Record) -> Done:
-    """The `refined` teacher, and `share 0.4` for every share of Fig. 6."""
-
-    def train(**changes: Any) -> Any:
-        settings = config.teacher.model_copy(update=changes)
-        how = (config.base_data, settings, config.seed, config.cluster.train_threads, benchmark)
-        return finetune_task.submit(config.store, base["teacher"], labels, *how)
-
-    futures = {"refined": train()} if set(parts) & NEEDS_TEACHER else {}
-    for share in config.paper.shares if "fig6" in parts else ():
-        futures[f"share {share:g}"] = train(scribble_share=share, iterations=config.paper.share_iterations)
-    return {name: future.result() for name, future in futures.items()}
+def _finetune(config: Config, base: Record, labels: Record, benchmark: Record, **changes: Any) -> Any:
+    """The refined teacher, with some of its settings changed; a future."""
+    return finetune_task.submit(
+        config.store,
+        base["teacher"],
+        labels,
+        config.base_data,
+        config.teacher.model_copy(update=changes),
+        config.seed,
+        config.cluster.train_threads,
+        benchmark,
+    )
 
 
 def _students(
@@ -130,16 +134,12 @@ def _students(
     base: Record,
     labels: Record,
     benchmark: Record,
-    done: Done,
-) -> Done:
-    """Students: `distilled 0`, and for Table 2 more seeds and those without a teacher."""
-    if "refined" not in done:
-        return {}
+    refined: Record,
+) -> dict[str, Any]:
+    """Students: `distilled 0`, and for Table 2 more seeds and those without a teacher; futures."""
     seeds = range(config.seed, config.seed + (config.paper.seeds if "table2" in parts else 1))
     threads = config.cluster.train_threads
-    pseudo = [
-        f for t in config.pseudo_takes for f in matte_take(config, takes[t], "teacher", done["refined"]["model"])
-    ]
+    pseudo = [f for t in config.pseudo_takes for f in matte_take(config, takes[t], "teacher", refined["model"])]
     futures: dict[str, Any] = {}
     for number, seed in enumerate(seeds):
         futures[f"distilled {number}"] = distill_task.submit(
@@ -165,7 +165,7 @@ def _students(
                 threads,
                 benchmark,
             )
-    return {name: future.result() for name, future in futures.items()}
+    return futures
 
 
 def _scores(config: Config, parts: Sequence[str], base: Record, benchmark: Record, done: Done) -> Done:

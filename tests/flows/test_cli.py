@@ -51,6 +51,9 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["export", "nobody", "--out", "out"], "nobody"),
         (["reconstruct", "student-v0001"], "two alpha runs"),
         (["--set", "store=ftp://x", "models"], "ftp://x"),
+        (["paper", "--only", "table9"], "table9"),
+        (["--set", "pseudo_takes=", "paper"], "pseudo_takes"),
+        (["--set", "paper.shares=0,0.01", "paper"], "not one scribbled crop"),
     ],
 )
 def test_a_refusal_is_one_line_with_the_place(

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from flows.cli import main
 from storage.ledger import Ledger
 from storage.root import Root
 from tasks.paper_preset import PARTS
 from tasks.paper_statements import NOT_RUN, STATEMENTS
 from tests.flows.conftest import Folder
+
+pytestmark = [pytest.mark.chain, pytest.mark.slow]
 
 TINY = {
     "CAPMAT_CLUSTER__WORKERS": "1",
@@ -32,8 +33,6 @@ def trainings(store: Root) -> dict[str, Any]:
     return {key: entry for verb in TRAININGS for key, entry in Ledger(store).entries(verb).items()}
 
 
-@pytest.mark.chain
-@pytest.mark.slow
 def test_a_killed_run_goes_on_and_says_of_every_statement_whether_it_holds(
     tiny_samples: Path, tmp_path: Path
 ) -> None:
@@ -68,24 +67,3 @@ def test_a_killed_run_goes_on_and_says_of_every_statement_whether_it_holds(
     page = (tmp_path / "out/paper.html").read_text()
     assert all(one["text"].replace("'", "&#x27;") in page for one in report["statements"])
     assert "statements hold here" in out
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["paper", "--only", "table9"], "table9"),
-        (["--set", "pseudo_takes=", "paper"], "pseudo_takes"),
-        (["--set", "paper.shares=0,0.01", "--set", "pseudo_takes=birch", "paper"], "not one scribbled crop"),
-    ],
-)
-def test_what_would_mean_nothing_is_refused_before_anything_starts(
-    words: list[str],
-    says: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(words) == 2
-    assert says in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
