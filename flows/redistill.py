@@ -53,7 +53,7 @@ def redistill(config: Config | None = None, only_new: bool = False) -> dict[str,
 def _round(config: Config) -> dict[str, Any]:
     plan, takes = ingest_session(config)
     base = register_base_task(config.store, config.weights, config.architectures)
-    labels = newest_labels_task(config.store, config.scribbles)
+    labels = newest_labels_task(config.store, config.scribbles, config.validation_takes)
     rename_run(f"redistill {labels['labels']}")
     threads = config.cluster.train_threads
     bench = takes[plan["benchmark"]]

@@ -12,6 +12,7 @@ from storage.labels_formats import Reading
 from storage.root import Root
 from storage.scribbles import BACKGROUND, FOREGROUND, Key, LabelSet, list_label_sets
 from tasks.config import Config
+from tasks.scribble import validation_part
 from tasks.scribble_import import INBOX, LABELS, check_labels, import_labels
 
 
@@ -32,10 +33,12 @@ def show(config: Config, args: Namespace) -> None:
     root = Root(config.store)
     labels = LabelSet.open(root, LABELS, args.version)
     print(f"{labels.name} {labels.version}: {len(labels)} frames")
+    held = validation_part(labels, config.validation_takes)
     for key in labels.keys:
         label, drawing, authors = labels.label(*key), labels.strokes(*key), labels.authors(*key)
         made = f"{len(drawing.strokes)} strokes" if drawing else "painted"
         by = f" by {', '.join(authors)}" if authors else ""
+        by += "  (validation)" if key[0] in held else ""
         print(_line(key, *(float(np.mean(label == value)) for value in (FOREGROUND, BACKGROUND))), f" {made}{by}")
     if args.picture:
         from tasks.contact_sheet import to_jpeg
@@ -62,7 +65,8 @@ def bring(config: Config, args: Namespace) -> None:
         print(f"{len(found.frames)} frames as {format}; nothing was stored")
         return
     done = import_labels(config.store, path, reading, anew=args.replace)
-    print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted")
+    known = "; it was imported before (--replace imports it again)" if done["reused"] else ""
+    print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted{known}")
     _say_left_out(done["left_out"])
     from flows.label_event import tell_labels
 

@@ -1,8 +1,7 @@
-"""What the label of one frame is made of: painted pixels, and strokes over them.
+"""What the label of one frame is made of: painted pixels and strokes, in the order in which people made them.
 
-Two people's work is one over the other. A label above another one wins where it says something, and leaves the other
-where it is open. Strokes stay vectors as long as only strokes come on top; pixels on top of strokes make pixels of
-both.
+Two people's work is one over the other. What is above wins where it says something, and leaves what is below where it
+is open. Strokes stay vectors, whatever comes on top of them; a stroke that is there already is not added again.
 """
 
 from typing import NamedTuple
@@ -12,7 +11,10 @@ from numpy.typing import NDArray
 
 from capmat_errors import ScribbleError
 from storage.rasterise import OPEN, rasterise
-from storage.strokes import Stroke, joined
+from storage.strokes import Stroke, added
+
+Pixels = NDArray[np.uint8]
+Part = Pixels | tuple[Stroke, ...]
 
 
 class Layers(NamedTuple):
@@ -20,26 +22,29 @@ class Layers(NamedTuple):
 
     Attributes:
         size: (height, width) of the frame.
-        painted: (H, W) uint8 of 0 background, 1 foreground, 255 open; None where nobody painted pixels.
-        strokes: drawn over it.
+        parts: the lowest first: painted pixels, (H, W) uint8 of 0 background, 1 foreground, 255 open, or strokes.
     """
 
     size: tuple[int, int]
-    painted: NDArray[np.uint8] | None = None
-    strokes: tuple[Stroke, ...] = ()
+    parts: tuple[Part, ...]
 
-    def pixels(self, scale: float = 1.0) -> NDArray[np.uint8]:
+    @property
+    def strokes(self) -> tuple[Stroke, ...]:
+        """All strokes, the lowest first."""
+        return tuple(stroke for part in self.parts if isinstance(part, tuple) for stroke in part)
+
+    def pixels(self, scale: float = 1.0) -> Pixels:
         """The label, (H, W) uint8, at `scale` times the frame's size.
 
         Strokes are painted at that size; of painted pixels those under the new pixels' centres are taken.
         """
-        below = self.painted
-        if below is not None and scale != 1.0:
-            rows, columns = (
-                ((np.arange(made := round(side * scale)) + 0.5) * side / made).astype(int) for side in self.size
-            )
-            below = below[rows[:, None], columns]
-        return rasterise(self.strokes, self.size, scale, below)
+        label = rasterise((), self.size, scale)
+        for part in self.parts:
+            if isinstance(part, tuple):
+                label = rasterise(part, self.size, scale, label)
+            else:
+                label = _over(part if scale == 1.0 else _sampled(part, label.shape), label)
+        return label
 
     def over(self, below: "Layers", where: str) -> "Layers":
         """Both, this one on top.
@@ -54,6 +59,28 @@ class Layers(NamedTuple):
                 where=where,
                 fix="Label the frame at its full size.",
             )
-        if self.painted is None:
-            return Layers(self.size, below.painted, joined(below.strokes, self.strokes))
-        return Layers(self.size, np.where(self.painted == OPEN, below.pixels(), self.painted), self.strokes)
+        parts = list(below.parts)
+        for part in self.parts:
+            top = parts[-1] if parts else None
+            if isinstance(part, tuple):
+                new = added(below.strokes, part)
+                if isinstance(top, tuple):
+                    parts[-1] = (*top, *new)
+                elif new:
+                    parts.append(new)
+            elif top is None or isinstance(top, tuple):
+                parts.append(part)
+            else:
+                parts[-1] = _over(part, top)
+        return Layers(self.size, tuple(parts))
+
+
+def _over(above: Pixels, below: Pixels) -> Pixels:
+    return np.where(above == OPEN, below, above)
+
+
+def _sampled(pixels: Pixels, size: tuple[int, ...]) -> Pixels:
+    rows, columns = (
+        ((np.arange(made) + 0.5) * side / made).astype(int) for side, made in zip(pixels.shape, size, strict=True)
+    )
+    return pixels[rows[:, None], columns]

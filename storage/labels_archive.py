@@ -42,8 +42,8 @@ class Export(NamedTuple):
         return file.absolute().as_posix() if self._is(file) else file.relative_to(self.folder).as_posix()
 
     def where(self, file: Path) -> str:
-        """What errors call a file."""
-        return self.name if self._is(file) else f"{self.name}: {self.place(file)}"
+        """What errors call a file: its path, or its place in the zip file."""
+        return f"{self.name}: {self.place(file)}" if Path(self.name).is_file() and not self._is(file) else str(file)
 
     def _is(self, file: Path) -> bool:
         return Path(self.name) == file

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.frames import read_grey, read_header
+from storage.frames import read_grey, read_header, read_rgba
 from storage.labels_archive import Export
 from storage.labels_coco import read_coco
 from storage.labels_cvat import read_cvat
@@ -16,7 +16,7 @@ from storage.labels_davis import read_davis
 from storage.labels_labelme import read_labelme_json, read_labelme_xml
 from storage.labels_names import DEFAULT
 from storage.labels_overlay import colour_of, read_overlay
-from storage.labels_pictures import has_palette, read_label, read_trimap
+from storage.labels_pictures import has_palette, read_flat, read_label, read_trimap
 from storage.labels_shapes import Annotated, Meaning, Overlap
 from storage.labels_studio import read_labelstudio
 from storage.labels_text import read_json, read_xml, refused
@@ -204,14 +204,17 @@ def _kind(export: Export, file: Path) -> str:
 
 def _picture_kind(file: Path, where: str) -> str:
     channels = read_header(file).channels
-    fix = f"Say which it is: --format {', '.join(PICTURES)}."
-    if channels == 4:
-        return "overlay"
+    fix = "Say which it is: --format overlay, label or trimap."
     if channels == 3 and has_palette(file):
         return "label"
-    if channels == 3:
+    if channels == 4 and (read_rgba(file)[..., 3] == 0).any():
+        return "overlay"
+    grey = read_flat(file, where) if channels > 1 else read_grey(file)
+    if grey is None:
+        if channels == 4:
+            return "overlay"
         raise refused("the picture has no alpha, so it is no painted overlay", where, fix)
-    values = np.unique(read_grey(file))
+    values = np.unique(grey)
     white = np.iinfo(values.dtype).max
     if 1 in values and set(values.tolist()) <= {0, 1, 255}:
         return "label"

@@ -54,17 +54,20 @@ def _with_something_open(label: NDArray[np.uint8], where: str) -> NDArray[np.uin
     return label
 
 
+def read_flat(path: Path, where: str) -> NDArray[Any] | None:
+    """The one channel of a picture that is grey in several, and opaque; None if it is not."""
+    picture = decode_png(path.read_bytes(), where) if path.suffix.lower() == ".png" else read_grey(path)
+    if picture.ndim == 2:
+        return picture
+    opaque = picture.shape[2] == 3 or (picture[..., 3] == np.iinfo(picture.dtype).max).all()
+    return picture[..., 0] if opaque and (picture[..., :3] == picture[..., :1]).all() else None
+
+
 def _grey(path: Path, where: str) -> NDArray[Any]:
-    if path.suffix.lower() != ".png":
-        return read_grey(path)
-    picture = decode_png(path.read_bytes(), where)
-    if picture.ndim == 3:
-        if picture.shape[2] == 4 and (picture[..., 3] != np.iinfo(picture.dtype).max).any():
-            raise refused("it is partly transparent", where, "Save it without alpha, or import it as an overlay.")
-        if (picture[..., :3] != picture[..., :1]).any():
-            raise refused("it is coloured", where, "Save it in grey, or import it as an overlay.")
-        picture = picture[..., 0]
-    return picture
+    grey = read_flat(path, where)
+    if grey is None:
+        raise refused("it is coloured or partly transparent", where, "Save it in grey, or import it as an overlay.")
+    return grey
 
 
 def has_palette(path: Path) -> bool:

@@ -138,13 +138,18 @@ def drawing_from(data: Any, where: str = "the strokes") -> Drawing:
 
 def joined(below: Sequence[Stroke], above: Sequence[Stroke]) -> tuple[Stroke, ...]:
     """Both, `above` over `below`; strokes that are in both stay where they are below, once."""
+    return (*below, *added(below, above))
+
+
+def added(below: Sequence[Stroke], above: Sequence[Stroke]) -> tuple[Stroke, ...]:
+    """The strokes of `above` that `below` does not have, each as often as it is there more often."""
     there, new = Counter(below), []
     for stroke in above:
         if there[stroke]:
             there[stroke] -= 1
         else:
             new.append(stroke)
-    return (*below, *new)
+    return tuple(new)
 
 
 def _stroke(data: Any, size: tuple[int, int], where: str) -> Stroke:

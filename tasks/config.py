@@ -213,6 +213,9 @@ class Config(_Section):
     """Ground truth of a rendered session, read by the report alone. Empty: there is none."""
     scribble_takes: tuple[str, ...] = ()
     """Takes on whose frames the teacher runs every night so that people can scribble where it failed."""
+    validation_takes: tuple[str, ...] = ()
+    """Takes whose labels no training sees: models are measured on them afterwards. Names or patterns (`*-val`). Worth
+    a take once several are labelled; empty: all labels are trained on."""
     pseudo_takes: tuple[str, ...] = ()
     """Takes that the refined teacher labels for the student."""
     seed: int = 0

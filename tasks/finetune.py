@@ -12,34 +12,39 @@ from storage.take import Take
 from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Teacher
+from tasks.label_error import compared, label_error
 from tasks.models import Ref, described, load_network
 from tasks.progress import Progress
-from tasks.scribble import LABELS
+from tasks.scribble import LABELS, split_labels
 from tasks.step import Record, digest, retryable, run_once
 from tasks.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
 
 
-def read_scribbles(store: str, labels: str) -> Any:
-    """The frames of a label set with their plates, read when and where they are cut, and labels, as training data."""
+def read_scribbles(store: str, labels: Record) -> Any:
+    """The frames of a label set with their plates, read when and where they are cut, and labels, as training data.
+
+    Frames of takes that are kept back for validation are not in it.
+    """
     from capmat_models.scribble_data import ScribbleData
 
     root = Root(store)
+    version = LabelSet.open(root, LABELS, labels["labels"])
     frames = []
-    for entry in LabelSet.open(root, LABELS, labels).entries:
-        take = Take.open(root, entry.take)
-        camera = take.cameras[entry.camera]
+    for name, id, frame in split_labels(store, labels)[0]:
+        take = Take.open(root, name)
+        camera = take.cameras[id]
         shape = (3, camera.height, camera.width)
-        src = Picture(shape, partial(take.read, entry.camera, entry.frame))
-        bgr = Picture(shape, partial(Stage.open(root, take.stage).plate, entry.camera))
-        frames.append((src, bgr, entry.label))
+        src = Picture(shape, partial(take.read, id, frame))
+        bgr = Picture(shape, partial(Stage.open(root, take.stage).plate, id))
+        frames.append((src, bgr, version.label(name, id, frame)))
     return ScribbleData(frames)
 
 
-def frames_to_watch(root: Root, labels: str, benchmark: Record | None) -> list[Frame]:
+def frames_to_watch(store: str, labels: Record, benchmark: Record | None) -> list[Frame]:
     """Frames of the benchmark; without one, scribbled frames, to see the strokes take effect but not to measure."""
-    entries = LabelSet.open(root, LABELS, labels).entries
-    found = benchmark_frames(root, benchmark, [entry.take for entry in entries])
-    return found or [stage_frame(root, e.take, e.camera, e.frame, None) for e in entries[:FRAMES]]
+    root, (trained, _) = Root(store), split_labels(store, labels)
+    found = benchmark_frames(root, benchmark, [take for take, _, _ in trained])
+    return found or [stage_frame(root, *key, None) for key in trained[:FRAMES]]
 
 
 def finetune(
@@ -66,7 +71,8 @@ def finetune(
         benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
 
     Returns:
-        Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`).
+        Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`);
+        where labels are kept back, `validation` too: see `label_error`, before and after.
     """
     inputs = {"base": base, "labels": labels["digest"], "settings": settings.model_dump(), "seed": seed}
 
@@ -95,22 +101,24 @@ def finetune(
             name,
             "teacher",
             network,
-            frames_to_watch(Root(store), labels["labels"], benchmark),
+            frames_to_watch(store, labels, benchmark),
             held,
             iterations=settings.iterations,
             crop=settings.crop,
         )
+        before = label_error(store, labels, network)
         keeper = StoreCheckpointer(store, name)
         history = finetune_teacher(
             network,
             learn,
-            read_scribbles(store, labels["labels"]),
+            read_scribbles(store, labels),
             config,
             checkpointer=keeper,
             progress=Progress("fine-tune teacher", settings.iterations),
             validate=look.validate,
             validate_every=look.every,
         )
+        validation = compared(before, label_error(store, labels, network))
         card = {
             **described(network),
             "role": "teacher",
@@ -119,10 +127,12 @@ def finetune(
             "labels": labels["labels"],
             "settings": settings.model_dump(),
             "seed": seed,
+            **validation,
         }
         version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
         keeper.forget()
-        return {"model": Ref(name=base["name"], version=version), "history": history, "pictures": look.pictures}
+        model = Ref(name=base["name"], version=version)
+        return {"model": model, "history": history, "pictures": look.pictures, **validation}
 
     return run_once(store, "finetune", f"teacher {labels['labels']}", inputs, work)
 

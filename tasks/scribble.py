@@ -1,43 +1,77 @@
 """Labels in use: which set a round of training takes, and whether one waits (paper section 4.2)."""
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from capmat_errors import ScribbleError
 from storage.ledger import Ledger
 from storage.root import Root
-from storage.scribbles import OPEN, LabelSet, list_label_sets
+from storage.scribbles import OPEN, Key, LabelSet, list_label_sets
 from tasks.scribble_import import LABELS, import_scribbles, is_frozen
 from tasks.step import Record, retryable, run_once
 
-__all__ = ["LABELS", "import_scribbles", "mark_used", "newest_labels", "waiting"]
+__all__ = ["LABELS", "import_scribbles", "mark_used", "newest_labels", "split_labels", "validation_part", "waiting"]
 
 
-def newest_labels(store: str, inbox: str = "") -> Record:
+def newest_labels(store: str, inbox: str = "", validation_takes: Sequence[str] = ()) -> Record:
     """The newest label set, after freezing what lies in the inbox; an empty inbox is no fault if there is a set.
 
     Args:
         store: URL of the store.
         inbox: folder of overlays. Empty: only what is frozen already.
+        validation_takes: takes whose labels are kept from training, by name or pattern (`*-val`).
 
     Returns:
-        Record with `labels` (version of the set), `frames` and the mean `painted_share`. It depends on the labels
-        alone, whoever froze them and in how many steps.
+        Record with `labels` (version of the set), `frames` and the mean `painted_share`; and `validation_takes`,
+        those of the set that are kept back, if there are any. It depends on the labels and this split alone, whoever
+        froze them and in how many steps.
 
     Raises:
-        ScribbleError: see `import_scribbles`.
+        ScribbleError: see `import_scribbles`; or no take is left to train on.
         NotFound: there is no label set, and no inbox was given.
     """
     if inbox and (_overlays_in(inbox) or not _versions(store)):
         import_scribbles(store, inbox)
     labels = LabelSet.open(Root(store), LABELS)
+    held = validation_part(labels, validation_takes)
+    if held == sorted({take for take, _, _ in labels.keys}):
+        raise ScribbleError(
+            f"all labels are of validation takes ({', '.join(held)})",
+            where=f"label set {labels.version}",
+            fix="Label another take, or change `validation_takes`.",
+        )
+    split = {"validation_takes": held} if held else {}
 
     def work() -> dict[str, Any]:
         shares = [float(np.mean(labels.label(*key) != OPEN)) for key in labels.keys]
-        return {"labels": labels.version, "frames": len(labels), "painted_share": float(np.mean(shares))}
+        return {"labels": labels.version, "frames": len(labels), "painted_share": float(np.mean(shares)), **split}
 
-    return run_once(store, "scribbles", f"set {labels.version}", {"content": labels.content}, work)
+    return run_once(store, "scribbles", f"set {labels.version}", {"content": labels.content, **split}, work)
+
+
+def validation_part(labels: LabelSet, wanted: Sequence[str]) -> list[str]:
+    """The takes of a label set that are kept back, sorted, given names or patterns."""
+    takes = sorted({take for take, _, _ in labels.keys})
+    return [take for take in takes if any(fnmatchcase(take, pattern) for pattern in wanted)]
+
+
+def split_labels(store: str, labels: Record) -> tuple[list[Key], list[Key]]:
+    """The frames of a label set to learn from, and those that are kept back to measure on; no take is in both.
+
+    Args:
+        store: URL of the store.
+        labels: record of the label set.
+
+    Returns:
+        (take, camera, frame) of each, sorted.
+    """
+    keys = LabelSet.open(Root(store), LABELS, labels["labels"]).keys
+    held = labels.get("validation_takes", ())
+    return [key for key in keys if key[0] not in held], [key for key in keys if key[0] in held]
 
 
 def waiting(store: str, inbox: str = "") -> bool:

@@ -17,7 +17,7 @@ from storage.labels_names import check_template, meant, readings
 from storage.labels_shapes import Annotated, names_of, paint
 from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
 from storage.root import Root
-from storage.scribbles import freeze_labels, list_label_sets
+from storage.scribbles import Key, freeze_labels, list_label_sets
 from storage.strokes import Drawing
 from storage.take import Take, list_takes
 from tasks.progress import Progress
@@ -27,7 +27,6 @@ LABELS = "scribbles"
 """Name of the label set; every import makes its next version, with all earlier labels in it."""
 INBOX = Reading(format="overlay")
 """How the inbox of painted overlays is read."""
-Key = tuple[str, str, int]
 
 
 def import_scribbles(store: str, inbox: str) -> Record:

@@ -9,6 +9,7 @@ from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Student, Teacher
 from tasks.distill import FIXED_RIG
 from tasks.finetune import frames_to_watch, read_scribbles
+from tasks.label_error import compared, label_error
 from tasks.models import Ref, described, load_network
 from tasks.progress import Progress
 from tasks.step import Record, digest, retryable, run_once
@@ -46,7 +47,8 @@ def scribble_student(
         benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
 
     Returns:
-        Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`).
+        Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`);
+        where labels are kept back, `validation` too, see `label_error`.
     """
     inputs = {
         "strategy": strategy,
@@ -84,23 +86,25 @@ def scribble_student(
             name,
             f"student-{strategy.replace('_', '-')}",
             network,
-            frames_to_watch(Root(store), labels["labels"], benchmark),
+            frames_to_watch(store, labels, benchmark),
             held,
             iterations=iterations,
             crop=settings.crop,
         )
+        before = label_error(store, labels, network)
         keeper = StoreCheckpointer(store, name)
         history = train_scribble_student(
             strategy,
             network,
             learn,
-            read_scribbles(store, labels["labels"]),
+            read_scribbles(store, labels),
             config,
             checkpointer=keeper,
             progress=Progress(f"train student ({strategy.replace('_', ' ')})", iterations),
             validate=look.validate,
             validate_every=look.every,
         )
+        validation = compared(before, label_error(store, labels, network))
         card = {
             **described(network),
             "role": "student",
@@ -109,10 +113,12 @@ def scribble_student(
             "labels": labels["labels"],
             "settings": {**settings.model_dump(), "share": mix.scribble_share, "weight": mix.scribble_weight},
             "seed": seed,
+            **validation,
         }
         version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
         keeper.forget()
-        return {"model": Ref(name=base["name"], version=version), "history": history, "pictures": look.pictures}
+        model = Ref(name=base["name"], version=version)
+        return {"model": model, "history": history, "pictures": look.pictures, **validation}
 
     return run_once(store, "scribble-student", f"{strategy} {labels['labels']}", inputs, work)
 

@@ -127,11 +127,11 @@ def watch(
     folder = f"trainings/{name}"
     last = f"{folder}/{iterations:06d}.jpg"
     network.eval()
-    before = [_alpha(network, frame) for frame in frames]
+    before = [alpha_of(network, frame) for frame in frames]
     shown: list[UUID | None] = [None]
 
     def validate(done: int) -> dict[str, float]:
-        now = [_alpha(network, frame) for frame in frames]
+        now = [alpha_of(network, frame) for frame in frames]
         figures: dict[str, float] = {}
         if held is not None:
             found = evaluate("teacher", network, held, count=_COMPOSITES, crop=crop)
@@ -152,7 +152,8 @@ def watch(
     return Watch(validate, math.ceil(iterations / LOOKS), {"sheet": last, "curves": f"{folder}/curves.svg"})
 
 
-def _alpha(network: Any, frame: Frame) -> Alpha:
+def alpha_of(network: Any, frame: Frame) -> Alpha:
+    """The network's matte of a frame, (H,W) float32."""
     import torch
 
     device = next(network.parameters()).device

@@ -78,7 +78,8 @@ def test_labels_go_in_are_shown_and_come_out_again(capmat, store: str, tmp_path:
 
 def test_the_inbox_is_the_default_and_holds_overlays(capmat, tmp_path: Path) -> None:
     put(tmp_path / "inbox", "walk/c00/0001.png", overlay())
-    assert "label set l0001: 1 frames" in capmat("import")[1]
+    assert "label set l0001: 1 frames, 0.78 % painted\n" in capmat("import")[1]
+    assert "label set l0001: 1 frames, 0.78 % painted; it was imported before" in capmat("import")[1]
     code, said = capmat("import", "--format", "trimap")
     assert code == 2
     assert "the inbox holds overlays" in said

@@ -62,6 +62,15 @@ def test_every_label_comes_back_and_nothing_open_gets_one(
     assert list(read(folder)) == [NAME]
 
 
+def test_trimaps_of_several_equal_channels_are_trimaps(tmp_path: Path) -> None:
+    label = np.full(SIZE, 255, np.uint8)
+    label[2:5], label[10:12] = 1, 0
+    grey = tools.trimap(label)
+    for n, picture in enumerate((np.dstack([grey] * 3), np.dstack([grey] * 3 + [np.full_like(grey, 255)]))):
+        tools.put(tmp_path / f"{n}/0003.png", encode_png(picture))
+        np.testing.assert_array_equal(read(tmp_path / str(n))["0003"], label)
+
+
 def test_unpacked_coco_and_palette_labels_are_read_too(tmp_path: Path) -> None:
     from PIL import Image
 
@@ -223,6 +232,7 @@ def test_names_that_nobody_explained_stay_open_and_are_counted() -> None:
         ),
         ("{take}_{camera}/{frame}", "walk_c00/12", ["walk"], [("walk", "c00", 12)]),
         ("{take}/{camera}/*_{frame}", "walk/c00/frame_12", ["walk"], [("walk", "c00", 12)]),
+        ("{take}/{camera}/*{frame}", "walk/c00/frame12", ["walk"], [("walk", "c00", 12)]),
         ("{take}/{camera}/{frame}", "c00/0003", ["walk"], []),
         ("{take}/{camera}/{frame}", "walk/c00/\u0662", ["walk"], []),
         ("{take}.{camera}.{frame}", "walkxc00x3", ["walk"], []),
@@ -241,7 +251,7 @@ def test_a_take_or_camera_can_be_said_for_all() -> None:
 
 
 def test_what_says_nothing_of_its_format_is_asked_for(tmp_path: Path) -> None:
-    tools.put(tmp_path / "a/0001.png", encode_png(np.zeros((9, 9, 3), np.uint8)))
+    tools.put(tmp_path / "a/0001.png", encode_png(np.full((9, 9, 3), (9, 0, 0), np.uint8)))
     tools.put(tmp_path / "b/0001.png", encode_png(np.full((9, 9), 255, np.uint8)))
     tools.put(tmp_path / "c/notes.json", {"hello": 1})
     for folder, says in (("a", "no alpha"), ("b", "neither that it is a label"), ("c", "no file in it")):

@@ -135,6 +135,7 @@ def test_strokes_are_frozen_as_they_were_drawn_and_as_pixels(root: Root) -> None
     labels = freeze_labels(root, "hair", [_drawing(MIA, BEN)])
     assert labels.strokes("walk", "c0", 3) == _drawing(MIA, BEN)
     assert labels.authors("walk", "c0", 3) == ["Ben", "Mia"]
+    assert not labels.is_painted("walk", "c0", 3)
     np.testing.assert_array_equal(labels.label("walk", "c0", 3), rasterise([MIA, BEN], (30, 40)))
     np.testing.assert_array_equal(labels.label("walk", "c0", 3, 2.5), rasterise([MIA, BEN], (30, 40), 2.5))
     assert labels.content == LabelSet.open(root, "hair").content
@@ -163,7 +164,7 @@ def test_two_people_who_paint_one_frame_both_find_their_pixels(folder: Root) -> 
     np.testing.assert_array_equal(label, np.where(second == OPEN, first, second))
 
 
-def test_strokes_on_painted_pixels_keep_both_and_pixels_on_strokes_become_pixels(folder: Root) -> None:
+def test_strokes_and_painted_pixels_are_kept_in_the_order_in_which_they_came(folder: Root) -> None:
     freeze_labels(folder, "hair", [("walk", "c0", 3, _label(1))])
     wipe = Stroke("erase", 3.0, ((20.0, 3.5),), "Ben", "2026-03-01T10:00:00Z")
     both = freeze_labels(folder, "hair", [_drawing(wipe, BEN)])
@@ -172,12 +173,19 @@ def test_strokes_on_painted_pixels_keep_both_and_pixels_on_strokes_become_pixels
     assert half.shape == (15, 20)
     assert (half[1, :8] == 1).all()
     assert half[10, 10] == 0
-    again = freeze_labels(folder, "hair", [("walk", "c0", 3, _label(0))])
-    assert again.strokes("walk", "c0", 3) is None
-    assert again.authors("walk", "c0", 3) == ["Ben"]
-    expected = both.label("walk", "c0", 3)
-    expected[3] = 0
+
+    more = np.full((30, 40), OPEN, np.uint8)
+    more[3, :5] = more[5] = 0
+    again = freeze_labels(folder, "hair", [("walk", "c0", 3, more)])
+    expected = np.where(more == OPEN, both.label("walk", "c0", 3), more)
     np.testing.assert_array_equal(again.label("walk", "c0", 3), expected)
+    assert again.strokes("walk", "c0", 3) == _drawing(wipe, BEN)
+    assert again.authors("walk", "c0", 3) == ["Ben"]
+    assert again.is_painted("walk", "c0", 3)
+
+    last = freeze_labels(folder, "hair", [_drawing(wipe, BEN, MIA)])  # who drew the first two adds the third
+    np.testing.assert_array_equal(last.label("walk", "c0", 3), rasterise([MIA], (30, 40), below=expected))
+    assert last.strokes("walk", "c0", 3) == _drawing(wipe, BEN, MIA)
 
 
 def test_what_was_said_of_a_frame_can_be_said_anew(folder: Root) -> None:

@@ -324,7 +324,7 @@ def test_what_is_not_there_and_what_is_asked_wrongly_is_refused(store: str, tmp_
     for reading, says in (
         (Reading(names="{take}"), "says {camera} not"),
         (Reading(foreground=("green",)), "'green' is no colour"),
-        (Reading("label"), "it is partly transparent"),
+        (Reading("label"), "it is coloured or partly transparent"),
         (Reading("cvat"), "there is no .xml in it"),
         (Reading(foreground=("ff0000",)), "cannot be foreground and background"),
     ):

@@ -10,19 +10,22 @@ import numpy as np
 import pytest
 import torch
 
+from capmat_errors import ScribbleError
 from capmat_models import create_model
 from capmat_models.state import dump_weights
 from storage.benchmark import freeze_benchmark
 from storage.frames import encode_png
 from storage.registry import Registry
 from storage.root import Root
+from storage.scribbles import freeze_labels
 from storage.take import Take
 from tasks.config import Student, Teacher
 from tasks.distill import distill
 from tasks.finetune import finetune
 from tasks.ingest import ingest_plates, ingest_take
+from tasks.label_error import label_error
 from tasks.models import Ref
-from tasks.scribble import import_scribbles
+from tasks.scribble import LABELS, import_scribbles, newest_labels, split_labels
 from tasks.scribble_student import scribble_student
 from tasks.step import Record
 from tasks.watch import benchmark_frames, hold_out
@@ -162,3 +165,57 @@ def test_a_student_without_a_teacher_is_registered_with_its_strategy(folder, str
     assert card["labels"] == labels["labels"]
     assert len(looks(record)) == 9
     assert scribble_student(*words)["reused"]
+
+
+def test_labels_of_validation_takes_are_measured_on_and_never_learned_from(folder):
+    store, ref = str(folder / "store"), Ref(name="bg_vitmatte_xs", version="v0001")
+    import_scribbles(store, str(folder / "inbox"))
+    alone = newest_labels(store)
+    kept_back = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    kept_back[14:20, 10:24], kept_back[2:6, 2:30] = 1, 0
+    freeze_labels(Root(store), LABELS, [("jump", CAMERAS[0], 1, kept_back)])
+    labels = newest_labels(store, "", ["ju*"])
+    assert labels["validation_takes"] == ["jump"]
+    assert split_labels(store, labels) == (
+        [("walk", camera, 0) for camera in CAMERAS[:2]],
+        [("jump", CAMERAS[0], 1)],
+    )
+
+    short = TEACHER.model_copy(update={"iterations": 2})
+    trained = [finetune(store, ref, given, str(folder / "base"), short, 0, 1) for given in (alone, labels)]
+    weights = [Registry(Root(store)).load(**record["model"])[0] for record in trained]
+    assert weights[0] == weights[1]  # as if the other take had no labels
+    assert "validation" not in trained[0]
+    found = trained[1]["validation"]
+    assert (found["takes"], found["frames"]) == (["jump"], 1)
+    assert found["before"] != found["after"]
+    for part in (found["before"], found["after"]):
+        assert part["error"] == pytest.approx((part["foreground"] + part["background"]) / 2)
+        assert 0 < part["error"] < 1
+    assert Registry(Root(store)).load(**trained[1]["model"])[1]["validation"] == found
+
+
+def test_the_error_on_labels_is_what_alpha_is_off_by_where_somebody_said_something(folder):
+    store = str(folder / "store")
+    label = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    label[:10, :10], label[20, :4] = 0, 1
+    freeze_labels(Root(store), LABELS, [("walk", CAMERAS[0], 0, label), ("jump", CAMERAS[0], 1, label)])
+
+    class Grey(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(0.25))
+
+        def forward(self, src: torch.Tensor, bgr: torch.Tensor) -> dict[str, torch.Tensor]:
+            assert not self.training
+            return {"pha": self.weight.expand(1, 1, *src.shape[-2:])}
+
+    found = label_error(store, newest_labels(store, "", ["jump"]), Grey())
+    assert found == {"takes": ["jump"], "frames": 1, "error": 0.5, "foreground": 0.75, "background": 0.25}
+    assert label_error(store, newest_labels(store), Grey()) == {}
+
+
+def test_a_split_that_leaves_nothing_to_learn_is_refused(folder):
+    store = str(folder / "store")
+    with pytest.raises(ScribbleError, match=r"label set l0001: all labels are of validation takes \(walk\)"):
+        newest_labels(store, str(folder / "inbox"), ["walk"])

@@ -1,0 +1,153 @@
+"""Reading label sets: which frames a version has, and what is labelled on them. See `storage.scribbles`."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import NotFound
+from storage.frames import decode_png
+from storage.label_layers import Layers, Part
+from storage.root import Root, checked_name
+from storage.strokes import Drawing, decode_strokes
+from storage.versions import list_versions, read_version
+
+Key = tuple[str, str, int]
+"""Take, camera and frame."""
+
+
+class LabelEntry(NamedTuple):
+    """One annotated frame: label is (H, W) uint8 of 0 background, 1 foreground, 255 open."""
+
+    take: str
+    camera: str
+    frame: int
+    label: NDArray[np.uint8]
+
+
+class LabelSet:
+    """One version of a label set; make one with `freeze_labels` or `LabelSet.open`.
+
+    Attributes:
+        name: the set's name.
+        version: "l0001", ...
+        keys: (take, camera, frame) of every label, sorted.
+        records: what the version says of each, by key.
+    """
+
+    def __init__(self, root: Root, name: str, version: str, entries: list[dict[str, Any]]) -> None:
+        self.root, self.name, self.version = root, name, version
+        self.records = {(e["take"], e["camera"], int(e["frame"])): e for e in entries}
+        self.keys = sorted(self.records)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __repr__(self) -> str:
+        return f"LabelSet({self.name!r}, {self.version!r}, {len(self)} frames)"
+
+    @classmethod
+    def open(cls, root: Root, name: str, version: str | None = None) -> "LabelSet":
+        """Open a version, the newest if None.
+
+        Raises:
+            NotFound: there is no such set or version.
+        """
+        found, data = read_version(root, labels_folder(name), "l", version)
+        return cls(root, name, found, data["entries"])
+
+    @property
+    def content(self) -> list[tuple[str, str, int, str]]:
+        """(take, camera, frame, sha256 of the picture) of every label, sorted; nothing is read for it."""
+        return [(*key, self.records[key]["picture"]) for key in self.keys]
+
+    @property
+    def entries(self) -> list[LabelEntry]:
+        """All labels, read from the store."""
+        return [LabelEntry(*key, self.label(*key)) for key in self.keys]
+
+    def label(self, take: str, camera: str, frame: int, scale: float = 1.0) -> NDArray[np.uint8]:
+        """One label, (H, W) uint8, at the frame's size times `scale`.
+
+        Strokes are painted anew at that size; of painted pixels the ones under the new pixels' centres are taken.
+
+        Raises:
+            NotFound: this frame is not in the set.
+        """
+        entry = self._entry(take, camera, frame)
+        if scale != 1.0:
+            return self.layers(take, camera, frame).pixels(scale)
+        return _picture(self.root, self.name, entry["picture"])
+
+    def strokes(self, take: str, camera: str, frame: int) -> Drawing | None:
+        """What was drawn on a frame; None where pixels alone were painted.
+
+        Raises:
+            NotFound: this frame is not in the set.
+        """
+        entry = self._entry(take, camera, frame)
+        if "layers" not in entry:
+            return None
+        layers = self.layers(take, camera, frame)
+        return Drawing(take, camera, frame, layers.size[1], layers.size[0], layers.strokes)
+
+    def is_painted(self, take: str, camera: str, frame: int) -> bool:
+        """Whether a frame has painted pixels, alone or beside its strokes.
+
+        Raises:
+            NotFound: this frame is not in the set.
+        """
+        entry = self._entry(take, camera, frame)
+        return any(kind == "picture" for kind, _ in entry.get("layers", [("picture", "")]))
+
+    def authors(self, take: str, camera: str, frame: int) -> list[str]:
+        """Who drew on a frame, sorted; nothing is known of those who painted pixels."""
+        return list(self._entry(take, camera, frame).get("authors", ()))
+
+    def layers(self, take: str, camera: str, frame: int) -> Layers:
+        """What the label of a frame was made of.
+
+        Raises:
+            NotFound: this frame is not in the set.
+        """
+        entry, parts = self._entry(take, camera, frame), list[Part]()
+        for kind, digest in entry.get("layers", [("picture", entry["picture"])]):
+            if kind == "picture":
+                parts.append(pixels := _picture(self.root, self.name, digest))
+                size = pixels.shape[0], pixels.shape[1]
+            else:
+                key = f"{labels_folder(self.name)}/strokes/{digest}.json"
+                drawing = decode_strokes(self.root.read(key), self.root.at(key))
+                parts.append(drawing.strokes)
+                size = drawing.height, drawing.width
+        return Layers(size, tuple(parts))
+
+    def _entry(self, take: str, camera: str, frame: int) -> dict[str, Any]:
+        entry = self.records.get((take, camera, frame))
+        if entry is None:
+            raise NotFound(
+                "this frame has no label",
+                where=where_of((take, camera, frame)),
+                fix=f"Annotate it, or take another version than {self.name} {self.version}.",
+            )
+        return entry
+
+
+def list_label_sets(root: Root) -> dict[str, list[str]]:
+    """The versions of every label set, oldest first."""
+    return {name: list_versions(root, labels_folder(name), "l") for name in root.names("labels")}
+
+
+def labels_folder(name: str) -> str:
+    """Key of the folder of a label set."""
+    return f"labels/{checked_name('label set', name)}"
+
+
+def where_of(key: Key) -> str:
+    """A frame, as errors name it."""
+    return "take {} camera {} frame {}".format(*key)
+
+
+def _picture(root: Root, name: str, digest: str) -> NDArray[np.uint8]:
+    key = f"{labels_folder(name)}/pictures/{digest}.png"
+    return decode_png(root.read(key), root.at(key)).astype(np.uint8)
