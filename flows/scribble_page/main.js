@@ -8,6 +8,7 @@ import { Stage } from "./stage.js";
 
 const at = (selector) => document.querySelector(selector);
 const HOLD_MS = 350;
+const THICKER = 1.25;
 const ASK_AGAIN_MS = 500;
 const LOOKS = { v: "picture", a: "alpha", c: "checker", g: "green", l: "plate", d: "difference", h: "hull" };
 const BRUSHES = { f: "fg", b: "bg", e: "erase" };
@@ -62,7 +63,7 @@ async function open(item) {
   const first = !frame || frame.size[0] !== found.levels[0][0];
   frame = { at: asked, size: found.levels[0], item, ...found };
   const strokes = saving.begin({ at: asked, size: frame.size, strokes: found.strokes, revision: found.revision });
-  if (first) stage.resize(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
+  if (first) thickness(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
   fillRuns(item.run);
   stage.show(frame.size, strokes, found.frozen, item.box || null);
   setView(possible(view) ? view : "picture");
@@ -187,6 +188,7 @@ function heard(what, error) {
   if (what === "look") at("#zoom").textContent = `${Math.round(100 * stage.look.zoom)} %`;
   if (what !== "stroke") return;
   saving.change(stage.ink.strokes);
+  take.labelled = take.labelled.filter((name) => name !== nameOf(frame.at));
   count(stage.ink.strokes);
 }
 
@@ -232,8 +234,8 @@ function choose(brush) {
   }
 }
 
-function thicker(factor) {
-  stage.resize(stage.radius * factor);
+function thickness(radius) {
+  stage.resize(radius);
   at("#radius").textContent = `${Math.max(1, Math.round(2 * stage.radius))} px`;
 }
 
@@ -258,8 +260,8 @@ function help() {
 function wire() {
   for (const button of document.querySelectorAll("[data-brush]")) button.onclick = () => choose(button.dataset.brush);
   for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => setView(button.dataset.view);
-  at("#smaller").onclick = () => thicker(1 / 1.25);
-  at("#larger").onclick = () => thicker(1.25);
+  at("#smaller").onclick = () => thickness(stage.radius / THICKER);
+  at("#larger").onclick = () => thickness(stage.radius * THICKER);
   at("#undo").onclick = () => stage.undo();
   at("#redo").onclick = () => stage.redo();
   at("#fit").onclick = () => stage.fit();
@@ -288,7 +290,6 @@ function wire() {
   });
   document.addEventListener("visibilitychange", () => document.hidden && saving.flush());
   choose("fg");
-  thicker(1);
 }
 
 function pressed(event) {
@@ -302,8 +303,8 @@ function pressed(event) {
   else if (key === " ") stage.hold(true);
   else if (key in BRUSHES) choose(BRUSHES[key]);
   else if (key in LOOKS) flip(key, event.repeat);
-  else if (key === "[") thicker(1 / 1.25);
-  else if (key === "]") thicker(1.25);
+  else if (key === "[") thickness(stage.radius / THICKER);
+  else if (key === "]") thickness(stage.radius * THICKER);
   else if (key === "n") step(1);
   else if (key === "p") step(-1);
   else if (key === "0") stage.fit();
