@@ -14,6 +14,7 @@ from storage.scribbles import BACKGROUND, FOREGROUND, Key, LabelSet, list_label_
 from tasks.config import Config
 from tasks.scribble import validation_part
 from tasks.scribble_import import INBOX, LABELS, check_labels, import_labels
+from tasks.step import Record
 
 
 def listed(config: Config, args: Namespace) -> None:
@@ -61,13 +62,13 @@ def bring(config: Config, args: Namespace) -> None:
         format, found = check_labels(config.store, path, reading)
         for key, foreground, background in found.frames:
             print(_line(key, foreground, background))
-        _say_left_out(found.left_out)
+        _say_more(found.summary)
         print(f"{len(found.frames)} frames as {format}; nothing was stored")
         return
     done = import_labels(config.store, path, reading, anew=args.replace)
     known = "; it was imported before (--replace imports it again)" if done["reused"] else ""
     print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted{known}")
-    _say_left_out(done["left_out"])
+    _say_more(done)
     from flows.label_event import tell_labels
 
     if not tell_labels(done["labels"]):
@@ -93,7 +94,9 @@ def _line(key: Key, foreground: float, background: float) -> str:
     return f"{take:16} {camera:8} {frame:6}  {shares}"
 
 
-def _say_left_out(left_out: dict[str, int] | Counter[str]) -> None:
-    if left_out:
-        names = ", ".join(f"{name or 'without a name'} {count}" for name, count in sorted(left_out.items()))
+def _say_more(done: Record) -> None:
+    if left_out := done["left_out"]:
+        names = ", ".join(f"{name or 'without a name'} {count}" for name, count in left_out.items())
         print(f"left open, since nobody said what they are: {names}")
+    if several := done["several"]:
+        print(f"{several} frames are in it more than once; their labels were put together")

@@ -72,7 +72,7 @@ def finetune(
 
     Returns:
         Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`);
-        where labels are kept back, `validation` too: see `label_error`, before and after.
+        where labels are kept back, `label_error` before and after, see there.
     """
     inputs = {"base": base, "labels": labels["digest"], "settings": settings.model_dump(), "seed": seed}
 
@@ -118,7 +118,7 @@ def finetune(
             validate=look.validate,
             validate_every=look.every,
         )
-        validation = compared(before, label_error(store, labels, network))
+        error = compared(before, label_error(store, labels, network))
         card = {
             **described(network),
             "role": "teacher",
@@ -127,12 +127,12 @@ def finetune(
             "labels": labels["labels"],
             "settings": settings.model_dump(),
             "seed": seed,
-            **validation,
+            **error,
         }
         version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
         keeper.forget()
         model = Ref(name=base["name"], version=version)
-        return {"model": model, "history": history, "pictures": look.pictures, **validation}
+        return {"model": model, "history": history, "pictures": look.pictures, **error}
 
     return run_once(store, "finetune", f"teacher {labels['labels']}", inputs, work)
 

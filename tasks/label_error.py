@@ -50,14 +50,14 @@ def label_error(store: str, labels: Record, network: Any) -> Record:
 
 
 def compared(before: Record, after: Record) -> Record:
-    """`validation` for a training's record and card: what was measured before and after it; empty without any."""
+    """`label_error` for a training's record and card: what was measured before and after it; empty without any."""
     if not after:
         return {}
     words = f"{after['frames']} frames of {', '.join(after['takes'])}"
     say(f"error on labels that were kept back ({words}): {before['error']:.3f} before, {after['error']:.3f} after")
     measured = ("error", "foreground", "background")
     return {
-        "validation": {
+        "label_error": {
             "takes": after["takes"],
             "frames": after["frames"],
             "before": {key: before[key] for key in measured if key in before},

@@ -55,8 +55,8 @@ def import_labels(store: str, path: Path, reading: Reading, *, anew: bool = Fals
         anew: forget earlier labels of the same frames; otherwise these are painted over them.
 
     Returns:
-        Record with `labels` (version of the set), `frames`, the mean `painted_share`, and how many shapes of which
-        name were `left_out` because nobody said which side they are.
+        Record with `labels` (version of the set), `frames`, the mean `painted_share`, how many shapes of which name
+        were `left_out` because nobody said which side they are, and how many frames are in it `several` times.
 
     Raises:
         ScribbleError: unknown take, camera or frame, wrong size, a pixel that is both, nothing labelled, or a file
@@ -109,6 +109,7 @@ class Labels:
         reading: how they are read.
         frames: what was read so far: take, camera, frame, and shares of the picture that are fore- and background.
         left_out: how many shapes of which name mean neither side.
+        several: how many frames are in it more than once.
     """
 
     root: Root
@@ -116,6 +117,7 @@ class Labels:
     reading: Reading
     frames: list[tuple[Key, float, float]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    several: int = 0
 
     def __iter__(self) -> Iterator[tuple[str, str, int, NDArray[np.uint8]] | Drawing]:
         """Read everything, and refuse what does not fit.
@@ -129,6 +131,7 @@ class Labels:
         pictures = read_export(self.export, self.reading)
         for picture in pictures:
             by_frame.setdefault(takes.frame_of(picture), []).append(picture)
+        self.several = sum(len(found) > 1 for found in by_frame.values())
         progress = Progress("labels", len(by_frame))
         for n, (key, found) in enumerate(sorted(by_frame.items())):
             size = takes.size(key)
@@ -160,6 +163,7 @@ class Labels:
             "frames": len(self.frames),
             "painted_share": float(np.mean(shares)),
             "left_out": dict(sorted(self.left_out.items())),
+            "several": self.several,
         }
 
 
@@ -181,7 +185,7 @@ class _Takes:
         else:
             how = (reading.take, reading.camera)
             name = f"{self._place}/{picture.name}"  # who names the folder of a take means that take
-            shifted = readings(reading.names, name, self._names, *how)
+            shifted = readings(reading.names, name, self._names, self._cameras, *how)
             found = [(take, camera, frame + reading.offset) for take, camera, frame in shifted]
             said = meant(reading.names, name, *how)
         for key in found:
@@ -190,16 +194,20 @@ class _Takes:
         if said is None:
             what = f"the name {picture.name!r} does not say what it is for by {reading.names}"
             raise ScribbleError(what, where=picture.where, fix="Name pictures so, or give --names.")
+        take, camera, frame = found[0] if found else (said[0], said[1], said[2] + reading.offset)
         what = (
-            f"take {found[0][0]} has no camera {found[0][1]} with frame {found[0][2]}"
-            if found and found[0][0] in self._names
-            else f"there is no take {said[0]}; there is {', '.join(self._names) or 'none'}"
+            f"take {take} has no camera {camera} with frame {frame}"
+            if take in self._names
+            else f"there is no take {take}; there is {', '.join(self._names) or 'none'}"
         )
         raise ScribbleError(what, where=picture.where, fix="Rename or remove it, or give --names.")
 
     def size(self, key: Key) -> tuple[int, int]:
         view = self._take(key[0]).cameras[key[1]]
         return view.height, view.width
+
+    def _cameras(self, take: str) -> list[str]:
+        return list(self._take(take).cameras) if take in self._names else []
 
     def _has(self, key: Key) -> bool:
         take = self._take(key[0])

@@ -48,7 +48,7 @@ def scribble_student(
 
     Returns:
         Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`);
-        where labels are kept back, `validation` too, see `label_error`.
+        where labels are kept back, `label_error` before and after, see there.
     """
     inputs = {
         "strategy": strategy,
@@ -104,7 +104,7 @@ def scribble_student(
             validate=look.validate,
             validate_every=look.every,
         )
-        validation = compared(before, label_error(store, labels, network))
+        error = compared(before, label_error(store, labels, network))
         card = {
             **described(network),
             "role": "student",
@@ -113,12 +113,12 @@ def scribble_student(
             "labels": labels["labels"],
             "settings": {**settings.model_dump(), "share": mix.scribble_share, "weight": mix.scribble_weight},
             "seed": seed,
-            **validation,
+            **error,
         }
         version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
         keeper.forget()
         model = Ref(name=base["name"], version=version)
-        return {"model": model, "history": history, "pictures": look.pictures, **validation}
+        return {"model": model, "history": history, "pictures": look.pictures, **error}
 
     return run_once(store, "scribble-student", f"{strategy} {labels['labels']}", inputs, work)
 

@@ -130,6 +130,14 @@ def test_frames_counted_from_0_and_names_without_a_take_find_their_frame(store: 
     assert {0, 1} < set(np.unique(label_of(store, "walk", "c01", 1)).tolist())
 
 
+def test_annotations_of_one_frame_are_put_together_and_it_is_said(store: str, tmp_path: Path) -> None:
+    halves = [np.where(side == SOUND, SOUND, np.uint8(255)) for side in (0, 1)]
+    export = tools.cvat({f"{n}/{NAME}.jpg": half for n, half in enumerate(halves)})
+    done = import_labels(store, tools.put(tmp_path / "annotations.xml", export), WHAT)
+    assert (done["frames"], done["several"]) == (1, 1)
+    np.testing.assert_array_equal(label_of(store), SOUND)
+
+
 def test_pixels_that_are_both_can_follow_a_rule(store: str, tmp_path: Path) -> None:
     shapes = [
         {"label": name, "shape_type": "rectangle", "points": [[0, y], [4, y + 3]]}

@@ -185,14 +185,14 @@ def test_labels_of_validation_takes_are_measured_on_and_never_learned_from(folde
     trained = [finetune(store, ref, given, str(folder / "base"), short, 0, 1) for given in (alone, labels)]
     weights = [Registry(Root(store)).load(**record["model"])[0] for record in trained]
     assert weights[0] == weights[1]  # as if the other take had no labels
-    assert "validation" not in trained[0]
-    found = trained[1]["validation"]
+    assert "label_error" not in trained[0]
+    found = trained[1]["label_error"]
     assert (found["takes"], found["frames"]) == (["jump"], 1)
     assert found["before"] != found["after"]
     for part in (found["before"], found["after"]):
         assert part["error"] == pytest.approx((part["foreground"] + part["background"]) / 2)
         assert 0 < part["error"] < 1
-    assert Registry(Root(store)).load(**trained[1]["model"])[1]["validation"] == found
+    assert Registry(Root(store)).load(**trained[1]["model"])[1]["label_error"] == found
 
 
 def test_the_error_on_labels_is_what_alpha_is_off_by_where_somebody_said_something(folder):
