@@ -30,7 +30,9 @@ from storage.preview import make_preview
 from storage.root import Root
 from storage.strokes import Drawing, Stroke
 from storage.take import Take
+from tasks.config import Reconstruction
 from tasks.frame_views import FrameViews
+from tasks.hull_view import HullMaps
 from tests.flows.browser import Tab, browser
 
 RUN = "teacher-made_up-v0001"
@@ -143,7 +145,7 @@ def tiles(take: Take) -> list[tuple[str, float, int]]:
     rows = []
     for view, runs in (("picture", ()), ("alpha", (RUN,)), ("checker", (RUN,))):
         for level in range(4):
-            views = FrameViews(take.root)
+            views = FrameViews(take.root, HullMaps(Reconstruction()))
             first = time.process_time()
             made = views.tile(take, "C01", 1, view, (level, 0, 0), runs)
             rows.append((f"{view}, level {level}", 1000 * (time.process_time() - first), len(made.data)))

@@ -23,8 +23,10 @@ from storage.drafts import DraftConflict
 from storage.root import Root
 from storage.strokes import decode_strokes
 from storage.take import Take
+from tasks.config import Config
 from tasks.finish_scribbles import finish_scribbles
 from tasks.frame_views import FrameViews
+from tasks.hull_view import HullMaps
 from tasks.scribble_desk import describe_frame, describe_take, keep_strokes, saved_strokes
 
 MOST_BYTES = 16 * 2**20
@@ -40,13 +42,14 @@ class Desk:
         root: the store.
         takes: the takes, by name.
         author: what new strokes are signed with, unless the page is told another name.
-        quiet_s: seconds without further labels before the training starts.
+        config: the settings.
         token: that of the link, for the page's own requests.
     """
 
-    def __init__(self, root: Root, takes: dict[str, Take], author: str, quiet_s: int, token: str) -> None:
-        self.root, self.takes, self.author, self.quiet_s = root, takes, author, quiet_s
-        self.views = FrameViews(root)
+    def __init__(self, root: Root, takes: dict[str, Take], author: str, config: Config, token: str) -> None:
+        self.root, self.takes, self.author = root, takes, author
+        self.quiet_s = config.redistill.quiet_s
+        self.views = FrameViews(root, HullMaps(config.reconstruction))
         self.finishing = Lock()
         self._token = token
 
@@ -81,6 +84,10 @@ def scribble_app(desk: Desk) -> Starlette:
     def frame(request: Request) -> Any:
         return describe_frame(desk.root, desk.views, desk.take(request), *_frame_of(request))
 
+    def hull(request: Request) -> Any:
+        take, (_, number) = desk.take(request), _frame_of(request)
+        return {"ready": desk.views.hulls.ready(take, request.query_params.get("run", ""), number)}
+
     def tile(request: Request) -> Response:
         place = tuple(request.path_params[key] for key in ("level", "row", "column"))
         runs = tuple(request.query_params.getlist("run"))
@@ -112,6 +119,7 @@ def scribble_app(desk: Desk) -> Starlette:
             Route("/page/{file}", page),
             Route("/api/desk", answers(everything)),
             Route(f"/api/frame/{at}", answers(frame)),
+            Route(f"/api/hull/{at}", answers(hull)),
             Route(f"/api/tile/{at}/{{view}}/{{level:int}}/{{row:int}}/{{column:int}}", answers(tile)),
             Route(f"/api/strokes/{at}", strokes, methods=["PUT"]),
             Route("/api/done", done, methods=["POST"]),

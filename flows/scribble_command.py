@@ -35,7 +35,7 @@ def scribble(config: Config, args: Namespace) -> None:
     from flows.scribble_app import Desk, scribble_app
     from flows.scribble_guard import Guard, own_names
 
-    desk = Desk(root, takes, args.author or getpass.getuser(), config.redistill.quiet_s, token)
+    desk = Desk(root, takes, args.author or getpass.getuser(), config, token)
     guarded = Guard(scribble_app(desk), token, port, {args.host, *own_names()})
     link = f"http://{_called(args.host)}:{port}/?token={token}"
     print(f"{link}\nWhoever has this link can paint. Ctrl-C ends it; what is painted stays in the store.", flush=True)

@@ -19,11 +19,12 @@ from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
 from tasks.contact_sheet import comp_on_green, error_picture, to_jpeg
-from tasks.pyramid import Kept, Pixels, Read, quarter, read_tile
+from tasks.hull_view import HullMaps, paint_maps
+from tasks.pyramid import TILE, Kept, Pixels, Read, quarter, read_tile
 
-VIEWS = ("picture", "plate", "alpha", "checker", "green", "difference")
-"""`alpha`, `checker` and `green` are of a run; `difference` is of a run against another one: orange where it holds
-more for subject, blue where it holds less."""
+VIEWS = ("picture", "plate", "alpha", "checker", "green", "difference", "hull")
+"""`alpha`, `checker`, `green` and `hull` are of a run, and `difference` of a run against another one: orange where it
+holds more for subject, blue where it holds less. `hull` is what the other cameras say, see `tasks.hull_view`."""
 _CHECK = 16  # pixels of the level; 512, a tile's side, is a multiple of twice that
 _DARK, _LIGHT = 64, 128
 _TILE_BYTES, _SMALL_BYTES = 96 * 2**20, 192 * 2**20
@@ -42,10 +43,11 @@ class FrameViews:
 
     Args:
         root: the store.
+        hulls: what the other cameras say.
     """
 
-    def __init__(self, root: Root) -> None:
-        self._root = root
+    def __init__(self, root: Root, hulls: HullMaps) -> None:
+        self._root, self.hulls = root, hulls
         self._tiles, self._small = Kept(_TILE_BYTES), Kept(_SMALL_BYTES)
         self._stages: dict[str, Stage | None] = {}
 
@@ -105,6 +107,9 @@ class FrameViews:
             return source(runs[0])
         if view == "difference":
             return error_picture(source(runs[0]), source(runs[1]))
+        if view == "hull":
+            maps = self.hulls.maps(take, runs[0], camera, frame)
+            return paint_maps(source("picture"), maps, place[0], (place[1] * TILE, place[2] * TILE))
         if view == "green":
             return comp_on_green(source("picture"), source(runs[0]))
         return _on_checker(source("picture"), source(runs[0]))

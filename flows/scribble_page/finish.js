@@ -11,17 +11,22 @@ const cancel = document.querySelector("#finish-cancel");
 // Asks, and freezes if wanted. `desk` is what the program last said; `author` is who asks; `flush` saves what waits.
 export function finish(desk, author, flush) {
   return new Promise((resolve) => {
-    const drafts = desk.takes.flatMap((take) => Object.values(take.drafts)).filter((draft) => draft.fg || draft.bg);
+    const painted = desk.takes.flatMap((take) => Object.entries(take.drafts).map(([name, draft]) => ({
+      ...draft, isNew: !take.labelled.includes(name),
+    })));
+    const drafts = painted.filter((draft) => draft.isNew);
     const mine = drafts.filter((draft) => draft.authors.includes(author));
     body.replaceChildren();
     title.textContent = "Done for now?";
     cancel.textContent = "Not yet";
     go.hidden = false;
     go.disabled = !drafts.length;
-    if (!drafts.length) {
+    if (painted.length && !drafts.length) {
+      line("All that is painted is in the labels already. Paint some more; then come back.");
+    } else if (!drafts.length) {
       line("Nothing is painted yet. Paint a few strokes where the matte failed; then come back.");
     } else {
-      line(`${counted(drafts.length, "frame")} with strokes become labels. Earlier labels stay; nothing unpainted is labelled.`);
+      line(`${counted(drafts.length, "frame")} with new strokes ${drafts.length === 1 ? "becomes a label" : "become labels"}. Earlier labels stay; nothing unpainted is labelled.`);
       const one = drafts.filter((draft) => !draft.fg || !draft.bg).length;
       if (one) line(`${counted(one, "frame")} ${one === 1 ? "has" : "have"} strokes of one kind only. Both kinds near the fault teach most.`, "quiet");
       if (mine.length && mine.length < drafts.length) choice(drafts.length, mine.length);

@@ -8,9 +8,11 @@ import { Stage } from "./stage.js";
 
 const at = (selector) => document.querySelector(selector);
 const HOLD_MS = 350;
-const LOOKS = { v: "picture", a: "alpha", c: "checker", g: "green", l: "plate", d: "difference" };
+const THICKER = 1.25;
+const ASK_AGAIN_MS = 500;
+const LOOKS = { v: "picture", a: "alpha", c: "checker", g: "green", l: "plate", d: "difference", h: "hull" };
 const BRUSHES = { f: "fg", b: "bg", e: "erase" };
-const NEEDS_MATTE = ["alpha", "checker", "green"];
+const NEEDS_MATTE = ["alpha", "checker", "green", "hull"];
 
 const stage = new Stage(heard, () => at("#author").value.trim() || "somebody");
 const saving = new Saving(told, joined);
@@ -61,7 +63,7 @@ async function open(item) {
   const first = !frame || frame.size[0] !== found.levels[0][0];
   frame = { at: asked, size: found.levels[0], item, ...found };
   const strokes = saving.begin({ at: asked, size: frame.size, strokes: found.strokes, revision: found.revision });
-  if (first) stage.resize(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
+  if (first) thickness(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
   fillRuns(item.run);
   stage.show(frame.size, strokes, found.frozen, item.box || null);
   setView(possible(view) ? view : "picture");
@@ -107,9 +109,9 @@ function runsOf(wanted) {
 function setView(wanted) {
   if (!frame || !possible(wanted)) return;
   view = wanted;
-  const described = (name) => ({ at: frame.at, view: name, runs: runsOf(name), levels: frame.levels });
+  if (wanted === "hull") compare();
   const others = ["alpha", "plate", "checker", "picture"].filter((name) => name !== wanted && possible(name));
-  stage.view(described(wanted), others.map(described));
+  stage.view(described(wanted === "hull" ? "picture" : wanted), others.map(described));
   for (const button of document.querySelectorAll("[data-view]")) {
     button.setAttribute("aria-checked", button.dataset.view === wanted);
     button.disabled = !possible(button.dataset.view);
@@ -119,9 +121,32 @@ function setView(wanted) {
   legend(wanted);
 }
 
+// The comparison with the other cameras takes a while; until it is there the picture is shown.
+async function compare() {
+  const asked = { at: frame.at, run: at("#run").value };
+  const path = `${framePath("hull", asked.at)}?run=${encodeURIComponent(asked.run)}`;
+  const here = () => view === "hull" && frame.at === asked.at && at("#run").value === asked.run;
+  try {
+    while (here() && !(await ask(path)).ready) {
+      at("#legend").textContent = "Comparing with the other cameras…";
+      await new Promise((later) => setTimeout(later, ASK_AGAIN_MS));
+    }
+  } catch (error) {
+    if (here()) at("#legend").textContent = error.message;
+    return;
+  }
+  if (!here()) return;
+  legend("hull");
+  stage.view(described("hull"), []);
+}
+
+function described(name) {
+  return { at: frame.at, view: name, runs: runsOf(name), levels: frame.levels };
+}
+
 function legend(wanted) {
   const box = at("#legend");
-  box.hidden = wanted !== "difference";
+  box.hidden = wanted !== "difference" && wanted !== "hull";
   if (box.hidden) return;
   const entry = (colour, text) => {
     const dot = Object.assign(document.createElement("i"), { className: "dot" });
@@ -131,6 +156,10 @@ function legend(wanted) {
     return line;
   };
   const [one, other] = [at("#run").value, at("#other").value].map(said);
+  if (wanted === "hull") {
+    box.replaceChildren(entry("#ff9428", "kept here, but no other camera allows it"), entry("#409cff", "dropped here, but the others see the subject"));
+    return;
+  }
   box.replaceChildren(
     entry("#ff9428", `${one} keeps what ${other} drops`),
     entry("#409cff", `${one} drops what ${other} keeps`),
@@ -154,10 +183,12 @@ function said(run) {
 
 // ---- strokes
 
-function heard(what) {
+function heard(what, error) {
+  if (what === "lost") told("trouble", error.message);
   if (what === "look") at("#zoom").textContent = `${Math.round(100 * stage.look.zoom)} %`;
   if (what !== "stroke") return;
   saving.change(stage.ink.strokes);
+  take.labelled = take.labelled.filter((name) => name !== nameOf(frame.at));
   count(stage.ink.strokes);
 }
 
@@ -188,9 +219,10 @@ function counted(number, noun) {
 }
 
 function told(state, words) {
-  at("#saved").textContent = words;
-  at("#saved").title = words;
-  at("#saved").className = state;
+  const trouble = state === "trouble";
+  at("#saved").textContent = { saved: "Saved", waiting: "Saving…" }[state] || "";
+  at("#trouble").textContent = trouble ? words : "";
+  at("#trouble").hidden = !trouble;
 }
 
 // ---- buttons, keys
@@ -202,8 +234,8 @@ function choose(brush) {
   }
 }
 
-function thicker(factor) {
-  stage.resize(stage.radius * factor);
+function thickness(radius) {
+  stage.resize(radius);
   at("#radius").textContent = `${Math.max(1, Math.round(2 * stage.radius))} px`;
 }
 
@@ -213,7 +245,11 @@ async function done() {
   desk = await ask("api/desk");
   take = desk.takes.find((one) => one.name === take.name);
   queue.take = take;
-  queue.mark();
+  const found = await ask(framePath("frame", frame.at));
+  const strokes = saving.begin({ at: frame.at, size: frame.size, strokes: found.strokes, revision: found.revision });
+  stage.ink.load(strokes, found.frozen);
+  stage.redraw({ ink: true });
+  count(strokes);
 }
 
 function help() {
@@ -224,8 +260,8 @@ function help() {
 function wire() {
   for (const button of document.querySelectorAll("[data-brush]")) button.onclick = () => choose(button.dataset.brush);
   for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => setView(button.dataset.view);
-  at("#smaller").onclick = () => thicker(1 / 1.25);
-  at("#larger").onclick = () => thicker(1.25);
+  at("#smaller").onclick = () => thickness(stage.radius / THICKER);
+  at("#larger").onclick = () => thickness(stage.radius * THICKER);
   at("#undo").onclick = () => stage.undo();
   at("#redo").onclick = () => stage.redo();
   at("#fit").onclick = () => stage.fit();
@@ -235,6 +271,11 @@ function wire() {
   at("#done").onclick = done;
   at("#take").onchange = (event) => chooseTake(event.target.value);
   at("#run").onchange = at("#other").onchange = () => setView(view);
+  // Keys belong to the picture, whatever was clicked last.
+  for (const select of document.querySelectorAll("select")) select.addEventListener("change", () => select.blur());
+  for (const bar of [at("#tools"), at("#foot")]) {
+    bar.addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
+  }
   at("#author").onchange = (event) => localStorage.setItem("capmat author", event.target.value.trim());
   at("#who").onsubmit = (event) => event.preventDefault();
   at("#jump").onsubmit = (event) => {
@@ -249,7 +290,6 @@ function wire() {
   });
   document.addEventListener("visibilitychange", () => document.hidden && saving.flush());
   choose("fg");
-  thicker(1);
 }
 
 function pressed(event) {
@@ -263,8 +303,8 @@ function pressed(event) {
   else if (key === " ") stage.hold(true);
   else if (key in BRUSHES) choose(BRUSHES[key]);
   else if (key in LOOKS) flip(key, event.repeat);
-  else if (key === "[") thicker(1 / 1.25);
-  else if (key === "]") thicker(1.25);
+  else if (key === "[") thickness(stage.radius / THICKER);
+  else if (key === "]") thickness(stage.radius * THICKER);
   else if (key === "n") step(1);
   else if (key === "p") step(-1);
   else if (key === "0") stage.fit();
@@ -286,7 +326,10 @@ function flip(key, repeated) {
 
 function released(event) {
   const key = event.key.toLowerCase();
-  if (event.key === " ") stage.hold(false);
+  if (event.key === " " && stage.space) {
+    stage.hold(false);
+    event.preventDefault();
+  }
   if (!held[key]) return;
   const { since, before } = held[key];
   delete held[key];

@@ -50,12 +50,14 @@ export class Queue {
     row.dataset.place = place;
     const thumb = row.appendChild(document.createElement("div"));
     thumb.className = "thumb";
-    const title = row.appendChild(document.createElement("b"));
+    const words = row.appendChild(document.createElement("div"));
+    words.className = "words";
+    const title = words.appendChild(document.createElement("b"));
     title.textContent = `${item.at.camera} · ${item.at.frame}`;
-    const why = row.appendChild(document.createElement("p"));
+    const why = words.appendChild(document.createElement("p"));
     why.textContent = item.reasons[0] || "";
     why.title = item.reasons.join("; ");
-    const marks = row.appendChild(document.createElement("div"));
+    const marks = words.appendChild(document.createElement("div"));
     marks.className = "marks";
     row.addEventListener("click", () => this.chosen(item));
     this.seen.observe(row);

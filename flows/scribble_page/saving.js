@@ -9,7 +9,7 @@ const AGAIN_MS = 4000;
 
 export class Saving {
   constructor(told, joined) {
-    this.told = told; // (state, words)
+    this.told = told; // ("saved", "waiting" or "trouble", words)
     this.joined = joined; // (at, strokes): somebody else's strokes came in
     this.open = new Map(); // name of the frame -> what is not saved yet
   }
@@ -79,8 +79,8 @@ export class Saving {
       if (error.status === 409) this.join(entry, error.body);
       else if (error.status === 400) entry.trouble = `The store does not take this: ${error.message}`;
       else if (error.status === 403) entry.trouble = "The program was started anew. Open its new link.";
-      else if (error.status) entry.trouble = `Not saved yet: ${error.message}`;
-      else entry.trouble = "Not saved yet: the program does not answer. Is it still running?";
+      else if (error.status) entry.trouble = `Not saved yet, the strokes are kept here: ${error.message}`;
+      else entry.trouble = "Not saved yet, the strokes are kept here: the program does not answer. Is it still running?";
       this.soon(entry, error.status === 409 ? 0 : AGAIN_MS);
     }
     this.say();
@@ -104,7 +104,7 @@ export class Saving {
     const entries = [...this.open.values()];
     const trouble = entries.find((entry) => entry.trouble);
     if (trouble) this.told("trouble", trouble.trouble);
-    else this.told(entries.length ? "waiting" : "saved", entries.length ? "Saving…" : "Saved");
+    else this.told(entries.length ? "waiting" : "saved");
   }
 
   keepHere(entry) {

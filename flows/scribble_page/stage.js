@@ -9,7 +9,8 @@ const THINNEST = 0.75;
 const THICKEST = 2048;
 
 export class Stage {
-  // `told` is called with "look" when the view has moved and with "stroke" when the strokes have changed.
+  // `told` is called with "look" when the view has moved, with "stroke" when the strokes have changed, and with "lost"
+  // and an error when a piece of the picture cannot be shown.
   constructor(told, author) {
     this.told = told;
     this.author = author;
@@ -18,7 +19,7 @@ export class Stage {
     this.canvases = ["tiles", "ink", "marks"].map((id) => document.querySelector(`#${id}`));
     [this.picture, , this.marks] = this.canvases.map((canvas) => canvas.getContext("2d"));
     this.ink = new Ink(this.canvases[1].getContext("2d"));
-    this.tiles = new Tiles(() => this.redraw({ tiles: true }));
+    this.tiles = new Tiles(() => this.redraw({ tiles: true }), (error) => told("lost", error));
     this.brush = "fg";
     this.radius = 8;
     this.look = { x: 0, y: 0, zoom: 1 };
@@ -72,7 +73,13 @@ export class Stage {
 
   centre([x0, y0, x1, y1], share) {
     const zoom = Math.min(CLOSEST, share * Math.min(this.width / (x1 - x0), this.height / (y1 - y0)));
-    this.go((x0 + x1 - this.width / zoom) / 2, (y0 + y1 - this.height / zoom) / 2, zoom);
+    // No more of what lies beside the picture than has to be seen.
+    const start = (low, high, sight, side) => {
+      const wanted = (low + high - sight) / 2;
+      return sight > side ? (side - sight) / 2 : Math.min(Math.max(wanted, 0), side - sight);
+    };
+    const [height, width] = this.size;
+    this.go(start(x0, x1, this.width / zoom, width), start(y0, y1, this.height / zoom, height), zoom);
   }
 
   pixelForPixel() {

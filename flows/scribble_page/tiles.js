@@ -9,8 +9,9 @@ const KEPT = 240; // decoded tiles, a megabyte each
 const AT_ONCE = 6;
 
 export class Tiles {
-  constructor(changed) {
+  constructor(changed, failed) {
     this.changed = changed;
+    this.failed = failed;
     this.kept = new Map(); // path -> ImageBitmap, or null while it is fetched, or an Error
     this.waiting = [];
     this.running = 0;
@@ -140,7 +141,7 @@ export class Tiles {
 
   lost(path, error) {
     this.kept.set(path, error);
-    this.trouble = error;
+    this.failed(error);
     setTimeout(() => { // asked for again when it is in sight then
       this.kept.delete(path);
       this.changed();

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from flows.automations import EVENT
 from flows.scribble_app import MOST_BYTES, Desk, scribble_app
 from flows.scribble_guard import HEADER, Guard
 from storage.mined import Mined, write_queue
@@ -17,6 +20,7 @@ from storage.root import Root
 from storage.scribbles import LabelSet
 from storage.strokes import Stroke
 from storage.take import Take
+from tasks.config import Config
 from tasks.scribble import LABELS
 from tests.storage.matted_take import RUN, make_take
 
@@ -42,7 +46,7 @@ def root(stored: Path) -> Iterator[Root]:
 
 
 def served(root: Root, **headers: str) -> TestClient:
-    desk = Desk(root, {"walk": Take.open(root, "walk")}, "Mia", 60, TOKEN)
+    desk = Desk(root, {"walk": Take.open(root, "walk")}, "Mia", Config(), TOKEN)
     guarded = Guard(scribble_app(desk), TOKEN, 8123, {"localhost", "stage-pc"})
     return TestClient(guarded, base_url="http://127.0.0.1:8123", headers=headers)
 
@@ -265,6 +269,34 @@ def test_done_makes_labels_of_what_was_drawn(page: TestClient, root: Root) -> No
     assert labels.authors("walk", "c00", 4) == ["Mia"]
     assert page.get("api/desk").json()["takes"][0]["labelled"] == ["c00/4"]
     assert page.get(HERE).json()["frozen"] == 3
+
+
+class Told(BaseHTTPRequestHandler):
+    """Where a Prefect server would take events; keeps them."""
+
+    events: ClassVar[list[Any]] = []
+
+    def do_POST(self) -> None:
+        self.events.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def test_done_tells_the_server_once_and_links_to_it(page: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
+    with HTTPServer(("127.0.0.1", 0), Told) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("PREFECT_API_URL", f"{address}/api")
+        said, again = done(page), done(page)
+        server.shutdown()
+    assert (said["told"], said["ui"], said["quiet_s"]) == (True, address, 60)
+    assert not again["told"]
+    (event,) = Told.events
+    assert (event["event"], event["payload"]) == (EVENT, {"labels": "l0001"})
 
 
 def test_done_twice_makes_one_version(page: TestClient) -> None:

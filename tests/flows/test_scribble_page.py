@@ -149,12 +149,20 @@ def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(link: str, tmp_path:
         tab.press("n")
         tab.wait_for("document.querySelector('#name').textContent === 'c01 · frame 4'")
 
+        # The store takes nothing for a while; the page says so, keeps the stroke and tries again.
+        root.write("drafts/walk/c01", b"in the way")
+        tab.press("f")
+        hand.draw((150.0, 100.0), (160.0, 110.0))
+        tab.wait_for("document.querySelector('#trouble').textContent.includes('kept here')")
+        root.delete("drafts/walk/c01")
+        hand.saved()
+
         tab.ask("document.querySelector('#done').click()")
         tab.ask("document.querySelector('#finish-go').click()")
         tab.wait_for("document.querySelector('#finish .big')?.textContent === 'Labels l0001'")
         tab.ask("document.querySelector('#finish-cancel').click()")
     labels = LabelSet.open(root, LABELS)
-    assert labels.keys == [("walk", "c00", 4)]
+    assert labels.keys == [("walk", "c00", 4), ("walk", "c01", 4)]
     draft = read_draft(root, "walk", "c00", 4)
     assert draft
     assert [stroke.author for stroke in draft.drawing.strokes] == ["Mia"] * 4 + ["Ben", "Mia"]

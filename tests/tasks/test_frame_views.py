@@ -10,7 +10,9 @@ from PIL import Image
 from capmat_errors import NotFound
 from storage.root import Root
 from storage.take import Take
+from tasks.config import Reconstruction
 from tasks.frame_views import FrameViews, Tile
+from tasks.hull_view import HullMaps
 from tests.storage.matted_take import BARE, RUN, make_take
 
 HERE = ("c00", 4)
@@ -26,7 +28,7 @@ def take(tmp_path_factory: pytest.TempPathFactory) -> Take:
 
 @pytest.fixture
 def views(take: Take) -> FrameViews:
-    return FrameViews(take.root)
+    return FrameViews(take.root, HullMaps(Reconstruction()))
 
 
 def pixels(tile: Tile) -> np.ndarray:
@@ -108,7 +110,7 @@ def test_what_is_not_there_is_not_found(
 def test_a_take_without_plates_has_everything_else(tmp_path: Path) -> None:
     take = make_take(Root(tmp_path))
     take.root.delete("stages")
-    views = FrameViews(take.root)
+    views = FrameViews(take.root, HullMaps(Reconstruction()))
     assert not views.has_plate(take, "c00")
     with pytest.raises(NotFound, match="no plate"):
         views.tile(take, *HERE, "plate", (0, 0, 0))
