@@ -180,6 +180,8 @@ def _scribble(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_whole, default=0, help="default: one that is free")
     parser.add_argument("--author", metavar="NAME", help="who paints (default: who is logged in)")
     parser.add_argument("--no-browser", action="store_true", help="print the link, open nothing")
+
+
 def _stage(parser: argparse.ArgumentParser) -> None:
     """The commands below `capmat stage`; what is looked for is in docs/stage.md."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
