@@ -67,7 +67,7 @@ def _shape(annotation: dict[str, Any], name: str, size: Size, where: str) -> Sha
         raise refused(f"its mask is of another size than the image, {size[1]}x{size[0]}", where)
     counts = runs.get("counts")
     listed = coco_counts(counts, where) if isinstance(counts, str) else several(counts, where)
-    return exact(name, where, lambda: from_counts(listed, size, where, columns=True))
+    return exact(name, where, lambda: from_counts(listed, size, where, columns=True), size)
 
 
 def _flat(points: Any, where: str) -> Points:

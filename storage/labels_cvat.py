@@ -90,7 +90,7 @@ def _shape(shape: Element, name: str, where: str, radius: float) -> Shape | None
         left, top = (whole(shape.get(side), side, where) for side in ("left", "top"))
         size = size_of(shape.get("height"), shape.get("width"), where)
         counts = [count.strip() for count in (shape.get("rle") or "").split(",")]
-        return part(name, where, from_counts(counts, size, where, columns=False), left, top)
+        return part(name, where, lambda: from_counts(counts, size, where, columns=False), size, left, top)
     if shape.tag in _SILENT:
         return None
     raise refused(f"{shape.tag} is no kind of shape that is known", where)

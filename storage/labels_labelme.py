@@ -66,7 +66,7 @@ def _json_shape(shape: dict[str, Any], where: str, radius: float) -> Shape | Non
         size = round(y1) - round(y0) + 1, round(x1) - round(x0) + 1
         if mask.shape != size or min(round(x0), round(y0)) < 0:
             raise refused(f"its mask is {mask.shape[1]}x{mask.shape[0]}, its box {size[1]}x{size[0]}", where)
-        return part(name, where, mask, round(x0), round(y0))
+        return part(name, where, lambda: mask, size, round(x0), round(y0))
     raise refused(f"{str(kind)[:30]} is no kind of shape that is known", where)
 
 
@@ -124,11 +124,12 @@ def read_labelme_xml(root: Element, where: str, find: Callable[[str, str], Path 
 
 
 def _file_mask(name: str, where: str, file: Path) -> Shape:
+    header = read_header(file)
+    if header.channels != 4:
+        raise refused("its mask has no alpha", where)
+
     def mask() -> Mask:
-        header = read_header(file)
-        if header.channels != 4:
-            raise refused("its mask has no alpha", where)
         alpha = read_rgba(file)[..., 3]
         return alpha >= (128 if alpha.dtype.itemsize == 1 else 128 * 257)
 
-    return exact(name, where, mask)
+    return exact(name, where, mask, (header.height, header.width))

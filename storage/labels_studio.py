@@ -68,7 +68,7 @@ def _shape(kind: str, name: str, value: dict[str, Any], size: Size, where: str) 
     height, width = size
     if kind == "brushlabels":
         runs = several(value.get("rle"), where)
-        return exact(name, where, lambda: from_brush(runs, size, where))
+        return exact(name, where, lambda: from_brush(runs, size, where), size)
     if kind == "polygonlabels":
         points = pairs(value.get("points"), "points", where)
         return polygon(name, where, [(x / 100 * width, y / 100 * height) for x, y in points])
