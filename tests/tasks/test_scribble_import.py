@@ -257,6 +257,16 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
         tools.labelme_json({"label": "person", "points": [[0, 0], [1e308 * 10, 0], [0, 4]]}, size=SIZE),
         "its x of points 1 is 'inf'",
     ),
+    "a shape of no kind": (
+        f"{NAME}.json",
+        tools.labelme_json({"label": "person", "shape_type": ["x"], "points": [[0, 0], [4, 4]]}, size=SIZE),
+        "shape 0: ['x'] is no kind of shape",
+    ),
+    "a picture that is called ..": (
+        "a.json",
+        instances(lambda d: d["images"][0].update(file_name="..")),
+        "the name '..' does not say what it is for",
+    ),
     "a pixel that is both": (
         f"{NAME}.json",
         tools.labelme_json(*TWICE["shapes"], size=SIZE),
