@@ -294,15 +294,16 @@ function wire() {
 
 function pressed(event) {
   const typing = event.target.closest("input, select") && event.target.type !== "radio";
-  if (typing || at("dialog[open]") || !frame || event.altKey) return;
+  const altGr = event.getModifierState("AltGraph"); // where brackets are on German keyboards
+  if (typing || at("dialog[open]") || !frame || (event.altKey && !altGr)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const ctrl = event.ctrlKey || event.metaKey;
+  const ctrl = (event.ctrlKey && !altGr) || event.metaKey;
   if (ctrl && key === "z") event.shiftKey ? stage.redo() : stage.undo();
   else if (ctrl && key === "y") stage.redo();
   else if (ctrl) return;
   else if (key === " ") stage.hold(true);
   else if (key in BRUSHES) choose(BRUSHES[key]);
-  else if (key in LOOKS) flip(key, event.repeat);
+  else if (key in LOOKS) flip(key, event);
   else if (key === "[") thickness(stage.radius / THICKER);
   else if (key === "]") thickness(stage.radius * THICKER);
   else if (key === "n") step(1);
@@ -318,9 +319,9 @@ function pressed(event) {
 }
 
 // A tap stays at a view, or goes back to the picture from it; a key that is held shows it as long as it is.
-function flip(key, repeated) {
-  if (repeated) return;
-  held[key] = { since: performance.now(), before: view };
+function flip(key, event) {
+  if (event.repeat) return;
+  held[key] = { since: event.timeStamp, before: view };
   setView(view === LOOKS[key] ? "picture" : LOOKS[key]);
 }
 
@@ -333,7 +334,7 @@ function released(event) {
   if (!held[key]) return;
   const { since, before } = held[key];
   delete held[key];
-  if (performance.now() - since > HOLD_MS) setView(before);
+  if (event.timeStamp - since > HOLD_MS) setView(before);
 }
 
 function option(value, text = value) {
