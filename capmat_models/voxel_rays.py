@@ -68,7 +68,7 @@ def project(view: View, points: Tensor) -> tuple[Tensor, Tensor]:
     pixels = distort(xy, view.dist) * view.K.diagonal()[:2] + view.K[:2, 2]
     # far outside the picture the lens polynomial turns round and points come back in: stop at its corners
     limit = _normalised(view, _corners(view)).square().sum(1).max() * 1.05
-    size = torch.tensor([view.width, view.height], dtype=torch.float64)
+    size = torch.tensor([view.width, view.height], dtype=torch.float64, device=points.device)
     inside = (pixels >= 0).all(1) & (pixels < size).all(1)
     return pixels, inside & (depth > 1e-6) & (xy.square().sum(1) <= limit)
 
@@ -91,7 +91,7 @@ def _normalised(view: View, pixels: Tensor) -> Tensor:
 
 def _corners(view: View) -> Tensor:
     w, h = view.width, view.height
-    return torch.tensor([[0, 0], [w, 0], [0, h], [w, h]], dtype=torch.float64)
+    return torch.tensor([[0, 0], [w, 0], [0, h], [w, h]], dtype=torch.float64, device=view.K.device)
 
 
 def spans(view: View, centres: Tensor, radius: float) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound
+from storage.camera import Camera
 from storage.frames import read_rgba
 from storage.nerfstudio import Cutout, checked_rgba, frame_entry
 
@@ -25,14 +26,18 @@ class SceneView:
         K: (3, 3) in pixels; the centre of the first pixel is (0.5, 0.5).
         dist: (5,) k1 k2 p1 p2 k3 of the OpenCV polynomial.
         camera_to_world: (4, 4), OpenGL camera axes, in box units.
-        rgba: (4, H, W) float32, 0..1, straight alpha.
+        width: in pixels.
+        height: in pixels.
+        rgba: (4, H, W) float32, 0..1, straight alpha; None for the camera alone.
     """
 
     name: str
     K: Floats
     dist: Floats
     camera_to_world: Floats
-    rgba: NDArray[np.float32]
+    width: int
+    height: int
+    rgba: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,23 @@ def seen_in_box(cutout: Cutout, centre: Floats, size: float) -> SceneView:
     return _view(frame_entry(cutout.camera, centre, 2 / size), checked_rgba(cutout))
 
 
-def _view(entry: Mapping[str, Any], stored: NDArray[Any]) -> SceneView:
+def placed_in_box(camera: Camera, centre: Floats, size: float) -> SceneView:
+    """A camera as an export of the box would hold it, without a picture.
+
+    Raises:
+        CalibrationError: a lens that the export has no place for.
+    """
+    return _view(frame_entry(camera, centre, 2 / size), None)
+
+
+def _view(entry: Mapping[str, Any], stored: NDArray[Any] | None) -> SceneView:
     """A view of an entry of `frames` and its picture (H, W, 4)."""
     name = Path(entry["file_path"]).name.removesuffix(".png")
-    rgba = stored.transpose(2, 0, 1).astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
+    rgba = None
+    if stored is not None:
+        scaled = stored.transpose(2, 0, 1).astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
+        rgba = np.ascontiguousarray(scaled)
     K = np.array([[entry["fl_x"], 0, entry["cx"]], [0, entry["fl_y"], entry["cy"]], [0, 0, 1]], float)
     dist = np.array([entry[k] for k in ("k1", "k2", "p1", "p2", "k3")], float)
-    return SceneView(name, K, dist, np.array(entry["transform_matrix"], float), np.ascontiguousarray(rgba))
+    pose = np.array(entry["transform_matrix"], float)
+    return SceneView(name, K, dist, pose, entry["w"], entry["h"], rgba)

@@ -77,7 +77,7 @@ def hull(
     centre, size = box_of(stored.cameras.values(), settings)
 
     def view(camera: str) -> Any:
-        return _small(torch_view(seen_in_box(read_cutout(stored, camera, frame, run), centre, size)), 2 / resolution)
+        return _small(torch_view(seen_in_box(read_cutout(stored, camera, frame, run), centre, size)), resolution)
 
     with ThreadPoolExecutor(_READERS) as pool:
         views = list(pool.map(view, stored.cameras))
@@ -111,22 +111,20 @@ def _span(frames: Sequence[int]) -> str:
     return f"{frames[0]} to {frames[-1]}" + (f", {len(frames)} of them" if len(frames) > 1 else "")
 
 
-def _small(view: Any, voxel: float) -> Any:
+def _small(view: Any, resolution: int) -> Any:
     """A view for the voxels: shrunk by a whole number until a pixel is about half a voxel at the box.
 
     Args:
         view: a `View` with a picture.
-        voxel: edge of a voxel, in box units.
+        resolution: voxels along the edge of the box.
     """
     import torch
-    import torch.nn.functional as F
 
-    fold = max(1, int(float(view.K[0, 0]) * voxel / float(view.centre.norm()) / 2))
-    rgba = view.cutout()[None]
+    from capmat_models.small_views import shrunk, shrunk_picture, working_fold
+
+    fold = working_fold(view, resolution)
+    rgba = view.cutout()
     # colour is averaged with its alpha, as light is
-    light = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
-    light = F.avg_pool2d(light, fold, ceil_mode=True, count_include_pad=False)[0]
+    light = shrunk_picture(torch.cat([rgba[:3] * rgba[3:], rgba[3:]]), fold)
     straight = torch.cat([light[:3] / light[3:].clamp_min(1e-6), light[3:]])
-    K = view.K.clone()
-    K[:2] /= fold  # centres are half integers here, so the whole of it scales
-    return replace(view, width=-(-view.width // fold), height=-(-view.height // fold), K=K, rgba=straight)
+    return replace(shrunk(view, fold), rgba=straight)

@@ -189,9 +189,9 @@ def torch_view(view: SceneView) -> Any:
 
     from capmat_models.voxel_rays import View
 
-    _, height, width = view.rgba.shape
     K, dist, pose = (torch.from_numpy(a) for a in (view.K, view.dist, view.camera_to_world))
-    return View(view.name, width, height, K, dist, pose, torch.from_numpy(view.rgba))
+    rgba = None if view.rgba is None else torch.from_numpy(view.rgba)
+    return View(view.name, view.width, view.height, K, dist, pose, rgba)
 
 
 def _write(path: Path, image: NDArray[Any]) -> None:

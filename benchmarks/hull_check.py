@@ -1,0 +1,129 @@
+"""How long it takes to compare the mattes of a frame with each other, and what is found of known defects.
+
+    python -m benchmarks.hull_check                            # 40 cameras of 2664x2304, 256 voxels, this machine
+    python -m benchmarks.hull_check --cameras 12 --size 224x288 --voxels 192
+    python -m benchmarks.hull_check --device cuda
+
+The mattes are made up: two ellipsoids, rendered small and enlarged. Prints the seconds of shrinking the mattes to
+their working size and of the check itself, then for discs of 2 % of the silhouette in a quarter of the views (holes
+inside, halos that touch it): how many were pointed out, and how many spots were pointed out that are none.
+"""
+
+import argparse
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from capmat_models.hull_check import Checked, check_hull
+from capmat_models.small_views import shrunk, shrunk_picture, working_fold
+from storage.exported_scene import placed_in_box
+from storage.scene_box import scene_box
+from tasks.reconstruct import torch_view
+from tests.ellipsoids import cutout, ring
+
+_SHARE = 0.02
+_WIDE = 256  # of what is rendered
+
+
+def mattes_of(cameras: int, size: tuple[int, int]) -> tuple[list[Any], list[Tensor]]:
+    """Views and mattes (1, H, W) of a ring of cameras; `size` is (width, height)."""
+    width, height = size
+    rendered = _WIDE if width > _WIDE else width
+    small = ring(cameras, rendered, round(rendered * height / width))
+    full = ring(cameras, width, height)
+    centre, edge = scene_box(full)
+    views = [torch_view(placed_in_box(camera, centre, edge)) for camera in full]
+    alphas = (torch.from_numpy(cutout(camera).alpha)[None, None] for camera in small)
+    return views, [F.interpolate(alpha, (height, width), mode="bilinear")[0] for alpha in alphas]
+
+
+def disc(matte: Tensor, hole: bool, rng: np.random.Generator) -> np.ndarray:
+    """A disc of 2 % of the silhouette (h, w), inside it or touching it from outside."""
+    solid = matte.numpy() >= 0.5
+    near = ndimage.binary_dilation(matte.numpy() > 0.1, iterations=2)
+    radius = np.sqrt(_SHARE * solid.sum() / np.pi)
+    row, column = np.mgrid[: solid.shape[0], : solid.shape[1]]
+    while True:
+        y, x = (rng.uniform(radius, side - radius) for side in solid.shape)
+        pixels: np.ndarray = (row - y) ** 2 + (column - x) ** 2 <= radius**2
+        inside = solid[pixels].mean()
+        if (hole and inside > 0.9) or (not hole and inside < 0.1 and near[pixels].any()):
+            return pixels
+
+
+def injected(
+    check: Callable[[list[Tensor]], list[Checked]], mattes: list[Tensor], rounds: int
+) -> tuple[int, int, int]:
+    """Defects that were made, that were found (a tenth of them pointed out), and spots that are none."""
+    made = found = false = 0
+    for seed in range(rounds):
+        rng = np.random.default_rng(seed)
+        broken, places = [matte.cpu() for matte in mattes], {}
+        for n, view in enumerate(rng.choice(len(mattes), max(2, len(mattes) // 4), replace=False)):
+            places[int(view)] = (n % 2 == 0, disc(broken[view], n % 2 == 0, rng))
+            hole, pixels = places[int(view)]
+            broken[view] = torch.where(torch.from_numpy(pixels), 0.0 if hole else 1.0, broken[view])
+        for index, one in enumerate(check([matte.to(mattes[0].device) for matte in broken])):
+            halos, holes = one.halo.cpu().numpy() >= 0.5, one.hole.cpu().numpy() >= 0.5
+            own = np.zeros_like(halos)
+            if index in places:
+                hole, pixels = places[index]
+                found += int((holes if hole else halos)[pixels].mean() >= 0.1)
+                own = ndimage.binary_dilation(pixels, iterations=2)
+            spots, count = ndimage.label(halos | holes)
+            false += sum(not own[spots == spot].any() for spot in range(1, count + 1))
+        made += len(places)
+    return made, found, false
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cameras", type=int, default=40)
+    parser.add_argument("--size", default="2304x2664", metavar="WxH", help="default: 2304x2664, 6.1 megapixels")
+    parser.add_argument("--voxels", type=int, default=256, help="along the edge of the box (default: 256)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--rounds", type=int, default=2, help="of made-up defects (default: 2)")
+    given = parser.parse_args()
+    width, height = map(int, given.size.split("x"))
+    device = torch.device(given.device)
+    views, mattes = mattes_of(given.cameras, (width, height))
+    folds = [working_fold(view, given.voxels) for view in views]
+    small_views = [shrunk(view, fold) for view, fold in zip(views, folds, strict=True)]
+
+    def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        done = work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return done, time.perf_counter() - wall, time.process_time() - cpu
+
+    def shrink() -> list[Tensor]:
+        return [shrunk_picture(m.to(device), fold)[0] for m, fold in zip(mattes, folds, strict=True)]
+
+    def check(some: list[Tensor]) -> list[Checked]:
+        return check_hull(small_views, some, given.voxels)
+
+    small, wall, cpu = timed(shrink)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or platform.machine()
+    print(f"{name}, {torch.get_num_threads()} threads, float32, torch {torch.__version__}")
+    print(f"{given.cameras} mattes of {given.size} to {small[0].shape[1]}x{small[0].shape[0]}: "
+          f"{wall:.2f} s, {cpu:.2f} s of processor time")  # fmt: skip
+    if device.type == "cuda":
+        check(small)  # the first call loads kernels
+    found, wall, cpu = timed(lambda: check(small))
+    print(f"check, {given.voxels} voxels: {wall:.2f} s, {cpu:.2f} s of processor time; "
+          f"mean score of true mattes {np.mean([one.score for one in found]):.5f}")  # fmt: skip
+    made, hit, false = injected(check, small, given.rounds)
+    print(f"defects of {_SHARE:.0%}: {hit} of {made} found, {false} false spots in {given.rounds * len(views)} views")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Do the mattes of one frame fit together? Halos and holes of every camera, judged by all the others.
+
+What is found needs no second opinion by a network and no ground truth: mattes that do not fit together cannot all be
+right. Errors that all cameras make alike fit together and are not found, the shadow on the floor among them.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import ConfigError, NotFound
+from storage.exported_scene import placed_in_box
+from storage.root import Root
+from storage.take import Take
+from tasks.config import Reconstruction
+from tasks.hull import box_of
+from tasks.reconstruct import torch_view
+from tasks.step import Record, retryable, run_once
+
+RESOLUTION = 256
+"""Voxels along the edge of the box; about 1 cm each where it is 2.6 m."""
+_READERS = 4
+_ENOUGH = 3
+
+
+@dataclass(frozen=True)
+class FrameCheck:
+    """The cameras of one frame that have a matte, at their working size.
+
+    Attributes:
+        cameras: their names.
+        folds: by how much each is smaller than its picture.
+        views: of the voxels, `capmat_models.voxel_rays.View`.
+        mattes: (h, w) tensors, on the CPU.
+        checked: `capmat_models.hull_check.Checked`, on the CPU.
+        resolution: voxels along the edge of the box.
+    """
+
+    cameras: tuple[str, ...]
+    folds: tuple[int, ...]
+    views: tuple[Any, ...]
+    mattes: tuple[Any, ...]
+    checked: tuple[Any, ...]
+    resolution: int
+
+    def maps(self, camera: str) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+        """Halo and hole (h, w) 0..1 of a camera, and how many pixels of the picture one of theirs is wide."""
+        at = self.cameras.index(camera)
+        return self.checked[at].halo.numpy(), self.checked[at].hole.numpy(), self.folds[at]
+
+    def witnesses(self, camera: str, row: int, column: int) -> tuple[int, int]:
+        """Other views that see foreground on the ray of a pixel of the map, and those that see the place."""
+        from capmat_models.hull_check import witnesses
+
+        at = self.cameras.index(camera)
+        return witnesses(self.views, self.mattes, at, (row, column), self.resolution)
+
+
+def check_frame(
+    take: Take, run: str, frame: int, settings: Reconstruction, resolution: int = RESOLUTION
+) -> FrameCheck:
+    """Judge every camera's matte of one frame by those of the others.
+
+    Args:
+        take: the take.
+        run: which mattes; a camera without one is left out, it has no say.
+        frame: which frame.
+        settings: the subject's box.
+        resolution: voxels along the edge of the box, a multiple of 16; fewer where a pixel is larger than a voxel.
+
+    Raises:
+        NotFound: there is no such run, or fewer than 3 cameras have this matte.
+        MatteError: the mattes agree on no place inside the box.
+        CalibrationError: neither settings nor cameras say where the subject stands.
+        ConfigError: the resolution is no multiple of 16.
+    """
+    import torch
+
+    from capmat_models.hull_check import check_hull
+    from capmat_models.small_views import finest, shrunk, shrunk_picture, working_fold
+
+    where = f"take {take.name} frame {frame}"
+    if resolution < 16 or resolution % 16:
+        raise ConfigError(f"resolution {resolution} is no multiple of 16", fix="Take 128, 192 or 256.")
+    cameras = [camera for camera in take.cameras if take.has_alpha(run, camera, frame)]
+    if len(cameras) < _ENOUGH:
+        raise NotFound(
+            f"{len(cameras)} cameras have a matte {run}; it takes {_ENOUGH} to compare them",
+            where=where,
+            fix="Matte this frame with more cameras.",
+        )
+    centre, size = box_of(take.cameras.values(), settings)
+    full = [torch_view(placed_in_box(take.cameras[camera], centre, size)) for camera in cameras]
+    resolution = finest(full, resolution)
+    folds = [working_fold(view, resolution) for view in full]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def matte(camera: str, fold: int) -> Any:
+        return shrunk_picture(torch.from_numpy(take.read_alpha(run, camera, frame))[None], fold)[0].to(device)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        mattes = list(pool.map(matte, cameras, folds))
+    views = [shrunk(view, fold) for view, fold in zip(full, folds, strict=True)]
+    checked = tuple(one.cpu() for one in check_hull(views, mattes, resolution))
+    kept = tuple(matte.cpu() for matte in mattes)
+    return FrameCheck(tuple(cameras), tuple(folds), tuple(views), kept, checked, resolution)
+
+
+def hull_check(
+    store: str,
+    take: str,
+    run: str,
+    settings: Reconstruction,
+    frames: Sequence[int] | None = None,
+    *,
+    resolution: int = RESOLUTION,
+) -> Record:
+    """How much of the silhouettes of a run does not fit together: the figure for a gate; lower is better.
+
+    Args:
+        store: URL of the store.
+        take: which take.
+        run: which mattes.
+        settings: the subject's box.
+        frames: which frames; None for the middle one.
+        resolution: voxels along the edge of the box, a multiple of 16.
+
+    Returns:
+        Record with `hull_score` (0..1, mean over cameras and frames of the share of the silhouette that is halo or
+        hole), `worst` (camera with the highest mean) and `cameras` (name -> mean).
+
+    Raises:
+        NotFound: there is no such take, frame or run, or fewer than 3 cameras have such a matte.
+        MatteError: the mattes agree on no place inside the box.
+    """
+    stored = Take.open(Root(store), take)
+    known = stored.alpha_runs()
+    if run not in known:
+        raise NotFound(
+            f"the take has no mattes {run}; there are {', '.join(sorted(known)) or 'none'}",
+            where=f"take {take}",
+            fix="Check the run.",
+        )
+    chosen = [stored.frames[len(stored.frames) // 2]] if frames is None else list(frames)
+
+    def work() -> dict[str, Any]:
+        each: dict[str, list[float]] = {}
+        for frame in chosen:
+            for one in check_frame(stored, run, frame, settings, resolution).checked:
+                each.setdefault(one.name, []).append(one.score)
+        means = {camera: float(np.mean(scores)) for camera, scores in each.items()}
+        score = float(np.mean([score for scores in each.values() for score in scores]))
+        return {"hull_score": score, "worst": max(means, key=means.__getitem__), "cameras": means, "frames": chosen}
+
+    inputs = {
+        "run": known[run],
+        "source": stored.source,
+        "frames": chosen,
+        "resolution": resolution,
+        "box": [settings.box_centre, settings.box_size],
+        "matted": {camera: [f for f in chosen if stored.has_alpha(run, camera, f)] for camera in stored.cameras},
+    }
+    return run_once(store, "hull-check", f"{take} {run}", inputs, work)
+
+
+hull_check_task = retryable("hull check", "hull check of {take} {run}", gpu=True)(hull_check)
