@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,5 +38,6 @@ def shrunk_picture(picture: Tensor, fold: int) -> Tensor:
 
 def on_device(view: View, device: torch.device) -> View:
     """The same camera where the work is to be done."""
-    moved = {f.name: value.to(device) for f in fields(view) if isinstance(value := getattr(view, f.name), Tensor)}
+    each = {f.name: getattr(view, f.name) for f in fields(view)}
+    moved: dict[str, Any] = {name: value.to(device) for name, value in each.items() if isinstance(value, Tensor)}
     return replace(view, **moved)
