@@ -38,6 +38,6 @@ def shrunk_picture(picture: Tensor, fold: int) -> Tensor:
 
 def on_device(view: View, device: torch.device) -> View:
     """The same camera where the work is to be done."""
-    values = {field.name: getattr(view, field.name) for field in fields(view)}
-    moved: dict[str, Any] = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+    each = {f.name: getattr(view, f.name) for f in fields(view)}
+    moved: dict[str, Any] = {name: value.to(device) for name, value in each.items() if isinstance(value, Tensor)}
     return replace(view, **moved)

@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
                         "benchmark`; may be repeated (default: that of the session)")  # fmt: skip
     scored.add_argument("--gate", choices=("teacher", "student"), metavar="ROLE", help="ask whether the one model "
                         "named is to take the place of the one in use as teacher or student")  # fmt: skip
+    scored.add_argument("--no-hull", dest="hull", action="store_false", help="do not look whether the mattes of all "
+                        "cameras fit together; saves matting cameras that are not in the benchmark")  # fmt: skip
     scored.add_argument("--promote", action="store_true", help="with --gate: put it in use if the answer is PROMOTE")
 
     _benchmark(add("benchmark", "what models are measured on: make one of trimaps, let it grow, look at it"))

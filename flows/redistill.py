@@ -20,7 +20,7 @@ from tasks.config import Config, load_config
 from tasks.distill import distill_task
 from tasks.finetune import finetune_task
 from tasks.look import show_take_task, show_validation_task
-from tasks.measure import frame_time_task
+from tasks.measure import frame_time_task, hull_score_task
 from tasks.models import Ref, register_base_task, run_name
 from tasks.progress import say
 from tasks.promote import alike, incumbents_task, promote_task
@@ -102,6 +102,7 @@ def _round(config: Config) -> dict[str, Any]:
             validation,
             config.gate,
             _times(config, benchmark, role, to_beat[role], challenger),
+            _fit(config, benchmark, role, to_beat[role], challenger),
         )
         for role, challenger in challengers.items()
     }
@@ -131,3 +132,17 @@ def _times(
     bench, tile = (benchmark["benchmark"], benchmark["version"]), config.tile(role)
     pair = {"champion": champion, "challenger": challenger}
     return {who: frame_time_task(config.store, bench, model, tile) for who, model in pair.items()}
+
+
+def _fit(
+    config: Config, benchmark: dict[str, Any], role: str, champion: Ref, challenger: Ref
+) -> dict[str, dict[str, Any]]:
+    """How well the mattes of all cameras fit together, of both models of a role."""
+    frames = {benchmark["take"]: sorted({frame for _, frame in benchmark["entries"]})}
+    futures = {
+        who: hull_score_task.submit(
+            config.store, frames, run_name(role, model, config.tile(role)), config.reconstruction
+        )
+        for who, model in {"champion": champion, "challenger": challenger}.items()
+    }
+    return {who: future.result() for who, future in futures.items()}

@@ -35,6 +35,7 @@ def validate(
     benchmarks: Sequence[str] = (),
     gate: str = "",
     promote: bool = False,
+    hull: bool = True,
 ) -> dict[str, Any]:
     """Score models on benchmarks, and ask the gate about one if that is wanted.
 
@@ -45,6 +46,7 @@ def validate(
         benchmarks: NAME or NAME@VERSION; see `capmat benchmark`. None: that of the session, which must have one.
         gate: a role; the one model is measured beside the one in use, and the gate says which is to be in use.
         promote: put it in use if the gate says so.
+        hull: see whether the mattes of all cameras fit together on those frames, which has to matte all of them.
 
     Returns:
         Record of the comparison, see `tasks.validation.write_validation`; with a gate also its `verdict`.
@@ -67,8 +69,9 @@ def validate(
             rows = {row: item for row, item in rows.items() if not named or item[1] in named}
     chosen = chosen or [_of_session(config, base, rows)]
     settings = keep_config(config)
+    box = config.reconstruction if hull else None
     futures = {
-        row: measure_task.submit(config.store, chosen, role, model, config.tile(role), config=settings)
+        row: measure_task.submit(config.store, chosen, role, model, config.tile(role), config=settings, hull=box)
         for row, (role, model) in rows.items()
     }
     measured = {row: future.result() for row, future in futures.items()}

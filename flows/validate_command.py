@@ -7,7 +7,7 @@ from typing import Any
 from capmat_errors import ConfigError
 from tasks.config import Config
 from tasks.report_figures import METRICS, MORE_METRICS, Metric
-from tasks.validation_page import TITLES
+from tasks.validation_page import TITLES, hull_text
 
 
 def check(config: Config, args: Namespace) -> None:
@@ -24,7 +24,7 @@ def validate(config: Config, args: Namespace) -> None:
     """Run the flow, and print what it measured."""
     from flows.validate import validate as flow
 
-    done = flow(config, args.model, args.benchmark, args.gate or "", args.promote)
+    done = flow(config, args.model, args.benchmark, args.gate or "", args.promote, args.hull)
     print("\n".join(lines(done)))
     print(f"report   {done['html']}")
     if args.gate:
@@ -39,10 +39,11 @@ def lines(found: dict[str, Any]) -> list[str]:
             there = [m for m in (*METRICS, *MORE_METRICS) if any(m.key in means for means in rows.values())]
             said.append(f"{name} {TITLES[column]}")
             heads = "".join(f"{f'{m.title} {m.ascii_unit}':>15}" for m in there)
-            said.append(f"{'':28}{heads}{'ms/frame':>12}")
+            said.append(f"{'':28}{heads}{'ms/frame':>12}{'hull %' if found['hull'][name] else '':>9}")
             for row, means in rows.items():
                 first = "".join(f"{_number(means, m):>15}" for m in there)
-                said.append(f"{row:28}{first}{found['latency'][name][row]['ms']:12.1f}")
+                fit = f"{hull_text(found, name, row):>9}" if found["hull"][name] else ""
+                said.append(f"{row:28}{first}{found['latency'][name][row]['ms']:12.1f}{fit}")
                 said.append(f"{'':28}" + "".join(f"{_interval(means, m):>15}" for m in there))
     return said
 

@@ -125,6 +125,9 @@ class Gate(_Section):
     latency: float = Field(1.5, gt=0)
     """... and a frame takes at most so many times as long as with the champion. Raise it where quality is worth the
     time; lower it to 1 where the time is short already. Networks of one structure are equally fast and not timed."""
+    hull: float = Field(0.005, ge=0)
+    """... and at most so much more of its silhouettes, as a share of 1, does not fit together with the other cameras'
+    mattes. Raise it where few cameras or a rough calibration make that figure jump."""
 
 
 class Paper(_Section):

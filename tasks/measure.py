@@ -4,16 +4,20 @@ Only the frames of the benchmarks are matted, and those that a night has matted 
 the supervisor made and what is known to be true are measured against apart.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from capmat_errors import ConfigError, SizeMismatch
+import numpy as np
+
+from capmat_errors import CalibrationError, ConfigError, MatteError, NotFound, SizeMismatch
 from storage.benchmark import Benchmark
 from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take
 from tasks.bench import hardware
+from tasks.config import Reconstruction
+from tasks.hull_check import hull_check
 from tasks.infer import check_take
 from tasks.latency import device_of, latency
 from tasks.matte import block_steps, matte, open_run
@@ -35,6 +39,7 @@ def measure(
     tile: int = 0,
     threads: int = 1,
     config: str = "",
+    hull: Reconstruction | None = None,
 ) -> Record:
     """Measure a model.
 
@@ -46,11 +51,14 @@ def measure(
         tile: side of the tiles, see `tasks.matte.matte`.
         threads: torch threads, for the mattes and for the time.
         config: digest of the settings, for the mattes to name.
+        hull: the subject's box, to see whether the mattes of all cameras fit together on the benchmark's frames, for
+            which all cameras are matted there; None to leave that out.
 
     Returns:
         Record with `model`, `run` (name of its alpha runs), and by `name@version` under `benchmarks`: `supervisor`
         and `truth` (scores of each picture by `take/camera/frame`; `flicker` where the frame before is in the
-        benchmark too; `truth` is empty where nothing is known), and `latency`, see `tasks.latency.latency`.
+        benchmark too; `truth` is empty where nothing is known), `latency`, see `tasks.latency.latency`, and
+        `hull`, see `hull_score`, where it was asked for.
 
     Raises:
         ConfigError: the network needs a trimap, which takes do not have.
@@ -64,6 +72,10 @@ def measure(
             _check_sizes(Take.open(root, take), frozen)
     for frozen in opened:
         found[f"{frozen.name}@{frozen.version}"] = _measured(store, frozen, role, model, tile, threads, config)
+        if hull:
+            found[f"{frozen.name}@{frozen.version}"]["hull"] = _hull(
+                store, frozen, role, model, tile, threads, config, hull
+            )
     return {
         "model": model,
         "role": role,
@@ -162,6 +174,54 @@ def _measured(store: str, frozen: Benchmark, role: str, model: Ref, tile: int, t
     return {**done, "latency": frame_time(store, (frozen.name, frozen.version), model, tile, threads)}
 
 
+def hull_score(store: str, frames: Mapping[str, Sequence[int]], run: str, settings: Reconstruction) -> Record:
+    """How much of the silhouettes does not fit together with those of the other cameras; see `tasks.hull_check`.
+
+    Args:
+        store: URL of the store.
+        frames: which, by take.
+        run: whose mattes.
+        settings: the subject's box.
+
+    Returns:
+        `score` (0..1, the mean over takes, each with the weight of its frames; lower is better) and `worst` (take and
+        camera); or `absent`, why there is none.
+    """
+    scores, worst = [], ("", -1.0)
+    for take, numbers in frames.items():
+        try:
+            done = hull_check(store, take, run, settings, numbers)
+        except (NotFound, MatteError, CalibrationError) as error:
+            return {"absent": f"take {take}: {error.what}"}
+        scores += [done["hull_score"]] * len(numbers)
+        here = done["cameras"][done["worst"]]
+        worst = max(worst, (f"{take} {done['worst']}", here), key=lambda one: one[1])
+    return {"score": float(np.mean(scores)), "worst": worst[0]}
+
+
+def frames_of(frozen: Benchmark) -> dict[str, list[int]]:
+    """The frames of a benchmark, whatever their cameras, by take."""
+    return {take: sorted({frame for _, frame in _of(frozen.keys, take)}) for take in frozen.takes}
+
+
+def _hull(
+    store: str,
+    frozen: Benchmark,
+    role: str,
+    model: Ref,
+    tile: int,
+    threads: int,
+    config: str,
+    settings: Reconstruction,
+) -> Record:
+    frames = frames_of(frozen)
+    for take, numbers in frames.items():
+        cameras = Take.open(frozen.root, take).cameras
+        everywhere = [(camera, frame) for camera in cameras for frame in numbers]
+        matte_entries(store, take, everywhere, role, model, tile, threads, config)
+    return hull_score(store, frames, run_name(role, model, tile), settings)
+
+
 def frame_time(store: str, benchmark: Bench, model: Ref, tile: int = 0, threads: int = 1) -> Record:
     """How long a model takes for a benchmark's first picture; measured once on each kind of machine.
 
@@ -205,5 +265,6 @@ def _name() -> str:
     return f"measure {given['model']['name']}@{given['model']['version']}"
 
 
+hull_score_task = retryable("hull score", "hull score of {run}", gpu=True)(hull_score)
 frame_time_task = retryable("time of a frame", "time a frame of {model[name]}@{model[version]}", gpu=True)(frame_time)
 measure_task = retryable("measure", _name, gpu=True)(measure)

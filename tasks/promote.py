@@ -1,7 +1,7 @@
 """The gate: a refined model takes the place of the one in use only if the benchmark says it is better."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from capmat_errors import ConfigError, MatteError
@@ -22,6 +22,7 @@ def decide(
     gate: Gate,
     *,
     latency: Pair | None = None,
+    hull: Pair | None = None,
 ) -> dict[str, Any]:
     """PROMOTE, HOLD or REJECT, with the reasons in words.
 
@@ -30,11 +31,13 @@ def decide(
         challenger: the same of the candidate, on the same pictures.
         gate: the margins.
         latency: the time of a frame with both, see `tasks.latency.latency`; None where it is known to be the same.
+        hull: how much of their silhouettes does not fit together, see `tasks.measure.hull_score`; None where nobody
+            asked.
 
     Returns:
         `decision` and `reasons`. REJECT when the challenger is worse or has no scores that are numbers, HOLD when it
-        is not better by the margin, spoils a single picture or is too slow. Without a champion there is nothing to
-        beat: PROMOTE.
+        is not better by the margin, spoils a single picture, is too slow, or its mattes fit together less. Without a
+        champion there is nothing to beat: PROMOTE.
 
     Raises:
         MatteError: the two were measured on different pictures, or on none.
@@ -70,9 +73,8 @@ def decide(
         against.append(f"more than {gate.worst:g} times worse on {_some(spoilt)}")
     if share > gate.margin:
         against.append(f"not below the margin of {gate.margin:g}")
-    if latency:
-        said, too_slow = _speed(latency, gate)
-        (against if too_slow else reasons).append(said)
+    for said, bad in [*_speed(latency or {}, gate), *_fit(hull or {}, gate)]:
+        (against if bad else reasons).append(said)
     return _verdict("HOLD" if against else "PROMOTE", [*reasons, *against])
 
 
@@ -98,14 +100,29 @@ def _how_sure(champion: Mapping[str, Scores], challenger: Mapping[str, Scores]) 
     return f" ({100 * LEVEL:.0f} % interval {found[0]:.2f} to {found[1]:.2f})" if found else ""
 
 
-def _speed(latency: Pair, gate: Gate) -> tuple[str, bool]:
-    """What is said of the time of a frame, and whether it speaks against the challenger."""
+def _speed(latency: Pair, gate: Gate) -> list[tuple[str, bool]]:
+    """What is said of the time of a frame, and whether it speaks against the challenger; nothing if not measured."""
+    if not latency:
+        return []
     old, new = latency["champion"], latency["challenger"]
     if any(old[key] != new[key] for key in ("hardware", "threads", "size")):
-        return "the times of the two were measured on different machines or sizes: measure them again", True
+        return [("the times of the two were measured on different machines or sizes: measure them again", True)]
     factor = new["ms"] / old["ms"]
     said = f"{new['ms']:.1f} ms a frame against {old['ms']:.1f} on {new['hardware']}: {factor:.2f} of the champion's"
-    return (f"{said}, more than {gate.latency:g}", True) if factor > gate.latency else (said, False)
+    slow = factor > gate.latency
+    return [(f"{said}, more than {gate.latency:g}" if slow else said, slow)]
+
+
+def _fit(hull: Pair, gate: Gate) -> list[tuple[str, bool]]:
+    """What is said of the hull scores, and whether it speaks against the challenger; nothing where there are none."""
+    old, new = hull.get("champion") or {}, hull.get("challenger") or {}
+    if "score" not in old:
+        return []
+    if "score" not in new:
+        return [(f"the challenger has no hull score: {new.get('absent', 'not measured')}", True)]
+    said = f"{100 * new['score']:.2f} % of its silhouettes do not fit together against {100 * old['score']:.2f} %"
+    worse = new["score"] > old["score"] + gate.hull
+    return [(f"{said}, worst {new['worst']}" if worse else said, worse)]
 
 
 def check_role(role: str, model: Ref, inputs: tuple[str, ...]) -> None:
@@ -160,6 +177,7 @@ def promote(
     validation: Record,
     gate: Gate,
     latency: Pair | None = None,
+    hull: Pair | None = None,
 ) -> Record:
     """Apply the gate to one role and move its pointer if the challenger wins.
 
@@ -172,6 +190,7 @@ def promote(
         validation: record of the validation that scored both.
         gate: the margins.
         latency: see `decide`.
+        hull: see `decide`.
 
     Returns:
         Record with `decision`, `reasons` and both models.
@@ -180,7 +199,7 @@ def promote(
 
     def work() -> dict[str, Any]:
         old = (each.get(f"{role}_champion") or each[f"{role}_base"]) if champion else None
-        verdict = decide(old, each[f"{role}_refined"], gate, latency=latency)
+        verdict = decide(old, each[f"{role}_refined"], gate, latency=latency, hull=hull)
         verdict |= {"role": role, "champion": champion, "challenger": challenger}
         return settle(store, role, verdict, validation["digest"], move=True)
 
@@ -190,6 +209,7 @@ def promote(
         "validation": validation["digest"],
         "gate": gate.model_dump(),
         **({"latency": latency} if latency else {}),
+        **({"hull": hull} if hull else {}),
         **({"taken_back": taken_back} if taken_back else {}),
     }
     return run_once(store, "promote", role, inputs, work)
@@ -222,10 +242,24 @@ def ask_gate(store: str, role: str, measured: Mapping[str, Record], gate: Gate, 
     times = None
     if champion and not alike(store, champion, challenger):
         times = {who: record["benchmarks"][first]["latency"] for who, record in measured.items()}
-    verdict = decide(pictures.get("champion"), pictures["challenger"], gate, latency=times)
     benchmarks = list(measured["challenger"]["benchmarks"])
+    hull = {who: _of_all(record["benchmarks"].values()) for who, record in measured.items()}
+    verdict = decide(pictures.get("champion"), pictures["challenger"], gate, latency=times, hull=hull)
     verdict |= {"role": role, "champion": champion, "challenger": challenger, "benchmarks": benchmarks}
     return settle(store, role, verdict, digest([record["digest"] for record in measured.values()]), move=move)
+
+
+def _of_all(benchmarks: Iterable[Record]) -> dict[str, Any]:
+    """One hull score for several benchmarks, each with the weight of its pictures."""
+    found = [(record["hull"], len(record["supervisor"])) for record in benchmarks if "hull" in record]
+    for one, _ in found:
+        if "absent" in one:
+            return dict(one)
+    if not found:
+        return {}
+    total = sum(weight for _, weight in found)
+    worst = max(found, key=lambda one: one[0]["score"])[0]["worst"]
+    return {"score": sum(one["score"] * weight for one, weight in found) / total, "worst": worst}
 
 
 def settle(store: str, role: str, verdict: dict[str, Any], validation: str, *, move: bool) -> dict[str, Any]:

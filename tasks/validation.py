@@ -41,8 +41,8 @@ def summarise(measured: Measured) -> dict[str, Any]:
     Returns:
         `models` by row; and by benchmark (`name@version`) under `scores` for `supervisor` and `truth` the rows with
         their measures: `mean`, `interval` (low, high; None where one picture says nothing), `pictures`. Under
-        `per_image` the scores of each picture, under `latency` the time of a frame by row. A measure or column that
-        a benchmark does not allow is absent.
+        `per_image` the scores of each picture, under `latency` the time of a frame by row, under `hull` how much does
+        not fit together. A measure or column that a benchmark does not allow is absent.
     """
     from capmat_models.confidence import LEVEL
 
@@ -64,6 +64,14 @@ def summarise(measured: Measured) -> dict[str, Any]:
         "per_image": each,
         "latency": {
             name: {row: _time(record["benchmarks"][name]["latency"]) for row, record in measured.items()}
+            for name in names
+        },
+        "hull": {
+            name: {
+                row: record["benchmarks"][name]["hull"]
+                for row, record in measured.items()
+                if "hull" in record["benchmarks"][name]
+            }
             for name in names
         },
         "level": LEVEL,

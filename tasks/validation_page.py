@@ -23,18 +23,18 @@ def markdown(found: Found, metrics: Sequence[Metric]) -> str:
             parts.append(
                 "\n".join(
                     [
-                        "| | " + " | ".join(f"{m.title} {m.unit}" for m in there) + " | ms/frame |",
-                        "|---|" + "---:|" * (len(there) + 1),
+                        "| | " + " | ".join(f"{m.title} {m.unit}" for m in there) + " | ms/frame | hull % |",
+                        "|---|" + "---:|" * (len(there) + 2),
                         *(
                             f"| {row} | "
                             + " | ".join(_cell(means, metric) for metric in there)
-                            + f" | {found['latency'][name][row]['ms']:.1f} |"
+                            + f" | {found['latency'][name][row]['ms']:.1f} | {hull_text(found, name, row)} |"
                             for row, means in rows.items()
                         ),
                     ]
                 )
             )
-        parts.append(_timed(found["latency"][name]))
+        parts.append(f"{_timed(found['latency'][name])} {_fit(found['hull'][name])}".strip())
     return "\n\n".join([*parts, _how_sure(found)])
 
 
@@ -72,14 +72,16 @@ def _column(found: Found, name: str, column: str, metrics: Sequence[Metric], cha
     lines = "".join(
         f'<tr><th scope="row">{_text(row)}</th>'
         + "".join(f"<td>{_text(_cell(means, metric))}</td>" for metric in there)
-        + f"<td>{found['latency'][name][row]['ms']:.1f}</td></tr>"
+        + f"<td>{found['latency'][name][row]['ms']:.1f}</td><td>{hull_text(found, name, row)}</td></tr>"
         for row, means in rows.items()
     )
     chart = _data("svg+xml", charts[f"{name} {column}"].encode())
     return (
         f"<h3>{TITLES[column]}, {_count(rows)}{_by(found, name) if column == 'supervisor' else ''}</h3>"
-        f'<div class="scroll"><table><thead><tr><td></td>{head}<th scope="col">ms/frame</th></tr></thead>'
-        f'<tbody>{lines}</tbody></table></div><p class="foot">{_text(_timed(found["latency"][name]))}</p>'
+        f'<div class="scroll"><table><thead><tr><td></td>{head}<th scope="col">ms/frame</th>'
+        '<th scope="col">hull<small>%</small></th></tr></thead>'
+        f'<tbody>{lines}</tbody></table></div><p class="foot">{_text(_timed(found["latency"][name]))} '
+        f"{_text(_fit(found['hull'][name]))}</p>"
         f'<figure><img alt="means and intervals" src="{chart}"></figure>{_pictures(found, name, column)}'
     )
 
@@ -102,6 +104,20 @@ def _pictures(found: Found, name: str, column: str) -> str:
         f'<div class="scroll"><table class="images"><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div></details>"
     )
+
+
+def hull_text(found: Found, name: str, row: str) -> str:
+    """The hull score of a row in per cent, or a dash."""
+    score = found["hull"][name].get(row, {}).get("score")
+    return MISSING if score is None else f"{100 * score:.2f}"
+
+
+def _fit(hull: Found) -> str:
+    """What the hull scores are, and why some are missing."""
+    if not hull:
+        return ""
+    said = "Hull: share of the silhouettes that the other cameras' mattes of the same frame contradict."
+    return " ".join([said, *(f"{row} has none: {one['absent']}." for row, one in hull.items() if "absent" in one)])
 
 
 def _there(rows: Found, metrics: Sequence[Metric]) -> list[Metric]:

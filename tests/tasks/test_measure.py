@@ -15,12 +15,16 @@ from storage.benchmark import freeze_benchmark
 from storage.registry import Registry
 from storage.root import Root
 from storage.take import Take
+from tasks.config import Gate, Reconstruction
 from tasks.infer import infer
 from tasks.matte import matte, open_run, snap
-from tasks.measure import check_measurable, matte_entries, measure
+from tasks.measure import check_measurable, hull_score, matte_entries, measure
 from tasks.models import Ref, load_network, read_base_weights
 from tasks.session import ingest, plates, take_record
 from tasks.validation import summarise, write_validation
+from tasks.validation_page import hull_text
+from tests.ellipsoid_take import add_run, store_take
+from tests.ellipsoids import ring
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
 from tests.tasks.test_benchmark import trimap
 
@@ -99,6 +103,34 @@ def test_only_what_is_missing_of_the_benchmark_is_matted(store: str, measured: d
     found = matte_entries(store, "walk", [("c00", 2), ("c01", 3)], "night", STUDENT, 0, 1)
     assert set(found) <= set(done["digest"])  # the night's own, and nothing was made
     assert take.matted(night, "c00") == take.frames
+
+
+def test_mattes_that_the_other_cameras_contradict_cost_and_the_camera_is_named(tmp_path: Path) -> None:
+    cameras, root = ring(8), Root(tmp_path / "store")
+    take = store_take(root, cameras)
+
+    def with_a_halo(camera: str, alpha: np.ndarray) -> np.ndarray:
+        alpha[2:30, 2:12] = 1 if camera == "C05" else 0
+        return alpha
+
+    add_run(take, cameras, "halo", with_a_halo)
+    add_run(take, cameras, "nowhere", lambda camera, alpha: np.zeros_like(alpha))
+    frames, settings = {"solids": [4]}, Reconstruction()
+    assert hull_score(root.url, frames, "true", settings)["score"] == 0
+    found = hull_score(root.url, frames, "halo", settings)
+    assert found["score"] > Gate().hull
+    assert found["worst"] == "solids C05"
+    assert "no place" in hull_score(root.url, frames, "nowhere", settings)["absent"]
+
+
+def test_where_mattes_are_to_fit_together_all_cameras_are_matted(store: str) -> None:
+    run = "fitted-bgmv2_mobilenetv2_xs-v0001"
+    found = measure(store, [("one", "b0001")], "fitted", STUDENT, hull=Reconstruction(box_size=8))
+    take = Take.open(Root(store), "walk")
+    assert {camera: take.matted(run, camera) for camera in take.cameras} == dict.fromkeys(CAMERAS, [3])
+    assert set(found["benchmarks"]["one@b0001"]["hull"]) in ({"score", "worst"}, {"absent"})
+    told = summarise({"fitted": found})
+    assert hull_text(told, "one@b0001", "fitted")
 
 
 def test_a_network_with_a_memory_sees_its_camera_from_the_first_frame(store: str) -> None:

@@ -57,6 +57,10 @@ def timed(ms: float, hardware: str = "a machine") -> dict[str, Any]:
     return {"ms": ms, "hardware": hardware, "threads": 1, "size": [10, 10]}
 
 
+def fits(score: float) -> dict[str, Any]:
+    return {"score": score, "worst": "walk c3"}
+
+
 @pytest.mark.parametrize(
     ("champion", "challenger", "decision", "word"),
     [
@@ -71,6 +75,24 @@ def test_a_better_model_that_is_too_slow_is_held(
 ) -> None:
     times = {"champion": champion, "challenger": challenger}
     verdict = decide(scores(2e-3, 2e-3), scores(1e-3, 1e-3), Gate(), latency=times)
+    assert verdict["decision"] == decision
+    assert word in " ".join(verdict["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "decision", "word"),
+    [
+        (fits(0.010), fits(0.014), "PROMOTE", "1.40 % of its silhouettes do not fit together against 1.00 %"),
+        (fits(0.010), fits(0.016), "HOLD", "worst walk c3"),
+        (fits(0.010), {"absent": "take walk: the mattes agree on no place"}, "HOLD", "agree on no place"),
+        ({"absent": "take walk: 2 cameras have a matte"}, fits(0.4), "PROMOTE", "0.50"),  # nothing to compare with
+    ],
+)
+def test_a_better_model_whose_mattes_fit_together_less_is_held(
+    champion: dict[str, Any], challenger: dict[str, Any], decision: str, word: str
+) -> None:
+    pair = {"champion": champion, "challenger": challenger}
+    verdict = decide(scores(2e-3, 2e-3), scores(1e-3, 1e-3), Gate(), hull=pair)
     assert verdict["decision"] == decision
     assert word in " ".join(verdict["reasons"])
 
@@ -168,6 +190,11 @@ def test_the_gate_can_be_asked_about_any_model_and_moves_nothing_unless_it_is_to
     registry = Registry(Root(store))
     assert registry.champion("student") == ("student", "v0001")
     assert registry.verdicts("student")[-1]["verdict"] == verdict
+    for who, score in (("champion", 0.01), ("challenger", 0.2)):
+        pair[who]["benchmarks"]["gold@b0001"]["hull"] = fits(score)
+    assert ask_gate(store, "student", pair, Gate(), True)["decision"] == "HOLD"
+    assert registry.champion("student") == ("student", "v0001")
+    pair["challenger"]["benchmarks"]["gold@b0001"]["hull"] = fits(0.01)
     ask_gate(store, "student", pair, Gate(), True)
     assert registry.champion("student") == ("student", "v0003")
     first = ask_gate(store, "matter", {"challenger": measured(ref(2), 9e-2)}, Gate(), True)
