@@ -105,13 +105,15 @@ def fit_noise(levels: NDArray[np.float64], spread: NDArray[np.float64], count: N
     Returns:
         None if no level has any noise, as in pictures that were made and not taken.
     """
-    from scipy.optimize import nnls  # type: ignore[attr-defined]
-
     if not len(levels) or not spread.any():
         return None
     # The variance of a variance is 2 / n of its square; levels that are quiet must not weigh without limit.
     weight = np.sqrt(count) / np.maximum(spread**2, 0.05 * float(np.mean(spread**2)))
-    (photon, dark), _ = nnls(np.stack([levels, np.ones_like(levels)], 1) * weight[:, None], spread**2 * weight)
+    terms, wanted = np.stack([levels, np.ones_like(levels)], 1) * weight[:, None], spread**2 * weight
+    photon, dark = np.linalg.lstsq(terms, wanted, rcond=None)[0]
+    if min(photon, dark) < 0:  # the best of the two that have one part alone
+        alone = terms.T @ wanted / np.square(terms).sum(axis=0)
+        photon, dark = (alone[0], 0.0) if dark < 0 else (0.0, alone[1])
     return Noise(float(photon), float(np.sqrt(dark)), levels, spread)
 
 

@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _WIDTH = 720
-_BANDS, _ROWS = 12, 24
+_BANDS, _ROWS = 8, 16
 _VIDEO = 100  # a video is decoded from its start
 
 

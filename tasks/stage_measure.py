@@ -32,6 +32,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _VOXELS = 64
+_WINDOW = 1024  # pixels along a side, in which focus is measured
 _ENOUGH = 3  # cameras
 _SINGLE = "there is a single frame of the empty stage; record ten"
 _SPECK = 1e-4  # of the picture: smaller is no lamp
@@ -203,12 +204,24 @@ def _detail(out: Measured, look: Look, found: Registration | None, use: Mask) ->
     if found is None or look.shot_green is None:
         return None
     there = _enlarged(found, look.fold)
-    height, width = use.shape[0] * look.fold, use.shape[1] * look.fold
     gain = 1.0 if out.gains is None else out.gains[1]
-    plate = look.plate_green[:height, :width]
+    rows, columns = _busiest(look.plate[1], use, _WINDOW // look.fold)
+    large = tuple(slice(part.start * look.fold, part.stop * look.fold) for part in (rows, columns))
     # Resampling softens a little, so what lies still is left as it is.
-    under = plate if there.farthest < 0.1 else lay_under(plate, there)
-    return detail_ratio(under * np.float32(gain), look.shot_green[:height, :width], _full(use, look))
+    plate = look.plate_green if there.farthest < 0.1 else lay_under(look.plate_green, there)
+    return detail_ratio(plate[large] * np.float32(gain), look.shot_green[large], _full(use[rows, columns], look))
+
+
+def _busiest(plate: Floats, use: Mask, side: int) -> tuple[slice, slice]:
+    """The window of a picture (h, w) with most edges where `use` is: a large picture need not be seen as a whole."""
+    edges = np.hypot(*np.gradient(plate)) * use
+    tall, wide = (min(side, length) for length in plate.shape)
+    parts = [
+        (slice(y, y + tall), slice(x, x + wide))
+        for y in range(0, plate.shape[0] - tall + 1, max(1, tall // 2))
+        for x in range(0, plate.shape[1] - wide + 1, max(1, wide // 2))
+    ]
+    return max(parts, key=lambda part: float(edges[part].sum()))
 
 
 def find_changes(cameras: Mapping[str, Camera], found: Mapping[str, Measured], settings: Reconstruction) -> str:
