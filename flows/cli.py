@@ -195,6 +195,8 @@ def _stage(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--out", type=Path, metavar="FOLDER", help="for stage.html and stage.json "
                        "(default: reports/ of the store)")  # fmt: skip
     check.add_argument("--json", action="store_true", help="the report for programs, printed")
+
+
 def _mine(parser: argparse.ArgumentParser) -> None:
     """The options of `capmat mine`; see docs/mine.md."""
     parser.add_argument("take")
