@@ -253,6 +253,7 @@ def _hull(
     cameras: Mapping[str, Camera], mattes: Mapping[str, Mask], settings: Reconstruction, margin: int
 ) -> tuple[dict[str, Mask], str]:
     """Silhouettes of the visual hull by camera, none if there is none; and how the subject was found, in words."""
+    how = "the subject was found as the visual hull of its mattes, or of the differences to the plates"
     largest = "so the largest difference in each picture was taken for the subject"
     if len(mattes) < _ENOUGH:
         return {}, f"it takes three cameras for a visual hull, {largest}"
@@ -275,9 +276,7 @@ def _hull(
     if kept and float(np.median(kept)) < _HELD:
         box = "the subject's box cuts it off (set reconstruction.box_centre and box_size)"
         return {}, f"{box}, {largest}"
-    return dict(
-        zip(mattes, drawn, strict=True)
-    ), "the subject was found as the visual hull of what differs from plates"
+    return dict(zip(mattes, drawn, strict=True)), how
 
 
 def _pixels(camera: Camera, points: NDArray[np.float64]) -> Floats:
