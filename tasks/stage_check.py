@@ -27,9 +27,10 @@ from storage.session import check_session, read_session
 from tasks.config import Config, Reconstruction, Stage
 from tasks.look import artifact_key, show
 from tasks.progress import say
+from tasks.stage_changes import find_changes
 from tasks.stage_findings import DRIFT, Finding, judge, light_of, noisiest
 from tasks.stage_look import Subject, open_session
-from tasks.stage_measure import Measured, find_changes, measure, surroundings
+from tasks.stage_measure import Measured, measure, surroundings
 from tasks.stage_page import stage_page, stage_sheet
 from tasks.step import Record, retryable, run_once
 
