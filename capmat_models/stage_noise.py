@@ -19,6 +19,8 @@ _ENOUGH = 40
 """Pixels of one level, below which its variance says nothing."""
 _QUANTILE, _DEVIATIONS = 0.8, 1.2816
 """Four in five differences of a normal distribution lie within so many deviations; the rest may be anything."""
+_NEAR = 0.1
+"""How far a pixel's ratio may be from that of most; what moved is farther."""
 DARK, BRIGHT = 0.004, 0.95
 """Linear light between which the sensor clips neither the noise nor the picture."""
 
@@ -134,7 +136,7 @@ def _by_level(
 
 
 def brightness(frames: Sequence[Floats], use: NDArray[np.bool_] | None = None) -> NDArray[np.float64] | None:
-    """How bright every frame of the empty stage is, against their mean.
+    """How bright every frame of the empty stage is, against their median.
 
     Args:
         frames: (C, H, W) linear light.
@@ -145,9 +147,15 @@ def brightness(frames: Sequence[Floats], use: NDArray[np.bool_] | None = None) -
     """
     if len(frames) < 2:
         return None
-    mean = np.mean(frames, axis=0)
-    lit = (mean > 2 * DARK) & (mean < BRIGHT)
+    usual = np.median(frames, axis=0)
+    lit = (usual > 2 * DARK) & (usual < BRIGHT)
     lit &= True if use is None else use
     if lit.sum() < _ENOUGH:
         return None
-    return np.array([float(np.median(frame[lit] / mean[lit])) for frame in frames])
+    factors = []
+    for frame in frames:
+        ratio = frame[lit] / usual[lit]
+        near = np.abs(ratio - np.median(ratio)) < _NEAR
+        # Sums and not a ratio, since those of eight bits know but few values.
+        factors.append(float(frame[lit][near].sum(dtype=np.float64) / usual[lit][near].sum(dtype=np.float64)))
+    return np.array(factors)

@@ -9,7 +9,8 @@ A report's json holds
     light                   the worst of all cameras
     notes                   [text]
     cameras                 {camera: {"light", "findings": [as `tasks.stage_findings.Finding`],
-                            "missing": {kind: why}, "figures": {name: number}}}
+                            "missing": {kind: why}, "figures": {name: number},
+                            "noise": [[linear light, standard deviation of one frame there]]}}
 """
 
 import json
@@ -26,9 +27,10 @@ from storage.session import check_session, read_session
 from tasks.config import Config, Reconstruction, Stage
 from tasks.look import artifact_key, show
 from tasks.progress import say
+from tasks.stage_changes import find_changes
 from tasks.stage_findings import DRIFT, Finding, judge, light_of, noisiest
 from tasks.stage_look import Subject, open_session
-from tasks.stage_measure import Measured, find_changes, measure, surroundings
+from tasks.stage_measure import Measured, measure, surroundings
 from tasks.stage_page import stage_page, stage_sheet
 from tasks.step import Record, retryable, run_once
 
@@ -60,6 +62,7 @@ class Checked:
                 "findings": [finding.to_json() for finding in self.findings[camera]],
                 "missing": one.missing,
                 "figures": _figures(one),
+                "noise": [] if one.noise is None else np.stack([one.noise.levels, one.noise.spread], 1).tolist(),
             }
             for camera, one in self.found.items()
         }
@@ -110,9 +113,12 @@ def _figures(one: Measured) -> dict[str, float]:
     figures: dict[str, float] = {"clipped": float(one.white.mean()), "empty_frames": one.empty}
     if one.noise:
         level, worst = noisiest(one.noise)
-        figures |= {"read_noise": one.noise.read, "noise_worst": worst, "noise_worst_at": level}
-        if one.noise.photon > 0:
-            figures["full_well"] = 1 / one.noise.photon
+        figures |= {"noise_worst": worst, "noise_worst_at": level}
+        if not one.coarse:
+            figures["read_noise"] = one.noise.read
+            figures |= {"full_well": 1 / one.noise.photon} if one.noise.photon > 0 else {}
+    if one.noise_map:
+        figures["noise_map_worst"] = noisiest(one.noise_map)[1]
     if one.bright is not None:
         figures["flicker"] = float(np.ptp(one.bright))
     if one.moved:

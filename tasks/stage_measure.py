@@ -4,7 +4,7 @@ What cannot be measured is left out, and `missing` says why. Positions and lengt
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,8 @@ from numpy.typing import NDArray
 from capmat_errors import CapmatError
 from capmat_models.stage_change import (
     changed,
-    largest_piece,
     may_be_subject,
-    pieces,
     signed_change,
-    silhouettes,
-    structured,
 )
 from capmat_models.stage_light import Lamp, channel_gains, clipped, dark_places, find_lamps
 from capmat_models.stage_noise import Noise, brightness, measure_noise, noise_of_map
@@ -31,13 +27,9 @@ from tasks.stage_look import Look, band_rows
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_VOXELS = 64
 _WINDOW = 1024  # pixels along a side, in which focus is measured
-_ENOUGH = 3  # cameras
 _SINGLE = "there is a single frame of the empty stage; record ten"
 _SPECK = 1e-4  # of the picture: smaller is no lamp
-_HELD = 0.85  # of the largest difference, that a hull has at least
-_PIECE = 5e-4  # of the picture: smaller is no region
 
 
 @dataclass(frozen=True)
@@ -185,7 +177,7 @@ def _take(out: Measured, look: Look, settings: Stage) -> None:
     for frame, there in zip(look.shots, found, strict=True):
         under = plate if there is None else lay_under(plate, there)
         out.change.append(signed_change(under * gains[:, None, None].astype(np.float32), frame).astype(np.float16))
-    subject = may_be_subject(out.change[0].astype(np.float32), out.sigma, _side(out))
+    subject = may_be_subject(out.change[0].astype(np.float32), out.sigma, neighbourhood(out))
     out.matte = subject if look.matte is None else look.matte > 0.1
     if out.moved and out.moved[0].farthest >= settings.shift[0]:
         out.missing["focus"] = "the camera moved; record the empty stage again first"
@@ -224,90 +216,9 @@ def _busiest(plate: Floats, use: Mask, side: int) -> tuple[slice, slice]:
     return max(parts, key=lambda part: float(edges[part].sum()))
 
 
-def find_changes(cameras: Mapping[str, Camera], found: Mapping[str, Measured], settings: Reconstruction) -> str:
-    """Find what changed outside the subject; fills in `subject`, `regions` and `outside`.
-
-    The subject is the visual hull of the mattes, or of the differences to the plates; with fewer than three cameras,
-    or where there is no hull, the largest piece of the difference.
-
-    Args:
-        cameras: calibration of the small pictures.
-        found: the cameras that have a take.
-        settings: the box.
-
-    Returns:
-        How the subject was found, in words.
-    """
-    seen = {camera: one for camera, one in found.items() if one.shot is not None}
-    margin = {camera: max(1, one.plate.shape[0] // 60) for camera, one in seen.items()}
-    drawn, how = _hull(cameras, {camera: one.matte for camera, one in seen.items()}, settings, max(margin.values()))
-    for camera, one in seen.items():
-        one.subject = drawn[camera] if drawn else largest_piece(one.matte, margin[camera])
-        changes = [change.astype(np.float32) for change in one.change]
-        one.outside = structured(changes[0], one.sigma, _side(one)) & ~one.subject & ~one.white
-        one.regions = _regions(one, changes)
-    return how
-
-
-def _hull(
-    cameras: Mapping[str, Camera], mattes: Mapping[str, Mask], settings: Reconstruction, margin: int
-) -> tuple[dict[str, Mask], str]:
-    """Silhouettes of the visual hull by camera, none if there is none; and how the subject was found, in words."""
-    largest = "so the largest difference in each picture was taken for the subject"
-    if len(mattes) < _ENOUGH:
-        return {}, f"it takes three cameras for a visual hull, {largest}"
-    try:
-        centre, size = box_of(cameras.values(), settings)
-    except CapmatError as error:
-        return {}, f"{error.what}, {largest}"
-    axis = ((np.arange(_VOXELS) + 0.5) / _VOXELS - 0.5) * size
-    points = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3) + centre
-    places, reach = [], []
-    for camera in (cameras[name] for name in mattes):
-        places.append(_pixels(camera, points))
-        depth = max(float(np.linalg.norm(camera.centre() - centre)), size / _VOXELS)
-        reach.append(int(np.ceil(camera.K[0, 0] * size / _VOXELS / 2 / depth)))
-    drawn = silhouettes(places, list(mattes.values()), reach, margin)
-    if drawn is None:
-        return {}, f"the differences to the plates agree on no place, {largest}"
-    kept = [float(mask[piece].mean()) for matte, mask in zip(mattes.values(), drawn, strict=True)
-            if (piece := largest_piece(matte, 0)).any()]  # fmt: skip
-    if kept and float(np.median(kept)) < _HELD:
-        box = "the subject's box cuts it off (set reconstruction.box_centre and box_size)"
-        return {}, f"{box}, {largest}"
-    return dict(
-        zip(mattes, drawn, strict=True)
-    ), "the subject was found as the visual hull of what differs from plates"
-
-
-def _pixels(camera: Camera, points: NDArray[np.float64]) -> Floats:
-    """Where points fall, nan far outside the picture: there the polynomial of a lens turns round and comes back."""
-    plain = replace(camera, dist=np.zeros(5)).project(points)
-    size = np.array([camera.width, camera.height])
-    with np.errstate(invalid="ignore"):
-        far = ~np.all((plain > -0.5 * size) & (plain < 1.5 * size), axis=1)
-    pixels = camera.project(points)
-    pixels[far] = np.nan
-    return pixels.astype(np.float32)
-
-
-def _side(one: Measured) -> int:
+def neighbourhood(one: Measured) -> int:
     """Of the neighbourhood in which a change is looked at, in small pixels."""
     return max(3, one.plate.shape[0] // 60) | 1
-
-
-def _regions(one: Measured, changes: list[Floats]) -> list[Region]:
-    """The connected pieces of `outside`, largest first; smaller ones are taken out of it."""
-    assert one.outside is not None
-    kept, regions = np.zeros_like(one.outside), []
-    for mine in pieces(one.outside, max(6, round(_PIECE * one.outside.size))):
-        kept |= mine
-        y, x = np.argwhere(mine).mean(axis=0)
-        apart = np.abs(changes[0] - changes[-1])[mine]
-        stays = None if len(changes) < 2 else bool(np.median(apart) < 0.3 * np.median(np.abs(changes[0][mine])))
-        regions.append(Region(_wide(x, one.fold), _wide(y, one.fold), float(mine.mean()), stays))
-    one.outside = kept
-    return sorted(regions, key=lambda region: -region.share)
 
 
 def surroundings(camera: Camera, cameras: Mapping[str, Camera], settings: Reconstruction) -> Mask:
@@ -336,7 +247,7 @@ def _full(mask: Mask, look: Look) -> Mask:
     return np.asarray(mask.repeat(look.fold, axis=0).repeat(look.fold, axis=1))
 
 
-def _wide(at: float, fold: int) -> float:
+def full_size(at: float, fold: int) -> float:
     """A place in a small picture as one in the full size."""
     return float(at * fold + (fold - 1) / 2)
 
@@ -344,7 +255,7 @@ def _wide(at: float, fold: int) -> float:
 def _scaled(lamp: Lamp, fold: int) -> Lamp:
     left, top, right, bottom = (side * fold for side in lamp.box)
     box = (left, top, right, bottom)
-    return Lamp(_wide(lamp.x, fold), _wide(lamp.y, fold), lamp.area * fold * fold, box, lamp.bloom * fold)
+    return Lamp(full_size(lamp.x, fold), full_size(lamp.y, fold), lamp.area * fold * fold, box, lamp.bloom * fold)
 
 
 def _enlarged(found: Registration, fold: int) -> Registration:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from flows.cluster_kinds import start_cluster
@@ -15,7 +16,7 @@ from storage.root import Root
 from storage.take import Take, list_takes
 from tasks.config import Cluster
 from tests.flows.conftest import Folder
-from tests.storage.tiny_session import edit_toml, write_session
+from tests.storage.tiny_session import background, edit_toml, write_picture, write_session
 
 pytestmark = pytest.mark.slow
 
@@ -159,10 +160,20 @@ def test_a_night_that_can_do_nothing_fails_and_says_why(tmp_path: Path, cluster:
     folder = nights(tmp_path, cluster)  # the command starts its own server, and stops it
     bad = session(tmp_path / "inbox/bad", "bad", ("elm",))
     edit_toml(bad, "bits = 12", "bits = 77")
+    knocked = session(tmp_path / "inbox/knocked", "knocked", ("fir",))
+    for file in (knocked / "takes/fir/c01").iterdir():  # the camera was knocked after its plate
+        write_picture(file, np.roll(background(1), 3, axis=1).astype(np.uint16))
+    (tmp_path / "capmat.toml").write_text('[stage]\ndrift = "block"\n')
     process = folder.start("nightly")
     out, _ = process.communicate(timeout=900)
     assert process.returncode == 2, out
-    assert "nothing could be done, 1 refused" in out.splitlines()[-1]
+    assert "nothing could be done, 2 refused" in out.splitlines()[-1]
+    (report,) = (tmp_path / ".capmat/store/reports").glob("night-*.json")
+    by_session = {item["session"]: item for item in json.loads(report.read_text())["refused"]}
+    assert by_session["knocked"]["step"] == "stage check"
+    assert "take fir camera c01" in by_session["knocked"]["where"]
+    assert "+3.0" in by_session["knocked"]["what"]
+    assert list_takes(Root(f"{tmp_path}/.capmat/store"), sealed=False) == []
     assert state_of_last_run(folder)[0] == "FAILED"
     assert list((tmp_path / ".capmat/store/reports").glob("night-*.html"))
     assert not (tmp_path / ".capmat/prefect/server.json").exists()

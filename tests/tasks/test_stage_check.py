@@ -8,15 +8,19 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sim.defects import Defect
 from sim.session import render_session
 from storage.root import Root
+from storage.take import Take
 from tasks.config import Config, Reconstruction
+from tasks.session import ingest, plates
 from tasks.stage_check import Checked, check, stage_check, write_report
 from tasks.stage_findings import DRIFT
-from tasks.stage_look import open_session
+from tasks.stage_look import open_session, open_stored
 from tasks.stage_page import stage_sheet
 
 os.environ.setdefault("MITSUBA_VARIANT", "scalar_rgb")
@@ -95,6 +99,22 @@ def test_every_defect_is_found_in_its_camera_and_nowhere_else(
     else:
         ((x, y), *_) = finding.places
         assert (x, y) == (pytest.approx(50, abs=4), pytest.approx(22, abs=4))
+
+
+def test_mattes_in_the_store_say_where_the_subject_is(clean: Path, tmp_path: Path) -> None:
+    session, store = str(with_defect(clean, "glossy-floor")), str(tmp_path)
+    ingest(store, session, "amber", plates(store, session)["digest"])
+    take = Take.open(Root(store), "amber")
+    take.start_run("student-v1", {})
+    for camera in take.cameras:
+        truth = Image.open(Path(session).parent / f"truth/amber/{camera}/0001_alpha.png")
+        take.write_alphas("student-v1", camera, {1: np.asarray(truth, np.float32) / 255})
+    result = check(open_stored(store, take.stage, None, 2), CONFIG.stage, BOX, CONFIG.teacher.noise)
+    assert found(result) == {CAMERA: {"glossy"}}
+    for one in result.found.values():
+        assert one.subject is not None
+        assert one.subject[one.matte].mean() > 0.97
+        assert one.missing.keys() >= {"flicker"}
 
 
 def test_an_ingest_warns_of_a_moved_camera_or_refuses_it_and_looks_once(clean: Path, tmp_path: Path) -> None:

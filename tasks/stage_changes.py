@@ -1,0 +1,102 @@
+"""Where a stage changes with its subject: takes all cameras of a stage, since only together they know the subject."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capmat_errors import CapmatError
+from capmat_models.stage_change import largest_piece, pieces, silhouettes, structured
+from storage.camera import Camera
+from tasks.config import Reconstruction
+from tasks.hull import box_of
+from tasks.stage_measure import Measured, Region, full_size, neighbourhood
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_VOXELS = 64
+_ENOUGH = 3  # cameras
+_HELD = 0.85  # of the largest difference, that a hull has at least
+_PIECE = 5e-4  # of the picture: smaller is no region
+
+
+def find_changes(cameras: Mapping[str, Camera], found: Mapping[str, Measured], settings: Reconstruction) -> str:
+    """Find what changed outside the subject; fills in `subject`, `regions` and `outside`.
+
+    The subject is the visual hull of the mattes, or of the differences to the plates; with fewer than three cameras,
+    or where there is no hull, the largest piece of the difference.
+
+    Args:
+        cameras: calibration of the small pictures.
+        found: the cameras that have a take.
+        settings: the box.
+
+    Returns:
+        How the subject was found, in words.
+    """
+    seen = {camera: one for camera, one in found.items() if one.shot is not None}
+    margin = {camera: max(1, one.plate.shape[0] // 60) for camera, one in seen.items()}
+    drawn, how = _hull(cameras, {camera: one.matte for camera, one in seen.items()}, settings, max(margin.values()))
+    for camera, one in seen.items():
+        one.subject = drawn[camera] if drawn else largest_piece(one.matte, margin[camera])
+        changes = [change.astype(np.float32) for change in one.change]
+        one.outside = structured(changes[0], one.sigma, neighbourhood(one)) & ~one.subject & ~one.white
+        one.regions = _regions(one, changes)
+    return how
+
+
+def _hull(
+    cameras: Mapping[str, Camera], mattes: Mapping[str, Mask], settings: Reconstruction, margin: int
+) -> tuple[dict[str, Mask], str]:
+    """Silhouettes of the visual hull by camera, none if there is none; and how the subject was found, in words."""
+    how = "the subject was found as the visual hull of its mattes, or of the differences to the plates"
+    largest = "so the largest difference in each picture was taken for the subject"
+    if len(mattes) < _ENOUGH:
+        return {}, f"it takes three cameras for a visual hull, {largest}"
+    try:
+        centre, size = box_of(cameras.values(), settings)
+    except CapmatError as error:
+        return {}, f"{error.what}, {largest}"
+    axis = ((np.arange(_VOXELS) + 0.5) / _VOXELS - 0.5) * size
+    points = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3) + centre
+    places, reach = [], []
+    for camera in (cameras[name] for name in mattes):
+        places.append(_pixels(camera, points))
+        depth = max(float(np.linalg.norm(camera.centre() - centre)), size / _VOXELS)
+        reach.append(int(np.ceil(camera.K[0, 0] * size / _VOXELS / 2 / depth)))
+    drawn = silhouettes(places, list(mattes.values()), reach, margin)
+    if drawn is None:
+        return {}, f"the differences to the plates agree on no place, {largest}"
+    kept = [float(mask[piece].mean()) for matte, mask in zip(mattes.values(), drawn, strict=True)
+            if (piece := largest_piece(matte, 0)).any()]  # fmt: skip
+    if kept and float(np.median(kept)) < _HELD:
+        box = "the subject's box cuts it off (set reconstruction.box_centre and box_size)"
+        return {}, f"{box}, {largest}"
+    return dict(zip(mattes, drawn, strict=True)), how
+
+
+def _pixels(camera: Camera, points: NDArray[np.float64]) -> Floats:
+    """Where points fall, nan far outside the picture: there the polynomial of a lens turns round and comes back."""
+    plain = replace(camera, dist=np.zeros(5)).project(points)
+    size = np.array([camera.width, camera.height])
+    with np.errstate(invalid="ignore"):
+        far = ~np.all((plain > -0.5 * size) & (plain < 1.5 * size), axis=1)
+    pixels = camera.project(points)
+    pixels[far] = np.nan
+    return pixels.astype(np.float32)
+
+
+def _regions(one: Measured, changes: list[Floats]) -> list[Region]:
+    """The connected pieces of `outside`, largest first; smaller ones are taken out of it."""
+    assert one.outside is not None
+    kept, regions = np.zeros_like(one.outside), []
+    for mine in pieces(one.outside, max(6, round(_PIECE * one.outside.size))):
+        kept |= mine
+        y, x = np.argwhere(mine).mean(axis=0)
+        apart = np.abs(changes[0] - changes[-1])[mine]
+        stays = None if len(changes) < 2 else bool(np.median(apart) < 0.3 * np.median(np.abs(changes[0][mine])))
+        regions.append(Region(full_size(x, one.fold), full_size(y, one.fold), float(mine.mean()), stays))
+    one.outside = kept
+    return sorted(regions, key=lambda region: -region.share)
