@@ -18,12 +18,13 @@ import torch
 import torch.nn.functional as F
 
 from capmat_models.mining import Spot, diversified, spots
+from storage.plates import Stage
 from storage.root import Root
 from storage.take import Take, list_takes
 from tasks import mine_frame as frame_of
 from tasks.config import Config
 from tasks.matte import matte, open_run
-from tasks.mine import _network
+from tasks.mine import network_of
 from tasks.models import champion, register_base, run_name
 from tasks.session import ingest, plates, take_record
 from tasks.truth import truth_of
@@ -50,14 +51,14 @@ def prepared(config: Config, takes: list[str]) -> None:
 def looked(config: Config, take: Take) -> dict[tuple[str, int], dict[str, Any]]:
     """All signals of every picture, by camera and frame."""
     run, teacher = (run_name(role, champion(config.store, role)) for role in ("student", "teacher"))
-    network = _network(config.store, take.alpha_runs()[run], 1)
-    stage = frame_of.Stage.open(take.root, take.stage)
+    network = network_of(config.store, take.alpha_runs()[run], 1)
+    stage = Stage.open(take.root, take.stage)
     found = {}
     for frame in take.frames:
-        fit = frame_of._fit(take, run, frame, config.reconstruction)
+        fit = frame_of.fit_of(take, run, frame, config.reconstruction)
         for camera in take.cameras:
-            one = frame_of._look(take, stage, run, teacher, camera, frame, fit)
-            one.maps.update(frame_of._asked(network, take, stage, camera, frame, one))
+            one = frame_of.look(take, stage, run, teacher, camera, frame, fit)
+            one.maps.update(frame_of.ask(network, take, stage, camera, frame, one))
             found[camera, frame] = {"maps": one.maps, "fold": one.fold, "pha": take.read_alpha(run, camera, frame)}
     return found
 

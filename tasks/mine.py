@@ -75,7 +75,7 @@ def mine(
         }
 
         def work(frame: int = frame) -> dict[str, Any]:
-            network = _network(store, known[run], threads)
+            network = network_of(store, known[run], threads)
             found = mine_frame(stored, run, teacher, frame, network, config.reconstruction, each)
             return {"take": take, "boxes": found}
 
@@ -136,7 +136,7 @@ def _in_use(root: Root, role: str, known: Mapping[str, Any], *, needed: bool = T
     return max((run for run, said in known.items() if said.get("role") == role), default="")
 
 
-def _network(store: str, info: Mapping[str, Any], threads: int) -> Any:
+def network_of(store: str, info: Mapping[str, Any], threads: int) -> Any:
     """What made a run, if it can be asked again: whole frames, one at a time, with picture and plate alone."""
     if not info.get("version") or info.get("tile"):
         return None

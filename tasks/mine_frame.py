@@ -69,18 +69,18 @@ def mine_frame(
 
     stage = Stage.open(take.root, take.stage)
     cameras = [camera for camera in take.cameras if take.has_alpha(run, camera, frame)]
-    fit = _fit(take, run, frame, settings)
+    fit = fit_of(take, run, frame, settings)
     # Only scores are kept of all cameras: their pictures would not fit into memory together.
     promised: dict[str, float] = {}
     for camera in cameras:
-        best = spots(_look(take, stage, run, teacher, camera, frame, fit).maps, 1)
+        best = spots(look(take, stage, run, teacher, camera, frame, fit).maps, 1)
         promised[camera] = best[0].score if best else 0.0
     chosen = sorted(cameras, key=lambda camera: -promised[camera])[:pictures]
     found = []
     for camera in chosen:
-        looked = _look(take, stage, run, teacher, camera, frame, fit)
+        looked = look(take, stage, run, teacher, camera, frame, fit)
         if network is not None:
-            looked.maps.update(_asked(network, take, stage, camera, frame, looked))
+            looked.maps.update(ask(network, take, stage, camera, frame, looked))
         for spot in spots(looked.maps, BOXES):
             view = take.cameras[camera]
             x0, y0, x1, y1 = (edge * looked.fold for edge in spot.box)
@@ -97,7 +97,7 @@ def mine_frame(
     return sorted(found, key=lambda one: -one["score"])
 
 
-def _fit(take: Take, run: str, frame: int, settings: Reconstruction) -> FrameCheck | None:
+def fit_of(take: Take, run: str, frame: int, settings: Reconstruction) -> FrameCheck | None:
     """The hull check of the frame, where its cameras can be compared at all."""
     try:
         return check_frame(take, run, frame, settings)
@@ -106,9 +106,7 @@ def _fit(take: Take, run: str, frame: int, settings: Reconstruction) -> FrameChe
         return None
 
 
-def _look(
-    take: Take, stage: Stage, run: str, teacher: str, camera: str, frame: int, fit: FrameCheck | None
-) -> Looked:
+def look(take: Take, stage: Stage, run: str, teacher: str, camera: str, frame: int, fit: FrameCheck | None) -> Looked:
     """A picture with the signals that cost no network."""
     import torch
 
@@ -132,7 +130,7 @@ def _look(
     return Looked(src, bgr, pha, other, fold, maps)
 
 
-def _asked(network: Any, take: Take, stage: Stage, camera: str, frame: int, looked: Looked) -> Mapping[str, Any]:
+def ask(network: Any, take: Take, stage: Stage, camera: str, frame: int, looked: Looked) -> Mapping[str, Any]:
     """The signals for which the network sees the picture again: as it is, flipped, and shifted."""
     import torch
 
