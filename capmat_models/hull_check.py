@@ -18,7 +18,7 @@ from torch import Tensor
 
 from capmat_models.silhouette import SOLID, opened, signed_distance, widened
 from capmat_models.small_views import on_device
-from capmat_models.visual_hull import nowhere
+from capmat_models.visual_hull import ENOUGH_TO_CARVE, nowhere
 from capmat_models.voxel_rays import View, directions, project
 
 HOLE_MARGIN = 2.0
@@ -29,9 +29,11 @@ SPECK = 0.002
 """Share of a silhouette below which a spot is not worth a word; thin crescents along edges go with it."""
 DISSENT = 0.1
 """Share of the other views that may deny a voxel, since they may be wrong too; foreground stays possible there."""
+ONE = ENOUGH_TO_CARVE - 1
+"""So many may always."""
 SURE = 0.05
 """Share of the other views that may deny a voxel, and background there is a hole all the same."""
-ENOUGH = 1
+ENOUGH = 2
 """Other views that must see a voxel before foreground there can be called halo."""
 FEW = 6
 """Other views, and half of all others, that must see a voxel before background there can be called a hole: between
@@ -91,7 +93,7 @@ def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int)
         for m, f in zip(maps, found, strict=True):
             m.unseen[f.place[f.seen & (seen - 1 < ENOUGH)]] = True
         # a cell may go when none of its voxels can come within the margin of any hull
-        kept.append(cells[_others(depth, seen, DISSENT)[1] + radius > -HALO_MARGIN - 1])
+        kept.append(cells[_others(depth, seen, DISSENT, ONE)[1] + radius > -HALO_MARGIN - 1])
     inner = torch.cartesian_prod(*[torch.arange(_ZOOM, device=device)] * 3)
     for cells in torch.cat(kept).split(_CHUNK // _ZOOM**3):
         fine = (_ZOOM * cells[:, None] + inner).reshape(-1, 3)
@@ -99,8 +101,8 @@ def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int)
         depth = torch.stack([f.depth for f in found])
         seen = depth.isfinite().sum(0)
         most = max(FEW, math.ceil((len(maps) - 1) / 2))
-        for dissent, enough, name in ((DISSENT, ENOUGH, "lenient"), (SURE, most, "strict")):
-            without, instead = _others(depth, seen, dissent)
+        for dissent, alone, enough, name in ((DISSENT, ONE, ENOUGH, "lenient"), (SURE, 0, most, "strict")):
+            without, instead = _others(depth, seen, dissent, alone)
             for m, f in zip(maps, found, strict=True):
                 # who is among those that the order counts hands his place to the next
                 own = torch.where(f.depth <= without, instead, without)
@@ -147,19 +149,21 @@ def witnesses(
     return int(solid[best]), int(seen[best])
 
 
-def _others(depth: Tensor, seen: Tensor, dissent: float) -> tuple[Tensor, Tensor]:
+def _others(depth: Tensor, seen: Tensor, dissent: float, alone: int) -> tuple[Tensor, Tensor]:
     """What all views but a share of `dissent` grant every point, and what all but one more do.
 
     Args:
         depth: (V, N), inf where a view does not see the point.
         seen: (N,) views that see it.
         dissent: 0..1, of the views beside the one that is judged.
+        alone: as many views may always dissent.
 
     Returns:
         Two times (N,); -inf in the second where nobody is left.
     """
-    skip = ((seen - 1).clamp_min(0) * dissent).long()
-    least = depth.topk(min(len(depth), int(dissent * (len(depth) - 1)) + 2), dim=0, largest=False).values
+    skip = ((seen - 1).clamp_min(0) * dissent).long().clamp_min(alone)
+    most = max(alone, int(dissent * (len(depth) - 1)))
+    least = depth.topk(min(len(depth), most + 2), dim=0, largest=False).values
     first = least.gather(0, skip[None])[0]
     second = least.gather(0, (skip + 1)[None])[0]
     return first, torch.where(second.isfinite(), second, -math.inf)

@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--out", type=Path, metavar="FILE", help="replace this file, *.prom (default: print)")
     _plan(add("plan", "how long the night will be, at the rates that this store has measured"))
     _gc(add("gc", "say which mattes and leftovers may go; with --yes remove them"))
+    _mine(add("mine", "which boxes of a take's pictures are worth a scribble: writes the queue, best first"))
     _hull(add("hull", "the visual hull of a frame as PLY or GLB: a cheap look at what its mattes agree on"))
     _scene(add("scene", "write frames as folders for Nerfstudio, with camera files for COLMAP's readers"))
     up = add("up", "start the server and the worker that run deployments by themselves, on this machine")
@@ -141,6 +142,14 @@ def _scribble(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_whole, default=0, help="default: one that is free")
     parser.add_argument("--author", metavar="NAME", help="who paints (default: who is logged in)")
     parser.add_argument("--no-browser", action="store_true", help="print the link, open nothing")
+def _mine(parser: argparse.ArgumentParser) -> None:
+    """The options of `capmat mine`; see docs/mine.md."""
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run to judge (default: that of the student in use)")
+    parser.add_argument("--teacher-run", help="alpha run to compare it with (default: that of the teacher in use)")
+    parser.add_argument("--top", type=_positive, metavar="K", help="boxes in the queue (default: mine.top)")
+    parser.add_argument("--json", action="store_true", help="the queue for programs")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="gets a contact sheet of the best boxes")
 
 
 def _scene(parser: argparse.ArgumentParser) -> None:

@@ -346,6 +346,13 @@ def gc(args: Namespace) -> None:
     run(_config(args), args)
 
 
+def mine(args: Namespace) -> None:
+    """Write the queue of boxes that are worth a scribble."""
+    from flows.mine_command import mine as run
+
+    run(_config(args), args)
+
+
 def hull(args: Namespace) -> None:
     """Write the visual hull of a frame."""
     from flows.reconstruct_command import hull as run

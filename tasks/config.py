@@ -109,6 +109,17 @@ class Reconstruction(_Section):
     with the side their distance from it."""
 
 
+class Mine(_Section):
+    """Where a scribble would help most; see docs/mine.md."""
+
+    frames: int = Field(8, ge=1)
+    """Frames of a take that are looked at, evenly spread. More where performers do many different things."""
+    pictures: int = Field(48, ge=1)
+    """Pictures of them, all frames together, that go through the student again, three times each: what costs most."""
+    top: int = Field(20, ge=1)
+    """Boxes in a queue: as many as somebody will look at."""
+
+
 class Gate(_Section):
     """When a challenger becomes the champion."""
 
@@ -226,6 +237,7 @@ class Config(_Section):
     student: Student = Student()
     supervisor: Supervisor = Supervisor()
     reconstruction: Reconstruction = Reconstruction()
+    mine: Mine = Mine()
     gate: Gate = Gate()
     cluster: Cluster = Cluster()
     inbox: str = ""

@@ -1,0 +1,137 @@
+"""Does mining find what is wrong? Precision among the first k boxes, on takes whose true mattes are known.
+
+    python -m benchmarks.mining                         # the sample session, in a store of its own, base weights
+    python -m benchmarks.mining --store .capmat/store --truth samples/truth cedar amber birch
+
+Takes that are not in the store are ingested and matted by the base student and teacher first. Then every picture is
+looked at with all signals, boxes are taken by the fused score, by each signal alone and (from all windows there are)
+by chance, and a box counts as right where the mean error |alpha - truth| in it is at least --error.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from capmat_models.mining import Spot, diversified, spots
+from storage.plates import Stage
+from storage.root import Root
+from storage.take import Take, list_takes
+from tasks import mine_frame as frame_of
+from tasks.config import Config
+from tasks.matte import matte, open_run
+from tasks.mine import network_of
+from tasks.models import champion, register_base, run_name
+from tasks.session import ingest, plates, take_record
+from tasks.truth import truth_of
+
+SIGNALS = ("teacher", "err", "residual", "soft", "unsteady", "halo", "hole", "jump")
+_KS = (5, 10, 20, 40)
+
+
+def prepared(config: Config, takes: list[str]) -> None:
+    """Ingest and matte what is not there."""
+    register_base(config.store, config.weights, config.architectures)
+    root = Root(config.store)
+    digest = plates(config.store, config.session)["digest"]
+    for name in takes:
+        if name not in list_takes(root):
+            ingest(config.store, config.session, name, digest)
+        record = take_record(config.store, name)
+        for role in ("student", "teacher"):
+            model = champion(config.store, role)
+            open_run(config.store, name, role, model)
+            matte(config.store, name, record["cameras"], record["frames"], role, model, record["digest"])
+
+
+def looked(config: Config, take: Take) -> dict[tuple[str, int], dict[str, Any]]:
+    """All signals of every picture, by camera and frame."""
+    run, teacher = (run_name(role, champion(config.store, role)) for role in ("student", "teacher"))
+    network = network_of(config.store, take.alpha_runs()[run], 1)
+    stage = Stage.open(take.root, take.stage)
+    found = {}
+    for frame in take.frames:
+        fit = frame_of.fit_of(take, run, frame, config.reconstruction)
+        for camera in take.cameras:
+            one = frame_of.look(take, stage, run, teacher, camera, frame, fit)
+            one.maps.update(frame_of.ask(network, take, stage, camera, frame, one))
+            found[camera, frame] = {"maps": one.maps, "fold": one.fold, "pha": take.read_alpha(run, camera, frame)}
+    return found
+
+
+Pictures = Mapping[tuple[str, int], Mapping[str, Any]]
+
+
+def taken(pictures: Pictures, chosen: Callable[[Mapping[str, Any]], Mapping[str, Any]], count: int,
+          *, spread: bool) -> list[tuple[str, int, Spot]]:  # fmt: skip
+    """The best boxes of all pictures by some of the signals; with `spread` as `capmat mine` orders them."""
+    boxes = [
+        (camera, frame, spot)
+        for (camera, frame), picture in pictures.items()
+        if (maps := chosen(picture["maps"]))
+        for spot in spots(maps, frame_of.BOXES)
+    ]
+    if not spread:
+        return sorted(boxes, key=lambda box: -box[2].score)[:count]
+    order = diversified([(camera, frame, spot.box, spot.score) for camera, frame, spot in boxes], count)
+    return [boxes[index] for index, _ in order]
+
+
+def main() -> None:
+    """Run and print a table for docs/mine.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("take", nargs="*", default=["cedar", "amber", "birch"])
+    parser.add_argument("--store", default=".capmat/benchmark-mining")
+    parser.add_argument("--session", default="samples/session/session.toml")
+    parser.add_argument("--truth", default="samples/truth")
+    parser.add_argument("--error", type=float, default=0.15, help="mean error of a box that is wrong (default: 0.15)")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    config = Config(store=str(Path(given.store).absolute()), session=str(Path(given.session).absolute()))
+    prepared(config, given.take)
+    for name in given.take:
+        take = Take.open(Root(config.store), name)
+        truth = truth_of(given.truth, name)
+        pictures = looked(config, take)
+        errors = {key: np.abs(picture["pha"] - truth(*key)) for key, picture in pictures.items()}
+
+        def right(box: tuple[str, int, Spot], errors: Any = errors, pictures: Any = pictures) -> bool:
+            camera, frame, spot = box
+            x0, y0, x1, y1 = (edge * pictures[camera, frame]["fold"] for edge in spot.box)
+            return bool(errors[camera, frame][y0:y1, x0:x1].mean() >= given.error)
+
+        print(f"\n{name}: {len(pictures)} pictures, a box is wrong from a mean error of {given.error}")
+        print("| boxes by | " + " | ".join(f"first {k}" for k in _KS) + " |\n|---|" + "---:|" * len(_KS))
+        chance = np.mean([_windows(error, given.error).mean() for error in errors.values()])
+        rows: dict[str, list[bool]] = {}
+        rows["all signals, spread (`capmat mine`)"] = [
+            right(box) for box in taken(pictures, lambda maps: maps, max(_KS), spread=True)
+        ]
+        rows["all signals"] = [right(box) for box in taken(pictures, lambda maps: maps, max(_KS), spread=False)]
+        for signal in SIGNALS:
+            boxes = taken(
+                pictures,
+                lambda maps, signal=signal: {signal: maps[signal]} if signal in maps else {},  # type: ignore[misc]
+                max(_KS),
+                spread=False,
+            )
+            rows[f"`{signal}` alone"] = [right(box) for box in boxes]
+        for label, hits in rows.items():
+            # what a signal has no boxes for, it did not find
+            print(f"| {label} | " + " | ".join(f"{sum(hits[:k]) / k:.2f}" if hits else "-" for k in _KS) + " |")
+        print("| chance | " + " | ".join(f"{chance:.2f}" for _ in _KS) + " |", flush=True)
+
+
+def _windows(error: np.ndarray, least: float) -> np.ndarray:
+    """Whether each of all windows of a picture, laid as mining lays them, is wrong."""
+    side = max(4, round(error.shape[0] / 8))
+    means = F.avg_pool2d(torch.from_numpy(error)[None, None], side, max(1, side // 4))
+    return (means[0, 0] >= least).numpy()
+
+
+if __name__ == "__main__":
+    main()

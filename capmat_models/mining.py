@@ -1,0 +1,112 @@
+"""From signals to boxes: where in a picture a scribble promises most, and which of many boxes to show first.
+
+Signals are joined by adding up: the score of a box is 1 - exp(-sum of the means of its signals). So each of them
+alone can raise it, several together raise it more, and one that is not there (no teacher, one frame) costs nothing.
+No weight had to be fitted. docs/mine.md has what was measured of this rule and of each signal alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+WINDOW = 1 / 8
+"""Side of a box, as a share of the picture's height."""
+SAME_CAMERA = 0.85
+"""What the next box of a camera is worth, of its score, for every box of that camera that comes before."""
+SAME_PLACE = 0.3
+"""The same for a box that overlaps one of the same camera in another frame: it most likely shows the same error."""
+_STEPS = 4  # windows within the width of one
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A box in a map.
+
+    Attributes:
+        box: x0, y0, x1, y1 in pixels of the map.
+        score: 0..1.
+        signals: name -> mean in the box.
+    """
+
+    box: tuple[int, int, int, int]
+    score: float
+    signals: dict[str, float]
+
+
+def spots(maps: Mapping[str, Tensor], count: int) -> list[Spot]:
+    """The best boxes of a picture, best first; none overlaps another.
+
+    Args:
+        maps: name -> signal (H, W), 0..1, all of one size; at least one.
+        count: how many at most; boxes without any signal are left out.
+    """
+    height, width = next(iter(maps.values())).shape
+    side = min(max(_STEPS, round(WINDOW * height)), height, width)
+    step = max(1, side // _STEPS)
+    stacked = F.avg_pool2d(torch.stack(list(maps.values()))[:, None].float(), side, step)[:, 0]
+    total = stacked.sum(0)
+    reach = -(-side // step) - 1
+    found = []
+    while len(found) < count and (best := float(total.max())) > 0:
+        row, column = divmod(int(total.argmax()), total.shape[1])
+        y, x = row * step, column * step
+        signals = {name: float(value) for name, value in zip(maps, stacked[:, row, column], strict=True)}
+        found.append(Spot((x, y, x + side, y + side), 1 - math.exp(-best), signals))
+        total[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1] = 0
+    return found
+
+
+def diversified(
+    boxes: Sequence[tuple[str, int, tuple[int, int, int, int], float]], count: int
+) -> list[tuple[int, float]]:
+    """An order in which the same thing is not asked ten times.
+
+    Args:
+        boxes: camera, frame, box and score of each.
+        count: how many at most.
+
+    Returns:
+        (index, score that is left of it) of the best, falling. It is taken greedily, each time the box that is worth
+        most after those before it; see `SAME_CAMERA` and `SAME_PLACE`.
+    """
+    left = [score for *_, score in boxes]
+    order: list[tuple[int, float]] = []
+    while len(order) < min(count, len(boxes)):
+        best = max(range(len(left)), key=left.__getitem__)
+        if left[best] <= 0:
+            break
+        order.append((best, left[best]))
+        camera, frame, box, _ = boxes[best]
+        left[best] = 0.0
+        for index, (other, number, place, _) in enumerate(boxes):
+            if other == camera:
+                left[index] *= SAME_PLACE if number != frame and _overlap(place, box) else SAME_CAMERA
+    return order
+
+
+def shadow(src: Tensor, bgr: Tensor, within: Tensor) -> float:
+    """How much darker a picture is than its plate where it has the plate's colour: 0..1, 0 if it has another colour.
+
+    Args:
+        src: (3, H, W) display-referred.
+        bgr: (3, H, W) the plate.
+        within: (H, W) weights of the pixels that are asked about.
+    """
+    weight = within / within.sum().clamp_min(1e-6)
+    seen, plate = ((picture * weight).sum((1, 2)) for picture in (src, bgr))
+    ratio = seen / plate.clamp_min(1e-3)
+    mean = float(ratio.mean())
+    return max(0.0, 1 - mean) if mean < 1 and float((ratio - mean).abs().max()) < 0.1 * mean else 0.0
+
+
+def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    """Whether two boxes share a third of the smaller one."""
+    wide, high = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
+    smaller = min((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (a, b))
+    return wide > 0 and high > 0 and wide * high * 3 >= smaller

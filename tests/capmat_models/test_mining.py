@@ -1,0 +1,80 @@
+"""Boxes stand where signals are, do not overlap, and do not ask for the same thing again and again."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capmat_models.mining import SAME_CAMERA, SAME_PLACE, diversified, shadow, spots
+
+
+def maps() -> dict[str, torch.Tensor]:
+    a, b = torch.zeros(80, 64), torch.zeros(80, 64)
+    a[10:20, 10:20] = 0.5
+    b[10:20, 10:20] = 0.5
+    b[60:70, 40:50] = 0.8
+    return {"a": a, "b": b}
+
+
+def test_signals_that_meet_come_before_one_that_is_alone() -> None:
+    first, second, *_ = spots(maps(), 5)
+    assert (first.box, second.box) == ((10, 10, 20, 20), (40, 60, 50, 70))
+    assert first.signals == {"a": 0.5, "b": 0.5}
+    assert first.score == pytest.approx(1 - math.exp(-1))
+    assert second.score == pytest.approx(1 - math.exp(-0.8))
+
+
+def test_a_signal_that_is_missing_costs_nothing() -> None:
+    assert spots({"b": maps()["b"]}, 1)[0].score == pytest.approx(1 - math.exp(-0.8))
+
+
+def test_nothing_is_made_up_where_no_signal_is() -> None:
+    assert spots({"a": torch.zeros(80, 64)}, 5) == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(8, 90), st.integers(8, 90))
+def test_boxes_lie_in_the_picture_and_never_overlap(seed: int, height: int, width: int) -> None:
+    torch.manual_seed(seed)
+    found = spots({"a": torch.rand(height, width)}, 8)
+    covered = torch.zeros(height, width, dtype=torch.int64)
+    for spot in found:
+        x0, y0, x1, y1 = spot.box
+        assert 0 <= x0 < x1 <= width
+        assert 0 <= y0 < y1 <= height
+        covered[y0:y1, x0:x1] += 1
+    assert int(covered.max()) == 1
+    assert [spot.score for spot in found] == sorted((spot.score for spot in found), reverse=True)
+
+
+def test_another_camera_comes_before_more_of_the_same() -> None:
+    boxes = [
+        ("C01", 1, (0, 0, 10, 10), 0.9),
+        ("C01", 1, (20, 0, 30, 10), 0.8),
+        ("C01", 2, (0, 0, 10, 10), 0.9),
+        ("C02", 1, (0, 0, 10, 10), 0.75),
+    ]
+    order = diversified(boxes, 4)
+    assert [index for index, _ in order] == [0, 3, 1, 2]
+    left = {index: score for index, score in order}
+    assert left[1] == pytest.approx(0.8 * SAME_CAMERA)
+    assert left[2] == pytest.approx(0.9 * SAME_PLACE * SAME_CAMERA)
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 3), st.floats(0, 1)), max_size=20))
+def test_what_is_left_falls_and_nothing_comes_twice(boxes: list[tuple[str, int, float]]) -> None:
+    order = diversified([(camera, frame, (0, 0, 9, 9), score) for camera, frame, score in boxes], 12)
+    scores = [score for _, score in order]
+    assert scores == sorted(scores, reverse=True)
+    assert len({index for index, _ in order}) == len(order) <= 12
+    assert all(score <= boxes[index][2] for index, score in order)
+
+
+def test_a_shadow_is_the_plate_but_darker_and_a_subject_is_not() -> None:
+    plate = torch.tensor([0.6, 0.5, 0.4])[:, None, None].expand(3, 8, 8)
+    everywhere = torch.ones(8, 8)
+    assert shadow(0.7 * plate, plate, everywhere) == pytest.approx(0.3, abs=1e-4)
+    assert shadow(1.2 * plate, plate, everywhere) == 0
+    assert shadow(plate.flip(0) * 0.7, plate, everywhere) == 0

@@ -1,0 +1,143 @@
+"""Mining finds what is wrong with a take's mattes, says why, asks the network only for a few, goes on when killed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from capmat_errors import NotFound
+from flows.cli import main
+from storage.mined import read_queue
+from storage.plates import Plate, Stage
+from storage.root import Root
+from storage.take import Take
+from tasks import mine as mining
+from tasks.config import Config, load_config
+from tasks.mine import mine, spread_frames
+from tasks.mine_sheet import mined_sheet
+from tasks.models import find_model
+from tests.ellipsoid_take import add_run, store_take
+from tests.ellipsoids import ring
+
+CAMERAS = ring(10, 96, 128)
+HOLE = (slice(60, 80), slice(40, 56))
+
+
+def _holed(camera: str, alpha: np.ndarray) -> np.ndarray:
+    if camera == "C03":
+        alpha[HOLE] = 0
+    return alpha
+
+
+def _made(folder: Path, frames: tuple[int, ...] = (4,)) -> Root:
+    """A store with the ellipsoids before a black stage; run `holed` has a hole in one camera."""
+    root = Root(folder)
+    take = store_take(root, CAMERAS, frames=frames)
+    stage = Stage.create(root, take.stage, cameras=take.cameras, colour=take.colour, source={})
+    for camera in take.cameras.values():
+        size = (camera.height, camera.width)
+        black, valid = np.zeros((*size, 3), np.float32), np.ones(size, bool)
+        stage.write_plate(camera.id, Plate(black, np.ones_like(black), valid, 2))
+    stage.seal()
+    add_run(take, CAMERAS, "holed", _holed)
+    return root
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Root:
+    return _made(tmp_path_factory.mktemp("mine") / "store")
+
+
+def test_the_hole_comes_first_with_its_reasons(root: Root) -> None:
+    done = mine(root.url, "solids", Config(store=root.url), "holed", "true", top=3)
+    queue = read_queue(root, "solids", done["queue"])
+    first = queue.items[0]
+    x0, y0, x1, y1 = first.box
+    assert first.camera == "C03"
+    assert min(x1, 56) - max(x0, 40) >= 12
+    assert min(y1, 80) - max(y0, 60) >= 12
+    assert "hole: 9 of 9 views see foreground here" in first.reasons
+    assert "teacher and student disagree: alpha 1.00 and 0.00" in first.reasons
+    assert first.score > 0.5
+    assert done["items"] == len(queue.items) <= 3
+
+
+def test_mining_again_makes_no_second_queue(root: Root) -> None:
+    config = Config(store=root.url)
+    first = mine(root.url, "solids", config, "holed")
+    again = mine(root.url, "solids", config, "holed")
+    assert again["reused"]
+    assert again["queue"] == first["queue"]
+
+
+def test_a_run_with_true_mattes_promises_little(root: Root) -> None:
+    done = mine(root.url, "solids", Config(store=root.url), "true")
+    assert all(item.score < 0.1 for item in read_queue(root, "solids", done["queue"]).items)
+
+
+def test_the_student_is_asked_again_for_as_many_pictures_as_the_settings_say(
+    root: Root,
+) -> None:
+    student = find_model(root.url, Config().weights, "bgmv2_mobilenetv2_xs")
+    take = Take.open(root, "solids")
+    add_run(take, CAMERAS, "made", _holed)
+    take.start_run("made", {"role": "student", **student})
+    config = load_config(None, [f"store={root.url}", "mine.pictures=2"], {})
+    done = mine(root.url, "solids", config, "made")
+    found = [item for item in read_queue(root, "solids", done["queue"]).items if item.camera == "C03"]
+    assert {"err", "residual", "unsteady", "soft", "halo", "hole"} <= set(found[0].signals)
+    assert len({item.camera for item in read_queue(root, "solids", done["queue"]).items}) <= 2
+
+
+def test_a_killed_run_goes_on_with_the_next_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = _made(tmp_path / "store", frames=(4, 5))
+    asked: list[int] = []
+    real = mining.mine_frame
+
+    def dies_at_the_second(*given: Any) -> list[dict[str, Any]]:
+        asked.append(given[3])
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(mining, "mine_frame", dies_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        mine(root.url, "solids", Config(store=root.url), "holed")
+    assert mine(root.url, "solids", Config(store=root.url), "holed")["frames"] == [4, 5]
+    assert asked == [4, 5, 5]
+
+
+def test_frames_are_spread_over_the_take() -> None:
+    assert spread_frames(range(100), 4) == [12, 37, 62, 87]
+    assert spread_frames([3, 9], 8) == [3, 9]
+
+
+def test_what_is_not_there_is_named(root: Root, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no mattes other; there are holed"):
+        mine(root.url, "solids", Config(store=root.url), "other")
+    bare = _bare(Root(tmp_path / "store"))
+    with pytest.raises(NotFound, match="started has no mattes yet"):
+        mine(bare.url, "solids", Config(store=bare.url), "started")
+
+
+def _bare(root: Root) -> Root:
+    take = store_take(root, CAMERAS[:3])
+    take.start_run("started", {"role": "student"})
+    return root
+
+
+def test_the_command_prints_the_queue_and_draws_it(
+    root: Root, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--set", f"store={root.url}", "mine", "solids", "--run", "holed", "--teacher-run", "true", "--top", "3"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "hole: 9 of 9 views see foreground here" in out
+    (sheet,) = (tmp_path / "out").iterdir()
+    assert sheet.read_bytes() == mined_sheet(root, "solids", sheet.stem.partition("-")[2])
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["items"][0]["camera"] == "C03"
+    assert main(["--set", f"store={root.url}", "mine", "nothing"]) == 2
