@@ -105,6 +105,8 @@ def _unpack(path: Path, folder: Path) -> None:
         raise refused(f"it is no whole zip file ({error})", str(path), "Export or copy it again.") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise refused("two of its files are in each other's way", str(path), "Export it again.") from error
+    except OSError as error:
+        raise refused(f"it cannot be unpacked ({error.strerror})", str(path), "Unpack it yourself.") from error
 
 
 def _check(members: list[zipfile.ZipInfo], name: str) -> None:

@@ -7,14 +7,13 @@ Runs go down the columns. The polygons of one annotation together are its shape.
 """
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from storage.labels_rle import coco_counts, from_counts
 from storage.labels_shapes import Annotated, Mask, Shape, Size, exact
-from storage.labels_text import Points, pairs, record, refused, several, size_of
+from storage.labels_text import Points, pairs, record, refused, several, size_of, without_ending
 from storage.polygons import fill_polygon
 
 
@@ -50,7 +49,7 @@ def read_coco(data: Any, where: str) -> list[Annotated]:
         if made and not name:
             raise refused("it has no file_name", place)
         if made:
-            pictures.append(Annotated(str(PurePosixPath(name).with_suffix("")), place, size, made))
+            pictures.append(Annotated(without_ending(name), place, size, made))
     if shapes:
         raise refused(f"there is no image {next(iter(shapes))}, but annotations of it", where)
     return pictures
@@ -67,7 +66,7 @@ def _shape(annotation: dict[str, Any], name: str, size: Size, where: str) -> Sha
         raise refused(f"its mask is of another size than the image, {size[1]}x{size[0]}", where)
     counts = runs.get("counts")
     listed = coco_counts(counts, where) if isinstance(counts, str) else several(counts, where)
-    return exact(name, where, lambda: from_counts(listed, size, where, columns=True))
+    return exact(name, where, lambda: from_counts(listed, size, where, columns=True), size)
 
 
 def _flat(points: Any, where: str) -> Points:

@@ -9,12 +9,11 @@ the video's file without ending; frames in which a shape is `outside` do not hav
 """
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from xml.etree.ElementTree import Element
 
 from storage.labels_rle import from_counts
 from storage.labels_shapes import Annotated, Shape, box, line, part, polygon
-from storage.labels_text import Points, number, pairs, refused, size_of, whole
+from storage.labels_text import Points, number, pairs, refused, size_of, whole, without_ending
 
 _SILENT = {"points", "cuboid", "skeleton", "ellipse", "tag", "attribute"}
 
@@ -46,11 +45,11 @@ def _image(image: Element, where: str, radius: float) -> Annotated:
         for n, shape in enumerate(stacked)
         if (found := _shape(shape, shape.get("label", ""), f"{where}, {shape.tag} {n}", radius))
     ]
-    return Annotated(str(PurePosixPath(name).with_suffix("")) if name else "", where, size, tuple(shapes))
+    return Annotated(without_ending(name), where, size, tuple(shapes))
 
 
 def _video(root: Element, where: str, radius: float) -> Iterator[Annotated]:
-    source = PurePosixPath(root.findtext("meta/source") or root.findtext("meta/task/source") or "video").stem
+    source = without_ending(root.findtext("meta/source") or root.findtext("meta/task/source") or "video")
     original = root.find("meta/task/original_size")
     if original is None:
         original = root.find("meta/original_size")
@@ -90,7 +89,7 @@ def _shape(shape: Element, name: str, where: str, radius: float) -> Shape | None
         left, top = (whole(shape.get(side), side, where) for side in ("left", "top"))
         size = size_of(shape.get("height"), shape.get("width"), where)
         counts = [count.strip() for count in (shape.get("rle") or "").split(",")]
-        return part(name, where, from_counts(counts, size, where, columns=False), left, top)
+        return part(name, where, lambda: from_counts(counts, size, where, columns=False), size, left, top)
     if shape.tag in _SILENT:
         return None
     raise refused(f"{shape.tag} is no kind of shape that is known", where)

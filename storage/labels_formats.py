@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from storage.labels_overlay import colour_of, read_overlay
 from storage.labels_pictures import has_palette, read_flat, read_label, read_trimap
 from storage.labels_shapes import Annotated, Meaning, Overlap
 from storage.labels_studio import read_labelstudio
-from storage.labels_text import read_json, read_xml, refused
+from storage.labels_text import read_json, read_xml, refused, without_ending
 from storage.strokes import drawing_from
 
 PICTURES = ("overlay", "label", "trimap")
@@ -133,7 +133,7 @@ def _pixels(export: Export, file: Path, reading: Reading) -> list[Annotated]:
         label: Callable[[], Any] = partial(read_overlay, file, size, *(colour_of(names[0]) for names in sides))
     else:
         label = partial(read_label if reading.format == "label" else read_trimap, file, where)
-    return [Annotated(_stem(export.place(file)), where, size, label=label)]
+    return [Annotated(without_ending(export.place(file)), where, size, label=label)]
 
 
 def _cvat(export: Export, file: Path, reading: Reading) -> list[Annotated]:
@@ -221,7 +221,3 @@ def _picture_kind(file: Path, where: str) -> str:
     if values[0] == 0 and values[-1] == white and len(values) > 2:
         return "trimap"
     raise refused("its values say neither that it is a label nor that it is a trimap", where, fix)
-
-
-def _stem(place: str) -> str:
-    return str(PurePosixPath(place).with_suffix(""))

@@ -9,14 +9,14 @@ import base64
 import binascii
 import posixpath
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from capmat_errors import ImageUnreadable
 from storage.frames import decode_png, read_header, read_rgba
 from storage.labels_shapes import Annotated, Mask, Shape, box, exact, line, part, polygon
-from storage.labels_text import pairs, record, refused, several, size_of
+from storage.labels_text import pairs, record, refused, several, size_of, without_ending
 
 _SILENT = {"point", "points"}
 
@@ -35,18 +35,18 @@ def read_labelme_json(data: Any, where: str, place: str, radius: float) -> Annot
     """
     parts = record(data, where)
     size = size_of(parts.get("imageHeight"), parts.get("imageWidth"), where)
-    picture = str(parts.get("imagePath") or PurePosixPath(place).name).replace("\\", "/")
+    picture = str(parts.get("imagePath") or posixpath.basename(place)).replace("\\", "/")
     name = posixpath.normpath(posixpath.join(posixpath.dirname(place), picture))
     shapes = [
         found
         for n, item in enumerate(several(parts.get("shapes"), where))
         if (found := _json_shape(record(item, where), f"{where}, shape {n}", radius))
     ]
-    return Annotated(str(PurePosixPath(name).with_suffix("")), where, size, tuple(shapes))
+    return Annotated(without_ending(name), where, size, tuple(shapes))
 
 
 def _json_shape(shape: dict[str, Any], where: str, radius: float) -> Shape | None:
-    kind, name = shape.get("shape_type") or "polygon", str(shape.get("label", ""))
+    kind, name = str(shape.get("shape_type") or "polygon"), str(shape.get("label", ""))
     if kind in _SILENT:
         return None
     points = pairs(shape.get("points"), "points", where)
@@ -66,8 +66,8 @@ def _json_shape(shape: dict[str, Any], where: str, radius: float) -> Shape | Non
         size = round(y1) - round(y0) + 1, round(x1) - round(x0) + 1
         if mask.shape != size or min(round(x0), round(y0)) < 0:
             raise refused(f"its mask is {mask.shape[1]}x{mask.shape[0]}, its box {size[1]}x{size[0]}", where)
-        return part(name, where, mask, round(x0), round(y0))
-    raise refused(f"{str(kind)[:30]} is no kind of shape that is known", where)
+        return part(name, where, lambda: mask, size, round(x0), round(y0))
+    raise refused(f"{kind[:30]} is no kind of shape that is known", where)
 
 
 def _png_mask(text: Any, where: str) -> Mask:
@@ -119,16 +119,16 @@ def read_labelme_xml(root: Element, where: str, find: Callable[[str, str], Path 
             shapes.append(_file_mask(name, place, mask))
     size = root.find("imagesize")
     said = None if size is None else size_of(size.findtext("nrows"), size.findtext("ncols"), where)
-    path = PurePosixPath(folder, file).with_suffix("")
-    return Annotated(str(path), where, said, tuple(shapes))
+    return Annotated(without_ending(posixpath.join(folder, file)), where, said, tuple(shapes))
 
 
 def _file_mask(name: str, where: str, file: Path) -> Shape:
+    header = read_header(file)
+    if header.channels != 4:
+        raise refused("its mask has no alpha", where)
+
     def mask() -> Mask:
-        header = read_header(file)
-        if header.channels != 4:
-            raise refused("its mask has no alpha", where)
         alpha = read_rgba(file)[..., 3]
         return alpha >= (128 if alpha.dtype.itemsize == 1 else 128 * 257)
 
-    return exact(name, where, mask)
+    return exact(name, where, mask, (header.height, header.width))

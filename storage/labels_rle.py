@@ -26,8 +26,8 @@ def from_counts(counts: Sequence[object], size: tuple[int, int], where: str, *, 
     Raises:
         ScribbleError: they are no lengths, or not those of `size`.
     """
-    runs = np.array([whole(count, "run", where) for count in counts], np.int64)
-    if (total := int(runs.sum())) != size[0] * size[1]:
+    runs = [whole(count, "run", where) for count in counts]
+    if (total := sum(runs)) != size[0] * size[1]:
         raise refused(f"its runs are {total} pixels, not {size[1]}x{size[0]}", where)
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return flat.reshape(size, order="F" if columns else "C")

@@ -105,27 +105,27 @@ def line(name: str, where: str, points: Points, radius: float) -> Shape:
     return Shape(name, where, lambda size: rasterise([stroke], size) == FOREGROUND)
 
 
-def part(name: str, where: str, mask: Mask, left: int, top: int) -> Shape:
-    """A mask of a part of the picture; it must lie inside."""
+def part(name: str, where: str, mask: Callable[[], Mask], size: Size, left: int, top: int) -> Shape:
+    """A mask of a part of the picture, of that size; it is made when it is needed, and must lie inside."""
+    height, width = size
 
-    def placed(size: Size) -> Mask:
-        height, width = mask.shape
-        if top + height > size[0] or left + width > size[1]:
-            raise refused(f"a mask of {width}x{height} at {left}, {top} is not inside {size[1]}x{size[0]}", where)
-        whole = np.zeros(size, bool)
-        whole[top : top + height, left : left + width] = mask
+    def placed(frame: Size) -> Mask:
+        if top + height > frame[0] or left + width > frame[1]:
+            raise refused(f"a mask of {width}x{height} at {left}, {top} is not inside {frame[1]}x{frame[0]}", where)
+        whole = np.zeros(frame, bool)
+        whole[top : top + height, left : left + width] = mask()
         return whole
 
     return Shape(name, where, placed)
 
 
-def exact(name: str, where: str, mask: Callable[[], Mask]) -> Shape:
-    """A mask of the whole picture, made when it is needed."""
+def exact(name: str, where: str, mask: Callable[[], Mask], size: Size) -> Shape:
+    """A mask of the whole picture, of that size; it is made when it is needed."""
 
-    def whole(size: Size) -> Mask:
-        if (made := mask()).shape != size:
-            raise refused(f"a mask of {made.shape[1]}x{made.shape[0]} is not {size[1]}x{size[0]}", where)
-        return made
+    def whole(frame: Size) -> Mask:
+        if size != frame:
+            raise refused(f"a mask of {size[1]}x{size[0]} is not {frame[1]}x{frame[0]}", where)
+        return mask()
 
     return Shape(name, where, whole)
 

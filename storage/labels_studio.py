@@ -9,13 +9,12 @@ digits that Label Studio puts before the names of uploads are left away.
 """
 
 import re
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from storage.labels_rle import from_brush
 from storage.labels_shapes import Annotated, Shape, Size, box, exact, polygon
-from storage.labels_text import number, pairs, record, refused, several, size_of
+from storage.labels_text import number, pairs, record, refused, several, size_of, without_ending
 
 _SHAPES = {"brushlabels", "polygonlabels", "rectanglelabels"}
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -51,7 +50,7 @@ def _results(annotation: dict[str, Any], where: str) -> list[tuple[Shape, Size]]
     found = []
     for n, result in enumerate(several(annotation.get("result", []), where)):
         place = f"{where}, annotation {annotation.get('id', '')}, result {record(result, where).get('id', n)}"
-        if result.get("type") not in _SHAPES:
+        if str(result.get("type")) not in _SHAPES:
             continue
         if number(result.get("image_rotation", 0), "image_rotation", place):
             raise refused("the picture was turned", place, "Annotate it upright.")
@@ -68,7 +67,7 @@ def _shape(kind: str, name: str, value: dict[str, Any], size: Size, where: str) 
     height, width = size
     if kind == "brushlabels":
         runs = several(value.get("rle"), where)
-        return exact(name, where, lambda: from_brush(runs, size, where))
+        return exact(name, where, lambda: from_brush(runs, size, where), size)
     if kind == "polygonlabels":
         points = pairs(value.get("points"), "points", where)
         return polygon(name, where, [(x / 100 * width, y / 100 * height) for x, y in points])
@@ -86,7 +85,7 @@ def _name(task: dict[str, Any], where: str) -> str:
         source = data.get("image") or next((value for value in data.values() if isinstance(value, str)), "")
         parts = urlsplit(str(source))
         upload = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]  # `?d=`: served from a folder
-    path = PurePosixPath(upload)
-    if not path.name:
+    folder, slash, name = upload.rpartition("/")
+    if not name:
         raise refused("it does not say which picture it is of", where)
-    return str(path.with_name(_UPLOAD.sub("", path.stem)))
+    return folder + slash + without_ending(_UPLOAD.sub("", name))

@@ -6,6 +6,7 @@ a document type is refused before anything of it is expanded.
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,11 @@ def size_of(height: Any, width: Any, where: str) -> tuple[int, int]:
     if not min(size):
         raise refused(f"it says that it is {size[1]}x{size[0]}", where)
     return size
+
+
+def without_ending(path: str) -> str:
+    """A path without `.png` or the like; numbers after a dot are no ending."""
+    return re.sub(r"\.[A-Za-z][A-Za-z0-9]{0,4}$", "", path)
 
 
 def pairs(data: Any, what: str, where: str) -> Points:

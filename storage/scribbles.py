@@ -7,14 +7,15 @@
 The picture is what counts. Where there are strokes, `layers` says what it was made of, see `storage.label_layers`.
 A label set only grows: a new version holds all of the last one, and what was frozen now. Older versions stay
 as they were, so a training run can always be repeated. Who labels a frame that has labels paints over them: new
-pixels win, and where the new ones are open the old ones stay; strokes are put on top of those that are there. So
-two people who work on one frame both find their work in the later version, whoever is first. To take something
-away, erase with a stroke, or freeze with `replace`.
+pixels win, and where the new ones are open the old ones stay; strokes are put on top of those that are there. What
+is frozen a second time, a stroke or the same picture, stays where it is, below what came later. So two people who
+work on one frame both find their work in the later version, whoever is first. To take something away, erase with a
+stroke, or freeze with `replace`.
 """
 
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +58,8 @@ def freeze_labels(
         replace: forget what the last version has of these frames.
 
     Returns:
-        The new version. Two people who freeze at once get one version each, and the later holds both's work.
-        A frame on which nothing is left that is not open is not in it.
+        The new version; the last one if it holds all of this already. Two people who freeze at once get one version
+        each, and the later holds both's work. A frame on which nothing is left that is not open is not in it.
 
     Raises:
         ScribbleError: there is nothing to freeze, a label holds other values than 0, 1 and 255 or is all open, a
@@ -78,23 +79,52 @@ def freeze_labels(
         for key, items in new.items():
             there = None if replace else entries.get(key)
             layers = old.layers(*key) if there else None
-            authors = set(there.get("authors", ()) if there else ())
-            for item in items:
-                top = _layers_of(item)
-                layers = top.over(layers, where_of(key)) if layers else top
-                authors |= set(item.authors if isinstance(item, Drawing) else ())
-            assert layers is not None  # there is an item
-            if made := _entry(labels_folder(name), key, layers, authors, files):
-                entries[key] = made
+            made = _made(layers, there or {}, items, key)
+            if entry := _entry(labels_folder(name), key, made, files):
+                entries[key] = entry
             else:
                 entries.pop(key, None)
         if not entries:
             raise ScribbleError("nothing is left labelled", where=f"label set {name}", fix="Annotate a frame.")
+        if newest and entries == old.records:
+            raise _NothingNewError(newest)
         for path, data in files.items():
             root.write(path, data)
         return {"entries": [entries[key] for key in sorted(entries)]}
 
-    return LabelSet.open(root, name, add_version(root, labels_folder(name), "l", content))
+    try:
+        version = add_version(root, labels_folder(name), "l", content)
+    except _NothingNewError as nothing:
+        version = str(nothing)
+    return LabelSet.open(root, name, version)
+
+
+class _NothingNewError(Exception):
+    """The newest version, whose name it is, holds everything already."""
+
+
+class _Made(NamedTuple):
+    """A frame's label with what was frozen now; who drew on it, and which pictures were painted on it, by sha256."""
+
+    layers: Layers
+    authors: set[str]
+    painted: list[str]
+
+
+def _made(below: Layers | None, there: dict[str, Any], items: list[bytes | Drawing], key: Key) -> _Made:
+    made, authors = below, set(there.get("authors", ()))
+    painted = list(there.get("painted", [there["picture"]] if there else []))
+    for item in items:
+        if isinstance(item, Drawing):
+            authors |= set(item.authors)
+        elif (digest := sha256(item).hexdigest()) in painted:
+            continue  # what came after it stays on top
+        else:
+            painted.append(digest)
+        top = _layers_of(item)
+        made = top.over(made, where_of(key)) if made else top
+    assert made is not None  # the first item is on top of something, or something itself
+    return _Made(made, authors, painted)
 
 
 def _checked(entry: tuple[str, str, int, NDArray[np.uint8]] | Drawing) -> tuple[Key, bytes | Drawing]:
@@ -124,9 +154,7 @@ def _layers_of(item: bytes | Drawing) -> Layers:
     return Layers((label.shape[0], label.shape[1]), (label,))
 
 
-def _entry(
-    folder: str, key: Key, layers: Layers, authors: set[str], files: dict[str, bytes]
-) -> dict[str, Any] | None:
+def _entry(folder: str, key: Key, made: _Made, files: dict[str, bytes]) -> dict[str, Any] | None:
     """What a version says of a frame; what it refers to is put into `files`. None where all is open."""
 
     def keep(kind: str, ending: str, data: bytes) -> str:
@@ -134,7 +162,7 @@ def _entry(
         files[f"{folder}/{kind}/{digest}.{ending}"] = data
         return digest
 
-    pixels = layers.pixels()
+    layers, pixels = made.layers, made.layers.pixels()
     if (pixels == OPEN).all():
         return None
     take, camera, frame = key
@@ -143,11 +171,13 @@ def _entry(
     if layers.strokes:
         height, width = layers.size
         entry["layers"] = [
-            ("strokes", keep("strokes", "json", encode_strokes(Drawing(*key, width, height, part))))
+            ["strokes", keep("strokes", "json", encode_strokes(Drawing(*key, width, height, part)))]
             if isinstance(part, tuple)
-            else ("picture", keep("pictures", "png", encode_png(part)))
+            else ["picture", keep("pictures", "png", encode_png(part))]
             for part in layers.parts
         ]
-    if authors:
-        entry["authors"] = sorted(authors)
+    if made.authors:
+        entry["authors"] = sorted(made.authors)
+    if made.painted not in ([], [entry["picture"]]):
+        entry["painted"] = made.painted
     return entry

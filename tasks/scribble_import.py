@@ -232,5 +232,10 @@ def _inputs(export: Export, reading: Reading) -> dict[str, Any]:
 
 
 def _digest(file: Path) -> str:
-    with file.open("rb") as data:
-        return file_digest(data, "sha256").hexdigest()
+    try:
+        with file.open("rb") as data:
+            return file_digest(data, "sha256").hexdigest()
+    except OSError as error:
+        raise ScribbleError(
+            f"it cannot be read ({error.strerror})", where=str(file), fix="Check its permissions."
+        ) from error

@@ -14,7 +14,8 @@ from storage.strokes import Drawing, Stroke
 from tasks.scribble_import import LABELS
 from tests.storage import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH
-from tests.tasks.test_scribble import overlay, put, store  # noqa: F401
+from tests.tasks.test_scribble import overlay, put
+from tests.tasks.test_scribble_import import stage, store  # noqa: F401
 
 MIA = Stroke("fg", 2.0, ((5.0, 5.0), (30.0, 5.0)), "Mia", "2026-03-01T10:00:00Z")
 
@@ -61,6 +62,8 @@ def test_labels_go_in_are_shown_and_come_out_again(capmat, store: str, tmp_path:
     for format in ("overlay", "label"):
         assert "2 files written" in capmat("export", "l0002", "--out", tmp_path / format, "--format", format)[1]
         before = LabelSet.open(Root(store), LABELS, "l0002")
+        other = np.where(np.arange(WIDTH) < 3, 1, 255).astype(np.uint8) * np.ones((HEIGHT, 1), np.uint8)
+        freeze_labels(Root(store), LABELS, [(*key, other) for key in before.keys], replace=True)
         assert capmat("import", tmp_path / format, "--replace")[0] == 0
         after = LabelSet.open(Root(store), LABELS)
         assert after.version > before.version

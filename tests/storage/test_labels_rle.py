@@ -67,6 +67,11 @@ def test_noise_is_refused_or_a_mask_of_the_size(noise: list[int], text: str, cou
             assert read().shape == (3, 4)
 
 
+def test_runs_that_only_seem_to_add_up_are_refused() -> None:
+    with pytest.raises(ScribbleError, match="here: its runs are 18446744073709551628 pixels"):
+        from_counts([2**53] * 2048 + [12], (3, 4), "here", columns=True)
+
+
 def test_masks_of_whole_sensors_are_no_trouble() -> None:
     runs = [5_000_000, 9_000_000, 10_500_000]
     mask = from_counts(coco_counts(coco_text(runs), "here"), (4900, 5000), "here", columns=True)

@@ -188,6 +188,27 @@ def test_strokes_and_painted_pixels_are_kept_in_the_order_in_which_they_came(fol
     assert last.strokes("walk", "c0", 3) == _drawing(wipe, BEN, MIA)
 
 
+def test_a_picture_that_is_frozen_again_stays_below_what_came_later(folder: Root) -> None:
+    freeze_labels(folder, "hair", [("walk", "c0", 3, _label(1))])
+    wipe = Stroke("erase", 60.0, ((20.0, 3.5),), "Ben", "2026-03-01T10:00:00Z")
+    freeze_labels(folder, "hair", [_drawing(wipe, BEN)])
+    other = ("walk", "c1", 3, _label(0))
+    labels = freeze_labels(folder, "hair", [("walk", "c0", 3, _label(1)), other])  # the old file, and a new one
+    np.testing.assert_array_equal(labels.label("walk", "c0", 3), rasterise([BEN], (30, 40)))
+    assert labels.keys == [("walk", "c0", 3), ("walk", "c1", 3)]
+    more = freeze_labels(folder, "hair", [("walk", "c0", 3, _label(0))])
+    assert (more.label("walk", "c0", 3)[3] == 0).all()
+    assert freeze_labels(folder, "hair", [("walk", "c0", 3, _label(1))]).content == more.content
+
+
+def test_what_is_there_already_makes_no_version(root: Root) -> None:
+    for entries in ([("walk", "c0", 3, _label(1)), _drawing(MIA)], [_drawing(MIA)], [("walk", "c0", 3, _label(1))]):
+        assert freeze_labels(root, "hair", entries).version == "l0001"
+    assert list_label_sets(root) == {"hair": ["l0001"]}
+    assert freeze_labels(root, "hair", [_drawing(MIA)], replace=True).version == "l0002"
+    assert freeze_labels(root, "hair", [_drawing(MIA)], replace=True).version == "l0002"
+
+
 def test_what_was_said_of_a_frame_can_be_said_anew(folder: Root) -> None:
     freeze_labels(folder, "hair", [("walk", "c0", 3, _label(1)), ("walk", "c1", 3, _label(1))])
     labels = freeze_labels(folder, "hair", [_drawing(BEN)], replace=True)

@@ -1,6 +1,7 @@
 """What was annotated elsewhere becomes the next label set, or is refused by file and entry with nothing stored."""
 
 import io
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
@@ -42,11 +43,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(stage: Path, tmp_path: Path) -> str:
     """The same take for every test, and labels of its own."""
     (tmp_path / "store").mkdir()
-    for part in (stage / "store").iterdir():
-        (tmp_path / "store" / part.name).symlink_to(part)
-    (tmp_path / "store/ledger").unlink()
-    import shutil
-
+    for part in ("takes", "stages"):
+        (tmp_path / "store" / part).symlink_to(stage / "store" / part)
     shutil.copytree(stage / "store/ledger", tmp_path / "store/ledger")
     return str(tmp_path / "store")
 
@@ -78,8 +76,9 @@ def test_one_file_or_one_folder_of_many_is_enough(
 ) -> None:
     file = tools.put(tmp_path / f"{NAME}.png", encode_png(tools.overlay(SOUND)))
     monkeypatch.chdir(file.parent)
-    for n, place in enumerate((tmp_path / "walk", file.parent, file, Path(file.name), Path())):
-        assert import_labels(store, place, Reading(), anew=True)["labels"] == f"l{n + 1:04d}"
+    for place in (tmp_path / "walk", file.parent, file, Path(file.name), Path()):
+        done = import_labels(store, place, Reading(), anew=True)
+        assert (done["labels"], done["frames"]) == ("l0001", 1)  # it is the same
     assert LabelSet.open(Root(store), LABELS).keys == [("walk", "c00", 1)]
 
 
@@ -97,9 +96,9 @@ def test_what_is_imported_later_is_painted_over_or_said_anew(store: str, tmp_pat
         tools.put(tmp_path / f"{n}/{NAME}.png", encode_png(tools.overlay(label)))
         import_labels(store, tmp_path / str(n), Reading())
     np.testing.assert_array_equal(label_of(store), np.where(more == 255, SOUND, more))
-    for version in ("l0003", "l0004"):
-        assert import_labels(store, tmp_path / "1", Reading(), anew=True)["labels"] == version
-        np.testing.assert_array_equal(label_of(store), more)
+    for n, label, version in ((1, more, "l0003"), (0, SOUND, "l0004"), (1, more, "l0005"), (1, more, "l0005")):
+        assert import_labels(store, tmp_path / str(n), Reading(), anew=True)["labels"] == version
+        np.testing.assert_array_equal(label_of(store), label)
 
 
 def test_drawings_come_in_as_strokes(store: str, tmp_path: Path) -> None:
@@ -200,6 +199,24 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
         edited(' height="2"', ' height="3"'),
         "its runs are 12 pixels",
     ),
+    "a cvat mask of a million millions": (
+        "annotations.xml",
+        f"""<annotations><image id="0" name="{NAME}.jpg" width="{WIDTH}" height="{HEIGHT}"><mask label="person"
+        rle="0, 1000000000000" left="0" top="0" width="1000000" height="1000000"/></image></annotations>""",
+        "a mask of 1000000x1000000 at 0, 0 is not inside",
+    ),
+    "a labelme mask of another size": (
+        f"{NAME}.json",
+        tools.labelme("0001.jpg", SOUND) | {"imageWidth": WIDTH - 1},
+        f"it is for {WIDTH - 1}x{HEIGHT}",
+    ),
+    "a labelme mask that is none": (
+        f"{NAME}.json",
+        tools.labelme_json(
+            {"label": "fg", "shape_type": "mask", "points": [[0, 0], [1, 1]], "mask": "abcd"}, size=SIZE
+        ),
+        "shape 0: its mask is no whole PNG",
+    ),
     "a cvat mask outside": ("annotations.xml", edited('left="2"', f'left="{WIDTH}"'), "is not inside"),
     "a cvat mask without numbers": ("annotations.xml", edited('rle="0', 'rle="x'), "its run is 'x'"),
     "a cvat picture of another size": (
@@ -240,6 +257,16 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
         f"{NAME}.json",
         tools.labelme_json({"label": "person", "points": [[0, 0], [1e308 * 10, 0], [0, 4]]}, size=SIZE),
         "its x of points 1 is 'inf'",
+    ),
+    "a shape of no kind": (
+        f"{NAME}.json",
+        tools.labelme_json({"label": "person", "shape_type": ["x"], "points": [[0, 0], [4, 4]]}, size=SIZE),
+        "shape 0: ['x'] is no kind of shape",
+    ),
+    "a picture that is called ..": (
+        "a.json",
+        instances(lambda d: d["images"][0].update(file_name="..")),
+        "the name '..' does not say what it is for",
     ),
     "a pixel that is both": (
         f"{NAME}.json",
