@@ -1,10 +1,13 @@
 // The picture with its strokes: zooming and moving, painting, and what is drawn when. Three canvases: the picture, the
-// strokes, and marks on top. Strokes that are finished are drawn again only when the view moves.
+// strokes, and marks on top, each somewhat larger than the window. When the view moves they are moved; only what that
+// uncovers is drawn. Strokes that are finished are drawn again only when the view is zoomed.
 
 import { Ink, COLOURS, trace } from "./ink.js";
 import { Tiles } from "./tiles.js";
 
 const CLOSEST = 32; // device pixels per pixel of the picture
+const MARGIN = 160; // around what is seen, painted too: a picture that is moved so far need not be painted again
+const SETTLE_MS = 200;
 const THINNEST = 0.75;
 const THICKEST = 2048;
 
@@ -26,6 +29,7 @@ export class Stage {
     this.size = null; // [height, width] of the frame
     this.box = null;
     this.due = null;
+    this.painted = null; // what the canvases show, their margin included
     this.pointer = null;
     new ResizeObserver(() => this.resized()).observe(this.element);
     this.listen();
@@ -36,6 +40,7 @@ export class Stage {
     this.size = size;
     this.box = box;
     this.stroke = null;
+    this.fitted = false;
     this.ink.load(strokes, frozen);
     this.resized();
     box ? this.lookAt(box) : this.fit();
@@ -54,16 +59,23 @@ export class Stage {
     const { clientWidth, clientHeight } = this.element;
     this.ratio = ratio;
     [this.width, this.height] = [Math.round(clientWidth * ratio), Math.round(clientHeight * ratio)];
+    this.margin = Math.round(MARGIN * ratio);
+    const [across, down] = [this.width + 2 * this.margin, this.height + 2 * this.margin];
     for (const canvas of this.canvases) {
-      if (canvas.width !== this.width) canvas.width = this.width;
-      if (canvas.height !== this.height) canvas.height = this.height;
+      if (canvas.width !== across) canvas.width = across;
+      if (canvas.height !== down) canvas.height = down;
+      Object.assign(canvas.style, {
+        left: `${-MARGIN}px`, top: `${-MARGIN}px`, width: `${across / ratio}px`, height: `${down / ratio}px`,
+      });
     }
-    this.drawn = null;
+    this.painted = null;
+    if (this.fitted) this.fit();
     this.redraw({ tiles: true, ink: true });
   }
 
   fit() {
     this.centre([0, 0, this.size[1], this.size[0]], 0.96);
+    this.fitted = true; // stays so when the window changes
   }
 
   lookAt([x0, y0, x1, y1]) {
@@ -100,6 +112,7 @@ export class Stage {
     // Whole device pixels: what is on the canvases can be moved along.
     const within = (v, side, sight) => Math.round(Math.min(Math.max(v, -sight / 2), side - sight / 2) * zoom) / zoom;
     this.look = { x: within(x, width, w), y: within(y, height, h), zoom };
+    this.fitted = false;
     this.redraw({});
     this.moveRing();
     this.told("look");
@@ -119,31 +132,55 @@ export class Stage {
   }
 
   paint() {
-    const { due, look, drawn, width, height } = this;
+    const { due, look, painted } = this;
     this.due = null;
-    this.drawn = look;
+    const [width, height] = [this.width + 2 * this.margin, this.height + 2 * this.margin];
+    const wanted = { x: look.x - this.margin / look.zoom, y: look.y - this.margin / look.zoom, zoom: look.zoom };
     const whole = [[0, 0, width, height]];
     let parts = whole;
-    if (drawn && drawn.zoom === look.zoom) {
-      const [dx, dy] = [(drawn.x - look.x) * look.zoom, (drawn.y - look.y) * look.zoom].map(Math.round);
+    clearTimeout(this.settling);
+    const zoomed = painted && painted.zoom !== look.zoom;
+    if (zoomed) {
+      parts = [[this.margin, this.margin, this.width, this.height]]; // the margin has time until the zoom has settled
+      this.settling = setTimeout(() => this.redraw({ tiles: true, ink: true }), SETTLE_MS);
+    } else if (painted && !painted.bare) {
+      const [dx, dy] = [(painted.x - wanted.x) * look.zoom, (painted.y - wanted.y) * look.zoom].map(Math.round);
+      if (!due.tiles && !due.ink && Math.max(Math.abs(dx), Math.abs(dy)) <= this.margin) {
+        this.slide(dx, dy);
+        return;
+      }
       parts = uncovered(dx, dy, width, height);
       if (parts.length && !due.tiles) shift(this.picture, dx, dy);
       if (parts.length && !due.ink) shift(this.ink.context, dx, dy);
     }
-    const missing = this.tiles.draw(this.picture, look, width, height, due.tiles ? whole : parts);
-    if (!missing && !this.tiles.running) this.tiles.foresee(this.others, look, width, height);
-    this.ink.draw(look, due.ink ? whole : parts);
-    if (this.stroke && !this.straight && due.ink) this.ink.grow(this.stroke, 0, look);
+    this.painted = { ...wanted, bare: zoomed };
+    this.slide(0, 0);
+    const all = zoomed ? parts : whole;
+    const missing = this.tiles.draw(this.picture, wanted, width, height, due.tiles ? all : parts);
+    if (!missing && !this.tiles.running) this.tiles.foresee(this.others, wanted, width, height);
+    this.ink.draw(wanted, due.ink ? all : parts);
+    if (this.stroke && !this.straight && due.ink) this.ink.grow(this.stroke, 0, wanted);
     this.paintMarks();
   }
 
+  // What has been added to the stroke since point `from`.
+  grow(from) {
+    if (this.painted) this.ink.grow(this.stroke, from, this.painted);
+    else this.redraw({ ink: true }); // nothing is painted yet; the stroke will be, with the rest
+  }
+
+  slide(dx, dy) {
+    const moved = `translate(${dx / this.ratio}px, ${dy / this.ratio}px)`;
+    for (const canvas of this.canvases) canvas.style.transform = moved;
+  }
+
   paintMarks() {
-    const { marks, look } = this;
+    const { marks, painted: look } = this;
     const any = this.box || (this.stroke && this.straight);
-    if (!any && !this.marked) return;
+    if (!look || (!any && !this.marked)) return;
     this.marked = any;
     marks.setTransform(1, 0, 0, 1, 0, 0);
-    marks.clearRect(0, 0, this.width, this.height);
+    marks.clearRect(0, 0, this.width + 2 * this.margin, this.height + 2 * this.margin);
     if (this.box) {
       const [x0, y0, x1, y1] = this.box;
       const place = [(x0 - look.x) * look.zoom, (y0 - look.y) * look.zoom, (x1 - x0) * look.zoom, (y1 - y0) * look.zoom];
@@ -232,7 +269,7 @@ export class Stage {
     this.straight = event.shiftKey;
     this.stroke = { label: this.brush, radius: Math.round(this.radius * 100) / 100, points: [this.place(event)] };
     this.element.classList.remove("bare");
-    this.straight ? this.paintMarks() : this.ink.grow(this.stroke, 0, this.look);
+    this.straight ? this.paintMarks() : this.grow(0);
   }
 
   moved(event) {
@@ -265,7 +302,7 @@ export class Stage {
       const [x, y] = points[points.length - 1];
       if (Math.hypot(point[0] - x, point[1] - y) >= least) points.push(point);
     }
-    if (points.length > from) this.ink.grow(this.stroke, from, this.look);
+    if (points.length > from) this.grow(from);
   }
 
   up(event) {

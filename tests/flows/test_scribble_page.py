@@ -24,7 +24,8 @@ HEIGHT, WIDTH = 300, 420
 _SEEN = f"""const canvas = document.querySelector("#ink"), [h, w] = [{HEIGHT}, {WIDTH}];"""
 _SEEN += """
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  const zoom = 0.96 * Math.min(canvas.width / w, canvas.height / h);
+  const { clientWidth, clientHeight } = document.querySelector("#stage");
+  const zoom = 0.96 * Math.min(clientWidth / w, clientHeight / h);  // around the middle of a larger canvas
   let seen = "";
   for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
     const place = (v, side, all) => Math.floor((v + 0.5 - side / 2) * zoom + all / 2);
@@ -58,6 +59,8 @@ class Hand:
 
     def __init__(self, tab: Tab, link: str) -> None:
         self.tab, self.link = tab, link
+        # Whatever bars the browser shows and takes away: the page keeps its size.
+        tab.call("Emulation.setDeviceMetricsOverride", width=1600, height=1000, deviceScaleFactor=1, mobile=False)
         self.open()
         left, top, wide, high = tab.ask(
             "(r => [r.left, r.top, r.width, r.height])(document.querySelector('#stage').getBoundingClientRect())"
