@@ -11,25 +11,8 @@ from flows.cli import main
 
 COMMANDS = [
     *("demo", "nightly", "redistill", "validate", "reconstruct", "session", "ingest", "matte", "export", "verify"),
-    *("scribbles", "train-base", "sim", "models", "ui", "doctor", "plan", "metrics", "gc", "up", "down", "deploy"),
-    "benchmark",
-    "paper",
-    *(
-        "scribbles",
-        "scribble",
-        "train-base",
-        "sim",
-        "models",
-        "ui",
-        "doctor",
-        "plan",
-        "metrics",
-        "gc",
-        "up",
-        "down",
-        "deploy",
-    ),
-    "stage",
+    *("scribbles", "scribble", "mine", "train-base", "sim", "models", "ui", "doctor", "plan", "metrics", "gc", "up"),
+    *("down", "deploy", "benchmark", "paper", "stage", "hull", "scene", "calibration", "bench"),
 ]
 
 
