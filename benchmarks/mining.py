@@ -10,6 +10,7 @@ by chance, and a box counts as right where the mean error |alpha - truth| in it 
 
 import argparse
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def main() -> None:
     parser.add_argument("--store", default=".capmat/benchmark-mining")
     parser.add_argument("--session", default="samples/session/session.toml")
     parser.add_argument("--truth", default="samples/truth")
-    parser.add_argument("--error", type=float, default=0.15, help="mean error of a box that is wrong (default: 0.15)")
+    parser.add_argument("--error", type=float, nargs="+", default=[0.15, 0.3],
+                        help="mean error from which a box is wrong (default: 0.15, and 0.3)")  # fmt: skip
     given = parser.parse_args()
     torch.set_num_threads(1)
     config = Config(store=str(Path(given.store).absolute()), session=str(Path(given.session).absolute()))
@@ -99,31 +101,34 @@ def main() -> None:
         pictures = looked(config, take)
         errors = {key: np.abs(picture["pha"] - truth(*key)) for key, picture in pictures.items()}
 
-        def right(box: tuple[str, int, Spot], errors: Any = errors, pictures: Any = pictures) -> bool:
-            camera, frame, spot = box
-            x0, y0, x1, y1 = (edge * pictures[camera, frame]["fold"] for edge in spot.box)
-            return bool(errors[camera, frame][y0:y1, x0:x1].mean() >= given.error)
+        for least in given.error:
+            print(f"\n{name}: {len(pictures)} pictures, a box is wrong from a mean error of {least}")
+            print("\n".join(table(pictures, errors, least)), flush=True)
 
-        print(f"\n{name}: {len(pictures)} pictures, a box is wrong from a mean error of {given.error}")
-        print("| boxes by | " + " | ".join(f"first {k}" for k in _KS) + " |\n|---|" + "---:|" * len(_KS))
-        chance = np.mean([_windows(error, given.error).mean() for error in errors.values()])
-        rows: dict[str, list[bool]] = {}
-        rows["all signals, spread (`capmat mine`)"] = [
-            right(box) for box in taken(pictures, lambda maps: maps, max(_KS), spread=True)
-        ]
-        rows["all signals"] = [right(box) for box in taken(pictures, lambda maps: maps, max(_KS), spread=False)]
-        for signal in SIGNALS:
-            boxes = taken(
-                pictures,
-                lambda maps, signal=signal: {signal: maps[signal]} if signal in maps else {},  # type: ignore[misc]
-                max(_KS),
-                spread=False,
-            )
-            rows[f"`{signal}` alone"] = [right(box) for box in boxes]
-        for label, hits in rows.items():
-            # what a signal has no boxes for, it did not find
-            print(f"| {label} | " + " | ".join(f"{sum(hits[:k]) / k:.2f}" if hits else "-" for k in _KS) + " |")
-        print("| chance | " + " | ".join(f"{chance:.2f}" for _ in _KS) + " |", flush=True)
+
+def table(pictures: Pictures, errors: Mapping[tuple[str, int], np.ndarray], least: float) -> list[str]:
+    """Precision among the first boxes of every way to take them, as markdown."""
+    ways: dict[str, list[tuple[str, int, Spot]]] = {
+        "all signals, spread (`capmat mine`)": taken(pictures, lambda maps: maps, max(_KS), spread=True),
+        "all signals": taken(pictures, lambda maps: maps, max(_KS), spread=False),
+    }
+    for signal in SIGNALS:
+        alone = partial(_only, signal)
+        ways[f"`{signal}` alone"] = taken(pictures, alone, max(_KS), spread=False)
+    lines = ["| boxes by | " + " | ".join(f"first {k}" for k in _KS) + " |", "|---|" + "---:|" * len(_KS)]
+    for label, boxes in ways.items():
+        hits = []
+        for camera, frame, spot in boxes:
+            x0, y0, x1, y1 = (edge * pictures[camera, frame]["fold"] for edge in spot.box)
+            hits.append(bool(errors[camera, frame][y0:y1, x0:x1].mean() >= least))
+        # a box that a signal does not have was not found
+        lines.append(f"| {label} | " + " | ".join(f"{sum(hits[:k]) / k:.2f}" if hits else "-" for k in _KS) + " |")
+    chance = np.mean([_windows(error, least).mean() for error in errors.values()])
+    return [*lines, "| chance | " + " | ".join(f"{chance:.3f}" for _ in _KS) + " |"]
+
+
+def _only(signal: str, maps: Mapping[str, Any]) -> dict[str, Any]:
+    return {signal: maps[signal]} if signal in maps else {}
 
 
 def _windows(error: np.ndarray, least: float) -> np.ndarray:

@@ -52,7 +52,7 @@ def spots(maps: Mapping[str, Tensor], count: int) -> list[Spot]:
     stacked = F.avg_pool2d(torch.stack(list(maps.values()))[:, None].float(), side, step)[:, 0]
     total = stacked.sum(0)
     reach = -(-side // step) - 1
-    found = []
+    found: list[Spot] = []
     while len(found) < count and (best := float(total.max())) > 0:
         row, column = divmod(int(total.argmax()), total.shape[1])
         y, x = row * step, column * step

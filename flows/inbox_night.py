@@ -27,6 +27,7 @@ from tasks.export import export_task
 from tasks.inbox import Arrived, Found, drop, fetch_task, look_task, trouble
 from tasks.inbox_place import Bucket
 from tasks.look import show_take_task
+from tasks.mine import mine_night_task
 from tasks.models import Ref, champions_task, register_base_task, run_name
 from tasks.morning import morning_task
 from tasks.night_plan import NightPlan, plan_task, until_time
@@ -52,6 +53,7 @@ class _Job:
     mattes: list[PrefectFuture[Any]] = field(default_factory=list)
     benchmark: PrefectFuture[Any] | None = None
     exports: list[PrefectFuture[Any]] = field(default_factory=list)
+    mined: PrefectFuture[Any] | None = None
     done: list[Record] = field(default_factory=list)
 
     @property
@@ -212,6 +214,8 @@ def _matted(config: Config, job: _Job, student: Ref, night: dict[str, Any]) -> b
     if len(job.done) < len(job.mattes):
         return False
     show_take_task(config.store, take["take"], job.runs)
+    if config.mine.night_pictures:
+        job.mined = mine_night_task.submit(config.store, take["take"], config)
     if config.exports:
         run, size = run_name("student", student), config.cameras_per_task
         job.exports = [
@@ -227,6 +231,9 @@ def _finish(config: Config, job: _Job, night: dict[str, Any]) -> None:
     """Wait for the exports of a take, remember that it is finished, and tell the morning."""
     take = job.record
     _results(job, "export", job.exports, night)
+    mined, error = outcome(job.mined) if job.mined else (None, None)
+    if error:  # nothing is missing without it, so the take is finished all the same
+        say(f"{take['take']}: nothing was mined: {error}")
     finished = not any(item["take"] == take["take"] for item in night["refused"])
     if finished:
         finish(config.store, take["take"], job.files, job.how, job.session)
@@ -240,6 +247,7 @@ def _finish(config: Config, job: _Job, night: dict[str, Any]) -> None:
             "teacher": job.teacher,
             "teacher_wanted": job.how["teacher"],
             "finished": finished,
+            "mined": mined["items"] if mined else 0,
             "seconds": round(take["wall_s"] + sum(matte["wall_s"] for matte in job.done), 2),
         }
     )

@@ -124,6 +124,9 @@ class Mine(_Section):
     """Pictures of them, all frames together, that go through the student again, three times each: what costs most."""
     top: int = Field(20, ge=1)
     """Boxes in a queue: as many as somebody will look at."""
+    night_pictures: int = Field(0, ge=0)
+    """As `pictures`, for every take that a night over an inbox has matted; 0: the night mines nothing. A few dozen
+    where somebody scribbles every day."""
 
 
 class Gate(_Section):

@@ -103,6 +103,13 @@ def mine(
     return done
 
 
+def mine_night(store: str, take: str, config: Config) -> Record:
+    """Mine what a night has matted, with `mine.night_pictures`; arguments and errors as those of `mine`."""
+    pictures = config.mine.night_pictures
+    few = config.mine.model_copy(update={"pictures": pictures, "frames": min(pictures, config.mine.frames)})
+    return mine(store, take, config.model_copy(update={"mine": few}))
+
+
 def spread_frames(frames: Sequence[int], count: int) -> list[int]:
     """`count` of the frames, evenly spread, from the middle of the first stretch to that of the last."""
     count = min(count, len(frames))
@@ -144,4 +151,4 @@ def network_of(store: str, info: Mapping[str, Any], threads: int) -> Any:
     return None if network.recurrent or {"trimap", "mask"} & set(network.inputs) else network
 
 
-mine_task = retryable("mine", "mine {take}", gpu=True)(mine)
+mine_night_task = retryable("mine", "mine {take}", gpu=True)(mine_night)

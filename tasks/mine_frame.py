@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from capmat_errors import MatteError, NotFound
+from capmat_errors import CalibrationError, MatteError, NotFound
 from storage.plates import Stage
 from storage.take import Take
 from tasks.config import Reconstruction
@@ -101,7 +101,7 @@ def fit_of(take: Take, run: str, frame: int, settings: Reconstruction) -> FrameC
     """The hull check of the frame, where its cameras can be compared at all."""
     try:
         return check_frame(take, run, frame, settings)
-    except (NotFound, MatteError) as error:
+    except (NotFound, MatteError, CalibrationError) as error:
         say(f"without the hull: {error}")
         return None
 

@@ -10,9 +10,10 @@
     left                    [{"where", "why"}] that were still being copied
     stages                  [record of `tasks.stage_check.stage_check`] of the takes that came in
     takes                   [{"take", "session", "cameras", "frames", "runs", "seconds", "bytes", "teacher",
-                            "teacher_wanted", "finished"}] done this night; `cameras` and `frames` are numbers,
-                            `seconds` are of work, all tasks together; `teacher` is every how many frames it saw, 0
-                            for none, and `teacher_wanted` what the settings ask for
+                            "teacher_wanted", "finished", "mined"}] done this night; `cameras` and `frames` are
+                            numbers, `seconds` are of work, all tasks together; `teacher` is every how many frames
+                            it saw, 0 for none, and `teacher_wanted` what the settings ask for; `mined` are boxes
+                            that wait for scribbles
     kept                    [name] of takes that an earlier night had finished
     forecast                record of `tasks.night_check.look_back`; empty if there was nothing to do
     models                  {role: {"name", "version"}} that matted
@@ -77,6 +78,7 @@ def write_morning(store: str, night: Mapping[str, Any], started: float, plan: st
             *_stages(night),
             *_gates(root, _last_night(root)),
             *_labels(root),
+            *mined_boxes(takes),
         ],
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
@@ -179,6 +181,16 @@ def _labels(root: Root) -> list[Record]:
     frames = len(LabelSet.open(root, LABELS, versions[-1]))
     what = f"The label set {versions[-1]} waits to be trained on (frames: {frames})."
     return [{"what": what, "fix": "Run `capmat redistill`."}]
+
+
+def mined_boxes(takes: Sequence[Mapping[str, Any]]) -> list[Record]:
+    """The boxes that this night's mining left for people who scribble."""
+    waiting = {take["take"]: take["mined"] for take in takes if take.get("mined")}
+    if not waiting:
+        return []
+    each = ", ".join(f"{take} {count}" for take, count in waiting.items())
+    what = f"{sum(waiting.values())} boxes wait for scribbles ({each})."
+    return [{"what": what, "fix": "Paint the best of them; docs/mine.md says how to see them."}]
 
 
 def _artifact(night: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:

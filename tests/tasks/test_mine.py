@@ -141,3 +141,12 @@ def test_the_command_prints_the_queue_and_draws_it(
     told = json.loads(capsys.readouterr().out)
     assert told["items"][0]["camera"] == "C03"
     assert main(["--set", f"store={root.url}", "mine", "nothing"]) == 2
+
+
+def test_a_night_looks_at_as_few_pictures_as_it_is_told(root: Root) -> None:
+    config = load_config(None, [f"store={root.url}", "mine.night_pictures=3"], {})
+    add_run(Take.open(root, "solids"), CAMERAS, "student-night", _holed)
+    Take.open(root, "solids").start_run("student-night", {"role": "student"})
+    done = mining.mine_night(root.url, "solids", config)
+    assert (done["run"], done["pictures"]) == ("student-night", 3)
+    assert read_queue(root, "solids", done["queue"]).items[0].camera == "C03"

@@ -14,7 +14,7 @@ from storage.scribbles import freeze_labels
 from storage.take import Take
 from tasks.config import Gate
 from tasks.models import Ref
-from tasks.morning import write_morning
+from tasks.morning import mined_boxes, write_morning
 from tasks.morning_page import night_page, night_text, sentence
 from tasks.promote import promote
 from tasks.session import ingest, plates
@@ -127,3 +127,10 @@ def test_the_report_lies_in_the_store_with_a_picture_and_what_waits_for_somebody
     time.sleep(1.1)
     again = write_morning(store, night, time.time() + 60)  # the gate's decision is old news to the next night
     assert [item["what"] for item in again["attention"]] == [said[0], *said[2:]]
+
+
+def test_boxes_that_were_mined_wait_for_people() -> None:
+    take = {**TAKE, "take": "walk", "runs": [], "mined": 7}
+    said = mined_boxes([take, {**take, "take": "run", "mined": 5}, {**take, "mined": 0}, TAKE])
+    assert [item["what"] for item in said] == ["12 boxes wait for scribbles (walk 7, run 5)."]
+    assert mined_boxes([TAKE]) == []
