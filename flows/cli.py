@@ -142,6 +142,8 @@ def _scribble(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_whole, default=0, help="default: one that is free")
     parser.add_argument("--author", metavar="NAME", help="who paints (default: who is logged in)")
     parser.add_argument("--no-browser", action="store_true", help="print the link, open nothing")
+
+
 def _mine(parser: argparse.ArgumentParser) -> None:
     """The options of `capmat mine`; see docs/mine.md."""
     parser.add_argument("take")
