@@ -46,7 +46,10 @@ def verdict(key: str, values: Mapping[str, Any], judge: str = "supervisor", meas
         ("teacher", {"teacher base": 0.2, "refined": 0.1}, HOLDS),
         ("teacher", {"teacher base": 0.2, "refined": 0.2}, FAILS),
         ("distillation", {"scribbles_only": 0.3, "frozen_refiner": 0.2, "distilled": 0.1}, HOLDS),
-        ("distillation", {"scribbles_only": 0.3, "frozen_refiner": 0.11, "distilled": 0.1}, FAILS),
+        ("distillation", {"scribbles_only": 0.3, "frozen_refiner": 0.11, "distilled": 0.1}, HOLDS),
+        ("distillation", {"scribbles_only": 0.3, "frozen_refiner": 0.09, "distilled": 0.1}, FAILS),
+        ("distillation by far", {"scribbles_only": 0.3, "frozen_refiner": 0.11, "distilled": 0.1}, FAILS),
+        ("distillation by far", {"scribbles_only": 0.3, "frozen_refiner": 0.2, "distilled": 0.1}, HOLDS),
         ("distillation", {"scribbles_only": 0.3, "distilled": 0.1}, NOT_RUN),
         ("student", {"student base": 0.2, "distilled 0": 0.3}, FAILS),
     ],
@@ -80,5 +83,6 @@ def test_judges_answer_apart_and_both_are_told() -> None:
 
 @given(st.floats(1e-6, 1), st.floats(1e-6, 1), st.floats(1e-6, 1))
 def test_by_far_is_never_a_draw(scribbles: float, frozen: float, distilled: float) -> None:
-    said = verdict("distillation", {"scribbles_only": scribbles, "frozen_refiner": frozen, "distilled": distilled})
+    students = {"scribbles_only": scribbles, "frozen_refiner": frozen, "distilled": distilled}
+    said = verdict("distillation by far", students)
     assert (said == HOLDS) == (min(scribbles, frozen) >= FAR * distilled)
