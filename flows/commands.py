@@ -129,56 +129,9 @@ def ingest(args: Namespace) -> int:
 
 def matte(args: Namespace) -> None:
     """Matte a photograph, or an ingested take, with the model that was named or the one of a role."""
-    config = _config(args)
-    if args.take:
-        if unused := [f"--{key}" for key in ("image", "plate", "trimap", "mask", "out") if getattr(args, key)]:
-            raise ConfigError(f"--take has no use for {', '.join(unused)}", where="capmat matte")
-        _matte_take(config, args.take, args.role, args.model)
-        return
-    if not (args.image and args.out) or not (args.plate or args.model):
-        raise ConfigError("needs --image, --plate (or --model) and --out, or --take", where="capmat matte")
-    from tasks.picture import matte_picture, open_base, open_model
+    from flows.matte_command import matte as run
 
-    if args.model:
-        network, name = open_model(config.store, Path(config.weights), args.model)
-    else:
-        name = config.architectures[args.role]
-        network = open_base(Path(config.weights), name)
-    files, note = matte_picture(
-        network, name, args.image, args.out, plate=args.plate, trimap=args.trimap, mask=args.mask
-    )
-    for kind, path in files.items():
-        print(f"{kind:8} {path}")
-    if note:
-        print(f"note: {note}")
-
-
-def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> None:
-    from tasks.infer import check_take
-    from tasks.matte import matte as run_matte
-    from tasks.matte import open_run
-    from tasks.models import champion, find_model, load_network, register_base
-    from tasks.provenance import keep_config
-    from tasks.session import take_record
-
-    record = take_record(config.store, take)
-    threads = os.cpu_count() or 1
-    if wanted:
-        model = find_model(config.store, config.weights, wanted)
-        role = model["name"]  # runs are named by what made them
-    else:
-        register_base(config.store, config.weights, config.architectures)
-        model = champion(config.store, role)
-    note = check_take(model["name"], load_network(config.store, model, threads).inputs, take)
-    tile = config.tile(role)
-    run = open_run(config.store, take, role, model, tile, keep_config(config))
-    done = run_matte(
-        config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads, tile
-    )
-    if note:
-        print(f"note: {note}")
-    print(f"{done['frames']} mattes in run {run}; write them as files with:")
-    print(f"  capmat export {take} --run {run} --out FOLDER")
+    run(_config(args), args)
 
 
 def export(args: Namespace) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.cli import _LABEL_FORMATS, main
+from flows.cli import main
+from flows.options import LABEL_FORMATS
 from storage.frames import encode_png
 from storage.labels_formats import FORMATS
 from storage.root import Root
@@ -35,7 +36,7 @@ def capmat(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_the_command_line_knows_every_format() -> None:
-    assert _LABEL_FORMATS == FORMATS
+    assert LABEL_FORMATS == FORMATS
 
 
 def test_labels_go_in_are_shown_and_come_out_again(capmat, store: str, tmp_path: Path) -> None:  # noqa: F811

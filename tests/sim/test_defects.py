@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from flows.cli import _DEFECTS
+from flows.options import DEFECTS as OFFERED
 from sim.cameras import ring
 from sim.defects import DEFECTS, EXPOSURE, NOISE, SHIFT, Defect
 from sim.sensor import expose, noise_of
 
 
 def test_the_command_line_offers_the_defects_that_there_are() -> None:
-    assert tuple(DEFECTS) == _DEFECTS
+    assert tuple(DEFECTS) == OFFERED
     with pytest.raises(ValueError, match="glossy-floor"):
         Defect("broken")
 
