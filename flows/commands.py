@@ -4,32 +4,15 @@ import json
 import os
 import time
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from capmat_errors import ConfigError
+from flows.running import running
 from tasks.config import Config, load_config
 
 
 def _config(args: Namespace) -> Config:
     return load_config(args.config, args.set)
-
-
-@contextmanager
-def _running(config: Config, port: int = 4200) -> Iterator[str]:
-    """A Prefect server and a Dask cluster for the flows of one command; yields the UI's address."""
-    from flows.server import prefect_server
-
-    print("starting the Prefect server and the Dask cluster", flush=True)
-    with prefect_server(port) as server:
-        from flows.cluster import shared_cluster
-
-        with shared_cluster(config.cluster) as scheduler:
-            os.environ["CAPMAT_CLUSTER__ADDRESS"] = scheduler
-            server.wait()
-            print(f"Prefect UI while this runs: {server.address}", flush=True)
-            yield server.address
 
 
 def demo(args: Namespace) -> None:
@@ -38,7 +21,7 @@ def demo(args: Namespace) -> None:
     if not (config.truth and config.scribble_takes):
         raise ConfigError("`truth` and `scribble_takes` are not set", where="demo", fix="Run it with capmat.toml")
     start = time.monotonic()
-    with _running(config, args.port):
+    with running(config, args.port):
         from flows.demo import demo as flow
 
         record = flow(config)
@@ -52,7 +35,7 @@ def demo(args: Namespace) -> None:
 def nightly(args: Namespace) -> None:
     """Ingest and matte the session."""
     config = _config(args)
-    with _running(config):
+    with running(config):
         from flows.nightly import nightly as flow
 
         done = flow(config)
@@ -64,7 +47,7 @@ def nightly(args: Namespace) -> None:
 def redistill(args: Namespace) -> None:
     """Scribbles to promoted models."""
     config = _config(args)
-    with _running(config):
+    with running(config):
         from flows.redistill import redistill as flow
 
         done = flow(config)
@@ -84,7 +67,7 @@ def reconstruct(args: Namespace) -> None:
     from flows.reconstruct_command import reconstruct as run
 
     config = _config(args)
-    with _running(config):
+    with running(config):
         run(config, args)
 
 
@@ -95,7 +78,7 @@ def validate(args: Namespace) -> None:
 
     config = _config(args)
     check(config, args)
-    with _running(config):
+    with running(config):
         run(config, args)
 
 
