@@ -81,6 +81,12 @@ def test_a_local_cluster_grows_while_tasks_wait_and_shrinks_afterwards() -> None
         _until(lambda: len(cluster.scheduler.workers) == 1)
 
 
+def test_a_worker_keeps_the_memory_that_the_next_step_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    with start_cluster(Cluster(workers=1)) as cluster, Client(cluster) as client:
+        assert int(client.submit(os.environ.get, "MALLOC_TRIM_THRESHOLD_").result()) > 1 << 20  # Dask says 1 << 16
+
+
 def test_a_flow_starts_the_cluster_of_the_settings_and_finds_the_one_that_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
