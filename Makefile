@@ -27,8 +27,9 @@ demo: $(STAMP) ## the whole chain on the sample session, with a report at the en
 	@$(BIN)/capmat demo
 
 # In the order of the files: sorted by number of tests, the few long ones of tests/flows would all start at the end.
+# One more than there are cores: tests of servers wait a lot.
 test: $(STAMP) ## every promise, the chain at a tiny size included
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )) --dist loadfile --no-loadscope-reorder
 
 torture: $(STAMP) ## the store with writers killed, files spoiled and S3 failing, for minutes; see tests/torture
 	@$(BIN)/python -m pytest -m torture tests/torture

@@ -30,14 +30,14 @@ SPECK = 0.002
 DISSENT = 0.1
 """Share of the other views that may deny a voxel, since they may be wrong too; foreground stays possible there."""
 ONE = ENOUGH_TO_CARVE - 1
-"""So many may always."""
+"""So many may always, where there are few cameras."""
 SURE = 0.05
 """Share of the other views that may deny a voxel, and background there is a hole all the same."""
 ENOUGH = 2
-"""Other views that must see a voxel before foreground there can be called halo."""
+"""Other views that must see a voxel before foreground there is called halo, where there are few cameras; else one."""
 FEW = 6
 """Other views, and half of all others, that must see a voxel before background there can be called a hole: between
-the silhouettes of few cameras there is room that nothing stands in."""
+the silhouettes of few cameras there is room that nothing stands in. No more others than these are few cameras."""
 _ZOOM = 4  # voxels along the edge of a cell that is looked at first
 _CHUNK = 2**15
 
@@ -84,6 +84,7 @@ def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int)
     maps = [
         _Maps.of(on_device(view, device), matte, 2 / resolution) for view, matte in zip(views, mattes, strict=True)
     ]
+    alone, enough = (ONE, ENOUGH) if len(maps) <= FEW + 1 else (0, 1)
     coarse, radius = resolution // _ZOOM, _ZOOM * math.sqrt(3) / 2
     kept = []
     for cells in torch.cartesian_prod(*[torch.arange(coarse, device=device)] * 3).split(_CHUNK):
@@ -91,9 +92,9 @@ def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int)
         depth = torch.stack([f.depth for f in found])
         seen = depth.isfinite().sum(0)
         for m, f in zip(maps, found, strict=True):
-            m.unseen[f.place[f.seen & (seen - 1 < ENOUGH)]] = True
+            m.unseen[f.place[f.seen & (seen - 1 < enough)]] = True
         # a cell may go when none of its voxels can come within the margin of any hull
-        kept.append(cells[_others(depth, seen, DISSENT, ONE)[1] + radius > -HALO_MARGIN - 1])
+        kept.append(cells[_others(depth, seen, DISSENT, alone)[1] + radius > -HALO_MARGIN - 1])
     inner = torch.cartesian_prod(*[torch.arange(_ZOOM, device=device)] * 3)
     for cells in torch.cat(kept).split(_CHUNK // _ZOOM**3):
         fine = (_ZOOM * cells[:, None] + inner).reshape(-1, 3)
@@ -101,12 +102,12 @@ def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int)
         depth = torch.stack([f.depth for f in found])
         seen = depth.isfinite().sum(0)
         most = max(FEW, math.ceil((len(maps) - 1) / 2))
-        for dissent, alone, enough, name in ((DISSENT, ONE, ENOUGH, "lenient"), (SURE, 0, most, "strict")):
-            without, instead = _others(depth, seen, dissent, alone)
+        for dissent, may, least, name in ((DISSENT, alone, enough, "lenient"), (SURE, 0, most, "strict")):
+            without, instead = _others(depth, seen, dissent, may)
             for m, f in zip(maps, found, strict=True):
                 # who is among those that the order counts hands his place to the next
                 own = torch.where(f.depth <= without, instead, without)
-                use = f.seen & (seen - 1 >= enough)
+                use = f.seen & (seen - 1 >= least)
                 getattr(m, name).scatter_reduce_(0, f.place[use], own[use], "amax")
     if not any((m.lenient > 0).any() for m in maps):
         raise nowhere(views)
