@@ -3,10 +3,13 @@
     python -m benchmarks.hull_check                            # 40 cameras of 2664x2304, 256 voxels, this machine
     python -m benchmarks.hull_check --cameras 12 --size 224x288 --voxels 192
     python -m benchmarks.hull_check --device cuda
+    python -m benchmarks.hull_check --store .capmat/store cedar amber birch   # mattes whose truth is known
 
 The mattes are made up: two ellipsoids, rendered small and enlarged. Prints the seconds of shrinking the mattes to
 their working size and of the check itself, then for discs of 2 % of the silhouette in a quarter of the views (holes
-inside, halos that touch it): how many were pointed out, and how many spots were pointed out that are none.
+inside, halos that touch it): how many were pointed out, and how many spots were pointed out that are none. With takes
+of a store, the same on their true mattes (--truth), in all frames; and of every run of mattes that the first frames
+have, how many of the pixels that were pointed out are wrong, and how many of the wrong ones were pointed out.
 """
 
 import argparse
@@ -22,13 +25,17 @@ from scipy import ndimage
 from torch import Tensor
 
 from capmat_models.hull_check import Checked, check_hull
-from capmat_models.small_views import shrunk, shrunk_picture, working_fold
+from capmat_models.small_views import finest, shrunk, shrunk_picture, working_fold
 from storage.exported_scene import placed_in_box
+from storage.root import Root
 from storage.scene_box import scene_box
+from storage.take import Take
 from tasks.reconstruct import torch_view
+from tasks.truth import truth_of
 from tests.ellipsoids import cutout, ring
 
 _SHARE = 0.02
+_WRONG = 0.4  # error of alpha from which a pixel is wrong
 _WIDE = 256  # of what is rendered
 
 
@@ -83,6 +90,44 @@ def injected(
     return made, found, false
 
 
+def known(store: str, truth: str, takes: list[str], voxels: int, rounds: int) -> None:
+    """Takes whose true mattes are known: defects made in those, and what is said of the mattes of networks."""
+    made = np.zeros(4, np.int64)
+    runs: dict[str, np.ndarray] = {}
+    for name in takes:
+        take, true = Take.open(Root(store), name), truth_of(truth, name)
+        cameras = list(take.cameras.values())
+        centre, edge = scene_box(cameras)
+        views = [torch_view(placed_in_box(camera, centre, edge)) for camera in cameras]
+        finer = finest(views, voxels)
+        folds = [working_fold(view, finer) for view in views]
+        small_views = [shrunk(view, fold) for view, fold in zip(views, folds, strict=True)]
+
+        def small(alphas: list[np.ndarray], folds: list[int] = folds) -> list[Tensor]:
+            return [shrunk_picture(torch.from_numpy(a)[None], fold)[0] for a, fold in zip(alphas, folds, strict=True)]
+
+        def check(some: list[Tensor], views: list[Any] = small_views, finer: int = finer) -> list[Checked]:
+            return check_hull(views, some, finer)
+
+        for frame in take.frames:
+            alphas = small([true(camera.id, frame) for camera in cameras])
+            made += (*injected(check, alphas, rounds), rounds * len(views))
+        frame = take.frames[0]
+        right = small([true(camera.id, frame) for camera in cameras])
+        for run in take.alpha_runs():
+            mattes = small([take.read_alpha(run, camera.id, frame) for camera in cameras])
+            counts = runs.setdefault(run, np.zeros(6, np.int64))
+            for one, matte, pha in zip(check(mattes), mattes, right, strict=True):
+                for at, spot, wrong in ((0, one.halo, matte - pha > _WRONG), (3, one.hole, pha - matte > _WRONG)):
+                    told = spot >= 0.5
+                    counts[at : at + 3] += (int(told.sum()), int(wrong.sum()), int((told & wrong).sum()))
+    print(f"defects of {_SHARE:.0%}: {made[1]} of {made[0]} found, {made[2]} false spots in {made[3]} views")
+    for run, (*halo, told, wrong, both) in runs.items():
+        print(f"{run}: {halo[2] / max(halo[0], 1):.0%} of halo pixels are wrong, {halo[2] / max(halo[1], 1):.0%} of "
+              f"alpha too high found; {both / max(told, 1):.0%} of hole pixels, {both / max(wrong, 1):.0%} of "
+              "too low")  # fmt: skip
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,7 +136,13 @@ def main() -> None:
     parser.add_argument("--voxels", type=int, default=256, help="along the edge of the box (default: 256)")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--rounds", type=int, default=2, help="of made-up defects (default: 2)")
+    parser.add_argument("take", nargs="*", help="with --store: takes of it")
+    parser.add_argument("--store", help="a store with takes whose truth is known")
+    parser.add_argument("--truth", default="samples/truth", help="alphas of --store (default: samples/truth)")
     given = parser.parse_args()
+    if given.store:
+        known(given.store, given.truth, given.take, given.voxels, given.rounds)
+        return
     width, height = map(int, given.size.split("x"))
     device = torch.device(given.device)
     views, mattes = mattes_of(given.cameras, (width, height))
