@@ -21,9 +21,9 @@ import numpy as np
 
 from storage.camera import Camera
 from storage.colour import Colour
-from storage.ledger import Ledger
 from storage.plates import Plate, Stage
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take
 from tasks.crops import Crops
 

@@ -24,8 +24,8 @@ import zarr
 
 from storage.colour import Colour
 from storage.frames import decode_png, encode_png
-from storage.pixel_arrays import FrameArray, Layout
-from storage.root import Root
+from storage.store.frame_array import FrameArray, Layout
+from storage.store.root import Root
 
 HEIGHT, WIDTH, CROP = 2304, 2664, 512
 CORES = len(os.sched_getaffinity(0))

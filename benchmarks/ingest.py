@@ -26,7 +26,7 @@ from storage.descriptor import read_session
 from storage.frames import encode_png
 from storage.raw_packing import pack
 from storage.recording import find_recordings
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.ingest import ingest_take
 from tests.storage.packed_tiff import write_packed_tiff

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from capmat_models.mining import Spot, diversified, spots
 from storage.plates import Stage
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take, list_takes
 from tasks import mine_frame as frame_of
 from tasks.config import Config

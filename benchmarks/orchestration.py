@@ -119,8 +119,8 @@ def overhead(here: Site, tasks: int, rounds: int) -> None:
 def units(here: Site, tasks: int) -> None:
     """So many blocks of a take of 40 cameras: planned by capmat's planner, then one task for each."""
     from benchmarks.orchestration_work import MODEL, RUN, seconds_of, unit_task
-    from storage.ledger import Ledger
-    from storage.root import Root
+    from storage.store.ledger import Ledger
+    from storage.store.root import Root
     from tasks.config import Config, Student
     from tasks.matte import block_steps
     from tasks.night_plan import plan_night

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from sim.session import render_session
 from storage.nerfstudio import Cutout, export_cutouts
-from storage.root import Root
 from storage.scene_box import scene_box
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction
 from tasks.ingest import ingest_plates, ingest_take

@@ -27,7 +27,7 @@ from storage.colour import Colour
 from storage.drafts import save_draft
 from storage.plates import Plate, Stage
 from storage.preview import make_preview
-from storage.root import Root
+from storage.store.root import Root
 from storage.strokes import Drawing, Stroke
 from storage.take import Take
 from tasks.config import Reconstruction

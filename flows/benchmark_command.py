@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from capmat_errors import ConfigError
 from storage.benchmark import Benchmark
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Config
 
 

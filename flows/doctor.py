@@ -48,7 +48,7 @@ def _gpu() -> Finding:
 
 
 def _store(config: Config) -> Finding:
-    from storage.root import Root
+    from storage.store.root import Root
 
     try:
         Root(config.store).checked()

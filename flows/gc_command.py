@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from flows.plan_table import amount
 from storage.gc import KINDS, find_waste, remove_waste
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Config
 
 

@@ -12,8 +12,8 @@ from flows.plan_table import as_dict, summary, table
 from storage.descriptor import Session, read_session
 from storage.layouts import describe
 from storage.plan_cost import Cost, check_space, expected_cost
-from storage.root import Root
 from storage.session import SessionPlan, plan_session
+from storage.store.root import Root
 from tasks.config import Config
 
 

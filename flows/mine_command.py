@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 
 from storage.mined import read_queue
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Config
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from capmat_errors import ConfigError
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Config
 from tasks.models import Ref, build, find_model
 from tasks.promote import check_role

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Config
 from tasks.paper_preset import at_preset, check_paper, chosen_parts
 

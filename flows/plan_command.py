@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from flows.plan_table import amount, duration
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Config
 from tasks.inbox import look
 from tasks.night_check import Checked, check_night

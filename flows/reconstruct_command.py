@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Config
 from tasks.models import champion, run_name

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from capmat_errors import CapmatError, NotFound, StoreError
 from flows.label_event import tell_labels
 from storage.drafts import DraftConflict
-from storage.root import Root
+from storage.store.root import Root
 from storage.strokes import decode_strokes
 from storage.take import Take
 from tasks.config import Config

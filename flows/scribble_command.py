@@ -9,7 +9,7 @@ import webbrowser
 from argparse import Namespace
 
 from capmat_errors import ConfigError, NotFound
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take, list_takes
 from tasks.config import Config
 

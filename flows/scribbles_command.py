@@ -9,8 +9,8 @@ import numpy as np
 from capmat_errors import ConfigError, NotFound
 from storage.label_export import export_labels
 from storage.labels_formats import Reading
-from storage.root import Root
 from storage.scribbles import BACKGROUND, FOREGROUND, Key, LabelSet, list_label_sets
+from storage.store.root import Root
 from tasks.config import Config
 from tasks.scribble import validation_part
 from tasks.scribble_import import INBOX, LABELS, check_labels, import_labels

@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from capmat_errors import NotFound
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Config
 from tasks.progress import Progress
 from tasks.stage_check import check, report_name, write_report

@@ -17,7 +17,7 @@ from flows.matte_take import matte_take
 from flows.run_names import session_name
 from storage.benchmark import Benchmark
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Config, load_config
 from tasks.measure import check_measurable, measure_task
 from tasks.models import Ref, card_of, champions_task, find_model, inputs_of, register_base_task

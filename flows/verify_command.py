@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from storage.findings import Findings
 from storage.forget import forget_damage
-from storage.root import Root
+from storage.store.root import Root
 from storage.verify import verify as look
 from tasks.config import Config
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from storage.frames import encode_png
-from storage.root import Root
+from storage.store.root import Root
 
 
 def write_picture(path: Path, image: np.ndarray[Any, Any]) -> None:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from capmat_errors import MatteError, NotFound, SizeMismatch
 from storage.frames import decode_png, encode_png
-from storage.root import Root, checked_name
+from storage.store.root import Root, checked_name
+from storage.store.versions import add_version, list_versions, read_version
 from storage.trimaps import check_alpha, check_trimap
-from storage.versions import add_version, list_versions, read_version
 
 Key = tuple[str, str, int]
 """(take, camera, frame)."""

@@ -23,7 +23,7 @@ from storage.calibration_smc import read_smc
 from storage.calibration_toml import read_toml
 from storage.calibration_transforms import read_transforms, transforms_files
 from storage.camera import Camera
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
 
 Format = Literal[
     "capmat",

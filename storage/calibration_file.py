@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError, ConfigError
 from storage.camera import Camera
-from storage.root import checked_name
+from storage.store.root import checked_name
 
 Floats = NDArray[np.float64]
 _HUGE = 1e30  # squares of it still fit a float64

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from capmat_errors import StoreError
 from storage.crops import MattedFrames, Strip
-from storage.ledger import Ledger
-from storage.pixel_arrays import Window
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
+from storage.store.frame_array import Window
+from storage.store.ledger import Ledger
 from storage.window import display_window
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import MatteError, SizeMismatch
-from storage.pixel_arrays import Window
 from storage.plates import Stage
-from storage.root import Root
+from storage.store.frame_array import Window
+from storage.store.root import Root
 from storage.take import Take
 
 TILE = 256

@@ -11,9 +11,9 @@ import re
 from typing import NamedTuple
 
 from capmat_errors import StoreError
-from storage.root import Root, checked_name
+from storage.store.root import Root, checked_name
+from storage.store.versions import list_versions
 from storage.strokes import Drawing, decode_strokes, encode_strokes
-from storage.versions import list_versions
 
 KEPT = 20
 """Revisions of a frame that stay."""

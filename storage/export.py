@@ -19,8 +19,8 @@ from capmat_errors import ConfigError, NotFound, StoreError
 from storage.export_exr import Compression
 from storage.export_job import Done, Job, Known, do, inputs
 from storage.export_names import NAME, check_names, outputs
-from storage.root import Root
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
+from storage.store.root import Root
 from storage.take import Take
 from storage.worker import end_with_parent
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import StoreError
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
 
 Compression = Literal["zip", "piz", "none"]
 # ITU-R BT.709, 1.3 and 1.4: red, green, blue, white.

@@ -21,7 +21,7 @@ from storage.foreground import foreground
 from storage.frames import encode_png
 from storage.frames_png import png_with_text
 from storage.plates import Stage
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from storage.timecode import exact_rate, timecode_after
 

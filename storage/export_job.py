@@ -17,8 +17,8 @@ from storage.export_exr import Compression
 from storage.export_frame import Plates, lineage, read_cut, read_plates, write_picture
 from storage.export_names import Output
 from storage.export_video import video_file
-from storage.ledger import Ledger
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take
 from storage.timecode import exact_rate, timecode_after
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import StoreError
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
 
 _BT709, _SRGB, _LIMITED = 1, 13, 1  # ITU-T H.273
 # crf 14 keeps the noise that a wrong edge hides in; 18 smooths it.

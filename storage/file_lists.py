@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from capmat_errors import NotFound, StoreError
-from storage.ledger import is_as_written
-from storage.root import Root
+from storage.store.ledger import is_as_written
+from storage.store.root import Root
 
 Tell = Callable[[int, int], None]
 """Called with (files read, files in all) while every byte is read."""

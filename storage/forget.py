@@ -9,9 +9,9 @@ that is no longer there.
 from collections.abc import Iterable
 
 from storage.findings import Finding
-from storage.ledger import Ledger
-from storage.root import Root
 from storage.seal import break_seal
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.verify import matte_entries
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from storage.file_lists import is_json
-from storage.ledger import Ledger
 from storage.registry import Registry
-from storage.root import Root
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
+from storage.store.ledger import Ledger
+from storage.store.root import Root
+from storage.store.writers import is_gone
 from storage.verify import all_takes, matte_entries
-from storage.writers import is_gone
 
 KINDS = ("mattes", "half-written files", "claims", "checkpoints", "crop cache")
 _STARTS = ("base", "published", "adapted")  # kinds of models that every round starts from

@@ -13,8 +13,8 @@ import numpy as np
 
 from storage.frames import encode_png
 from storage.labels_overlay import GREEN, RED
-from storage.root import Root
 from storage.scribbles import BACKGROUND, FOREGROUND, Key, LabelSet
+from storage.store.root import Root
 from storage.strokes import encode_strokes
 
 

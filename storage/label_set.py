@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound
 from storage.frames import decode_png
 from storage.label_layers import Layers, Part
-from storage.root import Root, checked_name
+from storage.store.root import Root, checked_name
+from storage.store.versions import list_versions, read_version
 from storage.strokes import Drawing, decode_strokes
-from storage.versions import list_versions, read_version
 
 Key = tuple[str, str, int]
 """Take, camera and frame."""

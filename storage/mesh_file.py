@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
 
 SUFFIXES = (".ply", ".glb")
 _Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64)

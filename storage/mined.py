@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from capmat_errors import NotFound
-from storage.root import Root
+from storage.store.root import Root
+from storage.store.versions import add_version, list_versions, read_version
 from storage.take import Take, list_takes
-from storage.versions import add_version, list_versions, read_version
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels of the full-size picture; x1 and y1 are the first pixels behind it."""

@@ -36,7 +36,7 @@ from storage.calibration_colmap_text import colmap_files
 from storage.camera import Camera
 from storage.frames import encode_png
 from storage.scene_check import check_views
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
 
 if TYPE_CHECKING:
     from storage.take import Take

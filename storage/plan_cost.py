@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capmat_errors import StoreError
-from storage.ledger import Ledger
-from storage.root import Root
 from storage.session import SessionPlan, TakePlan
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import BLOCK
 
 _SPARE = 1.05

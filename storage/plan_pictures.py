@@ -16,11 +16,11 @@ from storage.camera import Camera
 from storage.colour import Colour
 from storage.descriptor import Session
 from storage.header import Header
-from storage.pixel_arrays import encoded_size
 from storage.plan_row import CameraRow, gathered, named
 from storage.plate_check import Picture, plate_distance, plate_owner, thumbnail
 from storage.preview import make_preview
 from storage.recording import Recording, check_colour, find_recordings
+from storage.store.frame_array import encoded_size
 from storage.video import VIDEO_SUFFIXES
 
 _WARM = 16

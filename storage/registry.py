@@ -17,8 +17,8 @@ from hashlib import sha256
 from typing import Any
 
 from capmat_errors import NotFound, StoreError
-from storage.root import Root, checked_name
-from storage.versions import add_version, list_versions, read_version
+from storage.store.root import Root, checked_name
+from storage.store.versions import add_version, list_versions, read_version
 
 Model = tuple[str, str]
 """Name and version."""

@@ -25,9 +25,9 @@ from storage.frames import decode_png, encode_png
 from storage.label_layers import Layers
 from storage.label_set import Key, LabelEntry, LabelSet, labels_folder, list_label_sets, where_of
 from storage.rasterise import BACKGROUND, FOREGROUND, OPEN
-from storage.root import Root
+from storage.store.root import Root
+from storage.store.versions import add_version
 from storage.strokes import Drawing, encode_strokes
-from storage.versions import add_version
 
 __all__ = [
     "BACKGROUND",

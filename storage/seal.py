@@ -7,8 +7,8 @@ copy of that description. Without the copy, one damaged file would make all fram
 import json
 from typing import Any
 
-from storage.ledger import Ledger, fingerprint, is_as_written
-from storage.root import Root
+from storage.store.ledger import Ledger, fingerprint, is_as_written
+from storage.store.root import Root
 
 
 def set_seal(root: Root, folder: str, complete: bool) -> None:

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from capmat_errors import ScribbleError
-from storage.root import checked_name
+from storage.store.root import checked_name
 
 Label = Literal["fg", "bg", "erase"]
 MIN_RADIUS = 0.75

@@ -23,11 +23,11 @@ from capmat_errors import CalibrationError, MatteError, NotFound, SizeMismatch, 
 from storage.bayer import join, stored_planes
 from storage.camera import Camera
 from storage.colour import Colour
-from storage.ledger import Files, Ledger, fingerprint, stored
-from storage.pixel_arrays import FrameArray, Layout, Window
 from storage.preview import preview_size
-from storage.root import Root, checked_name
 from storage.seal import group_document, seal_key, set_seal
+from storage.store.frame_array import FrameArray, Layout, Window
+from storage.store.ledger import Files, Ledger, fingerprint, stored
+from storage.store.root import Root, checked_name
 from storage.take_schema import SCHEMA, camera_group, upgraded
 from storage.window import display_window
 

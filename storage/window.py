@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.colour import Colour
-from storage.pixel_arrays import Window
+from storage.store.frame_array import Window
 
 
 def display_window(

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim.annotator import annotate
 from storage.frames import encode_png
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.progress import say
 from tasks.step import Record, digest, retryable

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from capmat_errors import NotFound, SessionError, StoreError
-from storage.ledger import Ledger
 from storage.plates import Stage
-from storage.root import Root
 from storage.session import Session, check_stage
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Config
 from tasks.inbox import Arrived

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from capmat_errors import CheckpointError, TrainingError
-from storage.root import Root
+from storage.store.root import Root
 from tasks.base_folder import describe_base_data, load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.progress import Progress, say

@@ -23,8 +23,8 @@ from storage.benchmark import (
     list_benchmarks,
     read_alpha,
 )
-from storage.root import Root
 from storage.scribbles import LabelSet
+from storage.store.root import Root
 from storage.take import Take
 from storage.trimaps import check_trimap, read_trimap, read_truth, trimap_files, trimap_of, truth_files
 from tasks.contact_sheet import RGB, Row, contact_sheet

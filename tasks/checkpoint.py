@@ -1,7 +1,7 @@
 """Where a training run keeps its state while it runs, so that it goes on after a kill."""
 
 from capmat_errors import NotFound
-from storage.root import Root
+from storage.store.root import Root
 
 
 class StoreCheckpointer:

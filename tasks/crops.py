@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from storage.crop_cache import cached
 from storage.crops import MattedFrames, draw_crop, read_crop
-from storage.root import Root
+from storage.store.root import Root
 
 
 class Crops(Dataset[dict[str, Tensor]]):

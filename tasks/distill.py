@@ -5,7 +5,7 @@ from typing import Any
 
 from storage.crops import MattedFrames
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer

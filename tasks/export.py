@@ -6,7 +6,7 @@ from typing import Any
 from prefect import runtime
 
 from storage.export import export_mattes
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.step import retryable
 

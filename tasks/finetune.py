@@ -6,8 +6,8 @@ from typing import Any
 from storage.crops import Picture
 from storage.plates import Stage
 from storage.registry import Registry
-from storage.root import Root
 from storage.scribbles import LabelSet
+from storage.store.root import Root
 from storage.take import Take
 from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from capmat_errors import ScribbleError
 from storage.drafts import read_drafts
-from storage.root import Root
 from storage.scribbles import freeze_labels
+from storage.store.root import Root
 from tasks.scribble import LABELS, newest_labels
 from tasks.scribble_desk import fresh, newest_set
 from tasks.step import Record

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from capmat_errors import NotFound, PlateMissing
-from storage.pixel_arrays import Window
 from storage.plates import Stage
-from storage.root import Root
+from storage.store.frame_array import Window
+from storage.store.root import Root
 from storage.take import Take
 from tasks.contact_sheet import comp_on_green, error_picture, to_jpeg
 from tasks.hull_view import HullMaps, paint_maps

@@ -17,8 +17,8 @@ from storage.camera import Camera
 from storage.exported_scene import seen_in_box
 from storage.mesh_file import checked_suffix, write_mesh
 from storage.nerfstudio import read_cutout
-from storage.root import Root
 from storage.scene_box import scene_box
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction
 from tasks.reconstruct import torch_view

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from capmat_errors import ConfigError, SessionError, StoreError
-from storage.root import Root
 from storage.session import Session
+from storage.store.root import Root
 from tasks.step import Record
 
 STAGING = Path(".capmat/inbox")

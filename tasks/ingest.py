@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound, SessionError, StoreError
 from storage.bayer import stored_planes
 from storage.camera import Camera
-from storage.claim import claim
 from storage.colour import Colour
 from storage.forget import forget_take
-from storage.ledger import Files, Ledger
 from storage.plan_cost import check_space, expected_cost
 from storage.plates import Stage, build_plate
 from storage.preview import make_preview
 from storage.recorded_video import recorded_timecode
 from storage.recording import Recording
-from storage.root import Root
 from storage.seal import seal_key
 from storage.session import Session, SessionPlan, TakePlan, check_session, check_stage, read_session
+from storage.store.claim import claim
+from storage.store.ledger import Files, Ledger
+from storage.store.root import Root
 from storage.take import Take
 from storage.take_schema import SCHEMA
 from tasks.rates import timed

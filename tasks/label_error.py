@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from storage.root import Root
 from storage.scribbles import BACKGROUND, FOREGROUND, LabelSet
+from storage.store.root import Root
 from tasks.progress import Progress, say
 from tasks.scribble import LABELS, split_labels
 from tasks.step import Record

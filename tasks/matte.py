@@ -6,10 +6,10 @@ from typing import Any
 
 from prefect import runtime
 
-from storage.ledger import Ledger
 from storage.plates import Stage
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take
 from tasks.infer import check_take, infer_camera
 from tasks.models import Ref, load_network, run_name

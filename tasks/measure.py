@@ -13,7 +13,7 @@ import numpy as np
 from capmat_errors import CalibrationError, ConfigError, MatteError, NotFound, SizeMismatch
 from storage.benchmark import Benchmark
 from storage.plates import Stage
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.bench import hardware
 from tasks.config import Reconstruction

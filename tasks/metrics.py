@@ -10,9 +10,9 @@ from itertools import chain
 from typing import Any
 
 from capmat_errors import NotFound
-from storage.ledger import Ledger
 from storage.plan_cost import free_bytes
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from tasks.night_check import check_night
 from tasks.night_rest import nights
 from tasks.scribble import waiting

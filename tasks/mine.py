@@ -9,7 +9,7 @@ from typing import Any
 from capmat_errors import NotFound
 from storage.mined import Mined, write_queue
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Config
 from tasks.look import show

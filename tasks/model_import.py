@@ -15,7 +15,7 @@ import numpy as np
 
 from capmat_errors import CheckpointError, ConfigError
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.infer import infer
 from tasks.models import Ref, described
 

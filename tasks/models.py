@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from capmat_errors import CheckpointError, NotFound
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.step import Record, retryable, run_once
 
 

@@ -30,11 +30,11 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
-from storage.ledger import Ledger
 from storage.plan_cost import free_bytes
 from storage.registry import Registry
-from storage.root import Root
 from storage.scribbles import LabelSet, list_label_sets
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take
 from tasks.contact_sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
 from tasks.look import where_text

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from capmat_errors import ConfigError, StoreError
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
 from tasks.progress import say
 
 LOCK = Path(__file__).with_name("nerfstudio.lock")

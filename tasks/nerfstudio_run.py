@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import StoreError, TrainingError
-from storage.store_errors import store_errors
+from storage.store.errors import store_errors
 from tasks.nerfstudio_call import Heard, Interrupted, alone, call
 from tasks.nerfstudio_install import OFFLINE
 from tasks.progress import Progress, say

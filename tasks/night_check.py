@@ -10,8 +10,8 @@ from socket import gethostname
 from typing import Any
 
 from capmat_errors import NotFound
-from storage.ledger import Ledger
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from tasks.night_rest import measured_rest
 from tasks.rates import Entry, is_timed, run_key, span
 from tasks.step import Record

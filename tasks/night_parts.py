@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from heapq import heapify, heapreplace
 from os import sched_getaffinity
 
-from storage.ledger import Ledger
 from storage.plan_cost import blocks_left, expected_cost, free_bytes
 from storage.registry import Registry
-from storage.root import Root
 from storage.session import SessionPlan, TakePlan
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import BLOCK
 from tasks.config import Config
 from tasks.matte import block_steps

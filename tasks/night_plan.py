@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from socket import gethostname
 
 from capmat_errors import CapmatError, ConfigError
-from storage.root import Root
 from storage.session import Session, plan_session, read_session
+from storage.store.root import Root
 from tasks.arrival import unfinished
 from tasks.config import Config
 from tasks.inbox import Found, to_fetch, trouble

@@ -12,7 +12,7 @@ from itertools import islice
 from statistics import median
 from typing import Any
 
-from storage.root import Root
+from storage.store.root import Root
 from tasks.night_parts import Part
 from tasks.rates import Entry, span
 from tasks.step import Record

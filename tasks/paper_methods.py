@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.models import Ref
 from tasks.report_figures import PAPER
 from tasks.step import retryable

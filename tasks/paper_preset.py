@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from capmat_errors import ConfigError
-from storage.root import Root
 from storage.scribbles import LabelSet
 from storage.session import read_session
+from storage.store.root import Root
 from tasks.config import Config
 from tasks.scribble import LABELS
 

@@ -13,7 +13,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Config
 from tasks.look import show, where_text
 from tasks.paper_charts import make_charts

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from storage.benchmark import Benchmark
 from storage.frames import decode_png, encode_png
 from storage.plates import Stage
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.infer import infer_camera
 from tasks.matte import snap

@@ -7,7 +7,7 @@ noise, alone. They are short, and stay out of use.
 from typing import Any
 
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.base_folder import load_base_data
 from tasks.base_train import small_settings
 from tasks.checkpoint import StoreCheckpointer

@@ -10,7 +10,7 @@ from capmat_errors import CheckpointError, ImageUnreadable, SizeMismatch
 from storage.colour import encode_srgb
 from storage.frames import encode_png, read_photograph
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.contact_sheet import comp_on_green
 from tasks.infer import check_inputs, infer
 from tasks.models import build, find_model, load_network, read_base_weights

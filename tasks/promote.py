@@ -6,7 +6,7 @@ from typing import Any
 
 from capmat_errors import ConfigError, MatteError
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models import Ref, card_of
 from tasks.step import Record, digest, retryable, run_once

@@ -10,9 +10,9 @@ import re
 from importlib.metadata import version
 from typing import Any
 
-from storage.ledger import Ledger
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Config
 from tasks.models import Ref, card_of

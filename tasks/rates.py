@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from storage.ledger import Ledger
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 
 Entry = Mapping[str, Any]
 _ENOUGH = 400  # records of a verb

@@ -9,7 +9,7 @@ import numpy as np
 from storage.benchmark import Benchmark
 from storage.frames import decode_png
 from storage.nerfstudio import export_frame
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction
 from tasks.contact_sheet import Row, contact_sheet, error_picture, to_jpeg

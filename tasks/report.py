@@ -17,7 +17,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from storage.benchmark import Benchmark
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Config
 from tasks.contact_sheet import to_jpeg

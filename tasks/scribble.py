@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import ScribbleError
-from storage.ledger import Ledger
-from storage.root import Root
 from storage.scribbles import OPEN, Key, LabelSet, list_label_sets
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from tasks.scribble_import import LABELS, import_scribbles, is_frozen
 from tasks.step import Record, retryable, run_once
 

@@ -12,8 +12,8 @@ from capmat_errors import NotFound, ScribbleError
 from storage.drafts import Draft, read_draft, read_drafts, save_draft
 from storage.mined import read_queue
 from storage.registry import Registry
-from storage.root import Root
 from storage.scribbles import LabelSet, list_label_sets
+from storage.store.root import Root
 from storage.strokes import Drawing, Stroke, joined
 from storage.take import Take
 from tasks.frame_views import FrameViews

@@ -16,8 +16,8 @@ from storage.labels_formats import Reading, files_of, format_of, read_export
 from storage.labels_names import check_template, meant, readings
 from storage.labels_shapes import Annotated, names_of, paint
 from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
-from storage.root import Root
 from storage.scribbles import Key, freeze_labels, list_label_sets
+from storage.store.root import Root
 from storage.strokes import Drawing
 from storage.take import Take, list_takes
 from tasks.progress import Progress

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Student, Teacher

@@ -6,9 +6,9 @@ from typing import Any
 
 from prefect import runtime
 
-from storage.ledger import Ledger
-from storage.root import Root
 from storage.session import check_session, check_stage, plan_session, read_session
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.progress import Progress, say

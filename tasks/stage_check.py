@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import PlateMismatch
-from storage.root import Root
 from storage.session import check_session, read_session
+from storage.store.root import Root
 from tasks.config import Config, Reconstruction, Stage
 from tasks.look import artifact_key, show
 from tasks.progress import say

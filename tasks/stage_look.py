@@ -17,11 +17,11 @@ from storage.bayer import stored_planes
 from storage.camera import Camera
 from storage.colour import Colour, decode_srgb
 from storage.descriptor import Session, read_session
-from storage.ledger import Ledger
 from storage.plates import Stage
 from storage.recording import Recording, find_recordings
-from storage.root import Root
 from storage.session import check_session, check_stage
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take, list_takes
 from storage.video import VIDEO_SUFFIXES
 

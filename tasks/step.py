@@ -16,8 +16,8 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 
 from capmat_errors import CapmatError
-from storage.ledger import Ledger
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 
 Record = dict[str, Any]
 P = ParamSpec("P")

@@ -14,8 +14,8 @@ from prefect import runtime
 from capmat_errors import SessionError
 from storage.benchmark import NewEntry, freeze_benchmark
 from storage.frames import read_grey
-from storage.root import Root
 from storage.session import check_session, read_session
+from storage.store.root import Root
 from storage.take import Take
 from tasks.infer import infer
 from tasks.models import Ref, load_network

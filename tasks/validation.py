@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from storage.benchmark import Benchmark, Key
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.contact_sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
 from tasks.interval_chart import Lines, intervals_svg

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from storage.benchmark import Benchmark
 from storage.plates import Stage
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.contact_sheet import Row, contact_sheet, to_jpeg
 from tasks.curves import curves_svg

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from storage.root import Root
+from storage.store.root import Root
 
 # New cases are looked for at the desk; a build that nobody touched must not fail on one. How long a case takes is the
 # machine's affair.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from storage.camera import Camera
 from storage.colour import Colour
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tests.ellipsoids import cutout as traced
 

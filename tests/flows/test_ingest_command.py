@@ -9,7 +9,7 @@ import pytest
 from capmat_errors import StoreError
 from flows.cli import main
 from storage.descriptor import read_session
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks import session as steps
 from tests.storage.calibrations import easyvolcap, make_rig

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from storage.ledger import Ledger
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take, list_takes
 from tasks.annotate import annotate_take
 from tasks.models import Ref, run_name

@@ -11,7 +11,7 @@ import pytest
 from flows.cli import main
 from storage.frames import encode_png, read_grey
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 STUDENT = "bgmv2_mobilenetv2_xs"

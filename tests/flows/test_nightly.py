@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from flows.cluster_kinds import start_cluster
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take, list_takes
 from tasks.config import Cluster
 from tests.flows.conftest import Folder

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from storage.ledger import Ledger
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from tasks.paper_preset import PARTS
 from tasks.paper_statements import NOT_RUN, STATEMENTS
 from tests.flows.conftest import Folder

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from storage.root import Root
+from storage.store.root import Root
 from tests.storage.tiny_session import edit_toml, write_session
 
 

@@ -16,8 +16,8 @@ from flows.scribble_app import MOST_BYTES, Desk, scribble_app
 from flows.scribble_guard import HEADER, Guard
 from storage.mined import Mined, write_queue
 from storage.rasterise import rasterise
-from storage.root import Root
 from storage.scribbles import LabelSet
+from storage.store.root import Root
 from storage.strokes import Stroke
 from storage.take import Take
 from tasks.config import Config

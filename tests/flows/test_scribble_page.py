@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from storage.drafts import read_draft
 from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
-from storage.root import Root
 from storage.scribbles import LabelSet
+from storage.store.root import Root
 from tasks.scribble import LABELS
 from tests.flows.browser import FOUND, Tab, browser
 from tests.storage.matted_take import make_take

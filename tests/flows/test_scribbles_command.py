@@ -9,8 +9,8 @@ from flows.cli import main
 from flows.options import LABEL_FORMATS
 from storage.frames import encode_png
 from storage.labels_formats import FORMATS
-from storage.root import Root
 from storage.scribbles import LabelSet, freeze_labels, list_label_sets
+from storage.store.root import Root
 from storage.strokes import Drawing, Stroke
 from tasks.scribble_import import LABELS
 from tests.storage import label_exports as tools

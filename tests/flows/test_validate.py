@@ -7,7 +7,7 @@ import pytest
 from capmat_errors import ConfigError
 from flows.validate import contest, contestants
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.models import Ref, read_base_weights
 
 BASE = {"teacher": Ref(name="vit", version="v0001"), "student": Ref(name="mobile", version="v0001")}

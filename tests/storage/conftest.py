@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.root import Root
+from storage.store.root import Root
 
 
 @pytest.fixture(params=["folder", "s3"])

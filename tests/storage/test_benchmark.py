@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import MatteError, NotFound, SizeMismatch
 from storage.benchmark import Benchmark, freeze_benchmark, list_benchmarks
-from storage.root import Root
+from storage.store.root import Root
 
 ALPHA = np.linspace(0, 1, 300, dtype=np.float32).reshape(15, 20)
 

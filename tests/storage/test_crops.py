@@ -13,7 +13,7 @@ from storage.colour import Colour
 from storage.crop_cache import cached
 from storage.crops import TILE, MattedFrames, draw_crop, read_crop
 from storage.plates import Stage
-from storage.root import Root
+from storage.store.root import Root
 from tests.storage.matted_take import BARE, FRAMES, RUN, SIZES, make_take, write_other_mattes
 
 COLOURS = {

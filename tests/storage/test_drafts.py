@@ -7,7 +7,7 @@ import pytest
 
 from capmat_errors import ScribbleError, StoreError
 from storage.drafts import KEPT, Draft, DraftConflict, read_draft, read_drafts, save_draft
-from storage.root import Root
+from storage.store.root import Root
 from storage.strokes import Drawing, Stroke
 
 

@@ -24,7 +24,7 @@ from storage.export import export_mattes
 from storage.export_video import video_file
 from storage.frames import read_grey, read_rgba
 from storage.plates import Plate, Stage
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 
 HEIGHT, WIDTH = 30, 40

@@ -11,12 +11,12 @@ import pytest
 from storage.crop_cache import cached
 from storage.crops import MattedFrames
 from storage.gc import Waste, find_waste, remove_waste
-from storage.ledger import Ledger
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
+from storage.store.writers import mark
 from storage.take import Take
 from storage.verify import verify
-from storage.writers import mark
 from tasks.ingest import ingest_plates, ingest_take
 from tests.storage.matted_take import RUN, make_take
 from tests.storage.tiny_session import HEIGHT, WIDTH, tree, write_session

@@ -23,7 +23,7 @@ from storage.camera import Camera
 from storage.colour import Colour
 from storage.exported_scene import Scene, read_scene
 from storage.nerfstudio import Cutout, export_cutouts, export_frame
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 
 AIM = (0.1, -0.2, 1.0)

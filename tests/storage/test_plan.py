@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import capmat_errors as errors
-from storage.ledger import Ledger
 from storage.plan_cost import Cost, blocks_left, check_space, expected_cost
 from storage.plates import Stage
-from storage.root import Root
 from storage.session import SessionPlan, check_session, plan_session, read_session
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_picture, write_session, write_video
 
 WALK = "takes/walk"

@@ -12,7 +12,7 @@ from capmat_errors import NotFound, PlateMismatch, SizeMismatch, StoreError
 from storage.camera import Camera
 from storage.colour import Colour
 from storage.plates import Stage, build_plate
-from storage.root import Root
+from storage.store.root import Root
 
 SIGMA = 20.0
 

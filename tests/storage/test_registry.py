@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import NotFound, StoreError
-from storage.ledger import Ledger
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 
 
 def test_models_come_back_by_version(root: Root) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capmat_errors import ConfigError, NotFound, StoreError
-from storage.root import Root, checked_name
+from storage.store.root import Root, checked_name
 
 
 def test_what_is_written_can_be_read_and_replaced(root: Root) -> None:

@@ -17,14 +17,14 @@ import pytest
 from capmat_errors import StoreError
 from storage.export import export_mattes
 from storage.frames import read_image
-from storage.ledger import Ledger
 from storage.plates import Stage
 from storage.registry import Registry
-from storage.root import Root
 from storage.scribbles import LabelSet, freeze_labels
+from storage.store.ledger import Ledger
+from storage.store.root import Root
+from storage.store.versions import add_version
 from storage.take import Take
 from storage.verify import verify
-from storage.versions import add_version
 from tasks.ingest import ingest_plates, ingest_take
 from tests.storage.faulty_s3 import FaultyS3, faulty_s3
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session

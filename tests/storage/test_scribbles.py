@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from capmat_errors import ImageUnreadable, NotFound, ScribbleError
 from storage.labels_overlay import overlay_to_label, read_overlay
 from storage.rasterise import OPEN, rasterise
-from storage.root import Root
 from storage.scribbles import LabelSet, freeze_labels, list_label_sets
+from storage.store.root import Root
 from storage.strokes import Drawing, Stroke
 from tests.storage.tiny_session import write_picture
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, StoreError
-from storage.pixel_arrays import FrameArray, Layout
-from storage.root import Root
+from storage.store.frame_array import FrameArray, Layout
+from storage.store.root import Root
 
 layouts = st.builds(
     lambda frames, channels, height, width, dtype, codec, tile, block: Layout(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound, SizeMismatch, StoreError
 from storage.camera import Camera
 from storage.colour import Colour
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import BLOCK, Take, list_takes
 
 COLOUR = Colour(bits=12, transfer="linear", black=64)

@@ -13,8 +13,8 @@ import pytest
 
 from capmat_errors import NotFound, StoreError
 from storage.frames import read_image
-from storage.root import Root
 from storage.seal import group_document
+from storage.store.root import Root
 from storage.take import Take
 from storage.verify import verify
 from tasks.ingest import ingest_take

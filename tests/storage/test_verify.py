@@ -11,8 +11,8 @@ import pytest
 from capmat_errors import NotFound
 from storage.file_lists import place
 from storage.forget import forget_damage
-from storage.ledger import Ledger, stored
-from storage.root import Root
+from storage.store.ledger import Ledger, stored
+from storage.store.root import Root
 from storage.take import Take
 from storage.verify import verify, verify_take
 from tasks.ingest import ingest_plates, ingest_take

@@ -11,9 +11,9 @@ from capmat_errors import ConfigError, MatteError, NotFound, SizeMismatch
 from flows.cli import main
 from storage.benchmark import Benchmark, freeze_benchmark, list_benchmarks
 from storage.frames import encode_png
-from storage.ledger import Ledger
-from storage.root import Root
 from storage.scribbles import freeze_labels
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take
 from tasks.benchmark import benchmark_sheets, drawn, grow, known, scribbled
 from tasks.models import Ref, load_network, read_base_weights

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from capmat_errors import SizeMismatch
 from capmat_models.pairs import PairData
 from storage.crops import MattedFrames
-from storage.root import Root
+from storage.store.root import Root
 from tasks.crops import Crops
 from tasks.distill import read_pairs
 from tests.storage.matted_take import RUN, make_take

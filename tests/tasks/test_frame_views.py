@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from capmat_errors import NotFound
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction
 from tasks.frame_views import FrameViews, Tile

@@ -8,7 +8,7 @@ import trimesh
 
 from capmat_errors import ConfigError, MatteError, NotFound
 from flows.cli import main
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Reconstruction
 from tasks.hull import hull
 from tests.ellipsoid_take import add_run, store_take

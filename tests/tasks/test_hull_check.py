@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import ConfigError, NotFound
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction
 from tasks.hull_check import check_frame, hull_check

@@ -15,13 +15,13 @@ import pytest
 from capmat_errors import ImageUnreadable, NotFound, StoreError
 from storage.bayer import join
 from storage.frames import read_image
-from storage.ledger import Ledger
 from storage.plates import Stage
 from storage.raw_packing import pack
 from storage.recorded_video import recorded_timecode
 from storage.recording import find_recordings
-from storage.root import Root
 from storage.session import check_session, read_session
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take, list_takes
 from tasks.ingest import ingest_plates, ingest_take
 from tests.storage.tiny_session import (

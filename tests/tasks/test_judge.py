@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Reconstruction
 from tasks.models import Ref
 from tasks.promote import keep_reconstruction, newest_pair

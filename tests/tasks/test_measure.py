@@ -13,7 +13,7 @@ from capmat_models.state import dump_weights
 from flows.validate_command import lines
 from storage.benchmark import freeze_benchmark
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Gate, Reconstruction
 from tasks.infer import infer

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.cli import main
-from storage.root import Root
+from storage.store.root import Root
 from tasks.metrics import metrics
 from tests.tasks.test_morning import NIGHT
 

@@ -11,7 +11,7 @@ from capmat_errors import NotFound
 from flows.cli import main
 from storage.mined import read_queue
 from storage.plates import Plate, Stage
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks import mine as mining
 from tasks.config import Config, load_config

@@ -16,7 +16,7 @@ from capmat_errors import CapmatError, CheckpointError, ConfigError
 from capmat_models import create_model
 from capmat_models.official_names import official_name
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.infer import infer
 from tasks.model_import import import_exported, import_weights
 from tasks.models import Ref, described, find_model, load_network, register_base, run_name

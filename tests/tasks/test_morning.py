@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from storage.registry import Registry
-from storage.root import Root
 from storage.scribbles import freeze_labels
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Gate
 from tasks.models import Ref

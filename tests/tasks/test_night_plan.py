@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from capmat_errors import NotFound
 from capmat_models import create_model
-from storage.ledger import Ledger
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from tasks.arrival import finish, unfinished
 from tasks.config import Cluster, Config, Night
 from tasks.inbox import look

@@ -9,7 +9,7 @@ from capmat_models.base_training import NO_PLATE
 from capmat_models.state import dump_weights
 from storage.benchmark import freeze_benchmark
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.infer import infer
 from tasks.ingest import ingest_plates, ingest_take

@@ -8,7 +8,7 @@ import pytest
 
 from capmat_errors import MatteError
 from storage.registry import Registry
-from storage.root import Root
+from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models import Ref
 from tasks.promote import alike, ask_gate, decide, incumbents, promote

@@ -10,7 +10,7 @@ from capmat_errors import TrainingError
 from capmat_models import voxel_grid
 from storage.colour import Colour
 from storage.frames import decode_png
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks import rebuild as module
 from tasks.checkpoint import StoreCheckpointer

@@ -7,8 +7,8 @@ import pytest
 
 from capmat_errors import CapmatError
 from storage.frames import encode_png
-from storage.root import Root
 from storage.scribbles import LabelSet, list_label_sets
+from storage.store.root import Root
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.scribble import LABELS, import_scribbles
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session

@@ -14,8 +14,8 @@ import pytest
 from capmat_errors import CapmatError, ConfigError, ScribbleError
 from storage.frames import encode_png
 from storage.labels_formats import Reading
-from storage.root import Root
 from storage.scribbles import LabelSet, list_label_sets
+from storage.store.root import Root
 from storage.strokes import Drawing, Stroke, encode_strokes
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.scribble_import import LABELS, check_labels, import_labels

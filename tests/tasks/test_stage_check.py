@@ -14,7 +14,7 @@ from PIL import Image
 
 from sim.defects import Defect
 from sim.session import render_session
-from storage.root import Root
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Config, Reconstruction
 from tasks.session import ingest, plates

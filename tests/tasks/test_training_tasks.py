@@ -16,8 +16,8 @@ from capmat_models.state import dump_weights
 from storage.benchmark import freeze_benchmark
 from storage.frames import encode_png
 from storage.registry import Registry
-from storage.root import Root
 from storage.scribbles import freeze_labels
+from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Student, Teacher
 from tasks.distill import distill

@@ -22,8 +22,8 @@ import psutil
 
 from flows.again import STARTS
 from flows.processes import environment_of, is_server
-from storage.ledger import Ledger
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
 from storage.take import Take
 from tasks.annotate import annotate_take
 from tests.flows.conftest import tiny_settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from storage.findings import Finding
 from storage.forget import forget_damage
-from storage.root import Root
+from storage.store.root import Root
 from storage.verify import verify
 
 KINDS = ("missing", "cut off", "emptied", "zeroed", "bit", "swapped")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.root import Root
+from storage.store.root import Root
 from tests.storage.faulty_s3 import faulty_s3
 from tests.torture.killing import live
 from tests.torture.spoiling import damage_and_mend

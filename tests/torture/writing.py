@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from capmat_errors import StoreError
 from storage.frames import read_image
-from storage.ledger import Ledger
-from storage.root import Root
+from storage.store.ledger import Ledger
+from storage.store.root import Root
+from storage.store.writers import is_gone
 from storage.take import Take
 from storage.verify import verify
-from storage.writers import is_gone
 from tasks.matte import snap
 from tasks.session import ingest, plates
 from tasks.step import Step

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from capmat_errors import NotFound, StoreError
-from storage.root import Root
+from storage.store.root import Root
 
 _TRIES = 100
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from capmat_errors import StoreError
-from storage.root import Root
-from storage.writers import is_gone, mark
+from storage.store.root import Root
+from storage.store.writers import is_gone, mark
 
 _TRIES = 4
 

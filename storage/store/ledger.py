@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from capmat_errors import NotFound
-from storage.root import Root
+from storage.store.root import Root
 
 _CHECK = "crc32"
 Files = dict[str, list[int]]

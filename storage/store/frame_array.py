@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, StoreError
-from storage.ledger import Files, Fingerprint, fingerprint
-from storage.root import Root
-from storage.shards import Damaged, decode, encode, holds, index_bytes
-from storage.shards import Window as Window
+from storage.store.ledger import Files, Fingerprint, fingerprint
+from storage.store.root import Root
+from storage.store.shards import Damaged, Window, decode, encode, holds, index_bytes
 
 Codec = Literal["fast", "small"]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import ConfigError, NotFound
-from storage.store_errors import store_errors
-from storage.writers import is_gone, mark
+from storage.store.errors import store_errors
+from storage.store.writers import is_gone, mark
 
 _Names = list[str]
 _Spans = list[tuple[int, int]]
@@ -407,7 +407,7 @@ class Root:
     def _s3(self) -> Any:
         from s3fs.core import S3FileSystem, set_custom_error_handler
 
-        from storage.store_errors import may_pass
+        from storage.store.errors import may_pass
 
         for name in _TELLTALES:
             logging.getLogger(name).addFilter(_above_debug)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from storage.pixel_arrays import Layout
+    from storage.store.frame_array import Layout
 
 Window = tuple[int, int, int, int]
 Fetch = Callable[[list[tuple[int, int]]], Iterable[bytes]]
