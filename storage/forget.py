@@ -9,8 +9,7 @@ that is no longer there.
 from collections.abc import Iterable
 
 from storage.findings import Finding
-from storage.seal import break_seal
-from storage.store.ledger import Ledger
+from storage.store.ledger import Ledger, break_seal
 from storage.store.root import Root
 from storage.verify import matte_entries
 

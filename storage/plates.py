@@ -18,9 +18,8 @@ from capmat_errors import NotFound, PlateMismatch, PlateMissing, SizeMismatch, S
 from storage.bayer import superpixel, superpixel_noise
 from storage.camera import Camera
 from storage.colour import Colour
-from storage.seal import group_document, seal_key, set_seal
 from storage.store.frame_array import FrameArray, Layout, Window
-from storage.store.ledger import Files, Ledger
+from storage.store.ledger import Files, Ledger, group_document, seal_key, set_seal
 from storage.store.root import Root, checked_name
 from storage.window import display_window
 

@@ -24,9 +24,8 @@ from storage.bayer import join, stored_planes
 from storage.camera import Camera
 from storage.colour import Colour
 from storage.preview import preview_size
-from storage.seal import group_document, seal_key, set_seal
 from storage.store.frame_array import FrameArray, Layout, Window
-from storage.store.ledger import Files, Ledger, fingerprint, stored
+from storage.store.ledger import Files, Ledger, fingerprint, group_document, seal_key, set_seal, stored
 from storage.store.root import Root, checked_name
 from storage.take_schema import SCHEMA, camera_group, upgraded
 from storage.window import display_window

@@ -10,7 +10,7 @@ from capmat_errors import StoreError
 from storage.camera import Camera
 from storage.colour import Colour
 from storage.preview import preview_size
-from storage.seal import group_document
+from storage.store.ledger import group_document
 
 SCHEMA = "capmat.take/2"
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from storage.file_lists import Entries, Place, Tell, absent, differing, is_json, listed_files, place, strays
 from storage.findings import Finding, Findings, ingest_command, matte_command
-from storage.seal import read_description, seal_key, sealed_copy
-from storage.store.ledger import Ledger, is_as_written
+from storage.store.ledger import Ledger, is_as_written, read_description, seal_key, sealed_copy
 from storage.store.root import Root, checked_name
 from storage.take import BLOCK, Take
 

@@ -26,10 +26,9 @@ from storage.plates import Stage, build_plate
 from storage.preview import make_preview
 from storage.recorded_video import recorded_timecode
 from storage.recording import Recording
-from storage.seal import seal_key
 from storage.session import Session, SessionPlan, TakePlan, check_session, check_stage, read_session
 from storage.store.claim import claim
-from storage.store.ledger import Files, Ledger
+from storage.store.ledger import Files, Ledger, seal_key
 from storage.store.root import Root
 from storage.take import Take
 from storage.take_schema import SCHEMA

@@ -13,7 +13,7 @@ import pytest
 
 from capmat_errors import NotFound, StoreError
 from storage.frames import read_image
-from storage.seal import group_document
+from storage.store.ledger import group_document
 from storage.store.root import Root
 from storage.take import Take
 from storage.verify import verify
