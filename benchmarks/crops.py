@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from storage.camera import Camera
-from storage.colour import Colour
+from storage.pictures.colour import Colour
 from storage.plates import Plate, Stage
 from storage.store.ledger import Ledger
 from storage.store.root import Root

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from storage.colour import Colour
-from storage.frames import decode_png, encode_png
+from storage.pictures.colour import Colour
+from storage.pictures.files import decode_png, encode_png
 from storage.store.frame_array import FrameArray, Layout
 from storage.store.root import Root
 

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.frames_and_crops import pictures
-from storage.bayer import join
 from storage.descriptor import read_session
-from storage.frames import encode_png
+from storage.pictures.bayer import join
+from storage.pictures.files import encode_png
 from storage.raw_packing import pack
 from storage.recording import find_recordings
 from storage.store.root import Root

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from storage.camera import Camera
-from storage.colour import Colour
 from storage.drafts import save_draft
+from storage.pictures.colour import Colour
 from storage.plates import Plate, Stage
 from storage.preview import make_preview
 from storage.store.root import Root

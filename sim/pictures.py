@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from storage.frames import encode_png
+from storage.pictures.files import encode_png
 from storage.store.root import Root
 
 

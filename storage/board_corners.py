@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError, CapmatError, FrameGap, SizeMismatch
 from storage.camera import Camera
-from storage.colour import Colour
 from storage.descriptor import VideoSection
-from storage.header import Header
+from storage.pictures.colour import Colour
+from storage.pictures.header import Header
 from storage.recording import Recording, find_recordings
 
 Corners = NDArray[np.float64]

@@ -31,8 +31,8 @@ from storage.calibration_file import (
     refused,
 )
 from storage.camera import Camera
-from storage.frames import read_header
 from storage.nerfstudio import FLIP, frame_entry
+from storage.pictures.files import read_header
 
 _MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 

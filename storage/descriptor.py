@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from capmat_errors import CapmatError, SessionError
 from storage.calibration import Format
-from storage.colour import Colour
+from storage.pictures.colour import Colour
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound
-from storage.colour import decode_srgb, encode_srgb
 from storage.export_exr import Compression, write_exr
 from storage.export_names import Output
 from storage.foreground import foreground
-from storage.frames import encode_png
-from storage.frames_png import png_with_text
+from storage.pictures.colour import decode_srgb, encode_srgb
+from storage.pictures.files import encode_png
+from storage.pictures.png import png_with_text
 from storage.plates import Stage
 from storage.store.root import Root
 from storage.take import Take

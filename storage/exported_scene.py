@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import NotFound
 from storage.camera import Camera
-from storage.frames import read_rgba
 from storage.nerfstudio import Cutout, checked_rgba, frame_entry
+from storage.pictures.files import read_rgba
 
 Floats = NDArray[np.float64]
 

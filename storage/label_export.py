@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from storage.frames import encode_png
 from storage.labels_overlay import GREEN, RED
+from storage.pictures.files import encode_png
 from storage.scribbles import BACKGROUND, FOREGROUND, Key, LabelSet
 from storage.store.root import Root
 from storage.strokes import encode_strokes

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound
-from storage.frames import decode_png
 from storage.label_layers import Layers, Part
+from storage.pictures.files import decode_png
 from storage.store.root import Root, checked_name
 from storage.store.versions import list_versions, read_version
 from storage.strokes import Drawing, decode_strokes

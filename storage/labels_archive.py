@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from capmat_errors import NotFound
-from storage.frames import IMAGE_SUFFIXES
 from storage.labels_text import refused
+from storage.pictures.files import IMAGE_SUFFIXES
 
 _MAX_FILES = 100_000
 _MAX_BYTES = 16 * 2**30

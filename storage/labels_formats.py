@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from storage.frames import read_grey, read_header, read_rgba
 from storage.labels_archive import Export
 from storage.labels_coco import read_coco
 from storage.labels_cvat import read_cvat
@@ -20,6 +19,7 @@ from storage.labels_pictures import has_palette, read_flat, read_label, read_tri
 from storage.labels_shapes import Annotated, Meaning, Overlap
 from storage.labels_studio import read_labelstudio
 from storage.labels_text import read_json, read_xml, refused, without_ending
+from storage.pictures.files import read_grey, read_header, read_rgba
 from storage.strokes import drawing_from
 
 PICTURES = ("overlay", "label", "trimap")

@@ -14,9 +14,9 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from capmat_errors import ImageUnreadable
-from storage.frames import decode_png, read_header, read_rgba
 from storage.labels_shapes import Annotated, Mask, Shape, box, exact, line, part, polygon
 from storage.labels_text import pairs, record, refused, several, size_of, without_ending
+from storage.pictures.files import decode_png, read_header, read_rgba
 
 _SILENT = {"point", "points"}
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError, ScribbleError
-from storage.frames import read_rgba
+from storage.pictures.files import read_rgba
 from storage.rasterise import BACKGROUND, FOREGROUND, OPEN
 
 Colour = tuple[int, int, int]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.frames import decode_png, read_grey, read_header
 from storage.labels_text import refused
+from storage.pictures.files import decode_png, read_grey, read_header
 from storage.rasterise import BACKGROUND, FOREGROUND, OPEN
 
 

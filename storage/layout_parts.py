@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import ImageUnreadable
-from storage.frames import IMAGE_SUFFIXES, read_header
-from storage.header import Header
+from storage.pictures.files import IMAGE_SUFFIXES, read_header
+from storage.pictures.header import Header
 from storage.video import VIDEO_SUFFIXES
 
 UNIT = ("calibration.unit", "calibration.scale")

@@ -34,7 +34,7 @@ from capmat_errors import (
 )
 from storage.calibration_colmap_text import colmap_files
 from storage.camera import Camera
-from storage.frames import encode_png
+from storage.pictures.files import encode_png
 from storage.scene_check import check_views
 from storage.store.errors import store_errors
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.colour import Colour
-from storage.frames import Header
+from storage.pictures.colour import Colour
+from storage.pictures.files import Header
 
 
 def check_colour(header: Header, colour: Colour, where: str) -> None:

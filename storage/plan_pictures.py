@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError, CapmatError, PlateMismatch, PlateMissing, SizeMismatch
-from storage.bayer import stored_planes
 from storage.camera import Camera
-from storage.colour import Colour
 from storage.descriptor import Session
-from storage.header import Header
+from storage.pictures.bayer import stored_planes
+from storage.pictures.colour import Colour
+from storage.pictures.header import Header
 from storage.plan_row import CameraRow, gathered, named
 from storage.plate_check import Picture, plate_distance, plate_owner, thumbnail
 from storage.preview import make_preview

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, PlateMismatch, PlateMissing, SizeMismatch, StoreError
-from storage.bayer import superpixel, superpixel_noise
 from storage.camera import Camera
-from storage.colour import Colour
+from storage.pictures.bayer import superpixel, superpixel_noise
+from storage.pictures.colour import Colour
 from storage.store.frame_array import FrameArray, Layout, Window
 from storage.store.ledger import Files, Ledger, group_document, seal_key, set_seal
 from storage.store.root import Root, checked_name

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.bayer import places_of
-from storage.colour import Colour
+from storage.pictures.bayer import places_of
+from storage.pictures.colour import Colour
 
 
 def preview_size(height: int, width: int) -> tuple[int, int]:

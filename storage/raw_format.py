@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, SessionError
 from storage.descriptor import RawSection
-from storage.header import Header
+from storage.pictures.header import Header
 from storage.raw_packing import Packing, packed_bytes, unpack
 
 _ORDERS = {"Mono": "", "BayerRG": "RGGB", "BayerGR": "GRBG", "BayerGB": "GBRG", "BayerBG": "BGGR"}

@@ -7,9 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from storage.colour import Colour
-from storage.frames import Header, check_source, read_header, read_image, read_mosaic
 from storage.picture_check import checked, manifest_of, placed
+from storage.pictures.colour import Colour
+from storage.pictures.files import Header, check_source, read_header, read_image, read_mosaic
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, SessionError
-from storage.colour import Colour
 from storage.descriptor import RawSection
-from storage.header import Header
 from storage.picture_check import checked, manifest_of
+from storage.pictures.colour import Colour
+from storage.pictures.header import Header
 from storage.raw_check import other_packing
 from storage.raw_format import (
     FORMATS,

@@ -8,10 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from storage.colour import Colour
 from storage.descriptor import VideoSection
-from storage.frames import Header
 from storage.picture_check import checked, manifest_of, placed
+from storage.pictures.colour import Colour
+from storage.pictures.files import Header
 from storage.timecode import timecode_after
 from storage.video import read_timecode, read_video, read_video_header
 

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from capmat_errors import CapmatError, FrameGap, ImageUnreadable, SessionError
-from storage.colour import Colour
 from storage.descriptor import RawSection, VideoSection
-from storage.frames import IMAGE_SUFFIXES, Header
 from storage.picture_check import check_colour
+from storage.pictures.colour import Colour
+from storage.pictures.files import IMAGE_SUFFIXES, Header
 from storage.recorded_files import PictureFiles
 from storage.recorded_raw import RAW_SUFFIXES, open_raw
 from storage.recorded_video import open_video

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ScribbleError
-from storage.frames import decode_png, encode_png
 from storage.label_layers import Layers
 from storage.label_set import Key, LabelEntry, LabelSet, labels_folder, list_label_sets, where_of
+from storage.pictures.files import decode_png, encode_png
 from storage.rasterise import BACKGROUND, FOREGROUND, OPEN
 from storage.store.root import Root
 from storage.store.versions import add_version

@@ -15,7 +15,7 @@ from capmat_errors import CapmatError, SessionError
 from storage.calibration import read_calibration
 from storage.camera import Camera
 from storage.descriptor import Session, read_session
-from storage.header import Header
+from storage.pictures.header import Header
 from storage.plan_pictures import check_headers, find_plates, fitted, look_at_plate, look_at_take
 from storage.plan_recordings import find_take, same_cameras, select
 from storage.plan_row import CameraRow, gathered

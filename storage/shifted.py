@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from storage.colour import Colour
-from storage.header import Header
+from storage.pictures.colour import Colour
+from storage.pictures.header import Header
 from storage.recording import Recording
 
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.colour import Colour
-from storage.frames_jpeg import check_recorded, jpeg_header, read_jpeg
-from storage.header import Header
 from storage.picture_check import checked, manifest_of
+from storage.pictures.colour import Colour
+from storage.pictures.header import Header
+from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
 
 SMC_SUFFIX = ".smc"
 _GROUPS = ("Camera_5mp", "Camera_12mp")

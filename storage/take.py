@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError, MatteError, NotFound, SizeMismatch, StoreError
-from storage.bayer import join, stored_planes
 from storage.camera import Camera
-from storage.colour import Colour
+from storage.pictures.bayer import join, stored_planes
+from storage.pictures.colour import Colour
 from storage.preview import preview_size
 from storage.store.frame_array import FrameArray, Layout, Window
 from storage.store.ledger import Files, Ledger, fingerprint, group_document, seal_key, set_seal, stored

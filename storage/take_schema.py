@@ -8,7 +8,7 @@ from typing import Any
 
 from capmat_errors import StoreError
 from storage.camera import Camera
-from storage.colour import Colour
+from storage.pictures.colour import Colour
 from storage.preview import preview_size
 from storage.store.ledger import group_document
 

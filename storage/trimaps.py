@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import MatteError, NotFound, SizeMismatch
-from storage.frames import read_grey, read_photograph
+from storage.pictures.files import read_grey, read_photograph
 from storage.scribbles import BACKGROUND, FOREGROUND
 
 Places = dict[tuple[str, int], Path]

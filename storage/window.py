@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.colour import Colour
+from storage.pictures.colour import Colour
 from storage.store.frame_array import Window
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sim.annotator import annotate
-from storage.frames import encode_png
+from storage.pictures.files import encode_png
 from storage.store.root import Root
 from storage.take import Take
 from tasks.progress import say

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import TrainingError
-from storage.frames import IMAGE_SUFFIXES, read_grey, read_header, read_image, read_rgba
+from storage.pictures.files import IMAGE_SUFFIXES, read_grey, read_header, read_image, read_rgba
 
 if TYPE_CHECKING:
     from capmat_models.base_data import BaseData

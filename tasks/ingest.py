@@ -17,10 +17,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, SessionError, StoreError
-from storage.bayer import stored_planes
 from storage.camera import Camera
-from storage.colour import Colour
 from storage.forget import forget_take
+from storage.pictures.bayer import stored_planes
+from storage.pictures.colour import Colour
 from storage.plan_cost import check_space, expected_cost
 from storage.plates import Stage, build_plate
 from storage.preview import make_preview

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.benchmark import Benchmark
-from storage.frames import decode_png, encode_png
+from storage.pictures.files import decode_png, encode_png
 from storage.plates import Stage
 from storage.store.root import Root
 from storage.take import Take

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CheckpointError, ImageUnreadable, SizeMismatch
-from storage.colour import encode_srgb
-from storage.frames import encode_png, read_photograph
+from storage.pictures.colour import encode_srgb
+from storage.pictures.files import encode_png, read_photograph
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.contact_sheet import comp_on_green

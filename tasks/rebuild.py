@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from storage.benchmark import Benchmark
-from storage.frames import decode_png
 from storage.nerfstudio import export_frame
+from storage.pictures.files import decode_png
 from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
 from storage.exported_scene import Scene, SceneView, read_scene
-from storage.frames import encode_png, read_grey, read_image
+from storage.pictures.files import encode_png, read_grey, read_image
 from storage.store.errors import store_errors
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Reconstruction

@@ -12,7 +12,7 @@ import numpy as np
 
 from capmat_models.stage_noise import Noise, times_noisier
 from capmat_models.stage_registration import Registration
-from storage.colour import encode_srgb
+from storage.pictures.colour import encode_srgb
 from tasks.config import Limits, Stage
 from tasks.stage_measure import Measured
 

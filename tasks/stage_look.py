@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CameraMissing, CapmatError, NotFound, PlateMissing, SizeMismatch
-from storage.bayer import stored_planes
 from storage.camera import Camera
-from storage.colour import Colour, decode_srgb
 from storage.descriptor import Session, read_session
+from storage.pictures.bayer import stored_planes
+from storage.pictures.colour import Colour, decode_srgb
 from storage.plates import Stage
 from storage.recording import Recording, find_recordings
 from storage.session import check_session, check_stage

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.frames import read_grey
+from storage.pictures.files import read_grey
 
 Reference = Callable[[str, int], np.ndarray]
 """(camera, frame) -> alpha (H,W) float32 0..1 that a matte is compared with."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.camera import Camera
-from storage.colour import Colour
+from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.take import Take
 from tests.ellipsoids import cutout as traced

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from capmat_models.superpixel import superpixel
-from storage import bayer
+from storage.pictures import bayer
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (2, 3), (1, 1)])

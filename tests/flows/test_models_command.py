@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flows.cli import main
-from storage.frames import encode_png, read_grey
+from storage.pictures.files import encode_png, read_grey
 from storage.registry import Registry
 from storage.store.root import Root
 

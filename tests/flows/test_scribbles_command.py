@@ -7,8 +7,8 @@ import pytest
 
 from flows.cli import main
 from flows.options import LABEL_FORMATS
-from storage.frames import encode_png
 from storage.labels_formats import FORMATS
+from storage.pictures.files import encode_png
 from storage.scribbles import LabelSet, freeze_labels, list_label_sets
 from storage.store.root import Root
 from storage.strokes import Drawing, Stroke

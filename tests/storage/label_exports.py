@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.frames import encode_png
 from storage.labels_rle import coco_text, to_counts
+from storage.pictures.files import encode_png
 
 Label = NDArray[np.uint8]
 NAMES = {1: "person", 0: "floor"}

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from storage.camera import Camera
-from storage.colour import Colour
+from storage.pictures.colour import Colour
 from storage.plates import Plate, Stage
 from storage.store.ledger import Ledger
 from storage.store.root import Root

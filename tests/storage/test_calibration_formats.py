@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from capmat_errors import CalibrationError, ConfigError, StoreError
 from storage.calibration import WRITERS, open_calibration, read_calibration, write_calibration
 from storage.camera import Camera
-from storage.frames import encode_png
+from storage.pictures.files import encode_png
 from storage.session import check_session, read_session
 from tests.storage import calibrations as made
 from tests.storage.calibrations import Rig, make_rig, opencv_pixels

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capmat_errors import ConfigError
-from storage.bayer import CFA, split
-from storage.colour import Colour, decode_srgb, encode_srgb
+from storage.pictures.bayer import CFA, split
+from storage.pictures.colour import Colour, decode_srgb, encode_srgb
 
 colours = st.builds(
     Colour,

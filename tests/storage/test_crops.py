@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from capmat_errors import MatteError, SizeMismatch, StoreError
-from storage.colour import Colour
 from storage.crop_cache import cached
 from storage.crops import TILE, MattedFrames, draw_crop, read_crop
+from storage.pictures.colour import Colour
 from storage.plates import Stage
 from storage.store.root import Root
 from tests.storage.matted_take import BARE, FRAMES, RUN, SIZES, make_take, write_other_mattes

@@ -19,10 +19,10 @@ from PIL import Image
 
 from capmat_errors import ConfigError, NotFound, StoreError
 from storage.camera import Camera
-from storage.colour import Colour, decode_srgb, encode_srgb
 from storage.export import export_mattes
 from storage.export_video import video_file
-from storage.frames import read_grey, read_rgba
+from storage.pictures.colour import Colour, decode_srgb, encode_srgb
+from storage.pictures.files import read_grey, read_rgba
 from storage.plates import Plate, Stage
 from storage.store.root import Root
 from storage.take import Take

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capmat_errors import ImageUnreadable
-from storage.frames import Header, decode_png, encode_png, read_grey, read_header, read_image, read_rgba
+from storage.pictures.files import Header, decode_png, encode_png, read_grey, read_header, read_image, read_rgba
 from tests.storage.tiny_session import write_picture
 
 RNG = np.random.default_rng(3)

@@ -20,9 +20,9 @@ from capmat_errors import (
     StoreError,
 )
 from storage.camera import Camera
-from storage.colour import Colour
 from storage.exported_scene import Scene, read_scene
 from storage.nerfstudio import Cutout, export_cutouts, export_frame
+from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.take import Take
 

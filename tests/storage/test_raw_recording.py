@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from capmat_errors import ImageUnreadable, SessionError
-from storage.colour import Colour
 from storage.descriptor import RawSection
 from storage.picture_check import check_colour
+from storage.pictures.colour import Colour
 from storage.raw_format import FORMATS
 from storage.raw_packing import pack
 from storage.recording import find_recordings

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capmat_errors import ImageUnreadable
-from storage.colour import Colour
+from storage.pictures.colour import Colour
 from storage.recording import find_recordings
 from storage.video import read_video, read_video_header
 from tests.storage.tiny_session import write_picture, write_video

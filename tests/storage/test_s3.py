@@ -16,7 +16,7 @@ import pytest
 
 from capmat_errors import StoreError
 from storage.export import export_mattes
-from storage.frames import read_image
+from storage.pictures.files import read_image
 from storage.plates import Stage
 from storage.registry import Registry
 from storage.scribbles import LabelSet, freeze_labels

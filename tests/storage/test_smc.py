@@ -8,7 +8,7 @@ import pytest
 
 from capmat_errors import CalibrationError, ImageUnreadable
 from storage.calibration import read_calibration
-from storage.colour import Colour
+from storage.pictures.colour import Colour
 from storage.recording import find_recordings
 
 EIGHT = Colour(8, "srgb")

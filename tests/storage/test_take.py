@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import NotFound, SizeMismatch, StoreError
 from storage.camera import Camera
-from storage.colour import Colour
+from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.take import BLOCK, Take, list_takes
 

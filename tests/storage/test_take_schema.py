@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import NotFound, StoreError
-from storage.frames import read_image
+from storage.pictures.files import read_image
 from storage.store.ledger import group_document
 from storage.store.root import Root
 from storage.take import Take

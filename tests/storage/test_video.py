@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from capmat_errors import ImageUnreadable
-from storage.colour import Colour
 from storage.descriptor import VideoSection
+from storage.pictures.colour import Colour
 from storage.recording import find_recordings
 from storage.video import read_timecode, read_video, read_video_header
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from capmat_errors import ImageUnreadable, NotFound, StoreError
-from storage.bayer import join
-from storage.frames import read_image
+from storage.pictures.bayer import join
+from storage.pictures.files import read_image
 from storage.plates import Stage
 from storage.raw_packing import pack
 from storage.recorded_video import recorded_timecode

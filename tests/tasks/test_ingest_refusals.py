@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import capmat_errors as errors
-from storage.frames import encode_png
+from storage.pictures.files import encode_png
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.session import check
 from tests.storage.tiny_session import (

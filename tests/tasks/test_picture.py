@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from capmat_errors import CapmatError, CheckpointError, ConfigError, ImageUnreadable, NotFound, SizeMismatch
-from storage.frames import encode_png, read_grey, read_rgba
+from storage.pictures.files import encode_png, read_grey, read_rgba
 from tasks.models import register_base
 from tasks.picture import matte_picture, open_base, open_model, read_display, read_guide
 from tests.storage.tiny_session import write_picture
@@ -140,7 +140,7 @@ def test_alpha_is_dropped_when_opaque_and_refused_when_not(mode: str, tmp_path: 
 
 def test_the_plate_may_have_another_bit_depth(pair: tuple[Path, Path], tmp_path: Path) -> None:
     deep = tmp_path / "deep.png"
-    from storage.frames import read_image
+    from storage.pictures.files import read_image
 
     deep.write_bytes(encode_png(read_image(pair[1]).astype(np.uint16) * 257))
     one = read_grey(matte_pair(*pair, tmp_path / "one")["alpha"])

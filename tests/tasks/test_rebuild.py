@@ -8,8 +8,8 @@ import pytest
 
 from capmat_errors import TrainingError
 from capmat_models import voxel_grid
-from storage.colour import Colour
-from storage.frames import decode_png
+from storage.pictures.colour import Colour
+from storage.pictures.files import decode_png
 from storage.store.root import Root
 from storage.take import Take
 from tasks import rebuild as module

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import CapmatError
-from storage.frames import encode_png
+from storage.pictures.files import encode_png
 from storage.scribbles import LabelSet, list_label_sets
 from storage.store.root import Root
 from tasks.ingest import ingest_plates, ingest_take

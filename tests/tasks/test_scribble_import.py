@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from capmat_errors import CapmatError, ConfigError, ScribbleError
-from storage.frames import encode_png
 from storage.labels_formats import Reading
+from storage.pictures.files import encode_png
 from storage.scribbles import LabelSet, list_label_sets
 from storage.store.root import Root
 from storage.strokes import Drawing, Stroke, encode_strokes

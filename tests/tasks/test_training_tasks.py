@@ -14,7 +14,7 @@ from capmat_errors import ScribbleError
 from capmat_models import create_model
 from capmat_models.state import dump_weights
 from storage.benchmark import freeze_benchmark
-from storage.frames import encode_png
+from storage.pictures.files import encode_png
 from storage.registry import Registry
 from storage.scribbles import freeze_labels
 from storage.store.root import Root

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.frames import read_image
+from storage.pictures.files import read_image
 from storage.raw_packing import pack
 from tests.storage.packed_tiff import write_packed_tiff
 from tests.storage.test_frames_formats import _dng, _dpx

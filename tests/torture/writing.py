@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import StoreError
-from storage.frames import read_image
+from storage.pictures.files import read_image
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.writers import is_gone

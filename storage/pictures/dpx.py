@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.header import Header
+from storage.pictures.header import Header
 
 _START = 812  # the file header and the first image element's fields
 _RGB = 50

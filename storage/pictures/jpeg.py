@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.header import Header
+from storage.pictures.header import Header
 
 _ORIENTATION = 0x0112
 _WIDE = ("display p3", "adobe rgb", "prophoto", "romm", "2020", "dci", "wide gamut")

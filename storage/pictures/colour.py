@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
-from storage.bayer import CFA, superpixel
+from storage.pictures.bayer import CFA, superpixel
 
 _PIECE = 32768
 Transfer = Literal["linear", "srgb", "rec709"]
@@ -48,7 +48,7 @@ class Colour:
             what video cameras record (the curve of ITU-R BT.709).
         black: the number that stands for no light.
         half: the numbers are 16-bit floats (EXR) with 1.0 as white; then bits is 16 and black 0.
-        cfa: order of the colours of a Bayer mosaic, one of `storage.bayer.CFA`; "" for RGB.
+        cfa: order of the colours of a Bayer mosaic, one of `storage.pictures.bayer.CFA`; "" for RGB.
         gains: white balance, what linear red, green and blue are multiplied by.
         matrix: rows of the 3x3 matrix from linear camera colour (after gains) to linear Rec. 709; None takes the
             camera's colours as they are.

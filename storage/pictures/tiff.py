@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.header import Header
+from storage.pictures.header import Header
 
 _DARK_FIRST, _RGB, _CFA = 1, 2, 32803  # values of PhotometricInterpretation
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.header import Header
+from storage.pictures.header import Header
 
 
 def dng_header(path: Path) -> Header:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.frames_dng import dng_header, read_dng
-from storage.frames_dpx import dpx_header, read_dpx
-from storage.frames_exr import as_half, exr_header, read_exr
-from storage.frames_jpeg import check_recorded, jpeg_header, read_jpeg
-from storage.frames_png import decode_png, encode_png, png_header
-from storage.frames_tiff import read_tiff, tiff_header
-from storage.header import Header
+from storage.pictures.dng import dng_header, read_dng
+from storage.pictures.dpx import dpx_header, read_dpx
+from storage.pictures.exr import as_half, exr_header, read_exr
+from storage.pictures.header import Header
+from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
+from storage.pictures.png import decode_png, encode_png, png_header
+from storage.pictures.tiff import read_tiff, tiff_header
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.header import Header
+from storage.pictures.header import Header
 
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 

@@ -1,0 +1,1 @@
+"""Picture files, one module per format, and what their numbers mean."""
