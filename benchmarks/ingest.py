@@ -25,7 +25,7 @@ from storage.descriptor import read_session
 from storage.pictures.bayer import join
 from storage.pictures.files import encode_png
 from storage.raw_packing import pack
-from storage.recording import find_recordings
+from storage.recordings.recording import find_recordings
 from storage.store.root import Root
 from storage.take import Take
 from tasks.ingest import ingest_take

@@ -60,7 +60,7 @@ def check_boards(cameras: Mapping[str, Camera], root: Path, template: str, size:
     Args:
         cameras: the calibration, by name.
         root: folder of the recordings.
-        template: path below it, a video or pictures with {camera}, see `storage.recording`.
+        template: path below it, a video or pictures with {camera}, see `storage.recordings.recording`.
         size: inner corners per row, and rows.
 
     Raises:

@@ -16,7 +16,7 @@ from storage.camera import Camera
 from storage.descriptor import VideoSection
 from storage.pictures.colour import Colour
 from storage.pictures.header import Header
-from storage.recording import Recording, find_recordings
+from storage.recordings.recording import Recording, find_recordings
 
 Corners = NDArray[np.float64]
 """(rows, columns, 2) pixels x, y; rows follow columns clockwise, as seen from the board's front."""
@@ -41,7 +41,7 @@ def open_boards(root: Path, template: str) -> dict[str, Recording]:
     Raises:
         CalibrationError: nothing fits the path.
         FrameGap: the recordings have no frame in common.
-        CapmatError: as `storage.recording.find_recordings`.
+        CapmatError: as `storage.recordings.recording.find_recordings`.
     """
     found: dict[str, Recording] = {}
     faults: dict[str, CapmatError] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from capmat_errors import ImageUnreadable
 from storage.calibration_file import Calibration, built, collected, distortion, numbers, refused
 from storage.camera import Camera
-from storage.smc import opened
+from storage.recordings.smc import opened
 
 _PARTS = {"K": (3, 3), "D": (-1,), "RT": (-1, 4)}
 

@@ -17,10 +17,10 @@ from storage.export_exr import Compression
 from storage.export_frame import Plates, lineage, read_cut, read_plates, write_picture
 from storage.export_names import Output
 from storage.export_video import video_file
+from storage.recordings.timecode import exact_rate, timecode_after
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.take import Take
-from storage.timecode import exact_rate, timecode_after
 
 Known = dict[str, list[Any]]
 """Finished files: [what they were made of, bytes] by name."""

@@ -13,7 +13,7 @@ from typing import Any
 from capmat_errors import ImageUnreadable
 from storage.pictures.files import IMAGE_SUFFIXES, read_header
 from storage.pictures.header import Header
-from storage.video import VIDEO_SUFFIXES
+from storage.recordings.video import VIDEO_SUFFIXES
 
 UNIT = ("calibration.unit", "calibration.scale")
 
@@ -129,7 +129,7 @@ def _describe_video(found: Found, file: Path) -> None:
         found.notes.append("8-bit videos are taken as sRGB, as players show them")
     else:
         found.ask("colour.transfer", "rec709, srgb or linear: what the numbers of the video mean")
-    # As `storage.video_colour` has it: these numbers say nothing, and motion JPEG has its range in the format's name.
+    # As `storage.recordings.video_colour` has it: these numbers say nothing, and motion JPEG has its range in the format's name.
     unsaid = int(frame.colorspace) in (0, 2, 3) or (int(frame.color_range) == 0 and frame.format.name[:4] != "yuvj")
     if unsaid and not frame.format.is_rgb:
         found.ask("video.matrix", "bt601 or bt709; the videos do not say it, bt601 is usual below 720 rows")

@@ -9,7 +9,7 @@ from capmat_errors import CalibrationError
 from storage.calibration import open_calibration
 from storage.layout_parts import Found, describe_file, visible, with_suffix
 from storage.pictures.files import IMAGE_SUFFIXES
-from storage.video import VIDEO_SUFFIXES
+from storage.recordings.video import VIDEO_SUFFIXES
 
 _OTHERS = ("background", "checkerboard", "chessboard", "calibration", "intrinsics")
 

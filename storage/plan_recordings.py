@@ -7,7 +7,7 @@ from capmat_errors import CameraMissing, CapmatError, FrameGap, SessionError
 from storage.camera import Camera
 from storage.descriptor import Session
 from storage.plan_row import CameraRow, gathered, named, ranges
-from storage.recording import Recording, expected_file, find_recordings
+from storage.recordings.recording import Recording, expected_file, find_recordings
 from storage.shifted import Shifted
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from storage.pictures.colour import Colour
 from storage.pictures.header import Header
-from storage.recording import Recording
+from storage.recordings.recording import Recording
 
 
 @dataclass(frozen=True)

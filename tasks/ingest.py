@@ -24,8 +24,8 @@ from storage.pictures.colour import Colour
 from storage.plan_cost import check_space, expected_cost
 from storage.plates import Stage, build_plate
 from storage.preview import make_preview
-from storage.recorded_video import recorded_timecode
-from storage.recording import Recording
+from storage.recordings.recording import Recording
+from storage.recordings.video_file import recorded_timecode
 from storage.session import Session, SessionPlan, TakePlan, check_session, check_stage, read_session
 from storage.store.claim import claim
 from storage.store.ledger import Files, Ledger, seal_key

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from capmat_errors import ImageUnreadable
-from storage.picture_check import check_colour
 from storage.pictures.colour import Colour
 from storage.pictures.files import Header, check_source, read_header, read_image, read_mosaic
-from storage.recording import find_recordings
+from storage.recordings.check import check_colour
+from storage.recordings.recording import find_recordings
 from tests.storage.packed_tiff import write_packed_tiff
 from tests.storage.tiny_session import write_picture
 

@@ -8,11 +8,11 @@ import pytest
 
 from capmat_errors import ImageUnreadable, SessionError
 from storage.descriptor import RawSection
-from storage.picture_check import check_colour
 from storage.pictures.colour import Colour
-from storage.raw_format import FORMATS
 from storage.raw_packing import pack
-from storage.recording import find_recordings
+from storage.recordings.check import check_colour
+from storage.recordings.raw_pixels import FORMATS
+from storage.recordings.recording import find_recordings
 from tests.storage.test_raw_packing import _scene
 
 TWELVE = Colour(12, "linear", 64, cfa="RGGB")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from capmat_errors import ImageUnreadable
 from storage.pictures.colour import Colour
-from storage.recording import find_recordings
-from storage.video import read_video, read_video_header
+from storage.recordings.recording import find_recordings
+from storage.recordings.video import read_video, read_video_header
 from tests.storage.tiny_session import write_picture, write_video
 
 EIGHT = Colour(8, "srgb")

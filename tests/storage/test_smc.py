@@ -9,7 +9,7 @@ import pytest
 from capmat_errors import CalibrationError, ImageUnreadable
 from storage.calibration import read_calibration
 from storage.pictures.colour import Colour
-from storage.recording import find_recordings
+from storage.recordings.recording import find_recordings
 
 EIGHT = Colour(8, "srgb")
 RNG = np.random.default_rng(4)

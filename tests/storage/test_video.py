@@ -10,8 +10,8 @@ import pytest
 from capmat_errors import ImageUnreadable
 from storage.descriptor import VideoSection
 from storage.pictures.colour import Colour
-from storage.recording import find_recordings
-from storage.video import read_timecode, read_video, read_video_header
+from storage.recordings.recording import find_recordings
+from storage.recordings.video import read_timecode, read_video, read_video_header
 
 WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 BARS = np.array(
@@ -112,7 +112,7 @@ def test_video_for_bright_displays_is_refused(tmp_path: Path, curve: int, name: 
 
 def test_the_depth_of_the_stream_must_be_the_sessions(tmp_path: Path) -> None:
     _encode(tmp_path / "a.mkv", "ffv1", "yuv420p10le", [_frame("yuv420p10le", _bars("bt709", False, 10))], (1, 1, 1))
-    from storage.picture_check import check_colour
+    from storage.recordings.check import check_colour
 
     recording = find_recordings(tmp_path, "{camera}.mkv")["a"]
     ((place, header),) = recording.headers()

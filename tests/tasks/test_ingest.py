@@ -17,8 +17,8 @@ from storage.pictures.bayer import join
 from storage.pictures.files import read_image
 from storage.plates import Stage
 from storage.raw_packing import pack
-from storage.recorded_video import recorded_timecode
-from storage.recording import find_recordings
+from storage.recordings.recording import find_recordings
+from storage.recordings.video_file import recorded_timecode
 from storage.session import check_session, read_session
 from storage.store.ledger import Ledger
 from storage.store.root import Root

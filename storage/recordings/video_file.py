@@ -9,16 +9,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from storage.descriptor import VideoSection
-from storage.picture_check import checked, manifest_of, placed
 from storage.pictures.colour import Colour
 from storage.pictures.files import Header
-from storage.timecode import timecode_after
-from storage.video import read_timecode, read_video, read_video_header
+from storage.recordings.check import checked, manifest_of, placed
+from storage.recordings.timecode import timecode_after
+from storage.recordings.video import read_timecode, read_video, read_video_header
 
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A `storage.recording.Recording` whose frames count from 0.
+    """A `storage.recordings.recording.Recording` whose frames count from 0.
 
     Attributes:
         camera: its name.
@@ -40,7 +40,7 @@ class VideoFile:
         return VideoFile(self.camera, self.path, frames, self.said)
 
     def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (frame number, picture) in order; see `storage.recording.Recording.read`."""
+        """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
         with placed(f"camera {self.camera}, {self.path}"):
             for number, picture in read_video(self.path, self.frames, self.said):
                 yield number, checked(picture, colour, f"camera {self.camera} frame {number}, {self.path}")
@@ -54,7 +54,7 @@ class VideoFile:
         return self.path
 
     def manifest(self) -> str:
-        """A hash of the file; see `storage.picture_check.manifest_of`."""
+        """A hash of the file; see `storage.recordings.check.manifest_of`."""
         return manifest_of([self.path], self.frames)
 
 

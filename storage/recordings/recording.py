@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from capmat_errors import CapmatError, FrameGap, ImageUnreadable, SessionError
 from storage.descriptor import RawSection, VideoSection
-from storage.picture_check import check_colour
 from storage.pictures.colour import Colour
 from storage.pictures.files import IMAGE_SUFFIXES, Header
-from storage.recorded_files import PictureFiles
-from storage.recorded_raw import RAW_SUFFIXES, open_raw
-from storage.recorded_video import open_video
-from storage.smc import SMC_SUFFIX, open_smc
-from storage.video import VIDEO_SUFFIXES
+from storage.recordings.check import check_colour
+from storage.recordings.pictures import PictureFiles
+from storage.recordings.raw import RAW_SUFFIXES, open_raw
+from storage.recordings.smc import SMC_SUFFIX, open_smc
+from storage.recordings.video import VIDEO_SUFFIXES
+from storage.recordings.video_file import open_video
 
 __all__ = ["Recording", "check_colour", "expected_file", "find_recordings"]
 _SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *RAW_SUFFIXES, SMC_SUFFIX)

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.picture_check import checked, manifest_of
 from storage.pictures.colour import Colour
 from storage.pictures.header import Header
 from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
+from storage.recordings.check import checked, manifest_of
 
 SMC_SUFFIX = ".smc"
 _GROUPS = ("Camera_5mp", "Camera_12mp")
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 class SmcCamera:
-    """A `storage.recording.Recording` inside an SMC file.
+    """A `storage.recordings.recording.Recording` inside an SMC file.
 
     Attributes:
         camera: its name.
@@ -50,7 +50,7 @@ class SmcCamera:
         return SmcCamera(self.camera, self.path, self.group, frames)
 
     def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (frame number, picture) in order; see `storage.recording.Recording.read`."""
+        """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
         for number, data in self._pictures():
             place = self._place(number)
             with _placed(place):
@@ -71,7 +71,7 @@ class SmcCamera:
         return self.path
 
     def manifest(self) -> str:
-        """A hash of the file; see `storage.picture_check.manifest_of`."""
+        """A hash of the file; see `storage.recordings.check.manifest_of`."""
         return manifest_of([self.path], self.frames)
 
     def _pictures(self) -> Iterator[tuple[int, BytesIO]]:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, SessionError
 from storage.descriptor import RawSection
-from storage.picture_check import checked, manifest_of
 from storage.pictures.colour import Colour
 from storage.pictures.header import Header
 from storage.raw_check import other_packing
-from storage.raw_format import (
+from storage.recordings.check import checked, manifest_of
+from storage.recordings.raw_pixels import (
     FORMATS,
     PixelFormat,
     frame_count,
@@ -30,7 +30,7 @@ RAW_SUFFIXES = (".raw", ".bin")
 
 @dataclass(frozen=True)
 class RawFiles:
-    """A `storage.recording.Recording` of files that only the session describes.
+    """A `storage.recordings.recording.Recording` of files that only the session describes.
 
     Attributes:
         camera: its name.
@@ -59,7 +59,7 @@ class RawFiles:
         return RawFiles(self.camera, {n: self.places[n] for n in frames}, self.raw, self.form, self.stream)
 
     def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (frame number, picture) in order; see `storage.recording.Recording.read`."""
+        """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
         for number in self.places:
             yield number, checked(picture_of(self._rows(number), self.raw, self.form), colour, self._place(number))
 
@@ -81,7 +81,7 @@ class RawFiles:
         return self.places[frame][0]
 
     def manifest(self) -> str:
-        """A hash of the files; see `storage.picture_check.manifest_of`."""
+        """A hash of the files; see `storage.recordings.check.manifest_of`."""
         return manifest_of(list(dict.fromkeys(path for path, _ in self.places.values())), self.frames)
 
     def _rows(self, number: int) -> bytes:

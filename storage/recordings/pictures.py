@@ -7,14 +7,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from storage.picture_check import checked, manifest_of, placed
 from storage.pictures.colour import Colour
 from storage.pictures.files import Header, check_source, read_header, read_image, read_mosaic
+from storage.recordings.check import checked, manifest_of, placed
 
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """A `storage.recording.Recording` of one file per frame.
+    """A `storage.recordings.recording.Recording` of one file per frame.
 
     Attributes:
         camera: its name.
@@ -37,7 +37,7 @@ class PictureFiles:
         return PictureFiles(self.camera, {number: self.files[number] for number in frames})
 
     def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (frame number, picture) in order; see `storage.recording.Recording.read`."""
+        """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
         read = read_mosaic if colour.cfa else read_image
         for number, path in self.files.items():
             with placed(self._place(number)):
@@ -57,7 +57,7 @@ class PictureFiles:
         return self.files[frame]
 
     def manifest(self) -> str:
-        """A hash of the files; see `storage.picture_check.manifest_of`."""
+        """A hash of the files; see `storage.recordings.check.manifest_of`."""
         return manifest_of(list(self.files.values()), self.frames)
 
     def _place(self, frame: int) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from capmat_errors import ImageUnreadable
 from storage.descriptor import VideoSection
 from storage.pictures.header import Header
-from storage.video_colour import meaning_of, picture_of
+from storage.recordings.video_colour import meaning_of, picture_of
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mxf", ".m4v", ".webm")
 

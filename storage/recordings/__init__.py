@@ -1,0 +1,1 @@
+"""What one camera recorded: files, raw, video, SMC behind one protocol."""
