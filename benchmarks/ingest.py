@@ -24,7 +24,7 @@ from benchmarks.frames_and_crops import pictures
 from storage.descriptor import read_session
 from storage.pictures.bayer import join
 from storage.pictures.files import encode_png
-from storage.raw_packing import pack
+from storage.recordings.raw_pixels import pack
 from storage.recordings.recording import find_recordings
 from storage.store.root import Root
 from storage.take import Take

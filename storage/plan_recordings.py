@@ -7,8 +7,7 @@ from capmat_errors import CameraMissing, CapmatError, FrameGap, SessionError
 from storage.camera import Camera
 from storage.descriptor import Session
 from storage.plan_row import CameraRow, gathered, named, ranges
-from storage.recordings.recording import Recording, expected_file, find_recordings
-from storage.shifted import Shifted
+from storage.recordings.recording import Recording, Shifted, expected_file, find_recordings
 
 
 def find_take(session: Session, name: str, problems: list[CapmatError]) -> tuple[dict[str, Recording], set[str]]:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.raw_check import other_packing
-from storage.raw_packing import PACKINGS, Packing, pack, packed_bytes, unpack
+from storage.recordings.raw import other_packing
+from storage.recordings.raw_pixels import PACKINGS, Packing, pack, packed_bytes, unpack
 
 
 @settings(max_examples=60, deadline=None)

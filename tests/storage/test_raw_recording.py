@@ -9,9 +9,8 @@ import pytest
 from capmat_errors import ImageUnreadable, SessionError
 from storage.descriptor import RawSection
 from storage.pictures.colour import Colour
-from storage.raw_packing import pack
 from storage.recordings.check import check_colour
-from storage.recordings.raw_pixels import FORMATS
+from storage.recordings.raw_pixels import FORMATS, pack
 from storage.recordings.recording import find_recordings
 from tests.storage.test_raw_packing import _scene
 

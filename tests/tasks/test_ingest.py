@@ -16,7 +16,7 @@ from capmat_errors import ImageUnreadable, NotFound, StoreError
 from storage.pictures.bayer import join
 from storage.pictures.files import read_image
 from storage.plates import Stage
-from storage.raw_packing import pack
+from storage.recordings.raw_pixels import pack
 from storage.recordings.recording import find_recordings
 from storage.recordings.video_file import recorded_timecode
 from storage.session import check_session, read_session
