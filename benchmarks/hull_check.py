@@ -26,8 +26,8 @@ from torch import Tensor
 
 from capmat_models.hull_check import Checked, check_hull
 from capmat_models.small_views import finest, shrunk, shrunk_picture, working_fold
+from storage.calibration.box import scene_box
 from storage.exported_scene import placed_in_box
-from storage.scene_box import scene_box
 from storage.store.root import Root
 from storage.take import Take
 from tasks.reconstruct import torch_view

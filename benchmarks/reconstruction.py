@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.session import render_session
+from storage.calibration.box import scene_box
 from storage.nerfstudio import Cutout, export_cutouts
-from storage.scene_box import scene_box
 from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.drafts import save_draft
 from storage.pictures.colour import Colour
 from storage.plates import Plate, Stage

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from capmat_errors import ConfigError
 from storage.board_check import GOOD, POOR, BoardCheck, check_boards
-from storage.calibration import METRES, WRITERS, open_calibration, write_calibration
-from storage.camera import Camera
+from storage.calibration.camera import Camera
+from storage.calibration.formats.files import METRES, WRITERS, open_calibration, write_calibration
 
 
 def calibration(args: Namespace) -> None:

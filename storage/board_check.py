@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import CameraMissing
 from storage.board_corners import Corners, Seen, find_boards, open_boards
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 
 GOOD, POOR = 1.0, 3.0
 """Pixels: below the first a figure is good, above the second poor."""

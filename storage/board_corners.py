@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError, CapmatError, FrameGap, SizeMismatch
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.descriptor import VideoSection
 from storage.pictures.colour import Colour
 from storage.pictures.header import Header

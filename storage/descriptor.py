@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capmat_errors import CapmatError, SessionError
-from storage.calibration import Format
+from storage.calibration.formats.files import Format
 from storage.pictures.colour import Colour
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

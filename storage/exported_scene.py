@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.nerfstudio import Cutout, checked_rgba, frame_entry
 from storage.pictures.files import read_rgba
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from capmat_errors import CalibrationError, SessionError
-from storage.calibration import open_calibration
+from storage.calibration.formats.files import open_calibration
 from storage.layout_parts import Found, describe_file, pictures_of
 
 

@@ -6,7 +6,7 @@ cam1/video.avi  (or frame0.jpg)    cam1/background.avi    cam1/config.xml
 from pathlib import Path
 
 from capmat_errors import CalibrationError
-from storage.calibration import open_calibration
+from storage.calibration.formats.files import open_calibration
 from storage.layout_parts import Found, describe_file, visible, with_suffix
 from storage.pictures.files import IMAGE_SUFFIXES
 from storage.recordings.video import VIDEO_SUFFIXES

@@ -32,8 +32,8 @@ from capmat_errors import (
     SizeMismatch,
     StoreError,
 )
-from storage.calibration_colmap_text import colmap_files
-from storage.camera import Camera
+from storage.calibration.camera import Camera
+from storage.calibration.formats.colmap_text import colmap_files
 from storage.pictures.files import encode_png
 from storage.scene_check import check_views
 from storage.store.errors import store_errors

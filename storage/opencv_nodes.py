@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from storage.calibration_file import Floats, file_text, numbers, refused
+from storage.calibration.formats.parts import Floats, file_text, numbers, refused
 
 _PARTS = ("rows", "cols", "sizes", "data")  # of a matrix; OpenCV 5 writes vectors with sizes
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError, CapmatError, PlateMismatch, PlateMissing, SizeMismatch
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.descriptor import Session
 from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour

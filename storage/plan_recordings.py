@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from capmat_errors import CameraMissing, CapmatError, FrameGap, SessionError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.descriptor import Session
 from storage.plan_row import CameraRow, gathered, named, ranges
 from storage.recordings.recording import Recording, Shifted, expected_file, find_recordings

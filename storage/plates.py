@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, PlateMismatch, PlateMissing, SizeMismatch, StoreError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.pictures.bayer import superpixel, superpixel_noise
 from storage.pictures.colour import Colour
 from storage.store.frame_array import FrameArray, Layout, Window

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 
 POINTS = 17  # along each edge of the box
 APART = 0.01  # of the box: the least distance between the two cameras that stand farthest from each other

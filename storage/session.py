@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from capmat_errors import CapmatError, SessionError
-from storage.calibration import read_calibration
-from storage.camera import Camera
+from storage.calibration.camera import Camera
+from storage.calibration.formats.files import read_calibration
 from storage.descriptor import Session, read_session
 from storage.pictures.header import Header
 from storage.plan_pictures import check_headers, find_plates, fitted, look_at_plate, look_at_take

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError, MatteError, NotFound, SizeMismatch, StoreError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.pictures.bayer import join, stored_planes
 from storage.pictures.colour import Colour
 from storage.preview import preview_size

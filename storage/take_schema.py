@@ -7,7 +7,7 @@ never rewritten for it.
 from typing import Any
 
 from capmat_errors import StoreError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.preview import preview_size
 from storage.store.ledger import group_document

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import ConfigError, NotFound
-from storage.camera import Camera
+from storage.calibration.box import scene_box
+from storage.calibration.camera import Camera
 from storage.exported_scene import seen_in_box
 from storage.mesh_file import checked_suffix, write_mesh
 from storage.nerfstudio import read_cutout
-from storage.scene_box import scene_box
 from storage.store.root import Root
 from storage.take import Take
 from tasks.config import Reconstruction

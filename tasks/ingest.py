@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, SessionError, StoreError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.forget import forget_take
 from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import CapmatError
 from capmat_models.stage_change import largest_piece, pieces, silhouettes, structured
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from tasks.config import Reconstruction
 from tasks.hull import box_of
 from tasks.stage_measure import Measured, Region, full_size, neighbourhood

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CameraMissing, CapmatError, NotFound, PlateMissing, SizeMismatch
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.descriptor import Session, read_session
 from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour, decode_srgb

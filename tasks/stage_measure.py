@@ -18,7 +18,7 @@ from capmat_models.stage_change import (
 from capmat_models.stage_light import Lamp, channel_gains, clipped, dark_places, find_lamps
 from capmat_models.stage_noise import Noise, brightness, measure_noise, noise_of_map
 from capmat_models.stage_registration import Registration, detail_ratio, lay_under, register
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.pictures.colour import encode_srgb
 from tasks.config import Reconstruction, Stage
 from tasks.hull import box_of

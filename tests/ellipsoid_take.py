@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.take import Take

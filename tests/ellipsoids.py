@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.nerfstudio import Cutout
 
 SOLIDS = (  # centre in metres, half axes in metres, colour

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flows.cli import main
-from storage.calibration import read_calibration, write_calibration
+from storage.calibration.formats.files import read_calibration, write_calibration
 from tests.storage import calibrations as made
 from tests.storage.boards import stage, turned, write_boards
 

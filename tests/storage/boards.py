@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 
 CORNERS = (8, 6)
 SIDE = 0.1  # metres of a square

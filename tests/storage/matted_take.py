@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.plates import Plate, Stage
 from storage.store.ledger import Ledger

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from capmat_errors import SizeMismatch
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.pictures.bayer import CFA, join, split, superpixel, superpixel_noise
 
 mosaics = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(

@@ -11,7 +11,7 @@ import pytest
 from capmat_errors import CalibrationError, CameraMissing, FrameGap, SizeMismatch
 from storage.board_check import BoardCheck, check_boards, lens_error, stage_errors
 from storage.board_corners import Seen, find_boards, open_boards
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from tests.storage.boards import CORNERS, SIDE, camera, picture, stage, turned, write_boards
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import CalibrationError
-from storage.calibration import read_calibration
+from storage.calibration.formats.files import read_calibration
 
 K = np.array([[490.0, 0, 334], [0, 493, 222], [0, 0, 1]])
 DIST = np.array([-0.37, 0.2, 3e-4, 2e-5, -0.07])

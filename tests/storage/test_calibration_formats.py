@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from capmat_errors import CalibrationError, ConfigError, StoreError
-from storage.calibration import WRITERS, open_calibration, read_calibration, write_calibration
-from storage.camera import Camera
+from storage.calibration.camera import Camera
+from storage.calibration.formats.files import WRITERS, open_calibration, read_calibration, write_calibration
 from storage.pictures.files import encode_png
 from storage.session import check_session, read_session
 from tests.storage import calibrations as made

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capmat_errors import CalibrationError, CapmatError
-from storage.calibration import open_calibration
+from storage.calibration.formats.files import open_calibration
 from tests.storage.calibrations import MAKERS, make_rig
 
 Edit = Callable[[Path], None]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capmat_errors import CalibrationError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 
 
 def camera(seed: int = 0) -> Camera:

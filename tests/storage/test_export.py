@@ -18,7 +18,7 @@ import zarr
 from PIL import Image
 
 from capmat_errors import ConfigError, NotFound, StoreError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.export import export_mattes
 from storage.export_video import video_file
 from storage.pictures.colour import Colour, decode_srgb, encode_srgb

@@ -19,7 +19,7 @@ from capmat_errors import (
     SizeMismatch,
     StoreError,
 )
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.exported_scene import Scene, read_scene
 from storage.nerfstudio import Cutout, export_cutouts, export_frame
 from storage.pictures.colour import Colour

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, PlateMismatch, SizeMismatch, StoreError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.plates import Stage, build_plate
 from storage.store.root import Root

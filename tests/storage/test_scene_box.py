@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import CalibrationError
-from storage.scene_box import scene_box
+from storage.calibration.box import scene_box
 from tests.ellipsoids import BOX_CENTRE, ring
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import CalibrationError, ImageUnreadable
-from storage.calibration import read_calibration
+from storage.calibration.formats.files import read_calibration
 from storage.pictures.colour import Colour
 from storage.recordings.recording import find_recordings
 

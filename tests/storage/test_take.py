@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, SizeMismatch, StoreError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.take import BLOCK, Take, list_takes

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from capmat_errors import CalibrationError, ConfigError, StoreError
-from storage.calibration_actorshq import read_actorshq
-from storage.calibration_colmap import read_colmap
-from storage.calibration_colmap_text import colmap_files
-from storage.calibration_easyvolcap import easyvolcap_files, read_easyvolcap
-from storage.calibration_file import Calibration, file_text
-from storage.calibration_llff import read_llff
-from storage.calibration_metashape import read_metashape
-from storage.calibration_opencv_xml import read_opencv_xml
-from storage.calibration_smc import read_smc
-from storage.calibration_toml import read_toml
-from storage.calibration_transforms import read_transforms, transforms_files
-from storage.camera import Camera
+from storage.calibration.camera import Camera
+from storage.calibration.formats.actorshq import read_actorshq
+from storage.calibration.formats.colmap import read_colmap
+from storage.calibration.formats.colmap_text import colmap_files
+from storage.calibration.formats.easyvolcap import easyvolcap_files, read_easyvolcap
+from storage.calibration.formats.llff import read_llff
+from storage.calibration.formats.metashape import read_metashape
+from storage.calibration.formats.opencv import read_opencv_xml
+from storage.calibration.formats.parts import Calibration, file_text
+from storage.calibration.formats.smc import read_smc
+from storage.calibration.formats.toml import read_toml
+from storage.calibration.formats.transforms import read_transforms, transforms_files
 from storage.store.errors import store_errors
 
 Format = Literal[

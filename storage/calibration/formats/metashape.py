@@ -13,7 +13,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from storage.calibration_file import (
+from storage.calibration.camera import Camera
+from storage.calibration.formats.parts import (
     HALF,
     Calibration,
     Floats,
@@ -27,7 +28,6 @@ from storage.calibration_file import (
     pixels,
     refused,
 )
-from storage.camera import Camera
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr")
 _UNSUPPORTED = ("k4", "p3", "p4")

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from storage.calibration_file import (
+from storage.calibration.camera import Camera
+from storage.calibration.formats.parts import (
     Calibration,
     axis_angle,
     built,
@@ -20,7 +21,6 @@ from storage.calibration_file import (
     pixels,
     refused,
 )
-from storage.camera import Camera
 from storage.opencv_nodes import opencv_nodes
 
 _ENDINGS = (".yml", ".yaml", ".xml")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 
 _PARALLEL = 1e-3
 """Smallest eigenvalue of the mean projection across the axes; below, no point is nearest to all of them."""

@@ -11,7 +11,8 @@ from tokenize import TokenError
 
 import numpy as np
 
-from storage.calibration_file import (
+from storage.calibration.camera import Camera
+from storage.calibration.formats.parts import (
     HALF,
     Calibration,
     Floats,
@@ -22,8 +23,7 @@ from storage.calibration_file import (
     pinhole,
     refused,
 )
-from storage.calibration_file import pixels as side
-from storage.camera import Camera
+from storage.calibration.formats.parts import pixels as side
 
 # numpy parses the header as Python, so a damaged one fails as Python does
 _BROKEN = (ValueError, OSError, EOFError, SyntaxError, TokenError, TypeError, MemoryError)

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from storage.calibration_colmap_text import check_plain
-from storage.calibration_file import (
+from storage.calibration.camera import Camera
+from storage.calibration.formats.colmap_text import check_plain
+from storage.calibration.formats.parts import (
     HALF,
     Calibration,
     Floats,
@@ -30,7 +31,6 @@ from storage.calibration_file import (
     pixels,
     refused,
 )
-from storage.camera import Camera
 from storage.nerfstudio import FLIP, frame_entry
 from storage.pictures.files import read_header
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.calibration_file import (
+from storage.calibration.camera import Camera
+from storage.calibration.formats.parts import (
     HALF,
     Calibration,
     Floats,
@@ -23,7 +24,6 @@ from storage.calibration_file import (
     pixels,
     refused,
 )
-from storage.camera import Camera
 
 _COLUMNS = ("name", "w", "h", "rx", "ry", "rz", "tx", "ty", "tz", "fx", "fy", "px", "py")
 

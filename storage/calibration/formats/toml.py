@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from storage.calibration_file import (
+from storage.calibration.camera import Camera
+from storage.calibration.formats.parts import (
     Calibration,
     axis_angle,
     built,
@@ -21,7 +22,6 @@ from storage.calibration_file import (
     pixels,
     refused,
 )
-from storage.camera import Camera
 
 _KEYS = ("size", "matrix", "distortions", "rotation", "translation")
 

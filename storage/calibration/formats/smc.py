@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import ImageUnreadable
-from storage.calibration_file import Calibration, built, collected, distortion, numbers, refused
-from storage.camera import Camera
+from storage.calibration.camera import Camera
+from storage.calibration.formats.parts import Calibration, built, collected, distortion, numbers, refused
 from storage.recordings.smc import opened
 
 _PARTS = {"K": (3, 3), "D": (-1,), "RT": (-1, 4)}

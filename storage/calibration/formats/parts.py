@@ -1,7 +1,7 @@
 """What the readers of calibration files share: opening, taking numbers out, naming cameras.
 
 Every refusal names the file, and the camera where there is one. Readers return poses in the unit of their
-file; `storage.calibration` makes metres of them.
+file; `storage.calibration.formats.files` makes metres of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError, ConfigError
-from storage.camera import Camera
+from storage.calibration.camera import Camera
 from storage.store.root import checked_name
 
 Floats = NDArray[np.float64]

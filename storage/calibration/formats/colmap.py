@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from storage.calibration_file import (
+from storage.calibration.camera import Camera
+from storage.calibration.formats.parts import (
     HALF,
     Calibration,
     Floats,
@@ -27,7 +28,6 @@ from storage.calibration_file import (
     pixels,
     refused,
 )
-from storage.camera import Camera
 
 # name and count of parameters, in the order of the binary's model numbers
 _MODELS = (

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError
-from storage.calibration_file import axis_angle, refused
-from storage.camera import Camera
+from storage.calibration.camera import Camera
+from storage.calibration.formats.parts import axis_angle, refused
 from storage.opencv_nodes import opencv_nodes
 
 _NODES = {

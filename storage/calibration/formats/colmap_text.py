@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.calibration_file import HALF, Floats, refused
-from storage.camera import Camera
+from storage.calibration.camera import Camera
+from storage.calibration.formats.parts import HALF, Floats, refused
 
 
 def colmap_files(cameras: Mapping[str, Camera]) -> dict[str, str]:

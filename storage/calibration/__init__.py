@@ -1,0 +1,1 @@
+"""The camera, reading and writing calibrations, the subject's box."""
