@@ -32,10 +32,10 @@ from capmat_errors import (
     SizeMismatch,
     StoreError,
 )
+from storage.calibration.box import check_views
 from storage.calibration.camera import Camera
 from storage.calibration.formats.colmap_text import colmap_files
 from storage.pictures.files import encode_png
-from storage.scene_check import check_views
 from storage.store.errors import store_errors
 
 if TYPE_CHECKING:

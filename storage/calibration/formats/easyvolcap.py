@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from storage.calibration.camera import Camera
+from storage.calibration.formats.opencv import opencv_nodes
 from storage.calibration.formats.parts import (
     Calibration,
     axis_angle,
@@ -21,7 +22,6 @@ from storage.calibration.formats.parts import (
     pixels,
     refused,
 )
-from storage.opencv_nodes import opencv_nodes
 
 _ENDINGS = (".yml", ".yaml", ".xml")
 
