@@ -21,10 +21,10 @@ import numpy as np
 
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
-from storage.plates import Plate, Stage
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Plate, Stage
+from storage.takes.take import Take
 from tasks.crops import Crops
 
 HEIGHT, WIDTH, FRAMES, SIDE = 2304, 2664, 8, 512

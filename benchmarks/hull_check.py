@@ -29,7 +29,7 @@ from capmat_models.small_views import finest, shrunk, shrunk_picture, working_fo
 from storage.calibration.box import scene_box
 from storage.exported_scene import placed_in_box
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.reconstruct import torch_view
 from tasks.truth import truth_of
 from tests.ellipsoids import cutout, ring

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 
 from capmat_models.mining import Spot, diversified, spots
-from storage.plates import Stage
 from storage.store.root import Root
-from storage.take import Take, list_takes
+from storage.takes.stage import Stage
+from storage.takes.take import Take, list_takes
 from tasks import mine_frame as frame_of
 from tasks.config import Config
 from tasks.matte import matte, open_run

@@ -20,7 +20,7 @@ from sim.session import render_session
 from storage.calibration.box import scene_box
 from storage.nerfstudio import Cutout, export_cutouts
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.rebuild import held_out

@@ -25,11 +25,11 @@ import numpy as np
 from storage.calibration.camera import Camera
 from storage.drafts import save_draft
 from storage.pictures.colour import Colour
-from storage.plates import Plate, Stage
-from storage.preview import make_preview
 from storage.store.root import Root
 from storage.strokes import Drawing, Stroke
-from storage.take import Take
+from storage.takes.stage import Plate, Stage
+from storage.takes.take import Take
+from storage.takes.views import make_preview
 from tasks.config import Reconstruction
 from tasks.frame_views import FrameViews
 from tasks.hull_view import HullMaps

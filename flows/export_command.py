@@ -6,7 +6,7 @@ from argparse import Namespace
 from storage.export import export_mattes
 from storage.export_names import NAME
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.models import champion, run_name
 from tasks.progress import Progress

@@ -8,7 +8,7 @@ from typing import Any
 from storage.plan_cost import Cost
 from storage.plan_row import CameraRow
 from storage.session import SessionPlan
-from storage.take import BLOCK
+from storage.takes.take import BLOCK
 
 _HEAD = ("take", "cameras", "frames", "count", "missing", "size", "type", "source", "plate", "fits", "raw", "stored")
 

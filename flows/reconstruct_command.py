@@ -5,7 +5,7 @@ from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.models import champion, run_name
 from tasks.progress import Progress

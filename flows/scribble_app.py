@@ -22,7 +22,7 @@ from flows.label_event import tell_labels
 from storage.drafts import DraftConflict
 from storage.store.root import Root
 from storage.strokes import decode_strokes
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.finish_scribbles import finish_scribbles
 from tasks.frame_views import FrameViews

@@ -10,7 +10,7 @@ from argparse import Namespace
 
 from capmat_errors import ConfigError, NotFound
 from storage.store.root import Root
-from storage.take import Take, list_takes
+from storage.takes.take import Take, list_takes
 from tasks.config import Config
 
 _TOKEN_BYTES = 24

@@ -21,7 +21,7 @@ from storage.export_job import Done, Job, Known, do, inputs
 from storage.export_names import NAME, check_names, outputs
 from storage.store.errors import store_errors
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from storage.worker import end_with_parent
 
 _BLOCK = 16  # frames per job: what a kill costs at most, times the number of processes

@@ -20,10 +20,10 @@ from storage.foreground import foreground
 from storage.pictures.colour import decode_srgb, encode_srgb
 from storage.pictures.files import encode_png
 from storage.pictures.png import png_with_text
-from storage.plates import Stage
 from storage.recordings.timecode import exact_rate, timecode_after
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 
 _GREY = decode_srgb(np.full((), 0.5, np.float32))  # looks like half of white
 

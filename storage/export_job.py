@@ -20,7 +20,7 @@ from storage.export_video import video_file
 from storage.recordings.timecode import exact_rate, timecode_after
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 
 Known = dict[str, list[Any]]
 """Finished files: [what they were made of, bytes] by name."""

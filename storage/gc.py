@@ -52,7 +52,7 @@ def find_waste(root: Root, keep: int = 2, cache: Path | None = None) -> list[Was
     Args:
         root: the store.
         keep: newest versions of every model whose mattes stay, whether in use or not.
-        cache: folder of decoded frames for trainings, see `storage.crop_cache`; all of it may go.
+        cache: folder of decoded frames for trainings, see `storage.takes.crop_cache`; all of it may go.
 
     Raises:
         StoreError: the store cannot be read.

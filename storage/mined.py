@@ -14,7 +14,7 @@ from typing import Any
 from capmat_errors import NotFound
 from storage.store.root import Root
 from storage.store.versions import add_version, list_versions, read_version
-from storage.take import Take, list_takes
+from storage.takes.take import Take, list_takes
 
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels of the full-size picture; x1 and y1 are the first pixels behind it."""

@@ -39,7 +39,7 @@ from storage.pictures.files import encode_png
 from storage.store.errors import store_errors
 
 if TYPE_CHECKING:
-    from storage.take import Take
+    from storage.takes.take import Take
 
 Floats = NDArray[np.float64]
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # OpenCV camera axes <-> OpenGL camera axes

@@ -18,10 +18,10 @@ from storage.pictures.colour import Colour
 from storage.pictures.header import Header
 from storage.plan_row import CameraRow, gathered, named
 from storage.plate_check import Picture, plate_distance, plate_owner, thumbnail
-from storage.preview import make_preview
 from storage.recordings.recording import Recording, check_colour, find_recordings
 from storage.recordings.video import VIDEO_SUFFIXES
 from storage.store.frame_array import encoded_size
+from storage.takes.views import make_preview
 
 _WARM = 16
 

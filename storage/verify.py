@@ -13,7 +13,7 @@ from storage.file_lists import Entries, Place, Tell, absent, differing, is_json,
 from storage.findings import Finding, Findings, ingest_command, matte_command
 from storage.store.ledger import Ledger, is_as_written, read_description, seal_key, sealed_copy
 from storage.store.root import Root, checked_name
-from storage.take import BLOCK, Take
+from storage.takes.take import BLOCK, Take
 
 
 def verify_take(root: Root, name: str, deep: bool = False, tell: Tell | None = None) -> Findings:

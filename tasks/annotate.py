@@ -11,7 +11,7 @@ import numpy as np
 from sim.annotator import annotate
 from storage.pictures.files import encode_png
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.progress import say
 from tasks.step import Record, digest, retryable
 from tasks.truth import truth_of

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from capmat_errors import NotFound, SessionError, StoreError
-from storage.plates import Stage
 from storage.session import Session, check_stage
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.inbox import Arrived
 from tasks.step import digest

@@ -25,7 +25,7 @@ from storage.benchmark import (
 )
 from storage.scribbles import LabelSet
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from storage.trimaps import check_trimap, read_trimap, read_truth, trimap_files, trimap_of, truth_files
 from tasks.contact_sheet import RGB, Row, contact_sheet
 from tasks.models import Ref, load_network

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from storage.crop_cache import cached
-from storage.crops import MattedFrames, draw_crop, read_crop
 from storage.store.root import Root
+from storage.takes.crop_cache import cached
+from storage.takes.crops import MattedFrames, draw_crop, read_crop
 
 
 class Crops(Dataset[dict[str, Tensor]]):

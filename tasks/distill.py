@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from storage.crops import MattedFrames
 from storage.registry import Registry
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.crops import MattedFrames
+from storage.takes.take import Take
 from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Student

@@ -7,7 +7,7 @@ from prefect import runtime
 
 from storage.export import export_mattes
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.step import retryable
 
 

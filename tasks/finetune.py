@@ -3,12 +3,12 @@
 from functools import partial
 from typing import Any
 
-from storage.crops import Picture
-from storage.plates import Stage
 from storage.registry import Registry
 from storage.scribbles import LabelSet
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.crops import Picture
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Teacher

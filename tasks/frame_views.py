@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from capmat_errors import NotFound, PlateMissing
-from storage.plates import Stage
 from storage.store.frame_array import Window
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.contact_sheet import comp_on_green, error_picture, to_jpeg
 from tasks.hull_view import HullMaps, paint_maps
 from tasks.pyramid import TILE, Kept, Pixels, Read, quarter, read_tile

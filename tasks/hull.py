@@ -19,7 +19,7 @@ from storage.exported_scene import seen_in_box
 from storage.mesh_file import checked_suffix, write_mesh
 from storage.nerfstudio import read_cutout
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.reconstruct import torch_view
 

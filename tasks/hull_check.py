@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from capmat_errors import ConfigError, NotFound
 from storage.exported_scene import placed_in_box
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.hull import box_of
 from tasks.reconstruct import torch_view

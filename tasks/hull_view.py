@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.contact_sheet import TOO_LITTLE, TOO_MUCH
 from tasks.pyramid import Pixels

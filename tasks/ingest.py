@@ -22,16 +22,16 @@ from storage.forget import forget_take
 from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour
 from storage.plan_cost import check_space, expected_cost
-from storage.plates import Stage, build_plate
-from storage.preview import make_preview
 from storage.recordings.recording import Recording
 from storage.recordings.video_file import recorded_timecode
 from storage.session import Session, SessionPlan, TakePlan, check_session, check_stage, read_session
 from storage.store.claim import claim
 from storage.store.ledger import Files, Ledger, seal_key
 from storage.store.root import Root
-from storage.take import Take
-from storage.take_schema import SCHEMA
+from storage.takes.schema import SCHEMA
+from storage.takes.stage import Stage, build_plate
+from storage.takes.take import Take
+from storage.takes.views import make_preview
 from tasks.rates import timed
 
 Progress = Callable[[int, int, str], None]

@@ -14,10 +14,10 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import TaskRunContext
 
 from storage.benchmark import Benchmark
-from storage.plates import Stage
 from storage.scribbles import LabelSet
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.contact_sheet import Row, at_most, contact_sheet, error_picture, overlay_picture, to_jpeg
 from tasks.report_figures import METRICS
 from tasks.scribble import LABELS

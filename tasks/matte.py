@@ -6,11 +6,11 @@ from typing import Any
 
 from prefect import runtime
 
-from storage.plates import Stage
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.infer import check_take, infer_camera
 from tasks.models import Ref, load_network, run_name
 from tasks.progress import Progress, say

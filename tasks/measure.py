@@ -12,9 +12,9 @@ import numpy as np
 
 from capmat_errors import CalibrationError, ConfigError, MatteError, NotFound, SizeMismatch
 from storage.benchmark import Benchmark
-from storage.plates import Stage
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.bench import hardware
 from tasks.config import Reconstruction
 from tasks.hull_check import hull_check

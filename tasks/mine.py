@@ -10,7 +10,7 @@ from capmat_errors import NotFound
 from storage.mined import Mined, write_queue
 from storage.registry import Registry
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.look import show
 from tasks.mine_frame import mine_frame

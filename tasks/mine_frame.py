@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import CalibrationError, MatteError, NotFound
-from storage.plates import Stage
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.hull_check import FrameCheck, check_frame
 from tasks.infer import infer

@@ -35,7 +35,7 @@ from storage.registry import Registry
 from storage.scribbles import LabelSet, list_label_sets
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.contact_sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
 from tasks.look import where_text
 from tasks.morning_page import night_page, night_text

@@ -10,7 +10,7 @@ from storage.registry import Registry
 from storage.session import SessionPlan, TakePlan
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import BLOCK
+from storage.takes.take import BLOCK
 from tasks.config import Config
 from tasks.matte import block_steps
 from tasks.models import Ref, run_name

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from storage.benchmark import Benchmark
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.contact_sheet import Row, contact_sheet, to_jpeg
 from tasks.paper_score import noisy_frame, read_matte
 from tasks.step import Record

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from storage.benchmark import Benchmark
 from storage.pictures.files import decode_png, encode_png
-from storage.plates import Stage
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.infer import infer_camera
 from tasks.matte import snap
 from tasks.models import Ref, load_network

@@ -13,7 +13,7 @@ from typing import Any
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.models import Ref, card_of
 from tasks.scribble import LABELS

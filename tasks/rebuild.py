@@ -10,7 +10,7 @@ from storage.benchmark import Benchmark
 from storage.nerfstudio import export_frame
 from storage.pictures.files import decode_png
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.contact_sheet import Row, contact_sheet, error_picture, to_jpeg
 from tasks.hull import box_of

@@ -18,7 +18,7 @@ from prefect.context import TaskRunContext
 
 from storage.benchmark import Benchmark
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.contact_sheet import to_jpeg
 from tasks.look import before_after_sheet, scribble_sheet, show, spread, stage_sheet, where_text

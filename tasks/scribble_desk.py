@@ -15,7 +15,7 @@ from storage.registry import Registry
 from storage.scribbles import LabelSet, list_label_sets
 from storage.store.root import Root
 from storage.strokes import Drawing, Stroke, joined
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.frame_views import FrameViews
 from tasks.models import Ref, run_name
 from tasks.pyramid import level_sizes

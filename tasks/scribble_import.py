@@ -19,7 +19,7 @@ from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
 from storage.scribbles import Key, freeze_labels, list_label_sets
 from storage.store.root import Root
 from storage.strokes import Drawing
-from storage.take import Take, list_takes
+from storage.takes.take import Take, list_takes
 from tasks.progress import Progress
 from tasks.step import Record, Step, run_once
 

@@ -9,7 +9,7 @@ from prefect import runtime
 from storage.session import check_session, check_stage, plan_session, read_session
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.progress import Progress, say
 from tasks.step import Record, digest, retryable, run_once

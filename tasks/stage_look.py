@@ -17,13 +17,13 @@ from storage.calibration.camera import Camera
 from storage.descriptor import Session, read_session
 from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour, decode_srgb
-from storage.plates import Stage
 from storage.recordings.recording import Recording, find_recordings
 from storage.recordings.video import VIDEO_SUFFIXES
 from storage.session import check_session, check_stage
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take, list_takes
+from storage.takes.stage import Stage
+from storage.takes.take import Take, list_takes
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]

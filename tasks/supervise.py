@@ -16,7 +16,7 @@ from storage.benchmark import NewEntry, freeze_benchmark
 from storage.pictures.files import read_grey
 from storage.session import check_session, read_session
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.infer import infer
 from tasks.models import Ref, load_network
 from tasks.progress import Progress

@@ -10,7 +10,7 @@ import numpy as np
 from capmat_errors import SizeMismatch
 from storage.benchmark import Benchmark
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.step import Record, retryable, run_once
 
 Scores = dict[str, float]

@@ -17,7 +17,7 @@ import numpy as np
 
 from storage.benchmark import Benchmark, Key
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.contact_sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
 from tasks.interval_chart import Lines, intervals_svg
 from tasks.look import artifact_key, show, where_text

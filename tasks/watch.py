@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.benchmark import Benchmark
-from storage.plates import Stage
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.contact_sheet import Row, contact_sheet, to_jpeg
 from tasks.curves import curves_svg
 from tasks.look import show

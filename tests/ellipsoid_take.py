@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tests.ellipsoids import cutout as traced
 
 cutout = cache(traced)

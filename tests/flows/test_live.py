@@ -16,7 +16,7 @@ import pytest
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take, list_takes
+from storage.takes.take import Take, list_takes
 from tasks.annotate import annotate_take
 from tasks.models import Ref, run_name
 from tests.flows.conftest import tiny_settings

@@ -13,7 +13,7 @@ import pytest
 
 from flows.cluster_kinds import start_cluster
 from storage.store.root import Root
-from storage.take import Take, list_takes
+from storage.takes.take import Take, list_takes
 from tasks.config import Cluster
 from tests.flows.conftest import Folder
 from tests.storage.tiny_session import background, edit_toml, write_picture, write_session

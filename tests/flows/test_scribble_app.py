@@ -19,7 +19,7 @@ from storage.rasterise import rasterise
 from storage.scribbles import LabelSet
 from storage.store.root import Root
 from storage.strokes import Stroke
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.scribble import LABELS
 from tests.storage.matted_take import RUN, make_take

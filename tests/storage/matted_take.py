@@ -6,10 +6,10 @@ import numpy as np
 
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
-from storage.plates import Plate, Stage
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Plate, Stage
+from storage.takes.take import Take
 
 RUN = "teacher-v0001"
 SIZES = {"c00": (300, 420), "c01": (280, 330)}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from capmat_errors import MatteError, SizeMismatch, StoreError
-from storage.crop_cache import cached
-from storage.crops import TILE, MattedFrames, draw_crop, read_crop
 from storage.pictures.colour import Colour
-from storage.plates import Stage
 from storage.store.root import Root
+from storage.takes.crop_cache import cached
+from storage.takes.crops import TILE, MattedFrames, draw_crop, read_crop
+from storage.takes.stage import Stage
 from tests.storage.matted_take import BARE, FRAMES, RUN, SIZES, make_take, write_other_mattes
 
 COLOURS = {

@@ -23,9 +23,9 @@ from storage.export import export_mattes
 from storage.export_video import video_file
 from storage.pictures.colour import Colour, decode_srgb, encode_srgb
 from storage.pictures.files import read_grey, read_rgba
-from storage.plates import Plate, Stage
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Plate, Stage
+from storage.takes.take import Take
 
 HEIGHT, WIDTH = 30, 40
 PHA = np.tile(np.linspace(0, 1, WIDTH, dtype=np.float32), (HEIGHT, 1))

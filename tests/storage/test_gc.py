@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.crop_cache import cached
-from storage.crops import MattedFrames
 from storage.gc import Waste, find_waste, remove_waste
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.writers import mark
-from storage.take import Take
+from storage.takes.crop_cache import cached
+from storage.takes.crops import MattedFrames
+from storage.takes.take import Take
 from storage.verify import verify
 from tasks.ingest import ingest_plates, ingest_take
 from tests.storage.matted_take import RUN, make_take

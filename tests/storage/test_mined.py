@@ -9,7 +9,7 @@ import pytest
 from capmat_errors import NotFound
 from storage.mined import Mined, list_queues, read_queue, write_queue
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tests.ellipsoid_take import store_take
 from tests.ellipsoids import ring
 

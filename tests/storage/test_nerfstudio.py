@@ -24,7 +24,7 @@ from storage.exported_scene import Scene, read_scene
 from storage.nerfstudio import Cutout, export_cutouts, export_frame
 from storage.pictures.colour import Colour
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 
 AIM = (0.1, -0.2, 1.0)
 

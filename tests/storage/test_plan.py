@@ -9,10 +9,10 @@ import pytest
 
 import capmat_errors as errors
 from storage.plan_cost import Cost, blocks_left, check_space, expected_cost
-from storage.plates import Stage
 from storage.session import SessionPlan, check_session, plan_session, read_session
 from storage.store.ledger import Ledger
 from storage.store.root import Root
+from storage.takes.stage import Stage
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_picture, write_session, write_video
 
 WALK = "takes/walk"

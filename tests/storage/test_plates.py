@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound, PlateMismatch, SizeMismatch, StoreError
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
-from storage.plates import Stage, build_plate
 from storage.store.root import Root
+from storage.takes.stage import Stage, build_plate
 
 SIGMA = 20.0
 

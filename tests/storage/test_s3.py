@@ -17,13 +17,13 @@ import pytest
 from capmat_errors import StoreError
 from storage.export import export_mattes
 from storage.pictures.files import read_image
-from storage.plates import Stage
 from storage.registry import Registry
 from storage.scribbles import LabelSet, freeze_labels
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.versions import add_version
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from storage.verify import verify
 from tasks.ingest import ingest_plates, ingest_take
 from tests.storage.faulty_s3 import FaultyS3, faulty_s3

@@ -18,7 +18,7 @@ from capmat_errors import NotFound, SizeMismatch, StoreError
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.root import Root
-from storage.take import BLOCK, Take, list_takes
+from storage.takes.take import BLOCK, Take, list_takes
 
 COLOUR = Colour(bits=12, transfer="linear", black=64)
 

@@ -15,7 +15,7 @@ from capmat_errors import NotFound, StoreError
 from storage.pictures.files import read_image
 from storage.store.ledger import group_document
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from storage.verify import verify
 from tasks.ingest import ingest_take
 from tests.storage.tiny_session import tree

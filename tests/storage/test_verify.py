@@ -13,7 +13,7 @@ from storage.file_lists import place
 from storage.forget import forget_damage
 from storage.store.ledger import Ledger, stored
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from storage.verify import verify, verify_take
 from tasks.ingest import ingest_plates, ingest_take
 from tests.storage.tiny_session import write_session

@@ -14,7 +14,7 @@ from storage.pictures.files import encode_png
 from storage.scribbles import freeze_labels
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.benchmark import benchmark_sheets, drawn, grow, known, scribbled
 from tasks.models import Ref, load_network, read_base_weights
 from tasks.session import ingest, plates

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from capmat_errors import SizeMismatch
 from capmat_models.pairs import PairData
-from storage.crops import MattedFrames
 from storage.store.root import Root
+from storage.takes.crops import MattedFrames
 from tasks.crops import Crops
 from tasks.distill import read_pairs
 from tests.storage.matted_take import RUN, make_take

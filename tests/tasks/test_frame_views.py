@@ -9,7 +9,7 @@ from PIL import Image
 
 from capmat_errors import NotFound
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.frame_views import FrameViews, Tile
 from tasks.hull_view import HullMaps
@@ -44,7 +44,7 @@ def test_a_matte_is_shown_exactly(take: Take, views: FrameViews) -> None:
 
 @pytest.mark.parametrize("view", ["picture", "plate"])
 def test_a_picture_is_shown_as_it_is_seen(take: Take, views: FrameViews, view: str) -> None:
-    from storage.plates import Stage
+    from storage.takes.stage import Stage
 
     true = take.read(*HERE) if view == "picture" else Stage.open(take.root, take.stage).plate("c00")
     shown = pixels(views.tile(take, *HERE, view, (1, 0, 0)))

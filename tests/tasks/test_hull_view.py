@@ -9,7 +9,7 @@ from PIL import Image
 
 from capmat_errors import NotFound
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.contact_sheet import TOO_LITTLE, TOO_MUCH
 from tasks.frame_views import FrameViews

@@ -15,14 +15,14 @@ import pytest
 from capmat_errors import ImageUnreadable, NotFound, StoreError
 from storage.pictures.bayer import join
 from storage.pictures.files import read_image
-from storage.plates import Stage
 from storage.recordings.raw_pixels import pack
 from storage.recordings.recording import find_recordings
 from storage.recordings.video_file import recorded_timecode
 from storage.session import check_session, read_session
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take, list_takes
+from storage.takes.stage import Stage
+from storage.takes.take import Take, list_takes
 from tasks.ingest import ingest_plates, ingest_take
 from tests.storage.tiny_session import (
     BLACK,

@@ -13,11 +13,11 @@ from capmat_errors import ConfigError, MatteError
 from capmat_models import create_model
 from capmat_models.rig import Rig
 from capmat_models.state import dump_weights
-from storage.plates import Stage
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.infer import coarse_mask, infer, on_rig
 from tasks.matte import matte, open_run, snap

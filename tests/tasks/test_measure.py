@@ -14,7 +14,7 @@ from flows.validate_command import lines
 from storage.benchmark import freeze_benchmark
 from storage.registry import Registry
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Gate, Reconstruction
 from tasks.infer import infer
 from tasks.matte import matte, open_run, snap

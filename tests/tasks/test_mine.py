@@ -10,9 +10,9 @@ import pytest
 from capmat_errors import NotFound
 from flows.cli import main
 from storage.mined import read_queue
-from storage.plates import Plate, Stage
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Plate, Stage
+from storage.takes.take import Take
 from tasks import mine as mining
 from tasks.config import Config, load_config
 from tasks.mine import mine, spread_frames

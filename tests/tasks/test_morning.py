@@ -11,7 +11,7 @@ import pytest
 from storage.registry import Registry
 from storage.scribbles import freeze_labels
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Gate
 from tasks.models import Ref
 from tasks.morning import mined_boxes, write_morning

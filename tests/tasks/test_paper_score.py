@@ -10,7 +10,7 @@ from capmat_models.state import dump_weights
 from storage.benchmark import freeze_benchmark
 from storage.registry import Registry
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.infer import infer
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.matte import snap

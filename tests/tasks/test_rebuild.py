@@ -11,7 +11,7 @@ from capmat_models import voxel_grid
 from storage.pictures.colour import Colour
 from storage.pictures.files import decode_png
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks import rebuild as module
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Reconstruction

@@ -15,7 +15,7 @@ from PIL import Image
 from sim.defects import Defect
 from sim.session import render_session
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Config, Reconstruction
 from tasks.session import ingest, plates
 from tasks.stage_check import Checked, check, stage_check, write_report

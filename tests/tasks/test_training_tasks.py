@@ -18,7 +18,7 @@ from storage.pictures.files import encode_png
 from storage.registry import Registry
 from storage.scribbles import freeze_labels
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.take import Take
 from tasks.config import Student, Teacher
 from tasks.distill import distill
 from tasks.finetune import finetune

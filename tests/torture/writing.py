@@ -16,7 +16,7 @@ from storage.pictures.files import read_image
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.writers import is_gone
-from storage.take import Take
+from storage.takes.take import Take
 from storage.verify import verify
 from tasks.matte import snap
 from tasks.session import ingest, plates

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import MatteError, SizeMismatch
-from storage.plates import Stage
 from storage.store.frame_array import Window
 from storage.store.root import Root
-from storage.take import Take
+from storage.takes.stage import Stage
+from storage.takes.take import Take
 
 TILE = 256
 """Side of the tiles in which takes keep pictures."""

@@ -9,8 +9,8 @@ from typing import Any
 from capmat_errors import StoreError
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
-from storage.preview import preview_size
 from storage.store.ledger import group_document
+from storage.takes.views import preview_size
 
 SCHEMA = "capmat.take/2"
 

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import StoreError
-from storage.crops import MattedFrames, Strip
 from storage.store.errors import store_errors
 from storage.store.frame_array import Window
 from storage.store.ledger import Ledger
+from storage.takes.crops import MattedFrames, Strip
 from storage.window import display_window
 
 

@@ -1,0 +1,1 @@
+"""Takes and stages in the store: pictures, mattes, plates, crops to train on."""
