@@ -25,7 +25,7 @@ from storage.store.errors import store_errors
 from storage.store.frame_array import Window
 from storage.store.ledger import Ledger
 from storage.takes.crops import MattedFrames, Strip
-from storage.window import display_window
+from storage.takes.views import display_window
 
 
 def cached(frames: MattedFrames, folder: str | Path, limit: int) -> MattedFrames:

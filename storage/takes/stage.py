@@ -21,7 +21,7 @@ from storage.pictures.colour import Colour
 from storage.store.frame_array import FrameArray, Layout, Window
 from storage.store.ledger import Files, Ledger, group_document, seal_key, set_seal
 from storage.store.root import Root, checked_name
-from storage.window import display_window
+from storage.takes.views import display_window
 
 SCHEMA = "capmat.stage/1"
 _SEED = 9

@@ -27,8 +27,7 @@ from storage.store.frame_array import FrameArray, Layout, Window
 from storage.store.ledger import Files, Ledger, fingerprint, group_document, seal_key, set_seal, stored
 from storage.store.root import Root, checked_name
 from storage.takes.schema import SCHEMA, camera_group, upgraded
-from storage.takes.views import preview_size
-from storage.window import display_window
+from storage.takes.views import display_window, preview_size
 
 BLOCK = 8
 """Frames of one camera that are stored, recorded and resumed together."""
