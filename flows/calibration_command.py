@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from capmat_errors import ConfigError
-from storage.board_check import GOOD, POOR, BoardCheck, check_boards
 from storage.calibration.camera import Camera
 from storage.calibration.formats.files import METRES, WRITERS, open_calibration, write_calibration
+from storage.session.board import GOOD, POOR, BoardCheck, check_boards
 
 
 def calibration(args: Namespace) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from capmat_errors import CapmatError, SessionError
 from flows.plan_table import as_dict, summary, table
 from storage.descriptor import Session, read_session
-from storage.layouts import describe
-from storage.plan_cost import Cost, check_space, expected_cost
-from storage.session import SessionPlan, plan_session
+from storage.session.cost import Cost, check_space, expected_cost
+from storage.session.layouts.recognise import describe
+from storage.session.plan import SessionPlan, plan_session
 from storage.store.root import Root
 from tasks.config import Config
 

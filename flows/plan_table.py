@@ -5,9 +5,9 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from storage.plan_cost import Cost
 from storage.plan_row import CameraRow
-from storage.session import SessionPlan
+from storage.session.cost import Cost
+from storage.session.plan import SessionPlan
 from storage.takes.take import BLOCK
 
 _HEAD = ("take", "cameras", "frames", "count", "missing", "size", "type", "source", "plate", "fits", "raw", "stored")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from capmat_errors import CalibrationError
 from storage.calibration.formats.files import open_calibration
-from storage.layout_parts import Found, describe_file, visible, with_suffix
 from storage.pictures.files import IMAGE_SUFFIXES
 from storage.recordings.video import VIDEO_SUFFIXES
+from storage.session.layouts.parts import Found, describe_file, visible, with_suffix
 
 _OTHERS = ("background", "checkerboard", "chessboard", "calibration", "intrinsics")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capmat_errors import CapmatError, SessionError, StoreError
-from storage.session import Session, read_session
+from storage.session.plan import Session, read_session
 from tasks.inbox_place import Bucket, Folder, Listing, Place, open_place, shared_places, take_place
 from tasks.step import Record, digest, retryable
 

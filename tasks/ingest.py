@@ -21,10 +21,10 @@ from storage.calibration.camera import Camera
 from storage.forget import forget_take
 from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour
-from storage.plan_cost import check_space, expected_cost
 from storage.recordings.recording import Recording
 from storage.recordings.video_file import recorded_timecode
-from storage.session import Session, SessionPlan, TakePlan, check_session, check_stage, read_session
+from storage.session.cost import check_space, expected_cost
+from storage.session.plan import Session, SessionPlan, TakePlan, check_session, check_stage, read_session
 from storage.store.claim import claim
 from storage.store.ledger import Files, Ledger, seal_key
 from storage.store.root import Root

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from capmat_errors import NotFound
-from storage.plan_cost import free_bytes
+from storage.session.cost import free_bytes
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.night_check import check_night

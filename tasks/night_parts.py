@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from heapq import heapify, heapreplace
 from os import sched_getaffinity
 
-from storage.plan_cost import blocks_left, expected_cost, free_bytes
 from storage.registry import Registry
-from storage.session import SessionPlan, TakePlan
+from storage.session.cost import blocks_left, expected_cost, free_bytes
+from storage.session.plan import SessionPlan, TakePlan
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import BLOCK

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from socket import gethostname
 
 from capmat_errors import CapmatError, ConfigError
-from storage.session import Session, plan_session, read_session
+from storage.session.plan import Session, plan_session, read_session
 from storage.store.root import Root
 from tasks.arrival import unfinished
 from tasks.config import Config

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from capmat_errors import ConfigError
 from storage.scribbles import LabelSet
-from storage.session import read_session
+from storage.session.plan import read_session
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.scribble import LABELS

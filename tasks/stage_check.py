@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import PlateMismatch
-from storage.session import check_session, read_session
+from storage.session.plan import check_session, read_session
 from storage.store.root import Root
 from tasks.config import Config, Reconstruction, Stage
 from tasks.look import artifact_key, show

@@ -19,7 +19,7 @@ from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour, decode_srgb
 from storage.recordings.recording import Recording, find_recordings
 from storage.recordings.video import VIDEO_SUFFIXES
-from storage.session import check_session, check_stage
+from storage.session.plan import check_session, check_stage
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from capmat_errors import CalibrationError, CameraMissing, FrameGap, SizeMismatch
-from storage.board_check import BoardCheck, check_boards, lens_error, stage_errors
-from storage.board_corners import Seen, find_boards, open_boards
 from storage.calibration.camera import Camera
+from storage.session.board import BoardCheck, check_boards, lens_error, stage_errors
+from storage.session.corners import Seen, find_boards, open_boards
 from tests.storage.boards import CORNERS, SIDE, camera, picture, stage, turned, write_boards
 
 

@@ -16,7 +16,7 @@ from capmat_errors import CalibrationError, ConfigError, StoreError
 from storage.calibration.camera import Camera
 from storage.calibration.formats.files import WRITERS, open_calibration, read_calibration, write_calibration
 from storage.pictures.files import encode_png
-from storage.session import check_session, read_session
+from storage.session.plan import check_session, read_session
 from tests.storage import calibrations as made
 from tests.storage.calibrations import Rig, make_rig, opencv_pixels
 from tests.storage.tiny_session import edit_toml, write_session

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from capmat_errors import CalibrationError, SessionError
-from storage.layouts import LAYOUTS, describe
-from storage.session import check_session, read_session
+from storage.session.layouts.recognise import LAYOUTS, describe
+from storage.session.plan import check_session, read_session
 from tests.storage.calibrations import Rig, actorshq, colmap_text, easyvolcap, llff, make_rig, nerfstudio, pose2sim
 from tests.storage.tiny_session import HEIGHT, WIDTH, background, write_picture, write_video
 

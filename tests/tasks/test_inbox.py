@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import ConfigError, FrameGap, SessionError, StoreError
-from storage.session import check_stage, read_session
+from storage.session.plan import check_stage, read_session
 from storage.store.root import Root
 from tasks.arrival import check_names, finish, is_finished
 from tasks.inbox import Found, drop, fetch, look, to_fetch

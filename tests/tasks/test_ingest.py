@@ -18,7 +18,7 @@ from storage.pictures.files import read_image
 from storage.recordings.raw_pixels import pack
 from storage.recordings.recording import find_recordings
 from storage.recordings.video_file import recorded_timecode
-from storage.session import check_session, read_session
+from storage.session.plan import check_session, read_session
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capmat_errors import StoreError
-from storage.session import SessionPlan, TakePlan
+from storage.session.plan import SessionPlan, TakePlan
 from storage.store.errors import store_errors
 from storage.store.ledger import Ledger
 from storage.store.root import Root

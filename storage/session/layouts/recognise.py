@@ -13,11 +13,11 @@ from typing import Any
 
 from capmat_errors import SessionError
 from storage.descriptor import read_session
-from storage.layout_datasets import actorshq, easyvolcap, n3dv, pose2sim, smc
-from storage.layout_parts import Found
-from storage.layout_scenes import colmap, nerfstudio
 from storage.layout_stage import opencv
 from storage.layout_toml import session_toml
+from storage.session.layouts.datasets import actorshq, easyvolcap, n3dv, pose2sim, smc
+from storage.session.layouts.parts import Found
+from storage.session.layouts.scenes import colmap, nerfstudio
 
 LAYOUTS: dict[str, Callable[[Path], Found | None]] = {
     "easyvolcap": easyvolcap,

@@ -5,8 +5,8 @@ Each recogniser looks at names only and returns None for a folder that is not it
 
 from pathlib import Path
 
-from storage.layout_parts import Found, describe_file, numbered, recordings_below, visible, with_suffix
 from storage.recordings.video import VIDEO_SUFFIXES
+from storage.session.layouts.parts import Found, describe_file, numbered, recordings_below, visible, with_suffix
 
 
 def easyvolcap(folder: Path) -> Found | None:

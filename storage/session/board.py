@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CameraMissing
-from storage.board_corners import Corners, Seen, find_boards, open_boards
 from storage.calibration.camera import Camera
+from storage.session.corners import Corners, Seen, find_boards, open_boards
 
 GOOD, POOR = 1.0, 3.0
 """Pixels: below the first a figure is good, above the second poor."""
@@ -66,7 +66,7 @@ def check_boards(cameras: Mapping[str, Camera], root: Path, template: str, size:
     Raises:
         CalibrationError: nothing fits the path, or no camera shows the board.
         CameraMissing: a camera is recorded, but not calibrated.
-        CapmatError: a recording cannot be read, see `storage.board_corners`.
+        CapmatError: a recording cannot be read, see `storage.session.corners`.
     """
     recordings = open_boards(root, template)
     if lost := [name for name in recordings if name not in cameras]:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from capmat_errors import CalibrationError, SessionError
 from storage.calibration.formats.files import open_calibration
-from storage.layout_parts import Found, describe_file, pictures_of
+from storage.session.layouts.parts import Found, describe_file, pictures_of
 
 
 def colmap(folder: Path) -> Found | None:

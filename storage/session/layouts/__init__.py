@@ -1,0 +1,1 @@
+"""Folders without session.toml: the layout is recognised and the file written."""
