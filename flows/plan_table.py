@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from storage.plan_row import CameraRow
+from storage.session.cameras import CameraRow
 from storage.session.cost import Cost
 from storage.session.plan import SessionPlan
 from storage.takes.take import BLOCK

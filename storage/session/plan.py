@@ -16,9 +16,8 @@ from storage.calibration.camera import Camera
 from storage.calibration.formats.files import read_calibration
 from storage.descriptor import Session, read_session
 from storage.pictures.header import Header
-from storage.plan_row import CameraRow, gathered
 from storage.recordings.recording import Recording, find_recordings
-from storage.session.cameras import find_take, same_cameras, select
+from storage.session.cameras import CameraRow, find_take, gathered, same_cameras, select
 from storage.session.samples import check_headers, find_plates, fitted, look_at_plate, look_at_take
 from storage.store.root import checked_name
 

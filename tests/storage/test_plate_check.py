@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from storage.plate_check import plate_owner, thumbnail
+from storage.session.samples import plate_owner, thumbnail
 
 
 def _stage(seed: int, contrast: float = 0.5) -> NDArray[np.float32]:

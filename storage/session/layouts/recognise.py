@@ -4,20 +4,81 @@ What a folder cannot say, such as the frame rate of pictures or the unit of a re
 knows it; all that is open is asked for at once.
 """
 
+import json
 import re
 import tempfile
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from capmat_errors import SessionError
-from storage.descriptor import read_session
-from storage.layout_stage import opencv
-from storage.layout_toml import session_toml
+from storage.descriptor import (
+    BenchmarkSection,
+    CalibrationSection,
+    ColourSection,
+    PlatesSection,
+    RawSection,
+    Session,
+    TakeSection,
+    VideoSection,
+    read_session,
+)
 from storage.session.layouts.datasets import actorshq, easyvolcap, n3dv, pose2sim, smc
 from storage.session.layouts.parts import Found
-from storage.session.layouts.scenes import colmap, nerfstudio
+from storage.session.layouts.scenes import colmap, nerfstudio, opencv
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "colour": ColourSection,
+    "calibration": CalibrationSection,
+    "plates": PlatesSection,
+    "takes": TakeSection,
+    "raw": RawSection,
+    "video": VideoSection,
+    "benchmark": BenchmarkSection,
+}
+
+
+def session_toml(values: Mapping[tuple[str, ...], Any]) -> str:
+    """Write a descriptor.
+
+    Args:
+        values: by the path of the field: ("fps",), ("colour", "bits"), ("takes", "walk", "path").
+
+    Returns:
+        The text; comments are the first sentences of the fields' docstrings.
+    """
+    sections: dict[tuple[str, ...], list[str]] = {}
+    for path, value in values.items():
+        line = f"{_key(path[-1])} = {_value(value)}"
+        about = _about(path[0] if len(path) > 1 else "", path[-1])
+        sections.setdefault(path[:-1], []).append(f"{line:<44}  # {about}" if about else line)
+    parts = sections.pop((), [])
+    for section, lines in sections.items():
+        parts += ["", f"[{'.'.join(map(_key, section))}]", *lines]
+    return "\n".join(parts) + "\n"
+
+
+def _about(section: str, field: str) -> str:
+    fields = (_SECTIONS.get(section, Session) if section else Session).model_fields
+    text = " ".join((fields[field].description or "").split()) if field in fields else ""
+    return text.split(". ")[0].split("; ")[0].rstrip(".")
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else json.dumps(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(name)} = {_value(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    # A text, a number or a truth of json is one of toml.
+    return json.dumps(value, ensure_ascii=False)
+
 
 LAYOUTS: dict[str, Callable[[Path], Found | None]] = {
     "easyvolcap": easyvolcap,
