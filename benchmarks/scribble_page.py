@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from storage.calibration.camera import Camera
-from storage.drafts import save_draft
+from storage.labels.drafts import save_draft
+from storage.labels.strokes import Drawing, Stroke
 from storage.pictures.colour import Colour
 from storage.store.root import Root
-from storage.strokes import Drawing, Stroke
 from storage.takes.stage import Plate, Stage
 from storage.takes.take import Take
 from storage.takes.views import make_preview

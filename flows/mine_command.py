@@ -7,7 +7,7 @@ from argparse import Namespace
 from contextlib import redirect_stdout
 from dataclasses import asdict
 
-from storage.mined import read_queue
+from storage.labels.queue import read_queue
 from storage.store.root import Root
 from tasks.config import Config
 

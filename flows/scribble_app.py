@@ -19,9 +19,9 @@ from starlette.routing import Route
 
 from capmat_errors import CapmatError, NotFound, StoreError
 from flows.label_event import tell_labels
-from storage.drafts import DraftConflict
+from storage.labels.drafts import DraftConflict
+from storage.labels.strokes import decode_strokes
 from storage.store.root import Root
-from storage.strokes import decode_strokes
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.finish_scribbles import finish_scribbles

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from capmat_errors import ConfigError, NotFound
-from storage.label_export import export_labels
-from storage.labels_formats import Reading
-from storage.scribbles import BACKGROUND, FOREGROUND, Key, LabelSet, list_label_sets
+from storage.labels.export import export_labels
+from storage.labels.formats.read import Reading
+from storage.labels.freeze import BACKGROUND, FOREGROUND, Key, LabelSet, list_label_sets
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.scribble import validation_part

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import MatteError, NotFound, SizeMismatch
+from storage.labels.trimaps import check_alpha, check_trimap
 from storage.pictures.files import decode_png, encode_png
 from storage.store.root import Root, checked_name
 from storage.store.versions import add_version, list_versions, read_version
-from storage.trimaps import check_alpha, check_trimap
 
 Key = tuple[str, str, int]
 """(take, camera, frame)."""

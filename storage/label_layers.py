@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ScribbleError
-from storage.rasterise import OPEN, rasterise
-from storage.strokes import Stroke, added
+from storage.labels.raster import OPEN, rasterise
+from storage.labels.strokes import Stroke, added
 
 Pixels = NDArray[np.uint8]
 Part = Pixels | tuple[Stroke, ...]

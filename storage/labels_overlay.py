@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError, ScribbleError
+from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN
 from storage.pictures.files import read_rgba
-from storage.rasterise import BACKGROUND, FOREGROUND, OPEN
 
 Colour = tuple[int, int, int]
 GREEN, RED = (0, 255, 0), (255, 0, 0)

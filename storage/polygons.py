@@ -1,6 +1,6 @@
 """Polygons become pixels: a pixel is inside when its centre is.
 
-Coordinates are those of `storage.strokes`. Where a polygon crosses itself, what is enclosed twice is outside
+Coordinates are those of `storage.labels.strokes`. Where a polygon crosses itself, what is enclosed twice is outside
 (even-odd). Two polygons that share an edge share no pixel, and leave none between them.
 """
 

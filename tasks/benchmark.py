@@ -23,10 +23,10 @@ from storage.benchmark import (
     list_benchmarks,
     read_alpha,
 )
-from storage.scribbles import LabelSet
+from storage.labels.freeze import LabelSet
+from storage.labels.trimaps import check_trimap, read_trimap, read_truth, trimap_files, trimap_of, truth_files
 from storage.store.root import Root
 from storage.takes.take import Take
-from storage.trimaps import check_trimap, read_trimap, read_truth, trimap_files, trimap_of, truth_files
 from tasks.contact_sheet import RGB, Row, contact_sheet
 from tasks.models import Ref, load_network
 from tasks.progress import Progress
@@ -147,7 +147,7 @@ def scribbled(store: str, take: str, version: str | None) -> Places:
 
 
 def known(store: str, take: str, folder: Path, wanted: Sequence[tuple[str, int]]) -> Places:
-    """Known alphas of some frames, see `storage.trimaps.truth_files`; those of other frames are passed over.
+    """Known alphas of some frames, see `storage.labels.trimaps.truth_files`; those of other frames are passed over.
 
     Raises:
         NotFound: not one of the wanted frames is there.

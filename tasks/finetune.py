@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any
 
+from storage.labels.freeze import LabelSet
 from storage.registry import Registry
-from storage.scribbles import LabelSet
 from storage.store.root import Root
 from storage.takes.crops import Picture
 from storage.takes.stage import Stage

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from capmat_errors import ScribbleError
-from storage.drafts import read_drafts
-from storage.scribbles import freeze_labels
+from storage.labels.drafts import read_drafts
+from storage.labels.freeze import freeze_labels
 from storage.store.root import Root
 from tasks.scribble import LABELS, newest_labels
 from tasks.scribble_desk import fresh, newest_set

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.scribbles import BACKGROUND, FOREGROUND, LabelSet
+from storage.labels.freeze import BACKGROUND, FOREGROUND, LabelSet
 from storage.store.root import Root
 from tasks.progress import Progress, say
 from tasks.scribble import LABELS, split_labels

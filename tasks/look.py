@@ -14,7 +14,7 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import TaskRunContext
 
 from storage.benchmark import Benchmark
-from storage.scribbles import LabelSet
+from storage.labels.freeze import LabelSet
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take

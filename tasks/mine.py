@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capmat_errors import NotFound
-from storage.mined import Mined, write_queue
+from storage.labels.queue import Mined, write_queue
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from storage.mined import Mined, read_queue
+from storage.labels.queue import Mined, read_queue
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.contact_sheet import RGB, Row, comp_on_green, contact_sheet, rgb8, to_jpeg

@@ -30,8 +30,8 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
+from storage.labels.freeze import LabelSet, list_label_sets
 from storage.registry import Registry
-from storage.scribbles import LabelSet, list_label_sets
 from storage.session.cost import free_bytes
 from storage.store.ledger import Ledger
 from storage.store.root import Root

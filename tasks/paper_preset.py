@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from capmat_errors import ConfigError
-from storage.scribbles import LabelSet
+from storage.labels.freeze import LabelSet
 from storage.session.plan import read_session
 from storage.store.root import Root
 from tasks.config import Config

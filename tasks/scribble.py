@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import ScribbleError
-from storage.scribbles import OPEN, Key, LabelSet, list_label_sets
+from storage.labels.freeze import OPEN, Key, LabelSet, list_label_sets
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.scribble_import import LABELS, import_scribbles, is_frozen

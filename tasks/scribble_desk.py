@@ -9,12 +9,12 @@ from dataclasses import asdict
 from typing import Any
 
 from capmat_errors import NotFound, ScribbleError
-from storage.drafts import Draft, read_draft, read_drafts, save_draft
-from storage.mined import read_queue
+from storage.labels.drafts import Draft, read_draft, read_drafts, save_draft
+from storage.labels.freeze import LabelSet, list_label_sets
+from storage.labels.queue import read_queue
+from storage.labels.strokes import Drawing, Stroke, joined
 from storage.registry import Registry
-from storage.scribbles import LabelSet, list_label_sets
 from storage.store.root import Root
-from storage.strokes import Drawing, Stroke, joined
 from storage.takes.take import Take
 from tasks.frame_views import FrameViews
 from tasks.models import Ref, run_name

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ScribbleError
-from storage.labels_archive import Export, opened
-from storage.labels_formats import Reading, files_of, format_of, read_export
-from storage.labels_names import check_template, meant, readings
-from storage.labels_shapes import Annotated, names_of, paint
-from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
-from storage.scribbles import Key, freeze_labels, list_label_sets
+from storage.labels.formats.archive import Export, opened
+from storage.labels.formats.names import check_template, meant, readings
+from storage.labels.formats.read import Reading, files_of, format_of, read_export
+from storage.labels.formats.shapes import Annotated, names_of, paint
+from storage.labels.freeze import Key, freeze_labels, list_label_sets
+from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
+from storage.labels.strokes import Drawing
 from storage.store.root import Root
-from storage.strokes import Drawing
 from storage.takes.take import Take, list_takes
 from tasks.progress import Progress
 from tasks.step import Record, Step, run_once
@@ -50,7 +50,7 @@ def import_labels(store: str, path: Path, reading: Reading, *, anew: bool = Fals
 
     Args:
         store: URL of the store.
-        path: file, folder or zip file of a format in `storage.labels_formats`.
+        path: file, folder or zip file of a format in `storage.labels.formats.read`.
         reading: its format, and how names are understood.
         anew: forget earlier labels of the same frames; otherwise these are painted over them.
 

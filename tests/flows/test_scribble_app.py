@@ -14,11 +14,11 @@ from starlette.testclient import TestClient
 from flows.automations import EVENT
 from flows.scribble_app import MOST_BYTES, Desk, scribble_app
 from flows.scribble_guard import HEADER, Guard
-from storage.mined import Mined, write_queue
-from storage.rasterise import rasterise
-from storage.scribbles import LabelSet
+from storage.labels.freeze import LabelSet
+from storage.labels.queue import Mined, write_queue
+from storage.labels.raster import rasterise
+from storage.labels.strokes import Stroke
 from storage.store.root import Root
-from storage.strokes import Stroke
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.scribble import LABELS

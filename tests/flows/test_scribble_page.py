@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from storage.drafts import read_draft
-from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
-from storage.scribbles import LabelSet
+from storage.labels.drafts import read_draft
+from storage.labels.freeze import LabelSet
+from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
 from storage.store.root import Root
 from tasks.scribble import LABELS
 from tests.flows.browser import FOUND, Tab, browser

@@ -7,11 +7,11 @@ import pytest
 
 from flows.cli import main
 from flows.options import LABEL_FORMATS
-from storage.labels_formats import FORMATS
+from storage.labels.formats.read import FORMATS
+from storage.labels.freeze import LabelSet, freeze_labels, list_label_sets
+from storage.labels.strokes import Drawing, Stroke
 from storage.pictures.files import encode_png
-from storage.scribbles import LabelSet, freeze_labels, list_label_sets
 from storage.store.root import Root
-from storage.strokes import Drawing, Stroke
 from tasks.scribble_import import LABELS
 from tests.storage import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH

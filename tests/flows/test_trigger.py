@@ -7,7 +7,7 @@ import pytest
 
 from flows.cli import main
 from flows.label_event import tell_labels
-from storage.scribbles import list_label_sets
+from storage.labels.freeze import list_label_sets
 from storage.store.root import Root
 from tasks.scribble import LABELS, import_scribbles, mark_used, newest_labels, waiting
 from tests.tasks.test_scribble import overlay, put, store  # noqa: F401

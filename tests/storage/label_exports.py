@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.labels_rle import coco_text, to_counts
+from storage.labels.formats.rle import coco_text, to_counts
 from storage.pictures.files import encode_png
 
 Label = NDArray[np.uint8]

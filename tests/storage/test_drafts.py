@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import ScribbleError, StoreError
-from storage.drafts import KEPT, Draft, DraftConflict, read_draft, read_drafts, save_draft
+from storage.labels.drafts import KEPT, Draft, DraftConflict, read_draft, read_drafts, save_draft
+from storage.labels.strokes import Drawing, Stroke
 from storage.store.root import Root
-from storage.strokes import Drawing, Stroke
 
 
 def drawing(*marks: float, frame: int = 3, author: str = "Mia") -> Drawing:
@@ -52,7 +52,7 @@ def test_old_revisions_go_and_nobody_slips_into_the_place_of_one(root: Root, mon
         save_draft(root, drawing(number + 1), after=number)
     assert len(root.names("drafts/walk/c00/3")) == KEPT
     # Somebody who looked long ago, when revision 2 was the newest, writes only now.
-    monkeypatch.setattr("storage.drafts._newest", lambda *_: 2)
+    monkeypatch.setattr("storage.labels.drafts._newest", lambda *_: 2)
     with pytest.raises(DraftConflict):
         save_draft(root, drawing(60), after=2)
     monkeypatch.undo()

@@ -12,10 +12,10 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from capmat_errors import CapmatError, ConfigError
-from storage.labels_archive import opened
-from storage.labels_formats import Reading, format_of, read_export
-from storage.labels_names import check_template, meant, readings
-from storage.labels_shapes import Annotated, Meaning, paint
+from storage.labels.formats.archive import opened
+from storage.labels.formats.names import check_template, meant, readings
+from storage.labels.formats.read import Reading, format_of, read_export
+from storage.labels.formats.shapes import Annotated, Meaning, paint
 from storage.pictures.files import encode_png
 from tests.storage import label_exports as tools
 from tests.storage.tiny_session import write_picture

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from capmat_errors import ScribbleError
-from storage.labels_rle import coco_counts, coco_text, from_brush, from_counts, to_counts
+from storage.labels.formats.rle import coco_counts, coco_text, from_brush, from_counts, to_counts
 from storage.polygons import fill_polygon
 from tests.storage.label_exports import brush
 

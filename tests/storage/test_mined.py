@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import NotFound
-from storage.mined import Mined, list_queues, read_queue, write_queue
+from storage.labels.queue import Mined, list_queues, read_queue, write_queue
 from storage.store.root import Root
 from storage.takes.take import Take
 from tests.ellipsoid_take import store_take

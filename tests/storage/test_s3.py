@@ -16,9 +16,9 @@ import pytest
 
 from capmat_errors import StoreError
 from storage.export import export_mattes
+from storage.labels.freeze import LabelSet, freeze_labels
 from storage.pictures.files import read_image
 from storage.registry import Registry
-from storage.scribbles import LabelSet, freeze_labels
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.versions import add_version

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, NotFound, ScribbleError
+from storage.labels.freeze import LabelSet, freeze_labels, list_label_sets
+from storage.labels.raster import OPEN, rasterise
+from storage.labels.strokes import Drawing, Stroke
 from storage.labels_overlay import overlay_to_label, read_overlay
-from storage.rasterise import OPEN, rasterise
-from storage.scribbles import LabelSet, freeze_labels, list_label_sets
 from storage.store.root import Root
-from storage.strokes import Drawing, Stroke
 from tests.storage.tiny_session import write_picture
 
 GREEN, RED, BLUE = (0, 255, 0, 255), (255, 0, 0, 255), (0, 0, 255, 255)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capmat_errors import CapmatError, ScribbleError
-from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
-from storage.strokes import Drawing, Stroke, decode_strokes, encode_strokes, joined
+from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
+from storage.labels.strokes import Drawing, Stroke, decode_strokes, encode_strokes, joined
 
 SIZE = (40, 60)
 VALUES = {"fg": FOREGROUND, "bg": BACKGROUND, "erase": OPEN}
@@ -119,7 +119,7 @@ def test_long_strokes_are_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     rng = np.random.default_rng(0)
     stroke = Stroke("fg", 3.0, tuple((float(x), float(y)) for x, y in rng.uniform(-5, 60, (50, 2))))
     whole = rasterise([stroke], SIZE)
-    monkeypatch.setattr("storage.rasterise._ROWS_AT_ONCE", 20)
+    monkeypatch.setattr("storage.labels.raster._ROWS_AT_ONCE", 20)
     np.testing.assert_array_equal(rasterise([stroke], SIZE), whole)
 
 
@@ -186,6 +186,6 @@ def test_what_is_no_json_of_ours_is_refused(data: bytes) -> None:
 def test_nothing_is_written_that_could_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ScribbleError, match="walk camera c00 frame 3, stroke 0: its radius"):
         encode_strokes(replace(DRAWING, strokes=(replace(STROKE, radius=float("nan")),)))
-    monkeypatch.setattr("storage.strokes._MAX_ALL_POINTS", 5)
+    monkeypatch.setattr("storage.labels.strokes._MAX_ALL_POINTS", 5)
     with pytest.raises(ScribbleError, match="more than 5 points"):
         encode_strokes(replace(DRAWING, strokes=(STROKE,) * 3))

@@ -9,7 +9,7 @@ import pytest
 
 from capmat_errors import NotFound
 from flows.cli import main
-from storage.mined import read_queue
+from storage.labels.queue import read_queue
 from storage.store.root import Root
 from storage.takes.stage import Plate, Stage
 from storage.takes.take import Take

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from storage.labels.freeze import freeze_labels
 from storage.registry import Registry
-from storage.scribbles import freeze_labels
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Gate

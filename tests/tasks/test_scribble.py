@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from capmat_errors import CapmatError
+from storage.labels.freeze import LabelSet, list_label_sets
 from storage.pictures.files import encode_png
-from storage.scribbles import LabelSet, list_label_sets
 from storage.store.root import Root
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.scribble import LABELS, import_scribbles

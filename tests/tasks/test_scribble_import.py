@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from capmat_errors import CapmatError, ConfigError, ScribbleError
-from storage.labels_formats import Reading
+from storage.labels.formats.read import Reading
+from storage.labels.freeze import LabelSet, list_label_sets
+from storage.labels.strokes import Drawing, Stroke, encode_strokes
 from storage.pictures.files import encode_png
-from storage.scribbles import LabelSet, list_label_sets
 from storage.store.root import Root
-from storage.strokes import Drawing, Stroke, encode_strokes
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.scribble_import import LABELS, check_labels, import_labels
 from tests.storage import label_exports as tools
@@ -330,8 +330,8 @@ LIE.compress_type = zipfile.ZIP_DEFLATED
 def test_a_zip_file_that_is_up_to_something_is_refused_before_it_is_unpacked(
     files: list[Any], says: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.labels_archive._MAX_FILES", 5)
-    monkeypatch.setattr("storage.labels_archive._SMALL", 2**20)
+    monkeypatch.setattr("storage.labels.formats.archive._MAX_FILES", 5)
+    monkeypatch.setattr("storage.labels.formats.archive._SMALL", 2**20)
     export = zipped(tmp_path / "deep/down/export.zip", *files)
     before = sorted(tmp_path.rglob("*.json"))
     with pytest.raises(ScribbleError, match="export.zip") as refusal:

@@ -14,9 +14,9 @@ from capmat_errors import ScribbleError
 from capmat_models import create_model
 from capmat_models.state import dump_weights
 from storage.benchmark import freeze_benchmark
+from storage.labels.freeze import freeze_labels
 from storage.pictures.files import encode_png
 from storage.registry import Registry
-from storage.scribbles import freeze_labels
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Student, Teacher

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import MatteError, NotFound, SizeMismatch
+from storage.labels.freeze import BACKGROUND, FOREGROUND
 from storage.pictures.files import read_grey, read_photograph
-from storage.scribbles import BACKGROUND, FOREGROUND
 
 Places = dict[tuple[str, int], Path]
 """Files by (camera, frame)."""
@@ -74,7 +74,7 @@ def read_truth(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def trimap_of(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The trimap that scribbles make: what is not painted is unknown. (H, W) labels of `storage.scribbles`."""
+    """The trimap that scribbles make: what is not painted is unknown. (H, W) labels of `storage.labels.freeze`."""
     trimap = np.full(label.shape, 128, np.uint8)
     trimap[label == BACKGROUND] = 0
     trimap[label == FOREGROUND] = 255

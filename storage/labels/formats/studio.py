@@ -12,9 +12,9 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from storage.labels_rle import from_brush
-from storage.labels_shapes import Annotated, Shape, Size, box, exact, polygon
-from storage.labels_text import number, pairs, record, refused, several, size_of, without_ending
+from storage.labels.formats.parse import number, pairs, record, refused, several, size_of, without_ending
+from storage.labels.formats.rle import from_brush
+from storage.labels.formats.shapes import Annotated, Shape, Size, box, exact, polygon
 
 _SHAPES = {"brushlabels", "polygonlabels", "rectanglelabels"}
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")

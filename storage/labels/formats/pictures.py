@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.labels_text import refused
+from storage.labels.formats.parse import refused
+from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN
 from storage.pictures.files import decode_png, read_grey, read_header
-from storage.rasterise import BACKGROUND, FOREGROUND, OPEN
 
 
 def read_label(path: Path, where: str) -> NDArray[np.uint8]:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
-from storage.labels_text import Points, refused
+from storage.labels.formats.parse import Points, refused
+from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
+from storage.labels.strokes import Drawing, Stroke
 from storage.polygons import fill_polygon
-from storage.rasterise import BACKGROUND, FOREGROUND, OPEN, rasterise
-from storage.strokes import Drawing, Stroke
 
 Size = tuple[int, int]
 """(height, width)."""
@@ -100,7 +100,7 @@ def box(name: str, where: str, left: float, top: float, right: float, bottom: fl
 
 
 def line(name: str, where: str, points: Points, radius: float) -> Shape:
-    """A line, as wide as a brush of `radius`; see `storage.rasterise`."""
+    """A line, as wide as a brush of `radius`; see `storage.labels.raster`."""
     stroke = Stroke("fg", radius, tuple(points))
     return Shape(name, where, lambda size: rasterise([stroke], size) == FOREGROUND)
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from capmat_errors import NotFound
-from storage.labels_text import refused
+from storage.labels.formats.parse import refused
 from storage.pictures.files import IMAGE_SUFFIXES
 
 _MAX_FILES = 100_000

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from storage.labels_archive import Export
-from storage.labels_coco import read_coco
-from storage.labels_cvat import read_cvat
-from storage.labels_davis import read_davis
-from storage.labels_labelme import read_labelme_json, read_labelme_xml
-from storage.labels_names import DEFAULT
+from storage.labels.formats.archive import Export
+from storage.labels.formats.coco import read_coco
+from storage.labels.formats.cvat import read_cvat
+from storage.labels.formats.davis import read_davis
+from storage.labels.formats.labelme import read_labelme_json, read_labelme_xml
+from storage.labels.formats.names import DEFAULT
+from storage.labels.formats.parse import read_json, read_xml, refused, without_ending
+from storage.labels.formats.pictures import has_palette, read_flat, read_label, read_trimap
+from storage.labels.formats.shapes import Annotated, Meaning, Overlap
+from storage.labels.formats.studio import read_labelstudio
+from storage.labels.strokes import drawing_from
 from storage.labels_overlay import colour_of, read_overlay
-from storage.labels_pictures import has_palette, read_flat, read_label, read_trimap
-from storage.labels_shapes import Annotated, Meaning, Overlap
-from storage.labels_studio import read_labelstudio
-from storage.labels_text import read_json, read_xml, refused, without_ending
 from storage.pictures.files import read_grey, read_header, read_rgba
-from storage.strokes import drawing_from
 
 PICTURES = ("overlay", "label", "trimap")
 FORMATS = (*PICTURES, "labelstudio", "cvat", "labelme", "coco", "davis", "strokes")
@@ -44,7 +44,7 @@ class Reading:
 
     Attributes:
         format: one of `FORMATS`, or "auto".
-        names: template of the pictures' names, see `storage.labels_names`.
+        names: template of the pictures' names, see `storage.labels.formats.names`.
         take: of all pictures, where their names do not say it.
         camera: of all pictures, where their names do not say it.
         offset: added to the number in the name, for tools that count a take's frames from 0.

@@ -2,7 +2,7 @@
 
     overlay   RGBA PNG, green foreground, red background, nothing where the label is open
     label     grey PNG, 0 background, 1 foreground, 255 open
-    strokes   JSON of `storage.strokes`
+    strokes   JSON of `storage.labels.strokes`
 
 All below <take>/<camera>/<frame>, the names that an import expects.
 """
@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from storage.labels.freeze import BACKGROUND, FOREGROUND, Key, LabelSet
+from storage.labels.strokes import encode_strokes
 from storage.labels_overlay import GREEN, RED
 from storage.pictures.files import encode_png
-from storage.scribbles import BACKGROUND, FOREGROUND, Key, LabelSet
 from storage.store.root import Root
-from storage.strokes import encode_strokes
 
 
 class Written(NamedTuple):

@@ -1,6 +1,6 @@
 """What people are drawing: the strokes on a frame as they were last saved, before they are frozen as labels.
 
-    drafts/<take>/<camera>/<frame>/r0001.json   a drawing, see `storage.strokes`
+    drafts/<take>/<camera>/<frame>/r0001.json   a drawing, see `storage.labels.strokes`
 
 Whoever saves says which revision the drawing is made from. If somebody else has saved since, nothing is written, and
 the caller reads the other drawing and puts its own strokes on top: of two people at one frame nobody loses a stroke,
@@ -11,9 +11,9 @@ import re
 from typing import NamedTuple
 
 from capmat_errors import StoreError
+from storage.labels.strokes import Drawing, decode_strokes, encode_strokes
 from storage.store.root import Root, checked_name
 from storage.store.versions import list_versions
-from storage.strokes import Drawing, decode_strokes, encode_strokes
 
 KEPT = 20
 """Revisions of a frame that stay."""

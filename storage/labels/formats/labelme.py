@@ -14,8 +14,8 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from capmat_errors import ImageUnreadable
-from storage.labels_shapes import Annotated, Mask, Shape, box, exact, line, part, polygon
-from storage.labels_text import pairs, record, refused, several, size_of, without_ending
+from storage.labels.formats.parse import pairs, record, refused, several, size_of, without_ending
+from storage.labels.formats.shapes import Annotated, Mask, Shape, box, exact, line, part, polygon
 from storage.pictures.files import decode_png, read_header, read_rgba
 
 _SILENT = {"point", "points"}

@@ -11,9 +11,9 @@ the video's file without ending; frames in which a shape is `outside` do not hav
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from storage.labels_rle import from_counts
-from storage.labels_shapes import Annotated, Shape, box, line, part, polygon
-from storage.labels_text import Points, number, pairs, refused, size_of, whole, without_ending
+from storage.labels.formats.parse import Points, number, pairs, refused, size_of, whole, without_ending
+from storage.labels.formats.rle import from_counts
+from storage.labels.formats.shapes import Annotated, Shape, box, line, part, polygon
 
 _SILENT = {"points", "cuboid", "skeleton", "ellipse", "tag", "attribute"}
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.labels_text import refused, whole
+from storage.labels.formats.parse import refused, whole
 
 _SIGN, _MORE, _FIVE, _ASCII = 16, 32, 31, 48
 

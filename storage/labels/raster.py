@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ScribbleError
-from storage.strokes import Stroke
+from storage.labels.strokes import Stroke
 
 BACKGROUND, FOREGROUND, OPEN = 0, 1, 255
 _VALUES = {"fg": FOREGROUND, "bg": BACKGROUND, "erase": OPEN}
@@ -29,7 +29,7 @@ def rasterise(
     """Paint strokes, the later over the earlier.
 
     Args:
-        strokes: in the order in which they were drawn; their coordinates are explained in `storage.strokes`.
+        strokes: in the order in which they were drawn; their coordinates are explained in `storage.labels.strokes`.
         size: (height, width) of the frame at full size.
         scale: size of the result as a share of the frame's.
         below: label that they are painted over, of the result's size. None: everything is open.

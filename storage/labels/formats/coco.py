@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from storage.labels_rle import coco_counts, from_counts
-from storage.labels_shapes import Annotated, Mask, Shape, Size, exact
-from storage.labels_text import Points, pairs, record, refused, several, size_of, without_ending
+from storage.labels.formats.parse import Points, pairs, record, refused, several, size_of, without_ending
+from storage.labels.formats.rle import coco_counts, from_counts
+from storage.labels.formats.shapes import Annotated, Mask, Shape, Size, exact
 from storage.polygons import fill_polygon
 
 

@@ -1,4 +1,4 @@
-"""Reading label sets: which frames a version has, and what is labelled on them. See `storage.scribbles`."""
+"""Reading label sets: which frames a version has, and what is labelled on them. See `storage.labels.freeze`."""
 
 from typing import Any, NamedTuple
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from capmat_errors import NotFound
 from storage.label_layers import Layers, Part
+from storage.labels.strokes import Drawing, decode_strokes
 from storage.pictures.files import decode_png
 from storage.store.root import Root, checked_name
 from storage.store.versions import list_versions, read_version
-from storage.strokes import Drawing, decode_strokes
 
 Key = tuple[str, str, int]
 """Take, camera and frame."""

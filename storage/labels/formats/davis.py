@@ -8,8 +8,8 @@ where 0 is the centre of the first pixel and 1 that of the last. Names are the o
 
 from typing import Any
 
-from storage.labels_shapes import Annotated, Shape, Size, line
-from storage.labels_text import pairs, record, refused, several, whole
+from storage.labels.formats.parse import pairs, record, refused, several, whole
+from storage.labels.formats.shapes import Annotated, Shape, Size, line
 
 _FAR = 0.5  # of a picture beside it; further is not from 0 to 1
 

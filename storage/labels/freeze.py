@@ -2,7 +2,7 @@
 
     labels/<name>/l0001.json              take, camera, frame and picture of every label
     labels/<name>/pictures/<sha256>.png   (H, W) uint8: 0 background, 1 foreground, 255 open
-    labels/<name>/strokes/<sha256>.json   what was drawn on a frame, see `storage.strokes`
+    labels/<name>/strokes/<sha256>.json   what was drawn on a frame, see `storage.labels.strokes`
 
 The picture is what counts. Where there are strokes, `layers` says what it was made of, see `storage.label_layers`.
 A label set only grows: a new version holds all of the last one, and what was frozen now. Older versions stay
@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from capmat_errors import ScribbleError
 from storage.label_layers import Layers
-from storage.label_set import Key, LabelEntry, LabelSet, labels_folder, list_label_sets, where_of
+from storage.labels.label_set import Key, LabelEntry, LabelSet, labels_folder, list_label_sets, where_of
+from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN
+from storage.labels.strokes import Drawing, encode_strokes
 from storage.pictures.files import decode_png, encode_png
-from storage.rasterise import BACKGROUND, FOREGROUND, OPEN
 from storage.store.root import Root
 from storage.store.versions import add_version
-from storage.strokes import Drawing, encode_strokes
 
 __all__ = [
     "BACKGROUND",

@@ -1,0 +1,1 @@
+"""Strokes, label sets, drafts, the mined queue, trimaps and known alphas."""
