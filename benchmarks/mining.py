@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from capmat_models.mining import Spot, diversified, spots
+from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take, list_takes
@@ -28,7 +29,6 @@ from tasks.matte import matte, open_run
 from tasks.mine import network_of
 from tasks.models import champion, register_base, run_name
 from tasks.session import ingest, plates, take_record
-from tasks.truth import truth_of
 
 SIGNALS = ("teacher", "err", "residual", "soft", "unsteady", "halo", "hole", "jump")
 _KS = (5, 10, 20, 40)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sim.session import render_session
 from storage.calibration.box import scene_box
+from storage.labels.trimaps import truth_of
 from storage.nerfstudio import Cutout, export_cutouts
 from storage.store.root import Root
 from storage.takes.take import Take
@@ -26,7 +27,6 @@ from tasks.ingest import ingest_plates, ingest_take
 from tasks.rebuild import held_out
 from tasks.reconstruct import read_renders, reconstruct
 from tasks.render_score import Reference, evaluate
-from tasks.truth import truth_of
 
 TAKE = "cedar"
 

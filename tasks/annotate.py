@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from sim.annotator import annotate
+from storage.labels.trimaps import truth_of
 from storage.pictures.files import encode_png
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.progress import say
 from tasks.step import Record, digest, retryable
-from tasks.truth import truth_of
 
 
 def annotate_take(store: str, inbox: str, truth: str, take: str, run: str, seed: int) -> Record:

@@ -15,6 +15,7 @@ from prefect.context import TaskRunContext
 
 from storage.benchmark import Benchmark
 from storage.labels.freeze import LabelSet
+from storage.labels.trimaps import Reference
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
@@ -22,7 +23,6 @@ from tasks.contact_sheet import Row, at_most, contact_sheet, error_picture, over
 from tasks.report_figures import METRICS
 from tasks.scribble import LABELS
 from tasks.step import Record, retryable
-from tasks.truth import Reference
 
 ARTIFACT_BYTES = 300_000
 """Most that one artifact may hold. The UI's list of artifacts loads them all in full."""

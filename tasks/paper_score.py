@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.benchmark import Benchmark
+from storage.labels.trimaps import truth_of
 from storage.pictures.files import decode_png, encode_png
 from storage.store.root import Root
 from storage.takes.stage import Stage
@@ -20,7 +21,6 @@ from tasks.infer import infer_camera
 from tasks.matte import snap
 from tasks.models import Ref, load_network
 from tasks.step import Record, digest, retryable, run_once
-from tasks.truth import truth_of
 
 Alpha = NDArray[np.float32]
 METRICS = ("mse", "sad", "grad")

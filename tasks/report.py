@@ -17,6 +17,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from storage.benchmark import Benchmark
+from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
@@ -25,7 +26,6 @@ from tasks.look import before_after_sheet, scribble_sheet, show, spread, stage_s
 from tasks.report_page import render_page
 from tasks.step import Record, retryable
 from tasks.summary import markdown_table, summary_lines
-from tasks.truth import truth_of
 from tasks.validate import score_runs
 
 _VERDICT = ("decision", "reasons", "champion", "challenger")

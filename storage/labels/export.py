@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from storage.labels.formats.pictures import GREEN, RED
 from storage.labels.freeze import BACKGROUND, FOREGROUND, Key, LabelSet
 from storage.labels.strokes import encode_strokes
-from storage.labels_overlay import GREEN, RED
 from storage.pictures.files import encode_png
 from storage.store.root import Root
 

@@ -5,6 +5,7 @@ open. Every fault is found on reading, before a supervisor runs.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,17 @@ def _sized(picture: NDArray[Any], size: tuple[int, int], where: str) -> NDArray[
             fix="Draw it on the frame at its full size.",
         )
     return picture
+
+
+Reference = Callable[[str, int], np.ndarray]
+"""(camera, frame) -> alpha (H,W) float32 0..1 that a matte is compared with."""
+
+
+def truth_of(folder: str, take: str) -> Reference:
+    """The true alphas of a take, from `<folder>/<take>/<camera>/<frame>_alpha.png`."""
+
+    def read(camera: str, frame: int) -> np.ndarray:
+        picture = read_grey(Path(folder) / take / camera / f"{frame:04d}_alpha.png")
+        return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max)
+
+    return read

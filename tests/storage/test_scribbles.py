@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, NotFound, ScribbleError
+from storage.labels.formats.pictures import overlay_to_label, read_overlay
 from storage.labels.freeze import LabelSet, freeze_labels, list_label_sets
 from storage.labels.raster import OPEN, rasterise
 from storage.labels.strokes import Drawing, Stroke
-from storage.labels_overlay import overlay_to_label, read_overlay
 from storage.store.root import Root
 from tests.storage.tiny_session import write_picture
 

@@ -14,7 +14,7 @@ import numpy as np
 from storage.labels.formats.parse import Points, pairs, record, refused, several, size_of, without_ending
 from storage.labels.formats.rle import coco_counts, from_counts
 from storage.labels.formats.shapes import Annotated, Mask, Shape, Size, exact
-from storage.polygons import fill_polygon
+from storage.labels.raster import fill_polygon
 
 
 def read_coco(data: Any, where: str) -> list[Annotated]:

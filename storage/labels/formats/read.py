@@ -15,11 +15,10 @@ from storage.labels.formats.davis import read_davis
 from storage.labels.formats.labelme import read_labelme_json, read_labelme_xml
 from storage.labels.formats.names import DEFAULT
 from storage.labels.formats.parse import read_json, read_xml, refused, without_ending
-from storage.labels.formats.pictures import has_palette, read_flat, read_label, read_trimap
+from storage.labels.formats.pictures import colour_of, has_palette, read_flat, read_label, read_overlay, read_trimap
 from storage.labels.formats.shapes import Annotated, Meaning, Overlap
 from storage.labels.formats.studio import read_labelstudio
 from storage.labels.strokes import drawing_from
-from storage.labels_overlay import colour_of, read_overlay
 from storage.pictures.files import read_grey, read_header, read_rgba
 
 PICTURES = ("overlay", "label", "trimap")

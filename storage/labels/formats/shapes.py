@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
 from storage.labels.formats.parse import Points, refused
-from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
+from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, fill_polygon, rasterise
 from storage.labels.strokes import Drawing, Stroke
-from storage.polygons import fill_polygon
 
 Size = tuple[int, int]
 """(height, width)."""
