@@ -27,7 +27,7 @@ from torch import Tensor
 from capmat_models.hull_check import Checked, check_hull
 from capmat_models.small_views import finest, shrunk, shrunk_picture, working_fold
 from storage.calibration.box import scene_box
-from storage.exported_scene import placed_in_box
+from storage.export.read_scene import placed_in_box
 from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from sim.session import render_session
 from storage.calibration.box import scene_box
+from storage.export.scene import Cutout, export_cutouts
 from storage.labels.trimaps import truth_of
-from storage.nerfstudio import Cutout, export_cutouts
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction

@@ -3,8 +3,8 @@
 import os
 from argparse import Namespace
 
-from storage.export import export_mattes
-from storage.export_names import NAME
+from storage.export.mattes import export_mattes
+from storage.export.names import NAME
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config

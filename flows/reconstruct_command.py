@@ -50,7 +50,7 @@ def reconstruct(config: Config, args: Namespace) -> None:
 
 def scene(config: Config, args: Namespace) -> None:
     """Write frames as folders that Nerfstudio and COLMAP's readers open; folders that are there are replaced."""
-    from storage.nerfstudio import export_frame
+    from storage.export.scene import export_frame
     from tasks.hull import box_of
     from tasks.rebuild import held_out
 

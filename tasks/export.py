@@ -1,11 +1,11 @@
-"""Mattes as files, as a step of a flow; `storage.export` knows what is written already."""
+"""Mattes as files, as a step of a flow; `storage.export.mattes` knows what is written already."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from prefect import runtime
 
-from storage.export import export_mattes
+from storage.export.mattes import export_mattes
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.step import retryable
@@ -22,7 +22,7 @@ def export(
         run: whose mattes.
         cameras: which cameras.
         out: folder or s3:// prefix.
-        formats: see `storage.export`.
+        formats: see `storage.export.mattes`.
 
     Returns:
         `files` in all and `written` now, as numbers.

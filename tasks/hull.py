@@ -15,9 +15,9 @@ import numpy as np
 from capmat_errors import ConfigError, NotFound
 from storage.calibration.box import scene_box
 from storage.calibration.camera import Camera
-from storage.exported_scene import seen_in_box
-from storage.mesh_file import checked_suffix, write_mesh
-from storage.nerfstudio import read_cutout
+from storage.export.mesh import checked_suffix, write_mesh
+from storage.export.read_scene import seen_in_box
+from storage.export.scene import read_cutout
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction

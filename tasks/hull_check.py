@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError, NotFound
-from storage.exported_scene import placed_in_box
+from storage.export.read_scene import placed_in_box
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction

@@ -132,7 +132,7 @@ def run_nerfstudio(
 
     Args:
         python: the interpreter of Nerfstudio's environment.
-        scene: folder from `storage.nerfstudio`.
+        scene: folder from `storage.export.scene`.
         work: folder for checkpoints, renders and `nerfstudio.log`; one for one scene, preset and seed.
         preset: how long and how fine.
         seed: of the run.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from storage.benchmark import Benchmark
-from storage.nerfstudio import export_frame
+from storage.export.scene import export_frame
 from storage.pictures.files import decode_png
 from storage.store.root import Root
 from storage.takes.take import Take

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
-from storage.exported_scene import Scene, SceneView, read_scene
+from storage.export.read_scene import Scene, SceneView, read_scene
 from storage.pictures.files import encode_png, read_grey, read_image
 from storage.store.errors import store_errors
 from tasks.checkpoint import StoreCheckpointer
@@ -68,7 +68,7 @@ def reconstruct(
     """Learn a radiance field from an exported folder and render its held-out cameras.
 
     Args:
-        folder_in: folder from `storage.nerfstudio`.
+        folder_in: folder from `storage.export.scene`.
         folder_out: gets `rgb/<camera>.png` (8 bit, on black) and `accumulation/<camera>.png` (16 bit).
         config: backend, preset, resolution, iterations.
         seed: of the run.

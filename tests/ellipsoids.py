@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from storage.calibration.camera import Camera
-from storage.nerfstudio import Cutout
+from storage.export.scene import Cutout
 
 SOLIDS = (  # centre in metres, half axes in metres, colour
     ((0.0, 0.0, 0.55), (0.22, 0.3, 0.5), (0.2, 0.45, 0.8)),

@@ -9,7 +9,7 @@ import torch
 from capmat_errors import MatteError
 from capmat_models.hull_mesh import HullMesh, hull_mesh, sample, volume
 from capmat_models.voxel_rays import View
-from storage.exported_scene import seen_in_box
+from storage.export.read_scene import seen_in_box
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, SOLIDS, cutout, ring
 
 RESOLUTION = 64

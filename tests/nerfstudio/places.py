@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.calibration.camera import Camera
-from storage.nerfstudio import export_cutouts
+from storage.export.scene import export_cutouts
 from tasks.nerfstudio_run import Preset
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 

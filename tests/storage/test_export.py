@@ -19,8 +19,8 @@ from PIL import Image
 
 from capmat_errors import ConfigError, NotFound, StoreError
 from storage.calibration.camera import Camera
-from storage.export import export_mattes
-from storage.export_video import video_file
+from storage.export.mattes import export_mattes
+from storage.export.video import video_file
 from storage.pictures.colour import Colour, decode_srgb, encode_srgb
 from storage.pictures.files import read_grey, read_rgba
 from storage.store.root import Root
@@ -248,7 +248,7 @@ def test_what_is_not_there_is_said_before_anything_is_written(take: Take, out: R
 def test_too_little_room_is_said_before_anything_is_written(
     take: Take, out: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.export._free", lambda folder: 4000)
+    monkeypatch.setattr("storage.export.mattes._free", lambda folder: 4000)
     with pytest.raises(StoreError, match="needs about 0.0 GB, the disk has 0.0 GB left"):
         export_mattes(take, "teacher", out)
     assert out.list() == []
@@ -346,7 +346,7 @@ def test_side_by_side_or_alone_the_files_are_the_same(take: Take, tmp_path: Path
 
 
 def test_odd_sides_are_grown_for_h264(tmp_path: Path) -> None:
-    from storage.export_video import video_file
+    from storage.export.video import video_file
 
     picture = np.full((31, 41, 3), 30000, np.uint16)
     with video_file(tmp_path / "a.mp4", "mp4", (31, 41), Fraction(25)) as add:

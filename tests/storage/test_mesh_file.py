@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from capmat_errors import ConfigError, StoreError
-from storage.mesh_file import write_mesh
+from storage.export.mesh import write_mesh
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 2]], float)
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])

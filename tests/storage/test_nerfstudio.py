@@ -20,8 +20,8 @@ from capmat_errors import (
     StoreError,
 )
 from storage.calibration.camera import Camera
-from storage.exported_scene import Scene, read_scene
-from storage.nerfstudio import Cutout, export_cutouts, export_frame
+from storage.export.read_scene import Scene, read_scene
+from storage.export.scene import Cutout, export_cutouts, export_frame
 from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.takes.take import Take

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import StoreError
-from storage.export import export_mattes
+from storage.export.mattes import export_mattes
 from storage.labels.freeze import LabelSet, freeze_labels
 from storage.pictures.files import read_image
 from storage.registry import Registry

@@ -14,7 +14,7 @@ import torch
 
 from capmat_errors import ConfigError, MatteError, SizeMismatch, TrainingError
 from capmat_models import voxel_grid
-from storage.nerfstudio import Cutout, export_cutouts
+from storage.export.scene import Cutout, export_cutouts
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Reconstruction
 from tasks.nerfstudio_install import nerfstudio_python

@@ -31,7 +31,7 @@ from storage.calibration.formats.parts import (
     pixels,
     refused,
 )
-from storage.nerfstudio import FLIP, frame_entry
+from storage.export.scene import FLIP, frame_entry
 from storage.pictures.files import read_header
 
 _MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")

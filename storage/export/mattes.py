@@ -16,9 +16,9 @@ from itertools import groupby
 from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound, StoreError
-from storage.export_exr import Compression
-from storage.export_job import Done, Job, Known, do, inputs
-from storage.export_names import NAME, check_names, outputs
+from storage.export.exr import Compression
+from storage.export.job import Done, Job, Known, do, inputs
+from storage.export.names import NAME, check_names, outputs
 from storage.store.errors import store_errors
 from storage.store.root import Root
 from storage.takes.take import Take

@@ -1,4 +1,4 @@
-"""Read back what `storage.nerfstudio` exported, for trainers that are not Nerfstudio."""
+"""Read back what `storage.export.scene` exported, for trainers that are not Nerfstudio."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import NotFound
 from storage.calibration.camera import Camera
-from storage.nerfstudio import Cutout, checked_rgba, frame_entry
+from storage.export.scene import Cutout, checked_rgba, frame_entry
 from storage.pictures.files import read_rgba
 
 Floats = NDArray[np.float64]

@@ -13,10 +13,10 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from storage.export_exr import Compression
-from storage.export_frame import Plates, lineage, read_cut, read_plates, write_picture
-from storage.export_names import Output
-from storage.export_video import video_file
+from storage.export.exr import Compression
+from storage.export.frame import Plates, lineage, read_cut, read_plates, write_picture
+from storage.export.names import Output
+from storage.export.video import video_file
 from storage.recordings.timecode import exact_rate, timecode_after
 from storage.store.ledger import Ledger
 from storage.store.root import Root

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound
-from storage.export_exr import Compression, write_exr
-from storage.export_names import Output
+from storage.export.exr import Compression, write_exr
+from storage.export.names import Output
 from storage.foreground import foreground
 from storage.pictures.colour import decode_srgb, encode_srgb
 from storage.pictures.files import encode_png

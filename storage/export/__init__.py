@@ -1,0 +1,1 @@
+"""Mattes and scenes as files for other programs."""
