@@ -8,11 +8,13 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
+from multiprocessing import parent_process
 from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound, StoreError
@@ -22,7 +24,18 @@ from storage.export.names import NAME, check_names, outputs
 from storage.store.errors import store_errors
 from storage.store.root import Root
 from storage.takes.take import Take
-from storage.worker import end_with_parent
+
+
+def end_with_parent() -> None:
+    """Call it once in a worker process. Without it, workers of a killed process wait for work for ever."""
+    threading.Thread(target=_wait, daemon=True).start()
+
+
+def _wait() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
 
 _BLOCK = 16  # frames per job: what a kill costs at most, times the number of processes
 _RESERVE = 1.2  # frames differ in how well they compress
