@@ -5,8 +5,8 @@ from argparse import Namespace
 from dataclasses import asdict
 
 from flows.plan_table import amount
-from storage.gc import KINDS, find_waste, remove_waste
 from storage.store.root import Root
+from storage.upkeep.waste import KINDS, find_waste, remove_waste
 from tasks.config import Config
 
 

@@ -4,10 +4,10 @@ import json
 from argparse import Namespace
 from dataclasses import asdict
 
-from storage.findings import Findings
 from storage.forget import forget_damage
 from storage.store.root import Root
-from storage.verify import verify as look
+from storage.upkeep.findings import Findings
+from storage.upkeep.verify import verify as look
 from tasks.config import Config
 
 

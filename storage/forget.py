@@ -8,10 +8,10 @@ that is no longer there.
 
 from collections.abc import Iterable
 
-from storage.findings import Finding
 from storage.store.ledger import Ledger, break_seal
 from storage.store.root import Root
-from storage.verify import matte_entries
+from storage.upkeep.findings import Finding
+from storage.upkeep.verify import matte_entries
 
 
 def forget_damage(root: Root, findings: Iterable[Finding]) -> None:

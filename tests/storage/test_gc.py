@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.gc import Waste, find_waste, remove_waste
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
@@ -16,7 +15,8 @@ from storage.store.writers import mark
 from storage.takes.crop_cache import cached
 from storage.takes.crops import MattedFrames
 from storage.takes.take import Take
-from storage.verify import verify
+from storage.upkeep.verify import verify
+from storage.upkeep.waste import Waste, find_waste, remove_waste
 from tasks.ingest import ingest_plates, ingest_take
 from tests.storage.matted_take import RUN, make_take
 from tests.storage.tiny_session import HEIGHT, WIDTH, tree, write_session

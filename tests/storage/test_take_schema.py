@@ -16,7 +16,7 @@ from storage.pictures.files import read_image
 from storage.store.ledger import group_document
 from storage.store.root import Root
 from storage.takes.take import Take
-from storage.verify import verify
+from storage.upkeep.verify import verify
 from tasks.ingest import ingest_take
 from tests.storage.tiny_session import tree
 

@@ -10,7 +10,7 @@ from capmat_models import create_model
 from storage.forget import forget_damage
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.verify import verify
+from storage.upkeep.verify import verify
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.matte import matte, open_run
 from tasks.model_import import import_weights

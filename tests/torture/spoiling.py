@@ -5,10 +5,10 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from storage.findings import Finding
 from storage.forget import forget_damage
 from storage.store.root import Root
-from storage.verify import verify
+from storage.upkeep.findings import Finding
+from storage.upkeep.verify import verify
 
 KINDS = ("missing", "cut off", "emptied", "zeroed", "bit", "swapped")
 _CHEAP = ("missing", "cut off", "emptied")

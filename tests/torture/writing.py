@@ -17,7 +17,7 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.writers import is_gone
 from storage.takes.take import Take
-from storage.verify import verify
+from storage.upkeep.verify import verify
 from tasks.matte import snap
 from tasks.session import ingest, plates
 from tasks.step import Step

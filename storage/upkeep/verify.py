@@ -9,11 +9,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from storage.file_lists import Entries, Place, Tell, absent, differing, is_json, listed_files, place, strays
-from storage.findings import Finding, Findings, ingest_command, matte_command
 from storage.store.ledger import Ledger, is_as_written, read_description, seal_key, sealed_copy
 from storage.store.root import Root, checked_name
 from storage.takes.take import BLOCK, Take
+from storage.upkeep.files import Entries, Place, Tell, absent, differing, is_json, listed_files, place, strays
+from storage.upkeep.findings import Finding, Findings, ingest_command, matte_command
 
 
 def verify_take(root: Root, name: str, deep: bool = False, tell: Tell | None = None) -> Findings:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.file_lists import is_json
 from storage.registry import Registry
 from storage.store.errors import store_errors
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.writers import is_gone
-from storage.verify import all_takes, matte_entries
+from storage.upkeep.files import is_json
+from storage.upkeep.verify import all_takes, matte_entries
 
 KINDS = ("mattes", "half-written files", "claims", "checkpoints", "crop cache")
 _STARTS = ("base", "published", "adapted")  # kinds of models that every round starts from

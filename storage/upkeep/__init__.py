@@ -1,0 +1,1 @@
+"""Is everything still there, what may go, taking damaged work back."""
