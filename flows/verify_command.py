@@ -4,9 +4,8 @@ import json
 from argparse import Namespace
 from dataclasses import asdict
 
-from storage.forget import forget_damage
 from storage.store.root import Root
-from storage.upkeep.findings import Findings
+from storage.upkeep.findings import Findings, forget_damage
 from storage.upkeep.verify import verify as look
 from tasks.config import Config
 

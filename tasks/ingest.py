@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from capmat_errors import NotFound, SessionError, StoreError
 from storage.calibration.camera import Camera
-from storage.forget import forget_take
 from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour
 from storage.recordings.recording import Recording
@@ -32,6 +31,7 @@ from storage.takes.schema import SCHEMA
 from storage.takes.stage import Stage, build_plate
 from storage.takes.take import Take
 from storage.takes.views import make_preview
+from storage.upkeep.findings import forget_take
 from tasks.rates import timed
 
 Progress = Callable[[int, int, str], None]

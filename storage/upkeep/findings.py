@@ -1,8 +1,13 @@
 """What `capmat verify` has to say: one finding per file or piece of work that is not as the ledger says."""
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from storage.store.ledger import Ledger, break_seal
+from storage.store.root import Root
+from storage.upkeep.verify import matte_entries
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,31 @@ def matte_command(take: str, run: dict[str, Any] | None) -> str:
     which = f"--model {run['name']}@{run['version']}" if mine else f"--role {run['role']}"
     tile = f" --set {run['role']}.tile={run['tile']}" if "tile" in run else ""
     return f"capmat{tile} matte --take {take} {which}"
+
+
+def forget_damage(root: Root, findings: Iterable[Finding]) -> None:
+    """Take back what `verify` found damaged; takes and stages that miss something lose their seal.
+
+    Raises:
+        StoreError: the store cannot be written to.
+    """
+    damage = [finding for finding in findings if finding.damage]
+    ledger = Ledger(root)
+    for folder in {finding.unseal for finding in damage if finding.unseal}:
+        kind, _, name = folder.removesuffix(".zarr").partition("/")
+        step = f"take/{name}/" if kind == "takes" else f"plates/{name}/"
+        for key, entry in ledger.entries(step).items():
+            if kind == "takes" or entry is None or "digest" in entry:  # cameras' entries lie beside the step's
+                ledger.forget(key)
+        break_seal(root, folder)
+    for key in {key for finding in damage for key in finding.entries}:
+        ledger.forget(key)
+    for key in {finding.clear for finding in damage if finding.clear}:
+        root.delete(key)
+
+
+def forget_take(root: Root, take: str) -> None:
+    """Take back all that is known of a take, before another one takes its name."""
+    ledger = Ledger(root)
+    for key in [*ledger.entries(f"ingest/{take}/"), *ledger.entries(f"run/{take}/"), *matte_entries(ledger, take)]:
+        ledger.forget(key)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from capmat_errors import NotFound
-from storage.forget import forget_damage
 from storage.store.ledger import Ledger, stored
 from storage.store.root import Root
 from storage.takes.take import Take
 from storage.upkeep.files import place
+from storage.upkeep.findings import forget_damage
 from storage.upkeep.verify import verify, verify_take
 from tasks.ingest import ingest_plates, ingest_take
 from tests.storage.tiny_session import write_session

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from capmat_models import create_model
-from storage.forget import forget_damage
 from storage.store.ledger import Ledger
 from storage.store.root import Root
+from storage.upkeep.findings import forget_damage
 from storage.upkeep.verify import verify
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.matte import matte, open_run

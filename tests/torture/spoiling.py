@@ -5,9 +5,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from storage.forget import forget_damage
 from storage.store.root import Root
-from storage.upkeep.findings import Finding
+from storage.upkeep.findings import Finding, forget_damage
 from storage.upkeep.verify import verify
 
 KINDS = ("missing", "cut off", "emptied", "zeroed", "bit", "swapped")
