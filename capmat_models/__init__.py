@@ -6,7 +6,7 @@ Importing the package costs nothing; torch comes with the first network, weights
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from capmat_models.factory import create_model, list_models
+from capmat_models.networks.factory import create_model, list_models
 
 if TYPE_CHECKING:
     from capmat_models import metrics

@@ -21,7 +21,7 @@ from capmat_models.stages import Arrays, History, Progress, Validate, run_stages
 from capmat_models.student_stages import student_stages
 
 if TYPE_CHECKING:
-    from capmat_models.bgmv2 import BGMV2
+    from capmat_models.networks.bgmv2 import BGMV2
 
 
 @dataclass(frozen=True)

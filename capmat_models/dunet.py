@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from capmat_models.configs import DiffMatteConfig
+from capmat_models.networks.configs import DiffMatteConfig
+from capmat_models.networks.vitmatte import MattingHead
 from capmat_models.strips import in_strips
-from capmat_models.vitmatte import MattingHead
 
 # Image (3), one-hot trimap (3: background, unknown, foreground) and the noisy matte (1).
 IN_CHANNELS = 7

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from capmat_models.refiner import CELL, resize
+from capmat_models.networks.refiner import CELL, resize
 
 if TYPE_CHECKING:
-    from capmat_models.bgmv2 import BGMV2
+    from capmat_models.networks.bgmv2 import BGMV2
 
 
 @torch.inference_mode()

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from capmat_errors import SizeMismatch
 from capmat_models.folding import fold_norms
-from capmat_models.padding import pad_to, padded_size
-from capmat_models.refiner import CELL, Cells, choose, resize
+from capmat_models.networks.inputs import pad_to, padded_size
+from capmat_models.networks.refiner import CELL, Cells, choose, resize
 
 if TYPE_CHECKING:
-    from capmat_models.bgmv2 import BGMV2
+    from capmat_models.networks.bgmv2 import BGMV2
 
 _WINDOW = 8  # pixels on a side of what a cell sees, at half and at full resolution
 _BAND = 2**20  # elements of a band

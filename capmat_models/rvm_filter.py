@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from capmat_models.refiner import resize
+from capmat_models.networks.refiner import resize
 
 
 class GuidedFilter(nn.Module):

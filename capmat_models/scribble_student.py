@@ -24,7 +24,7 @@ from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, Vali
 from capmat_models.student_stages import BASE_RATES, JOINT_RATES, joint_losses, part_optimiser, shrink
 
 if TYPE_CHECKING:
-    from capmat_models.bgmv2 import BGMV2
+    from capmat_models.networks.bgmv2 import BGMV2
 
 Strategy = Literal["scribbles_only", "frozen_refiner"]
 

@@ -18,7 +18,7 @@ from capmat_models.schedule import constant
 from capmat_models.stages import Arrays, Stage, Tensors, mixed, stack
 
 if TYPE_CHECKING:
-    from capmat_models.bgmv2 import BGMV2
+    from capmat_models.networks.bgmv2 import BGMV2
 
 BASE_RATES = {"backbone": 1e-4, "aspp": 5e-4, "decoder": 5e-4}
 """Learning rates of the original's first stage."""

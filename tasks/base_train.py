@@ -85,7 +85,7 @@ def train_base_weights(
     import torch
 
     from capmat_models.base_training import BaseTrainConfig, train_base
-    from capmat_models.factory import create_model
+    from capmat_models.networks.factory import create_model
     from capmat_models.state import dump_weights, load_published
 
     if (minutes is None) == (iterations is None):

@@ -54,7 +54,7 @@ def import_weights(
 
     from capmat_models import create_model
     from capmat_models.adapt import background_from_trimap
-    from capmat_models.configs import ARCHITECTURES
+    from capmat_models.networks.configs import ARCHITECTURES
     from capmat_models.state import dump_weights, load_published, read_published
 
     settings = _settings(architecture, changes)
@@ -145,7 +145,7 @@ def _try(network: Any) -> None:
 
 def _training_size(architecture: str, settings: dict[str, Any], state: dict[str, Any]) -> int | None:
     """Side of the training crops, from the length of a global block's position table (63 -> 512, 127 -> 1024)."""
-    from capmat_models.configs import ARCHITECTURES
+    from capmat_models.networks.configs import ARCHITECTURES
 
     config: Any = ARCHITECTURES[architecture].config
     if "global_blocks" not in _known(architecture):
@@ -157,7 +157,7 @@ def _training_size(architecture: str, settings: dict[str, Any], state: dict[str,
 
 def _refuse_trimap_weights(architecture: str, settings: dict[str, Any], state: dict[str, Any]) -> None:
     """Say what to do about the likeliest mistake: ViTMatte's own files are for trimaps."""
-    from capmat_models.configs import ARCHITECTURES
+    from capmat_models.networks.configs import ARCHITECTURES
 
     first = state.get("backbone.patch_embed.proj.weight")
     plate = "guide" in _known(architecture) and "bgr" in ARCHITECTURES[architecture].inputs
@@ -171,7 +171,7 @@ def _refuse_trimap_weights(architecture: str, settings: dict[str, Any], state: d
 def _settings(architecture: str, changes: Sequence[str]) -> dict[str, Any]:
     """`field=value` pairs as typed settings; values are json, or else words."""
     from capmat_models import create_model
-    from capmat_models.configs import ARCHITECTURES
+    from capmat_models.networks.configs import ARCHITECTURES
 
     if architecture not in ARCHITECTURES:
         create_model(architecture)  # refuses, and says which there are
@@ -198,7 +198,7 @@ def _settings(architecture: str, changes: Sequence[str]) -> dict[str, Any]:
 
 
 def _known(architecture: str) -> set[str]:
-    from capmat_models.configs import ARCHITECTURES
+    from capmat_models.networks.configs import ARCHITECTURES
 
     return {field.name for field in fields(ARCHITECTURES[architecture].config)}
 

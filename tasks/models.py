@@ -73,7 +73,7 @@ def build(weights: bytes, card: Mapping[str, Any]) -> Any:
 
 def described(network: Any) -> dict[str, Any]:
     """The part of a card that `build` needs: architecture, and what of its configuration was changed."""
-    from capmat_models.configs import ARCHITECTURES
+    from capmat_models.networks.configs import ARCHITECTURES
 
     published = asdict(ARCHITECTURES[network.architecture].config)
     changed = {key: value for key, value in asdict(network.config).items() if value != published[key]}
@@ -184,7 +184,7 @@ def find_model(store: str, weights: str, wanted: str) -> Ref:
     name, _, version = wanted.partition("@")
     registry = Registry(Root(store))
     if not version and name not in registry.names() and (Path(weights) / name).is_dir():
-        from capmat_models.configs import ARCHITECTURES
+        from capmat_models.networks.configs import ARCHITECTURES
 
         data, card = read_base_weights(Path(weights), name)
         role = ARCHITECTURES[name].role if name in ARCHITECTURES else ""
@@ -214,7 +214,7 @@ def card_of(store: str, model: Ref) -> dict[str, Any]:
 
 def inputs_of(card: Mapping[str, Any]) -> tuple[str, ...]:
     """What a network takes, by its card alone; nothing where this capmat does not know it."""
-    from capmat_models.configs import ARCHITECTURES
+    from capmat_models.networks.configs import ARCHITECTURES
 
     if card.get("architecture") == "exported":
         return ("src", "bgr") if card["contract"]["kind"] == "rgb+plate" else ("src",)

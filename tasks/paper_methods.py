@@ -51,7 +51,7 @@ METHODS = (
 
 def why_absent(network: str) -> str:
     """Why a method of Table 1 has no figures here, and how it gets some."""
-    from capmat_models.configs import ARCHITECTURES, UNAVAILABLE
+    from capmat_models.networks.configs import ARCHITECTURES, UNAVAILABLE
 
     if network in UNAVAILABLE:
         reason, fix = UNAVAILABLE[network]
@@ -71,7 +71,7 @@ def imported(store: str, known: list[Ref]) -> dict[str, Ref]:
         store: URL of the store.
         known: models that have a row anyway.
     """
-    from capmat_models.configs import ARCHITECTURES
+    from capmat_models.networks.configs import ARCHITECTURES
 
     found: dict[str, Ref] = {}
     for entry in Registry(Root(store)).entries():

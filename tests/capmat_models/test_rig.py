@@ -6,8 +6,8 @@ from torch import Tensor
 
 from capmat_errors import SizeMismatch
 from capmat_models import create_model
-from capmat_models.bgmv2 import BGMV2
 from capmat_models.folding import fold_norms
+from capmat_models.networks.bgmv2 import BGMV2
 from capmat_models.official_names import official_name
 from capmat_models.plain_student import plain_matte
 from capmat_models.rig import Rig

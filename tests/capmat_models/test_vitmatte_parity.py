@@ -49,7 +49,7 @@ def test_attention_in_pieces_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     src, bgr = torch.rand(2, 1, 3, 160, 224)
     with torch.inference_mode():
         at_once = model(src, bgr)["pha"]
-        monkeypatch.setattr("capmat_models.vit._BIAS_ELEMENTS", 1)  # one row of tokens at a time
+        monkeypatch.setattr("capmat_models.networks.vit._BIAS_ELEMENTS", 1)  # one row of tokens at a time
         in_pieces = model(src, bgr)["pha"]
     torch.testing.assert_close(in_pieces, at_once, atol=1e-6, rtol=0)
 

@@ -114,7 +114,7 @@ def choose(
     Args:
         err: (N, 1, h, w) predicted error, 0..1.
         size: height and width of the full frame, multiples of 4.
-        mode: see `capmat_models.configs.BGMV2Config`, also for what follows.
+        mode: see `capmat_models.networks.configs.BGMV2Config`, also for what follows.
         pixels: budget of `sampling`, per image; no more than there are.
         threshold: limit of `thresholding`; the error must be above it.
         prevent_oversampling: `sampling` leaves out cells without error.

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from capmat_errors import ConfigError
-from capmat_models.configs import ARCHITECTURES, UNAVAILABLE
+from capmat_models.networks.configs import ARCHITECTURES, UNAVAILABLE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,12 +32,12 @@ def create_model(name: str, **config: Any) -> nn.Module:
 
     Args:
         name: one of `list_models()`.
-        **config: fields of the network's configuration to change (see `capmat_models.configs`). Lists are
+        **config: fields of the network's configuration to change (see `capmat_models.networks.configs`). Lists are
             taken for tuples, so a configuration that went through JSON works.
 
     Returns:
         The network in train mode, with `architecture` (the name), `config` (a frozen dataclass), and
-        `inputs` and `recurrent` as `capmat_models.configs.Architecture` describes them.
+        `inputs` and `recurrent` as `capmat_models.networks.configs.Architecture` describes them.
 
     Raises:
         ConfigError: the name or a field is unknown, or the network is known but cannot be had.

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from capmat_models.configs import ViTMatteConfig
+from capmat_models.networks.configs import ViTMatteConfig
+from capmat_models.networks.inputs import pad_to, padded_size
+from capmat_models.networks.vit import ViT
 from capmat_models.normalise import imagenet
-from capmat_models.padding import pad_to, padded_size
 from capmat_models.strips import in_strips
-from capmat_models.vit import ViT
 
 STRIDE = 32
 

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from capmat_models.configs import BGMV2Config
-from capmat_models.padding import pad_to, padded_size
-from capmat_models.refiner import CELL, Refiner, choose, resize
+from capmat_models.networks.configs import BGMV2Config
+from capmat_models.networks.inputs import pad_to, padded_size
+from capmat_models.networks.refiner import CELL, Refiner, choose, resize
 
 # timm's features at 1/2, 1/4, 1/8 and 1/16; index 3 would be the 96-channel map that the paper skips.
 _FEATURES = (0, 1, 2, 4)

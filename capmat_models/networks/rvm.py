@@ -12,9 +12,9 @@ import torchvision
 from torch import nn
 
 from capmat_errors import ConfigError
-from capmat_models.configs import RVMConfig
+from capmat_models.networks.configs import RVMConfig
+from capmat_models.networks.rvm_decoder import RecurrentDecoder, State
 from capmat_models.normalise import imagenet
-from capmat_models.rvm_decoder import RecurrentDecoder, State
 from capmat_models.rvm_filter import GuidedFilter
 
 _WORKING_SIDE = 512

@@ -40,7 +40,7 @@ class ViTMatteConfig(ViTConfig):
     fusion_channels: tuple[int, ...] = (256, 128, 64, 32)
     """Widths of the decoder at 1/8, 1/4, 1/2 and 1/1."""
     padding: Literal["minimal", "official"] = "minimal"
-    """How a size that is no multiple of 32 is padded; see `capmat_models.padding`. Only parity tests need
+    """How a size that is no multiple of 32 is padded; see `capmat_models.networks.inputs`. Only parity tests need
     `official`."""
 
     @property

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_errors import ConfigError
-from capmat_models.configs import MODNetConfig
-from capmat_models.padding import pad_to, padded_size
-from capmat_models.refiner import resize
+from capmat_models.networks.configs import MODNetConfig
+from capmat_models.networks.inputs import pad_to, padded_size
+from capmat_models.networks.refiner import resize
 
 STRIDE = 32
 _LONGEST = 8  # times the working side: a strip of 2x4000 must not become 512x1 024 000

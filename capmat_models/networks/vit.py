@@ -18,7 +18,7 @@ from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer_sam import Attention, Block
 from torch import nn
 
-from capmat_models.configs import ViTConfig
+from capmat_models.networks.configs import ViTConfig
 
 PATCH = 16
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from capmat_models.configs import DiffMatteConfig
 from capmat_models.dunet import DUNet
+from capmat_models.networks.configs import DiffMatteConfig
+from capmat_models.networks.inputs import pad_to, padded_size
+from capmat_models.networks.vit import ViT
+from capmat_models.networks.vitmatte import STRIDE
 from capmat_models.normalise import imagenet
-from capmat_models.padding import pad_to, padded_size
-from capmat_models.vit import ViT
-from capmat_models.vitmatte import STRIDE
 
 
 class Encoded(NamedTuple):

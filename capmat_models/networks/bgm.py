@@ -10,7 +10,7 @@ from torch import nn
 
 from capmat_errors import ConfigError, SizeMismatch
 from capmat_models.bgm_mask import box_around, clean, largest_part
-from capmat_models.configs import BGMConfig
+from capmat_models.networks.configs import BGMConfig
 
 _OPAQUE = 0.95  # the foreground is the image wherever alpha is above this
 
