@@ -54,8 +54,7 @@ def measure(name: str, height: int, width: int, threads: int, device: str, out: 
     import torch
 
     from capmat_models import create_model
-    from capmat_models.networks.inputs import pad_to, padded_size
-    from capmat_models.normalise import imagenet
+    from capmat_models.networks.inputs import imagenet, pad_to, padded_size
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)

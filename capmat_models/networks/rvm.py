@@ -13,9 +13,8 @@ from torch import nn
 
 from capmat_errors import ConfigError
 from capmat_models.networks.configs import RVMConfig
-from capmat_models.networks.rvm_decoder import RecurrentDecoder, State
-from capmat_models.normalise import imagenet
-from capmat_models.rvm_filter import GuidedFilter
+from capmat_models.networks.inputs import imagenet
+from capmat_models.networks.rvm_decoder import GuidedFilter, RecurrentDecoder, State
 
 _WORKING_SIDE = 512
 

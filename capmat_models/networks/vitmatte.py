@@ -12,10 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_models.networks.configs import ViTMatteConfig
-from capmat_models.networks.inputs import pad_to, padded_size
+from capmat_models.networks.inputs import imagenet, in_strips, pad_to, padded_size
 from capmat_models.networks.vit import ViT
-from capmat_models.normalise import imagenet
-from capmat_models.strips import in_strips
 
 STRIDE = 32
 

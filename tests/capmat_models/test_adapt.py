@@ -6,7 +6,7 @@ from torch import nn
 
 from capmat_models import create_model
 from capmat_models.adapt import Way, background_from_trimap
-from capmat_models.normalise import MEAN
+from capmat_models.networks.inputs import MEAN
 
 
 @pytest.fixture(scope="module")

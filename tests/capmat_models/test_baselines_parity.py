@@ -13,7 +13,7 @@ from torch import nn
 
 from capmat_errors import CheckpointError, ConfigError, SizeMismatch
 from capmat_models import create_model, load_published
-from capmat_models.bgm_mask import box_around, clean, largest_part
+from capmat_models.networks.bgm import box_around, clean, largest_part
 from capmat_models.networks.modnet import working_size
 from capmat_models.official_names import official_name
 from tests.capmat_models.conftest import GOLDENS

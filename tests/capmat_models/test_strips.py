@@ -14,13 +14,13 @@ def test_bands_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     guide = torch.rand(2, 1 if name.startswith("diffmatte") else 3, 150, 96)
     with torch.inference_mode():
         whole = model(src, guide)["pha"]
-        monkeypatch.setattr("capmat_models.strips._PIXELS_CPU", 1)  # the narrowest bands there are
+        monkeypatch.setattr("capmat_models.networks.inputs._PIXELS_CPU", 1)  # the narrowest bands there are
         bands = model(src, guide)["pha"]
     torch.testing.assert_close(bands, whole, atol=1e-6, rtol=0)
 
 
 def test_gradients_flow_through_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("capmat_models.strips._PIXELS_CPU", 1)
+    monkeypatch.setattr("capmat_models.networks.inputs._PIXELS_CPU", 1)
     model = create_model("bg_vitmatte_xs")
     src, bgr = torch.rand(2, 1, 3, 96, 64)
     model(src, bgr)["pha"].mean().backward()
