@@ -20,7 +20,6 @@ from numpy.random import Generator
 from torch import nn
 
 from capmat_models import create_model
-from capmat_models.adapt import Way, background_from_trimap
 from capmat_models.band import random_radii, trimap_from_alpha
 from capmat_models.base_data import BaseData
 from capmat_models.losses import vitmatte_losses
@@ -30,6 +29,7 @@ from capmat_models.optimisers import layerwise_groups
 from capmat_models.schedule import cosine
 from capmat_models.stages import Arrays, Stage, Tensors, mixed, run_stages, stack
 from capmat_models.validation import evaluate
+from capmat_models.weights.adapt import Way, background_from_trimap
 from tasks.base_folder import load_base_data
 from tasks.checkpoint import StoreCheckpointer
 from tasks.curves import curves_svg

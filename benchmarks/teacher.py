@@ -27,7 +27,7 @@ def port(weights: dict[str, Any]) -> Any:
     """The library's network with our (official) weights under its names."""
     from transformers import VitDetConfig, VitMatteConfig, VitMatteForImageMatting
 
-    from capmat_models.official_names import TRANSFORMERS
+    from capmat_models.weights.official_names import TRANSFORMERS
 
     backbone = VitDetConfig(
         hidden_size=384, num_attention_heads=6, num_hidden_layers=12, num_channels=4, image_size=512,

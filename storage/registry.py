@@ -39,7 +39,7 @@ class Registry:
 
         Args:
             name: such as "student" or "bg_vitmatte_s".
-            weights: as `capmat_models.state.dump_weights` makes them.
+            weights: as `capmat_models.weights.state.dump_weights` makes them.
             card: plain json; what somebody will want to know who finds the model in a year.
 
         Returns:

@@ -86,7 +86,7 @@ def train_base_weights(
 
     from capmat_models.base_training import BaseTrainConfig, train_base
     from capmat_models.networks.factory import create_model
-    from capmat_models.state import dump_weights, load_published
+    from capmat_models.weights.state import dump_weights, load_published
 
     if (minutes is None) == (iterations is None):
         raise TrainingError("the length of the training is not clear", fix="Give minutes or iterations.")

@@ -75,7 +75,7 @@ def distill(
     def work() -> dict[str, Any]:
         from capmat_models.augment import Augmentation
         from capmat_models.distill import DistillConfig, distill_student
-        from capmat_models.state import dump_weights
+        from capmat_models.weights.state import dump_weights
 
         network = load_network(store, base, threads, fresh=True)
         config = DistillConfig(

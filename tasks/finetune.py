@@ -78,7 +78,7 @@ def finetune(
 
     def work() -> dict[str, Any]:
         from capmat_models.finetune import FinetuneConfig, finetune_teacher
-        from capmat_models.state import dump_weights
+        from capmat_models.weights.state import dump_weights
 
         network = load_network(store, base, threads, fresh=True)
         config = FinetuneConfig(

@@ -53,9 +53,9 @@ def import_weights(
     import torch
 
     from capmat_models import create_model
-    from capmat_models.adapt import background_from_trimap
     from capmat_models.networks.configs import ARCHITECTURES
-    from capmat_models.state import dump_weights, load_published, read_published
+    from capmat_models.weights.adapt import background_from_trimap
+    from capmat_models.weights.state import dump_weights, load_published, read_published
 
     settings = _settings(architecture, changes)
     data = _bytes(file)
@@ -94,7 +94,7 @@ def import_exported(store: str, file: Path, name: str, contract: dict[str, Any])
         store: URL of the store.
         file: `.onnx`; anything else is TorchScript.
         name: of the registry entry.
-        contract: fields of `capmat_models.exported.Contract`.
+        contract: fields of `capmat_models.weights.exported.Contract`.
 
     Returns:
         The entry; the same file with the same contract twice gives the same one.
@@ -104,7 +104,7 @@ def import_exported(store: str, file: Path, name: str, contract: dict[str, Any])
     """
     import torch
 
-    from capmat_models.exported import Contract, ExportedModel, fit
+    from capmat_models.weights.exported import Contract, ExportedModel, fit
 
     data = _bytes(file)
     form: Any = "onnx" if file.suffix == ".onnx" else "torchscript"

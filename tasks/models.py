@@ -59,12 +59,12 @@ def build(weights: bytes, card: Mapping[str, Any]) -> Any:
     import torch
 
     if card["architecture"] == "exported":
-        from capmat_models.exported import Contract, ExportedModel
+        from capmat_models.weights.exported import Contract, ExportedModel
 
         network: Any = ExportedModel(weights, card["format"], Contract(**card["contract"]))
     else:
         from capmat_models import create_model
-        from capmat_models.state import load_weights
+        from capmat_models.weights.state import load_weights
 
         network = create_model(card["architecture"], **card.get("config", {}))
         load_weights(network, weights)

@@ -56,7 +56,7 @@ def train_short(
 
         from capmat_models import create_model
         from capmat_models.base_training import BaseTrainConfig, train_base
-        from capmat_models.state import dump_weights
+        from capmat_models.weights.state import dump_weights
 
         torch.set_num_threads(threads)
         settings = {**small_settings("teacher", network), "iterations": iterations, "noise": noise, "plate": plate}

@@ -63,7 +63,7 @@ def scribble_student(
     def work() -> dict[str, Any]:
         from capmat_models.augment import Augmentation
         from capmat_models.scribble_student import ScribbleStudentConfig, train_scribble_student
-        from capmat_models.state import dump_weights
+        from capmat_models.weights.state import dump_weights
 
         network = load_network(store, base, threads, fresh=True)
         config = ScribbleStudentConfig(

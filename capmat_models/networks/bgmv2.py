@@ -2,7 +2,7 @@
 
 A coarse network sees a small copy of image and plate; it predicts alpha, foreground, and where it expects
 to be wrong. A tiny refiner recomputes only those places at full resolution. Parameter names outside the
-encoder are the official ones; the encoder is timm's and `capmat_models.official_names` knows how its names
+encoder are the official ones; the encoder is timm's and `capmat_models.weights.official_names` knows how its names
 translate.
 """
 

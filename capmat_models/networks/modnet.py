@@ -2,7 +2,7 @@
 
 Three branches: what is a person (1/8), where are the edges (1/2), and the two together. The published
 network sees pictures whose shorter side is about 512, so at capture resolution its mattes are soft by
-construction. Parameter names are the official ones; the encoder is timm's (`capmat_models.official_names`).
+construction. Parameter names are the official ones; the encoder is timm's (`capmat_models.weights.official_names`).
 """
 
 from collections.abc import Sequence

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from capmat_models import create_model
-from capmat_models.adapt import Way, background_from_trimap
 from capmat_models.networks.inputs import MEAN
+from capmat_models.weights.adapt import Way, background_from_trimap
 
 
 @pytest.fixture(scope="module")

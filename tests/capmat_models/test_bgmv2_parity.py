@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from capmat_models import create_model
-from capmat_models.official_names import official_name
-from capmat_models.state import load_published
+from capmat_models.weights.official_names import official_name
+from capmat_models.weights.state import load_published
 from tests.capmat_models.conftest import GOLDENS
 from tests.capmat_models.weight_fill import bgmv2_fill, disc_pair, filled
 

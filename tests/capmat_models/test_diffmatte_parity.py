@@ -6,7 +6,7 @@ import torch
 
 from capmat_models import create_model
 from capmat_models.networks.diffmatte import snap
-from capmat_models.state import load_published
+from capmat_models.weights.state import load_published
 from tests.capmat_models.conftest import GOLDENS
 from tests.capmat_models.weight_fill import filled, tagged_image, tagged_noise, tagged_trimap, vit_fill
 

@@ -8,10 +8,10 @@ from torch import nn
 
 from capmat_errors import ConfigError
 from capmat_models import create_model
-from capmat_models.export import export_network
-from capmat_models.exported import Contract, ExportedModel, fit
-from capmat_models.official_names import official_name
-from capmat_models.state import load_published, load_weights
+from capmat_models.weights.export import export_network
+from capmat_models.weights.exported import Contract, ExportedModel, fit
+from capmat_models.weights.official_names import official_name
+from capmat_models.weights.state import load_published, load_weights
 from tests.capmat_models.weight_fill import bgmv2_fill, disc_pair, filled, vit_fill
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from capmat_errors import CheckpointError
 from capmat_models import create_model
-from capmat_models.exported import Contract, ExportedModel, fit
+from capmat_models.weights.exported import Contract, ExportedModel, fit
 
 HALF = torch.full((1, 3, 64, 96), 0.5)
 

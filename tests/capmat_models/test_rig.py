@@ -8,10 +8,10 @@ from capmat_errors import SizeMismatch
 from capmat_models import create_model
 from capmat_models.folding import fold_norms
 from capmat_models.networks.bgmv2 import BGMV2
-from capmat_models.official_names import official_name
 from capmat_models.plain_student import plain_matte
 from capmat_models.rig import Rig
-from capmat_models.state import load_published
+from capmat_models.weights.official_names import official_name
+from capmat_models.weights.state import load_published
 from tests.capmat_models.weight_fill import bgmv2_fill, disc_pair, filled
 
 CLOSE = 5e-5

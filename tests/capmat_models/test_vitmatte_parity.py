@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from capmat_models import create_model
-from capmat_models.adapt import background_from_trimap
-from capmat_models.state import load_published
+from capmat_models.weights.adapt import background_from_trimap
+from capmat_models.weights.state import load_published
 from tests.capmat_models.conftest import GOLDENS
 from tests.capmat_models.weight_fill import filled, tagged_image, tagged_trimap, vit_fill
 

@@ -9,9 +9,9 @@ import pytest
 import safetensors.torch
 
 from capmat_errors import CheckpointError, TrainingError
-from capmat_models.adapt import background_from_trimap
 from capmat_models.networks.factory import create_model
-from capmat_models.state import load_weights
+from capmat_models.weights.adapt import background_from_trimap
+from capmat_models.weights.state import load_weights
 from storage.pictures.files import encode_png
 from tasks.base_train import main, train_base_weights
 

@@ -12,7 +12,7 @@ import zarr
 from capmat_errors import ConfigError, MatteError
 from capmat_models import create_model
 from capmat_models.rig import Rig
-from capmat_models.state import dump_weights
+from capmat_models.weights.state import dump_weights
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root

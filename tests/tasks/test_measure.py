@@ -9,7 +9,7 @@ import pytest
 
 from capmat_errors import ConfigError, SizeMismatch
 from capmat_models import create_model
-from capmat_models.state import dump_weights
+from capmat_models.weights.state import dump_weights
 from flows.validate_command import lines
 from storage.benchmark import freeze_benchmark
 from storage.registry import Registry

@@ -14,7 +14,7 @@ from torch import nn
 
 from capmat_errors import CapmatError, CheckpointError, ConfigError
 from capmat_models import create_model
-from capmat_models.official_names import official_name
+from capmat_models.weights.official_names import official_name
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.infer import infer

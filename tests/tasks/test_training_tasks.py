@@ -12,7 +12,7 @@ import torch
 
 from capmat_errors import ScribbleError
 from capmat_models import create_model
-from capmat_models.state import dump_weights
+from capmat_models.weights.state import dump_weights
 from storage.benchmark import freeze_benchmark
 from storage.labels.freeze import freeze_labels
 from storage.pictures.files import encode_png

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_errors import CheckpointError
-from capmat_models.exported_graphs import Graph, Port, open_graph
 from capmat_models.networks.inputs import imagenet, pad_to, padded_size
+from capmat_models.weights.graphs import Graph, Port, open_graph
 
 _RECURRENT_SIDE = 512  # RVM's own rule: its coarse pass sees at most so many pixels a side
 _SLACK = 1e-3  # how far an alpha may leave 0..1 by rounding

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from capmat_errors import CheckpointError
-from capmat_models.official_names import from_transformers, official_name, without_copies
 from capmat_models.strict import apply_state, refuse_broken
+from capmat_models.weights.official_names import from_transformers, official_name, without_copies
 
 # What torch and safetensors raise, between them, on files that were cut off, overwritten or never tensors.
 _DAMAGE = (

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from capmat_errors import ConfigError
-from capmat_models.exported_graphs import SIZE_FILE
-from capmat_models.state import dump_weights
+from capmat_models.weights.graphs import SIZE_FILE
+from capmat_models.weights.state import dump_weights
 
 FORMATS = ("safetensors", "torchscript", "onnx")
 _INPUTS = ("src", "bgr")
