@@ -41,8 +41,8 @@ def bench_student(
     import torch
 
     from capmat_models import create_model
-    from capmat_models.plain_student import plain_matte
-    from capmat_models.rig import Rig
+    from capmat_models.inference.plain_student import plain_matte
+    from capmat_models.inference.rig import Rig
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)

@@ -91,7 +91,7 @@ def infer(
         mask: (H,W) coarse alpha; made from the plate where a network wants one and it is None.
         state: of a recurrent network after the frame before; None at the start.
         tile: side of the tiles for a network that takes a plate and cannot have the frame in one piece; 0 for
-            whole frames. See `capmat_models.tiles` for what it costs.
+            whole frames. See `capmat_models.inference.tiles` for what it costs.
         **settings: more arguments of the network's forward (steps and noise of DiffMatte).
 
     Returns:
@@ -110,7 +110,7 @@ def infer(
     settings = {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in settings.items()}
     forward = network
     if tile:
-        from capmat_models.tiles import matte_in_tiles
+        from capmat_models.inference.tiles import matte_in_tiles
 
         forward = partial(matte_in_tiles, network, tile=tile, overlap=tile // 8)
     with torch.inference_mode():
@@ -182,7 +182,7 @@ def _in_batches(
 ) -> Iterator[Picture]:
     import torch
 
-    from capmat_models.rig import Rig
+    from capmat_models.inference.rig import Rig
 
     plates = _batch(bgr).expand(several, -1, -1, -1)
     rig = Rig(network, plates, device=next(network.parameters()).device)

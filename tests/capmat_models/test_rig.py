@@ -6,10 +6,10 @@ from torch import Tensor
 
 from capmat_errors import SizeMismatch
 from capmat_models import create_model
-from capmat_models.folding import fold_norms
+from capmat_models.inference.folding import fold_norms
+from capmat_models.inference.plain_student import plain_matte
+from capmat_models.inference.rig import Rig
 from capmat_models.networks.bgmv2 import BGMV2
-from capmat_models.plain_student import plain_matte
-from capmat_models.rig import Rig
 from capmat_models.weights.official_names import official_name
 from capmat_models.weights.state import load_published
 from tests.capmat_models.weight_fill import bgmv2_fill, disc_pair, filled
@@ -69,8 +69,8 @@ def test_cells_and_rows_in_small_portions_change_nothing(student: BGMV2, monkeyp
     student.backbone_scale, student.refine_mode = 0.25, "sampling"
     src, bgr = cameras(2, 96, 128)
     want = Rig(student, bgr).matte(src)["pha"]
-    monkeypatch.setattr("capmat_models.rig._BAND", 1)
-    monkeypatch.setattr("capmat_models.rig._CHUNK", 7)
+    monkeypatch.setattr("capmat_models.inference.rig._BAND", 1)
+    monkeypatch.setattr("capmat_models.inference.rig._CHUNK", 7)
     torch.testing.assert_close(Rig(student, bgr).matte(src)["pha"], want, atol=1e-6, rtol=0)
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from capmat_models import create_model
-from capmat_models.tiles import matte_in_tiles
+from capmat_models.inference.tiles import matte_in_tiles
 
 
 def local(src: Tensor, guide: Tensor) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from capmat_errors import SizeMismatch
-from capmat_models.folding import fold_norms
+from capmat_models.inference.folding import fold_norms
 from capmat_models.networks.inputs import pad_to, padded_size
 from capmat_models.networks.refiner import CELL, Cells, choose, resize
 

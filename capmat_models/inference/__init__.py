@@ -1,0 +1,1 @@
+"""Fast ways to run: the fixed rig, tiles, the released way."""
