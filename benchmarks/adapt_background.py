@@ -20,8 +20,8 @@ from numpy.random import Generator
 from torch import nn
 
 from capmat_models import create_model
-from capmat_models.band import random_radii, trimap_from_alpha
-from capmat_models.base_data import BaseData
+from capmat_models.data.base import BaseData
+from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.losses import vitmatte_losses
 from capmat_models.metrics import mse, sad_paper
 from capmat_models.noise import add_noise

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from capmat_models import create_model
-from capmat_models.base_data import BaseData
+from capmat_models.data.base import BaseData
+from capmat_models.data.stage import PairData
 from capmat_models.distill import DistillConfig, distill_student
 from capmat_models.finetune import FinetuneConfig, finetune_teacher
-from capmat_models.pairs import PairData
 from capmat_models.scribble_data import ScribbleData
 from tasks.bench import hardware
 

@@ -11,10 +11,10 @@ import torch
 from numpy.random import Generator
 
 from capmat_errors import TrainingError
-from capmat_models.augment import Augmentation, augment_composite, augment_real, recolour_subject
-from capmat_models.base_data import BaseData
+from capmat_models.data.augment import Augmentation, augment_composite, augment_real, recolour_subject
+from capmat_models.data.base import BaseData
+from capmat_models.data.stage import PairData
 from capmat_models.losses import foreground_target
-from capmat_models.pairs import PairData
 from capmat_models.resume import Checkpointer
 from capmat_models.schedule import constant, cosine
 from capmat_models.stages import Arrays, History, Progress, Validate, run_stages

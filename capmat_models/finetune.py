@@ -13,8 +13,8 @@ from numpy.random import Generator
 from torch import nn
 
 from capmat_errors import TrainingError
-from capmat_models.band import random_radii, trimap_from_alpha
-from capmat_models.base_data import BaseData
+from capmat_models.data.base import BaseData
+from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.losses import scribble_loss, vitmatte_losses
 from capmat_models.noise import HIGHEST, add_noise
 from capmat_models.optimisers import layerwise_groups

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from capmat_errors import TrainingError
-from capmat_models.augment import Augmentation, augment_composite, augment_real
-from capmat_models.base_data import BaseData
+from capmat_models.data.augment import Augmentation, augment_composite, augment_real
+from capmat_models.data.base import BaseData
 from capmat_models.losses import bgmv2_base_losses, bgmv2_refine_losses, scribble_loss
 from capmat_models.resume import Checkpointer
 from capmat_models.schedule import cosine

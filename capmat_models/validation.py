@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from capmat_models.band import random_radii, trimap_from_alpha
-from capmat_models.base_data import BaseData
+from capmat_models.data.base import BaseData
+from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.metrics import mse, sad_paper
 
 Kind = Literal["teacher", "student", "supervisor"]

@@ -21,7 +21,7 @@ from capmat_errors import TrainingError
 from storage.pictures.files import IMAGE_SUFFIXES, read_grey, read_header, read_image, read_rgba
 
 if TYPE_CHECKING:
-    from capmat_models.base_data import BaseData
+    from capmat_models.data.base import BaseData
 
 T = TypeVar("T")
 Picture = NDArray[np.uint8]
@@ -73,7 +73,7 @@ def load_base_data(folder: str | Path) -> "BaseData":
         TrainingError: the folder holds none, files do not pair up, or pictures are of another kind.
         ImageUnreadable: a file is damaged.
     """
-    from capmat_models.base_data import BaseData
+    from capmat_models.data.base import BaseData
 
     folder = Path(folder)
     training = _training_set(folder)

@@ -24,8 +24,8 @@ from tasks.checkpoint import StoreCheckpointer
 from tasks.progress import Progress, say
 
 if TYPE_CHECKING:
-    from capmat_models.base_data import BaseData
     from capmat_models.base_training import BaseTrainConfig
+    from capmat_models.data.base import BaseData
     from capmat_models.validation import Kind
 
 NETWORKS = {"teacher": "bg_vitmatte_xs", "student": "bgmv2_mobilenetv2_xs", "supervisor": "diffmatte_xs"}

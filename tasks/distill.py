@@ -22,7 +22,7 @@ FIXED_RIG = {"shift": 0, "jitter": 0.5, "brightness": 0.05, "contrast": 0.05, "s
 
 def read_pairs(store: str, takes: Sequence[str], run: str) -> Any:
     """Frames, plates and pseudo-labels of whole takes, as training data; read when, and where, they are cut."""
-    from capmat_models.pairs import PairData
+    from capmat_models.data.stage import PairData
 
     return PairData(MattedFrames(Root(store), takes, run))
 
@@ -73,7 +73,7 @@ def distill(
     }
 
     def work() -> dict[str, Any]:
-        from capmat_models.augment import Augmentation
+        from capmat_models.data.augment import Augmentation
         from capmat_models.distill import DistillConfig, distill_student
         from capmat_models.weights.state import dump_weights
 

@@ -61,7 +61,7 @@ def scribble_student(
     }
 
     def work() -> dict[str, Any]:
-        from capmat_models.augment import Augmentation
+        from capmat_models.data.augment import Augmentation
         from capmat_models.scribble_student import ScribbleStudentConfig, train_scribble_student
         from capmat_models.weights.state import dump_weights
 

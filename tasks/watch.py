@@ -29,7 +29,7 @@ from tasks.look import show
 from tasks.step import Record
 
 if TYPE_CHECKING:
-    from capmat_models.base_data import BaseData
+    from capmat_models.data.base import BaseData
 
 Alpha = NDArray[np.float32]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from capmat_models.base_data import BaseData
-from capmat_models.pairs import PairData
+from capmat_models.data.base import BaseData
+from capmat_models.data.stage import PairData
 from capmat_models.scribble_data import ScribbleData
 
 

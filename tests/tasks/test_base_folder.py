@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from capmat_errors import TrainingError
-from capmat_models.base_data import BaseData
+from capmat_models.data.base import BaseData
 from storage.pictures.files import encode_png
 from tasks import base_folder
 from tasks.base_folder import Pictures, describe_base_data, load_base_data

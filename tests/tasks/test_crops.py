@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from capmat_errors import SizeMismatch
-from capmat_models.pairs import PairData
+from capmat_models.data.stage import PairData
 from storage.store.root import Root
 from storage.takes.crops import MattedFrames
 from tasks.crops import Crops

@@ -1,0 +1,1 @@
+"""Training samples: composites, stage frames, augmentation, trimaps."""
