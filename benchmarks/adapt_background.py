@@ -20,11 +20,11 @@ from numpy.random import Generator
 from torch import nn
 
 from capmat_models import create_model
+from capmat_models.data.augment import add_noise
 from capmat_models.data.base import BaseData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.losses import vitmatte_losses
 from capmat_models.metrics import mse, sad_paper
-from capmat_models.noise import add_noise
 from capmat_models.optimisers import layerwise_groups
 from capmat_models.schedule import cosine
 from capmat_models.stages import Arrays, Stage, Tensors, mixed, run_stages, stack

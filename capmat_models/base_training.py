@@ -16,11 +16,10 @@ from numpy.random import Generator
 from torch import nn
 
 from capmat_errors import TrainingError
-from capmat_models.data.augment import Augmentation, Sample, augment_composite
+from capmat_models.data.augment import HIGHEST, Augmentation, Sample, add_noise, augment_composite
 from capmat_models.data.base import BaseData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.losses import diffmatte_losses, vitmatte_losses
-from capmat_models.noise import HIGHEST, add_noise
 from capmat_models.optimisers import layerwise_groups
 from capmat_models.resume import Checkpointer
 from capmat_models.schedule import cosine

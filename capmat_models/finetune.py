@@ -13,13 +13,13 @@ from numpy.random import Generator
 from torch import nn
 
 from capmat_errors import TrainingError
+from capmat_models.data.augment import HIGHEST, add_noise
 from capmat_models.data.base import BaseData
+from capmat_models.data.stage import ScribbleData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.losses import scribble_loss, vitmatte_losses
-from capmat_models.noise import HIGHEST, add_noise
 from capmat_models.optimisers import layerwise_groups
 from capmat_models.resume import Checkpointer
-from capmat_models.scribble_data import ScribbleData
 from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, Validate, mixed, run_stages, stack
 
 

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from capmat_errors import TrainingError
 from capmat_models.data.augment import Augmentation, augment_composite, augment_real
 from capmat_models.data.base import BaseData
+from capmat_models.data.stage import ScribbleData
 from capmat_models.losses import bgmv2_base_losses, bgmv2_refine_losses, scribble_loss
 from capmat_models.resume import Checkpointer
 from capmat_models.schedule import cosine
-from capmat_models.scribble_data import ScribbleData
 from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, Validate, mixed, run_stages, stack
 from capmat_models.student_stages import BASE_RATES, JOINT_RATES, joint_losses, part_optimiser, shrink
 

@@ -25,7 +25,7 @@ def read_scribbles(store: str, labels: Record) -> Any:
 
     Frames of takes that are kept back for validation are not in it.
     """
-    from capmat_models.scribble_data import ScribbleData
+    from capmat_models.data.stage import ScribbleData
 
     root = Root(store)
     version = LabelSet.open(root, LABELS, labels["labels"])

@@ -1,6 +1,6 @@
 """Stage frames with the teacher's mattes: what the student learns from (Sec. 4.3, capture-stage paper)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,40 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from capmat_errors import TrainingError
-from capmat_models.crops import crop_aligned, random_corner
+
+
+def crop_aligned(
+    pictures: Mapping[str, NDArray[Any]], top: int, left: int, size: int, *, flip: bool
+) -> dict[str, NDArray[Any]]:
+    """Cut one square out of every picture.
+
+    Args:
+        pictures: (C,H,W) each, all with the same H and W.
+        top: first row; moved so that the square lies inside where the picture is large enough.
+        left: first column, likewise.
+        size: side in pixels. A smaller picture is continued by its last row and column.
+        flip: mirror left to right.
+
+    Returns:
+        (C,size,size) each, contiguous.
+    """
+    height, width = next(iter(pictures.values())).shape[-2:]
+    top, left = max(0, min(top, height - size)), max(0, min(left, width - size))
+    missing = ((0, 0), (0, max(0, size - height)), (0, max(0, size - width)))
+    out = {}
+    for name, picture in pictures.items():
+        square = picture[:, top : top + size, left : left + size]
+        if size > height or size > width:
+            square = np.pad(square, missing, mode="edge")
+        out[name] = np.ascontiguousarray(square[..., ::-1] if flip else square)
+    return out
+
+
+def random_corner(rng: Generator, shape: tuple[int, ...], size: int) -> tuple[int, int]:
+    """Draw top and left of a square so that it lies inside a picture of shape (...,H,W)."""
+    height, width = shape[-2:]
+    return int(rng.integers(max(1, height - size + 1))), int(rng.integers(max(1, width - size + 1)))
+
 
 Pair = tuple[Any, Any, Any]
 
@@ -52,3 +85,63 @@ class PairData:
         top, left = random_corner(rng, src.shape, crop)
         flip = bool(rng.random() < 0.5)
         return crop_aligned({"src": src, "bgr": bgr, "pha": pha}, top, left, crop, flip=flip)
+
+
+_PLACES = 4096
+
+
+class ScribbleData:
+    """Frames in which somebody painted what is wrong.
+
+    Args:
+        items: `src` (3,H,W) and `bgr` (3,H,W) float32 in 0..1, `label` (H,W) uint8: 0 background, 1
+            foreground, 255 not annotated. Any sequence; `src` and `bgr` may be anything that has a shape and can
+            be sliced, so that only what is cut out of them is read.
+
+    Raises:
+        TrainingError: there are no items, an item has no stroke, or its sizes differ.
+    """
+
+    def __init__(self, items: Sequence[tuple[Any, Any, NDArray[np.uint8]]]) -> None:
+        if len(items) == 0:
+            raise TrainingError("there are no scribbles to learn from", fix="Annotate at least one frame.")
+        self.items = items
+        self._places = [_places(src, bgr, label, index) for index, (src, bgr, label) in enumerate(items)]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def sample(self, rng: Generator, crop: int) -> dict[str, NDArray[Any]]:
+        """Draw a crop that holds annotated pixels.
+
+        Foreground and background strokes are drawn equally often where an image has both, because one stroke
+        across the floor has more pixels than ten on fingers.
+
+        Returns:
+            `src`, `bgr` (3,crop,crop) float32 and `label` (1,crop,crop) uint8. Beyond the border of an image
+            smaller than the crop nothing is annotated.
+        """
+        index = int(rng.integers(len(self.items)))
+        src, bgr, label = self.items[index]
+        strokes = self._places[index][int(rng.integers(len(self._places[index])))]
+        y, x = strokes[int(rng.integers(len(strokes)))]
+        top, left = int(y) - int(rng.integers(crop)), int(x) - int(rng.integers(crop))
+        flip = bool(rng.random() < 0.5)
+        height, width = label.shape
+        if crop > height or crop > width:
+            missing = ((0, max(0, crop - height)), (0, max(0, crop - width)))
+            label = np.pad(label, missing, constant_values=255)
+            src, bgr = (np.pad(picture[:, :, :], ((0, 0), *missing), mode="edge") for picture in (src, bgr))
+        return crop_aligned({"src": src, "bgr": bgr, "label": label[None]}, top, left, crop, flip=flip)
+
+
+def _places(src: Any, bgr: Any, label: NDArray[np.uint8], index: int) -> list[NDArray[np.int32]]:
+    """List the annotated pixels (K,2) of each class that the label has."""
+    where = f"scribbled image {index}"
+    if src.shape != bgr.shape or src.shape[-2:] != label.shape:
+        raise TrainingError(f"sizes differ: src {src.shape}, bgr {bgr.shape}, label {label.shape}", where=where)
+    found = [np.argwhere(label == value) for value in (0, 1)]
+    classes = [places[:: -(-len(places) // _PLACES)].astype(np.int32) for places in found if len(places)]
+    if not classes:
+        raise TrainingError("no pixel is annotated", where=where, fix="Paint a stroke or leave the image out.")
+    return classes

@@ -9,13 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capmat_errors import TrainingError
-from capmat_models.data.augment import Augmentation, augment_composite, augment_real, recolour_subject
-from capmat_models.data.base import BaseData
-from capmat_models.data.stage import PairData
+from capmat_models.data.augment import Augmentation, add_noise, augment_composite, augment_real, recolour_subject
+from capmat_models.data.base import BaseData, shift_hsv
+from capmat_models.data.stage import PairData, ScribbleData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
-from capmat_models.hsv import shift_hsv
-from capmat_models.noise import add_noise
-from capmat_models.scribble_data import ScribbleData
 from tests.capmat_models.training_data import base_data, pairs, scribbles, stage_frame, subject
 
 SEEDS = st.integers(0, 10_000)

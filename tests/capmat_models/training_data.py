@@ -3,8 +3,7 @@
 import numpy as np
 
 from capmat_models.data.base import BaseData
-from capmat_models.data.stage import PairData
-from capmat_models.scribble_data import ScribbleData
+from capmat_models.data.stage import PairData, ScribbleData
 
 
 def subject(rng, height=90, width=70):
