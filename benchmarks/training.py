@@ -15,8 +15,8 @@ import torch
 from capmat_models import create_model
 from capmat_models.data.base import BaseData
 from capmat_models.data.stage import PairData, ScribbleData
-from capmat_models.distill import DistillConfig, distill_student
-from capmat_models.finetune import FinetuneConfig, finetune_teacher
+from capmat_models.training.distill import DistillConfig, distill_student
+from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
 from tasks.bench import hardware
 
 _WARM = 3  # first steps of a stage allocate and do not count

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from capmat_errors import ConfigError, TrainingError
-from capmat_models.resume import Checkpointer
+from capmat_models.training.resume import Checkpointer
 from capmat_models.visual_hull import visual_hull
 from capmat_models.voxel_cells import CHILDREN, VoxelGrid, flat, unflat
 from capmat_models.voxel_rays import View, directions, packed_steps, project, spans

@@ -24,9 +24,9 @@ from tasks.checkpoint import StoreCheckpointer
 from tasks.progress import Progress, say
 
 if TYPE_CHECKING:
-    from capmat_models.base_training import BaseTrainConfig
     from capmat_models.data.base import BaseData
-    from capmat_models.validation import Kind
+    from capmat_models.training.base import BaseTrainConfig
+    from capmat_models.training.validation import Kind
 
 NETWORKS = {"teacher": "bg_vitmatte_xs", "student": "bgmv2_mobilenetv2_xs", "supervisor": "diffmatte_xs"}
 """What is trained when no network is named."""
@@ -84,8 +84,8 @@ def train_base_weights(
     """
     import torch
 
-    from capmat_models.base_training import BaseTrainConfig, train_base
     from capmat_models.networks.factory import create_model
+    from capmat_models.training.base import BaseTrainConfig, train_base
     from capmat_models.weights.state import dump_weights, load_published
 
     if (minutes is None) == (iterations is None):
@@ -150,7 +150,7 @@ def _planned(
     folder: Root, kind: "Kind", model: Any, data: "BaseData", config: "BaseTrainConfig", minutes: float
 ) -> int:
     """Steps that fit into `minutes`; once decided they stand, so that a stopped training can go on."""
-    from capmat_models.base_training import train_base
+    from capmat_models.training.base import train_base
 
     if folder.exists("plan.json"):
         return int(json.loads(folder.read("plan.json"))["iterations"])
@@ -201,7 +201,7 @@ def _command(
 
 def main(argv: list[str] | None = None) -> int:
     """Train from the command line; see the module for an example."""
-    from capmat_models.validation import Kind
+    from capmat_models.training.validation import Kind
 
     parser = argparse.ArgumentParser(prog="python -m tasks.base_train", description=main.__doc__)
     parser.add_argument("--kind", choices=get_args(Kind), required=True)

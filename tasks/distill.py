@@ -74,7 +74,7 @@ def distill(
 
     def work() -> dict[str, Any]:
         from capmat_models.data.augment import Augmentation
-        from capmat_models.distill import DistillConfig, distill_student
+        from capmat_models.training.distill import DistillConfig, distill_student
         from capmat_models.weights.state import dump_weights
 
         network = load_network(store, base, threads, fresh=True)

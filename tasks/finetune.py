@@ -77,7 +77,7 @@ def finetune(
     inputs = {"base": base, "labels": labels["digest"], "settings": settings.model_dump(), "seed": seed}
 
     def work() -> dict[str, Any]:
-        from capmat_models.finetune import FinetuneConfig, finetune_teacher
+        from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
         from capmat_models.weights.state import dump_weights
 
         network = load_network(store, base, threads, fresh=True)

@@ -57,7 +57,7 @@ def score(
     folder = f"paper/{model['name']}-{model['version']}-{digest(inputs)}"
 
     def work() -> dict[str, Any]:
-        from capmat_models.base_training import NO_PLATE
+        from capmat_models.training.base import NO_PLATE
 
         root = Root(store)
         take = Take.open(root, benchmark["take"])

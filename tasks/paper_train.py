@@ -55,7 +55,7 @@ def train_short(
         import torch
 
         from capmat_models import create_model
-        from capmat_models.base_training import BaseTrainConfig, train_base
+        from capmat_models.training.base import BaseTrainConfig, train_base
         from capmat_models.weights.state import dump_weights
 
         torch.set_num_threads(threads)

@@ -16,7 +16,7 @@ from tasks.step import Record, digest, retryable, run_once
 from tasks.watch import hold_out, watch
 
 if TYPE_CHECKING:
-    from capmat_models.scribble_student import Strategy
+    from capmat_models.training.no_teacher import Strategy
 
 
 def scribble_student(
@@ -62,7 +62,7 @@ def scribble_student(
 
     def work() -> dict[str, Any]:
         from capmat_models.data.augment import Augmentation
-        from capmat_models.scribble_student import ScribbleStudentConfig, train_scribble_student
+        from capmat_models.training.no_teacher import ScribbleStudentConfig, train_scribble_student
         from capmat_models.weights.state import dump_weights
 
         network = load_network(store, base, threads, fresh=True)

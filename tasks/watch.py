@@ -122,7 +122,7 @@ def watch(
         against: start of the figures' names for the frames. `stage`: held out, against the benchmark. `teacher`:
             trained on, against the teacher's mattes; then they say how far the student agrees, and no more.
     """
-    from capmat_models.validation import evaluate
+    from capmat_models.training.validation import evaluate
 
     folder = f"trainings/{name}"
     last = f"{folder}/{iterations:06d}.jpg"

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capmat_models.losses import (
+from capmat_models.training.losses import (
     bgmv2_base_losses,
     bgmv2_refine_losses,
     diffmatte_losses,

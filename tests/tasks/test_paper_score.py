@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from capmat_models import create_model
-from capmat_models.base_training import NO_PLATE
+from capmat_models.training.base import NO_PLATE
 from capmat_models.weights.state import dump_weights
 from storage.benchmark import freeze_benchmark
 from storage.registry import Registry

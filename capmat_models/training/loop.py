@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from capmat_errors import TrainingError
-from capmat_models.resume import Checkpointer, pack, unpack
+from capmat_models.training.resume import Checkpointer, pack, unpack
 
 Arrays = dict[str, Any]
 Tensors = dict[str, Tensor]

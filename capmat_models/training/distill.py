@@ -14,11 +14,11 @@ from capmat_errors import TrainingError
 from capmat_models.data.augment import Augmentation, augment_composite, augment_real, recolour_subject
 from capmat_models.data.base import BaseData
 from capmat_models.data.stage import PairData
-from capmat_models.losses import foreground_target
-from capmat_models.resume import Checkpointer
 from capmat_models.schedule import constant, cosine
-from capmat_models.stages import Arrays, History, Progress, Validate, run_stages
-from capmat_models.student_stages import student_stages
+from capmat_models.training.loop import Arrays, History, Progress, Validate, run_stages
+from capmat_models.training.losses import foreground_target
+from capmat_models.training.resume import Checkpointer
+from capmat_models.training.student import student_stages
 
 if TYPE_CHECKING:
     from capmat_models.networks.bgmv2 import BGMV2

@@ -17,10 +17,10 @@ from capmat_models.data.augment import HIGHEST, add_noise
 from capmat_models.data.base import BaseData
 from capmat_models.data.stage import ScribbleData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
-from capmat_models.losses import scribble_loss, vitmatte_losses
-from capmat_models.optimisers import layerwise_groups
-from capmat_models.resume import Checkpointer
-from capmat_models.stages import Arrays, History, Progress, Stage, Tensors, Validate, mixed, run_stages, stack
+from capmat_models.training.loop import Arrays, History, Progress, Stage, Tensors, Validate, mixed, run_stages, stack
+from capmat_models.training.losses import scribble_loss, vitmatte_losses
+from capmat_models.training.optimisers import layerwise_groups
+from capmat_models.training.resume import Checkpointer
 
 
 @dataclass(frozen=True)

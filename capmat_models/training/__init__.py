@@ -1,0 +1,1 @@
+"""The loop, losses, optimisers, the recipes."""
