@@ -24,10 +24,9 @@ from capmat_models.data.augment import add_noise
 from capmat_models.data.base import BaseData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.metrics import mse, sad_paper
-from capmat_models.schedule import cosine
 from capmat_models.training.loop import Arrays, Stage, Tensors, mixed, run_stages, stack
 from capmat_models.training.losses import vitmatte_losses
-from capmat_models.training.optimisers import layerwise_groups
+from capmat_models.training.optimisers import cosine, layerwise_groups
 from capmat_models.training.validation import evaluate
 from capmat_models.weights.adapt import Way, background_from_trimap
 from tasks.base_folder import load_base_data

@@ -19,10 +19,9 @@ from capmat_errors import TrainingError
 from capmat_models.data.augment import HIGHEST, Augmentation, Sample, add_noise, augment_composite
 from capmat_models.data.base import BaseData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
-from capmat_models.schedule import cosine
 from capmat_models.training.loop import Arrays, History, Progress, Stage, Tensors, mixed, run_stages, stack
 from capmat_models.training.losses import diffmatte_losses, vitmatte_losses
-from capmat_models.training.optimisers import layerwise_groups
+from capmat_models.training.optimisers import cosine, layerwise_groups
 from capmat_models.training.resume import Checkpointer
 from capmat_models.training.student import student_stages
 from capmat_models.training.validation import Kind, evaluate

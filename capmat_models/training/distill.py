@@ -14,9 +14,9 @@ from capmat_errors import TrainingError
 from capmat_models.data.augment import Augmentation, augment_composite, augment_real, recolour_subject
 from capmat_models.data.base import BaseData
 from capmat_models.data.stage import PairData
-from capmat_models.schedule import constant, cosine
 from capmat_models.training.loop import Arrays, History, Progress, Validate, run_stages
 from capmat_models.training.losses import foreground_target
+from capmat_models.training.optimisers import constant, cosine
 from capmat_models.training.resume import Checkpointer
 from capmat_models.training.student import student_stages
 

@@ -17,9 +17,9 @@ from capmat_errors import TrainingError
 from capmat_models.data.augment import Augmentation, augment_composite, augment_real
 from capmat_models.data.base import BaseData
 from capmat_models.data.stage import ScribbleData
-from capmat_models.schedule import cosine
 from capmat_models.training.loop import Arrays, History, Progress, Stage, Tensors, Validate, mixed, run_stages, stack
 from capmat_models.training.losses import bgmv2_base_losses, bgmv2_refine_losses, scribble_loss
+from capmat_models.training.optimisers import cosine
 from capmat_models.training.resume import Checkpointer
 from capmat_models.training.student import BASE_RATES, JOINT_RATES, joint_losses, part_optimiser, shrink
 

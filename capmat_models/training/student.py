@@ -12,10 +12,9 @@ import torch
 from numpy.random import Generator
 from torch.nn import functional as F
 
-from capmat_models.schedule import constant
 from capmat_models.training.loop import Arrays, Stage, Tensors, mixed, stack
 from capmat_models.training.losses import bgmv2_base_losses, bgmv2_refine_losses
-from capmat_models.training.optimisers import part_groups
+from capmat_models.training.optimisers import constant, part_groups
 
 if TYPE_CHECKING:
     from capmat_models.networks.bgmv2 import BGMV2

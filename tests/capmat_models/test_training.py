@@ -9,10 +9,9 @@ from torch import nn
 
 from capmat_errors import CheckpointError, TrainingError
 from capmat_models.networks.factory import create_model
-from capmat_models.schedule import cosine
 from capmat_models.training.base import NO_PLATE, BaseTrainConfig, train_base
 from capmat_models.training.distill import DistillConfig, distill_student
-from capmat_models.training.optimisers import layerwise_groups, part_groups
+from capmat_models.training.optimisers import cosine, layerwise_groups, part_groups
 from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
 from tests.capmat_models.training_data import base_data, pairs, scribbles
 
