@@ -1,7 +1,7 @@
 """Where a matte may be wrong, from seven sides; each signal is a map (H, W) of 0..1, and none knows the truth.
 
 Each has its own reason to be wrong, which is what makes them worth more together; `capmat_models.mining` joins them.
-The halos and holes of `capmat_models.hull_check` and the student's own expectation of its error are used as they are.
+The halos and holes of `capmat_models.geometry.hull_check` and the student's own expectation of its error are used as they are.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from capmat_models.visual_hull import COVERED
+from capmat_models.geometry.hull import COVERED
 
 SOLID = 0.5
 """Alpha from which a pixel belongs to the silhouette."""

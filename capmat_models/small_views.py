@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from capmat_models.voxel_rays import View
+from capmat_models.geometry.views import View
 
 
 def working_fold(view: View, resolution: int) -> int:

@@ -68,7 +68,7 @@ def silhouettes(
     """Where the visual hull of what all cameras see falls in each of them.
 
     A reflection is seen in one place by one or two cameras, so the hull has it not. Stricter than
-    `capmat_models.visual_hull`: up to six cameras must all agree, and of more one in seven may not, where clothes
+    `capmat_models.geometry.hull`: up to six cameras must all agree, and of more one in seven may not, where clothes
     have the colour of the wall.
 
     Args:

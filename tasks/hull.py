@@ -60,7 +60,7 @@ def hull(
         ConfigError: fewer than 3 cameras, or another kind of file.
         StoreError: the file cannot be written.
     """
-    from capmat_models.hull_mesh import hull_mesh, volume
+    from capmat_models.geometry.hull_mesh import hull_mesh, volume
 
     checked_suffix(out)
     if resolution < 16 or resolution % 16:

@@ -34,9 +34,9 @@ class FrameCheck:
     Attributes:
         cameras: their names.
         folds: by how much each is smaller than its picture.
-        views: of the voxels, `capmat_models.voxel_rays.View`.
+        views: of the voxels, `capmat_models.geometry.views.View`.
         mattes: (h, w) tensors, on the CPU.
-        checked: `capmat_models.hull_check.Checked`, on the CPU.
+        checked: `capmat_models.geometry.hull_check.Checked`, on the CPU.
         resolution: voxels along the edge of the box.
     """
 
@@ -54,7 +54,7 @@ class FrameCheck:
 
     def witnesses(self, camera: str, row: int, column: int) -> tuple[int, int]:
         """Other views that see foreground on the ray of a pixel of the map, and those that see the place."""
-        from capmat_models.hull_check import witnesses
+        from capmat_models.geometry.hull_check import witnesses
 
         at = self.cameras.index(camera)
         return witnesses(self.views, self.mattes, at, (row, column), self.resolution)
@@ -80,7 +80,7 @@ def check_frame(
     """
     import torch
 
-    from capmat_models.hull_check import check_hull
+    from capmat_models.geometry.hull_check import check_hull
     from capmat_models.small_views import finest, shrunk, shrunk_picture, working_fold
 
     where = f"take {take.name} frame {frame}"

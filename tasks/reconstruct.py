@@ -151,7 +151,7 @@ def _voxel_grid(
 ) -> tuple[dict[str, Render], dict[str, Any]]:
     import torch
 
-    from capmat_models.voxel_grid import VoxelConfig, fit, render
+    from capmat_models.geometry.field import VoxelConfig, fit, render
 
     # `quick` asks for a third of the steps on voxels twice as large
     coarse = (max(16, config.resolution // 32 * 16), max(1, config.iterations // 3))
@@ -187,7 +187,7 @@ def torch_view(view: SceneView) -> Any:
     """An exported camera as the networks of space take it."""
     import torch
 
-    from capmat_models.voxel_rays import View
+    from capmat_models.geometry.views import View
 
     K, dist, pose = (torch.from_numpy(a) for a in (view.K, view.dist, view.camera_to_world))
     rgba = None if view.rgba is None else torch.from_numpy(view.rgba)

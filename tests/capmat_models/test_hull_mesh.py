@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from capmat_errors import MatteError
-from capmat_models.hull_mesh import HullMesh, hull_mesh, sample, volume
-from capmat_models.voxel_rays import View
+from capmat_models.geometry.hull_mesh import HullMesh, hull_mesh, sample, volume
+from capmat_models.geometry.views import View
 from storage.export.read_scene import seen_in_box
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, SOLIDS, cutout, ring
 

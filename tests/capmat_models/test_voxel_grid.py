@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from capmat_errors import CheckpointError, ConfigError, MatteError
-from capmat_models import voxel_grid
-from capmat_models.visual_hull import visual_hull
-from capmat_models.voxel_cells import VoxelGrid
-from capmat_models.voxel_grid import VoxelConfig, fit, render
-from capmat_models.voxel_rays import View, directions, packed_steps, project
-from capmat_models.voxel_state import unpack
+from capmat_models.geometry import field as voxel_grid
+from capmat_models.geometry.cells import VoxelGrid
+from capmat_models.geometry.field import VoxelConfig, fit, render
+from capmat_models.geometry.field_state import unpack
+from capmat_models.geometry.hull import visual_hull
+from capmat_models.geometry.views import View, directions, packed_steps, project
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, SOLIDS, cutout, ring
 
 SMALL = VoxelConfig(resolution=48, iterations=90, rays=1024)

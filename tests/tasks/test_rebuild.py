@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import TrainingError
-from capmat_models import voxel_grid
+from capmat_models.geometry import field as voxel_grid
 from storage.pictures.colour import Colour
 from storage.pictures.files import decode_png
 from storage.store.root import Root

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from capmat_errors import ConfigError, MatteError, SizeMismatch, TrainingError
-from capmat_models import voxel_grid
+from capmat_models.geometry import field as voxel_grid
 from storage.export.scene import Cutout, export_cutouts
 from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Reconstruction

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from capmat_models.geometry.cells import VoxelGrid
+from capmat_models.geometry.views import View
 from capmat_models.training.resume import read_saved
-from capmat_models.voxel_cells import VoxelGrid
-from capmat_models.voxel_rays import View
 
 
 @dataclass

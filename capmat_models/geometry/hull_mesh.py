@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from capmat_models.visual_hull import ENOUGH_TO_CARVE, ENOUGH_TO_KEEP, nowhere, visual_hull
-from capmat_models.voxel_rays import View, project
+from capmat_models.geometry.hull import ENOUGH_TO_CARVE, ENOUGH_TO_KEEP, nowhere, visual_hull
+from capmat_models.geometry.views import View, project
 
 _SURFACE = 0.5
 _FEW = 6

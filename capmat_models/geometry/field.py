@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from capmat_errors import ConfigError, TrainingError
+from capmat_models.geometry.cells import CHILDREN, VoxelGrid, flat, unflat
+from capmat_models.geometry.field_state import VoxelState, pack, recipe_of, unpack
+from capmat_models.geometry.hull import visual_hull
+from capmat_models.geometry.views import View, directions, packed_steps, project, spans
 from capmat_models.training.resume import Checkpointer
-from capmat_models.visual_hull import visual_hull
-from capmat_models.voxel_cells import CHILDREN, VoxelGrid, flat, unflat
-from capmat_models.voxel_rays import View, directions, packed_steps, project, spans
-from capmat_models.voxel_state import VoxelState, pack, recipe_of, unpack
 
 SHARES = (0.3, 0.6, 1.0)  # of the iterations done at a quarter, a half and all of the resolution
 RATES = torch.tensor([1.0, 0.1, 0.1, 0.1])  # of density and colour; they end at a tenth

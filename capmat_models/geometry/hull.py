@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from capmat_errors import MatteError
-from capmat_models.voxel_cells import CHILDREN
-from capmat_models.voxel_rays import View, project
+from capmat_models.geometry.cells import CHILDREN
+from capmat_models.geometry.views import View, project
 
 ENOUGH_TO_CARVE = 2
 ENOUGH_TO_KEEP = 3  # views that see a voxel: fewer cannot tell where on their rays a thing stands

@@ -1,0 +1,1 @@
+"""Views, voxels, hull, hull check, radiance field."""
