@@ -25,7 +25,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from capmat_models.geometry.hull_check import Checked, check_hull
-from capmat_models.small_views import finest, shrunk, shrunk_picture, working_fold
+from capmat_models.geometry.views import finest, shrunk, shrunk_picture, working_fold
 from storage.calibration.box import scene_box
 from storage.export.read_scene import placed_in_box
 from storage.labels.trimaps import truth_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from capmat_models.silhouette import opened, widened
+from capmat_models.geometry.hull import opened, widened
 
 _EDGE = 0.01
 """Share of the picture's height that the soft rim of a subject may be wide."""

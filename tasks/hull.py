@@ -120,7 +120,7 @@ def _small(view: Any, resolution: int) -> Any:
     """
     import torch
 
-    from capmat_models.small_views import shrunk, shrunk_picture, working_fold
+    from capmat_models.geometry.views import shrunk, shrunk_picture, working_fold
 
     fold = working_fold(view, resolution)
     rgba = view.cutout()

@@ -81,7 +81,7 @@ def check_frame(
     import torch
 
     from capmat_models.geometry.hull_check import check_hull
-    from capmat_models.small_views import finest, shrunk, shrunk_picture, working_fold
+    from capmat_models.geometry.views import finest, shrunk, shrunk_picture, working_fold
 
     where = f"take {take.name} frame {frame}"
     if resolution < 16 or resolution % 16:

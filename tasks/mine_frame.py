@@ -160,7 +160,7 @@ def _small(picture: Any, fold: int) -> Any:
     """A numpy picture (H, W) or (C, H, W) as a tensor at the working size."""
     import torch
 
-    from capmat_models.small_views import shrunk_picture
+    from capmat_models.geometry.views import shrunk_picture
 
     whole = torch.from_numpy(np.ascontiguousarray(picture)).float()
     return shrunk_picture(whole, fold) if whole.dim() == 3 else shrunk_picture(whole[None], fold)[0]

@@ -16,10 +16,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from capmat_models.geometry.hull import ENOUGH_TO_CARVE, nowhere
-from capmat_models.geometry.views import View, directions, project
-from capmat_models.silhouette import SOLID, opened, signed_distance, widened
-from capmat_models.small_views import on_device
+from capmat_models.geometry.hull import ENOUGH_TO_CARVE, SOLID, nowhere, opened, signed_distance, widened
+from capmat_models.geometry.views import View, directions, on_device, project
 
 HOLE_MARGIN = 2.0
 """Voxels that background must lie deep in the hull to be called a hole: hulls are fatter than what stands in them."""

@@ -14,10 +14,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from capmat_errors import MatteError
+from capmat_models.geometry.hull import signed_distance
 from capmat_models.geometry.hull_check import Checked, check_hull, witnesses
-from capmat_models.geometry.views import View
-from capmat_models.silhouette import signed_distance
-from capmat_models.small_views import finest, shrunk, shrunk_picture, working_fold
+from capmat_models.geometry.views import View, finest, shrunk, shrunk_picture, working_fold
 from storage.export.read_scene import placed_in_box
 from tasks.reconstruct import torch_view
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
