@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CapmatError
-from capmat_models.stage_change import largest_piece, pieces, silhouettes, structured
+from capmat_models.stage.change import largest_piece, pieces, silhouettes, structured
 from storage.calibration.camera import Camera
 from tasks.config import Reconstruction
 from tasks.hull import box_of

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from capmat_models.stage_noise import Noise, times_noisier
-from capmat_models.stage_registration import Registration
+from capmat_models.stage.noise import Noise, times_noisier
+from capmat_models.stage.registration import Registration
 from storage.pictures.colour import encode_srgb
 from tasks.config import Limits, Stage
 from tasks.stage_measure import Measured

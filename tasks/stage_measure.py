@@ -10,14 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CapmatError
-from capmat_models.stage_change import (
-    changed,
-    may_be_subject,
-    signed_change,
-)
-from capmat_models.stage_light import Lamp, channel_gains, clipped, dark_places, find_lamps
-from capmat_models.stage_noise import Noise, brightness, measure_noise, noise_of_map
-from capmat_models.stage_registration import Registration, detail_ratio, lay_under, register
+from capmat_models.stage.change import changed, may_be_subject, signed_change
+from capmat_models.stage.light import Lamp, channel_gains, clipped, dark_places, find_lamps
+from capmat_models.stage.noise import Noise, brightness, measure_noise, noise_of_map
+from capmat_models.stage.registration import Registration, detail_ratio, lay_under, register
 from storage.calibration.camera import Camera
 from storage.pictures.colour import encode_srgb
 from tasks.config import Reconstruction, Stage

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capmat_models.stage_change import (
+from capmat_models.stage.change import (
     changed,
     largest_piece,
     may_be_subject,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capmat_models.stage_light import channel_gains, dark_places, find_lamps
+from capmat_models.stage.light import channel_gains, dark_places, find_lamps
 
 
 def grey(level: float = 0.2, size: tuple[int, int] = (120, 160)) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capmat_models.stage_noise import brightness, measure_noise, noise_of_map, times_noisier
+from capmat_models.stage.noise import brightness, measure_noise, noise_of_map, times_noisier
 
 
 def stage(seed: int = 0, size: int = 160) -> np.ndarray:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from capmat_models.stage_registration import Registration, detail_ratio, lay_under, register
+from capmat_models.stage.registration import Registration, detail_ratio, lay_under, register
 
 SIZE = (96, 128)
 ALL = np.ones(SIZE, bool)

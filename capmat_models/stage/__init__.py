@@ -1,0 +1,1 @@
+"""Numpy maths of a stage check: light, noise, change, registration."""
