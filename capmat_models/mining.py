@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from capmat_models.geometry.hull import opened, widened
+
 WINDOW = 1 / 8
 """Side of a box, as a share of the picture's height."""
 SAME_CAMERA = 0.85
@@ -110,3 +112,55 @@ def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool
     wide, high = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
     smaller = min((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (a, b))
     return wide > 0 and high > 0 and wide * high * 3 >= smaller
+
+
+_EDGE = 0.01
+"""Share of the picture's height that the soft rim of a subject may be wide."""
+_STILL = 0.04
+"""Change of a picture (0..1) that is noise or light, and lets no matte change."""
+
+
+def disagreement(student: Tensor, teacher: Tensor) -> Tensor:
+    """How far two mattes (H, W) are apart, where it is more than a shifted edge."""
+    return opened((student - teacher).abs(), _rim(student))
+
+
+def residual(src: Tensor, bgr: Tensor, fgr: Tensor, pha: Tensor) -> Tensor:
+    """What a picture is that its layers do not explain: |I - (a F + (1 - a) B)| (Eq. 1), mean of the channels.
+
+    Where the matte says background, that is a difference from the plate: a lost part of the subject, or a shadow.
+
+    Args:
+        src: (3, H, W) the picture, display-referred.
+        bgr: (3, H, W) the plate.
+        fgr: (3, H, W) foreground that the network predicts.
+        pha: (H, W) the matte.
+    """
+    apart = (src - (pha * fgr + (1 - pha) * bgr)).abs().mean(0)
+    return opened(apart, _rim(pha)).clamp(0, 1)
+
+
+def softness(pha: Tensor) -> Tensor:
+    """Alpha between 0 and 1 in areas too wide to be an edge: 1 at one half."""
+    return opened(4 * pha * (1 - pha), 2 * _rim(pha))
+
+
+def unsteadiness(mattes: Tensor) -> Tensor:
+    """How much mattes (N, H, W) of one picture differ that was flipped or shifted before, and set back after."""
+    return opened(2 * mattes.std(0, correction=0), _rim(mattes[0])).clamp(0, 1)
+
+
+def jump(pha: Tensor, before: Tensor, src: Tensor, src_before: Tensor) -> Tensor:
+    """Alpha (H, W) that changes from a frame to the next although the picture (3, H, W) does not."""
+    moved = widened((src - src_before).abs().amax(0), 2 * _rim(pha))
+    return opened((pha - before).abs() * (moved < _STILL), _rim(pha))
+
+
+def enlarged(grid: Tensor, size: tuple[int, int]) -> Tensor:
+    """A small map (h, w) at the size of a picture."""
+    return F.interpolate(grid[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+
+
+def _rim(pha: Tensor) -> int:
+    """Pixels that an edge is wide."""
+    return max(2, round(_EDGE * pha.shape[0]))

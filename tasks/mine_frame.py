@@ -110,7 +110,7 @@ def look(take: Take, stage: Stage, run: str, teacher: str, camera: str, frame: i
     """A picture with the signals that cost no network."""
     import torch
 
-    from capmat_models.signals import disagreement, enlarged, jump, softness
+    from capmat_models.mining import disagreement, enlarged, jump, softness
 
     view = take.cameras[camera]
     fold = max(1, min(view.width, view.height) // _SIDE)
@@ -134,7 +134,7 @@ def ask(network: Any, take: Take, stage: Stage, camera: str, frame: int, looked:
     """The signals for which the network sees the picture again: as it is, flipped, and shifted."""
     import torch
 
-    from capmat_models.signals import residual, unsteadiness
+    from capmat_models.mining import residual, unsteadiness
 
     src = take.read(camera, frame)
     bgr = stage.plate(camera) if "bgr" in network.inputs else None

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from capmat_models import signals
+from capmat_models import mining as signals
 
 SIZE = 64
 
