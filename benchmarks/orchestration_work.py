@@ -15,7 +15,7 @@ from prefect.context import FlowRunContext
 
 from tasks.infer import infer_camera
 from tasks.matte import block_steps
-from tasks.step import Record, retryable
+from tasks.runtime.step import Record, retryable
 
 RUN, MODEL = "student-v0001", {"name": "bgmv2_mobilenetv2", "version": "v0001"}
 _DATA = bytes(2**20)

@@ -24,7 +24,7 @@ from flows.cluster_kinds import start_cluster
 from flows.cluster_travel import Luggage, pack, run_there, sender
 from flows.cluster_watch import Watch
 from tasks.config import load_config
-from tasks.step import wants_gpu
+from tasks.runtime.step import wants_gpu
 
 SMALL = 100_000
 """Bytes of arguments or of a result beyond which a task is named in the log."""

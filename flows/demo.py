@@ -16,9 +16,9 @@ from flows.redistill import redistill
 from tasks.annotate import annotate_task
 from tasks.config import Config
 from tasks.models import run_name
-from tasks.progress import say
 from tasks.report import report_task
-from tasks.step import Record
+from tasks.runtime.progress import say
+from tasks.runtime.step import Record
 
 
 @flow(name="demo", flow_run_name="demo", task_runner=default_runner())

@@ -31,8 +31,8 @@ from tasks.mine import mine_night_task
 from tasks.models import Ref, champions_task, register_base_task, run_name
 from tasks.morning import morning_task
 from tasks.night_plan import NightPlan, plan_task, until_time
-from tasks.progress import say
-from tasks.step import Record
+from tasks.runtime.progress import say
+from tasks.runtime.step import Record
 from tasks.supervise import make_benchmark_task
 
 _TOLD = 5  # refusals in a message; the report has all of them

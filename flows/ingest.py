@@ -11,9 +11,9 @@ from flows.outcome import outcome
 from tasks.arrival import check_names
 from tasks.config import Config
 from tasks.inbox import Arrived, trouble
+from tasks.runtime.step import Record
 from tasks.session import check_task, ingest_task, plates_task
 from tasks.stage_check import stage_check_task
-from tasks.step import Record
 
 
 def ingest_session(config: Config, *, look: bool = False) -> tuple[dict[str, Any], dict[str, Record]]:

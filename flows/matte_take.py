@@ -7,7 +7,7 @@ from tasks.config import Config
 from tasks.matte import matte_task, open_run_task
 from tasks.models import Ref
 from tasks.provenance import keep_config
-from tasks.step import Record
+from tasks.runtime.step import Record
 
 
 def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequence[int] = ()) -> list[Any]:

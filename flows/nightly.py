@@ -20,7 +20,7 @@ from tasks.config import Config, load_config
 from tasks.look import show_take_task
 from tasks.models import champions_task, register_base_task
 from tasks.night_plan import plan_night, until_time
-from tasks.progress import say
+from tasks.runtime.progress import say
 from tasks.supervise import make_benchmark_task
 
 

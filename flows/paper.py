@@ -25,11 +25,11 @@ from tasks.paper_preset import NEEDS_TEACHER, PresetName, at_preset, check_label
 from tasks.paper_report import paper_report_task
 from tasks.paper_score import align_task, score_task
 from tasks.paper_train import train_short_task
-from tasks.progress import say
 from tasks.rebuild import judge_task, rebuild_task
+from tasks.runtime.progress import say
+from tasks.runtime.step import Record
 from tasks.scribble import has_labels, newest_labels_task
 from tasks.scribble_student import scribble_student_task
-from tasks.step import Record
 from tasks.supervise import make_benchmark_task
 
 WITHOUT_TEACHER: tuple[Literal["scribbles_only"], Literal["frozen_refiner"]] = ("scribbles_only", "frozen_refiner")

@@ -8,7 +8,7 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.models import champion, run_name
-from tasks.progress import Progress
+from tasks.runtime.progress import Progress
 
 
 def hull(config: Config, args: Namespace) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from capmat_errors import NotFound
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.progress import Progress
+from tasks.runtime.progress import Progress
 from tasks.stage_check import check, report_name, write_report
 from tasks.stage_look import Subject, open_session, open_stored
 

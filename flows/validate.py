@@ -23,7 +23,7 @@ from tasks.measure import check_measurable, measure_task
 from tasks.models import Ref, card_of, champions_task, find_model, inputs_of, register_base_task
 from tasks.promote import ask_gate_task, check_role
 from tasks.provenance import keep_config
-from tasks.step import Record
+from tasks.runtime.step import Record
 from tasks.supervise import make_benchmark_task
 from tasks.validation import write_validation_task
 

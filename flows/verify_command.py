@@ -51,7 +51,7 @@ class _Read:
     """Progress of a deep look, a bar for each take and stage."""
 
     def __call__(self, done: int, total: int) -> None:
-        from tasks.progress import Progress
+        from tasks.runtime.progress import Progress
 
         if done == 1:
             self._bar = Progress("verify", total)

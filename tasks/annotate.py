@@ -13,8 +13,8 @@ from storage.labels.trimaps import truth_of
 from storage.pictures.files import encode_png
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.progress import say
-from tasks.step import Record, digest, retryable
+from tasks.runtime.progress import say
+from tasks.runtime.step import Record, digest, retryable
 
 
 def annotate_take(store: str, inbox: str, truth: str, take: str, run: str, seed: int) -> Record:

@@ -11,7 +11,7 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.inbox import Arrived
-from tasks.step import digest
+from tasks.runtime.step import digest
 
 
 def check_names(store: str, session: Session, take: str = "") -> None:

@@ -8,7 +8,7 @@ from prefect import runtime
 from storage.export.mattes import export_mattes
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.step import retryable
+from tasks.runtime.step import retryable
 
 
 def export(

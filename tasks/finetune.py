@@ -10,13 +10,13 @@ from storage.takes.crops import Picture
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.base_folder import load_base_data
-from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Teacher
 from tasks.label_error import compared, label_error
 from tasks.models import Ref, described, load_network
-from tasks.progress import Progress
+from tasks.runtime.checkpoint import StoreCheckpointer
+from tasks.runtime.progress import Progress
+from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.scribble import LABELS, split_labels
-from tasks.step import Record, digest, retryable, run_once
 from tasks.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
 
 

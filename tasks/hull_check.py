@@ -19,7 +19,7 @@ from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.hull import box_of
 from tasks.reconstruct import torch_view
-from tasks.step import Record, retryable, run_once
+from tasks.runtime.step import Record, retryable, run_once
 
 RESOLUTION = 256
 """Voxels along the edge of the box; about 1 cm each where it is 2.6 m."""

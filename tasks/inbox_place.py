@@ -16,7 +16,7 @@ from typing import Protocol
 from capmat_errors import ConfigError, SessionError, StoreError
 from storage.session.plan import Session
 from storage.store.root import Root
-from tasks.step import Record
+from tasks.runtime.step import Record
 
 STAGING = Path(".capmat/inbox")
 """Where files from S3 lie while they are worked on."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
-from tasks.progress import say
+from tasks.runtime.progress import say
 
 Picture = NDArray[np.float32]
 

@@ -32,7 +32,7 @@ from storage.takes.stage import Stage, build_plate
 from storage.takes.take import Take
 from storage.takes.views import make_preview
 from storage.upkeep.findings import forget_take
-from tasks.rates import timed
+from tasks.runtime.rates import timed
 
 Progress = Callable[[int, int, str], None]
 """Called with (pieces done, pieces in all, what it is at)."""

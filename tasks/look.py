@@ -21,8 +21,8 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.contact_sheet import Row, at_most, contact_sheet, error_picture, overlay_picture, to_jpeg
 from tasks.report_figures import METRICS
+from tasks.runtime.step import Record, retryable
 from tasks.scribble import LABELS
-from tasks.step import Record, retryable
 
 ARTIFACT_BYTES = 300_000
 """Most that one artifact may hold. The UI's list of artifacts loads them all in full."""

@@ -13,10 +13,10 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.infer import check_take, infer_camera
 from tasks.models import Ref, load_network, run_name
-from tasks.progress import Progress, say
 from tasks.provenance import begun, provenance
-from tasks.rates import timed
-from tasks.step import Record, Step, retryable
+from tasks.runtime.progress import Progress, say
+from tasks.runtime.rates import timed
+from tasks.runtime.step import Record, Step, retryable
 
 
 def snap(pha: Any) -> Any:

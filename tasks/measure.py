@@ -22,8 +22,8 @@ from tasks.infer import check_take
 from tasks.latency import device_of, latency
 from tasks.matte import block_steps, matte, open_run
 from tasks.models import Ref, card_of, inputs_of, load_network, run_name
+from tasks.runtime.step import Record, retryable, run_once
 from tasks.session import take_record
-from tasks.step import Record, retryable, run_once
 from tasks.validate import MEASURES, Scores, flicker_of, score_runs
 
 Bench = tuple[str, str]

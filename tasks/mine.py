@@ -16,8 +16,8 @@ from tasks.look import show
 from tasks.mine_frame import mine_frame
 from tasks.mine_sheet import mined_sheet
 from tasks.models import Ref, load_network, run_name
-from tasks.progress import Progress
-from tasks.step import Record, digest, retryable, run_once
+from tasks.runtime.progress import Progress
+from tasks.runtime.step import Record, digest, retryable, run_once
 
 
 def mine(

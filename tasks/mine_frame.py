@@ -13,7 +13,7 @@ from tasks.config import Reconstruction
 from tasks.hull_check import FrameCheck, check_frame
 from tasks.infer import infer
 from tasks.mine_words import said
-from tasks.progress import say
+from tasks.runtime.progress import say
 
 _SIDE = 480  # pixels that the shorter side of a picture keeps at least
 _SHIFT = 8  # pixels; half of the stride of the student's deepest features

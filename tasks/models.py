@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from capmat_errors import CheckpointError, NotFound
 from storage.registry import Registry
 from storage.store.root import Root
-from tasks.step import Record, retryable, run_once
+from tasks.runtime.step import Record, retryable, run_once
 
 
 class Ref(TypedDict):

@@ -42,8 +42,8 @@ from tasks.morning_page import night_page, night_text
 from tasks.night_check import look_back
 from tasks.night_rest import nights
 from tasks.report_figures import duration
+from tasks.runtime.step import Record, retryable
 from tasks.scribble import LABELS
-from tasks.step import Record, retryable
 
 _NIGHTS_LEFT = 3  # somebody needs time to bring a disk
 _HEIGHT = 160  # of a picture, in pixels

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from capmat_errors import ConfigError, StoreError
 from storage.store.errors import store_errors
-from tasks.progress import say
+from tasks.runtime.progress import say
 
 LOCK = Path(__file__).with_name("nerfstudio.lock")
 OFFLINE = Path(__file__).with_name("nerfstudio_offline.py")

@@ -19,7 +19,7 @@ from capmat_errors import StoreError, TrainingError
 from storage.store.errors import store_errors
 from tasks.nerfstudio_call import Heard, Interrupted, alone, call
 from tasks.nerfstudio_install import OFFLINE
-from tasks.progress import Progress, say
+from tasks.runtime.progress import Progress, say
 
 METHOD = "instant-ngp-bounded"
 WORK_GB = 2.0  # two checkpoints of 0.2 GB, events, renders

@@ -13,8 +13,8 @@ from capmat_errors import NotFound
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.night_rest import measured_rest
-from tasks.rates import Entry, is_timed, run_key, span
-from tasks.step import Record
+from tasks.runtime.rates import Entry, is_timed, run_key, span
+from tasks.runtime.step import Record
 
 
 @dataclass(frozen=True)

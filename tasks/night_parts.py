@@ -14,9 +14,9 @@ from storage.takes.take import BLOCK
 from tasks.config import Config
 from tasks.matte import block_steps
 from tasks.models import Ref, run_name
-from tasks.rates import Rate, run_key
+from tasks.runtime.rates import Rate, run_key
+from tasks.runtime.step import Step
 from tasks.session import take_record
-from tasks.step import Step
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from tasks.inbox_place import Bucket
 from tasks.morning_page import amount
 from tasks.night_parts import Mattes, Part, Wish, ingest_parts
 from tasks.night_rest import last_nights, rest_part
-from tasks.rates import Rate, read_rates
-from tasks.step import Record, retryable
+from tasks.runtime.rates import Rate, read_rates
+from tasks.runtime.step import Record, retryable
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any
 
 from storage.store.root import Root
 from tasks.night_parts import Part
-from tasks.rates import Entry, span
-from tasks.step import Record
+from tasks.runtime.rates import Entry, span
+from tasks.runtime.step import Record
 
 _NIGHTS = 5
 

@@ -6,7 +6,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.models import Ref
 from tasks.report_figures import PAPER
-from tasks.step import retryable
+from tasks.runtime.step import retryable
 
 
 class Method(NamedTuple):

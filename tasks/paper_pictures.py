@@ -7,7 +7,7 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.contact_sheet import Row, contact_sheet, to_jpeg
 from tasks.paper_score import noisy_frame, read_matte
-from tasks.step import Record
+from tasks.runtime.step import Record
 
 CAPTIONS = {
     "table1": "Alphas of teacher and student, before and after; the frames on which the base student errs most.",

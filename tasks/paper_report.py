@@ -24,7 +24,7 @@ from tasks.paper_statements import judge_statements
 from tasks.paper_tables import make_tables
 from tasks.paper_text import markdown
 from tasks.report import machine, versions
-from tasks.step import Record, digest, retryable
+from tasks.runtime.step import Record, digest, retryable
 
 
 def write_paper(

@@ -20,7 +20,7 @@ from storage.takes.take import Take
 from tasks.infer import infer_camera
 from tasks.matte import snap
 from tasks.models import Ref, load_network
-from tasks.step import Record, digest, retryable, run_once
+from tasks.runtime.step import Record, digest, retryable, run_once
 
 Alpha = NDArray[np.float32]
 METRICS = ("mse", "sad", "grad")

@@ -21,7 +21,7 @@ import numpy as np
 from tasks.config import Config
 from tasks.paper_methods import METHODS, why_absent
 from tasks.report_figures import METRICS, PAPER_PSNR
-from tasks.step import Record
+from tasks.runtime.step import Record
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]

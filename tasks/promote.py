@@ -9,7 +9,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models import Ref, card_of
-from tasks.step import Record, digest, retryable, run_once
+from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.validate import Scores
 
 Pair = Mapping[str, Any]

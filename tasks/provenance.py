@@ -16,8 +16,8 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.models import Ref, card_of
+from tasks.runtime.step import digest
 from tasks.scribble import LABELS
-from tasks.step import digest
 
 
 def keep_config(config: Config) -> str:

@@ -16,10 +16,10 @@ from tasks.contact_sheet import Row, contact_sheet, error_picture, to_jpeg
 from tasks.hull import box_of
 from tasks.look import show
 from tasks.nerfstudio_call import alone
-from tasks.progress import say
 from tasks.reconstruct import LOG, reconstruct, work_folder
 from tasks.render_score import Reference, evaluate
-from tasks.step import Record, digest, retryable, run_once
+from tasks.runtime.progress import say
+from tasks.runtime.step import Record, digest, retryable, run_once
 
 _HOW = ("backend", "preset", "iterations", "resolution", "background", "comparable")
 

@@ -19,11 +19,11 @@ from capmat_errors import ConfigError
 from storage.export.read_scene import Scene, SceneView, read_scene
 from storage.pictures.files import encode_png, read_grey, read_image
 from storage.store.errors import store_errors
-from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Reconstruction
 from tasks.nerfstudio_install import compiler_problem, nerfstudio_python, versions
 from tasks.nerfstudio_run import METHOD, PRESETS, Preset, Render, run_nerfstudio
-from tasks.progress import Progress
+from tasks.runtime.checkpoint import StoreCheckpointer
+from tasks.runtime.progress import Progress
 
 NERFSTUDIO = f"nerfstudio {METHOD} (GPU)"
 VOXEL_GRID = "voxel-grid (CPU, not Instant-NGP, not comparable with the paper)"

@@ -20,8 +20,8 @@ from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
 from storage.labels.strokes import Drawing
 from storage.store.root import Root
 from storage.takes.take import Take, list_takes
-from tasks.progress import Progress
-from tasks.step import Record, Step, run_once
+from tasks.runtime.progress import Progress
+from tasks.runtime.step import Record, Step, run_once
 
 LABELS = "scribbles"
 """Name of the label set; every import makes its next version, with all earlier labels in it."""

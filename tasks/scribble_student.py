@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.base_folder import load_base_data
-from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Student, Teacher
 from tasks.distill import FIXED_RIG
 from tasks.finetune import frames_to_watch, read_scribbles
 from tasks.label_error import compared, label_error
 from tasks.models import Ref, described, load_network
-from tasks.progress import Progress
-from tasks.step import Record, digest, retryable, run_once
+from tasks.runtime.checkpoint import StoreCheckpointer
+from tasks.runtime.progress import Progress
+from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.watch import hold_out, watch
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.ingest import ingest_plates, ingest_take
-from tasks.progress import Progress, say
-from tasks.step import Record, digest, retryable, run_once
+from tasks.runtime.progress import Progress, say
+from tasks.runtime.step import Record, digest, retryable, run_once
 
 
 def check(session: str) -> dict[str, Any]:

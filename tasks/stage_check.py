@@ -26,13 +26,13 @@ from storage.session.plan import check_session, read_session
 from storage.store.root import Root
 from tasks.config import Config, Reconstruction, Stage
 from tasks.look import artifact_key, show
-from tasks.progress import say
+from tasks.runtime.progress import say
+from tasks.runtime.step import Record, retryable, run_once
 from tasks.stage_changes import find_changes
 from tasks.stage_findings import DRIFT, Finding, judge, light_of, noisiest
 from tasks.stage_look import Subject, open_session
 from tasks.stage_measure import Measured, measure, surroundings
 from tasks.stage_page import stage_page, stage_sheet
-from tasks.step import Record, retryable, run_once
 
 _AT_A_TIME = 2  # cameras; each holds some frames at full size
 _WORST = ("green", "yellow", "red")

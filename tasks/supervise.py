@@ -19,8 +19,8 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.infer import infer
 from tasks.models import Ref, load_network
-from tasks.progress import Progress
-from tasks.step import Record, retryable, run_once
+from tasks.runtime.progress import Progress
+from tasks.runtime.step import Record, retryable, run_once
 
 
 def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: int, seed: int) -> Record:

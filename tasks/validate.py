@@ -11,7 +11,7 @@ from capmat_errors import SizeMismatch
 from storage.benchmark import Benchmark
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.step import Record, retryable, run_once
+from tasks.runtime.step import Record, retryable, run_once
 
 Scores = dict[str, float]
 MEASURES = ("mse", "sad", "grad", "conn")

@@ -23,7 +23,7 @@ from tasks.interval_chart import Lines, intervals_svg
 from tasks.look import artifact_key, show, where_text
 from tasks.measure import COLUMNS
 from tasks.report_figures import METRICS, MORE_METRICS
-from tasks.step import Record, digest, retryable
+from tasks.runtime.step import Record, digest, retryable
 from tasks.validate import Scores
 from tasks.validation_page import markdown, render_validation
 

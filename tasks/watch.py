@@ -26,7 +26,7 @@ from storage.takes.take import Take
 from tasks.contact_sheet import Row, contact_sheet, to_jpeg
 from tasks.curves import curves_svg
 from tasks.look import show
-from tasks.step import Record
+from tasks.runtime.step import Record
 
 if TYPE_CHECKING:
     from capmat_models.data.base import BaseData

@@ -8,7 +8,7 @@ from prefect import flow
 
 from flows.again import HOOKS
 from flows.cluster import default_runner
-from tasks.step import retryable
+from tasks.runtime.step import retryable
 
 NAME = "dawdle"
 DEPLOYMENT = f"""

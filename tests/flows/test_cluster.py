@@ -25,8 +25,8 @@ from flows.cluster_runner import SMALL, Runner
 from flows.outcome import outcome
 from tasks.config import Cluster
 from tasks.models import _load, load_network, register_base
-from tasks.progress import Progress
-from tasks.step import retryable
+from tasks.runtime.progress import Progress
+from tasks.runtime.step import retryable
 from tests.flows.site import eventually
 
 pytestmark = pytest.mark.chain

@@ -27,7 +27,7 @@ from tasks.night_check import check_night, look_back
 from tasks.night_parts import Part, makespan
 from tasks.night_plan import NightPlan, keep_plan, plan_inbox, plan_night, thinned, until_time
 from tasks.night_rest import measured_rest, rest_part
-from tasks.rates import read_rates, run_key, span, timed
+from tasks.runtime.rates import read_rates, run_key, span, timed
 from tasks.session import ingest, plates
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_session
 from tests.tasks.test_inbox import named

@@ -16,7 +16,7 @@ from tasks.ingest import ingest_plates, ingest_take
 from tasks.matte import snap
 from tasks.models import Ref, load_network
 from tasks.paper_score import align, noisy_frame, read_matte, score
-from tasks.step import Record
+from tasks.runtime.step import Record
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
 
 MODEL = Ref(name="bg_vitmatte_xs", version="v0001")

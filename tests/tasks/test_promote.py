@@ -12,7 +12,7 @@ from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models import Ref
 from tasks.promote import alike, ask_gate, decide, incumbents, promote
-from tasks.step import Record
+from tasks.runtime.step import Record
 
 
 def scores(*mse: float) -> dict[str, dict[str, float]]:

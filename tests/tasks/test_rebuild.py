@@ -13,10 +13,10 @@ from storage.pictures.files import decode_png
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks import rebuild as module
-from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Reconstruction
 from tasks.rebuild import rebuild
 from tasks.reconstruct import LOG
+from tasks.runtime.checkpoint import StoreCheckpointer
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 
 HOW = Reconstruction(

@@ -15,7 +15,6 @@ import torch
 from capmat_errors import ConfigError, MatteError, SizeMismatch, TrainingError
 from capmat_models.geometry import field as voxel_grid
 from storage.export.scene import Cutout, export_cutouts
-from tasks.checkpoint import StoreCheckpointer
 from tasks.config import Reconstruction
 from tasks.nerfstudio_install import nerfstudio_python
 from tasks.nerfstudio_run import PRESETS, checkpoints, iterations_done, render_command, train_command
@@ -31,6 +30,7 @@ from tasks.reconstruct import (
     work_folder,
 )
 from tasks.render_score import Reference, error_map, evaluate, psnr
+from tasks.runtime.checkpoint import StoreCheckpointer
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 
 HELD_OUT = ("C02", "C07")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.step import digest, run_once
+from tasks.runtime.step import digest, run_once
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

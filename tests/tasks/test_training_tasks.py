@@ -25,9 +25,9 @@ from tasks.finetune import finetune
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.label_error import label_error
 from tasks.models import Ref
+from tasks.runtime.step import Record
 from tasks.scribble import LABELS, import_scribbles, newest_labels, split_labels
 from tasks.scribble_student import scribble_student
-from tasks.step import Record
 from tasks.watch import benchmark_frames, hold_out
 from tests.capmat_models.training_data import base_data, subject
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, edit_toml, write_session

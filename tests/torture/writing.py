@@ -19,8 +19,8 @@ from storage.store.writers import is_gone
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
 from tasks.matte import snap
+from tasks.runtime.step import Step
 from tasks.session import ingest, plates
-from tasks.step import Step
 from tests.storage.tiny_session import write_session
 
 TAKES = ("walk", "run", "still")

@@ -1,0 +1,1 @@
+"""How any verb runs: once, resumable, watched, with a progress line and a measured rate."""
