@@ -1,10 +1,10 @@
-"""On every worker: tasks that hang are noticed, see `tasks.hang`."""
+"""On every worker: tasks that hang are noticed, see `tasks.runtime.progress`."""
 
 from typing import Any
 
 from distributed import WorkerPlugin
 
-from tasks import hang
+from tasks.runtime import progress as hang
 
 
 class Watch(WorkerPlugin):

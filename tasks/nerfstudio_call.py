@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from capmat_errors import StoreError, TrainingError
-from tasks.hang import allow
 from tasks.nerfstudio_offline import STARTER
+from tasks.runtime.progress import allow
 
 # nerfacc 0.5.2 names a function object that CUDA 13 took away
 CUB = """#if defined(__CUDACC_VER_MAJOR__) && __CUDACC_VER_MAJOR__ >= 13

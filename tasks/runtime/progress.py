@@ -3,6 +3,7 @@
 Lines are rationed, so a loop may call as often as it likes. Outside a flow the terminal alone hears it.
 """
 
+import faulthandler
 import logging
 import sys
 import time
@@ -13,7 +14,35 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
 
-from tasks.hang import alive
+_ERRORS = 2  # the number of stderr, which is there whatever became of its object
+_silence_s: float | None = None
+
+
+def watch(silence_s: float) -> None:
+    """End this process when `alive` is not called for so many seconds."""
+    global _silence_s  # noqa: PLW0603  # as there is one such alarm in a process
+    _silence_s = silence_s
+    alive()
+
+
+def alive() -> None:
+    """Work goes on. Costs nothing worth mentioning; does nothing where nobody watches."""
+    if _silence_s is not None:
+        faulthandler.dump_traceback_later(_silence_s, exit=True, file=_ERRORS)
+
+
+def allow(seconds: float) -> None:
+    """What follows takes up to so long without a sign, and somebody else ends it then."""
+    if _silence_s is not None:
+        faulthandler.dump_traceback_later(seconds + _silence_s, exit=True, file=_ERRORS)
+
+
+def rest() -> None:
+    """Nothing is being worked on, which may take as long as it likes."""
+    global _silence_s  # noqa: PLW0603
+    _silence_s = None
+    faulthandler.cancel_dump_traceback_later()
+
 
 # Prefect hands on what loggers called "capmat..." let through; without this, warnings alone.
 logging.getLogger("capmat").setLevel(logging.INFO)
