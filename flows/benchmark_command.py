@@ -71,7 +71,7 @@ def show(config: Config, args: Namespace) -> None:
                   + ("  truth" if row["truth"] else ""))  # fmt: skip
     if args.out:
         from tasks.benchmark import benchmark_sheets
-        from tasks.contact_sheet import to_jpeg
+        from tasks.show.sheet import to_jpeg
 
         args.out.mkdir(parents=True, exist_ok=True)
         for number, sheet in enumerate(benchmark_sheets(config.store, frozen), 1):

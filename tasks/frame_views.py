@@ -18,9 +18,9 @@ from storage.store.frame_array import Window
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.contact_sheet import comp_on_green, error_picture, to_jpeg
 from tasks.hull_view import HullMaps, paint_maps
 from tasks.pyramid import TILE, Kept, Pixels, Read, quarter, read_tile
+from tasks.show.sheet import comp_on_green, error_picture, to_jpeg
 
 VIEWS = ("picture", "plate", "alpha", "checker", "green", "difference", "hull")
 """`alpha`, `checker`, `green` and `hull` are of a run, and `difference` of a run against another one: orange where it

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.contact_sheet import TOO_LITTLE, TOO_MUCH
 from tasks.pyramid import Pixels
+from tasks.show.sheet import TOO_LITTLE, TOO_MUCH
 
 _KEPT = 4  # frames; one of 40 cameras takes some 30 MB
 _DIM = 0.55
@@ -110,7 +110,7 @@ def paint_maps(picture: Pixels, maps: Maps, level: int, corner: tuple[int, int])
     ]
     shown = np.repeat(_DIM * picture.mean(axis=2, keepdims=True), 3, axis=2)
     for found, colour in ((maps.halo, TOO_MUCH), (maps.hole, TOO_LITTLE)):
-        # The square root shows faint ones too, as in `tasks.contact_sheet.error_picture`.
+        # The square root shows faint ones too, as in `tasks.show.sheet.error_picture`.
         share = np.sqrt(found[np.ix_(*places)][..., None] / np.float32(255))
         shown = (1 - share) * shown + share * np.array(colour, np.float32)
     return np.rint(shown).astype(np.uint8)

@@ -19,10 +19,10 @@ from storage.labels.trimaps import Reference
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.contact_sheet import Row, at_most, contact_sheet, error_picture, overlay_picture, to_jpeg
 from tasks.report_figures import METRICS
 from tasks.runtime.step import Record, retryable
 from tasks.scribble import LABELS
+from tasks.show.sheet import Row, at_most, contact_sheet, error_picture, overlay_picture, to_jpeg
 
 ARTIFACT_BYTES = 300_000
 """Most that one artifact may hold. The UI's list of artifacts loads them all in full."""

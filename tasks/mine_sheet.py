@@ -5,7 +5,7 @@ import numpy as np
 from storage.labels.queue import Mined, read_queue
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.contact_sheet import RGB, Row, comp_on_green, contact_sheet, rgb8, to_jpeg
+from tasks.show.sheet import RGB, Row, comp_on_green, contact_sheet, rgb8, to_jpeg
 
 _ROWS = 12
 _FRAME = (255, 148, 40)

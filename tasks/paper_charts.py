@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from tasks.curves import curves_svg
-from tasks.dots import dots_svg
 from tasks.paper_tables import Row, Tables
+from tasks.show.charts import curves_svg
+from tasks.show.dots import dots_svg
 
 WHO = {"supervisor": "supervisor", "truth": "ground truth", "teacher": "refined teacher"}
 """Judges, as people call them."""

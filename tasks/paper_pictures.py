@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from storage.benchmark import Benchmark
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.contact_sheet import Row, contact_sheet, to_jpeg
 from tasks.paper_score import noisy_frame, read_matte
 from tasks.runtime.step import Record
+from tasks.show.sheet import Row, contact_sheet, to_jpeg
 
 CAPTIONS = {
     "table1": "Alphas of teacher and student, before and after; the frames on which the base student errs most.",

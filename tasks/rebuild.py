@@ -12,7 +12,6 @@ from storage.pictures.files import decode_png
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.contact_sheet import Row, contact_sheet, error_picture, to_jpeg
 from tasks.hull import box_of
 from tasks.look import show
 from tasks.nerfstudio_call import alone
@@ -20,6 +19,7 @@ from tasks.reconstruct import LOG, reconstruct, work_folder
 from tasks.render_score import Reference, evaluate
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record, digest, retryable, run_once
+from tasks.show.sheet import Row, contact_sheet, error_picture, to_jpeg
 
 _HOW = ("backend", "preset", "iterations", "resolution", "background", "comparable")
 

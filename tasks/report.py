@@ -21,10 +21,10 @@ from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.contact_sheet import to_jpeg
 from tasks.look import before_after_sheet, scribble_sheet, show, spread, stage_sheet, where_text
 from tasks.report_page import render_page
 from tasks.runtime.step import Record, retryable
+from tasks.show.sheet import to_jpeg
 from tasks.summary import markdown_table, summary_lines
 from tasks.validate import score_runs
 

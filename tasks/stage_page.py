@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tasks.contact_sheet import RGB, Row, contact_sheet, error_picture, fit_height, to_jpeg
 from tasks.report_page import document
+from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, fit_height, to_jpeg
 from tasks.stage_measure import Measured
 
 _HEIGHT = 300

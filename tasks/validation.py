@@ -18,12 +18,12 @@ import numpy as np
 from storage.benchmark import Benchmark, Key
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.contact_sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
-from tasks.interval_chart import Lines, intervals_svg
 from tasks.look import artifact_key, show, where_text
 from tasks.measure import COLUMNS
 from tasks.report_figures import METRICS, MORE_METRICS
 from tasks.runtime.step import Record, digest, retryable
+from tasks.show.intervals import Lines, intervals_svg
+from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
 from tasks.validate import Scores
 from tasks.validation_page import markdown, render_validation
 

@@ -23,10 +23,10 @@ from storage.benchmark import Benchmark
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.contact_sheet import Row, contact_sheet, to_jpeg
-from tasks.curves import curves_svg
 from tasks.look import show
 from tasks.runtime.step import Record
+from tasks.show.charts import curves_svg
+from tasks.show.sheet import Row, contact_sheet, to_jpeg
 
 if TYPE_CHECKING:
     from capmat_models.data.base import BaseData

@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from flows.again import STARTS
-from tasks.contact_sheet import to_jpeg
-from tasks.curves import WIDTH, curves_svg
 from tasks.look import picture_text, scores_table
+from tasks.show.charts import WIDTH, curves_svg
+from tasks.show.sheet import to_jpeg
 from tests.flows import browser
 from tests.flows.dawdling import DEPLOYMENT, NAME
 from tests.flows.site import PASSWORD, ROOT, Site, eventually

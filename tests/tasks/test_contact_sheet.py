@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from capmat_errors import SizeMismatch
-from tasks.contact_sheet import (
+from tasks.show.sheet import (
     BROKEN,
     EMPTY,
     GREEN_SCREEN,

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.curves import HEIGHT, WIDTH, curves_svg
+from tasks.show.charts import HEIGHT, WIDTH, curves_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 values = st.floats(1e-12, 1e6)

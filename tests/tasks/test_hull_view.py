@@ -11,9 +11,9 @@ from capmat_errors import NotFound
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.contact_sheet import TOO_LITTLE, TOO_MUCH
 from tasks.frame_views import FrameViews
 from tasks.hull_view import HullMaps, Maps, paint_maps
+from tasks.show.sheet import TOO_LITTLE, TOO_MUCH
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 

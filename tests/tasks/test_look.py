@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from prefect.client.schemas.actions import ArtifactCreate
 
-from tasks.contact_sheet import to_jpeg
 from tasks.look import ARTIFACT_BYTES, artifact_key, picture_text, scores_table, where_text
+from tasks.show.sheet import to_jpeg
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config import Config, Paper
-from tasks.dots import WIDTH, dots_svg
 from tasks.paper_charts import make_charts
 from tasks.paper_page import paper_page, sentence
 from tasks.paper_preset import PARTS
 from tasks.paper_statements import judge_statements
 from tasks.paper_tables import make_tables
 from tasks.paper_text import markdown
+from tasks.show.dots import WIDTH, dots_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONFIG = Config(paper=Paper(shares=(0, 0.2, 1), noise=(0, 0.1), seeds=2))

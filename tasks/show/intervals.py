@@ -7,9 +7,9 @@ difference looks as large as it is.
 import html
 from collections.abc import Mapping, Sequence
 
-from tasks.curves import COLOURS
 from tasks.report_charts import round_ticks
 from tasks.report_figures import significant
+from tasks.show.charts import COLOURS
 
 Lines = Mapping[str, tuple[float, Sequence[float] | None]]
 """Model -> mean, and (low, high) or None where there is no interval."""

@@ -1,14 +1,14 @@
 """Figures side by side as a picture that stands alone: a row per thing, a dot per figure, one logarithmic axis.
 
 Dots and not bars, because errors of one table differ by factors of a hundred and a bar has no foot on a logarithmic
-axis. The figure stands beside the last dot of its row, in its colour; see `tasks.curves` for lines.
+axis. The figure stands beside the last dot of its row, in its colour; see `tasks.show.charts` for lines.
 """
 
 import html
 import math
 from collections.abc import Mapping, Sequence
 
-from tasks.curves import COLOURS, log_ticks
+from tasks.show.charts import COLOURS, log_ticks
 
 WIDTH, LEFT, RIGHT, TOP, LINE, FOOT = 760, 230, 190, 58, 24, 30
 
