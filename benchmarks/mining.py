@@ -27,7 +27,7 @@ from tasks import mine_frame as frame_of
 from tasks.config import Config
 from tasks.matte import matte, open_run
 from tasks.mine import network_of
-from tasks.models import champion, register_base, run_name
+from tasks.models.networks import champion, register_base, run_name
 from tasks.session import ingest, plates, take_record
 
 SIGNALS = ("teacher", "err", "residual", "soft", "unsteady", "halo", "hole", "jump")

@@ -13,8 +13,8 @@ import numpy as np
 from prefect import Task, flow
 from prefect.context import FlowRunContext
 
-from tasks.infer import infer_camera
 from tasks.matte import block_steps
+from tasks.models.infer import infer_camera
 from tasks.runtime.step import Record, retryable
 
 RUN, MODEL = "student-v0001", {"name": "bgmv2_mobilenetv2", "version": "v0001"}

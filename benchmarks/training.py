@@ -17,7 +17,7 @@ from capmat_models.data.base import BaseData
 from capmat_models.data.stage import PairData, ScribbleData
 from capmat_models.training.distill import DistillConfig, distill_student
 from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
-from tasks.bench import hardware
+from tasks.models.speed import hardware
 
 _WARM = 3  # first steps of a stage allocate and do not count
 

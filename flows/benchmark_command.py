@@ -24,7 +24,7 @@ def add(config: Config, args: Namespace) -> None:
 
 def _grow(config: Config, args: Namespace, how: Literal["create", "add"]) -> None:
     from tasks.benchmark import drawn, grow, known, scribbled, unknown_share
-    from tasks.models import champion, find_model, register_base
+    from tasks.models.networks import champion, find_model, register_base
 
     if (args.trimaps is None) == (args.labels is None):
         raise ConfigError("wants either --trimaps or --labels", where=f"capmat benchmark {how}")

@@ -183,8 +183,8 @@ def bench(args: Namespace) -> None:
     """Time a network of published size (made-up weights) and print a table."""
     import torch
 
-    from tasks.bench import table
-    from tasks.bench_networks import PAPER, bench_student, bench_teacher
+    from tasks.models.bench import PAPER, bench_student, bench_teacher
+    from tasks.models.speed import table
 
     height, width = (max(64, side // 4 * 4) for side in args.size)
     size = (height, width)

@@ -106,7 +106,7 @@ def _nerfstudio(config: Config) -> Finding:
 
 
 def _weights(config: Config) -> list[Finding]:
-    from tasks.models import read_base_weights
+    from tasks.models.networks import read_base_weights
 
     found = []
     for role in ("teacher", "student", "supervisor"):

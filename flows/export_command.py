@@ -8,7 +8,7 @@ from storage.export.names import NAME
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.models import champion, run_name
+from tasks.models.networks import champion, run_name
 from tasks.runtime.progress import Progress
 
 

@@ -28,7 +28,7 @@ from tasks.inbox import Arrived, Found, drop, fetch_task, look_task, trouble
 from tasks.inbox_place import Bucket
 from tasks.look import show_take_task
 from tasks.mine import mine_night_task
-from tasks.models import Ref, champions_task, register_base_task, run_name
+from tasks.models.networks import Ref, champions_task, register_base_task, run_name
 from tasks.morning import morning_task
 from tasks.night_plan import NightPlan, plan_task, until_time
 from tasks.runtime.progress import say

@@ -34,10 +34,10 @@ def matte(config: Config, args: Namespace) -> None:
 
 
 def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> None:
-    from tasks.infer import check_take
     from tasks.matte import matte as run_matte
     from tasks.matte import open_run
-    from tasks.models import champion, find_model, load_network, register_base
+    from tasks.models.infer import check_take
+    from tasks.models.networks import champion, find_model, load_network, register_base
     from tasks.provenance import keep_config
     from tasks.session import take_record
 

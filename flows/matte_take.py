@@ -5,7 +5,7 @@ from typing import Any
 
 from tasks.config import Config
 from tasks.matte import matte_task, open_run_task
-from tasks.models import Ref
+from tasks.models.networks import Ref
 from tasks.provenance import keep_config
 from tasks.runtime.step import Record
 

@@ -11,7 +11,7 @@ from capmat_errors import ConfigError
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.models import Ref, build, find_model
+from tasks.models.networks import Ref, build, find_model
 from tasks.promote import check_role
 
 
@@ -47,7 +47,7 @@ def show(config: Config, args: Namespace) -> None:
 
 def bring(config: Config, args: Namespace) -> None:
     """Import published weights or an exported network."""
-    from tasks.model_import import import_exported, import_weights
+    from tasks.models.imported import import_exported, import_weights
 
     if args.contract:
         if args.adapt or args.changes:

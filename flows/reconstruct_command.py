@@ -7,7 +7,7 @@ from capmat_errors import ConfigError, NotFound
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.models import champion, run_name
+from tasks.models.networks import champion, run_name
 from tasks.runtime.progress import Progress
 
 

@@ -20,7 +20,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Config, load_config
 from tasks.measure import check_measurable, measure_task
-from tasks.models import Ref, card_of, champions_task, find_model, inputs_of, register_base_task
+from tasks.models.networks import Ref, card_of, champions_task, find_model, inputs_of, register_base_task
 from tasks.promote import ask_gate_task, check_role
 from tasks.provenance import keep_config
 from tasks.runtime.step import Record

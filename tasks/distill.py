@@ -10,7 +10,7 @@ from storage.takes.take import Take
 from tasks.base_folder import load_base_data
 from tasks.config import Student
 from tasks.look import spread
-from tasks.models import Ref, described, load_network
+from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once

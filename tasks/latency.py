@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.bench import hardware
-from tasks.infer import at_once, infer_camera
+from tasks.models.infer import at_once, infer_camera
+from tasks.models.speed import hardware
 
 RUNS = 5
 
@@ -32,7 +32,7 @@ def latency(
         network: any network of `load_network` that needs no trimap.
         src: (3, H, W) float32, 0..1.
         bgr: the plate, where the network takes one.
-        tile: see `tasks.infer.infer`.
+        tile: see `tasks.models.infer.infer`.
         runs: how often, after one run that does not count; on a GPU a run of the student is several frames.
 
     Returns:

@@ -11,8 +11,8 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.infer import check_take, infer_camera
-from tasks.models import Ref, load_network, run_name
+from tasks.models.infer import check_take, infer_camera
+from tasks.models.networks import Ref, load_network, run_name
 from tasks.provenance import begun, provenance
 from tasks.runtime.progress import Progress, say
 from tasks.runtime.rates import timed

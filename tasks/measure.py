@@ -15,13 +15,13 @@ from storage.benchmark import Benchmark
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.bench import hardware
 from tasks.config import Reconstruction
 from tasks.hull_check import hull_check
-from tasks.infer import check_take
 from tasks.latency import device_of, latency
 from tasks.matte import block_steps, matte, open_run
-from tasks.models import Ref, card_of, inputs_of, load_network, run_name
+from tasks.models.infer import check_take
+from tasks.models.networks import Ref, card_of, inputs_of, load_network, run_name
+from tasks.models.speed import hardware
 from tasks.runtime.step import Record, retryable, run_once
 from tasks.session import take_record
 from tasks.validate import MEASURES, Scores, flicker_of, score_runs

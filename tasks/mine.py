@@ -15,7 +15,7 @@ from tasks.config import Config
 from tasks.look import show
 from tasks.mine_frame import mine_frame
 from tasks.mine_sheet import mined_sheet
-from tasks.models import Ref, load_network, run_name
+from tasks.models.networks import Ref, load_network, run_name
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once
 

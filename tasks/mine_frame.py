@@ -11,8 +11,8 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.hull_check import FrameCheck, check_frame
-from tasks.infer import infer
 from tasks.mine_words import said
+from tasks.models.infer import infer
 from tasks.runtime.progress import say
 
 _SIDE = 480  # pixels that the shorter side of a picture keeps at least

@@ -10,7 +10,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.base_folder import load_base_data
 from tasks.base_train import small_settings
-from tasks.models import Ref, described
+from tasks.models.networks import Ref, described
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once

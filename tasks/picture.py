@@ -11,8 +11,8 @@ from storage.pictures.colour import encode_srgb
 from storage.pictures.files import encode_png, read_photograph
 from storage.registry import Registry
 from storage.store.root import Root
-from tasks.infer import check_inputs, infer
-from tasks.models import build, find_model, load_network, read_base_weights
+from tasks.models.infer import check_inputs, infer
+from tasks.models.networks import build, find_model, load_network, read_base_weights
 from tasks.show.sheet import comp_on_green
 
 

@@ -8,7 +8,7 @@ from capmat_errors import ConfigError, MatteError
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Gate
-from tasks.models import Ref, card_of
+from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.validate import Scores
 

@@ -15,7 +15,7 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.models import Ref, card_of
+from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import digest
 from tasks.scribble import LABELS
 
@@ -72,7 +72,7 @@ def _labels(store: str, model: Ref) -> str:
 
 
 def _teacher(card: dict[str, Any]) -> Ref | None:
-    """Who labelled what a student learned from, by the name of the teacher's run; see `tasks.models.run_name`."""
+    """Who labelled what a student learned from, by the name of the teacher's run; see `tasks.models.networks.run_name`."""
     found = re.fullmatch(r"teacher-(.+)-(v\d{4,})(?:-tiles\d+)?", str(card.get("teacher", "")))
     return Ref(name=found[1], version=found[2]) if found else None
 

@@ -17,7 +17,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.frame_views import FrameViews
-from tasks.models import Ref, run_name
+from tasks.models.networks import Ref, run_name
 from tasks.pyramid import level_sizes
 from tasks.scribble import LABELS
 

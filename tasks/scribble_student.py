@@ -9,7 +9,7 @@ from tasks.config import Student, Teacher
 from tasks.distill import FIXED_RIG
 from tasks.finetune import frames_to_watch, read_scribbles
 from tasks.label_error import compared, label_error
-from tasks.models import Ref, described, load_network
+from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once

@@ -17,8 +17,8 @@ from storage.pictures.files import read_grey
 from storage.session.plan import check_session, read_session
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.infer import infer
-from tasks.models import Ref, load_network
+from tasks.models.infer import infer
+from tasks.models.networks import Ref, load_network
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, retryable, run_once
 

@@ -24,7 +24,7 @@ from flows.cluster_kinds import mixed_cluster, start_cluster
 from flows.cluster_runner import SMALL, Runner
 from flows.outcome import outcome
 from tasks.config import Cluster
-from tasks.models import _load, load_network, register_base
+from tasks.models.networks import _load, load_network, register_base
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import retryable
 from tests.flows.site import eventually

@@ -8,7 +8,7 @@ from capmat_errors import ConfigError
 from flows.validate import contest, contestants
 from storage.registry import Registry
 from storage.store.root import Root
-from tasks.models import Ref, read_base_weights
+from tasks.models.networks import Ref, read_base_weights
 
 BASE = {"teacher": Ref(name="vit", version="v0001"), "student": Ref(name="mobile", version="v0001")}
 REFINED = {**BASE, "student": Ref(name="mobile", version="v0003")}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from tasks.bench import Candidate, hardware, race, table
-from tasks.bench_networks import bench_student, bench_teacher
+from tasks.models.bench import bench_student, bench_teacher
+from tasks.models.speed import Candidate, hardware, race, table
 
 
 def test_candidates_take_turns_and_are_compared_with_the_first() -> None:

@@ -9,7 +9,7 @@ import pytest
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Reconstruction
-from tasks.models import Ref
+from tasks.models.networks import Ref
 from tasks.promote import keep_reconstruction, newest_pair
 from tasks.rebuild import held_out, judge, rebuild
 from tests.ellipsoid_take import add_run, store_take

@@ -17,7 +17,7 @@ from tasks import mine as mining
 from tasks.config import Config, load_config
 from tasks.mine import mine, spread_frames
 from tasks.mine_sheet import mined_sheet
-from tasks.models import find_model
+from tasks.models.networks import find_model
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 

@@ -17,9 +17,9 @@ from capmat_models import create_model
 from capmat_models.weights.official_names import official_name
 from storage.registry import Registry
 from storage.store.root import Root
-from tasks.infer import infer
-from tasks.model_import import import_exported, import_weights
-from tasks.models import Ref, described, find_model, load_network, register_base, run_name
+from tasks.models.imported import import_exported, import_weights
+from tasks.models.infer import infer
+from tasks.models.networks import Ref, described, find_model, load_network, register_base, run_name
 from tests.capmat_models.test_exported import Difference, traced
 
 WEIGHTS = Path(__file__).parents[2] / "weights"

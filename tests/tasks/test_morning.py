@@ -13,7 +13,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Gate
-from tasks.models import Ref
+from tasks.models.networks import Ref
 from tasks.morning import mined_boxes, write_morning
 from tasks.morning_page import night_page, night_text, sentence
 from tasks.promote import promote

@@ -21,8 +21,8 @@ from tasks.arrival import finish, unfinished
 from tasks.config import Cluster, Config, Night
 from tasks.inbox import look
 from tasks.matte import matte, open_run
-from tasks.model_import import import_weights
-from tasks.models import Ref
+from tasks.models.imported import import_weights
+from tasks.models.networks import Ref
 from tasks.night_check import check_night, look_back
 from tasks.night_parts import Part, makespan
 from tasks.night_plan import NightPlan, keep_plan, plan_inbox, plan_night, thinned, until_time

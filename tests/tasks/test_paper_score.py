@@ -11,10 +11,10 @@ from storage.benchmark import freeze_benchmark
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.infer import infer
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.matte import snap
-from tasks.models import Ref, load_network
+from tasks.models.infer import infer
+from tasks.models.networks import Ref, load_network
 from tasks.paper_score import align, noisy_frame, read_matte, score
 from tasks.runtime.step import Record
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session

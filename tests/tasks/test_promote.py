@@ -10,7 +10,7 @@ from capmat_errors import MatteError
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Gate
-from tasks.models import Ref
+from tasks.models.networks import Ref
 from tasks.promote import alike, ask_gate, decide, incumbents, promote
 from tasks.runtime.step import Record
 

@@ -24,7 +24,7 @@ from tasks.distill import distill
 from tasks.finetune import finetune
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.label_error import label_error
-from tasks.models import Ref
+from tasks.models.networks import Ref
 from tasks.runtime.step import Record
 from tasks.scribble import LABELS, import_scribbles, newest_labels, split_labels
 from tasks.scribble_student import scribble_student

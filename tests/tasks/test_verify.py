@@ -13,8 +13,8 @@ from storage.upkeep.findings import forget_damage
 from storage.upkeep.verify import verify
 from tasks.ingest import ingest_plates, ingest_take
 from tasks.matte import matte, open_run
-from tasks.model_import import import_weights
-from tasks.models import Ref
+from tasks.models.imported import import_weights
+from tasks.models.networks import Ref
 from tasks.session import ingest, plates, take_record
 from tests.storage.tiny_session import tree, write_session
 

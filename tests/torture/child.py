@@ -23,7 +23,7 @@ def _warm() -> None:
     import torch
 
     from flows import commands  # noqa: F401
-    from tasks import config, model_import, scribble, session  # noqa: F401
+    from tasks.models import imported as model_import  # noqa: F401
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

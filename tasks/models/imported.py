@@ -16,8 +16,8 @@ import numpy as np
 from capmat_errors import CheckpointError, ConfigError
 from storage.registry import Registry
 from storage.store.root import Root
-from tasks.infer import infer
-from tasks.models import Ref, described
+from tasks.models.infer import infer
+from tasks.models.networks import Ref, described
 
 _WAY: Literal["difference"] = "difference"  # docs/decisions/0005-the-plate-starts-as-a-difference.md
 _PATCH = 16  # pixels a side of a token, for the size that position tables were trained at
