@@ -17,11 +17,10 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.hull_check import hull_check
-from tasks.latency import device_of, latency
 from tasks.matte import block_steps, matte, open_run
 from tasks.models.infer import check_take
 from tasks.models.networks import Ref, card_of, inputs_of, load_network, run_name
-from tasks.models.speed import hardware
+from tasks.models.speed import device_of, hardware, latency
 from tasks.runtime.step import Record, retryable, run_once
 from tasks.session import take_record
 from tasks.validate import MEASURES, Scores, flicker_of, score_runs
@@ -57,7 +56,7 @@ def measure(
     Returns:
         Record with `model`, `run` (name of its alpha runs), and by `name@version` under `benchmarks`: `supervisor`
         and `truth` (scores of each picture by `take/camera/frame`; `flicker` where the frame before is in the
-        benchmark too; `truth` is empty where nothing is known), `latency`, see `tasks.latency.latency`, and
+        benchmark too; `truth` is empty where nothing is known), `latency`, see `tasks.models.speed.latency`, and
         `hull`, see `hull_score`, where it was asked for.
 
     Raises:
@@ -226,7 +225,7 @@ def frame_time(store: str, benchmark: Bench, model: Ref, tile: int = 0, threads:
     """How long a model takes for a benchmark's first picture; measured once on each kind of machine.
 
     Returns:
-        Record, see `tasks.latency.latency`.
+        Record, see `tasks.models.speed.latency`.
     """
     frozen = Benchmark.open(Root(store), *benchmark)
     name, camera, frame = frozen.keys[0]
