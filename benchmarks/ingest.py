@@ -28,7 +28,7 @@ from storage.recordings.raw_pixels import pack
 from storage.recordings.recording import find_recordings
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.ingest import ingest_take
+from tasks.ingest.take import ingest_take
 from tests.storage.packed_tiff import write_packed_tiff
 
 FRAMES = 16

@@ -23,7 +23,7 @@ from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.ingest import ingest_plates, ingest_take
+from tasks.ingest.take import ingest_plates, ingest_take
 from tasks.rebuild import held_out
 from tasks.reconstruct import read_renders, reconstruct
 from tasks.render_score import Reference, evaluate

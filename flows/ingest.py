@@ -8,11 +8,11 @@ from typing import Any
 
 from capmat_errors import CapmatError, PlateMismatch
 from flows.outcome import outcome
-from tasks.arrival import check_names
 from tasks.config import Config
-from tasks.inbox import Arrived, trouble
+from tasks.ingest.arrival import check_names
+from tasks.ingest.inbox import Arrived, trouble
+from tasks.ingest.session import check_task, ingest_task, plates_task
 from tasks.runtime.step import Record
-from tasks.session import check_task, ingest_task, plates_task
 from tasks.stage_check import stage_check_task
 
 

@@ -40,7 +40,7 @@ def ingest(config: Config, args: Namespace) -> int:
     Returns:
         0; with --plan 2 if there is a problem.
     """
-    from tasks import session as steps
+    from tasks.ingest import session as steps
     from tasks.stage_check import stage_check
 
     with ExitStack() as stack:

@@ -34,12 +34,12 @@ def matte(config: Config, args: Namespace) -> None:
 
 
 def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> None:
+    from tasks.ingest.session import take_record
     from tasks.matte import matte as run_matte
     from tasks.matte import open_run
     from tasks.models.infer import check_take
     from tasks.models.networks import champion, find_model, load_network, register_base
     from tasks.provenance import keep_config
-    from tasks.session import take_record
 
     record = take_record(config.store, take)
     threads = os.cpu_count() or 1

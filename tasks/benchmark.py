@@ -27,11 +27,11 @@ from storage.labels.freeze import LabelSet
 from storage.labels.trimaps import check_trimap, read_trimap, read_truth, trimap_files, trimap_of, truth_files
 from storage.store.root import Root
 from storage.takes.take import Take
+from tasks.ingest.session import take_record
 from tasks.models.networks import Ref, load_network
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, run_once
 from tasks.scribble import LABELS
-from tasks.session import take_record
 from tasks.show.sheet import RGB, Row, contact_sheet
 from tasks.supervise import made_by, supervise
 

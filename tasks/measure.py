@@ -17,12 +17,12 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.hull_check import hull_check
+from tasks.ingest.session import take_record
 from tasks.matte import block_steps, matte, open_run
 from tasks.models.infer import check_take
 from tasks.models.networks import Ref, card_of, inputs_of, load_network, run_name
 from tasks.models.speed import device_of, hardware, latency
 from tasks.runtime.step import Record, retryable, run_once
-from tasks.session import take_record
 from tasks.validate import MEASURES, Scores, flicker_of, score_runs
 
 Bench = tuple[str, str]

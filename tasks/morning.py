@@ -6,7 +6,7 @@
     ended                   when it ended, as ISO time
     state                   Completed, NeedsHuman or Failed
     attention               [{"what", "fix"}] that nobody asked for but somebody should know
-    refused                 [record of `tasks.inbox.trouble`]
+    refused                 [record of `tasks.ingest.inbox.trouble`]
     left                    [{"where", "why"}] that were still being copied
     stages                  [record of `tasks.stage_check.stage_check`] of the takes that came in
     takes                   [{"take", "session", "cameras", "frames", "runs", "seconds", "bytes", "teacher",

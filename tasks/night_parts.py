@@ -12,11 +12,11 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import BLOCK
 from tasks.config import Config
+from tasks.ingest.session import take_record
 from tasks.matte import block_steps
 from tasks.models.networks import Ref, run_name
 from tasks.runtime.rates import Rate, run_key
 from tasks.runtime.step import Step
-from tasks.session import take_record
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from socket import gethostname
 from capmat_errors import CapmatError, ConfigError
 from storage.session.plan import Session, plan_session, read_session
 from storage.store.root import Root
-from tasks.arrival import unfinished
 from tasks.config import Config
-from tasks.inbox import Found, to_fetch, trouble
-from tasks.inbox_place import Bucket
+from tasks.ingest.arrival import unfinished
+from tasks.ingest.inbox import Found, to_fetch, trouble
+from tasks.ingest.place import Bucket
 from tasks.morning_page import amount
 from tasks.night_parts import Mattes, Part, Wish, ingest_parts
 from tasks.night_rest import last_nights, rest_part
@@ -37,8 +37,8 @@ class NightPlan:
         every: the teacher sees every n-th of the frames that it is meant to see; 0 if it does not run.
         free: bytes free on the store's disk; None on S3.
         kept: takes of the inbox that are finished.
-        left: places of the inbox that must wait, see `tasks.inbox.Found`.
-        refused: takes and sessions of the inbox that cannot be done, see `tasks.inbox.trouble`.
+        left: places of the inbox that must wait, see `tasks.ingest.inbox.Found`.
+        refused: takes and sessions of the inbox that cannot be done, see `tasks.ingest.inbox.trouble`.
     """
 
     made: datetime

@@ -11,7 +11,7 @@ from flows.cli import main
 from storage.descriptor import read_session
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks import session as steps
+from tasks.ingest import session as steps
 from tests.storage.calibrations import easyvolcap, make_rig
 from tests.storage.tiny_session import HEIGHT, WIDTH, background, edit_toml, write_picture, write_session
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from tasks.ingest import ingest_plates, ingest_take
+from tasks.ingest.take import ingest_plates, ingest_take
 from tests.storage.tiny_session import write_session
 
 

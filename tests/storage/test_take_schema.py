@@ -17,7 +17,7 @@ from storage.store.ledger import group_document
 from storage.store.root import Root
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
-from tasks.ingest import ingest_take
+from tasks.ingest.take import ingest_take
 from tests.storage.tiny_session import tree
 
 RUN = "student-m-v0001"

@@ -16,8 +16,8 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.benchmark import benchmark_sheets, drawn, grow, known, scribbled
+from tasks.ingest.session import ingest, plates
 from tasks.models.networks import Ref, load_network, read_base_weights
-from tasks.session import ingest, plates
 from tasks.supervise import supervise
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 

@@ -11,10 +11,10 @@ import pytest
 from capmat_errors import ConfigError, FrameGap, SessionError, StoreError
 from storage.session.plan import check_stage, read_session
 from storage.store.root import Root
-from tasks.arrival import check_names, finish, is_finished
-from tasks.inbox import Found, drop, fetch, look, to_fetch
-from tasks.inbox_place import Bucket
-from tasks.session import ingest, plates
+from tasks.ingest.arrival import check_names, finish, is_finished
+from tasks.ingest.inbox import Found, drop, fetch, look, to_fetch
+from tasks.ingest.place import Bucket
+from tasks.ingest.session import ingest, plates
 from tests.storage.tiny_session import CAMERAS, edit_toml, tree, write_session
 
 HOUR = 3600.0

@@ -11,8 +11,8 @@ import pytest
 
 import capmat_errors as errors
 from storage.pictures.files import encode_png
-from tasks.ingest import ingest_plates, ingest_take
-from tasks.session import check
+from tasks.ingest.session import check
+from tasks.ingest.take import ingest_plates, ingest_take
 from tests.storage.tiny_session import (
     HEIGHT,
     WIDTH,

@@ -13,11 +13,11 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Gate
+from tasks.ingest.session import ingest, plates
 from tasks.models.networks import Ref
 from tasks.morning import mined_boxes, write_morning
 from tasks.morning_page import night_page, night_text, sentence
 from tasks.promote import promote
-from tasks.session import ingest, plates
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
 from tests.tasks.test_report_page import JPEG, Page
 

@@ -17,9 +17,10 @@ from capmat_models import create_model
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from tasks.arrival import finish, unfinished
 from tasks.config import Cluster, Config, Night
-from tasks.inbox import look
+from tasks.ingest.arrival import finish, unfinished
+from tasks.ingest.inbox import look
+from tasks.ingest.session import ingest, plates
 from tasks.matte import matte, open_run
 from tasks.models.imported import import_weights
 from tasks.models.networks import Ref
@@ -28,7 +29,6 @@ from tasks.night_parts import Part, makespan
 from tasks.night_plan import NightPlan, keep_plan, plan_inbox, plan_night, thinned, until_time
 from tasks.night_rest import measured_rest, rest_part
 from tasks.runtime.rates import read_rates, run_key, span, timed
-from tasks.session import ingest, plates
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_session
 from tests.tasks.test_inbox import named
 

@@ -22,7 +22,7 @@ from storage.takes.take import Take
 from tasks.config import Student, Teacher
 from tasks.distill import distill
 from tasks.finetune import finetune
-from tasks.ingest import ingest_plates, ingest_take
+from tasks.ingest.take import ingest_plates, ingest_take
 from tasks.label_error import label_error
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record

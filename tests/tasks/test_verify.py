@@ -11,11 +11,11 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.upkeep.findings import forget_damage
 from storage.upkeep.verify import verify
-from tasks.ingest import ingest_plates, ingest_take
+from tasks.ingest.session import ingest, plates, take_record
+from tasks.ingest.take import ingest_plates, ingest_take
 from tasks.matte import matte, open_run
 from tasks.models.imported import import_weights
 from tasks.models.networks import Ref
-from tasks.session import ingest, plates, take_record
 from tests.storage.tiny_session import tree, write_session
 
 ROUNDS, EACH = 5, 9

@@ -18,9 +18,9 @@ from storage.store.root import Root
 from storage.store.writers import is_gone
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
+from tasks.ingest.session import ingest, plates
 from tasks.matte import snap
 from tasks.runtime.step import Step
-from tasks.session import ingest, plates
 from tests.storage.tiny_session import write_session
 
 TAKES = ("walk", "run", "still")

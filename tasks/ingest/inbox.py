@@ -14,7 +14,7 @@ from pathlib import Path
 
 from capmat_errors import CapmatError, SessionError, StoreError
 from storage.session.plan import Session, read_session
-from tasks.inbox_place import Bucket, Folder, Listing, Place, open_place, shared_places, take_place
+from tasks.ingest.place import Bucket, Folder, Listing, Place, open_place, shared_places, take_place
 from tasks.runtime.step import Record, digest, retryable
 
 SECOND_LOOK_S = 5.0

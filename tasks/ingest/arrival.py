@@ -10,7 +10,7 @@ from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.inbox import Arrived
+from tasks.ingest.inbox import Arrived
 from tasks.runtime.step import digest
 
 

@@ -1,0 +1,1 @@
+"""From arrived files to stored takes: inbox, session, plates, take."""
