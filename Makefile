@@ -60,9 +60,9 @@ lock: ## resolve requirements.in into requirements.lock (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links requirements.in -o requirements.lock
 
-lock-nerfstudio: ## resolve tasks/nerfstudio.in into tasks/nerfstudio.lock, for Python 3.11 on Linux (needs uv)
+lock-nerfstudio: ## resolve tasks/geometry/nerfstudio/nerfstudio.in into tasks/geometry/nerfstudio/nerfstudio.lock, for Python 3.11 on Linux (needs uv)
 	@uv pip compile --quiet --python-version 3.11.5 --python-platform x86_64-manylinux_2_35 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links tasks/nerfstudio.in -o tasks/nerfstudio.lock
+		--no-emit-index-url --no-emit-find-links tasks/geometry/nerfstudio/nerfstudio.in -o tasks/geometry/nerfstudio/nerfstudio.lock
 
 clean: ## forget the demo's store and Prefect database (keeps .venv)
 	@rm -rf .capmat

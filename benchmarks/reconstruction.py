@@ -23,10 +23,10 @@ from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
+from tasks.geometry.field import read_renders, reconstruct
+from tasks.geometry.reconstruct import held_out
+from tasks.geometry.score import Reference, evaluate
 from tasks.ingest.take import ingest_plates, ingest_take
-from tasks.rebuild import held_out
-from tasks.reconstruct import read_renders, reconstruct
-from tasks.render_score import Reference, evaluate
 
 TAKE = "cedar"
 

@@ -58,7 +58,7 @@ def redistill(args: Namespace) -> None:
 def reconstruct(args: Namespace) -> None:
     """Compare two alpha runs by what a radiance field makes of them."""
     if args.install:
-        from tasks.nerfstudio_install import install
+        from tasks.geometry.nerfstudio.install import install
 
         print(install(args.install))
         return

@@ -86,7 +86,7 @@ def _ffmpeg() -> Finding:
 def _nerfstudio(config: Config) -> Finding:
     import torch
 
-    from tasks.nerfstudio_install import compiler_problem, nerfstudio_python, versions
+    from tasks.geometry.nerfstudio.install import compiler_problem, nerfstudio_python, versions
 
     try:
         place = nerfstudio_python(config.reconstruction.nerfstudio)

@@ -16,9 +16,9 @@ from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import session_name
 from tasks.config import Config, load_config
+from tasks.geometry.reconstruct import judge_task, rebuild_task
 from tasks.models.networks import register_base_task, run_name
 from tasks.promote import keep_reconstruction_task, newest_pair_task
-from tasks.rebuild import judge_task, rebuild_task
 from tasks.supervise import make_benchmark_task
 
 NOTHING_TO_COMPARE = "NothingToCompare"

@@ -13,7 +13,7 @@ from tasks.runtime.progress import Progress
 
 def hull(config: Config, args: Namespace) -> None:
     """Write the visual hull of a frame, and say where and how large it is."""
-    from tasks.hull import hull as run
+    from tasks.geometry.hull import hull as run
 
     mattes = args.run or run_name("student", champion(config.store, "student"))
     done = run(
@@ -51,8 +51,8 @@ def reconstruct(config: Config, args: Namespace) -> None:
 def scene(config: Config, args: Namespace) -> None:
     """Write frames as folders that Nerfstudio and COLMAP's readers open; folders that are there are replaced."""
     from storage.export.scene import export_frame
-    from tasks.hull import box_of
-    from tasks.rebuild import held_out
+    from tasks.geometry.hull import box_of
+    from tasks.geometry.reconstruct import held_out
 
     take = Take.open(Root(config.store), args.take)
     run = args.run or run_name("student", champion(config.store, "student"))

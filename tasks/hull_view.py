@@ -49,7 +49,7 @@ class HullMaps:
         """Whether the comparison is there; it is begun if it is not.
 
         Raises:
-            CapmatError: it is not possible; see `tasks.hull_check.check_frame`.
+            CapmatError: it is not possible; see `tasks.geometry.hull_check.check_frame`.
         """
         with self._lock:
             key = (take.name, run, frame)
@@ -82,7 +82,7 @@ class HullMaps:
         return found.result()[camera]
 
     def _compare(self, take: Take, run: str, frame: int) -> dict[str, Maps]:
-        from tasks.hull_check import check_frame
+        from tasks.geometry.hull_check import check_frame
 
         if run not in take.alpha_runs():
             raise NotFound(f"there are no mattes {run}", where=f"take {take.name}", fix="Check the run.")

@@ -16,7 +16,7 @@ from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.hull_check import hull_check
+from tasks.geometry.hull_check import hull_check
 from tasks.ingest.session import take_record
 from tasks.matte import block_steps, matte, open_run
 from tasks.models.infer import check_take
@@ -174,7 +174,7 @@ def _measured(store: str, frozen: Benchmark, role: str, model: Ref, tile: int, t
 
 
 def hull_score(store: str, frames: Mapping[str, Sequence[int]], run: str, settings: Reconstruction) -> Record:
-    """How much of the silhouettes does not fit together with those of the other cameras; see `tasks.hull_check`.
+    """How much of the silhouettes does not fit together with those of the other cameras; see `tasks.geometry.hull_check`.
 
     Args:
         store: URL of the store.

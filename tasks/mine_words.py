@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.hull_check import FrameCheck
+from tasks.geometry.hull_check import FrameCheck
 
 if TYPE_CHECKING:
     from tasks.mine_frame import Looked

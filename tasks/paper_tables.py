@@ -49,7 +49,7 @@ def make_tables(config: Config, parts: Sequence[str], scores: Mapping[str, Recor
         config: the settings.
         parts: which.
         scores: by the names that `flows.paper` gives them.
-        judged: record of `tasks.rebuild.judge`; None when Fig. 8 is left out.
+        judged: record of `tasks.geometry.reconstruct.judge`; None when Fig. 8 is left out.
     """
     makers = {
         "table1": lambda: _methods(scores),

@@ -9,7 +9,7 @@ import numpy as np
 
 from storage.calibration.camera import Camera
 from storage.export.scene import export_cutouts
-from tasks.nerfstudio_run import Preset
+from tasks.geometry.nerfstudio.run import Preset
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 
 STANDIN = Path(__file__).parent / "standin"

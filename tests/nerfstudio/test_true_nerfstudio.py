@@ -18,10 +18,10 @@ import pytest
 import torch
 
 from capmat_errors import ConfigError
-from tasks.nerfstudio_call import call
-from tasks.nerfstudio_install import nerfstudio_python, versions
-from tasks.nerfstudio_run import checkpoints, iterations_done, read_renders, render_command, run_nerfstudio
-from tasks.render_score import Reference, evaluate
+from tasks.geometry.nerfstudio.call import call
+from tasks.geometry.nerfstudio.install import nerfstudio_python, versions
+from tasks.geometry.nerfstudio.run import checkpoints, iterations_done, read_renders, render_command, run_nerfstudio
+from tasks.geometry.score import Reference, evaluate
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 from tests.nerfstudio.places import SMALL, TEST, TINY, cameras, export, python_for_cpu
 

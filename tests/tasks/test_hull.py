@@ -10,7 +10,7 @@ from capmat_errors import ConfigError, MatteError, NotFound
 from flows.cli import main
 from storage.store.root import Root
 from tasks.config import Reconstruction
-from tasks.hull import hull
+from tasks.geometry.hull import hull
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 

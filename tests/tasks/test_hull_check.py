@@ -9,7 +9,7 @@ from capmat_errors import ConfigError, NotFound
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.hull_check import check_frame, hull_check
+from tasks.geometry.hull_check import check_frame, hull_check
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 

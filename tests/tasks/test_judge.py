@@ -9,9 +9,9 @@ import pytest
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Reconstruction
+from tasks.geometry.reconstruct import held_out, judge, rebuild
 from tasks.models.networks import Ref
 from tasks.promote import keep_reconstruction, newest_pair
-from tasks.rebuild import held_out, judge, rebuild
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from capmat_errors import StoreError, TrainingError
-from tasks.nerfstudio_call import Interrupted, alone, call
-from tasks.nerfstudio_offline import no_network
+from tasks.geometry.nerfstudio.call import Interrupted, alone, call
+from tasks.geometry.nerfstudio.offline import no_network
 
 OFFLINE = Path(no_network.__code__.co_filename)
 

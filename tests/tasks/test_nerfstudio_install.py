@@ -12,9 +12,17 @@ import pytest
 
 from capmat_errors import ConfigError, StoreError
 from flows.doctor import _nerfstudio
-from tasks import nerfstudio_install
 from tasks.config import Config, Reconstruction
-from tasks.nerfstudio_install import HOME, LOCK, READY, compiler_problem, install, nerfstudio_python, versions
+from tasks.geometry.nerfstudio import install as nerfstudio_install
+from tasks.geometry.nerfstudio.install import (
+    HOME,
+    LOCK,
+    READY,
+    compiler_problem,
+    install,
+    nerfstudio_python,
+    versions,
+)
 
 
 @pytest.fixture(autouse=True)

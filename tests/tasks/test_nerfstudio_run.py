@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from capmat_errors import StoreError
-from tasks import nerfstudio_run
-from tasks.nerfstudio_call import Interrupted
-from tasks.nerfstudio_run import METHOD, Preset, iterations_done, run_nerfstudio
+from tasks.geometry.nerfstudio import run as nerfstudio_run
+from tasks.geometry.nerfstudio.call import Interrupted
+from tasks.geometry.nerfstudio.run import METHOD, Preset, iterations_done, run_nerfstudio
 
 PRESET = Preset(1000, 64, "random", 60)
 PROGRAM = """#!{python}

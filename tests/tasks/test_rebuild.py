@@ -12,10 +12,10 @@ from storage.pictures.colour import Colour
 from storage.pictures.files import decode_png
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks import rebuild as module
 from tasks.config import Reconstruction
-from tasks.rebuild import rebuild
-from tasks.reconstruct import LOG
+from tasks.geometry import reconstruct as module
+from tasks.geometry.field import LOG
+from tasks.geometry.reconstruct import rebuild
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 

@@ -16,10 +16,7 @@ from capmat_errors import ConfigError, MatteError, SizeMismatch, TrainingError
 from capmat_models.geometry import field as voxel_grid
 from storage.export.scene import Cutout, export_cutouts
 from tasks.config import Reconstruction
-from tasks.nerfstudio_install import nerfstudio_python
-from tasks.nerfstudio_run import PRESETS, checkpoints, iterations_done, render_command, train_command
-from tasks.nerfstudio_run import read_renders as read_nerfstudio_renders
-from tasks.reconstruct import (
+from tasks.geometry.field import (
     COMPARABLE,
     NOT_COMPARABLE,
     VOXEL_GRID,
@@ -29,7 +26,10 @@ from tasks.reconstruct import (
     reconstruct,
     work_folder,
 )
-from tasks.render_score import Reference, error_map, evaluate, psnr
+from tasks.geometry.nerfstudio.install import nerfstudio_python
+from tasks.geometry.nerfstudio.run import PRESETS, checkpoints, iterations_done, render_command, train_command
+from tasks.geometry.nerfstudio.run import read_renders as read_nerfstudio_renders
+from tasks.geometry.score import Reference, error_map, evaluate, psnr
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 

@@ -21,7 +21,7 @@ from storage.export.scene import read_cutout
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.reconstruct import torch_view
+from tasks.geometry.field import torch_view
 
 _READERS = 4
 _ENOUGH = 3

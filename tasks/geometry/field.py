@@ -20,8 +20,8 @@ from storage.export.read_scene import Scene, SceneView, read_scene
 from storage.pictures.files import encode_png, read_grey, read_image
 from storage.store.errors import store_errors
 from tasks.config import Reconstruction
-from tasks.nerfstudio_install import compiler_problem, nerfstudio_python, versions
-from tasks.nerfstudio_run import METHOD, PRESETS, Preset, Render, run_nerfstudio
+from tasks.geometry.nerfstudio.install import compiler_problem, nerfstudio_python, versions
+from tasks.geometry.nerfstudio.run import METHOD, PRESETS, Preset, Render, run_nerfstudio
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import StoreError, TrainingError
 from storage.store.errors import store_errors
-from tasks.nerfstudio_call import Heard, Interrupted, alone, call
-from tasks.nerfstudio_install import OFFLINE
+from tasks.geometry.nerfstudio.call import Heard, Interrupted, alone, call
+from tasks.geometry.nerfstudio.install import OFFLINE
 from tasks.runtime.progress import Progress, say
 
 METHOD = "instant-ngp-bounded"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from capmat_errors import StoreError, TrainingError
-from tasks.nerfstudio_offline import STARTER
+from tasks.geometry.nerfstudio.offline import STARTER
 from tasks.runtime.progress import allow
 
 # nerfacc 0.5.2 names a function object that CUDA 13 took away

@@ -12,11 +12,11 @@ from storage.pictures.files import decode_png
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.hull import box_of
+from tasks.geometry.field import LOG, reconstruct, work_folder
+from tasks.geometry.hull import box_of
+from tasks.geometry.nerfstudio.call import alone
+from tasks.geometry.score import Reference, evaluate
 from tasks.look import show
-from tasks.nerfstudio_call import alone
-from tasks.reconstruct import LOG, reconstruct, work_folder
-from tasks.render_score import Reference, evaluate
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.show.sheet import Row, contact_sheet, error_picture, to_jpeg
@@ -43,7 +43,7 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
 
     Returns:
         Record with the `folder` in the store (`input/` in Nerfstudio's format, `rgb/`, `accumulation/`), the
-        `backend` and what `tasks.reconstruct` says.
+        `backend` and what `tasks.geometry.field` says.
     """
     root = Root(store)
     recording = Take.open(root, take["take"])

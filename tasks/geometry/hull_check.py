@@ -17,8 +17,8 @@ from storage.export.read_scene import placed_in_box
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.hull import box_of
-from tasks.reconstruct import torch_view
+from tasks.geometry.field import torch_view
+from tasks.geometry.hull import box_of
 from tasks.runtime.step import Record, retryable, run_once
 
 RESOLUTION = 256

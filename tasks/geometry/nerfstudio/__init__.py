@@ -1,0 +1,1 @@
+"""Nerfstudio as a program in an environment of its own."""
