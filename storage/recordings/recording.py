@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from capmat_errors import CapmatError, FrameGap, ImageUnreadable, SessionError
 from storage.descriptor import RawSection, VideoSection
 from storage.pictures.colour import Colour
-from storage.pictures.files import IMAGE_SUFFIXES, Header
+from storage.pictures.files import IMAGE_SUFFIXES
 from storage.pictures.header import Header
 from storage.recordings.check import check_colour
 from storage.recordings.pictures import PictureFiles
