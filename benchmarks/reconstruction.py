@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.session import render_session
 from storage.calibration.box import scene_box
 from storage.export.scene import Cutout, export_cutouts
 from storage.labels.trimaps import truth_of
@@ -27,6 +26,7 @@ from tasks.geometry.field import read_renders, reconstruct
 from tasks.geometry.reconstruct import held_out
 from tasks.geometry.score import Reference, evaluate
 from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.sim.session import render_session
 
 TAKE = "cedar"
 

@@ -166,7 +166,7 @@ def train_base(args: Namespace) -> None:
 
 def sim(args: Namespace) -> None:
     """Render the sample session and the base data."""
-    from sim.sample import render_sample
+    from tasks.sim.sample import render_sample
 
     render_sample(args.out, seed=args.seed, tiny=args.tiny, defect=args.defect)
 

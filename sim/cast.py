@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 
-from sim.hair import Hair
-from sim.performer import Look, performer
-from sim.solid import Cloth
+from tasks.sim.hair import Hair
+from tasks.sim.performer import Look, performer
+from tasks.sim.solid import Cloth
 
 _BLACK = Cloth((0.022, 0.022, 0.025))
 _DARK_HAIR = (0.012, 0.010, 0.009)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sim.cameras import Camera
-from sim.stage import Scene
-from sim.tidy_stage import tidy_stage
+from tasks.sim.cameras import Camera
+from tasks.sim.stage import Scene
+from tasks.sim.tidy_stage import tidy_stage
 
 DEFECTS = {
     "none": "a tidy stage, nothing is the matter",
@@ -57,7 +57,7 @@ class Defect:
         return replace(camera, K=K)
 
     def sensor(self, camera: str, *, take: bool) -> dict[str, float]:
-        """How a camera's sensor differs, as arguments of `sim.sensor.expose`."""
+        """How a camera's sensor differs, as arguments of `tasks.sim.sensor.expose`."""
         if camera != self.camera:
             return {}
         if self.name == "exposure" and take:

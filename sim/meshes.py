@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.solid import Array, Surface
+from tasks.sim.solid import Array, Surface
 
 VERTEX_COLOUR = {"type": "mesh_attribute", "name": "vertex_color"}  # a texture for any BSDF of `mesh`
 

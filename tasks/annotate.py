@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from sim.annotator import annotate
 from storage.labels.trimaps import truth_of
 from storage.pictures.files import encode_png
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record, digest, retryable
+from tasks.sim.hand import annotate
 
 
 def annotate_take(store: str, inbox: str, truth: str, take: str, run: str, seed: int) -> Record:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.sample import render_sample
+from tasks.sim.sample import render_sample
 
 TINY = [
     "teacher.iterations=6",

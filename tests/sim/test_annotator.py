@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.annotator import annotate
+from tasks.sim.hand import annotate
 
 GREEN, RED = (0, 255, 0, 255), (255, 0, 0, 255)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sim.base_data import render_base
+from tasks.sim.base_data import render_base
 
 
 def test_cutouts_and_rooms_are_rendered_once(tmp_path: Path) -> None:

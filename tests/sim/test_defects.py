@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from flows.options import DEFECTS as OFFERED
-from sim.cameras import ring
 from sim.defects import DEFECTS, EXPOSURE, NOISE, SHIFT, Defect
-from sim.sensor import expose, noise_of
+from tasks.sim.cameras import ring
+from tasks.sim.sensor import expose, noise_of
 
 
 def test_the_command_line_offers_the_defects_that_there_are() -> None:

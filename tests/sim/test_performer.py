@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.body import skeleton
-from sim.hair import Hair, grow, spline
-from sim.performer import performer
-from sim.solid import Cloth, Part, surface
+from tasks.sim.body import skeleton
+from tasks.sim.hair import Hair, grow, spline
+from tasks.sim.performer import performer
+from tasks.sim.solid import Cloth, Part, surface
 
 BONES = [("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")]
 

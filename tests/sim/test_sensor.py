@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.sensor import BLACK, FULL_WELL, READ_NOISE, WHITE, expose, lens, noise_of, to_srgb
+from tasks.sim.sensor import BLACK, FULL_WELL, READ_NOISE, WHITE, expose, lens, noise_of, to_srgb
 
 
 @settings(max_examples=12, deadline=None)

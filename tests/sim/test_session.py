@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from sim.cameras import mitsuba_sensor, ring
-from sim.session import render_session
-from sim.solid import Cloth, Part, surface
+from tasks.sim.cameras import mitsuba_sensor, ring
+from tasks.sim.session import render_session
+from tasks.sim.solid import Cloth, Part, surface
 
 SIZE = (64, 80)
 
@@ -84,7 +84,7 @@ def test_calibration_projects_points_to_where_they_are_rendered(rendered: Path, 
     import mitsuba as mi
 
     from sim.meshes import mesh
-    from sim.render import matte
+    from tasks.sim.render import matte
 
     camera = ring(2, (160, 200), seed=5)[index]
     for point in np.array([[0.0, 0.0, 1.0], [0.4, -0.3, 1.6], [-0.5, 0.35, 0.3]]):

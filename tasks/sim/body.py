@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from sim.hair import strands
 from sim.meshes import VERTEX_COLOUR, mesh
-from sim.performer import Look
-from sim.solid import Array, Cloth, Part, surface
+from tasks.sim.hair import strands
+from tasks.sim.performer import Look
+from tasks.sim.solid import Array, Cloth, Part, surface
 
 _LIMB = ("hip", "knee", "ankle", "toe", "shoulder", "elbow", "wrist", "palm")
 

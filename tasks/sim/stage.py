@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.cameras import STAGE_RADIUS, Camera
 from sim.meshes import VERTEX_COLOUR, Rod, mesh, rods_surface
-from sim.solid import Surface
+from tasks.sim.cameras import STAGE_RADIUS, Camera
+from tasks.sim.solid import Surface
 
 Scene = dict[str, Any]
 

@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
-from sim.cameras import STAGE_RADIUS, Camera
 from sim.meshes import mesh
-from sim.solid import Surface
-from sim.stage import Scene, around, housings, rgb, truss, wall
+from tasks.sim.cameras import STAGE_RADIUS, Camera
+from tasks.sim.solid import Surface
+from tasks.sim.stage import Scene, around, housings, rgb, truss, wall
 
 HEIGHT = 5.0  # metres: no camera sees the upper edge of the wall, nor the lamp
 _LAMP_SIDE = 3.6
@@ -50,7 +50,7 @@ def tidy_stage(
 
 
 def _lamps(lit: Camera | None) -> Scene:
-    """The lamp above the stage, and the one that a camera looks at; both are one emitter, see `sim.stage.lamps`."""
+    """The lamp above the stage, and the one that a camera looks at; both are one emitter, see `tasks.sim.stage.lamps`."""
     half = _LAMP_SIDE / 2
     quads = [(np.array([0, 0, HEIGHT - 0.1]), np.array([0, half, 0]), np.array([half, 0, 0]))]
     if lit is not None:

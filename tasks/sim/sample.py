@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from sim.base_data import render_base
 from sim.defects import Defect
-from sim.session import render_session
+from tasks.sim.base_data import render_base
+from tasks.sim.session import render_session
 
 
 def _tell(what: str) -> None:

@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from sim.body import shapes
-from sim.cameras import Camera, calibration, ring
 from sim.cast import cast
 from sim.defects import Defect
 from sim.pictures import write_file, write_picture
-from sim.render import beauty, matte, use_variant
-from sim.sensor import expose, lens, noise_of, to_srgb
-from sim.stage import Scene, lamps, stage
 from sim.trimap import draw_trimap
+from tasks.sim.body import shapes
+from tasks.sim.cameras import Camera, calibration, ring
+from tasks.sim.render import beauty, matte, use_variant
+from tasks.sim.sensor import expose, lens, noise_of, to_srgb
+from tasks.sim.stage import Scene, lamps, stage
 
 Progress = Callable[[str], None]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.solid import Array
+from tasks.sim.solid import Array
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Performers: who they are, drawn once from a seed. How they stand at a frame is the matter of `sim.body`.
+"""Performers: who they are, drawn once from a seed. How they stand at a frame is the matter of `tasks.sim.body`.
 
 A seed decides body, clothes, hair, pose and things held, so that base data can be as diverse as wanted and a
 take shows the same person in every frame. Paper, Sec. 3: hair, dark clothes and thin things held are where
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.hair import Hair
-from sim.solid import Cloth
+from tasks.sim.hair import Hair
+from tasks.sim.solid import Cloth
 
 SKIN = ((0.62, 0.36, 0.25), (0.45, 0.24, 0.15), (0.28, 0.14, 0.085), (0.12, 0.06, 0.04), (0.70, 0.45, 0.34))
 HAIR = ((0.012, 0.010, 0.009), (0.05, 0.025, 0.012), (0.16, 0.08, 0.03), (0.45, 0.30, 0.12), (0.4, 0.39, 0.38))

@@ -1,7 +1,7 @@
 """Rendering: which Mitsuba variant, which buffers, and the true alpha.
 
 `llvm_ad_rgb` is used where it works (five times faster) and `scalar_rgb` everywhere else; pictures agree up to
-path noise. Everything is linear until `sim.sensor`.
+path noise. Everything is linear until `tasks.sim.sensor`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.cameras import Camera, mitsuba_sensor
 from sim.denoise import clean
+from tasks.sim.cameras import Camera, mitsuba_sensor
 
 Image = NDArray[np.float32]
 
