@@ -13,12 +13,12 @@ from flows.cluster import default_runner
 from flows.nightly import nightly
 from flows.reconstruct import reconstruct
 from flows.redistill import redistill
-from tasks.annotate import annotate_task
 from tasks.config import Config
 from tasks.models.networks import run_name
 from tasks.report import report_task
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
+from tasks.sim.hand import annotate_task
 
 
 @flow(name="demo", flow_run_name="demo", task_runner=default_runner())

@@ -15,7 +15,6 @@ from flows.cluster import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import session_name
-from tasks.annotate import annotate_task
 from tasks.config import Config, load_config
 from tasks.distill import distill_task
 from tasks.finetune import finetune_task
@@ -30,6 +29,7 @@ from tasks.runtime.progress import say
 from tasks.runtime.step import Record
 from tasks.scribble import has_labels, newest_labels_task
 from tasks.scribble_student import scribble_student_task
+from tasks.sim.hand import annotate_task
 from tasks.supervise import make_benchmark_task
 
 WITHOUT_TEACHER: tuple[Literal["scribbles_only"], Literal["frozen_refiner"]] = ("scribbles_only", "frozen_refiner")

@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from sim.pictures import write_picture
 from tasks.sim.body import shapes
 from tasks.sim.cameras import Camera, look_at
 from tasks.sim.performer import performer
 from tasks.sim.render import beauty, matte, use_variant
-from tasks.sim.sensor import lens, to_srgb
+from tasks.sim.sensor import lens, to_srgb, write_picture
 
 Progress = Callable[[str], None]
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.meshes import VERTEX_COLOUR, mesh
 from tasks.sim.hair import strands
 from tasks.sim.performer import Look
-from tasks.sim.solid import Array, Cloth, Part, surface
+from tasks.sim.solid import VERTEX_COLOUR, Array, Cloth, Part, mesh, surface
 
 _LIMB = ("hip", "knee", "ankle", "toe", "shoulder", "elbow", "wrist", "palm")
 

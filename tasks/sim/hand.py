@@ -7,8 +7,17 @@ background; a stroke or two on correct places tells the model what to keep.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from storage.labels.trimaps import truth_of
+from storage.pictures.files import encode_png
+from storage.store.root import Root
+from storage.takes.take import Take
+from tasks.runtime.progress import say
+from tasks.runtime.step import Record, digest, retryable
 
 Float = NDArray[np.floating]
 Bool = NDArray[np.bool_]
@@ -106,3 +115,65 @@ def _leg(region: Bool, start: Float, heading: float, length: float) -> list[Floa
             break
         leg.append(np.array([y, x], float))
     return leg
+
+
+def draw_trimap(alpha: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A trimap for a true alpha.
+
+    Args:
+        alpha: (H, W) 0..1.
+        rng: decides where the brush was wide.
+
+    Returns:
+        (H, W) uint8: 0 background, 128 unknown, 255 foreground. Sure pixels have alpha below 0.01 or above 0.99.
+    """
+    from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter  # type: ignore[attr-defined]
+
+    inside = alpha > 0.5
+    soft = (alpha > 0.01) & (alpha < 0.99)
+    edge = soft | (inside & ~binary_erosion(inside, border_value=1))
+    if not edge.any():
+        return np.where(inside, 255, 0).astype(np.uint8)
+    wave = gaussian_filter(rng.normal(size=alpha.shape), 12)
+    wave = (wave - wave.min()) / max(float(np.ptp(wave)), 1e-9)
+    # Where many fractional pixels lie together there is hair; a person paints round all of it.
+    hairy = np.clip(gaussian_filter(soft.astype(np.float64), 4) / 0.3 - 1, 0, 1)
+    width = 1.2 + 2.0 * wave + 3.0 * hairy
+    unknown = distance_transform_edt(~edge) <= width
+    return np.where(unknown, 128, np.where(inside, 255, 0)).astype(np.uint8)
+
+
+def annotate_take(store: str, inbox: str, truth: str, take: str, run: str, seed: int) -> Record:
+    """Paint one overlay per frame of a take in which the teacher erred.
+
+    Args:
+        store: URL of the store.
+        inbox: folder that the overlays go to, `<take>/<camera>/<frame>.png`.
+        truth: folder of the ground truth, `<take>/<camera>/<frame>_alpha.png`.
+        take: which take.
+        run: alpha run of the base teacher.
+        seed: of the strokes.
+
+    Returns:
+        Number of `overlays` painted and the mean share of painted pixels.
+    """
+    recording = Take.open(Root(store), take)
+    alpha = truth_of(truth, take)
+    shares = []
+    for camera in recording.cameras:
+        for frame in recording.frames:
+            true = alpha(camera, frame)
+            pred = recording.read_alpha(run, camera, frame)
+            rng = np.random.default_rng([seed, int(digest([take, camera, frame]), 16) % 2**32])
+            overlay = annotate(true, pred, rng)
+            painted = float((overlay[..., 3] > 0).mean())
+            if painted == 0:
+                continue
+            Root(inbox).write(f"{take}/{camera}/{frame:04d}.png", encode_png(overlay))
+            shares.append(painted)
+    say(f"painted {len(shares)} overlays, {100 * float(np.mean(shares)):.1f} % of their pixels")
+    record: dict[str, Any] = {"overlays": len(shares), "painted_share": float(np.mean(shares))}
+    return record
+
+
+annotate_task = retryable("scribble", "scribble on {take}")(annotate_take)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from sim.defects import Defect
 from tasks.sim.base_data import render_base
 from tasks.sim.session import render_session
+from tasks.sim.tidy_stage import Defect
 
 
 def _tell(what: str) -> None:
@@ -18,7 +18,7 @@ def render_sample(out: Path, *, seed: int = 0, tiny: bool = False, defect: str =
         out: folder for `session/`, `truth/` and `base/`.
         seed: decides everything; 0 is what the project ships.
         tiny: four cameras and a few small, grainy pictures, for tests.
-        defect: one of `sim.defects.DEFECTS`: a session of a tidy stage with it, without base data.
+        defect: one of `tasks.sim.tidy_stage.DEFECTS`: a session of a tidy stage with it, without base data.
 
     Raises:
         StoreError: the folder cannot be written to.

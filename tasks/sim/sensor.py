@@ -6,10 +6,17 @@ and clipped. This is the epsilon of Eq. 2 (paper, Sec. 3); plates and takes get 
 
 from __future__ import annotations
 
+import io
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from storage.pictures.files import encode_png
+from storage.store.root import Root
 
 FULL_WELL = 9600.0  # electrons at sensor white
 READ_NOISE = 2.6  # electrons
@@ -67,3 +74,30 @@ def to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
     """Display value 0..1 of linear light, clipped at 1."""
     x = np.clip(linear, 0, 1)
     return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-8) ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
+def write_picture(path: Path, image: np.ndarray[Any, Any]) -> None:
+    """Write a PNG or JPEG, completely or not at all.
+
+    Args:
+        path: ends in .png (8 or 16 bit, strongest compression) or .jpg (quality 95).
+        image: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    if path.suffix == ".png":
+        write_file(path, encode_png(image, level=9))
+        return
+    coded = io.BytesIO()
+    Image.fromarray(image).save(coded, "JPEG", quality=95)
+    write_file(path, coded.getvalue())
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write bytes, completely or not at all.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    Root(path.parent).write(path.name, content)

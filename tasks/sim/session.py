@@ -18,15 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from sim.cast import cast
-from sim.defects import Defect
-from sim.pictures import write_file, write_picture
-from sim.trimap import draw_trimap
 from tasks.sim.body import shapes
 from tasks.sim.cameras import Camera, calibration, ring
+from tasks.sim.hand import draw_trimap
+from tasks.sim.performer import cast
 from tasks.sim.render import beauty, matte, use_variant
-from tasks.sim.sensor import expose, lens, noise_of, to_srgb
+from tasks.sim.sensor import expose, lens, noise_of, to_srgb, write_file, write_picture
 from tasks.sim.stage import Scene, lamps, stage
+from tasks.sim.tidy_stage import Defect
 
 Progress = Callable[[str], None]
 

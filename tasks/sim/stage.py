@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.meshes import VERTEX_COLOUR, Rod, mesh, rods_surface
 from tasks.sim.cameras import STAGE_RADIUS, Camera
-from tasks.sim.solid import Surface
+from tasks.sim.solid import VERTEX_COLOUR, Rod, Surface, mesh, rods_surface
 
 Scene = dict[str, Any]
 

@@ -6,12 +6,12 @@ The place to render one defect at a time: whatever a check finds here beyond the
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sim.meshes import mesh
 from tasks.sim.cameras import STAGE_RADIUS, Camera
-from tasks.sim.solid import Surface
+from tasks.sim.solid import Surface, mesh
 from tasks.sim.stage import Scene, around, housings, rgb, truss, wall
 
 HEIGHT = 5.0  # metres: no camera sees the upper edge of the wall, nor the lamp
@@ -82,3 +82,59 @@ def _quads(quads: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Surface:
     faces = np.concatenate([first + [0, 1, 2], first + [1, 3, 2]])
     points = np.array(vertices)
     return Surface(points, faces, np.array(normals), np.full_like(points, 0.5))
+
+
+DEFECTS = {
+    "none": "a tidy stage, nothing is the matter",
+    "glossy-floor": "a sheet of metal lies on the floor before the camera",
+    "lamp": "a lamp stands where the camera looks",
+    "moved-camera": "the camera's picture is shifted by 2 pixels in the takes",
+    "exposure": "the camera exposes 5 % longer in the takes",
+    "noise": "the camera is twice as noisy, in plates and takes",
+}
+SHIFT = 2.0  # pixels
+EXPOSURE = 1.05
+NOISE = 2.0
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A defect and the camera that has it.
+
+    Attributes:
+        name: one of `DEFECTS`.
+        camera: name of the camera.
+    """
+
+    name: str
+    camera: str = "C02"
+
+    def __post_init__(self) -> None:
+        if self.name not in DEFECTS:
+            raise ValueError(f"there is no defect {self.name}; there is {', '.join(DEFECTS)}")
+
+    def scene(self, cameras: list[Camera], seed: int) -> Scene:
+        """The empty stage with it, as entries of a Mitsuba scene."""
+        mine = self._mine(cameras)
+        if self.name == "glossy-floor":
+            return tidy_stage(cameras, seed, glossy=mine)
+        return tidy_stage(cameras, seed, lit=mine if self.name == "lamp" else None)
+
+    def in_take(self, camera: Camera) -> Camera:
+        """How a camera stands in the takes; its calibration and its plate know nothing of it."""
+        if self.name != "moved-camera" or camera.id != self.camera:
+            return camera
+        K = camera.K.copy()
+        K[0, 2] += SHIFT
+        return replace(camera, K=K)
+
+    def sensor(self, camera: str, *, take: bool) -> dict[str, float]:
+        """How a camera's sensor differs, as arguments of `tasks.sim.sensor.expose`."""
+        if camera != self.camera:
+            return {}
+        if self.name == "exposure" and take:
+            return {"exposure": EXPOSURE}
+        return {"noise": NOISE} if self.name == "noise" else {}
+
+    def _mine(self, cameras: list[Camera]) -> Camera:
+        return next(camera for camera in cameras if camera.id == self.camera)

@@ -17,8 +17,8 @@ from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take, list_takes
-from tasks.annotate import annotate_take
 from tasks.models.networks import Ref, run_name
+from tasks.sim.hand import annotate_take
 from tests.flows.conftest import tiny_settings
 from tests.flows.site import PASSWORD, Site, eventually
 

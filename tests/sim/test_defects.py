@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from flows.options import DEFECTS as OFFERED
-from sim.defects import DEFECTS, EXPOSURE, NOISE, SHIFT, Defect
 from tasks.sim.cameras import ring
 from tasks.sim.sensor import expose, noise_of
+from tasks.sim.tidy_stage import DEFECTS, EXPOSURE, NOISE, SHIFT, Defect
 
 
 def test_the_command_line_offers_the_defects_that_there_are() -> None:

@@ -83,8 +83,8 @@ def _close(one: bytes, two: bytes) -> bool:
 def test_calibration_projects_points_to_where_they_are_rendered(rendered: Path, index: int) -> None:
     import mitsuba as mi
 
-    from sim.meshes import mesh
     from tasks.sim.render import matte
+    from tasks.sim.solid import mesh
 
     camera = ring(2, (160, 200), seed=5)[index]
     for point in np.array([[0.0, 0.0, 1.0], [0.4, -0.3, 1.6], [-0.5, 0.35, 0.3]]):

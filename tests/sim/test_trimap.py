@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from sim.trimap import draw_trimap
+from tasks.sim.hand import draw_trimap
 
 
 @settings(max_examples=15, deadline=None)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sim.defects import Defect
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config, Reconstruction
 from tasks.ingest.session import ingest, plates
 from tasks.sim.session import render_session
+from tasks.sim.tidy_stage import Defect
 from tasks.stage_check import Checked, check, stage_check, write_report
 from tasks.stage_findings import DRIFT
 from tasks.stage_look import open_session, open_stored

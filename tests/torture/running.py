@@ -25,7 +25,7 @@ from flows.processes import environment_of, is_server
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.annotate import annotate_take
+from tasks.sim.hand import annotate_take
 from tests.flows.conftest import tiny_settings
 from tests.flows.site import PASSWORD, QUIET_S, ROOT, Site, eventually
 
