@@ -13,7 +13,7 @@ from tasks.ingest.arrival import check_names
 from tasks.ingest.inbox import Arrived, trouble
 from tasks.ingest.session import check_task, ingest_task, plates_task
 from tasks.runtime.step import Record
-from tasks.stage_check import stage_check_task
+from tasks.stage.check import stage_check_task
 
 
 def ingest_session(config: Config, *, look: bool = False) -> tuple[dict[str, Any], dict[str, Record]]:

@@ -41,7 +41,7 @@ def ingest(config: Config, args: Namespace) -> int:
         0; with --plan 2 if there is a problem.
     """
     from tasks.ingest import session as steps
-    from tasks.stage_check import stage_check
+    from tasks.stage.check import stage_check
 
     with ExitStack() as stack:
         file, notes = _descriptor(args, stack)

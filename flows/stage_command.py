@@ -8,8 +8,8 @@ from capmat_errors import NotFound
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.runtime.progress import Progress
-from tasks.stage_check import check, report_name, write_report
-from tasks.stage_look import Subject, open_session, open_stored
+from tasks.stage.check import check, report_name, write_report
+from tasks.stage.look import Subject, open_session, open_stored
 
 
 def check_command(config: Config, args: Namespace) -> int:

@@ -8,7 +8,7 @@
     attention               [{"what", "fix"}] that nobody asked for but somebody should know
     refused                 [record of `tasks.ingest.inbox.trouble`]
     left                    [{"where", "why"}] that were still being copied
-    stages                  [record of `tasks.stage_check.stage_check`] of the takes that came in
+    stages                  [record of `tasks.stage.check.stage_check`] of the takes that came in
     takes                   [{"take", "session", "cameras", "frames", "runs", "seconds", "bytes", "teacher",
                             "teacher_wanted", "finished", "mined"}] done this night; `cameras` and `frames` are
                             numbers, `seconds` are of work, all tasks together; `teacher` is every how many frames

@@ -18,10 +18,10 @@ from tasks.config import Config, Reconstruction
 from tasks.ingest.session import ingest, plates
 from tasks.sim.session import render_session
 from tasks.sim.tidy_stage import Defect
-from tasks.stage_check import Checked, check, stage_check, write_report
-from tasks.stage_findings import DRIFT
-from tasks.stage_look import open_session, open_stored
-from tasks.stage_page import stage_sheet
+from tasks.stage.check import Checked, check, stage_check, write_report
+from tasks.stage.findings import DRIFT
+from tasks.stage.look import open_session, open_stored
+from tasks.stage.page import stage_sheet
 
 os.environ.setdefault("MITSUBA_VARIANT", "scalar_rgb")
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ A report's json holds
     session, stage, take    text; `take` is "" if only the empty stage was looked at
     light                   the worst of all cameras
     notes                   [text]
-    cameras                 {camera: {"light", "findings": [as `tasks.stage_findings.Finding`],
+    cameras                 {camera: {"light", "findings": [as `tasks.stage.findings.Finding`],
                             "missing": {kind: why}, "figures": {name: number},
                             "noise": [[linear light, standard deviation of one frame there]]}}
 """
@@ -28,11 +28,11 @@ from tasks.config import Config, Reconstruction, Stage
 from tasks.look import artifact_key, show
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record, retryable, run_once
-from tasks.stage_changes import find_changes
-from tasks.stage_findings import DRIFT, Finding, judge, light_of, noisiest
-from tasks.stage_look import Subject, open_session
-from tasks.stage_measure import Measured, measure, surroundings
-from tasks.stage_page import stage_page, stage_sheet
+from tasks.stage.changes import find_changes
+from tasks.stage.findings import DRIFT, Finding, judge, light_of, noisiest
+from tasks.stage.look import Subject, open_session
+from tasks.stage.measure import Measured, measure, surroundings
+from tasks.stage.page import stage_page, stage_sheet
 
 _AT_A_TIME = 2  # cameras; each holds some frames at full size
 _WORST = ("green", "yellow", "red")

@@ -11,7 +11,7 @@ from capmat_models.stage.change import largest_piece, pieces, silhouettes, struc
 from storage.calibration.camera import Camera
 from tasks.config import Reconstruction
 from tasks.geometry.hull import box_of
-from tasks.stage_measure import Measured, Region, full_size, neighbourhood
+from tasks.stage.measure import Measured, Region, full_size, neighbourhood
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -14,7 +14,7 @@ from capmat_models.stage.noise import Noise, times_noisier
 from capmat_models.stage.registration import Registration
 from storage.pictures.colour import encode_srgb
 from tasks.config import Limits, Stage
-from tasks.stage_measure import Measured
+from tasks.stage.measure import Measured
 
 Light = Literal["green", "yellow", "red"]
 DRIFT = ("moved", "focus", "exposure", "colour")

@@ -18,7 +18,7 @@ from storage.calibration.camera import Camera
 from storage.pictures.colour import encode_srgb
 from tasks.config import Reconstruction, Stage
 from tasks.geometry.hull import box_of
-from tasks.stage_look import Look, band_rows
+from tasks.stage.look import Look, band_rows
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]

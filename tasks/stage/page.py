@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tasks.report_page import document
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, fit_height, to_jpeg
-from tasks.stage_measure import Measured
+from tasks.stage.measure import Measured
 
 _HEIGHT = 300
 _SHEET = 200
@@ -30,7 +30,7 @@ def stage_page(report: Mapping[str, Any], found: Mapping[str, Measured]) -> str:
     """Render a report.
 
     Args:
-        report: see `tasks.stage_check`.
+        report: see `tasks.stage.check`.
         found: what was measured, by camera.
 
     Returns:

@@ -1,0 +1,1 @@
+"""Is the stage fit to be matted? look, measure, judge, report."""
