@@ -26,7 +26,7 @@ from storage.takes.take import Take, list_takes
 from tasks import mine_frame as frame_of
 from tasks.config import Config
 from tasks.ingest.session import ingest, plates, take_record
-from tasks.matte import matte, open_run
+from tasks.matte.take import matte, open_run
 from tasks.mine import network_of
 from tasks.models.networks import champion, register_base, run_name
 

@@ -122,7 +122,7 @@ def units(here: Site, tasks: int) -> None:
     from storage.store.ledger import Ledger
     from storage.store.root import Root
     from tasks.config import Config, Student
-    from tasks.matte import block_steps
+    from tasks.matte.take import block_steps
     from tasks.night_plan import plan_night
 
     cameras, blocks, store = 40, -(-tasks // 40), str(Path("store").resolve())

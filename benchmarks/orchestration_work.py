@@ -13,7 +13,7 @@ import numpy as np
 from prefect import Task, flow
 from prefect.context import FlowRunContext
 
-from tasks.matte import block_steps
+from tasks.matte.take import block_steps
 from tasks.models.infer import infer_camera
 from tasks.runtime.step import Record, retryable
 
@@ -29,7 +29,7 @@ def burn(megabytes: int) -> int:
 
 
 def unit(store: str, take: str, camera: str, block: Sequence[int]) -> Record:
-    """One block of frames as `tasks.matte` does it, without the matting: look for its record, write it."""
+    """One block of frames as `tasks.matte.take` does it, without the matting: look for its record, write it."""
     (step,) = block_steps(store, take, camera, RUN, [block], MODEL, "none")
     return step.record() or step.keep({"run": RUN, "camera": camera, "frames": len(block), "numbers": block}, 0.0)
 

@@ -17,7 +17,7 @@ def matte(config: Config, args: Namespace) -> None:
         return
     if not (args.image and args.out) or not (args.plate or args.model):
         raise ConfigError("needs --image, --plate (or --model) and --out, or --take", where="capmat matte")
-    from tasks.picture import matte_picture, open_base, open_model
+    from tasks.matte.picture import matte_picture, open_base, open_model
 
     if args.model:
         network, name = open_model(config.store, Path(config.weights), args.model)
@@ -35,11 +35,11 @@ def matte(config: Config, args: Namespace) -> None:
 
 def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> None:
     from tasks.ingest.session import take_record
-    from tasks.matte import matte as run_matte
-    from tasks.matte import open_run
+    from tasks.matte.provenance import keep_config
+    from tasks.matte.take import matte as run_matte
+    from tasks.matte.take import open_run
     from tasks.models.infer import check_take
     from tasks.models.networks import champion, find_model, load_network, register_base
-    from tasks.provenance import keep_config
 
     record = take_record(config.store, take)
     threads = os.cpu_count() or 1

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.config import Config
-from tasks.matte import matte_task, open_run_task
+from tasks.matte.provenance import keep_config
+from tasks.matte.take import matte_task, open_run_task
 from tasks.models.networks import Ref
-from tasks.provenance import keep_config
 from tasks.runtime.step import Record
 
 

@@ -68,7 +68,7 @@ def bring(config: Config, args: Namespace) -> None:
 def export(config: Config, args: Namespace) -> None:
     """Write a model as a file."""
     from capmat_models.weights.export import export_network
-    from tasks.picture import open_model
+    from tasks.matte.picture import open_model
 
     network, name = open_model(config.store, Path(config.weights), args.model)
     data = export_network(network, args.format, args.size)

@@ -19,10 +19,10 @@ from storage.benchmark import Benchmark
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Config, load_config
+from tasks.matte.provenance import keep_config
 from tasks.measure import check_measurable, measure_task
 from tasks.models.networks import Ref, card_of, champions_task, find_model, inputs_of, register_base_task
 from tasks.promote import ask_gate_task, check_role
-from tasks.provenance import keep_config
 from tasks.runtime.step import Record
 from tasks.supervise import make_benchmark_task
 from tasks.validation import write_validation_task

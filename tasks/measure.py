@@ -18,7 +18,7 @@ from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.geometry.hull_check import hull_check
 from tasks.ingest.session import take_record
-from tasks.matte import block_steps, matte, open_run
+from tasks.matte.take import block_steps, matte, open_run
 from tasks.models.infer import check_take
 from tasks.models.networks import Ref, card_of, inputs_of, load_network, run_name
 from tasks.models.speed import device_of, hardware, latency
@@ -47,7 +47,7 @@ def measure(
         benchmarks: which ones.
         role: `teacher`, `student`, or the model's own name; part of the name of its runs.
         model: which one.
-        tile: side of the tiles, see `tasks.matte.matte`.
+        tile: side of the tiles, see `tasks.matte.take.matte`.
         threads: torch threads, for the mattes and for the time.
         config: digest of the settings, for the mattes to name.
         hull: the subject's box, to see whether the mattes of all cameras fit together on the benchmark's frames, for

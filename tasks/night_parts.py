@@ -13,7 +13,7 @@ from storage.store.root import Root
 from storage.takes.take import BLOCK
 from tasks.config import Config
 from tasks.ingest.session import take_record
-from tasks.matte import block_steps
+from tasks.matte.take import block_steps
 from tasks.models.networks import Ref, run_name
 from tasks.runtime.rates import Rate, run_key
 from tasks.runtime.step import Step

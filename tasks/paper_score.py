@@ -17,7 +17,7 @@ from storage.pictures.files import decode_png, encode_png
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.matte import snap
+from tasks.matte.take import snap
 from tasks.models.infer import infer_camera
 from tasks.models.networks import Ref, load_network
 from tasks.runtime.step import Record, digest, retryable, run_once

@@ -20,11 +20,11 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.ingest.session import ingest, plates, take_record
-from tasks.matte import matte, open_run, snap
+from tasks.matte.provenance import keep_config
+from tasks.matte.take import matte, open_run, snap
 from tasks.models.imported import import_weights
 from tasks.models.infer import coarse_mask, infer, on_rig
 from tasks.models.networks import Ref, described, load_network
-from tasks.provenance import keep_config
 from tests.storage.tiny_session import CAMERAS, write_session
 
 

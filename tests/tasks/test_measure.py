@@ -17,7 +17,7 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Gate, Reconstruction
 from tasks.ingest.session import ingest, plates, take_record
-from tasks.matte import matte, open_run, snap
+from tasks.matte.take import matte, open_run, snap
 from tasks.measure import check_measurable, hull_score, matte_entries, measure
 from tasks.models.infer import infer
 from tasks.models.networks import Ref, load_network, read_base_weights

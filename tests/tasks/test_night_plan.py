@@ -21,7 +21,7 @@ from tasks.config import Cluster, Config, Night
 from tasks.ingest.arrival import finish, unfinished
 from tasks.ingest.inbox import look
 from tasks.ingest.session import ingest, plates
-from tasks.matte import matte, open_run
+from tasks.matte.take import matte, open_run
 from tasks.models.imported import import_weights
 from tasks.models.networks import Ref
 from tasks.night_check import check_night, look_back

@@ -12,7 +12,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.ingest.take import ingest_plates, ingest_take
-from tasks.matte import snap
+from tasks.matte.take import snap
 from tasks.models.infer import infer
 from tasks.models.networks import Ref, load_network
 from tasks.paper_score import align, noisy_frame, read_matte, score

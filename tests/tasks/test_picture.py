@@ -11,8 +11,8 @@ from PIL import Image
 
 from capmat_errors import CapmatError, CheckpointError, ConfigError, ImageUnreadable, NotFound, SizeMismatch
 from storage.pictures.files import encode_png, read_grey, read_rgba
+from tasks.matte.picture import matte_picture, open_base, open_model, read_display, read_guide
 from tasks.models.networks import register_base
-from tasks.picture import matte_picture, open_base, open_model, read_display, read_guide
 from tests.storage.tiny_session import write_picture
 
 WEIGHTS = Path(__file__).parents[2] / "weights"

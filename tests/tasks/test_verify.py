@@ -13,7 +13,7 @@ from storage.upkeep.findings import forget_damage
 from storage.upkeep.verify import verify
 from tasks.ingest.session import ingest, plates, take_record
 from tasks.ingest.take import ingest_plates, ingest_take
-from tasks.matte import matte, open_run
+from tasks.matte.take import matte, open_run
 from tasks.models.imported import import_weights
 from tasks.models.networks import Ref
 from tests.storage.tiny_session import tree, write_session

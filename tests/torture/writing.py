@@ -1,6 +1,6 @@
 """The writers of the torture, processes that may be killed at any moment, and what must be there in the end.
 
-Mattes are made by a function of the picture in place of a network, and stored by the same steps as `tasks.matte`.
+Mattes are made by a function of the picture in place of a network, and stored by the same steps as `tasks.matte.take`.
 """
 
 import os
@@ -19,7 +19,7 @@ from storage.store.writers import is_gone
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
 from tasks.ingest.session import ingest, plates
-from tasks.matte import snap
+from tasks.matte.take import snap
 from tasks.runtime.step import Step
 from tests.storage.tiny_session import write_session
 

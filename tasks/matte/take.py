@@ -11,9 +11,9 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
+from tasks.matte.provenance import begun, provenance
 from tasks.models.infer import check_take, infer_camera
 from tasks.models.networks import Ref, load_network, run_name
-from tasks.provenance import begun, provenance
 from tasks.runtime.progress import Progress, say
 from tasks.runtime.rates import timed
 from tasks.runtime.step import Record, Step, retryable
@@ -33,7 +33,7 @@ def snap(pha: Any) -> Any:
 def open_run(store: str, take: str, role: str, model: Ref, tile: int = 0, config: str = "") -> str:
     """Announce a run of alphas in a take, before cameras write to it side by side; returns its name.
 
-    `config` is the digest of the settings; what else a run says of itself is in `tasks.provenance`.
+    `config` is the digest of the settings; what else a run says of itself is in `tasks.matte.provenance`.
     """
     run = run_name(role, model, tile)
     root = Root(store)

@@ -1,0 +1,1 @@
+"""Inference: a take, one photograph, files for others, where a matte comes from."""
