@@ -23,11 +23,11 @@ from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take, list_takes
-from tasks import mine_frame as frame_of
 from tasks.config import Config
 from tasks.ingest.session import ingest, plates, take_record
+from tasks.labels.mine import frame as frame_of
+from tasks.labels.mine.queue import network_of
 from tasks.matte.take import matte, open_run
-from tasks.mine import network_of
 from tasks.models.networks import champion, register_base, run_name
 
 SIGNALS = ("teacher", "err", "residual", "soft", "unsteady", "halo", "hole", "jump")

@@ -31,8 +31,8 @@ from storage.takes.stage import Plate, Stage
 from storage.takes.take import Take
 from storage.takes.views import make_preview
 from tasks.config import Reconstruction
-from tasks.frame_views import FrameViews
-from tasks.hull_view import HullMaps
+from tasks.labels.hull_view import HullMaps
+from tasks.labels.views import FrameViews
 from tests.flows.browser import Tab, browser
 
 RUN = "teacher-made_up-v0001"

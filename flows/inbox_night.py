@@ -25,9 +25,9 @@ from tasks.config import Config
 from tasks.ingest.arrival import finish, unfinished
 from tasks.ingest.inbox import Arrived, Found, drop, fetch_task, look_task, trouble
 from tasks.ingest.place import Bucket
+from tasks.labels.mine.queue import mine_night_task
 from tasks.look import show_take_task
 from tasks.matte.export import export_task
-from tasks.mine import mine_night_task
 from tasks.models.networks import Ref, champions_task, register_base_task, run_name
 from tasks.morning import morning_task
 from tasks.night_plan import NightPlan, plan_task, until_time

@@ -20,7 +20,7 @@ _ANSWER_S = 5
 
 def tell_waiting(store: str) -> str:
     """`tell_labels` if labels wait in the store: their own event may have gone to a dead server, or to nobody."""
-    from tasks.scribble import waiting
+    from tasks.labels.in_use import waiting
 
     return tell_labels("waiting") if waiting(store) else ""
 

@@ -14,7 +14,7 @@ from tasks.config import Config
 
 def mine(config: Config, args: Namespace) -> None:
     """Write the queue of a take, and say what is in it."""
-    from tasks.mine import mine as run
+    from tasks.labels.mine.queue import mine as run
     from tasks.mine_sheet import mined_sheet
 
     # Progress is for people; a program that asked for JSON gets nothing else.

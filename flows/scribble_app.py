@@ -25,9 +25,9 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.finish_scribbles import finish_scribbles
-from tasks.frame_views import FrameViews
-from tasks.hull_view import HullMaps
-from tasks.scribble_desk import describe_frame, describe_take, keep_strokes, saved_strokes
+from tasks.labels.desk import describe_frame, describe_take, keep_strokes, saved_strokes
+from tasks.labels.hull_view import HullMaps
+from tasks.labels.views import FrameViews
 
 MOST_BYTES = 16 * 2**20
 """Of one request; ten thousand strokes of an ordinary length have three."""

@@ -12,9 +12,9 @@ from storage.labels.formats.read import Reading
 from storage.labels.freeze import BACKGROUND, FOREGROUND, Key, LabelSet, list_label_sets
 from storage.store.root import Root
 from tasks.config import Config
+from tasks.labels.in_use import validation_part
+from tasks.labels.incoming import INBOX, LABELS, check_labels, import_labels
 from tasks.runtime.step import Record
-from tasks.scribble import validation_part
-from tasks.scribble_import import INBOX, LABELS, check_labels, import_labels
 
 
 def listed(config: Config, args: Namespace) -> None:

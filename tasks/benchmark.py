@@ -28,10 +28,10 @@ from storage.labels.trimaps import check_trimap, read_trimap, read_truth, trimap
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.ingest.session import take_record
+from tasks.labels.in_use import LABELS
 from tasks.models.networks import Ref, load_network
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, run_once
-from tasks.scribble import LABELS
 from tasks.show.sheet import RGB, Row, contact_sheet
 from tasks.supervise import made_by, supervise
 

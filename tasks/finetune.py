@@ -12,11 +12,11 @@ from storage.takes.take import Take
 from tasks.base_folder import load_base_data
 from tasks.config import Teacher
 from tasks.label_error import compared, label_error
+from tasks.labels.in_use import LABELS, split_labels
 from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.scribble import LABELS, split_labels
 from tasks.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
 
 

@@ -6,9 +6,9 @@ from capmat_errors import ScribbleError
 from storage.labels.drafts import read_drafts
 from storage.labels.freeze import freeze_labels
 from storage.store.root import Root
+from tasks.labels.desk import fresh, newest_set
+from tasks.labels.in_use import LABELS, newest_labels
 from tasks.runtime.step import Record
-from tasks.scribble import LABELS, newest_labels
-from tasks.scribble_desk import fresh, newest_set
 
 
 def finish_scribbles(store: str, takes: Sequence[str], author: str = "") -> Record:

@@ -6,9 +6,9 @@ import numpy as np
 
 from storage.labels.freeze import BACKGROUND, FOREGROUND, LabelSet
 from storage.store.root import Root
+from tasks.labels.in_use import LABELS, split_labels
 from tasks.runtime.progress import Progress, say
 from tasks.runtime.step import Record
-from tasks.scribble import LABELS, split_labels
 from tasks.watch import alpha_of, stage_frame
 
 

@@ -13,9 +13,9 @@ from capmat_errors import NotFound
 from storage.session.cost import free_bytes
 from storage.store.ledger import Ledger
 from storage.store.root import Root
+from tasks.labels.in_use import waiting
 from tasks.night_check import check_night
 from tasks.night_rest import nights
-from tasks.scribble import waiting
 
 _STATES = ("Completed", "NeedsHuman", "Failed")
 Family = tuple[str, str, list[tuple[str, float]]]

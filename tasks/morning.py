@@ -36,13 +36,13 @@ from storage.session.cost import free_bytes
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
+from tasks.labels.in_use import LABELS
 from tasks.look import where_text
 from tasks.morning_page import night_page, night_text
 from tasks.night_check import look_back
 from tasks.night_rest import nights
 from tasks.report_figures import duration
 from tasks.runtime.step import Record, retryable
-from tasks.scribble import LABELS
 from tasks.show.sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
 
 _NIGHTS_LEFT = 3  # somebody needs time to bring a disk

@@ -8,7 +8,7 @@ from storage.labels.freeze import LabelSet
 from storage.session.plan import read_session
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.scribble import LABELS
+from tasks.labels.in_use import LABELS
 
 PresetName = Literal["small", "full"]
 

@@ -15,9 +15,9 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
+from tasks.labels.in_use import LABELS
 from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import digest
-from tasks.scribble import LABELS
 
 
 def keep_config(config: Config) -> str:

@@ -12,9 +12,9 @@ import pytest
 
 from flows.inbox_night import announce, planned
 from tasks.config import Config
+from tasks.labels.in_use import import_scribbles, mark_used, newest_labels
 from tasks.night_parts import Part
 from tasks.night_plan import NightPlan
-from tasks.scribble import import_scribbles, mark_used, newest_labels
 from tests.tasks.test_scribble import overlay, put, store  # noqa: F401
 
 

@@ -21,7 +21,7 @@ from storage.labels.strokes import Stroke
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.scribble import LABELS
+from tasks.labels.in_use import LABELS
 from tests.storage.matted_take import RUN, make_take
 
 TOKEN = "the-token-of-the-link"

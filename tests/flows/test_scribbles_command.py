@@ -12,7 +12,7 @@ from storage.labels.freeze import LabelSet, freeze_labels, list_label_sets
 from storage.labels.strokes import Drawing, Stroke
 from storage.pictures.files import encode_png
 from storage.store.root import Root
-from tasks.scribble_import import LABELS
+from tasks.labels.incoming import LABELS
 from tests.storage import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH
 from tests.tasks.test_scribble import overlay, put

@@ -9,7 +9,7 @@ from flows.cli import main
 from flows.label_event import tell_labels
 from storage.labels.freeze import list_label_sets
 from storage.store.root import Root
-from tasks.scribble import LABELS, import_scribbles, mark_used, newest_labels, waiting
+from tasks.labels.in_use import LABELS, import_scribbles, mark_used, newest_labels, waiting
 from tests.tasks.test_scribble import overlay, put, store  # noqa: F401
 
 

@@ -11,8 +11,8 @@ from capmat_errors import NotFound
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.frame_views import FrameViews, Tile
-from tasks.hull_view import HullMaps
+from tasks.labels.hull_view import HullMaps
+from tasks.labels.views import FrameViews, Tile
 from tests.storage.matted_take import BARE, RUN, make_take
 
 HERE = ("c00", 4)

@@ -11,8 +11,8 @@ from capmat_errors import NotFound
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.frame_views import FrameViews
-from tasks.hull_view import HullMaps, Maps, paint_maps
+from tasks.labels.hull_view import HullMaps, Maps, paint_maps
+from tasks.labels.views import FrameViews
 from tasks.show.sheet import TOO_LITTLE, TOO_MUCH
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring

@@ -13,9 +13,9 @@ from storage.labels.queue import read_queue
 from storage.store.root import Root
 from storage.takes.stage import Plate, Stage
 from storage.takes.take import Take
-from tasks import mine as mining
 from tasks.config import Config, load_config
-from tasks.mine import mine, spread_frames
+from tasks.labels.mine import queue as mining
+from tasks.labels.mine.queue import mine, spread_frames
 from tasks.mine_sheet import mined_sheet
 from tasks.models.networks import find_model
 from tests.ellipsoid_take import add_run, store_take

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.store.frame_array import Window
-from tasks.pyramid import SMALLEST, TILE, Kept, Pixels, level_sizes, quarter, read_tile, shrink, tile_window
+from tasks.labels.pyramid import SMALLEST, TILE, Kept, Pixels, level_sizes, quarter, read_tile, shrink, tile_window
 
 SIDES = st.integers(1, 2300)
 

@@ -10,7 +10,7 @@ from storage.labels.freeze import LabelSet, list_label_sets
 from storage.pictures.files import encode_png
 from storage.store.root import Root
 from tasks.ingest.take import ingest_plates, ingest_take
-from tasks.scribble import LABELS, import_scribbles
+from tasks.labels.in_use import LABELS, import_scribbles
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 
 SIZE = (HEIGHT, WIDTH)

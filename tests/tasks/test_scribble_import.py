@@ -18,7 +18,7 @@ from storage.labels.strokes import Drawing, Stroke, encode_strokes
 from storage.pictures.files import encode_png
 from storage.store.root import Root
 from tasks.ingest.take import ingest_plates, ingest_take
-from tasks.scribble_import import LABELS, check_labels, import_labels
+from tasks.labels.incoming import LABELS, check_labels, import_labels
 from tests.storage import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 

@@ -24,9 +24,9 @@ from tasks.distill import distill
 from tasks.finetune import finetune
 from tasks.ingest.take import ingest_plates, ingest_take
 from tasks.label_error import label_error
+from tasks.labels.in_use import LABELS, import_scribbles, newest_labels, split_labels
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record
-from tasks.scribble import LABELS, import_scribbles, newest_labels, split_labels
 from tasks.scribble_student import scribble_student
 from tasks.watch import benchmark_frames, hold_out
 from tests.capmat_models.training_data import base_data, subject

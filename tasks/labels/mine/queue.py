@@ -12,8 +12,8 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
+from tasks.labels.mine.frame import mine_frame
 from tasks.look import show
-from tasks.mine_frame import mine_frame
 from tasks.mine_sheet import mined_sheet
 from tasks.models.networks import Ref, load_network, run_name
 from tasks.runtime.progress import Progress

@@ -11,7 +11,7 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.geometry.hull_check import FrameCheck, check_frame
-from tasks.mine_words import said
+from tasks.labels.mine.words import said
 from tasks.models.infer import infer
 from tasks.runtime.progress import say
 

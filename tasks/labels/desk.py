@@ -16,10 +16,10 @@ from storage.labels.strokes import Drawing, Stroke, joined
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.frame_views import FrameViews
+from tasks.labels.in_use import LABELS
+from tasks.labels.pyramid import level_sizes
+from tasks.labels.views import FrameViews
 from tasks.models.networks import Ref, run_name
-from tasks.pyramid import level_sizes
-from tasks.scribble import LABELS
 
 Json = dict[str, Any]
 

@@ -18,13 +18,13 @@ from storage.store.frame_array import Window
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.hull_view import HullMaps, paint_maps
-from tasks.pyramid import TILE, Kept, Pixels, Read, quarter, read_tile
+from tasks.labels.hull_view import HullMaps, paint_maps
+from tasks.labels.pyramid import TILE, Kept, Pixels, Read, quarter, read_tile
 from tasks.show.sheet import comp_on_green, error_picture, to_jpeg
 
 VIEWS = ("picture", "plate", "alpha", "checker", "green", "difference", "hull")
 """`alpha`, `checker`, `green` and `hull` are of a run, and `difference` of a run against another one: orange where it
-holds more for subject, blue where it holds less. `hull` is what the other cameras say, see `tasks.hull_view`."""
+holds more for subject, blue where it holds less. `hull` is what the other cameras say, see `tasks.labels.hull_view`."""
 _CHECK = 16  # pixels of the level; 512, a tile's side, is a multiple of twice that
 _DARK, _LIGHT = 64, 128
 _TILE_BYTES, _SMALL_BYTES = 96 * 2**20, 192 * 2**20
@@ -79,7 +79,7 @@ class FrameViews:
             camera: its camera.
             frame: number of the frame.
             view: one of `VIEWS`.
-            place: level, row and column, see `tasks.pyramid`.
+            place: level, row and column, see `tasks.labels.pyramid`.
             runs: the alpha run; for "difference" also the one that it is compared with.
 
         Raises:

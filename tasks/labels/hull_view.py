@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.pyramid import Pixels
+from tasks.labels.pyramid import Pixels
 from tasks.show.sheet import TOO_LITTLE, TOO_MUCH
 
 _KEPT = 4  # frames; one of 40 cameras takes some 30 MB

@@ -1,0 +1,1 @@
+"""Where a scribble would help most."""
