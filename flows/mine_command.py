@@ -15,7 +15,7 @@ from tasks.config import Config
 def mine(config: Config, args: Namespace) -> None:
     """Write the queue of a take, and say what is in it."""
     from tasks.labels.mine.queue import mine as run
-    from tasks.mine_sheet import mined_sheet
+    from tasks.labels.mine.queue import mined_sheet
 
     # Progress is for people; a program that asked for JSON gets nothing else.
     with redirect_stdout(sys.stderr if args.json else sys.stdout):

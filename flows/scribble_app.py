@@ -24,8 +24,7 @@ from storage.labels.strokes import decode_strokes
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.finish_scribbles import finish_scribbles
-from tasks.labels.desk import describe_frame, describe_take, keep_strokes, saved_strokes
+from tasks.labels.desk import describe_frame, describe_take, finish_scribbles, keep_strokes, saved_strokes
 from tasks.labels.hull_view import HullMaps
 from tasks.labels.views import FrameViews
 

@@ -15,8 +15,7 @@ from storage.takes.stage import Plate, Stage
 from storage.takes.take import Take
 from tasks.config import Config, load_config
 from tasks.labels.mine import queue as mining
-from tasks.labels.mine.queue import mine, spread_frames
-from tasks.mine_sheet import mined_sheet
+from tasks.labels.mine.queue import mine, mined_sheet, spread_frames
 from tasks.models.networks import find_model
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
