@@ -29,10 +29,10 @@ from capmat_models.training.losses import vitmatte_losses
 from capmat_models.training.optimisers import cosine, layerwise_groups
 from capmat_models.training.validation import evaluate
 from capmat_models.weights.adapt import Way, background_from_trimap
-from tasks.base_folder import load_base_data
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress, say
 from tasks.show.charts import curves_svg
+from tasks.train.base_data import load_base_data
 
 NETWORK, CROP, BATCH, HELD = "bg_vitmatte_xs", 128, 8, 4
 TRIMAP_LR, PLATE_LR = 3e-3, 1e-3

@@ -25,7 +25,7 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Plate, Stage
 from storage.takes.take import Take
-from tasks.crops import Crops
+from tasks.train.crops import Crops
 
 HEIGHT, WIDTH, FRAMES, SIDE = 2304, 2664, 8, 512
 _RUN, _ROUNDS, _SECONDS = "teacher", 4, 1.0

@@ -148,7 +148,7 @@ def scribble(args: Namespace) -> None:
 
 def train_base(args: Namespace) -> None:
     """Train base weights from the base data."""
-    from tasks.base_train import train_base_weights
+    from tasks.train.base import train_base_weights
 
     config = _config(args)
     card = train_base_weights(

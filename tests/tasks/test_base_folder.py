@@ -10,8 +10,8 @@ from PIL import Image
 from capmat_errors import TrainingError
 from capmat_models.data.base import BaseData
 from storage.pictures.files import encode_png
-from tasks import base_folder
-from tasks.base_folder import Pictures, describe_base_data, load_base_data
+from tasks.train import base_data as base_folder
+from tasks.train.base_data import Pictures, describe_base_data, load_base_data
 
 
 def picture(rng, *channels, height=40, width=50):

@@ -12,8 +12,8 @@ from capmat_errors import SizeMismatch
 from capmat_models.data.stage import PairData
 from storage.store.root import Root
 from storage.takes.crops import MattedFrames
-from tasks.crops import Crops
-from tasks.distill import read_pairs
+from tasks.train.crops import Crops
+from tasks.train.student import read_pairs
 from tests.storage.matted_take import RUN, make_take
 
 

@@ -20,15 +20,15 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Student, Teacher
-from tasks.distill import distill
-from tasks.finetune import finetune
 from tasks.ingest.take import ingest_plates, ingest_take
-from tasks.label_error import label_error
 from tasks.labels.in_use import LABELS, import_scribbles, newest_labels, split_labels
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record
-from tasks.scribble_student import scribble_student
-from tasks.watch import benchmark_frames, hold_out
+from tasks.train.held_back import label_error
+from tasks.train.no_teacher import scribble_student
+from tasks.train.student import distill
+from tasks.train.teacher import finetune
+from tasks.train.watch import benchmark_frames, hold_out
 from tests.capmat_models.training_data import base_data, subject
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, edit_toml, write_session
 

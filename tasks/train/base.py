@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from capmat_errors import CheckpointError, TrainingError
 from storage.store.root import Root
-from tasks.base_folder import describe_base_data, load_base_data
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress, say
+from tasks.train.base_data import describe_base_data, load_base_data
 
 if TYPE_CHECKING:
     from capmat_models.data.base import BaseData

@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 from storage.registry import Registry
 from storage.store.root import Root
-from tasks.base_folder import load_base_data
 from tasks.config import Student, Teacher
-from tasks.distill import FIXED_RIG
-from tasks.finetune import frames_to_watch, read_scribbles
-from tasks.label_error import compared, label_error
 from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.watch import hold_out, watch
+from tasks.train.base_data import load_base_data
+from tasks.train.held_back import compared, label_error
+from tasks.train.student import FIXED_RIG
+from tasks.train.teacher import frames_to_watch, read_scribbles
+from tasks.train.watch import hold_out, watch
 
 if TYPE_CHECKING:
     from capmat_models.training.no_teacher import Strategy

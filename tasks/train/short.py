@@ -8,13 +8,13 @@ from typing import Any
 
 from storage.registry import Registry
 from storage.store.root import Root
-from tasks.base_folder import load_base_data
-from tasks.base_train import small_settings
 from tasks.models.networks import Ref, described
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.watch import hold_out
+from tasks.train.base import small_settings
+from tasks.train.base_data import load_base_data
+from tasks.train.watch import hold_out
 
 
 def train_short(

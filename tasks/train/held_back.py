@@ -9,7 +9,7 @@ from storage.store.root import Root
 from tasks.labels.in_use import LABELS, split_labels
 from tasks.runtime.progress import Progress, say
 from tasks.runtime.step import Record
-from tasks.watch import alpha_of, stage_frame
+from tasks.train.watch import alpha_of, stage_frame
 
 
 def label_error(store: str, labels: Record, network: Any) -> Record:

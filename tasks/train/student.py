@@ -7,14 +7,14 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.crops import MattedFrames
 from storage.takes.take import Take
-from tasks.base_folder import load_base_data
 from tasks.config import Student
 from tasks.look import spread
 from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
+from tasks.train.base_data import load_base_data
+from tasks.train.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
 
 FIXED_RIG = {"shift": 0, "jitter": 0.5, "brightness": 0.05, "contrast": 0.05, "saturation": 0.05, "hue": 0.02}
 """Augmentation of a student on a stage: the plate is where it was, and as bright as it was."""

@@ -9,15 +9,15 @@ from storage.store.root import Root
 from storage.takes.crops import Picture
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.base_folder import load_base_data
 from tasks.config import Teacher
-from tasks.label_error import compared, label_error
 from tasks.labels.in_use import LABELS, split_labels
 from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
+from tasks.train.base_data import load_base_data
+from tasks.train.held_back import compared, label_error
+from tasks.train.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
 
 
 def read_scribbles(store: str, labels: Record) -> Any:
