@@ -23,8 +23,8 @@ def add(config: Config, args: Namespace) -> None:
 
 
 def _grow(config: Config, args: Namespace, how: Literal["create", "add"]) -> None:
-    from tasks.benchmark import drawn, grow, known, scribbled, unknown_share
     from tasks.models.networks import champion, find_model, register_base
+    from tasks.validate.benchmark import drawn, grow, known, scribbled, unknown_share
 
     if (args.trimaps is None) == (args.labels is None):
         raise ConfigError("wants either --trimaps or --labels", where=f"capmat benchmark {how}")
@@ -70,8 +70,8 @@ def show(config: Config, args: Namespace) -> None:
                   f"{by.get('name', '-')}@{by.get('version', '-')}{settings}"
                   + ("  truth" if row["truth"] else ""))  # fmt: skip
     if args.out:
-        from tasks.benchmark import benchmark_sheets
         from tasks.show.sheet import to_jpeg
+        from tasks.validate.benchmark import benchmark_sheets
 
         args.out.mkdir(parents=True, exist_ok=True)
         for number, sheet in enumerate(benchmark_sheets(config.store, frozen), 1):
@@ -82,7 +82,7 @@ def show(config: Config, args: Namespace) -> None:
 
 
 def _list(config: Config, args: Namespace) -> None:
-    from tasks.benchmark import listed
+    from tasks.validate.benchmark import listed
 
     found = listed(config.store)
     if args.json:
@@ -96,7 +96,7 @@ def _list(config: Config, args: Namespace) -> None:
 
 
 def _row(frozen: Benchmark, key: tuple[str, str, int]) -> dict[str, Any]:
-    from tasks.benchmark import unknown_share
+    from tasks.validate.benchmark import unknown_share
 
     place = dict(zip(("take", "camera", "frame"), key, strict=True))
     said = {"unknown": round(unknown_share(frozen, key), 4), "supervisor": frozen.supervisor(*key)}

@@ -33,7 +33,7 @@ from tasks.morning import morning_task
 from tasks.night_plan import NightPlan, plan_task, until_time
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
-from tasks.supervise import make_benchmark_task
+from tasks.validate.supervise import make_benchmark_task
 
 _TOLD = 5  # refusals in a message; the report has all of them
 

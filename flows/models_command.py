@@ -12,7 +12,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.models.networks import Ref, build, find_model
-from tasks.promote import check_role
+from tasks.validate.promote import check_role
 
 
 def listed(config: Config, args: Namespace) -> None:

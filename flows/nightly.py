@@ -21,7 +21,7 @@ from tasks.look import show_take_task
 from tasks.models.networks import champions_task, register_base_task
 from tasks.night_plan import plan_night, until_time
 from tasks.runtime.progress import say
-from tasks.supervise import make_benchmark_task
+from tasks.validate.supervise import make_benchmark_task
 
 
 @flow(name="nightly", flow_run_name=night_name, task_runner=default_runner(), **HOOKS)

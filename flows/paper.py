@@ -22,15 +22,15 @@ from tasks.models.networks import Ref, register_base_task, run_name
 from tasks.paper_methods import imported_task
 from tasks.paper_preset import NEEDS_TEACHER, PresetName, at_preset, check_labels, check_paper, chosen_parts
 from tasks.paper_report import paper_report_task
-from tasks.paper_score import align_task, score_task
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
 from tasks.sim.hand import annotate_task
-from tasks.supervise import make_benchmark_task
 from tasks.train.no_teacher import scribble_student_task
 from tasks.train.short import train_short_task
 from tasks.train.student import distill_task
 from tasks.train.teacher import finetune_task
+from tasks.validate.conditions import align_task, score_task
+from tasks.validate.supervise import make_benchmark_task
 
 WITHOUT_TEACHER: tuple[Literal["scribbles_only"], Literal["frozen_refiner"]] = ("scribbles_only", "frozen_refiner")
 Done = dict[str, Record]

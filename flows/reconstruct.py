@@ -18,8 +18,8 @@ from flows.run_names import session_name
 from tasks.config import Config, load_config
 from tasks.geometry.reconstruct import judge_task, rebuild_task
 from tasks.models.networks import register_base_task, run_name
-from tasks.promote import keep_reconstruction_task, newest_pair_task
-from tasks.supervise import make_benchmark_task
+from tasks.validate.promote import keep_reconstruction_task, newest_pair_task
+from tasks.validate.supervise import make_benchmark_task
 
 NOTHING_TO_COMPARE = "NothingToCompare"
 """Name of the state in which a run ends when the base student is in use and nothing else was ever judged."""

@@ -19,14 +19,14 @@ from flows.run_names import rename_run
 from tasks.config import Config, load_config
 from tasks.labels.in_use import mark_used_task, newest_labels_task, waiting
 from tasks.look import show_take_task, show_validation_task
-from tasks.measure import frame_time_task, hull_score_task
 from tasks.models.networks import Ref, register_base_task, run_name
-from tasks.promote import alike, incumbents_task, promote_task
 from tasks.runtime.progress import say
-from tasks.supervise import make_benchmark_task
 from tasks.train.student import distill_task
 from tasks.train.teacher import finetune_task
-from tasks.validate import validate_task
+from tasks.validate.measure import frame_time_task, hull_score_task
+from tasks.validate.promote import alike, incumbents_task, promote_task
+from tasks.validate.score import validate_task
+from tasks.validate.supervise import make_benchmark_task
 
 NOTHING_NEW = "NothingNew"
 """Name of the state in which a triggered run ends that had nothing to do."""

@@ -20,12 +20,12 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Config, load_config
 from tasks.matte.provenance import keep_config
-from tasks.measure import check_measurable, measure_task
 from tasks.models.networks import Ref, card_of, champions_task, find_model, inputs_of, register_base_task
-from tasks.promote import ask_gate_task, check_role
 from tasks.runtime.step import Record
-from tasks.supervise import make_benchmark_task
-from tasks.validation import write_validation_task
+from tasks.validate.measure import check_measurable, measure_task
+from tasks.validate.promote import ask_gate_task, check_role
+from tasks.validate.report import write_validation_task
+from tasks.validate.supervise import make_benchmark_task
 
 
 @flow(name="validate", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
@@ -49,7 +49,7 @@ def validate(
         hull: see whether the mattes of all cameras fit together on those frames, which has to matte all of them.
 
     Returns:
-        Record of the comparison, see `tasks.validation.write_validation`; with a gate also its `verdict`.
+        Record of the comparison, see `tasks.validate.report.write_validation`; with a gate also its `verdict`.
 
     Raises:
         SessionError: no benchmark was named, and the session has none.

@@ -7,7 +7,7 @@ from typing import Any
 from capmat_errors import ConfigError
 from tasks.config import Config
 from tasks.report_figures import METRICS, MORE_METRICS, Metric
-from tasks.validation_page import TITLES, hull_text
+from tasks.validate.page import TITLES, hull_text
 
 
 def check(config: Config, args: Namespace) -> None:

@@ -159,7 +159,7 @@ def show_validation(store: str, benchmark: Record, validation: Record, runs: Map
     Args:
         store: URL of the store.
         benchmark: record of the benchmark.
-        validation: record of `tasks.validate.validate`.
+        validation: record of `tasks.validate.score.validate`.
         runs: row -> alpha run, as they were scored.
     """
     root = Root(store)

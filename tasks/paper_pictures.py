@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from storage.benchmark import Benchmark
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.paper_score import noisy_frame, read_matte
 from tasks.runtime.step import Record
 from tasks.show.sheet import Row, contact_sheet, to_jpeg
+from tasks.validate.conditions import noisy_frame, read_matte
 
 CAPTIONS = {
     "table1": "Alphas of teacher and student, before and after; the frames on which the base student errs most.",
@@ -34,7 +34,7 @@ def make_strips(
     Args:
         root: the store.
         benchmark: record of the benchmark.
-        scores: records of `tasks.paper_score`, by the names that `flows.paper` gives them.
+        scores: records of `tasks.validate.conditions`, by the names that `flows.paper` gives them.
         judged: record of the radiance fields; None without.
     """
     strips = {}

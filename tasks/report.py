@@ -26,7 +26,7 @@ from tasks.report_page import render_page
 from tasks.runtime.step import Record, retryable
 from tasks.show.sheet import to_jpeg
 from tasks.summary import markdown_table, summary_lines
-from tasks.validate import score_runs
+from tasks.validate.score import score_runs
 
 _VERDICT = ("decision", "reasons", "champion", "challenger")
 _REBUILT = ("base", "refined", "black", "backend", "held_out", "iterations", "resolution", "background")

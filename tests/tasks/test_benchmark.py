@@ -15,10 +15,10 @@ from storage.pictures.files import encode_png
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.benchmark import benchmark_sheets, drawn, grow, known, scribbled
 from tasks.ingest.session import ingest, plates
 from tasks.models.networks import Ref, load_network, read_base_weights
-from tasks.supervise import supervise
+from tasks.validate.benchmark import benchmark_sheets, drawn, grow, known, scribbled
+from tasks.validate.supervise import supervise
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 
 WEIGHTS = Path(__file__).parents[2] / "weights"

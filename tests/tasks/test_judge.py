@@ -11,7 +11,7 @@ from storage.store.root import Root
 from tasks.config import Reconstruction
 from tasks.geometry.reconstruct import held_out, judge, rebuild
 from tasks.models.networks import Ref
-from tasks.promote import keep_reconstruction, newest_pair
+from tasks.validate.promote import keep_reconstruction, newest_pair
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 

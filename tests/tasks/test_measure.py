@@ -18,11 +18,11 @@ from storage.takes.take import Take
 from tasks.config import Gate, Reconstruction
 from tasks.ingest.session import ingest, plates, take_record
 from tasks.matte.take import matte, open_run, snap
-from tasks.measure import check_measurable, hull_score, matte_entries, measure
 from tasks.models.infer import infer
 from tasks.models.networks import Ref, load_network, read_base_weights
-from tasks.validation import summarise, write_validation
-from tasks.validation_page import hull_text
+from tasks.validate.measure import check_measurable, hull_score, matte_entries, measure
+from tasks.validate.page import hull_text
+from tasks.validate.report import summarise, write_validation
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session

@@ -15,8 +15,8 @@ from tasks.ingest.take import ingest_plates, ingest_take
 from tasks.matte.take import snap
 from tasks.models.infer import infer
 from tasks.models.networks import Ref, load_network
-from tasks.paper_score import align, noisy_frame, read_matte, score
 from tasks.runtime.step import Record
+from tasks.validate.conditions import align, noisy_frame, read_matte, score
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
 
 MODEL = Ref(name="bg_vitmatte_xs", version="v0001")

@@ -11,8 +11,8 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models.networks import Ref
-from tasks.promote import alike, ask_gate, decide, incumbents, promote
 from tasks.runtime.step import Record
+from tasks.validate.promote import alike, ask_gate, decide, incumbents, promote
 
 
 def scores(*mse: float) -> dict[str, dict[str, float]]:

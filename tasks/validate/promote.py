@@ -10,7 +10,7 @@ from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.validate import Scores
+from tasks.validate.score import Scores
 
 Pair = Mapping[str, Any]
 """Something of both models: `champion` and `challenger`."""
@@ -31,7 +31,7 @@ def decide(
         challenger: the same of the candidate, on the same pictures.
         gate: the margins.
         latency: the time of a frame with both, see `tasks.models.speed.latency`; None where it is known to be the same.
-        hull: how much of their silhouettes does not fit together, see `tasks.measure.hull_score`; None where nobody
+        hull: how much of their silhouettes does not fit together, see `tasks.validate.measure.hull_score`; None where nobody
             asked.
 
     Returns:
@@ -221,7 +221,7 @@ def ask_gate(store: str, role: str, measured: Mapping[str, Record], gate: Gate, 
     Args:
         store: URL of the store.
         role: such as `student`.
-        measured: records of `tasks.measure.measure`: `challenger`, and `champion` where a model is in use.
+        measured: records of `tasks.validate.measure.measure`: `challenger`, and `champion` where a model is in use.
         gate: the margins.
         move: whether to put the challenger in use on PROMOTE.
 

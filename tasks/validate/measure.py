@@ -23,7 +23,7 @@ from tasks.models.infer import check_take
 from tasks.models.networks import Ref, card_of, inputs_of, load_network, run_name
 from tasks.models.speed import device_of, hardware, latency
 from tasks.runtime.step import Record, retryable, run_once
-from tasks.validate import MEASURES, Scores, flicker_of, score_runs
+from tasks.validate.score import MEASURES, Scores, flicker_of, score_runs
 
 Bench = tuple[str, str]
 """Name and version of a benchmark."""

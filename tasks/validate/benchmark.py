@@ -1,6 +1,6 @@
 """A benchmark by hand: trimaps of any take in, a supervisor's mattes out, frozen as a version that never changes.
 
-`tasks.supervise` does it for the one benchmark that a session names; here people choose takes, trimaps and
+`tasks.validate.supervise` does it for the one benchmark that a session names; here people choose takes, trimaps and
 supervisor, and let a benchmark grow. Every file is looked at before the supervisor starts, and every matte is a step
 of its own, so a killed command repeats one at most.
 """
@@ -33,7 +33,7 @@ from tasks.models.networks import Ref, load_network
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, run_once
 from tasks.show.sheet import RGB, Row, contact_sheet
-from tasks.supervise import made_by, supervise
+from tasks.validate.supervise import made_by, supervise
 
 Places = Mapping[tuple[str, int], NDArray[Any]]
 """Pictures by (camera, frame)."""

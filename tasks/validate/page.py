@@ -1,4 +1,4 @@
-"""A comparison of models as a page that opens anywhere, and as markdown; the data is that of `tasks.validation`."""
+"""A comparison of models as a page that opens anywhere, and as markdown; the data is that of `tasks.validate.report`."""
 
 import base64
 import html
@@ -44,7 +44,7 @@ def render_validation(
     """A complete HTML document.
 
     Args:
-        found: see `tasks.validation.write_validation`.
+        found: see `tasks.validate.report.write_validation`.
         metrics: what to print, in this order, where it was measured.
         charts: SVG documents by `benchmark column`.
         sheets: JPEG files by `benchmark row`.

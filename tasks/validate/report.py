@@ -19,17 +19,17 @@ from storage.benchmark import Benchmark, Key
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.look import artifact_key, show, where_text
-from tasks.measure import COLUMNS
 from tasks.report_figures import METRICS, MORE_METRICS
 from tasks.runtime.step import Record, digest, retryable
 from tasks.show.intervals import Lines, intervals_svg
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
-from tasks.validate import Scores
-from tasks.validation_page import markdown, render_validation
+from tasks.validate.measure import COLUMNS
+from tasks.validate.page import markdown, render_validation
+from tasks.validate.score import Scores
 
 EVERY = (*METRICS, *MORE_METRICS)
 Measured = Mapping[str, Record]
-"""Row (a name for a model in its role) -> record of `tasks.measure.measure`."""
+"""Row (a name for a model in its role) -> record of `tasks.validate.measure.measure`."""
 
 
 def summarise(measured: Measured) -> dict[str, Any]:
