@@ -123,7 +123,7 @@ def units(here: Site, tasks: int) -> None:
     from storage.store.root import Root
     from tasks.config import Config, Student
     from tasks.matte.take import block_steps
-    from tasks.night_plan import plan_night
+    from tasks.night.plan import plan_night
 
     cameras, blocks, store = 40, -(-tasks // 40), str(Path("store").resolve())
     place = Path("session")

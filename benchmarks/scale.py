@@ -9,7 +9,7 @@ are those of another machine.
 
 import argparse
 
-from tasks.night_parts import makespan
+from tasks.night.parts import makespan
 
 CAMERAS, FPS, SECONDS = 40, 75, 10
 GROUP = 6  # cameras of one task (`cameras_per_task`)

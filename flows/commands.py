@@ -268,7 +268,7 @@ def doctor(args: Namespace) -> int:
 
 def metrics(args: Namespace) -> None:
     """Figures of the last night for Prometheus."""
-    from tasks.metrics import metrics as text
+    from tasks.night.metrics import metrics as text
 
     said = text(_config(args).store)
     if args.out is None:

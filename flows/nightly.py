@@ -19,7 +19,7 @@ from flows.run_names import night_name
 from tasks.config import Config, load_config
 from tasks.look import show_take_task
 from tasks.models.networks import champions_task, register_base_task
-from tasks.night_plan import plan_night, until_time
+from tasks.night.plan import plan_night, until_time
 from tasks.runtime.progress import say
 from tasks.validate.supervise import make_benchmark_task
 

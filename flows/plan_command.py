@@ -10,9 +10,9 @@ from flows.plan_table import amount, duration
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.ingest.inbox import look
-from tasks.night_check import Checked, check_night
-from tasks.night_parts import Part
-from tasks.night_plan import NightPlan, keep_plan, plan_inbox, plan_night, until_time
+from tasks.night.look_back import Checked, check_night
+from tasks.night.parts import Part
+from tasks.night.plan import NightPlan, keep_plan, plan_inbox, plan_night, until_time
 
 _GOAL = 0.2
 

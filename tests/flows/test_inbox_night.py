@@ -13,8 +13,8 @@ import pytest
 from flows.inbox_night import announce, planned
 from tasks.config import Config
 from tasks.labels.in_use import import_scribbles, mark_used, newest_labels
-from tasks.night_parts import Part
-from tasks.night_plan import NightPlan
+from tasks.night.parts import Part
+from tasks.night.plan import NightPlan
 from tests.tasks.test_scribble import overlay, put, store  # noqa: F401
 
 

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flows.cli import main
 from storage.store.root import Root
-from tasks.metrics import metrics
+from tasks.night.metrics import metrics
 from tests.tasks.test_morning import NIGHT
 
 

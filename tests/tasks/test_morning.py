@@ -15,8 +15,8 @@ from storage.takes.take import Take
 from tasks.config import Gate
 from tasks.ingest.session import ingest, plates
 from tasks.models.networks import Ref
-from tasks.morning import mined_boxes, write_morning
-from tasks.morning_page import night_page, night_text, sentence
+from tasks.night.morning import mined_boxes, write_morning
+from tasks.night.page import night_page, night_text, sentence
 from tasks.validate.promote import promote
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
 from tests.tasks.test_report_page import JPEG, Page

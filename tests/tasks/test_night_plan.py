@@ -24,10 +24,10 @@ from tasks.ingest.session import ingest, plates
 from tasks.matte.take import matte, open_run
 from tasks.models.imported import import_weights
 from tasks.models.networks import Ref
-from tasks.night_check import check_night, look_back
-from tasks.night_parts import Part, makespan
-from tasks.night_plan import NightPlan, keep_plan, plan_inbox, plan_night, thinned, until_time
-from tasks.night_rest import measured_rest, rest_part
+from tasks.night.look_back import check_night, look_back
+from tasks.night.parts import Part, makespan
+from tasks.night.plan import NightPlan, keep_plan, plan_inbox, plan_night, thinned, until_time
+from tasks.night.rest import measured_rest, rest_part
 from tasks.runtime.rates import read_rates, run_key, span, timed
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_session
 from tests.tasks.test_inbox import named

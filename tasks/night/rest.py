@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from storage.store.root import Root
-from tasks.night_parts import Part
+from tasks.night.parts import Part
 from tasks.runtime.rates import Entry, span
 from tasks.runtime.step import Record
 

@@ -14,8 +14,8 @@ from storage.session.cost import free_bytes
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.labels.in_use import waiting
-from tasks.night_check import check_night
-from tasks.night_rest import nights
+from tasks.night.look_back import check_night
+from tasks.night.rest import nights
 
 _STATES = ("Completed", "NeedsHuman", "Failed")
 Family = tuple[str, str, list[tuple[str, float]]]

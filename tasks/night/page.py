@@ -1,4 +1,4 @@
-"""The morning report as a page that opens anywhere, and as text; the layout of the data is in `tasks.morning`."""
+"""The morning report as a page that opens anywhere, and as text; the layout of the data is in `tasks.night.morning`."""
 
 import base64
 import html
@@ -16,7 +16,7 @@ def night_page(night: Night, pictures: Mapping[str, bytes]) -> str:
     """Render a night.
 
     Args:
-        night: see `tasks.morning`.
+        night: see `tasks.night.morning`.
         pictures: a JPEG per take.
 
     Returns:

@@ -12,7 +12,7 @@ from typing import Any
 from capmat_errors import NotFound
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from tasks.night_rest import measured_rest
+from tasks.night.rest import measured_rest
 from tasks.runtime.rates import Entry, is_timed, run_key, span
 from tasks.runtime.step import Record
 
@@ -75,7 +75,7 @@ def look_back(root: Root, name: str, ended: float) -> Record:
     Returns:
         `plan`, `until` and `every` as planned; `host`, which looks back; `late`, the seconds by which the night is
         too short without teacher; `parts`, each with `verb`, `share`, `forecast`, `real`, and `whole`, the same for
-        all (`forecast` null where that of a part is); `start`, `rest`, `pictures`, see `tasks.night_rest`. Empty
+        all (`forecast` null where that of a part is); `start`, `rest`, `pictures`, see `tasks.night.rest`. Empty
         if nothing was recorded since.
     """
     plan = json.loads(root.read(f"plans/{name}.json"))

@@ -15,7 +15,7 @@
                             it saw, 0 for none, and `teacher_wanted` what the settings ask for; `mined` are boxes
                             that wait for scribbles
     kept                    [name] of takes that an earlier night had finished
-    forecast                record of `tasks.night_check.look_back`; empty if there was nothing to do
+    forecast                record of `tasks.night.look_back.look_back`; empty if there was nothing to do
     models                  {role: {"name", "version"}} that matted
     seconds, free           wall time; bytes left on the store's disk, null on S3
 """
@@ -38,9 +38,9 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.labels.in_use import LABELS
 from tasks.look import where_text
-from tasks.morning_page import night_page, night_text
-from tasks.night_check import look_back
-from tasks.night_rest import nights
+from tasks.night.look_back import look_back
+from tasks.night.page import night_page, night_text
+from tasks.night.rest import nights
 from tasks.report_figures import duration
 from tasks.runtime.step import Record, retryable
 from tasks.show.sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg

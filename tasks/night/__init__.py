@@ -1,0 +1,1 @@
+"""The night: forecast, parts, looking back, the morning report, metrics."""
