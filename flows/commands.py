@@ -25,7 +25,7 @@ def demo(args: Namespace) -> None:
         from flows.demo import demo as flow
 
         record = flow(config)
-    from tasks.summary import summary_lines
+    from tasks.report.summary import summary_lines
 
     print("\n".join(["", *summary_lines(record["report"]), ""]))
     print(f"report   {record['html']}")

@@ -15,7 +15,7 @@ from flows.reconstruct import reconstruct
 from flows.redistill import redistill
 from tasks.config import Config
 from tasks.models.networks import run_name
-from tasks.report import report_task
+from tasks.report.round import report_task
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
 from tasks.sim.hand import annotate_task

@@ -26,11 +26,11 @@ from tasks.ingest.arrival import finish, unfinished
 from tasks.ingest.inbox import Arrived, Found, drop, fetch_task, look_task, trouble
 from tasks.ingest.place import Bucket
 from tasks.labels.mine.queue import mine_night_task
-from tasks.look import show_take_task
 from tasks.matte.export import export_task
 from tasks.models.networks import Ref, champions_task, register_base_task, run_name
 from tasks.night.morning import morning_task
 from tasks.night.plan import NightPlan, plan_task, until_time
+from tasks.report.sheets import show_take_task
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
 from tasks.validate.supervise import make_benchmark_task

@@ -17,9 +17,9 @@ from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import night_name
 from tasks.config import Config, load_config
-from tasks.look import show_take_task
 from tasks.models.networks import champions_task, register_base_task
 from tasks.night.plan import plan_night, until_time
+from tasks.report.sheets import show_take_task
 from tasks.runtime.progress import say
 from tasks.validate.supervise import make_benchmark_task
 

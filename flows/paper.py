@@ -20,8 +20,8 @@ from tasks.geometry.reconstruct import judge_task, rebuild_task
 from tasks.labels.in_use import has_labels, newest_labels_task
 from tasks.models.networks import Ref, register_base_task, run_name
 from tasks.paper_methods import imported_task
-from tasks.paper_preset import NEEDS_TEACHER, PresetName, at_preset, check_labels, check_paper, chosen_parts
-from tasks.paper_report import paper_report_task
+from tasks.report.paper.preset import NEEDS_TEACHER, PresetName, at_preset, check_labels, check_paper, chosen_parts
+from tasks.report.paper.write import paper_report_task
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
 from tasks.sim.hand import annotate_task
@@ -46,7 +46,7 @@ def paper(config: Config | None = None, only: str = "", preset: PresetName = "sm
         preset: `small` runs the settings as they are, `full` those of the paper (for a GPU).
 
     Returns:
-        Record with the `report` (see `tasks.paper_report`) and the places of `html`, `json` and `pictures`.
+        Record with the `report` (see `tasks.report.paper.write`) and the places of `html`, `json` and `pictures`.
 
     Raises:
         ConfigError: an unknown part, or settings under which the figures would mean something else.

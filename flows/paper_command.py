@@ -5,7 +5,7 @@ from pathlib import Path
 
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.paper_preset import at_preset, check_paper, chosen_parts
+from tasks.report.paper.preset import at_preset, check_paper, chosen_parts
 
 
 def paper(config: Config, args: Namespace) -> None:
@@ -17,8 +17,8 @@ def paper(config: Config, args: Namespace) -> None:
         from flows.paper import paper as flow
 
         done = flow(config, args.only, args.preset)
-    from tasks.paper_page import sentence
-    from tasks.paper_text import markdown
+    from tasks.report.paper.page import sentence
+    from tasks.report.paper.text import markdown
 
     print(f"\n{markdown(done['report'])}\n\n{sentence(done['report'])}")
     print(f"report   {done['html']}")

@@ -18,8 +18,8 @@ from flows.matte_take import matte_take
 from flows.run_names import rename_run
 from tasks.config import Config, load_config
 from tasks.labels.in_use import mark_used_task, newest_labels_task, waiting
-from tasks.look import show_take_task, show_validation_task
 from tasks.models.networks import Ref, register_base_task, run_name
+from tasks.report.sheets import show_take_task, show_validation_task
 from tasks.runtime.progress import say
 from tasks.train.student import distill_task
 from tasks.train.teacher import finetune_task

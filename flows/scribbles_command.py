@@ -42,7 +42,7 @@ def show(config: Config, args: Namespace) -> None:
         by += "  (validation)" if key[0] in held else ""
         print(_line(key, *(float(np.mean(label == value)) for value in (FOREGROUND, BACKGROUND))), f" {made}{by}")
     if args.picture:
-        from tasks.look import scribble_sheet
+        from tasks.report.sheets import scribble_sheet
         from tasks.show.sheet import to_jpeg
 
         args.picture.write_bytes(to_jpeg(scribble_sheet(root, labels.version, count=24)))

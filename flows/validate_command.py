@@ -6,7 +6,7 @@ from typing import Any
 
 from capmat_errors import ConfigError
 from tasks.config import Config
-from tasks.report_figures import METRICS, MORE_METRICS, Metric
+from tasks.report.figures import METRICS, MORE_METRICS, Metric
 from tasks.validate.page import TITLES, hull_text
 
 

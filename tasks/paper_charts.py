@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tasks.paper_tables import Row, Tables
+from tasks.report.paper.tables import Row, Tables
 from tasks.show.charts import curves_svg
 from tasks.show.dots import dots_svg
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.models.networks import Ref
-from tasks.report_figures import PAPER
+from tasks.report.figures import PAPER
 from tasks.runtime.step import retryable
 
 

@@ -16,7 +16,7 @@ from tasks.geometry.field import LOG, reconstruct, work_folder
 from tasks.geometry.hull import box_of
 from tasks.geometry.nerfstudio.call import alone
 from tasks.geometry.score import Reference, evaluate
-from tasks.look import show
+from tasks.report.sheets import show
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.show.sheet import Row, contact_sheet, error_picture, to_jpeg

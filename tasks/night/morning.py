@@ -37,11 +37,11 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.labels.in_use import LABELS
-from tasks.look import where_text
 from tasks.night.look_back import look_back
 from tasks.night.page import night_page, night_text
 from tasks.night.rest import nights
-from tasks.report_figures import duration
+from tasks.report.figures import duration
+from tasks.report.sheets import where_text
 from tasks.runtime.step import Record, retryable
 from tasks.show.sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.report_figures import duration
-from tasks.report_page import document
+from tasks.report.figures import duration
+from tasks.report.page import document
 
 Night = Mapping[str, Any]
 

@@ -1,6 +1,6 @@
 """Curves as a picture that stands alone: an SVG file with its own colours, letters and ground.
 
-The charts of the report (`tasks.report_charts`) show one curve each and take their colours from the page. Here
+The charts of the report (`tasks.report.inline_charts`) show one curve each and take their colours from the page. Here
 several lines share an axis, because they are looked at against each other: starts of a training, or what a
 network gains on the stage against what it loses on base data.
 """

@@ -7,8 +7,8 @@ difference looks as large as it is.
 import html
 from collections.abc import Mapping, Sequence
 
-from tasks.report_charts import round_ticks
-from tasks.report_figures import significant
+from tasks.report.figures import significant
+from tasks.report.inline_charts import round_ticks
 from tasks.show.charts import COLOURS
 
 Lines = Mapping[str, tuple[float, Sequence[float] | None]]

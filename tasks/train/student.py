@@ -8,8 +8,8 @@ from storage.store.root import Root
 from storage.takes.crops import MattedFrames
 from storage.takes.take import Take
 from tasks.config import Student
-from tasks.look import spread
 from tasks.models.networks import Ref, described, load_network
+from tasks.report.sheets import spread
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once

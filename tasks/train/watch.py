@@ -23,7 +23,7 @@ from storage.benchmark import Benchmark
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.look import show
+from tasks.report.sheets import show
 from tasks.runtime.step import Record
 from tasks.show.charts import curves_svg
 from tasks.show.sheet import Row, contact_sheet, to_jpeg

@@ -5,9 +5,9 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.report_figures import MISSING, Metric
-from tasks.report_page import ERROR_KEY, document
-from tasks.report_tables import OPEN_UP_TO
+from tasks.report.figures import MISSING, Metric
+from tasks.report.page import ERROR_KEY, document
+from tasks.report.tables import OPEN_UP_TO
 
 Found = Mapping[str, Any]
 TITLES = {"supervisor": "against the supervisor", "truth": "against the known truth"}

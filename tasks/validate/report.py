@@ -18,8 +18,8 @@ import numpy as np
 from storage.benchmark import Benchmark, Key
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.look import artifact_key, show, where_text
-from tasks.report_figures import METRICS, MORE_METRICS
+from tasks.report.figures import METRICS, MORE_METRICS
+from tasks.report.sheets import artifact_key, show, where_text
 from tasks.runtime.step import Record, digest, retryable
 from tasks.show.intervals import Lines, intervals_svg
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, to_jpeg

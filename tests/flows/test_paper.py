@@ -11,8 +11,8 @@ import pytest
 
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from tasks.paper_preset import PARTS
-from tasks.paper_statements import NOT_RUN, STATEMENTS
+from tasks.report.paper.preset import PARTS
+from tasks.report.paper.statements import NOT_RUN, STATEMENTS
 from tests.flows.conftest import Folder
 
 pytestmark = [pytest.mark.chain, pytest.mark.slow]

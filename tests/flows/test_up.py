@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from flows.again import STARTS
-from tasks.look import picture_text, scores_table
+from tasks.report.sheets import picture_text, scores_table
 from tasks.show.charts import WIDTH, curves_svg
 from tasks.show.sheet import to_jpeg
 from tests.flows import browser

@@ -6,7 +6,7 @@ import pytest
 
 from capmat_errors import ConfigError
 from tasks.config import Config, load_config
-from tasks.paper_preset import PARTS, at_preset, check_paper, chosen_parts
+from tasks.report.paper.preset import PARTS, at_preset, check_paper, chosen_parts
 from tests.storage.tiny_session import edit_toml, write_session
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tasks.config import Config, Paper
 from tasks.paper_charts import make_charts
-from tasks.paper_page import paper_page, sentence
-from tasks.paper_preset import PARTS
-from tasks.paper_statements import judge_statements
-from tasks.paper_tables import make_tables
-from tasks.paper_text import markdown
+from tasks.report.paper.page import paper_page, sentence
+from tasks.report.paper.preset import PARTS
+from tasks.report.paper.statements import judge_statements
+from tasks.report.paper.tables import make_tables
+from tasks.report.paper.text import markdown
 from tasks.show.dots import WIDTH, dots_svg
 
 SVG = "{http://www.w3.org/2000/svg}"

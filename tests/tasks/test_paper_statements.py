@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.paper_statements import FAILS, FAR, HOLDS, NOT_RUN, STATEMENTS, judge_statements
-from tasks.paper_tables import Tables
-from tasks.paper_text import answers
+from tasks.report.paper.statements import FAILS, FAR, HOLDS, NOT_RUN, STATEMENTS, judge_statements
+from tasks.report.paper.tables import Tables
+from tasks.report.paper.text import answers
 
 PARTS = {one.key: one.part for one in STATEMENTS}
 

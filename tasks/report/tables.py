@@ -8,8 +8,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.report_charts import bar, before_after
-from tasks.report_figures import (
+from tasks.report.figures import (
     JUDGES,
     METRICS,
     MISSING,
@@ -28,6 +27,7 @@ from tasks.report_figures import (
     ratio,
     wall_total,
 )
+from tasks.report.inline_charts import bar, before_after
 
 OPEN_UP_TO = 24  # images; a longer list starts folded
 

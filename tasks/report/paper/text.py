@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.paper_charts import PAPER, WHO
-from tasks.paper_preset import PARTS
-from tasks.paper_statements import NOT_RUN
-from tasks.paper_tables import Row
-from tasks.report_figures import METRICS
+from tasks.report.figures import METRICS
+from tasks.report.paper.preset import PARTS
+from tasks.report.paper.statements import NOT_RUN
+from tasks.report.paper.tables import Row
 
 Report = Mapping[str, Any]
 _UNITS = {

@@ -6,7 +6,7 @@ A technical director reads this and perhaps nothing else, so what a reader must 
 
 import html
 
-from tasks.report_figures import (
+from tasks.report.figures import (
     JUDGES,
     METRICS,
     STATES,
@@ -21,14 +21,14 @@ from tasks.report_figures import (
     ratio,
     wall_total,
 )
-from tasks.summary import verdict
+from tasks.report.summary import verdict
 
 
 def page_header(report: Report, title: str) -> str:
     """Render title, verdict, tiles and notes.
 
     Args:
-        report: the report dict (schema in `tasks.report_page`).
+        report: the report dict (schema in `tasks.report.page`).
         title: already escaped.
     """
     facts = [f"run {report['run']}" if report.get("run") else "", str(report.get("created") or "")]

@@ -1,7 +1,7 @@
 """The report of `capmat paper`: `paper.json`, an HTML page, charts as SVG, strips of pictures, Prefect artifacts.
 
-`paper.json` holds `title`, `created`, `preset`, `command`, `parts`, `tables` (see `tasks.paper_tables`), `statements`
-(see `tasks.paper_statements`), `seconds` (step: `wall_s` and `cpu_s` of the time it really ran), `hardware`,
+`paper.json` holds `title`, `created`, `preset`, `command`, `parts`, `tables` (see `tasks.report.paper.tables`), `statements`
+(see `tasks.report.paper.statements`), `seconds` (step: `wall_s` and `cpu_s` of the time it really ran), `hardware`,
 `versions` and `config`.
 """
 
@@ -15,15 +15,15 @@ from prefect.context import TaskRunContext
 
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.look import show, where_text
 from tasks.paper_charts import make_charts
-from tasks.paper_page import paper_page
-from tasks.paper_pictures import make_strips
-from tasks.paper_preset import PARTS
-from tasks.paper_statements import judge_statements
-from tasks.paper_tables import make_tables
-from tasks.paper_text import markdown
-from tasks.report import machine, versions
+from tasks.report.paper.page import paper_page
+from tasks.report.paper.pictures import make_strips
+from tasks.report.paper.preset import PARTS
+from tasks.report.paper.statements import judge_statements
+from tasks.report.paper.tables import make_tables
+from tasks.report.paper.text import markdown
+from tasks.report.round import machine, versions
+from tasks.report.sheets import show, where_text
 from tasks.runtime.step import Record, digest, retryable
 
 

@@ -1,25 +1,25 @@
-"""The report of `capmat paper` as a page that opens anywhere; the data is that of `tasks.paper_report`."""
+"""The report of `capmat paper` as a page that opens anywhere; the data is that of `tasks.report.paper.write`."""
 
 import base64
 import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.paper_pictures import CAPTIONS
-from tasks.paper_preset import PARTS
-from tasks.paper_statements import FAILS, HOLDS
-from tasks.paper_tables import Row
-from tasks.paper_text import answers, cells, columns, figures, heading, notes
-from tasks.report_figures import duration
-from tasks.report_page import document
-from tasks.report_tables import settings_list
+from tasks.report.figures import duration
+from tasks.report.page import document
+from tasks.report.paper.pictures import CAPTIONS
+from tasks.report.paper.preset import PARTS
+from tasks.report.paper.statements import FAILS, HOLDS
+from tasks.report.paper.tables import Row
+from tasks.report.paper.text import answers, cells, columns, figures, heading, notes
+from tasks.report.tables import settings_list
 
 
 def paper_page(report: Mapping[str, Any], charts: Mapping[str, str], strips: Mapping[str, bytes]) -> str:
     """Render the report.
 
     Args:
-        report: see `tasks.paper_report`.
+        report: see `tasks.report.paper.write`.
         charts: part -> SVG document.
         strips: part -> JPEG.
 

@@ -2,7 +2,7 @@
 
 A row is plain JSON:
 
-    key, title    what it is; keys are what `tasks.paper_statements` looks for
+    key, title    what it is; keys are what `tasks.report.paper.statements` looks for
     group         of Table 1: "none" (no background), "plate", "ours"
     paper         {measure: value} as printed there, in plain units; {} where it prints none
     by            {judge: {measure: value}}; judges are "supervisor" (the paper's), "truth" (of a rendered session),
@@ -20,7 +20,7 @@ import numpy as np
 
 from tasks.config import Config
 from tasks.paper_methods import METHODS, why_absent
-from tasks.report_figures import METRICS, PAPER_PSNR
+from tasks.report.figures import METRICS, PAPER_PSNR
 from tasks.runtime.step import Record
 
 Row = dict[str, Any]

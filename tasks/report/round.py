@@ -21,11 +21,11 @@ from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.look import before_after_sheet, scribble_sheet, show, spread, stage_sheet, where_text
-from tasks.report_page import render_page
+from tasks.report.page import render_page
+from tasks.report.sheets import before_after_sheet, scribble_sheet, show, spread, stage_sheet, where_text
+from tasks.report.summary import markdown_table, summary_lines
 from tasks.runtime.step import Record, retryable
 from tasks.show.sheet import to_jpeg
-from tasks.summary import markdown_table, summary_lines
 from tasks.validate.score import score_runs
 
 _VERDICT = ("decision", "reasons", "champion", "challenger")
@@ -58,7 +58,7 @@ def versions() -> dict[str, str]:
 
 
 def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any], rebuilt: Record) -> dict[str, Any]:
-    """All numbers of a round, in the layout that `tasks.report_page` documents."""
+    """All numbers of a round, in the layout that `tasks.report.page` documents."""
     root = Root(config.store)
     take = Take.open(root, round_["benchmark"]["take"])
     entries = [(c, f) for c, f in round_["benchmark"]["entries"]]

@@ -4,7 +4,7 @@ The verdict states what was measured and which way it went; it never calls a run
 measured is left out rather than guessed.
 """
 
-from tasks.report_figures import (
+from tasks.report.figures import (
     JUDGES,
     METRICS,
     MODELS,
@@ -26,7 +26,7 @@ def verdict(report: Report) -> str:
     """Put the outcome into one or two sentences of plain text.
 
     Args:
-        report: the report dict (schema in `tasks.report_page`).
+        report: the report dict (schema in `tasks.report.page`).
 
     Returns:
         For example `Refinement cut the student's squared error by 61 % and the teacher's by 36 %, measured
@@ -75,7 +75,7 @@ def summary_lines(report: Report) -> list[str]:
     """Write the few figures that a terminal shows at the end of a run.
 
     Args:
-        report: the report dict (schema in `tasks.report_page`).
+        report: the report dict (schema in `tasks.report.page`).
 
     Returns:
         Lines without a line break, ASCII figures, nothing for what was not measured.
@@ -113,7 +113,7 @@ def markdown_table(report: Report) -> str:
     """Write verdict and accuracy as Markdown, for a Prefect artifact.
 
     Args:
-        report: the report dict (schema in `tasks.report_page`).
+        report: the report dict (schema in `tasks.report.page`).
 
     Returns:
         Markdown; one table with a column per metric and judge, the paper's row named beside each of ours.

@@ -20,7 +20,7 @@ from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.labels.in_use import LABELS
-from tasks.report_figures import METRICS
+from tasks.report.figures import METRICS
 from tasks.runtime.step import Record, retryable
 from tasks.show.sheet import Row, at_most, contact_sheet, error_picture, overlay_picture, to_jpeg
 

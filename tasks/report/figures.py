@@ -51,7 +51,7 @@ def printed(report: Report, judge: str, row: str, metric: Metric) -> float | Non
     """Look up one value in the unit that is printed; None when it was not measured.
 
     Args:
-        report: the report dict (schema in `tasks.report_page`).
+        report: the report dict (schema in `tasks.report.page`).
         judge: `benchmark` or `supervisor`.
         row: `teacher_base`, `teacher_refined`, `student_base` or `student_refined`.
         metric: one of `METRICS`.

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.report_figures import number, significant
+from tasks.report.figures import number, significant
 
 Point = tuple[float, float]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 264, 130, 42, 8, 8, 22

@@ -28,23 +28,10 @@ import html
 from collections.abc import Mapping
 from importlib.resources import files
 
-from tasks.report_charts import history_keys, history_points, line_chart
-from tasks.report_figures import (
-    Report,
-    decimals,
-    decisions,
-    judges,
-    number,
-    significant,
-)
-from tasks.report_header import page_header
-from tasks.report_tables import (
-    accuracy_table,
-    per_image_table,
-    reconstruction_table,
-    settings_list,
-    time_table,
-)
+from tasks.report.figures import Report, decimals, decisions, judges, number, significant
+from tasks.report.header import page_header
+from tasks.report.inline_charts import history_keys, history_points, line_chart
+from tasks.report.tables import accuracy_table, per_image_table, reconstruction_table, settings_list, time_table
 
 ERROR_KEY = (
     '<span class="key"><i class="too-much"></i>alpha too high: background kept</span>'

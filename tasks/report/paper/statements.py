@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.paper_tables import JUDGES, Tables
-from tasks.report_figures import change
+from tasks.report.figures import change
+from tasks.report.paper.tables import JUDGES, Tables
 
 HOLDS, FAILS, NOT_RUN = "holds", "does not hold", "not run"
 FAR = 1.5
@@ -132,7 +132,7 @@ def judge_statements(tables: Tables) -> list[dict[str, Any]]:
     """Ask every judge about every statement.
 
     Args:
-        tables: see `tasks.paper_tables`; a part that was not run is not there.
+        tables: see `tasks.report.paper.tables`; a part that was not run is not there.
 
     Returns:
         Per statement `key`, `part`, `text`, `paper`, and by judge `verdicts` and `ours` (the figures in words).

@@ -1,0 +1,1 @@
+"""`capmat paper`: tables, statements, page."""
