@@ -19,8 +19,8 @@ from tasks.config import Config, load_config
 from tasks.geometry.reconstruct import judge_task, rebuild_task
 from tasks.labels.in_use import has_labels, newest_labels_task
 from tasks.models.networks import Ref, register_base_task, run_name
-from tasks.paper_methods import imported_task
 from tasks.report.paper.preset import NEEDS_TEACHER, PresetName, at_preset, check_labels, check_paper, chosen_parts
+from tasks.report.paper.tables import imported_task
 from tasks.report.paper.write import paper_report_task
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.config import Config, Paper
-from tasks.paper_charts import make_charts
 from tasks.report.paper.page import paper_page, sentence
+from tasks.report.paper.pictures import make_charts
 from tasks.report.paper.preset import PARTS
 from tasks.report.paper.statements import judge_statements
 from tasks.report.paper.tables import make_tables

@@ -15,9 +15,8 @@ from prefect.context import TaskRunContext
 
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.paper_charts import make_charts
 from tasks.report.paper.page import paper_page
-from tasks.report.paper.pictures import make_strips
+from tasks.report.paper.pictures import make_charts, make_strips
 from tasks.report.paper.preset import PARTS
 from tasks.report.paper.statements import judge_statements
 from tasks.report.paper.tables import make_tables
