@@ -74,8 +74,8 @@ def site() -> Iterator[Site]:
 def cluster(workers: int) -> Iterator[Any]:
     """Our own local cluster; yields a function that runs calls of a task as one flow (see `send`)."""
     from benchmarks.orchestration_work import send
-    from flows.cluster_kinds import start_cluster
-    from flows.cluster_runner import Runner
+    from flows.cluster.kinds import start_cluster
+    from flows.cluster.runner import Runner
     from tasks.config import Cluster
 
     start = time.perf_counter()

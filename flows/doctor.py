@@ -132,7 +132,7 @@ def _simulator() -> Finding:
 def _cluster(config: Config) -> Finding:
     from importlib.util import find_spec
 
-    from flows.cluster_kinds import PACKAGES, answers
+    from flows.cluster.kinds import PACKAGES, answers
 
     cluster = config.cluster
     if cluster.address:

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 
 from flows.again import HOOKS
-from flows.cluster import default_runner
+from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
 from flows.run_names import session_name
 from tasks.config import Config, load_config

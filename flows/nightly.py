@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from prefect import flow
 
 from flows.again import HOOKS
-from flows.cluster import default_runner
+from flows.cluster.shared import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take

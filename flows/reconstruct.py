@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.states import Completed
 
 from flows.again import HOOKS
-from flows.cluster import default_runner
+from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import session_name

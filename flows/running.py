@@ -14,7 +14,7 @@ def running(config: Config, port: int = 4200) -> Iterator[str]:
 
     print("starting the Prefect server and the Dask cluster", flush=True)
     with prefect_server(port) as server:
-        from flows.cluster import shared_cluster
+        from flows.cluster.shared import shared_cluster
 
         with shared_cluster(config.cluster) as scheduler:
             os.environ["CAPMAT_CLUSTER__ADDRESS"] = scheduler

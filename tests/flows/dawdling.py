@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.again import HOOKS
-from flows.cluster import default_runner
+from flows.cluster.shared import default_runner
 from tasks.runtime.step import retryable
 
 NAME = "dawdle"

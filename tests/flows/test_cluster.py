@@ -20,8 +20,8 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_LOCAL_ST
 from prefect.testing.utilities import prefect_test_harness
 
 from capmat_errors import WorkerLost
-from flows.cluster_kinds import mixed_cluster, start_cluster
-from flows.cluster_runner import SMALL, Runner
+from flows.cluster.kinds import mixed_cluster, start_cluster
+from flows.cluster.runner import SMALL, Runner
 from flows.outcome import outcome
 from tasks.config import Cluster
 from tasks.models.networks import _load, load_network, register_base

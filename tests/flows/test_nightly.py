@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.cluster_kinds import start_cluster
+from flows.cluster.kinds import start_cluster
 from storage.store.root import Root
 from storage.takes.take import Take, list_takes
 from tasks.config import Cluster

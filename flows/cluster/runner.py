@@ -20,8 +20,8 @@ from prefect_dask.client import PrefectDaskClient
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from capmat_errors import WorkerLost
-from flows.cluster_kinds import start_cluster
-from flows.cluster_travel import Luggage, pack, run_there, sender
+from flows.cluster.kinds import start_cluster
+from flows.cluster.travel import Luggage, pack, run_there, sender
 from flows.cluster_watch import Watch
 from tasks.config import load_config
 from tasks.runtime.step import wants_gpu

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from capmat_errors import ConfigError
-from flows.cluster_kinds import answers, start_cluster
-from flows.cluster_runner import Runner
+from flows.cluster.kinds import answers, start_cluster
+from flows.cluster.runner import Runner
 from tasks.config import Cluster
 
 

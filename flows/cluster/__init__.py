@@ -1,0 +1,1 @@
+"""Where tasks run: how each kind of Dask cluster starts, which worker gets a task, what travels."""
