@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from cloudpickle import dumps
-from distributed import KilledWorker
+from distributed import KilledWorker, WorkerPlugin
 from prefect import Task, get_client
 from prefect.logging import get_logger
 from prefect.states import Crashed
@@ -22,9 +22,34 @@ from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 from capmat_errors import WorkerLost
 from flows.cluster.kinds import start_cluster
 from flows.cluster.travel import Luggage, pack, run_there, sender
-from flows.cluster_watch import Watch
 from tasks.config import load_config
+from tasks.runtime import progress as hang
 from tasks.runtime.step import wants_gpu
+
+
+class Watch(WorkerPlugin):
+    """Watches while a task runs.
+
+    Args:
+        silence_s: seconds without a sign of progress.
+    """
+
+    name = "capmat-watch"
+
+    def __init__(self, silence_s: float) -> None:
+        self.silence_s = silence_s
+        self._running: set[Any] = set()
+
+    def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
+        """Dask calls it when a task starts or stops running."""
+        if finish == "executing":
+            self._running.add(key)
+            hang.watch(self.silence_s)
+        elif start == "executing":
+            self._running.discard(key)
+            if not self._running:
+                hang.rest()
+
 
 SMALL = 100_000
 """Bytes of arguments or of a result beyond which a task is named in the log."""
