@@ -55,7 +55,7 @@ class Site:
 @contextmanager
 def site() -> Iterator[Site]:
     """A server in an empty folder, which becomes the working folder."""
-    from flows.server import prefect_server
+    from flows.service.server import prefect_server
 
     with tempfile.TemporaryDirectory() as folder:
         home = Path.cwd()

@@ -209,7 +209,7 @@ def calibration(args: Namespace) -> None:
 
 def ui(args: Namespace) -> None:
     """Serve the Prefect UI on this folder's database until interrupted."""
-    from flows.server import prefect_server
+    from flows.service.server import prefect_server
 
     with prefect_server(args.port) as server:
         server.wait()
@@ -220,7 +220,7 @@ def ui(args: Namespace) -> None:
 
 def up(args: Namespace) -> None:
     """Start server and worker for this folder, with the deployments and automations; stay with --foreground."""
-    from flows import up_command
+    from flows.service import up as up_command
 
     config = _config(args)
     print("starting what is missing; the first time takes a minute", flush=True)
@@ -231,16 +231,16 @@ def up(args: Namespace) -> None:
 
 def down(args: Namespace) -> None:
     """Stop what `capmat up` started."""
-    from flows.up_command import down as run
+    from flows.service.up import down as run
 
     print(f"{count} processes stopped" if (count := run()) else "nothing of `capmat up` runs here")
 
 
 def deploy(args: Namespace) -> int:
     """Register the deployments and automations on the server in PREFECT_API_URL, else on that of `capmat up`."""
-    from flows.deploy_command import deploy as run
-    from flows.notifications import notify
-    from flows.server import found, use
+    from flows.service.deploy import deploy as run
+    from flows.service.notifications import notify
+    from flows.service.server import found, use
 
     config = _config(args)
     if not os.environ.get("PREFECT_API_URL"):
@@ -256,7 +256,7 @@ def deploy(args: Namespace) -> int:
 
 def doctor(args: Namespace) -> int:
     """Say what this machine has; exit code 1 when something that capmat cannot do without is missing."""
-    from flows.doctor import examine, lines
+    from flows.service.doctor import examine, lines
 
     findings = examine(_config(args))
     if args.json:

@@ -4,10 +4,10 @@ from typing import Any
 
 from prefect import flow
 
-from flows.again import HOOKS
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
 from flows.run_names import session_name
+from flows.service.restarts import HOOKS
 from tasks.config import Config, load_config
 
 

@@ -10,12 +10,12 @@ from typing import Any, Literal, cast
 
 from prefect import flow
 
-from flows.again import HOOKS
 from flows.cluster.shared import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import night_name
+from flows.service.restarts import HOOKS
 from tasks.config import Config, load_config
 from tasks.models.networks import champions_task, register_base_task
 from tasks.night.plan import plan_night, until_time

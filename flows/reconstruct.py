@@ -10,11 +10,11 @@ from typing import Any, cast
 from prefect import flow
 from prefect.states import Completed
 
-from flows.again import HOOKS
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import session_name
+from flows.service.restarts import HOOKS
 from tasks.config import Config, load_config
 from tasks.geometry.reconstruct import judge_task, rebuild_task
 from tasks.models.networks import register_base_task, run_name

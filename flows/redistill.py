@@ -11,11 +11,11 @@ from typing import Any, cast
 from prefect import flow
 from prefect.states import Completed
 
-from flows.again import HOOKS
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import rename_run
+from flows.service.restarts import HOOKS
 from tasks.config import Config, load_config
 from tasks.labels.in_use import mark_used_task, newest_labels_task, waiting
 from tasks.models.networks import Ref, register_base_task, run_name

@@ -10,7 +10,7 @@ from tasks.config import Config
 @contextmanager
 def running(config: Config, port: int = 4200) -> Iterator[str]:
     """A Prefect server and a Dask cluster for the flows of one command; yields the UI's address."""
-    from flows.server import prefect_server
+    from flows.service.server import prefect_server
 
     print("starting the Prefect server and the Dask cluster", flush=True)
     with prefect_server(port) as server:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from capmat_errors import CapmatError, NotFound, StoreError
-from flows.label_event import tell_labels
+from flows.service.events import tell_labels
 from storage.labels.drafts import DraftConflict
 from storage.labels.strokes import decode_strokes
 from storage.store.root import Root
@@ -172,7 +172,7 @@ async def _body(request: Request) -> bytes:
 
 def _ui(told: str) -> str:
     """The address of the Prefect UI whose API took the news, or of this folder's server; empty if there is none."""
-    from flows.server import answers, found
+    from flows.service.server import answers, found
 
     if told:
         return told.removesuffix("/api")

@@ -69,7 +69,7 @@ def bring(config: Config, args: Namespace) -> None:
     known = "; it was imported before (--replace imports it again)" if done["reused"] else ""
     print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted{known}")
     _say_more(done)
-    from flows.label_event import tell_labels
+    from flows.service.events import tell_labels
 
     if not tell_labels(done["labels"]):
         print("no Prefect server was told; `capmat redistill` trains with it, or the next `capmat up`")

@@ -10,11 +10,11 @@ from typing import Any
 from prefect import flow
 
 from capmat_errors import ConfigError, SessionError
-from flows.again import HOOKS
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
 from flows.run_names import session_name
+from flows.service.restarts import HOOKS
 from storage.benchmark import Benchmark
 from storage.registry import Registry
 from storage.store.root import Root

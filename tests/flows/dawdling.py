@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.again import HOOKS
 from flows.cluster.shared import default_runner
+from flows.service.restarts import HOOKS
 from tasks.runtime.step import retryable
 
 NAME = "dawdle"

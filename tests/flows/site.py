@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from flows.processes import MARK, flow_run
+from flows.service.processes import MARK, flow_run
 
 PASSWORD = "night:watch"
 QUIET_S = 10

@@ -16,7 +16,7 @@ from capmat_errors import ConfigError
 from flows.cluster.kinds import pods, start_cluster
 from flows.cluster.runner import Runner
 from flows.cluster.shared import shared_cluster
-from flows.doctor import examine
+from flows.service.doctor import examine
 from tasks.config import Cluster, Config, load_config
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prefect.events.schemas.automations import Posture
 
-from flows.automations import EVENT, automations
+from flows.service.automations import EVENT, automations
 
 FILE = Path(__file__).parents[2] / "prefect.yaml"
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())["deployments"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.label_event import tell_labels
+from flows.service.events import tell_labels
 from storage.labels.freeze import list_label_sets
 from storage.store.root import Root
 from tasks.labels.in_use import LABELS, import_scribbles, mark_used, newest_labels, waiting

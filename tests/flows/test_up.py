@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from flows.again import STARTS
+from flows.service.restarts import STARTS
 from tasks.report.sheets import picture_text, scores_table
 from tasks.show.charts import WIDTH, curves_svg
 from tasks.show.sheet import to_jpeg

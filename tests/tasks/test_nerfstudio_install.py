@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import ConfigError, StoreError
-from flows.doctor import _nerfstudio
+from flows.service.doctor import _nerfstudio
 from tasks.config import Config, Reconstruction
 from tasks.geometry.nerfstudio import install as nerfstudio_install
 from tasks.geometry.nerfstudio.install import (

@@ -20,8 +20,8 @@ from typing import Any
 
 import psutil
 
-from flows.again import STARTS
-from flows.processes import environment_of, is_server
+from flows.service.processes import environment_of, is_server
+from flows.service.restarts import STARTS
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take

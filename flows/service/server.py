@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import CapmatError
-from flows.processes import is_our_server, spawn
+from flows.service.processes import is_our_server, spawn
 
 _TELL_S = 20
 START_LIMIT_S = 240
@@ -47,7 +47,7 @@ _QUIET = {
     "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "100",
     # who holds the one place of a deployment must be known after the server was killed, or it is taken for ever
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    # seconds between the signs of life of a flow run; flows/automations.py says what happens without
+    # seconds between the signs of life of a flow run; flows/service/automations.py says what happens without
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
 }
 

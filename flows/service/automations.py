@@ -11,10 +11,10 @@ state, which flows choose freely ("NothingNew"), so what is expected of a run is
 from datetime import timedelta
 from typing import Any
 
-from flows.again import AGAIN, BY_SIGNAL, PASSING, REASON, STARTS
+from flows.service.restarts import AGAIN, BY_SIGNAL, PASSING, REASON, STARTS
 
 EVENT = "capmat.labels.new"
-"""Emitted by `flows.label_event` when labels were frozen."""
+"""Emitted by `flows.service.events` when labels were frozen."""
 
 PENDING_LIMIT = timedelta(minutes=15)
 """A run that its worker took but that did not start for so long will not start any more."""

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from capmat_errors import CapmatError
-from flows.server import home
+from flows.service.server import home
 from tasks.config import Config
 
 POOL = "capmat"
@@ -29,7 +29,7 @@ def deploy(config: Config) -> None:
     """
     from prefect.client.orchestration import get_client
 
-    from flows.automations import put_automations
+    from flows.service.automations import put_automations
 
     make_pool()
     _run_prefect()

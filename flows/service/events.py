@@ -12,8 +12,8 @@ import urllib.request
 import uuid
 from datetime import UTC, datetime
 
-from flows.automations import EVENT
-from flows.server import environment, found
+from flows.service.automations import EVENT
+from flows.service.server import environment, found
 
 _ANSWER_S = 5
 

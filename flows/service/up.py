@@ -18,13 +18,13 @@ from typing import Any, NoReturn
 import psutil
 
 from capmat_errors import CapmatError
-from flows import server as servers
-from flows.again import AGAIN, STARTS, end_tasks, mend, open_runs, worth_it
-from flows.deploy_command import POOL, deploy, deployment_file, make_pool, wait_for_worker
-from flows.label_event import tell_waiting
-from flows.notifications import notify
-from flows.processes import flow_run, is_server, is_worker, kill, marked, spawn, stop
-from flows.server import home
+from flows.service import server as servers
+from flows.service.deploy import POOL, deploy, deployment_file, make_pool, wait_for_worker
+from flows.service.events import tell_waiting
+from flows.service.notifications import notify
+from flows.service.processes import flow_run, is_server, is_worker, kill, marked, spawn, stop
+from flows.service.restarts import AGAIN, STARTS, end_tasks, mend, open_runs, worth_it
+from flows.service.server import home
 from tasks.config import Config
 
 _LOOK_S = 5

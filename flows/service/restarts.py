@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
-from flows.processes import flow_run, kill, marked
-from flows.server import home
+from flows.service.processes import flow_run, kill, marked
+from flows.service.server import home
 
 STARTS = 4
 """How often a run is started at most."""
