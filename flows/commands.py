@@ -141,7 +141,7 @@ def scribbles(args: Namespace) -> None:
 
 def scribble(args: Namespace) -> None:
     """Serve the page for scribbles until interrupted."""
-    from flows.scribble_command import scribble as run
+    from flows.scribble.serve import scribble as run
 
     run(_config(args), args)
 

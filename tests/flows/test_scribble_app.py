@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from flows.scribble_app import MOST_BYTES, Desk, scribble_app
-from flows.scribble_guard import HEADER, Guard
+from flows.scribble.app import MOST_BYTES, Desk, scribble_app
+from flows.scribble.guard import HEADER, Guard
 from flows.service.automations import EVENT
 from storage.labels.freeze import LabelSet
 from storage.labels.queue import Mined, write_queue

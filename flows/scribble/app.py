@@ -67,7 +67,7 @@ class Desk:
 
 
 def scribble_app(desk: Desk) -> Starlette:
-    """The program; `flows.scribble_guard` belongs around it."""
+    """The program; `flows.scribble.guard` belongs around it."""
 
     def page(request: Request) -> Response:
         name = request.path_params.get("file", "index.html")

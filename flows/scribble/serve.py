@@ -32,8 +32,8 @@ def scribble(config: Config, args: Namespace) -> None:
 
     import uvicorn
 
-    from flows.scribble_app import Desk, scribble_app
-    from flows.scribble_guard import Guard, own_names
+    from flows.scribble.app import Desk, scribble_app
+    from flows.scribble.guard import Guard, own_names
 
     desk = Desk(root, takes, args.author or getpass.getuser(), config, token)
     guarded = Guard(scribble_app(desk), token, port, {args.host, *own_names()})

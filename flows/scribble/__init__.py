@@ -1,0 +1,1 @@
+"""The page on which people paint: the program, its guard, its socket, its files."""
