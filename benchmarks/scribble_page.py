@@ -81,7 +81,7 @@ def make_strokes(height: int, width: int, count: int) -> tuple[Stroke, ...]:
 
 def serve(store: str) -> tuple[subprocess.Popen[str], str]:
     """`capmat scribble`, and its link."""
-    words = ["-m", "flows.cli", "--set", f"store={store}", "scribble", "--no-browser"]
+    words = ["-m", "flows.command.main", "--set", f"store={store}", "scribble", "--no-browser"]
     process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     return process, process.stdout.readline().strip()

@@ -4,7 +4,7 @@ import json
 from argparse import Namespace
 from dataclasses import asdict
 
-from flows.plan_table import amount
+from flows.command.ingest_plan import amount
 from storage.store.root import Root
 from storage.upkeep.waste import KINDS, find_waste, remove_waste
 from tasks.config import Config

@@ -10,7 +10,7 @@ from tasks.report.paper.preset import at_preset, check_paper, chosen_parts
 
 def paper(config: Config, args: Namespace) -> None:
     """Run the flow on this folder's server, print its tables, and copy the report where --out says."""
-    from flows.running import running
+    from flows.command.runs import running
 
     check_paper(at_preset(config, args.preset), chosen_parts(args.only))
     with running(config):

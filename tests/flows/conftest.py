@@ -53,7 +53,7 @@ class Folder:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Begin a command of capmat."""
         sets = [word for setting in tiny_settings(self.samples) for word in ("--set", setting)]
-        return self._python("-m", "flows.cli", *sets, *words)
+        return self._python("-m", "flows.command.main", *sets, *words)
 
     def python(self, *words: str) -> None:
         """Run Python to the end, as a command in this folder."""

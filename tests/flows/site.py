@@ -49,7 +49,7 @@ class Site:
         )
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        return self.python("-m", "flows.cli", "--set", f"redistill.quiet_s={QUIET_S}", *words)
+        return self.python("-m", "flows.command.main", "--set", f"redistill.quiet_s={QUIET_S}", *words)
 
     def capmat(self, *words: str) -> str:
         process = self.start(*words)

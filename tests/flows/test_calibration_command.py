@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.cli import main
+from flows.command.main import main
 from storage.calibration.formats.files import read_calibration, write_calibration
 from tests.storage import calibrations as made
 from tests.storage.boards import stage, turned, write_boards

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from flows.command.main import main
 
 COMMANDS = [
     *("demo", "nightly", "redistill", "validate", "reconstruct", "session", "ingest", "matte", "export", "verify"),
@@ -56,7 +56,7 @@ def test_a_refusal_is_one_line_with_the_place(
 
 def test_an_unknown_command_is_refused() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "nonsense"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "flows.command.main", "nonsense"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "invalid choice" in done.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import StoreError
-from flows.cli import main
+from flows.command.main import main
 from storage.descriptor import read_session
 from storage.store.root import Root
 from storage.takes.take import Take

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.cli import main
+from flows.command.main import main
 from storage.pictures.files import encode_png, read_grey
 from storage.registry import Registry
 from storage.store.root import Root

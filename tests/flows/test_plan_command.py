@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from flows.command.main import main
 from storage.store.root import Root
 from tests.storage.tiny_session import edit_toml, write_session
 

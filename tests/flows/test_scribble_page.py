@@ -42,7 +42,7 @@ def link(tmp_path: Path) -> Iterator[str]:
     make_take(Root(tmp_path / "store"))
     words = ["--set", f"store={tmp_path}/store", "scribble", "--no-browser", "--author", "Mia"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", *words],
+        [sys.executable, "-m", "flows.command.main", *words],
         stdout=subprocess.PIPE,
         text=True,
         cwd=tmp_path,

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.cli import main
-from flows.options import LABEL_FORMATS
+from flows.command.main import main
+from flows.command.options import LABEL_FORMATS
 from storage.labels.formats.read import FORMATS
 from storage.labels.freeze import LabelSet, freeze_labels, list_label_sets
 from storage.labels.strokes import Drawing, Stroke

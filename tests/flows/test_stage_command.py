@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.cli import main
+from flows.command.main import main
 from tests.storage.tiny_session import CAMERAS, write_picture, write_session
 
 

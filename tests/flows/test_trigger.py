@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from flows.command.main import main
 from flows.service.events import tell_labels
 from storage.labels.freeze import list_label_sets
 from storage.store.root import Root

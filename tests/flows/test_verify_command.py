@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from flows.command.main import main
 from tasks.ingest.take import ingest_plates, ingest_take
 from tests.storage.tiny_session import write_session
 

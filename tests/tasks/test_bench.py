@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from flows.command.main import main
 from tasks.models.bench import bench_student, bench_teacher
 from tasks.models.speed import Candidate, hardware, race, table
 

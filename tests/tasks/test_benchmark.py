@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import ConfigError, MatteError, NotFound, SizeMismatch
-from flows.cli import main
+from flows.command.main import main
 from storage.benchmark import Benchmark, freeze_benchmark, list_benchmarks
 from storage.labels.freeze import freeze_labels
 from storage.pictures.files import encode_png

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from capmat_errors import ConfigError, MatteError, NotFound
-from flows.cli import main
+from flows.command.main import main
 from storage.store.root import Root
 from tasks.config import Reconstruction
 from tasks.geometry.hull import hull

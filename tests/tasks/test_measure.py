@@ -10,7 +10,7 @@ import pytest
 from capmat_errors import ConfigError, SizeMismatch
 from capmat_models import create_model
 from capmat_models.weights.state import dump_weights
-from flows.validate_command import lines
+from flows.command.validate import lines
 from storage.benchmark import freeze_benchmark
 from storage.registry import Registry
 from storage.store.root import Root

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flows.cli import main
+from flows.command.main import main
 from storage.store.root import Root
 from tasks.night.metrics import metrics
 from tests.tasks.test_morning import NIGHT

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import NotFound
-from flows.cli import main
+from flows.command.main import main
 from storage.labels.queue import read_queue
 from storage.store.root import Root
 from storage.takes.stage import Plate, Stage

@@ -10,7 +10,7 @@ import time
 import traceback
 from pathlib import Path
 
-from flows.cli import main
+from flows.command.main import main
 
 _ROOM = 2 << 30
 """Bytes that a command may take beyond what the loaded libraries do; the pictures here are a few kilobytes."""
@@ -22,7 +22,7 @@ def _warm() -> None:
     import OpenEXR  # noqa: F401
     import torch
 
-    from flows import commands  # noqa: F401
+    from flows.command import commands  # noqa: F401
     from tasks.models import imported as model_import  # noqa: F401
 
     cv2.setNumThreads(1)

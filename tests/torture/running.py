@@ -70,7 +70,7 @@ class Night(Site):
         password = {"PREFECT_SERVER_API_AUTH_STRING": PASSWORD}
         with (self.path / "guard.log").open("ab") as log:
             self.guard = subprocess.Popen(
-                [sys.executable, "-m", "flows.cli", "up", "--foreground", "--port", str(self.port)],
+                [sys.executable, "-m", "flows.command.main", "up", "--foreground", "--port", str(self.port)],
                 cwd=self.path,
                 env=env | self.env | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | password,
                 stdout=log,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capmat_errors import CapmatError
-from flows import options
-from flows.arguments import positive, size
+from flows.command import options
+from flows.command.arguments import positive, size
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        from flows import commands
+        from flows.command import commands
 
         return int(getattr(commands, args.command.replace("-", "_"))(args) or 0)
     except CapmatError as e:

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from capmat_errors import ConfigError
-from flows.running import running
+from flows.command.runs import running
 from tasks.config import Config, load_config
 
 
@@ -64,7 +64,7 @@ def reconstruct(args: Namespace) -> None:
         return
     if bool(args.base_run) != bool(args.refined_run):
         raise ConfigError("it compares two alpha runs", where="capmat reconstruct", fix="Name both, or none.")
-    from flows.reconstruct_command import reconstruct as run
+    from flows.command.geometry import reconstruct as run
 
     config = _config(args)
     with running(config):
@@ -73,8 +73,8 @@ def reconstruct(args: Namespace) -> None:
 
 def validate(args: Namespace) -> None:
     """Score models on benchmarks."""
-    from flows.validate_command import check
-    from flows.validate_command import validate as run
+    from flows.command.validate import check
+    from flows.command.validate import validate as run
 
     config = _config(args)
     check(config, args)
@@ -98,21 +98,21 @@ def paper(args: Namespace) -> None:
 
 def session(args: Namespace) -> None:
     """Write the session.toml of a folder in a known layout."""
-    from flows.ingest_command import session as run
+    from flows.command.session import session as run
 
     run(args)
 
 
 def ingest(args: Namespace) -> int:
     """Check a session, then bring it into the store; with --plan only say what would be done."""
-    from flows.ingest_command import ingest as run
+    from flows.command.session import ingest as run
 
     return run(_config(args), args)
 
 
 def matte(args: Namespace) -> None:
     """Matte a photograph, or an ingested take, with the model that was named or the one of a role."""
-    from flows.matte_command import matte as run
+    from flows.command.matte import matte as run
 
     run(_config(args), args)
 
@@ -126,14 +126,14 @@ def export(args: Namespace) -> None:
 
 def verify(args: Namespace) -> int:
     """Say what is damaged or missing in the store; exit code 1 when something is."""
-    from flows.verify_command import verify as run
+    from flows.command.upkeep import verify as run
 
     return run(_config(args), args)
 
 
 def scribbles(args: Namespace) -> None:
     """Bring in labels, list and show label sets, hand them out."""
-    from flows import scribbles_command
+    from flows.command import labels as scribbles_command
 
     name = {"import": "bring", "list": "listed", None: "listed"}.get(args.verb, args.verb)
     getattr(scribbles_command, name)(_config(args), args)
@@ -173,7 +173,7 @@ def sim(args: Namespace) -> None:
 
 def models(args: Namespace) -> None:
     """List, show, import, export or promote models."""
-    from flows import models_command
+    from flows.command import models as models_command
 
     name = {"import": "bring", "list": "listed", None: "listed"}.get(args.verb, args.verb)
     getattr(models_command, name)(_config(args), args)
@@ -281,7 +281,7 @@ def metrics(args: Namespace) -> None:
 
 def plan(args: Namespace) -> int:
     """Forecast the night, or compare a forecast with it; exit code 1 when the night is too short."""
-    from flows.plan_command import plan as run
+    from flows.command.night import plan as run
 
     return run(_config(args), args)
 
@@ -302,20 +302,20 @@ def mine(args: Namespace) -> None:
 
 def hull(args: Namespace) -> None:
     """Write the visual hull of a frame."""
-    from flows.reconstruct_command import hull as run
+    from flows.command.geometry import hull as run
 
     run(_config(args), args)
 
 
 def scene(args: Namespace) -> None:
     """Write frames as folders for Nerfstudio."""
-    from flows.reconstruct_command import scene as run
+    from flows.command.geometry import scene as run
 
     run(_config(args), args)
 
 
 def stage(args: Namespace) -> int:
     """Look at a stage before anything is matted; exit code 1 when a camera is red."""
-    from flows.stage_command import check_command as run
+    from flows.command.stage import check_command as run
 
     return run(_config(args), args)

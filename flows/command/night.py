@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 
-from flows.plan_table import amount, duration
+from flows.command.ingest_plan import amount, duration
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.ingest.inbox import look

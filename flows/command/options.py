@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from flows.arguments import frames, pixels, positive, size, whole, words
+from flows.command.arguments import frames, pixels, positive, size, whole, words
 
 DEFECTS = ("none", "glossy-floor", "lamp", "moved-camera", "exposure", "noise")  # as in sim.defects
 LABEL_FORMATS = ("overlay", "label", "trimap", "labelstudio", "cvat", "labelme", "coco", "davis", "strokes")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import CapmatError, SessionError
-from flows.plan_table import as_dict, summary, table
+from flows.command.ingest_plan import as_dict, summary, table
 from storage.descriptor import Session, read_session
 from storage.session.cost import Cost, check_space, expected_cost
 from storage.session.layouts.recognise import describe
