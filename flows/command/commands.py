@@ -84,14 +84,14 @@ def validate(args: Namespace) -> None:
 
 def benchmark(args: Namespace) -> None:
     """Make a benchmark, let it grow, or show it."""
-    from flows import benchmark_command
+    from flows.command import validate as benchmark_command
 
     getattr(benchmark_command, args.verb)(_config(args), args)
 
 
 def paper(args: Namespace) -> None:
     """Run the paper's tables and figures on the session."""
-    from flows.paper_command import paper as run
+    from flows.command.runs import paper as run
 
     run(_config(args), args)
 
@@ -119,7 +119,7 @@ def matte(args: Namespace) -> None:
 
 def export(args: Namespace) -> None:
     """Write the mattes of a take as picture files and videos."""
-    from flows.export_command import export as run
+    from flows.command.matte import export as run
 
     run(_config(args), args)
 
@@ -202,7 +202,7 @@ def bench(args: Namespace) -> None:
 
 def calibration(args: Namespace) -> None:
     """Say what a calibration holds and how good it is, and write it for another program."""
-    from flows.calibration_command import calibration as run
+    from flows.command.stage import calibration as run
 
     run(args)
 
@@ -288,14 +288,14 @@ def plan(args: Namespace) -> int:
 
 def gc(args: Namespace) -> None:
     """Say what in the store may go, or remove it."""
-    from flows.gc_command import gc as run
+    from flows.command.upkeep import gc as run
 
     run(_config(args), args)
 
 
 def mine(args: Namespace) -> None:
     """Write the queue of boxes that are worth a scribble."""
-    from flows.mine_command import mine as run
+    from flows.command.labels import mine as run
 
     run(_config(args), args)
 

@@ -1,10 +1,16 @@
 """What `capmat stage check` does: look at a stage, say what is the matter with each camera, write the report."""
 
 import json
+import math
+import re
 from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from capmat_errors import NotFound
+from capmat_errors import ConfigError, NotFound
+from storage.calibration.camera import Camera
+from storage.calibration.formats.files import METRES, WRITERS, open_calibration, write_calibration
+from storage.session.board import GOOD, POOR, BoardCheck, check_boards
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.runtime.progress import Progress
@@ -59,3 +65,105 @@ def _subject(config: Config, args: Namespace) -> Subject:
         raise NotFound(
             f"{error.what}; nor is there a file or folder of this name", where=error.where, fix=fix
         ) from error
+
+
+def calibration(args: Namespace) -> None:
+    """Print the cameras of a calibration and, with --board, how good it is; with --to, write them."""
+    if bool(args.to) != bool(args.out):
+        raise ConfigError("--to and --out belong together", where="capmat calibration")
+    if args.to and args.to not in WRITERS:
+        raise ConfigError(
+            f"calibrations are not written as {args.to!r}", where="--to", fix=f"Use {', '.join(WRITERS)}."
+        )
+    if bool(args.board) != bool(args.corners) or (args.square and not args.board):
+        raise ConfigError("--board and --corners belong together, --square to them", where="capmat calibration")
+    size, square = _corners(args.corners), _metres(args.square)
+    root, template = _parts(args.path)
+    found = open_calibration(args.format, template, root, unit=args.unit, scale=args.scale)
+    check = check_boards(found.cameras, *_parts(args.board), size) if args.board else None
+    print("\n".join(table(found.cameras)))
+    for note in found.notes:
+        print(f"note: {note}")
+    if check:
+        print("\n".join(board_table(check, square)))
+    if args.to:
+        for path in write_calibration(args.to, found.cameras, args.out):
+            print(f"wrote {path}")
+
+
+def table(cameras: Mapping[str, Camera]) -> Iterator[str]:
+    """One line per camera: name, picture size, focal lengths in pixels, position in metres, distortion."""
+    wide = max(len("camera"), *map(len, cameras))
+    yield f"{'camera':{wide}}  {'size':>11}  {'focal x':>9} {'focal y':>9}  {'position x, y, z in m':>29}  distortion"
+    for name, camera in cameras.items():
+        size = f"{camera.width}x{camera.height}" if camera.width else "not known"
+        where = " ".join(f"{x:9.3f}" for x in camera.centre())
+        lens = " ".join(f"{k:.4g}" for k in camera.dist) if camera.dist.any() else "none"
+        yield f"{name:{wide}}  {size:>11}  {camera.K[0, 0]:9.2f} {camera.K[1, 1]:9.2f}  {where}  {lens}"
+
+
+def board_table(check: BoardCheck, square: float = 0) -> Iterator[str]:
+    """One line per camera that recorded the board, and what it says of all of them together.
+
+    Args:
+        check: what the board says.
+        square: metres of a square's side, as measured; 0 if not known.
+    """
+    wide = max(len("camera"), *map(len, check.cameras))
+    yield f"{'camera':{wide}}  {'board':>8}  {'lens px':>12}  {'stage px':>12}"
+    for name, camera in check.cameras.items():
+        found = f"{camera.found} of {camera.frames}"
+        yield f"{name:{wide}}  {found:>8}  {_figure(camera.lens):>12}  {_figure(camera.stage):>12}"
+    held = [name for name, camera in check.cameras.items() if not math.isnan(camera.stage)]
+    if not held:
+        yield "note: no two cameras see the board together, so nothing is said of their poses"
+    if len(held) == 2:
+        yield f"note: only {held[0]} and {held[1]} see the board together: which of them is wrong cannot be said"
+    for name in held:
+        if not check.cameras[name].trusted:
+            yield f"note: the other cameras agree better without {name}; they were checked without it"
+    if square and held:
+        ratio = check.side / square
+        off = 100 * abs(ratio - 1)
+        yield (
+            f"scale: squares of {square:g} m are {check.side:.4g} m in the calibration, {ratio:.4g} times that: "
+            f"{_word(off)}"
+        )
+
+
+def _figure(pixels: float) -> str:
+    return "-" if math.isnan(pixels) else f"{pixels:.2f} {_word(pixels)}"
+
+
+def _word(figure: float) -> str:
+    """Of pixels, and of percents in the scale."""
+    return "good" if figure < GOOD else "poor" if figure > POOR else "fair"
+
+
+def _corners(text: str | None) -> tuple[int, int]:
+    """Inner corners per row and rows, of "8x6"."""
+    if text is None:
+        return 0, 0
+    hit = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not hit or min(int(hit[1]), int(hit[2])) < 3:
+        fix = "Give the inner corners per row and the rows, at least three each, as 8x6."
+        raise ConfigError(f"{text!r} is no size of a board", where="--corners", fix=fix)
+    return int(hit[1]), int(hit[2])
+
+
+def _metres(text: str | None) -> float:
+    """A length such as "115mm" or "0.115"."""
+    if text is None:
+        return 0.0
+    hit = re.fullmatch(r"(\d+\.?\d*|\.\d+)(mm|cm|m)?", text)
+    if not hit or float(hit[1]) == 0:
+        fix = "Give the side of a square, as 115mm or 0.115."
+        raise ConfigError(f"{text!r} is no length", where="--square", fix=fix)
+    return float(hit[1]) * METRES[hit[2] or "m"]
+
+
+def _parts(path: str) -> tuple[Path, str]:
+    """Folder and template; all before {camera} is folder."""
+    parts = Path(path).parts
+    first = next((i for i, part in enumerate(parts) if "{camera}" in part), 0)
+    return Path(*parts[:first]), "/".join(parts[first:]) if first else path
