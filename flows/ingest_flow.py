@@ -6,8 +6,8 @@ from prefect import flow
 
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
-from flows.run_names import session_name
 from flows.service.restarts import HOOKS
+from flows.steps import session_name
 from tasks.config import Config, load_config
 
 

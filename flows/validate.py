@@ -13,8 +13,8 @@ from capmat_errors import ConfigError, SessionError
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
 from flows.matte_take import matte_take
-from flows.run_names import session_name
 from flows.service.restarts import HOOKS
+from flows.steps import session_name
 from storage.benchmark import Benchmark
 from storage.registry import Registry
 from storage.store.root import Root
