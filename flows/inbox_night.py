@@ -18,9 +18,8 @@ from prefect.states import Completed
 
 from capmat_errors import CapmatError, SessionError
 from flows.ingest import ingest_arrived
-from flows.matte_take import matte_take
-from flows.outcome import outcome
 from flows.service.events import tell_waiting
+from flows.steps import matte_take, outcome
 from tasks.config import Config
 from tasks.ingest.arrival import finish, unfinished
 from tasks.ingest.inbox import Arrived, Found, drop, fetch_task, look_task, trouble

@@ -6,9 +6,13 @@ Before a take comes in, the stage check looks at a few of its frames; whether th
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from prefect import flow
+
 from capmat_errors import CapmatError, PlateMismatch
-from flows.outcome import outcome
-from tasks.config import Config
+from flows.cluster.shared import default_runner
+from flows.service.restarts import HOOKS
+from flows.steps import outcome, session_name
+from tasks.config import Config, load_config
 from tasks.ingest.arrival import check_names
 from tasks.ingest.inbox import Arrived, trouble
 from tasks.ingest.session import check_task, ingest_task, plates_task
@@ -95,3 +99,16 @@ def ingest_arrived(
         if name in faults:  # what keeps a take from being ingested is told as that
             refuse(faults[name])
     return records
+
+
+@flow(name="ingest", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
+def ingest(config: Config | None = None) -> dict[str, Any]:
+    """Check the session and bring into the store what is not there yet.
+
+    Args:
+        config: the settings; None reads capmat.toml.
+
+    Returns:
+        The ingest records by take.
+    """
+    return ingest_session(config or load_config(), look=True)[1]

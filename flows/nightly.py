@@ -13,9 +13,8 @@ from prefect import flow
 from flows.cluster.shared import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
-from flows.matte_take import matte_take
 from flows.service.restarts import HOOKS
-from flows.steps import night_name
+from flows.steps import matte_take, night_name
 from tasks.config import Config, load_config
 from tasks.models.networks import champions_task, register_base_task
 from tasks.night.plan import plan_night, until_time

@@ -12,9 +12,8 @@ from prefect import flow
 
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
-from flows.matte_take import matte_take
 from flows.service.restarts import HOOKS
-from flows.steps import session_name
+from flows.steps import matte_take, session_name
 from tasks.config import Config, load_config
 from tasks.geometry.reconstruct import judge_task, rebuild_task
 from tasks.labels.in_use import has_labels, newest_labels_task

@@ -12,9 +12,8 @@ from prefect.states import Completed
 
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
-from flows.matte_take import matte_take
 from flows.service.restarts import HOOKS
-from flows.steps import session_name
+from flows.steps import matte_take, session_name
 from tasks.config import Config, load_config
 from tasks.geometry.reconstruct import judge_task, rebuild_task
 from tasks.models.networks import register_base_task, run_name

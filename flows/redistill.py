@@ -13,9 +13,8 @@ from prefect.states import Completed
 
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
-from flows.matte_take import matte_take
 from flows.service.restarts import HOOKS
-from flows.steps import rename_run
+from flows.steps import matte_take, rename_run
 from tasks.config import Config, load_config
 from tasks.labels.in_use import mark_used_task, newest_labels_task, waiting
 from tasks.models.networks import Ref, register_base_task, run_name

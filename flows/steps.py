@@ -5,13 +5,20 @@ itself is about to say what is wrong with them.
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from prefect import runtime
 from prefect.client.orchestration import get_client
+from prefect.futures import PrefectFuture
 
-from capmat_errors import CapmatError
+from capmat_errors import CapmatError, WorkerLost
 from tasks.config import Config, load_config
+from tasks.matte.provenance import keep_config
+from tasks.matte.take import matte_task, open_run_task
+from tasks.models.networks import Ref
+from tasks.runtime.step import Record
 
 
 def night_name() -> str:
@@ -42,3 +49,35 @@ def _config() -> Config | None:
 
 def _session(config: Config) -> str:
     return Path(config.session).resolve().parent.name
+
+
+def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequence[int] = ()) -> list[Any]:
+    """Start the inference tasks of one take, some cameras each; returns their futures."""
+    tile = config.tile(role)
+    open_run_task(config.store, take["take"], role, model, tile, keep_config(config))
+    cameras, size = take["cameras"], config.cameras_per_task
+    return [
+        matte_task.submit(
+            config.store,
+            take["take"],
+            cameras[i : i + size],
+            list(frames) or take["frames"],
+            role,
+            model,
+            take["digest"],
+            tile=tile,
+        )
+        for i in range(0, len(cameras), size)
+    ]
+
+
+def outcome(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
+    """Wait for a task; its result and None, or None and why it failed.
+
+    A task whose workers died again and again has an error that Prefect has heard of from nobody.
+    """
+    try:
+        said = future.result(raise_on_failure=False)
+    except WorkerLost as error:
+        return None, error
+    return (None, said) if isinstance(said, BaseException) else (said, None)

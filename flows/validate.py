@@ -12,9 +12,8 @@ from prefect import flow
 from capmat_errors import ConfigError, SessionError
 from flows.cluster.shared import default_runner
 from flows.ingest import ingest_session
-from flows.matte_take import matte_take
 from flows.service.restarts import HOOKS
-from flows.steps import session_name
+from flows.steps import matte_take, session_name
 from storage.benchmark import Benchmark
 from storage.registry import Registry
 from storage.store.root import Root

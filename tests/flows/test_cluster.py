@@ -22,7 +22,7 @@ from prefect.testing.utilities import prefect_test_harness
 from capmat_errors import WorkerLost
 from flows.cluster.kinds import mixed_cluster, start_cluster
 from flows.cluster.runner import SMALL, Runner
-from flows.outcome import outcome
+from flows.steps import outcome
 from tasks.config import Cluster
 from tasks.models.networks import _load, load_network, register_base
 from tasks.runtime.progress import Progress
