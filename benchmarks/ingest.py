@@ -29,7 +29,7 @@ from storage.recordings.recording import find_recordings
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.ingest.take import ingest_take
-from tests.storage.packed_tiff import write_packed_tiff
+from tests.storage.pictures.packed_tiff import write_packed_tiff
 
 FRAMES = 16
 

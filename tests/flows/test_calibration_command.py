@@ -7,8 +7,8 @@ import pytest
 
 from flows.command.main import main
 from storage.calibration.formats.files import read_calibration, write_calibration
-from tests.storage import calibrations as made
-from tests.storage.boards import stage, turned, write_boards
+from tests.storage.calibration import calibrations as made
+from tests.storage.session.boards import stage, turned, write_boards
 
 
 def test_it_shows_every_camera_and_what_was_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from storage.descriptor import read_session
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.ingest import session as steps
-from tests.storage.calibrations import easyvolcap, make_rig
+from tests.storage.calibration.calibrations import easyvolcap, make_rig
 from tests.storage.tiny_session import HEIGHT, WIDTH, background, edit_toml, write_picture, write_session
 
 Said = pytest.CaptureFixture[str]

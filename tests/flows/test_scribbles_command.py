@@ -13,7 +13,7 @@ from storage.labels.strokes import Drawing, Stroke
 from storage.pictures.files import encode_png
 from storage.store.root import Root
 from tasks.labels.incoming import LABELS
-from tests.storage import label_exports as tools
+from tests.storage.labels import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH
 from tests.tasks.test_scribble import overlay, put
 from tests.tasks.test_scribble_import import stage, store  # noqa: F401

@@ -19,7 +19,7 @@ from storage.pictures.files import encode_png
 from storage.store.root import Root
 from tasks.ingest.take import ingest_plates, ingest_take
 from tasks.labels.incoming import LABELS, check_labels, import_labels
-from tests.storage import label_exports as tools
+from tests.storage.labels import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 
 SIZE = (HEIGHT, WIDTH)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.storage.calibrations import MAKERS, make_rig
+from tests.storage.calibration.calibrations import MAKERS, make_rig
 from tests.storage.tiny_session import edit_calibration, write_picture
 from tests.torture import damage
 from tests.torture.corpus import Case, Mutation

@@ -10,8 +10,8 @@ import numpy as np
 
 from storage.pictures.files import read_image
 from storage.recordings.raw_pixels import pack
-from tests.storage.packed_tiff import write_packed_tiff
-from tests.storage.test_frames_formats import _dng, _dpx
+from tests.storage.pictures.packed_tiff import write_packed_tiff
+from tests.storage.pictures.test_formats import _dng, _dpx
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, calibrated, edit_toml, write_picture, write_session
 from tests.storage.tiny_session import write_video as _video
 

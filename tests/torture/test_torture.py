@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from storage.store.root import Root
-from tests.storage.faulty_s3 import faulty_s3
+from tests.storage.store.faulty_s3 import faulty_s3
 from tests.torture.killing import live
 from tests.torture.spoiling import damage_and_mend
 from tests.torture.writing import Job, faults, work, write_takes

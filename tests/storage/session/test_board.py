@@ -12,7 +12,7 @@ from capmat_errors import CalibrationError, CameraMissing, FrameGap, SizeMismatc
 from storage.calibration.camera import Camera
 from storage.session.board import BoardCheck, check_boards, lens_error, stage_errors
 from storage.session.corners import Seen, find_boards, open_boards
-from tests.storage.boards import CORNERS, SIDE, camera, picture, stage, turned, write_boards
+from tests.storage.session.boards import CORNERS, SIDE, camera, picture, stage, turned, write_boards
 
 
 @pytest.fixture(scope="module")

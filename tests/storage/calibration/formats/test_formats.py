@@ -17,8 +17,8 @@ from storage.calibration.camera import Camera
 from storage.calibration.formats.files import WRITERS, open_calibration, read_calibration, write_calibration
 from storage.pictures.files import encode_png
 from storage.session.plan import check_session, read_session
-from tests.storage import calibrations as made
-from tests.storage.calibrations import Rig, make_rig, opencv_pixels
+from tests.storage.calibration import calibrations as made
+from tests.storage.calibration.calibrations import Rig, make_rig, opencv_pixels
 from tests.storage.tiny_session import edit_toml, write_session
 
 Fresh = pytest.TempPathFactory

@@ -17,7 +17,7 @@ from storage.labels.formats.names import check_template, meant, readings
 from storage.labels.formats.read import Reading, format_of, read_export
 from storage.labels.formats.shapes import Annotated, Meaning, paint
 from storage.pictures.files import encode_png
-from tests.storage import label_exports as tools
+from tests.storage.labels import label_exports as tools
 from tests.storage.tiny_session import write_picture
 
 SIZE = (20, 30)

@@ -26,7 +26,7 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
 from tasks.ingest.take import ingest_plates, ingest_take
-from tests.storage.faulty_s3 import FaultyS3, faulty_s3
+from tests.storage.store.faulty_s3 import FaultyS3, faulty_s3
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 
 PHA = np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)

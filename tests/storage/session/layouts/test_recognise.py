@@ -15,7 +15,16 @@ import pytest
 from capmat_errors import CalibrationError, SessionError
 from storage.session.layouts.recognise import LAYOUTS, describe
 from storage.session.plan import check_session, read_session
-from tests.storage.calibrations import Rig, actorshq, colmap_text, easyvolcap, llff, make_rig, nerfstudio, pose2sim
+from tests.storage.calibration.calibrations import (
+    Rig,
+    actorshq,
+    colmap_text,
+    easyvolcap,
+    llff,
+    make_rig,
+    nerfstudio,
+    pose2sim,
+)
 from tests.storage.tiny_session import HEIGHT, WIDTH, background, write_picture, write_video
 
 NAMES = ("C01", "C02", "C03")

@@ -12,7 +12,7 @@ from storage.pictures.colour import Colour
 from storage.recordings.check import check_colour
 from storage.recordings.raw_pixels import FORMATS, pack
 from storage.recordings.recording import find_recordings
-from tests.storage.test_raw_packing import _scene
+from tests.storage.recordings.test_raw_pixels import _scene
 
 TWELVE = Colour(12, "linear", 64, cfa="RGGB")
 SCENES = [_scene(seed, level=1200, contrast=900, noise=20) for seed in range(4)]

@@ -13,7 +13,7 @@ from storage.pictures.colour import Colour
 from storage.pictures.files import Header, check_source, read_header, read_image, read_mosaic
 from storage.recordings.check import check_colour
 from storage.recordings.recording import find_recordings
-from tests.storage.packed_tiff import write_packed_tiff
+from tests.storage.pictures.packed_tiff import write_packed_tiff
 from tests.storage.tiny_session import write_picture
 
 RNG = np.random.default_rng(11)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from capmat_errors import CalibrationError, CapmatError
 from storage.calibration.formats.files import open_calibration
-from tests.storage.calibrations import MAKERS, make_rig
+from tests.storage.calibration.calibrations import MAKERS, make_rig
 
 Edit = Callable[[Path], None]
 
