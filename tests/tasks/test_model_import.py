@@ -20,7 +20,7 @@ from storage.store.root import Root
 from tasks.models.imported import import_exported, import_weights
 from tasks.models.infer import infer
 from tasks.models.networks import Ref, described, find_model, load_network, register_base, run_name
-from tests.capmat_models.test_exported import Difference, traced
+from tests.capmat_models.weights.test_exported import Difference, traced
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 STUDENT = "bgmv2_mobilenetv2_xs"

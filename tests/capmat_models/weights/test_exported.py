@@ -230,7 +230,7 @@ def test_torn_onnx_is_refused() -> None:
 
 
 def test_an_archive_of_pickled_objects_is_not_run(tmp_path: Path) -> None:
-    from tests.capmat_models.test_state import Malicious
+    from tests.capmat_models.weights.test_state import Malicious
 
     torch.save({"model": Malicious(tmp_path / "was_here")}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match="cannot be opened as TorchScript"):

@@ -9,7 +9,7 @@ import torch
 from capmat_errors import TrainingError
 from capmat_models.data.augment import Augmentation
 from capmat_models.training.no_teacher import ScribbleStudentConfig, train_scribble_student
-from tests.capmat_models.test_training import Memory, assert_equal, network
+from tests.capmat_models.training.test_training import Memory, assert_equal, network
 from tests.capmat_models.training_data import base_data, scribbles
 
 SHORT = ScribbleStudentConfig(
