@@ -15,7 +15,7 @@ from tasks.config import Config
 from tasks.labels.in_use import import_scribbles, mark_used, newest_labels
 from tasks.night.parts import Part
 from tasks.night.plan import NightPlan
-from tests.tasks.test_scribble import overlay, put, store  # noqa: F401
+from tests.tasks.labels.test_in_use import overlay, put, store  # noqa: F401
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from flows.service.events import tell_labels
 from storage.labels.freeze import list_label_sets
 from storage.store.root import Root
 from tasks.labels.in_use import LABELS, import_scribbles, mark_used, newest_labels, waiting
-from tests.tasks.test_scribble import overlay, put, store  # noqa: F401
+from tests.tasks.labels.test_in_use import overlay, put, store  # noqa: F401
 
 
 def test_labels_wait_until_a_finished_round_has_used_them(store: str, tmp_path: Path) -> None:  # noqa: F811

@@ -30,7 +30,7 @@ from tasks.night.plan import NightPlan, keep_plan, plan_inbox, plan_night, thinn
 from tasks.night.rest import measured_rest, rest_part
 from tasks.runtime.rates import read_rates, run_key, span, timed
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_session
-from tests.tasks.test_inbox import named
+from tests.tasks.ingest.test_inbox import named
 
 FRAMES = 20
 PICTURE = HEIGHT * WIDTH

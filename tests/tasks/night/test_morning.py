@@ -19,7 +19,7 @@ from tasks.night.morning import mined_boxes, write_morning
 from tasks.night.page import night_page, night_text, sentence
 from tasks.validate.promote import promote
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
-from tests.tasks.test_report_page import JPEG, Page
+from tests.tasks.report.test_page import JPEG, Page
 
 TAKE = {"take": "walk", "session": "day", "cameras": 3, "frames": 4, "runs": ["student-v1"], "seconds": 75.0}
 TAKE |= {"teacher": 6, "teacher_wanted": 2, "finished": True}

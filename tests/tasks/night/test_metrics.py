@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flows.command.main import main
 from storage.store.root import Root
 from tasks.night.metrics import metrics
-from tests.tasks.test_morning import NIGHT
+from tests.tasks.night.test_morning import NIGHT
 
 
 def figures(text: str) -> dict[str, float]:

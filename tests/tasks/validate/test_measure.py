@@ -26,7 +26,7 @@ from tasks.validate.report import summarise, write_validation
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
-from tests.tasks.test_benchmark import trimap
+from tests.tasks.validate.test_benchmark import trimap
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 STUDENT = Ref(name="bgmv2_mobilenetv2_xs", version="v0001")
