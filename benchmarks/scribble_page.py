@@ -33,7 +33,7 @@ from storage.takes.views import make_preview
 from tasks.config import Reconstruction
 from tasks.labels.hull_view import HullMaps
 from tasks.labels.views import FrameViews
-from tests.flows.browser import Tab, browser
+from tests.flows.scribble.browser import Tab, browser
 
 RUN = "teacher-made_up-v0001"
 POINTS, STEPS = 80, 90

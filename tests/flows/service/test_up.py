@@ -21,8 +21,8 @@ from flows.service.restarts import STARTS
 from tasks.report.sheets import picture_text, scores_table
 from tasks.show.charts import WIDTH, curves_svg
 from tasks.show.sheet import to_jpeg
-from tests.flows import browser
-from tests.flows.dawdling import DEPLOYMENT, NAME
+from tests.flows.cluster.dawdling import DEPLOYMENT, NAME
+from tests.flows.scribble import browser
 from tests.flows.site import PASSWORD, ROOT, Site, eventually
 
 TOKEN = "9b1d-of-the-desk"

@@ -17,7 +17,7 @@ from storage.labels.freeze import LabelSet
 from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
 from storage.store.root import Root
 from tasks.labels.in_use import LABELS
-from tests.flows.browser import FOUND, Tab, browser
+from tests.flows.scribble.browser import FOUND, Tab, browser
 from tests.storage.matted_take import make_take
 
 HEIGHT, WIDTH = 300, 420
