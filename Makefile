@@ -48,7 +48,7 @@ fix: $(STAMP) ## let ruff mend what it can
 ui: $(STAMP) ## the Prefect UI on the demo's own database
 	@$(BIN)/capmat ui
 
-base: $(STAMP) ## train the small base weights again, from samples/base to weights/
+base: $(STAMP) ## train the small base weights again, from samples/base to tasks/models/weights/
 	@$(BIN)/capmat train-base teacher
 	@$(BIN)/capmat train-base student
 	@$(BIN)/capmat train-base supervisor

@@ -19,11 +19,11 @@ import torch
 from numpy.random import Generator
 from torch import nn
 
-from capmat_models import create_model
 from capmat_models.data.augment import add_noise
 from capmat_models.data.base import BaseData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.metrics import mse, sad_paper
+from capmat_models.networks.factory import create_model
 from capmat_models.training.loop import Arrays, Stage, Tensors, mixed, run_stages, stack
 from capmat_models.training.losses import vitmatte_losses
 from capmat_models.training.optimisers import cosine, layerwise_groups

@@ -49,7 +49,7 @@ def student(frames: int, height: int, width: int) -> float:
 
 @cache
 def _network() -> Any:
-    from capmat_models import create_model
+    from capmat_models.networks.factory import create_model
 
     return create_model("bgmv2_mobilenetv2").eval()
 

@@ -53,7 +53,7 @@ def measure(name: str, height: int, width: int, threads: int, device: str, out: 
     """Seconds of one forward and peak memory (MiB) of this process; the alpha goes to a file."""
     import torch
 
-    from capmat_models import create_model
+    from capmat_models.networks.factory import create_model
     from capmat_models.networks.inputs import imagenet, pad_to, padded_size
 
     torch.set_num_threads(threads)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from capmat_models import create_model
 from capmat_models.data.base import BaseData
 from capmat_models.data.stage import PairData, ScribbleData
+from capmat_models.networks.factory import create_model
 from capmat_models.training.distill import DistillConfig, distill_student
 from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
 from tasks.models.speed import hardware

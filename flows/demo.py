@@ -9,7 +9,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.cluster.shared import default_runner
+from flows.cluster.runner import default_runner
 from flows.nightly import nightly
 from flows.reconstruct import reconstruct
 from flows.redistill import redistill

@@ -9,7 +9,7 @@ from typing import Any
 from prefect import flow
 
 from capmat_errors import CapmatError, PlateMismatch
-from flows.cluster.shared import default_runner
+from flows.cluster.runner import default_runner
 from flows.service.restarts import HOOKS
 from flows.steps import outcome, session_name
 from tasks.config import Config, load_config

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 from prefect import flow
 
-from flows.cluster.shared import default_runner
+from flows.cluster.runner import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS

@@ -10,7 +10,7 @@ from typing import Any, cast
 from prefect import flow
 from prefect.states import Completed
 
-from flows.cluster.shared import default_runner
+from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
 from flows.steps import matte_take, session_name

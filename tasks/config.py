@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from capmat_errors import ConfigError
 
-_HERE = Path(__file__).resolve().parents[1]
+_WEIGHTS = Path(__file__).resolve().parent / "models" / "weights"
 
 
 class _Section(BaseModel):
@@ -288,7 +288,7 @@ class Config(_Section):
     """The recorded day to work on."""
     base_data: str = "samples/base"
     """Foregrounds and backgrounds that are composited on the fly (the paper: Adobe DIM)."""
-    weights: str = str(_HERE / "weights")
+    weights: str = str(_WEIGHTS)
     """Folder of the base weights: `<model>/model.safetensors` and `card.json`."""
     scribbles: str = ".capmat/scribbles"
     """Inbox of painted overlays: `<take>/<camera>/<frame>.png`."""

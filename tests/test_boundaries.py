@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.project import ROOT
+
 ALLOWED = {
     "capmat_errors": set(),
     "storage": {"storage", "capmat_errors"},

@@ -9,7 +9,8 @@ import importlib
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -189,3 +190,23 @@ def answers(address: str) -> bool:
             return True
     except (OSError, ValueError):
         return False
+
+
+@contextmanager
+def shared_cluster(config: Cluster) -> Iterator[str]:
+    """One cluster for all flows started inside; yields the address of its scheduler.
+
+    Raises:
+        ConfigError: a package of this kind is not installed, nobody answers at the address, no GPU is there.
+    """
+    if config.address:
+        if not answers(config.address):
+            raise ConfigError(
+                "no Dask scheduler answers",
+                where=f"cluster.address = {config.address}",
+                fix="Start one with `dask scheduler`, or leave the address away",
+            )
+        yield config.address
+        return
+    with start_cluster(config) as cluster:
+        yield cluster.scheduler_address

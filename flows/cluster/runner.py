@@ -164,3 +164,8 @@ def _labels(client: PrefectDaskClient) -> set[str]:
 def _weigh(name: str, what: str, thing: Any) -> None:
     if (size := len(dumps(thing))) > SMALL:
         get_logger("capmat.cluster").warning("%s: %d kB travel as %s; store them instead", name, size // 1000, what)
+
+
+def default_runner() -> Any:
+    """The task runner that a flow has when nobody gives it another."""
+    return Runner()

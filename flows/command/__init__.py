@@ -1,1 +1,1 @@
-"""`capmat WORD`: each module holds options(parser) and run(config, args) of one family of words; main.py only lists them."""
+"""The command line: each module holds the options and the work of one family of words; main.py lists them."""

@@ -18,7 +18,7 @@ def running(config: Config, port: int = 4200) -> Iterator[str]:
 
     print("starting the Prefect server and the Dask cluster", flush=True)
     with prefect_server(port) as server:
-        from flows.cluster.shared import shared_cluster
+        from flows.cluster.kinds import shared_cluster
 
         with shared_cluster(config.cluster) as scheduler:
             os.environ["CAPMAT_CLUSTER__ADDRESS"] = scheduler
@@ -29,8 +29,6 @@ def running(config: Config, port: int = 4200) -> Iterator[str]:
 
 def paper(config: Config, args: Namespace) -> None:
     """Run the flow on this folder's server, print its tables, and copy the report where --out says."""
-    from flows.command.runs import running
-
     check_paper(at_preset(config, args.preset), chosen_parts(args.only))
     with running(config):
         from flows.paper import paper as flow

@@ -55,7 +55,7 @@ class Desk:
     @cached_property
     def page(self) -> dict[str, bytes]:
         """The page's files by name."""
-        there = {file.name: file.read_bytes() for file in files("flows").joinpath("scribble_page").iterdir()}
+        there = {file.name: file.read_bytes() for file in files("flows.scribble").joinpath("page").iterdir()}
         return there | {"index.html": there["index.html"].replace(b"{token}", self._token.encode())}
 
     def take(self, request: Request) -> Take:

@@ -1,1 +1,1 @@
-"""What one machine needs to work by itself: Prefect server, worker, deployments, automations, restarts, notifications, doctor."""
+"""What one machine needs to work by itself: server, worker, deployments, automations, restarts, notices, doctor."""

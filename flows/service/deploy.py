@@ -13,7 +13,7 @@ from tasks.config import Config
 POOL = "capmat"
 """Work pool of the deployments; the worker of `capmat up` takes its runs."""
 
-_OURS = Path(__file__).resolve().parents[1] / "prefect.yaml"
+_OURS = Path(__file__).resolve().parents[2] / "prefect.yaml"
 _API_LIMIT_S = 60
 _RUNS_AT_ONCE = 2
 

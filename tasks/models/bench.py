@@ -40,9 +40,9 @@ def bench_student(
     """
     import torch
 
-    from capmat_models import create_model
     from capmat_models.inference.plain_student import plain_matte
     from capmat_models.inference.rig import Rig
+    from capmat_models.networks.factory import create_model
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -99,7 +99,7 @@ def bench_teacher(
     """
     import torch
 
-    from capmat_models import create_model
+    from capmat_models.networks.factory import create_model
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)

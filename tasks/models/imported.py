@@ -52,8 +52,8 @@ def import_weights(
     """
     import torch
 
-    from capmat_models import create_model
     from capmat_models.networks.configs import ARCHITECTURES
+    from capmat_models.networks.factory import create_model
     from capmat_models.weights.adapt import background_from_trimap
     from capmat_models.weights.state import dump_weights, load_published, read_published
 
@@ -170,8 +170,8 @@ def _refuse_trimap_weights(architecture: str, settings: dict[str, Any], state: d
 
 def _settings(architecture: str, changes: Sequence[str]) -> dict[str, Any]:
     """`field=value` pairs as typed settings; values are json, or else words."""
-    from capmat_models import create_model
     from capmat_models.networks.configs import ARCHITECTURES
+    from capmat_models.networks.factory import create_model
 
     if architecture not in ARCHITECTURES:
         create_model(architecture)  # refuses, and says which there are

@@ -63,7 +63,7 @@ def build(weights: bytes, card: Mapping[str, Any]) -> Any:
 
         network: Any = ExportedModel(weights, card["format"], Contract(**card["contract"]))
     else:
-        from capmat_models import create_model
+        from capmat_models.networks.factory import create_model
         from capmat_models.weights.state import load_weights
 
         network = create_model(card["architecture"], **card.get("config", {}))

@@ -87,7 +87,7 @@ def document(title: str, body: str) -> str:
         title: already escaped.
         body: HTML.
     """
-    style = (files("tasks") / "report_style.css").read_text("utf-8")
+    style = (files("tasks.show") / "report_style.css").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '

@@ -1,1 +1,1 @@
-"""The rendered stage and the simulated person: stands in for a real stage in the demo."""
+"""The rendered stage and the simulated person, which stand in for a real stage in the demo; needs mitsuba."""

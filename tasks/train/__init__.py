@@ -1,1 +1,1 @@
-"""Base data, the four trainings, the look at a training, what is held back; run.py is the frame that all of them repeat today."""
+"""Base data, the four trainings and the frame they share, the look at a training, what is held back."""

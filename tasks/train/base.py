@@ -207,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kind", choices=get_args(Kind), required=True)
     parser.add_argument("--network", help="default: the demo size of the kind")
     parser.add_argument("--data", type=Path, default=Path("samples/base"))
-    parser.add_argument("--out", type=Path, default=Path("weights"))
+    parser.add_argument("--out", type=Path, default=Path("tasks/models/weights"))
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float)
     length.add_argument("--iterations", type=int)

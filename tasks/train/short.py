@@ -54,7 +54,7 @@ def train_short(
     def work() -> dict[str, Any]:
         import torch
 
-        from capmat_models import create_model
+        from capmat_models.networks.factory import create_model
         from capmat_models.training.base import BaseTrainConfig, train_base
         from capmat_models.weights.state import dump_weights
 

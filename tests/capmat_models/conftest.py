@@ -1,11 +1,7 @@
 """One thread: results that do not depend on the machine, and room for the others on it."""
 
-from pathlib import Path
-
 import pytest
 import torch
-
-GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.sim.sample import render_sample
+from tests.project import ROOT
 
 TINY = [
     "teacher.iterations=6",
@@ -60,7 +61,7 @@ class Folder:
         assert self._python(*words).wait(timeout=900) == 0
 
     def _python(self, *words: str) -> subprocess.Popen[str]:
-        root = str(Path(__file__).parents[2])
+        root = str(ROOT)
         return subprocess.Popen(
             [sys.executable, *words],
             cwd=self.path,

@@ -17,10 +17,10 @@ from typing import Any
 import psutil
 
 from flows.service.processes import MARK, flow_run
+from tests.project import ROOT
 
 PASSWORD = "night:watch"
 QUIET_S = 10
-ROOT = Path(__file__).parents[2]
 _BUSY_TRIES = 20
 _ENDS = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 

@@ -9,6 +9,7 @@ from flows.validate import contest, contestants
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.models.networks import Ref, read_base_weights
+from tests.project import WEIGHTS
 
 BASE = {"teacher": Ref(name="vit", version="v0001"), "student": Ref(name="mobile", version="v0001")}
 REFINED = {**BASE, "student": Ref(name="mobile", version="v0003")}
@@ -31,7 +32,7 @@ def test_a_named_model_mattes_under_its_own_name_unless_it_is_there_already() ->
 def test_a_challenger_stands_beside_the_model_in_use_or_alone_if_there_is_none(tmp_path: Path) -> None:
     store, registry = str(tmp_path), Registry(Root(tmp_path))
     for name in ("bgmv2_mobilenetv2_xs", "diffmatte_xs"):
-        weights, card = read_base_weights(Path(__file__).parents[2] / "weights", name)
+        weights, card = read_base_weights(WEIGHTS, name)
         for number in range(2):
             registry.add(name, weights, {**card, "architecture": name, "number": number})
     one, two = (Ref(name="bgmv2_mobilenetv2_xs", version=f"v000{i}") for i in (1, 2))

@@ -6,6 +6,7 @@ import pytest
 
 from capmat_errors import ConfigError
 from tasks.config import load_config
+from tests.project import ROOT
 
 
 @pytest.fixture
@@ -60,4 +61,4 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_shipped_file_is_valid() -> None:
-    assert load_config(Path(__file__).parents[2] / "capmat.toml", (), {}).scribble_takes
+    assert load_config(ROOT / "capmat.toml", (), {}).scribble_takes

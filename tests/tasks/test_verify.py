@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.upkeep.findings import forget_damage

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-_HERE = Path(__file__).parents[2]
+from tests.project import ROOT
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Children:
     def _start(self) -> "subprocess.Popen[str]":
         child = subprocess.Popen(
             [sys.executable, "-m", "tests.torture.child"],
-            cwd=_HERE,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_HERE)},
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from storage.store.root import Root
+from tests.project import ROOT
 from tests.storage.store.faulty_s3 import faulty_s3
 from tests.torture.killing import live
 from tests.torture.spoiling import damage_and_mend
@@ -22,7 +23,6 @@ from tests.torture.writing import Job, faults, work, write_takes
 
 JOBS: list[Job] = [("ingest", "walk"), ("ingest", "walk"), ("ingest", "run"), ("matte", "still")]
 """Two operators take in the same take at once."""
-_HERE = Path(__file__).parents[2]
 Tell = Callable[[str], None]
 
 
@@ -117,7 +117,7 @@ def _on_a_small_disk(tmp_path: Path, seed: int, tell: Tell, *, rounds: int) -> N
     words = [sys.executable, "-m", "tests.torture.filling", str(disk), str(session), str(seed), str(rounds)]
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$0" "$@"', *words],
-        cwd=_HERE,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=300,

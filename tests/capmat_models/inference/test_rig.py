@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 
 from capmat_errors import SizeMismatch
-from capmat_models import create_model
 from capmat_models.inference.folding import fold_norms
 from capmat_models.inference.plain_student import plain_matte
 from capmat_models.inference.rig import Rig
 from capmat_models.networks.bgmv2 import BGMV2
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.official_names import official_name
 from capmat_models.weights.state import load_published
 from tests.capmat_models.weight_fill import bgmv2_fill, disc_pair, filled

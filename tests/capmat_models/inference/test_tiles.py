@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from capmat_models import create_model
 from capmat_models.inference.tiles import matte_in_tiles
+from capmat_models.networks.factory import create_model
 
 
 def local(src: Tensor, guide: Tensor) -> dict[str, Tensor]:

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from capmat_errors import CheckpointError, ConfigError, SizeMismatch
-from capmat_models import create_model, load_published
 from capmat_models.networks.bgm import box_around, clean, largest_part
+from capmat_models.networks.factory import create_model
 from capmat_models.networks.modnet import working_size
 from capmat_models.weights.official_names import official_name
+from capmat_models.weights.state import load_published
 from tests.capmat_models.conftest import GOLDENS
 from tests.capmat_models.weight_fill import bgmv2_fill, disc_pair, filled
 

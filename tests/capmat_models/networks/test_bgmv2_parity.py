@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.official_names import official_name
 from capmat_models.weights.state import load_published
 from tests.capmat_models.conftest import GOLDENS

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 
 
 @pytest.mark.parametrize("name", ["bg_vitmatte_xs", "diffmatte_xs", "bg_vitmatte_s"])

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from capmat_errors import ConfigError
-from capmat_models import create_model, list_models
 from capmat_models.networks.configs import ARCHITECTURES
+from capmat_models.networks.factory import create_model, list_models
 
 FULL = ["bg_vitmatte_s", "bgmv2_mobilenetv2", "diffmatte_vits", "vitmatte_s"]
 DEMO = ["bg_vitmatte_xs", "bgmv2_mobilenetv2_xs", "diffmatte_xs"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.adapt import background_from_trimap
 from capmat_models.weights.state import load_published
 from tests.capmat_models.conftest import GOLDENS

@@ -1,7 +1,5 @@
 """The losses are the originals', and the scribble loss is Eq. 3 without its dependence on the brush."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -17,8 +15,7 @@ from capmat_models.training.losses import (
     sobel,
     vitmatte_losses,
 )
-
-GOLDENS = Path(__file__).parents[1] / "goldens"
+from tests.project import GOLDENS
 
 
 def picture(array):

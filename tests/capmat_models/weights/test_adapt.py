@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.networks.inputs import MEAN
 from capmat_models.weights.adapt import Way, background_from_trimap
 

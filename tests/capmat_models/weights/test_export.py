@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from capmat_errors import ConfigError
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.export import export_network
 from capmat_models.weights.exported import Contract, ExportedModel, fit
 from capmat_models.weights.official_names import official_name

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_errors import CheckpointError
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.exported import Contract, ExportedModel, fit
 
 HALF = torch.full((1, 3, 64, 96), 0.5)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from capmat_errors import CheckpointError
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.adapt import background_from_trimap
 from capmat_models.weights.official_names import TRANSFORMERS, official_name
 from capmat_models.weights.state import dump_weights, load_published, load_weights

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.cluster.shared import default_runner
+from flows.cluster.runner import default_runner
 from flows.service.restarts import HOOKS
 from tasks.runtime.step import retryable
 

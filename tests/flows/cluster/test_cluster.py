@@ -28,6 +28,7 @@ from tasks.models.networks import _load, load_network, register_base
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import retryable
 from tests.flows.site import eventually
+from tests.project import WEIGHTS
 
 pytestmark = pytest.mark.chain
 
@@ -141,7 +142,7 @@ def test_without_labels_every_task_runs_anywhere(plain: str) -> None:
 
 def test_a_worker_loads_a_network_once_however_many_tasks_want_it(mixed: str, tmp_path: Path) -> None:
     store = str(tmp_path / "store")
-    weights = str(Path(__file__).parents[2] / "weights")
+    weights = str(WEIGHTS)
     model = register_base(store, weights, {"student": "bgmv2_mobilenetv2_xs"})["student"]
     done = run(mixed, lambda: [f.result() for f in [load_task.submit(store, model) for _ in range(4)]])
     assert len(set(done)) == 1

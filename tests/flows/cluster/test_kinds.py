@@ -13,9 +13,8 @@ import pytest
 from distributed import Client
 
 from capmat_errors import ConfigError
-from flows.cluster.kinds import pods, start_cluster
+from flows.cluster.kinds import pods, shared_cluster, start_cluster
 from flows.cluster.runner import Runner
-from flows.cluster.shared import shared_cluster
 from flows.service.doctor import examine
 from tasks.config import Cluster, Config, load_config
 

@@ -12,8 +12,8 @@ from flows.command.main import main
 from storage.pictures.files import encode_png, read_grey
 from storage.registry import Registry
 from storage.store.root import Root
+from tests.project import WEIGHTS
 
-WEIGHTS = Path(__file__).parents[2] / "weights"
 STUDENT = "bgmv2_mobilenetv2_xs"
 VERBS = ("list", "show", "import", "export", "promote", "rollback")
 

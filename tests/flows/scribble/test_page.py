@@ -18,6 +18,7 @@ from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
 from storage.store.root import Root
 from tasks.labels.in_use import LABELS
 from tests.flows.scribble.browser import FOUND, Tab, browser
+from tests.project import ROOT
 from tests.storage.matted_take import make_take
 
 HEIGHT, WIDTH = 300, 420
@@ -46,7 +47,7 @@ def link(tmp_path: Path) -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )
     assert process.stdout
     yield process.stdout.readline().strip()

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -12,8 +11,9 @@ import yaml
 from prefect.events.schemas.automations import Posture
 
 from flows.service.automations import EVENT, automations
+from tests.project import ROOT
 
-FILE = Path(__file__).parents[2] / "prefect.yaml"
+FILE = ROOT / "prefect.yaml"
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())["deployments"]
 
 

@@ -26,6 +26,7 @@ from storage.pictures.files import read_grey, read_rgba
 from storage.store.root import Root
 from storage.takes.stage import Plate, Stage
 from storage.takes.take import Take
+from tests.project import ROOT
 
 HEIGHT, WIDTH = 30, 40
 PHA = np.tile(np.linspace(0, 1, WIDTH, dtype=np.float32), (HEIGHT, 1))
@@ -319,7 +320,7 @@ def test_a_killed_export_leaves_no_half_file_and_goes_on(folder: Root, out: Root
     script = tmp_path / "export.py"
     script.write_text(_EXPORT)
     command = [sys.executable, str(script), folder.url, out.url]
-    there = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"}
+    there = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     process = subprocess.Popen(command, env=there)
     while not list(Path(out.url).glob(".capmat-export/walk/*.json")):
         assert process.poll() is None

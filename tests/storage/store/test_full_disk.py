@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.project import ROOT
 from tests.storage.tiny_session import write_session
-
-_HERE = Path(__file__).parents[2]
 
 # Fills a disk of 1 MB with one take of about 0.3 MB and most of a second; the third try has room again.
 _FULL = """
@@ -86,7 +85,7 @@ def _on_a_small_disk(program: str, tmp_path: Path) -> list[str]:
         pytest.skip("this machine lets nobody mount a small disk (unshare -rm)")
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$0" "$@"', sys.executable, "-c", program, disk, session],
-        cwd=_HERE,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=100,

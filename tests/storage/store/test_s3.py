@@ -26,6 +26,7 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
 from tasks.ingest.take import ingest_plates, ingest_take
+from tests.project import ROOT
 from tests.storage.store.faulty_s3 import FaultyS3, faulty_s3
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 
@@ -229,7 +230,7 @@ for number in range(2):
 def test_a_store_that_was_used_works_in_a_forked_child_and_still_in_its_parent(s3: Root, tmp_path: Path) -> None:
     ingest_take(s3.url, _one_camera(tmp_path), "walk")
     command = [sys.executable, "-c", _FORK, s3.url]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["True"] * 2
 

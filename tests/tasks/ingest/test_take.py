@@ -24,6 +24,7 @@ from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take, list_takes
 from tasks.ingest.take import ingest_plates, ingest_take
+from tests.project import ROOT
 from tests.storage.tiny_session import (
     BLACK,
     CAMERAS,
@@ -195,7 +196,7 @@ ingest.ingest_take(sys.argv[1], sys.argv[2], "walk", workers=1)
 
 
 def test_a_killed_ingest_goes_on_and_ends_with_the_same_store(session: Path, store: Root, tmp_path: Path) -> None:
-    killed = subprocess.run([sys.executable, "-c", _KILLED, store.url, session], cwd=Path(__file__).parents[2])
+    killed = subprocess.run([sys.executable, "-c", _KILLED, store.url, session], cwd=ROOT)
     assert killed.returncode == -9
     assert list_takes(store) == []
     assert [Ledger(store).done(f"ingest/walk/{c}/00000") is not None for c in CAMERAS] == [True, False, False]

@@ -13,9 +13,9 @@ from capmat_errors import CapmatError, CheckpointError, ConfigError, ImageUnread
 from storage.pictures.files import encode_png, read_grey, read_rgba
 from tasks.matte.picture import matte_picture, open_base, open_model, read_display, read_guide
 from tasks.models.networks import register_base
+from tests.project import WEIGHTS
 from tests.storage.tiny_session import write_picture
 
-WEIGHTS = Path(__file__).parents[2] / "weights"
 STUDENT = "bgmv2_mobilenetv2_xs"
 
 
@@ -199,7 +199,7 @@ def test_trimaps_that_a_program_saved_as_colour_are_taken_and_coloured_ones_refu
 def test_a_mask_that_nobody_drew_comes_from_the_plate_and_is_mentioned(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from capmat_models import create_model
+    from capmat_models.networks.factory import create_model
 
     network = create_model("bgm", working_side=64).eval()
     made, note = matte_picture(network, "bgm", pair[0], tmp_path / "out", plate=pair[1])

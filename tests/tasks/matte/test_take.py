@@ -10,8 +10,8 @@ import torch
 import zarr
 
 from capmat_errors import ConfigError, MatteError
-from capmat_models import create_model
 from capmat_models.inference.rig import Rig
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.state import dump_weights
 from storage.registry import Registry
 from storage.store.ledger import Ledger

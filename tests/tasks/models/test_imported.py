@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from capmat_errors import CapmatError, CheckpointError, ConfigError
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.official_names import official_name
 from storage.registry import Registry
 from storage.store.root import Root
@@ -21,8 +21,8 @@ from tasks.models.imported import import_exported, import_weights
 from tasks.models.infer import infer
 from tasks.models.networks import Ref, described, find_model, load_network, register_base, run_name
 from tests.capmat_models.weights.test_exported import Difference, traced
+from tests.project import WEIGHTS
 
-WEIGHTS = Path(__file__).parents[2] / "weights"
 STUDENT = "bgmv2_mobilenetv2_xs"
 SRC, BGR = np.random.default_rng(0).random((2, 3, 45, 70), dtype=np.float32)
 

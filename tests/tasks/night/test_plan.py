@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from capmat_errors import NotFound
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root

@@ -22,9 +22,9 @@ from tasks.stage.check import Checked, check, stage_check, write_report
 from tasks.stage.findings import DRIFT
 from tasks.stage.look import open_session, open_stored
 from tasks.stage.page import stage_sheet
+from tests.project import ROOT
 
 os.environ.setdefault("MITSUBA_VARIANT", "scalar_rgb")
-ROOT = Path(__file__).parents[2]
 CAMERA = "C02"
 BOX = Reconstruction(box_centre=(0, 0, 1.05), box_size=2.1)  # it stands on the floor
 CONFIG = Config(reconstruction=BOX)

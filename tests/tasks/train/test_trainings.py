@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from capmat_errors import ScribbleError
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.state import dump_weights
 from storage.benchmark import freeze_benchmark
 from storage.labels.freeze import freeze_labels

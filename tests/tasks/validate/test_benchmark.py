@@ -19,9 +19,9 @@ from tasks.ingest.session import ingest, plates
 from tasks.models.networks import Ref, load_network, read_base_weights
 from tasks.validate.benchmark import benchmark_sheets, drawn, grow, known, scribbled
 from tasks.validate.supervise import supervise
+from tests.project import WEIGHTS
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 
-WEIGHTS = Path(__file__).parents[2] / "weights"
 SUPERVISOR = Ref(name="diffmatte_xs", version="v0001")
 
 

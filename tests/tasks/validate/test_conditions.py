@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.training.base import NO_PLATE
 from capmat_models.weights.state import dump_weights
 from storage.benchmark import freeze_benchmark

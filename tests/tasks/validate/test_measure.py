@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import ConfigError, SizeMismatch
-from capmat_models import create_model
+from capmat_models.networks.factory import create_model
 from capmat_models.weights.state import dump_weights
 from flows.command.validate import lines
 from storage.benchmark import freeze_benchmark
@@ -25,10 +25,10 @@ from tasks.validate.page import hull_text
 from tasks.validate.report import summarise, write_validation
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
+from tests.project import WEIGHTS
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
 from tests.tasks.validate.test_benchmark import trimap
 
-WEIGHTS = Path(__file__).parents[2] / "weights"
 STUDENT = Ref(name="bgmv2_mobilenetv2_xs", version="v0001")
 OTHER = Ref(name="bgmv2_mobilenetv2_xs", version="v0002")
 RUN = "student-bgmv2_mobilenetv2_xs-v0001"
