@@ -4,7 +4,8 @@
     labels/<name>/pictures/<sha256>.png   (H, W) uint8: 0 background, 1 foreground, 255 open
     labels/<name>/strokes/<sha256>.json   what was drawn on a frame, see `storage.labels.strokes`
 
-The picture is what counts. Where there are strokes, `layers` says what it was made of, see `storage.labels.label_set`.
+The picture is what counts. Where there are strokes, `layers` says what it was made of,
+see `storage.labels.label_set`.
 A label set only grows: a new version holds all of the last one, and what was frozen now. Older versions stay
 as they were, so a training run can always be repeated. Who labels a frame that has labels paints over them: new
 pixels win, and where the new ones are open the old ones stay; strokes are put on top of those that are there. What

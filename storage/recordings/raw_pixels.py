@@ -1,7 +1,7 @@
 """Pixel formats by the names that camera software uses (GenICam PFNC), and where frames lie in a headerless file.
 
 `BayerRG12` is 12 bits in the low bits of 16, little endian; `BayerRG12p`, `BayerRG12Packed`, `BayerRG12MIPI` and
-`BayerRG12MSB` are the four packings of `storage.recordings.raw_pixels`; so for GR, GB, BG and Mono. The last two names are
+`BayerRG12MSB` are the four packings below; so for GR, GB, BG and Mono. The last two names are
 ours: PFNC has none for these packings.
 """
 

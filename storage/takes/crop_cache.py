@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import StoreError
 from storage.store.errors import store_errors
-from storage.store.frame_array import Window
 from storage.store.ledger import Ledger
+from storage.store.shards import Window
 from storage.takes.crops import MattedFrames, Strip
 from storage.takes.views import display_window
 

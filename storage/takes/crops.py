@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import MatteError, SizeMismatch
-from storage.store.frame_array import Window
 from storage.store.root import Root
+from storage.store.shards import Window
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 

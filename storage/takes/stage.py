@@ -18,9 +18,10 @@ from capmat_errors import NotFound, PlateMismatch, PlateMissing, SizeMismatch, S
 from storage.calibration.camera import Camera
 from storage.pictures.bayer import superpixel, superpixel_noise
 from storage.pictures.colour import Colour
-from storage.store.frame_array import FrameArray, Layout, Window
+from storage.store.frame_array import FrameArray, Layout
 from storage.store.ledger import Files, Ledger, group_document, seal_key, set_seal
 from storage.store.root import Root, checked_name
+from storage.store.shards import Window
 from storage.takes.views import display_window
 
 SCHEMA = "capmat.stage/1"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from storage.pictures.bayer import places_of
 from storage.pictures.colour import Colour
-from storage.store.frame_array import Window
+from storage.store.shards import Window
 
 
 def preview_size(height: int, width: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.store.frame_array import Window
+from storage.store.shards import Window
 
 TILE = 512
 """Side of the tiles: two of those in which takes keep pictures, one of mattes."""

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from capmat_errors import NotFound, PlateMissing
-from storage.store.frame_array import Window
 from storage.store.root import Root
+from storage.store.shards import Window
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.labels.hull_view import HullMaps, paint_maps
@@ -24,7 +24,8 @@ from tasks.show.sheet import comp_on_green, error_picture, to_jpeg
 
 VIEWS = ("picture", "plate", "alpha", "checker", "green", "difference", "hull")
 """`alpha`, `checker`, `green` and `hull` are of a run, and `difference` of a run against another one: orange where it
-holds more for subject, blue where it holds less. `hull` is what the other cameras say, see `tasks.labels.hull_view`."""
+holds more for subject, blue where it holds less. `hull` is what the other cameras say,
+see `tasks.labels.hull_view`."""
 _CHECK = 16  # pixels of the level; 512, a tile's side, is a multiple of twice that
 _DARK, _LIGHT = 64, 128
 _TILE_BYTES, _SMALL_BYTES = 96 * 2**20, 192 * 2**20

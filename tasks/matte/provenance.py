@@ -72,7 +72,7 @@ def _labels(store: str, model: Ref) -> str:
 
 
 def _teacher(card: dict[str, Any]) -> Ref | None:
-    """Who labelled what a student learned from, by the name of the teacher's run; see `tasks.models.networks.run_name`."""
+    """The teacher that labelled what a student learned from, by the name of its run."""
     found = re.fullmatch(r"teacher-(.+)-(v\d{4,})(?:-tiles\d+)?", str(card.get("teacher", "")))
     return Ref(name=found[1], version=found[2]) if found else None
 

@@ -1,4 +1,7 @@
-"""The morning report as a page that opens anywhere, and as text; the layout of the data is in `tasks.night.morning`."""
+"""The morning report as a page that opens anywhere, and as text.
+
+The layout of the data is described in `tasks.night.morning`.
+"""
 
 import base64
 import html

@@ -80,8 +80,6 @@ def _box(image: Image, radius: int) -> Image:
     return uniform_filter(image, size=(2 * radius + 1, 2 * radius + 1, 1), mode="nearest")
 
 
-Image = NDArray[np.float32]
-
 PASSES = 4  # independent passes: their spread tells the denoiser how noisy each pixel is
 _DEPTH = 5  # bounces: enough for floor to truss to clothes, and colour bleed
 _PROBE = """

@@ -50,7 +50,7 @@ def tidy_stage(
 
 
 def _lamps(lit: Camera | None) -> Scene:
-    """The lamp above the stage, and the one that a camera looks at; both are one emitter, see `tasks.sim.stage.lamps`."""
+    """The lamp above the stage, and the one that a camera looks at: one emitter, see `tasks.sim.stage.lamps`."""
     half = _LAMP_SIDE / 2
     quads = [(np.array([0, 0, HEIGHT - 0.1]), np.array([0, half, 0]), np.array([half, 0, 0]))]
     if lit is not None:

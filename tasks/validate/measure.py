@@ -174,7 +174,7 @@ def _measured(store: str, frozen: Benchmark, role: str, model: Ref, tile: int, t
 
 
 def hull_score(store: str, frames: Mapping[str, Sequence[int]], run: str, settings: Reconstruction) -> Record:
-    """How much of the silhouettes does not fit together with those of the other cameras; see `tasks.geometry.hull_check`.
+    """How much of the silhouettes does not fit those of the other cameras; see `tasks.geometry.hull_check`.
 
     Args:
         store: URL of the store.

@@ -1,4 +1,7 @@
-"""A comparison of models as a page that opens anywhere, and as markdown; the data is that of `tasks.validate.report`."""
+"""A comparison of models as a page that opens anywhere, and as markdown.
+
+The data is that of `tasks.validate.report`.
+"""
 
 import base64
 import html

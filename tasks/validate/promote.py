@@ -30,8 +30,8 @@ def decide(
         champion: scores per benchmark picture of the model in use; None where none is.
         challenger: the same of the candidate, on the same pictures.
         gate: the margins.
-        latency: the time of a frame with both, see `tasks.models.speed.latency`; None where it is known to be the same.
-        hull: how much of their silhouettes does not fit together, see `tasks.validate.measure.hull_score`; None where nobody
+        latency: the time of a frame with both, see `tasks.models.speed`; None where it is known to be the same.
+        hull: how much of their silhouettes does not fit together, see `tasks.validate.measure`; None where nobody
             asked.
 
     Returns:

@@ -1,6 +1,6 @@
 """The writers of the torture, processes that may be killed at any moment, and what must be there in the end.
 
-Mattes are made by a function of the picture in place of a network, and stored by the same steps as `tasks.matte.take`.
+Mattes are made by a function of the picture in place of a network, and stored by the steps of `tasks.matte.take`.
 """
 
 import os

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from storage.benchmark import Benchmark
 from storage.store.root import Root
 from storage.takes.take import Take
+from tasks.report.paper.tables import Row as Scored
 from tasks.report.paper.tables import Tables
 from tasks.runtime.step import Record
 from tasks.show.charts import curves_svg
@@ -108,13 +109,13 @@ def make_charts(tables: Tables) -> dict[str, str]:
     return charts
 
 
-def _values(row: TableRow, measure: str, scale: float) -> dict[str, float]:
+def _values(row: Scored, measure: str, scale: float) -> dict[str, float]:
     ours = {WHO[judge]: scale * scores[measure] for judge, scores in row["by"].items()}
     theirs = {PAPER: scale * row["paper"][measure]} if measure in row["paper"] else {}
     return ours | theirs
 
 
-def _noise_lines(rows: Sequence[TableRow], judge: str) -> dict[str, list[tuple[float, float]]]:
+def _noise_lines(rows: Sequence[Scored], judge: str) -> dict[str, list[tuple[float, float]]]:
     lines: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         if judge in row["by"]:
@@ -125,5 +126,5 @@ def _noise_lines(rows: Sequence[TableRow], judge: str) -> dict[str, list[tuple[f
     return lines
 
 
-def _share_line(rows: Sequence[TableRow], judge: str) -> list[tuple[float, float]]:
+def _share_line(rows: Sequence[Scored], judge: str) -> list[tuple[float, float]]:
     return [(100 * float(row["key"]), 1e4 * row["by"][judge]["mse"]) for row in rows if judge in row["by"]]

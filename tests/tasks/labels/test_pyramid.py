@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.store.frame_array import Window
+from storage.store.shards import Window
 from tasks.labels.pyramid import SMALLEST, TILE, Kept, Pixels, level_sizes, quarter, read_tile, shrink, tile_window
 
 SIDES = st.integers(1, 2300)
