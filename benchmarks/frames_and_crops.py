@@ -24,8 +24,9 @@ import zarr
 
 from storage.pictures.colour import Colour
 from storage.pictures.files import decode_png, encode_png
-from storage.store.frame_array import FrameArray, Layout
+from storage.store.frame_array import FrameArray
 from storage.store.root import Root
+from storage.store.shards import Layout
 
 HEIGHT, WIDTH, CROP = 2304, 2664, 512
 CORES = len(os.sched_getaffinity(0))

@@ -27,7 +27,8 @@ from storage.labels.drafts import save_draft
 from storage.labels.strokes import Drawing, Stroke
 from storage.pictures.colour import Colour
 from storage.store.root import Root
-from storage.takes.stage import Plate, Stage
+from storage.takes.plate import Plate
+from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.takes.views import make_preview
 from tasks.config import Reconstruction

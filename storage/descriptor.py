@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from capmat_errors import CapmatError, SessionError
-from storage.calibration.formats.files import Format
 from storage.pictures.colour import Colour
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -209,3 +208,18 @@ def read_session(path: str | Path) -> Session:
     except CapmatError as error:
         raise SessionError(error.what, where=str(file), fix=error.fix) from error
     return session
+
+
+Format = Literal[
+    "capmat",
+    "opencv-xml",
+    "easyvolcap",
+    "actorshq",
+    "colmap",
+    "nerfstudio",
+    "metashape",
+    "caliscope",
+    "pose2sim",
+    "llff",
+    "smc",
+]

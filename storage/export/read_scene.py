@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import NotFound
 from storage.calibration.camera import Camera
-from storage.export.scene import Cutout, checked_rgba, frame_entry
+from storage.calibration.formats.transforms import frame_entry
+from storage.export.scene import Cutout, checked_rgba
 from storage.pictures.files import read_rgba
 
 Floats = NDArray[np.float64]

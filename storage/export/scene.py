@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import (
-    CalibrationError,
     CameraMissing,
     ConfigError,
     MatteError,
@@ -40,9 +39,9 @@ from storage.store.errors import store_errors
 
 if TYPE_CHECKING:
     from storage.takes.take import Take
+from storage.calibration.formats.transforms import frame_entry
 
 Floats = NDArray[np.float64]
-FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # OpenCV camera axes <-> OpenGL camera axes
 MIN_TRAIN = 3  # two silhouettes bound no volume
 
 
@@ -215,39 +214,6 @@ def checked_rgba(cutout: Cutout) -> NDArray[np.uint8]:
     rgba = np.concatenate([cutout.image, alpha[None]]).transpose(1, 2, 0)
     straight: NDArray[np.uint8] = np.round(np.clip(rgba, 0, 1) * 255).astype(np.uint8)
     return straight
-
-
-def frame_entry(camera: Camera, centre: Floats, scale: float) -> dict[str, Any]:
-    """One entry of `frames`: OpenGL pose in box units, intrinsics with pixel centres at half integers."""
-    K, R, t = (np.asarray(a, dtype=np.float64) for a in (camera.K, camera.R, camera.t))
-    dist = np.asarray(camera.dist, dtype=np.float64).ravel()
-    if np.any(dist[5:] != 0):
-        raise CalibrationError(
-            "the lens has a rational or thin-prism model, which Nerfstudio does not know",
-            where=camera.id,
-            fix="Undistort the pictures first, or calibrate with k1 k2 p1 p2 k3.",
-        )
-    if abs(K[0, 1]) > 1e-9 * abs(K[0, 0]):
-        raise CalibrationError("K has a skew, which Nerfstudio does not know", where=camera.id)
-    k1, k2, p1, p2, k3 = np.pad(dist[:5], (0, 5 - len(dist[:5])))
-    pose = np.eye(4)
-    pose[:3, :3] = R.T
-    pose[:3, 3] = (-R.T @ t.ravel() - centre) * scale
-    return {
-        "file_path": _file(camera.id),
-        "w": camera.width,
-        "h": camera.height,
-        "fl_x": K[0, 0],
-        "fl_y": K[1, 1],
-        "cx": K[0, 2] + 0.5,
-        "cy": K[1, 2] + 0.5,
-        "k1": k1,
-        "k2": k2,
-        "k3": k3,
-        "p1": p1,
-        "p2": p2,
-        "transform_matrix": (pose @ FLIP).tolist(),
-    }
 
 
 def _write_folder(

@@ -148,3 +148,7 @@ def fill_polygon(points: Sequence[tuple[float, float]], size: tuple[int, int]) -
     crossed = np.zeros((height, width + 1), np.uint8)
     np.bitwise_xor.at(crossed, (row, np.ceil(x - 0.5).clip(0, width).astype(np.int64)), 1)
     return np.bitwise_xor.accumulate(crossed[:, :-1], axis=1).astype(bool)
+
+
+Colour = tuple[int, int, int]
+GREEN, RED = (0, 255, 0), (255, 0, 0)

@@ -8,54 +8,14 @@ few tiles of it. What is not there is never answered with zeros.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, StoreError
 from storage.store.ledger import Files, Fingerprint, fingerprint
 from storage.store.root import Root
-from storage.store.shards import Damaged, Window, decode, encode, holds, index_bytes
-
-Codec = Literal["fast", "small"]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What an array of frames looks like.
-
-    Attributes:
-        shape: (frames, y, x) or (frames, channels, y, x).
-        dtype: numpy name.
-        codec: "fast" (lz4, for noisy pictures) or "small" (zstd, for mattes: mostly exact 0 and 1).
-        tile: side of the tiles; 0 for whole frames.
-        block: frames in one file.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    codec: Codec
-    tile: int = 256
-    block: int = 1
-
-    @property
-    def tile_size(self) -> tuple[int, int]:
-        """Height and width of a tile; frames that are smaller are one tile."""
-        height, width = self.shape[-2:]
-        return min(self.tile or height, height), min(self.tile or width, width)
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of one frame."""
-        height, width = self.tile_size
-        return -(-self.shape[-2] // height) * -(-self.shape[-1] // width)
-
-    def document(self) -> bytes:
-        """The zarr.json of the array."""
-        return _document(self)
+from storage.store.shards import Damaged, Layout, Window, decode, encode, holds, index_bytes
 
 
 class FrameArray:
@@ -171,28 +131,3 @@ def _check(window: Window, layout: Layout, where: str) -> None:
     y0, y1, x0, x1 = window
     if not (0 <= y0 < y1 <= layout.shape[-2] and 0 <= x0 < x1 <= layout.shape[-1]):
         raise ValueError(f"{where}: there is no window {window} in {layout.shape[-1]}x{layout.shape[-2]} pixels")
-
-
-@lru_cache(maxsize=256)
-def _document(layout: Layout) -> bytes:
-    import zarr
-    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
-
-    tile = layout.tile_size
-    whole = tuple(-(-side // t) * t for side, t in zip(layout.shape[-2:], tile, strict=True))
-    middle = layout.shape[1:-2]
-    lz4 = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle", typesize=np.dtype(layout.dtype).itemsize)
-    held: dict[str, Any] = {}
-    zarr.create_array(
-        zarr.storage.MemoryStore(store_dict=held),
-        shape=layout.shape,
-        dtype=layout.dtype,
-        chunks=(1, *middle, *tile),
-        shards=(layout.block, *middle, *whole),
-        # The checksum is ours to ask for: without it a flipped bit comes back as a picture.
-        compressors=(lz4 if layout.codec == "fast" else ZstdCodec(level=1), Crc32cCodec()),
-        filters=None,
-        dimension_names=("frame", *("c",) * len(middle), "y", "x"),
-        fill_value=0,
-    )
-    return bytes(held["zarr.json"].to_bytes())

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from storage.store.frame_array import Layout
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
 Window = tuple[int, int, int, int]
 Fetch = Callable[[list[tuple[int, int]]], Iterable[bytes]]
@@ -139,3 +142,66 @@ def _codec(layout: "Layout") -> Any:
 
 def _checksum(data: bytes) -> bytes:
     return int(google_crc32c.value(data)).to_bytes(4, "little")
+
+
+Codec = Literal["fast", "small"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What an array of frames looks like.
+
+    Attributes:
+        shape: (frames, y, x) or (frames, channels, y, x).
+        dtype: numpy name.
+        codec: "fast" (lz4, for noisy pictures) or "small" (zstd, for mattes: mostly exact 0 and 1).
+        tile: side of the tiles; 0 for whole frames.
+        block: frames in one file.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    codec: Codec
+    tile: int = 256
+    block: int = 1
+
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """Height and width of a tile; frames that are smaller are one tile."""
+        height, width = self.shape[-2:]
+        return min(self.tile or height, height), min(self.tile or width, width)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of one frame."""
+        height, width = self.tile_size
+        return -(-self.shape[-2] // height) * -(-self.shape[-1] // width)
+
+    def document(self) -> bytes:
+        """The zarr.json of the array."""
+        return _document(self)
+
+
+@lru_cache(maxsize=256)
+def _document(layout: Layout) -> bytes:
+    import zarr
+    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+
+    tile = layout.tile_size
+    whole = tuple(-(-side // t) * t for side, t in zip(layout.shape[-2:], tile, strict=True))
+    middle = layout.shape[1:-2]
+    lz4 = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle", typesize=np.dtype(layout.dtype).itemsize)
+    held: dict[str, Any] = {}
+    zarr.create_array(
+        zarr.storage.MemoryStore(store_dict=held),
+        shape=layout.shape,
+        dtype=layout.dtype,
+        chunks=(1, *middle, *tile),
+        shards=(layout.block, *middle, *whole),
+        # The checksum is ours to ask for: without it a flipped bit comes back as a picture.
+        compressors=(lz4 if layout.codec == "fast" else ZstdCodec(level=1), Crc32cCodec()),
+        filters=None,
+        dimension_names=("frame", *("c",) * len(middle), "y", "x"),
+        fill_value=0,
+    )
+    return bytes(held["zarr.json"].to_bytes())

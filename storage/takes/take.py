@@ -23,10 +23,10 @@ from capmat_errors import CalibrationError, MatteError, NotFound, SizeMismatch, 
 from storage.calibration.camera import Camera
 from storage.pictures.bayer import join, stored_planes
 from storage.pictures.colour import Colour
-from storage.store.frame_array import FrameArray, Layout
+from storage.store.frame_array import FrameArray
 from storage.store.ledger import Files, Ledger, fingerprint, group_document, seal_key, set_seal, stored
 from storage.store.root import Root, checked_name
-from storage.store.shards import Window
+from storage.store.shards import Layout, Window
 from storage.takes.schema import SCHEMA, camera_group, upgraded
 from storage.takes.views import display_window, preview_size
 

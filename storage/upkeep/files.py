@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from capmat_errors import NotFound, StoreError
-from storage.store.ledger import is_as_written
+from storage.store.ledger import Ledger, is_as_written
 from storage.store.root import Root
+from storage.upkeep.verify import _of
 
 Tell = Callable[[int, int], None]
 """Called with (files read, files in all) while every byte is read."""
@@ -136,3 +137,15 @@ def _differs(root: Root, file: str, lists: list[list[int]]) -> str:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EIO:
             return "cannot be read: the disk reports an error"
         raise
+
+
+def all_takes(root: Root) -> list[str]:
+    """Takes that lie in the store, and those of which only the ledger is left."""
+    names = {*root.names("takes"), *(file.removesuffix(".json") for file in root.names("ledger/seal/takes"))}
+    return sorted({name.removesuffix(".zarr") for name in names if name.endswith(".zarr")})
+
+
+def matte_entries(ledger: Ledger, take: str) -> Entries:
+    """Entries of a take's mattes, and those of this beginning that cannot be read any more."""
+    found = ledger.entries(f"matte/{take}-")
+    return {key: e for key, e in found.items() if e is None or key.split("/")[1] == f"{take}-{_of(e)[0]}-{_of(e)[1]}"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from storage.store.ledger import Ledger, break_seal
 from storage.store.root import Root
-from storage.upkeep.verify import matte_entries
+from storage.upkeep.files import matte_entries
 
 
 @dataclass(frozen=True)

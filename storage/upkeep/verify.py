@@ -12,7 +12,18 @@ from typing import Any
 from storage.store.ledger import Ledger, is_as_written, read_description, seal_key, sealed_copy
 from storage.store.root import Root, checked_name
 from storage.takes.take import BLOCK, Take
-from storage.upkeep.files import Entries, Place, Tell, absent, differing, is_json, listed_files, place, strays
+from storage.upkeep.files import (
+    Place,
+    Tell,
+    absent,
+    all_takes,
+    differing,
+    is_json,
+    listed_files,
+    matte_entries,
+    place,
+    strays,
+)
 from storage.upkeep.findings import Finding, Findings, ingest_command, matte_command
 
 
@@ -42,18 +53,6 @@ def verify(root: Root, takes: list[str] | None = None, deep: bool = False, tell:
     for stage in sorted(filter(None, stages)):
         _verify_stage(root, stage, out, tell)
     return out
-
-
-def all_takes(root: Root) -> list[str]:
-    """Takes that lie in the store, and those of which only the ledger is left."""
-    names = {*root.names("takes"), *(file.removesuffix(".json") for file in root.names("ledger/seal/takes"))}
-    return sorted({name.removesuffix(".zarr") for name in names if name.endswith(".zarr")})
-
-
-def matte_entries(ledger: Ledger, take: str) -> Entries:
-    """Entries of a take's mattes, and those of this beginning that cannot be read any more."""
-    found = ledger.entries(f"matte/{take}-")
-    return {key: e for key, e in found.items() if e is None or key.split("/")[1] == f"{take}-{_of(e)[0]}-{_of(e)[1]}"}
 
 
 def _verify_one_take(root: Root, name: str, out: Findings, tell: Tell | None) -> str:

@@ -17,8 +17,7 @@ from storage.store.errors import store_errors
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.writers import is_gone
-from storage.upkeep.files import is_json
-from storage.upkeep.verify import all_takes, matte_entries
+from storage.upkeep.files import all_takes, is_json, matte_entries
 
 KINDS = ("mattes", "half-written files", "claims", "checkpoints", "crop cache")
 _STARTS = ("base", "published", "adapted")  # kinds of models that every round starts from

@@ -27,8 +27,9 @@ from storage.session.plan import Session, SessionPlan, TakePlan, check_session, 
 from storage.store.claim import claim
 from storage.store.ledger import Files, Ledger, seal_key
 from storage.store.root import Root
+from storage.takes.plate import build_plate
 from storage.takes.schema import SCHEMA
-from storage.takes.stage import Stage, build_plate
+from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.takes.views import make_preview
 from storage.upkeep.findings import forget_take

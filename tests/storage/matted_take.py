@@ -8,7 +8,8 @@ from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.takes.stage import Plate, Stage
+from storage.takes.plate import Plate
+from storage.takes.stage import Stage
 from storage.takes.take import Take
 
 RUN = "teacher-v0001"

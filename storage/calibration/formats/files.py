@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from capmat_errors import CalibrationError, ConfigError, StoreError
 from storage.calibration.camera import Camera
@@ -23,21 +23,9 @@ from storage.calibration.formats.parts import Calibration, file_text
 from storage.calibration.formats.smc import read_smc
 from storage.calibration.formats.toml import read_toml
 from storage.calibration.formats.transforms import read_transforms, transforms_files
+from storage.descriptor import Format
 from storage.store.errors import store_errors
 
-Format = Literal[
-    "capmat",
-    "opencv-xml",
-    "easyvolcap",
-    "actorshq",
-    "colmap",
-    "nerfstudio",
-    "metashape",
-    "caliscope",
-    "pose2sim",
-    "llff",
-    "smc",
-]
 _READERS: dict[str, Callable[[Path], Calibration]] = {
     "easyvolcap": read_easyvolcap,
     "actorshq": read_actorshq,

@@ -6,14 +6,19 @@ The file's own traps: poses are camera to world with OpenGL axes (y up, z back);
 size, and picture names without an ending. No unit.
 """
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from capmat_errors import (
+    CalibrationError,
+)
 from storage.calibration.camera import Camera
 from storage.calibration.formats.colmap_text import check_plain
 from storage.calibration.formats.parts import (
@@ -31,8 +36,11 @@ from storage.calibration.formats.parts import (
     pixels,
     refused,
 )
-from storage.export.scene import FLIP, frame_entry
 from storage.pictures.files import read_header
+
+if TYPE_CHECKING:
+    pass
+from storage.export.scene import Floats, _file
 
 _MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 
@@ -139,3 +147,39 @@ def transforms_files(cameras: Mapping[str, Camera]) -> dict[str, str]:
     frames = [frame_entry(camera, np.zeros(3), 1.0) for camera in cameras.values()]
     text = json.dumps({"camera_model": "OPENCV", "frames": frames}, indent=1, allow_nan=False)
     return {"transforms.json": text + "\n"}
+
+
+FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # OpenCV camera axes <-> OpenGL camera axes
+
+
+def frame_entry(camera: Camera, centre: Floats, scale: float) -> dict[str, Any]:
+    """One entry of `frames`: OpenGL pose in box units, intrinsics with pixel centres at half integers."""
+    K, R, t = (np.asarray(a, dtype=np.float64) for a in (camera.K, camera.R, camera.t))
+    dist = np.asarray(camera.dist, dtype=np.float64).ravel()
+    if np.any(dist[5:] != 0):
+        raise CalibrationError(
+            "the lens has a rational or thin-prism model, which Nerfstudio does not know",
+            where=camera.id,
+            fix="Undistort the pictures first, or calibrate with k1 k2 p1 p2 k3.",
+        )
+    if abs(K[0, 1]) > 1e-9 * abs(K[0, 0]):
+        raise CalibrationError("K has a skew, which Nerfstudio does not know", where=camera.id)
+    k1, k2, p1, p2, k3 = np.pad(dist[:5], (0, 5 - len(dist[:5])))
+    pose = np.eye(4)
+    pose[:3, :3] = R.T
+    pose[:3, 3] = (-R.T @ t.ravel() - centre) * scale
+    return {
+        "file_path": _file(camera.id),
+        "w": camera.width,
+        "h": camera.height,
+        "fl_x": K[0, 0],
+        "fl_y": K[1, 1],
+        "cx": K[0, 2] + 0.5,
+        "cy": K[1, 2] + 0.5,
+        "k1": k1,
+        "k2": k2,
+        "k3": k3,
+        "p1": p1,
+        "p2": p2,
+        "transform_matrix": (pose @ FLIP).tolist(),
+    }

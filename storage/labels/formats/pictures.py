@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import ConfigError, ScribbleError
 from storage.labels.formats.parse import refused
-from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN
+from storage.labels.raster import BACKGROUND, FOREGROUND, GREEN, OPEN, RED, Colour
 from storage.pictures.files import decode_png, read_grey, read_header, read_rgba
 
 
@@ -87,8 +87,6 @@ def _indices(path: Path) -> NDArray[Any]:
         return np.asarray(picture, np.uint8)
 
 
-Colour = tuple[int, int, int]
-GREEN, RED = (0, 255, 0), (255, 0, 0)
 # Programs save colours within a few levels; a soft brush leaves mixtures at its rim, which mean nothing.
 _TOLERANCE = 40
 _MOST_UNKNOWN = 0.2

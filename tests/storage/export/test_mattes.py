@@ -24,7 +24,8 @@ from storage.export.video import video_file
 from storage.pictures.colour import Colour, decode_srgb, encode_srgb
 from storage.pictures.files import read_grey, read_rgba
 from storage.store.root import Root
-from storage.takes.stage import Plate, Stage
+from storage.takes.plate import Plate
+from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tests.project import ROOT
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, StoreError
-from storage.store.frame_array import FrameArray, Layout
+from storage.store.frame_array import FrameArray
 from storage.store.root import Root
+from storage.store.shards import Layout
 
 layouts = st.builds(
     lambda frames, channels, height, width, dtype, codec, tile, block: Layout(

@@ -12,7 +12,8 @@ from capmat_errors import NotFound, PlateMismatch, SizeMismatch, StoreError
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.root import Root
-from storage.takes.stage import Stage, build_plate
+from storage.takes.plate import build_plate
+from storage.takes.stage import Stage
 
 SIGMA = 20.0
 

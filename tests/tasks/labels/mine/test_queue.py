@@ -11,7 +11,8 @@ from capmat_errors import NotFound
 from flows.command.main import main
 from storage.labels.queue import read_queue
 from storage.store.root import Root
-from storage.takes.stage import Plate, Stage
+from storage.takes.plate import Plate
+from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Config, load_config
 from tasks.labels.mine import queue as mining
