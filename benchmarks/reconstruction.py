@@ -25,7 +25,8 @@ from tasks.config import Reconstruction
 from tasks.geometry.field import read_renders, reconstruct
 from tasks.geometry.reconstruct import held_out
 from tasks.geometry.score import Reference, evaluate
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tasks.sim.session import render_session
 
 TAKE = "cedar"

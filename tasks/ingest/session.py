@@ -10,7 +10,8 @@ from storage.session.plan import check_session, check_stage, plan_session, read_
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tasks.runtime.progress import Progress, say
 from tasks.runtime.step import Record, digest, retryable, run_once
 

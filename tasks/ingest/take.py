@@ -14,22 +14,17 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from numpy.typing import NDArray
-
 from capmat_errors import NotFound, SessionError, StoreError
 from storage.calibration.camera import Camera
 from storage.pictures.bayer import stored_planes
-from storage.pictures.colour import Colour
 from storage.recordings.recording import Recording
 from storage.recordings.video_file import recorded_timecode
 from storage.session.cost import check_space, expected_cost
-from storage.session.plan import Session, SessionPlan, TakePlan, check_session, check_stage, read_session
+from storage.session.plan import SessionPlan, TakePlan, check_session, read_session
 from storage.store.claim import claim
 from storage.store.ledger import Files, Ledger, seal_key
 from storage.store.root import Root
-from storage.takes.plate import build_plate
 from storage.takes.schema import SCHEMA
-from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.takes.views import make_preview
 from storage.upkeep.findings import forget_take
@@ -39,31 +34,6 @@ Progress = Callable[[int, int, str], None]
 """Called with (pieces done, pieces in all, what it is at)."""
 Block = tuple[int, tuple[int, ...], str]
 """Number of a block, its frames, and the manifest of the files they come from."""
-
-
-def ingest_plates(store_url: str, session_path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
-    """Average every camera's recording of the empty stage and store it.
-
-    Args:
-        store_url: folder or s3:// prefix.
-        session_path: session.toml or its folder.
-        progress: told before every camera.
-
-    Returns:
-        {"stage", "written": [cameras], "kept": [cameras], "seconds"}.
-
-    Raises:
-        CapmatError: what `check_session` raises, before anything is written.
-        StoreError: the store cannot be used, or holds another set-up under the stage's name, or another process is
-            ingesting these plates.
-    """
-    start = time.monotonic()
-    session = read_session(session_path)
-    plan = check_stage(session)
-    root = Root(store_url).checked()
-    with claim(root, f"stages/{session.stage}.zarr"):
-        written, kept = _bring_plates(root, session, plan, progress)
-    return {"stage": session.stage, "written": written, "kept": kept, "seconds": time.monotonic() - start}
 
 
 def ingest_take(
@@ -110,50 +80,6 @@ def ingest_take(
         "bytes": chosen.bytes,
         "seconds": time.monotonic() - start,
     }
-
-
-def _bring_plates(
-    root: Root, session: Session, plan: SessionPlan, progress: Progress | None
-) -> tuple[list[str], list[str]]:
-    """Write the plates that are missing; the cameras written, and those kept."""
-    ledger, colour = Ledger(root), session.colour.colour()
-    old = _open_stage(root, session.stage)
-    if old and (old.sensors, old.colour) != (plan.cameras, colour):
-        if old.complete:
-            raise StoreError(
-                f"the store holds a stage {session.stage} of other cameras or colour",
-                where=root.url,
-                fix="Give this set-up another stage name in session.toml.",
-            )
-        old = None
-    manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
-    kept = [
-        camera for camera in plan.plates if old and _is(ledger, f"plates/{session.stage}/{camera}", manifests[camera])
-    ]
-    sealed = old and old.complete and ledger.done(seal_key(f"stages/{session.stage}.zarr"))
-    if sealed and len(kept) == len(plan.plates):
-        return [], kept
-    stage = Stage.create(
-        root,
-        session.stage,
-        cameras=plan.cameras,
-        colour=colour,
-        source={"session": session.name, "manifests": manifests},
-    )
-    todo = [camera for camera in plan.plates if camera not in kept]
-    for place, camera in enumerate(todo):
-        if progress:
-            progress(place, len(todo), f"plate of camera {camera}")
-        key = f"plates/{session.stage}/{camera}"
-        ledger.forget(key)
-        start, sensor = time.perf_counter(), plan.cameras[camera]
-        plate = build_plate(_Pictures(plan.plates[camera], colour))
-        files = stage.write_plate(camera, plate)
-        said = {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
-        pace = timed(plate.n * sensor.width * sensor.height, time.perf_counter() - start)
-        ledger.record(key, {**said, **pace, "files": files, "session": session.source})
-    stage.seal()
-    return todo, kept
 
 
 def _bring_take(
@@ -278,21 +204,6 @@ def _lies(entry: dict[str, Any], there: dict[str, int]) -> bool:
     return all(there.get(file) == listed[0] for file, listed in entry["files"].items())
 
 
-class _Pictures:
-    """A recording's pictures, to go through as often as needed; `build_plate` does so twice."""
-
-    def __init__(self, recording: Recording, colour: Colour) -> None:
-        self.recording, self.colour = recording, colour
-
-    def __len__(self) -> int:
-        return len(self.recording)
-
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        # Numbers of a mosaic are averaged by plane.
-        pictures = (picture for _, picture in self.recording.read(self.colour))
-        return (stored_planes(p).transpose(1, 2, 0) if p.ndim == 2 else p for p in pictures)
-
-
 def _same_take(root: Root, plan: SessionPlan, chosen: TakePlan) -> Take | None:
     """The take in the store if it is this recording; None if there is none, or another, broken-off one."""
     try:
@@ -318,17 +229,5 @@ def _same_take(root: Root, plan: SessionPlan, chosen: TakePlan) -> Take | None:
     return None
 
 
-def _open_stage(root: Root, name: str) -> Stage | None:
-    try:
-        return Stage.open(root, name, sealed=False)
-    except NotFound:
-        return None
-
-
 def _only(cameras: dict[str, Camera], chosen: TakePlan) -> dict[str, Camera]:
     return {camera: cameras[camera] for camera in chosen.recordings}
-
-
-def _is(ledger: Ledger, key: str, manifest: str) -> bool:
-    entry = ledger.done(key)
-    return entry is not None and entry.get("manifest") == manifest

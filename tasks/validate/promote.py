@@ -1,128 +1,17 @@
 """The gate: a refined model takes the place of the one in use only if the benchmark says it is better."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from capmat_errors import ConfigError, MatteError
+from capmat_errors import ConfigError
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.validate.score import Scores
+from tasks.validate.gate import Pair, decide
 
-Pair = Mapping[str, Any]
 """Something of both models: `champion` and `challenger`."""
-
-
-def decide(
-    champion: Mapping[str, Scores] | None,
-    challenger: Mapping[str, Scores],
-    gate: Gate,
-    *,
-    latency: Pair | None = None,
-    hull: Pair | None = None,
-) -> dict[str, Any]:
-    """PROMOTE, HOLD or REJECT, with the reasons in words.
-
-    Args:
-        champion: scores per benchmark picture of the model in use; None where none is.
-        challenger: the same of the candidate, on the same pictures.
-        gate: the margins.
-        latency: the time of a frame with both, see `tasks.models.speed`; None where it is known to be the same.
-        hull: how much of their silhouettes does not fit together, see `tasks.validate.measure`; None where nobody
-            asked.
-
-    Returns:
-        `decision` and `reasons`. REJECT when the challenger is worse or has no scores that are numbers, HOLD when it
-        is not better by the margin, spoils a single picture, is too slow, or its mattes fit together less. Without a
-        champion there is nothing to beat: PROMOTE.
-
-    Raises:
-        MatteError: the two were measured on different pictures, or on none.
-    """
-    pictures = sorted(challenger)
-    if not pictures or (champion is not None and sorted(champion) != pictures):
-        odd = sorted(set(challenger) ^ set(champion or {}))
-        raise MatteError(
-            "champion and challenger were not measured on the same pictures",
-            where=", ".join(odd[:3]) or "no picture",
-            fix="Validate both on one version of a benchmark.",
-        )
-    if broken := [p for p in pictures if not math.isfinite(challenger[p]["mse"])]:
-        return _verdict("REJECT", [f"the challenger's error is no number on {_some(broken)}"])
-    new = _mean(challenger)
-    if champion is None:
-        said = f"benchmark MSE {new * 1e4:.2f}e-4 on {len(pictures)} pictures"
-        return _verdict("PROMOTE", [said, "no model is in use for this role: there is nothing to beat"])
-    old = _mean(champion)
-    if not math.isfinite(old):
-        return _verdict("HOLD", ["the champion's error is no number: measure it again"])
-    share = new / old if old else (math.inf if new else 1.0)
-    reasons = [
-        f"benchmark MSE {new * 1e4:.2f}e-4 against {old * 1e4:.2f}e-4: {share:.2f} of the champion's"
-        + _how_sure(champion, challenger)
-    ]
-    if share > 1:
-        return _verdict("REJECT", [*reasons, "the challenger is worse"])
-    against = []
-    # a picture that was nearly perfect may get worse by a factor without anybody seeing it
-    spoilt = [p for p in pictures if challenger[p]["mse"] > gate.worst * max(champion[p]["mse"], 0.1 * old)]
-    if spoilt:
-        against.append(f"more than {gate.worst:g} times worse on {_some(spoilt)}")
-    if share > gate.margin:
-        against.append(f"not below the margin of {gate.margin:g}")
-    for said, bad in [*_speed(latency or {}, gate), *_fit(hull or {}, gate)]:
-        (against if bad else reasons).append(said)
-    return _verdict("HOLD" if against else "PROMOTE", [*reasons, *against])
-
-
-def _verdict(decision: str, reasons: list[str]) -> dict[str, Any]:
-    return {"decision": decision, "reasons": reasons}
-
-
-def _mean(each: Mapping[str, Scores]) -> float:
-    return sum(each[p]["mse"] for p in sorted(each)) / len(each)
-
-
-def _some(pictures: list[str]) -> str:
-    return ", ".join(pictures[:3]) + (f" and {len(pictures) - 3} more" if len(pictures) > 3 else "")
-
-
-def _how_sure(champion: Mapping[str, Scores], challenger: Mapping[str, Scores]) -> str:
-    from capmat_models.confidence import LEVEL, ratio_interval
-
-    pictures = sorted(champion)
-    if len(pictures) < 2:
-        return ", by one picture, which says nothing about others"
-    found = ratio_interval([challenger[p]["mse"] for p in pictures], [champion[p]["mse"] for p in pictures])
-    return f" ({100 * LEVEL:.0f} % interval {found[0]:.2f} to {found[1]:.2f})" if found else ""
-
-
-def _speed(latency: Pair, gate: Gate) -> list[tuple[str, bool]]:
-    """What is said of the time of a frame, and whether it speaks against the challenger; nothing if not measured."""
-    if not latency:
-        return []
-    old, new = latency["champion"], latency["challenger"]
-    if any(old[key] != new[key] for key in ("hardware", "threads", "size")):
-        return [("the times of the two were measured on different machines or sizes: measure them again", True)]
-    factor = new["ms"] / old["ms"]
-    said = f"{new['ms']:.1f} ms a frame against {old['ms']:.1f} on {new['hardware']}: {factor:.2f} of the champion's"
-    slow = factor > gate.latency
-    return [(f"{said}, more than {gate.latency:g}" if slow else said, slow)]
-
-
-def _fit(hull: Pair, gate: Gate) -> list[tuple[str, bool]]:
-    """What is said of the hull scores, and whether it speaks against the challenger; nothing where there are none."""
-    old, new = hull.get("champion") or {}, hull.get("challenger") or {}
-    if "score" not in old:
-        return []
-    if "score" not in new:
-        return [(f"the challenger has no hull score: {new.get('absent', 'not measured')}", True)]
-    said = f"{100 * new['score']:.2f} % of its silhouettes do not fit together against {100 * old['score']:.2f} %"
-    worse = new["score"] > old["score"] + gate.hull
-    return [(f"{said}, worst {new['worst']}" if worse else said, worse)]
 
 
 def check_role(role: str, model: Ref, inputs: tuple[str, ...]) -> None:

@@ -11,8 +11,9 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.upkeep.findings import forget_damage
 from storage.upkeep.verify import verify
+from tasks.ingest.plates import ingest_plates
 from tasks.ingest.session import ingest, plates, take_record
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.take import ingest_take
 from tasks.matte.take import matte, open_run
 from tasks.models.imported import import_weights
 from tasks.models.networks import Ref

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.geometry.hull_check import FrameCheck
 
 if TYPE_CHECKING:
-    from tasks.labels.mine.frame import Looked
+    from tasks.labels.mine.signals import Looked
 
 _WORTH = 0.03  # mean of a signal in a box, below which it is no reason
 _LOWEST = 0.15  # of the subject's height, in which its feet are

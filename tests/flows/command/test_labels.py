@@ -9,10 +9,10 @@ from flows.command.main import main
 from flows.command.options import LABEL_FORMATS
 from storage.labels.formats.read import FORMATS
 from storage.labels.freeze import LabelSet, freeze_labels, list_label_sets
+from storage.labels.label_set import LABELS
 from storage.labels.strokes import Drawing, Stroke
 from storage.pictures.files import encode_png
 from storage.store.root import Root
-from tasks.labels.incoming import LABELS
 from tests.storage.labels import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH
 from tests.tasks.labels.test_in_use import overlay, put

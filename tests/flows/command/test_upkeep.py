@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from flows.command.main import main
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tests.storage.tiny_session import write_session
 
 

@@ -164,7 +164,7 @@ def test_a_stage_may_have_no_plates(day: Path) -> None:
 
 
 def test_a_stage_without_plates_says_so_to_networks_that_want_one(day: Path, tmp_path: Path) -> None:
-    from tasks.ingest.take import ingest_plates
+    from tasks.ingest.plates import ingest_plates
 
     edit_toml(day, '[plates]\npath = "plates/{camera}/{frame:04d}.png"\n', "")
     assert ingest_plates(str(tmp_path / "store"), day)["written"] == []
@@ -173,7 +173,7 @@ def test_a_stage_without_plates_says_so_to_networks_that_want_one(day: Path, tmp
 
 
 def test_plates_that_were_recorded_later_are_taken_in(day: Path, tmp_path: Path) -> None:
-    from tasks.ingest.take import ingest_plates
+    from tasks.ingest.plates import ingest_plates
 
     section = '[plates]\npath = "plates/{camera}/{frame:04d}.png"\n'
     edit_toml(day, section, "")
@@ -223,7 +223,8 @@ def test_the_expected_bytes_are_what_the_store_then_holds(tmp_path: Path) -> Non
 
 
 def test_what_the_ledger_has_costs_nothing_more(tmp_path: Path) -> None:
-    from tasks.ingest.take import ingest_plates, ingest_take
+    from tasks.ingest.plates import ingest_plates
+    from tasks.ingest.take import ingest_take
 
     folder = write_session(tmp_path / "day", frames=18)
     root = Root(tmp_path / "store")

@@ -25,7 +25,8 @@ from storage.store.versions import add_version
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tests.project import ROOT
 from tests.storage.store.faulty_s3 import FaultyS3, faulty_s3
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session

@@ -15,7 +15,8 @@ from storage.takes.take import Take
 from storage.upkeep.files import place
 from storage.upkeep.findings import forget_damage
 from storage.upkeep.verify import verify, verify_take
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tests.storage.tiny_session import write_session
 
 

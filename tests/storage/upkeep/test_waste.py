@@ -17,7 +17,8 @@ from storage.takes.crops import MattedFrames
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
 from storage.upkeep.waste import Waste, find_waste, remove_waste
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tests.storage.matted_take import RUN, make_take
 from tests.storage.tiny_session import HEIGHT, WIDTH, tree, write_session
 

@@ -11,8 +11,9 @@ import pytest
 
 import capmat_errors as errors
 from storage.pictures.files import encode_png
+from tasks.ingest.plates import ingest_plates
 from tasks.ingest.session import check
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.take import ingest_take
 from tests.storage.tiny_session import (
     HEIGHT,
     WIDTH,

@@ -23,7 +23,8 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take, list_takes
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tests.project import ROOT
 from tests.storage.tiny_session import (
     BLACK,

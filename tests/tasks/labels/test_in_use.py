@@ -9,7 +9,8 @@ from capmat_errors import CapmatError
 from storage.labels.freeze import LabelSet, list_label_sets
 from storage.pictures.files import encode_png
 from storage.store.root import Root
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tasks.labels.in_use import LABELS, import_scribbles
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 

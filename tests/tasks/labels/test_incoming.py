@@ -14,11 +14,13 @@ import pytest
 from capmat_errors import CapmatError, ConfigError, ScribbleError
 from storage.labels.formats.read import Reading
 from storage.labels.freeze import LabelSet, list_label_sets
+from storage.labels.label_set import LABELS
 from storage.labels.strokes import Drawing, Stroke, encode_strokes
 from storage.pictures.files import encode_png
 from storage.store.root import Root
-from tasks.ingest.take import ingest_plates, ingest_take
-from tasks.labels.incoming import LABELS, check_labels, import_labels
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
+from tasks.labels.incoming import check_labels, import_labels
 from tests.storage.labels import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 

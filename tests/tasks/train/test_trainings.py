@@ -20,7 +20,8 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Student, Teacher
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tasks.labels.in_use import LABELS, import_scribbles, newest_labels, split_labels
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record

@@ -11,7 +11,8 @@ from storage.benchmark import freeze_benchmark
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.ingest.take import ingest_plates, ingest_take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 from tasks.matte.take import snap
 from tasks.models.infer import infer
 from tasks.models.networks import Ref, load_network

@@ -12,7 +12,8 @@ from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record
-from tasks.validate.promote import alike, ask_gate, decide, incumbents, promote
+from tasks.validate.gate import decide
+from tasks.validate.promote import alike, ask_gate, incumbents, promote
 
 
 def scores(*mse: float) -> dict[str, dict[str, float]]:
