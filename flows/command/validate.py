@@ -10,7 +10,7 @@ from capmat_errors import ConfigError
 from storage.benchmark import Benchmark
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.report.figures import METRICS, MORE_METRICS, Metric
+from tasks.show.figures import METRICS, MORE_METRICS, Metric
 from tasks.validate.page import TITLES, hull_text
 
 

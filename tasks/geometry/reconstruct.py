@@ -16,9 +16,9 @@ from tasks.geometry.field import LOG, reconstruct, work_folder
 from tasks.geometry.hull import box_of
 from tasks.geometry.nerfstudio.call import alone
 from tasks.geometry.score import Reference, evaluate
-from tasks.report.sheets import show
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record, digest, retryable, run_once
+from tasks.show.artifact import show
 from tasks.show.sheet import Row, contact_sheet, error_picture, to_jpeg
 
 _HOW = ("backend", "preset", "iterations", "resolution", "background", "comparable")

@@ -40,9 +40,9 @@ from tasks.labels.in_use import LABELS
 from tasks.night.look_back import look_back
 from tasks.night.page import night_page, night_text
 from tasks.night.rest import nights
-from tasks.report.figures import duration
-from tasks.report.sheets import where_text
 from tasks.runtime.step import Record, retryable
+from tasks.show.artifact import where_text
+from tasks.show.figures import duration
 from tasks.show.sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
 
 _NIGHTS_LEFT = 3  # somebody needs time to bring a disk

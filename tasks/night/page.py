@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.report.figures import duration
-from tasks.report.page import document
+from tasks.show.figures import amount, duration
+from tasks.show.page import document
 
 Night = Mapping[str, Any]
 
@@ -202,15 +202,6 @@ def _pictures(takes: Sequence[Night], pictures: Mapping[str, bytes]) -> str:
         picture = f'<img alt="take {name}" src="data:image/jpeg;base64,{data}">'
         figures.append(f"<figure>{picture}<figcaption>{name}</figcaption></figure>")
     return "".join(figures)
-
-
-def amount(count: float) -> str:
-    """Bytes, as people say them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            break
-        count, unit = count / 1000, {"B": "kB", "kB": "MB", "MB": "GB", "GB": "TB"}[unit]
-    return f"{count:.3g} {unit}"
 
 
 def _count(count: int, noun: str) -> str:

@@ -18,11 +18,11 @@ from tasks.config import Config
 from tasks.ingest.arrival import unfinished
 from tasks.ingest.inbox import Found, to_fetch, trouble
 from tasks.ingest.place import Bucket
-from tasks.night.page import amount
 from tasks.night.parts import Mattes, Part, Wish, ingest_parts
 from tasks.night.rest import last_nights, rest_part
 from tasks.runtime.rates import Rate, read_rates
 from tasks.runtime.step import Record, retryable
+from tasks.show.figures import amount
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,9 @@ A technical director reads this and perhaps nothing else, so what a reader must 
 
 import html
 
-from tasks.report.figures import (
-    JUDGES,
-    METRICS,
-    STATES,
-    Report,
-    change,
-    decimals,
-    duration,
-    judges,
-    number,
-    printed,
-    psnr,
-    ratio,
-    wall_total,
-)
+from tasks.report.figures import JUDGES, STATES, Report, judges, printed, psnr, wall_total
 from tasks.report.summary import verdict
+from tasks.show.figures import METRICS, change, decimals, duration, number, ratio
 
 
 def page_header(report: Report, title: str) -> str:

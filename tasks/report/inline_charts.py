@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.report.figures import number, significant
+from tasks.show.charts import round_ticks
+from tasks.show.figures import number, significant
 
 Point = tuple[float, float]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 264, 130, 42, 8, 8, 22
@@ -116,17 +117,6 @@ def _averaged(points: Sequence[Point]) -> list[Point]:
     step = math.ceil(len(points) / MOST_POINTS)
     runs = [points[i : i + step] for i in range(0, len(points), step)]
     return [(sum(x for x, _ in run) / len(run), sum(y for _, y in run) / len(run)) for run in runs]
-
-
-def round_ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers that enclose low..high."""
-    if high <= low:
-        high = low + (abs(low) or 1.0)
-    raw = (high - low) / 3
-    size = 10 ** math.floor(math.log10(raw))
-    step = next(f * size for f in (1, 2, 5, 10) if f * size >= raw)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    return [i * step for i in range(first, last + 1)]
 
 
 def _log_ticks(points: Sequence[Point]) -> list[float]:

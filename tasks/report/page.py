@@ -26,18 +26,14 @@ leaves the page; its own security policy forbids a browser to fetch anything. Th
 import base64
 import html
 from collections.abc import Mapping
-from importlib.resources import files
 
-from tasks.report.figures import Report, decimals, decisions, judges, number, significant
+from tasks.report.figures import Report, decisions, judges
 from tasks.report.header import page_header
 from tasks.report.inline_charts import history_keys, history_points, line_chart
 from tasks.report.tables import accuracy_table, per_image_table, reconstruction_table, settings_list, time_table
+from tasks.show.figures import decimals, number, significant
+from tasks.show.page import ERROR_KEY, document
 
-ERROR_KEY = (
-    '<span class="key"><i class="too-much"></i>alpha too high: background kept</span>'
-    '<span class="key"><i class="too-little"></i>alpha too low: foreground lost</span>'
-    '<span class="key"><i></i>equal</span> Brightness is the square root of the error.'
-)
 # Known pictures, in the order in which the page shows them, and the section each belongs to.
 PICTURES = {
     "stage": ("pictures", "What the cameras saw: the image and the plate of the empty stage."),
@@ -78,24 +74,6 @@ def render_page(report: Report, pictures: Mapping[str, bytes]) -> str:
     links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, _ in filled)
     bodies = "".join(f'<section id="{n}"><h2>{heading}</h2>{body}</section>' for n, heading, body in filled)
     return document(title, f"{page_header(report, title)}<nav>{links}</nav>{bodies}")
-
-
-def document(title: str, body: str) -> str:
-    """A complete HTML page in the style of all reports, which fetches nothing and runs nothing.
-
-    Args:
-        title: already escaped.
-        body: HTML.
-    """
-    style = (files("tasks.show") / "report_style.css").read_text("utf-8")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title><style>{style}</style></head>\n<body><main>{body}</main></body></html>\n"
-    )
 
 
 def _accuracy(report: Report) -> str:

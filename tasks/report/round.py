@@ -22,10 +22,11 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.report.page import render_page
-from tasks.report.sheets import before_after_sheet, scribble_sheet, show, spread, stage_sheet, where_text
+from tasks.report.sheets import before_after_sheet, scribble_sheet, stage_sheet
 from tasks.report.summary import markdown_table, summary_lines
 from tasks.runtime.step import Record, retryable
-from tasks.show.sheet import to_jpeg
+from tasks.show.artifact import show, where_text
+from tasks.show.sheet import spread, to_jpeg
 from tasks.validate.score import score_runs
 
 _VERDICT = ("decision", "reasons", "champion", "challenger")

@@ -4,22 +4,8 @@ The verdict states what was measured and which way it went; it never calls a run
 measured is left out rather than guessed.
 """
 
-from tasks.report.figures import (
-    JUDGES,
-    METRICS,
-    MODELS,
-    PAPER,
-    STATES,
-    Report,
-    decimals,
-    decisions,
-    duration,
-    judges,
-    printed,
-    psnr,
-    ratio,
-    wall_total,
-)
+from tasks.report.figures import JUDGES, MODELS, PAPER, STATES, Report, decisions, judges, printed, psnr, wall_total
+from tasks.show.figures import METRICS, decimals, duration, ratio
 
 
 def verdict(report: Report) -> str:

@@ -10,26 +10,20 @@ from typing import Any
 
 from tasks.report.figures import (
     JUDGES,
-    METRICS,
     MISSING,
     MODELS,
     PAPER,
     PAPER_PSNR,
     STATES,
     Report,
-    change,
-    decimals,
-    duration,
     judges,
-    number,
     printed,
     psnr,
-    ratio,
     wall_total,
 )
 from tasks.report.inline_charts import bar, before_after
-
-OPEN_UP_TO = 24  # images; a longer list starts folded
+from tasks.show.figures import METRICS, change, decimals, duration, number, ratio
+from tasks.show.page import OPEN_UP_TO
 
 
 def accuracy_table(report: Report) -> str:

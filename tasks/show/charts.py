@@ -89,3 +89,14 @@ def log_ticks(low: float, high: float) -> list[float]:
     begin = max(i for i, tick in enumerate(every) if tick <= low * (1 + 1e-9))
     end = min((i for i, tick in enumerate(every) if tick >= high), default=len(every) - 1)
     return every[begin : max(end, begin + 1) + 1]
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Three to six round numbers that enclose low..high."""
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    raw = (high - low) / 3
+    size = 10 ** math.floor(math.log10(raw))
+    step = next(f * size for f in (1, 2, 5, 10) if f * size >= raw)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [i * step for i in range(first, last + 1)]

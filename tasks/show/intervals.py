@@ -7,9 +7,8 @@ difference looks as large as it is.
 import html
 from collections.abc import Mapping, Sequence
 
-from tasks.report.figures import significant
-from tasks.report.inline_charts import round_ticks
-from tasks.show.charts import COLOURS
+from tasks.show.charts import COLOURS, round_ticks
+from tasks.show.figures import significant
 
 Lines = Mapping[str, tuple[float, Sequence[float] | None]]
 """Model -> mean, and (low, high) or None where there is no interval."""

@@ -241,3 +241,9 @@ def _unit(values: Picture) -> npt.NDArray[np.float32]:
 
 def _width(font: Any, text: str) -> int:
     return int(np.ceil(font.getlength(text)))
+
+
+def spread(names: Sequence[str], count: int) -> list[str]:
+    """`count` of the names, evenly spread, the first among them."""
+    step = max(1, len(names) // count)
+    return list(names[::step][:count])

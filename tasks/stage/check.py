@@ -25,9 +25,9 @@ from capmat_errors import PlateMismatch
 from storage.session.plan import check_session, read_session
 from storage.store.root import Root
 from tasks.config import Config, Reconstruction, Stage
-from tasks.report.sheets import artifact_key, show
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record, retryable, run_once
+from tasks.show.artifact import artifact_key, show
 from tasks.stage.changes import find_changes
 from tasks.stage.findings import DRIFT, Finding, judge, light_of, noisiest
 from tasks.stage.look import Subject, open_session

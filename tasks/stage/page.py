@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tasks.report.page import document
+from tasks.show.page import document
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, fit_height, to_jpeg
 from tasks.stage.measure import Measured
 

@@ -9,10 +9,10 @@ from storage.takes.crops import MattedFrames
 from storage.takes.take import Take
 from tasks.config import Student
 from tasks.models.networks import Ref, described, load_network
-from tasks.report.sheets import spread
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once
+from tasks.show.sheet import spread
 from tasks.train.base_data import load_base_data
 from tasks.train.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
 

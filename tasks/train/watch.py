@@ -23,8 +23,8 @@ from storage.benchmark import Benchmark
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.report.sheets import show
 from tasks.runtime.step import Record
+from tasks.show.artifact import show
 from tasks.show.charts import curves_svg
 from tasks.show.sheet import Row, contact_sheet, to_jpeg
 

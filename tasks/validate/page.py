@@ -8,9 +8,9 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.report.figures import MISSING, Metric
-from tasks.report.page import ERROR_KEY, document
-from tasks.report.tables import OPEN_UP_TO
+from tasks.report.figures import MISSING
+from tasks.show.figures import Metric
+from tasks.show.page import ERROR_KEY, OPEN_UP_TO, document
 
 Found = Mapping[str, Any]
 TITLES = {"supervisor": "against the supervisor", "truth": "against the known truth"}

@@ -18,9 +18,9 @@ import numpy as np
 from storage.benchmark import Benchmark, Key
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.report.figures import METRICS, MORE_METRICS
-from tasks.report.sheets import artifact_key, show, where_text
 from tasks.runtime.step import Record, digest, retryable
+from tasks.show.artifact import artifact_key, show, where_text
+from tasks.show.figures import METRICS, MORE_METRICS
 from tasks.show.intervals import Lines, intervals_svg
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
 from tasks.validate.measure import COLUMNS

@@ -16,9 +16,9 @@ from storage.takes.take import Take
 from tasks.config import Config
 from tasks.labels.mine.frame import mine_frame
 from tasks.models.networks import Ref, load_network, run_name
-from tasks.report.sheets import show
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once
+from tasks.show.artifact import show
 from tasks.show.sheet import RGB, Row, comp_on_green, contact_sheet, rgb8, to_jpeg
 
 _ROWS = 12

@@ -5,14 +5,14 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.report.figures import duration
-from tasks.report.page import document
 from tasks.report.paper.pictures import CAPTIONS
 from tasks.report.paper.preset import PARTS
 from tasks.report.paper.statements import FAILS, HOLDS
 from tasks.report.paper.tables import Row
 from tasks.report.paper.text import answers, cells, columns, figures, heading, notes
 from tasks.report.tables import settings_list
+from tasks.show.figures import duration
+from tasks.show.page import document
 
 
 def paper_page(report: Mapping[str, Any], charts: Mapping[str, str], strips: Mapping[str, bytes]) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.report.figures import change
 from tasks.report.paper.tables import JUDGES, Tables
+from tasks.show.figures import change
 
 HOLDS, FAILS, NOT_RUN = "holds", "does not hold", "not run"
 FAR = 1.5

@@ -22,8 +22,9 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.models.networks import Ref
-from tasks.report.figures import METRICS, PAPER, PAPER_PSNR
+from tasks.report.figures import PAPER, PAPER_PSNR
 from tasks.runtime.step import Record, retryable
+from tasks.show.figures import METRICS
 
 
 class Method(NamedTuple):

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.report.figures import METRICS
 from tasks.report.paper.pictures import PAPER, WHO
 from tasks.report.paper.preset import PARTS
 from tasks.report.paper.statements import NOT_RUN
 from tasks.report.paper.tables import Row
+from tasks.show.figures import METRICS
 
 Report = Mapping[str, Any]
 _UNITS = {

@@ -22,8 +22,8 @@ from tasks.report.paper.statements import judge_statements
 from tasks.report.paper.tables import make_tables
 from tasks.report.paper.text import markdown
 from tasks.report.round import machine, versions
-from tasks.report.sheets import show, where_text
 from tasks.runtime.step import Record, digest, retryable
+from tasks.show.artifact import show, where_text
 
 
 def write_paper(

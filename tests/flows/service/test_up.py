@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 from flows.service.restarts import STARTS
-from tasks.report.sheets import picture_text, scores_table
+from tasks.report.sheets import scores_table
+from tasks.show.artifact import picture_text
 from tasks.show.charts import WIDTH, curves_svg
 from tasks.show.sheet import to_jpeg
 from tests.flows.cluster.dawdling import DEPLOYMENT, NAME

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks.report.figures import METRICS, PAPER, change, decimals, duration, significant
+from tasks.report.figures import PAPER
 from tasks.report.inline_charts import history_points, line_chart
 from tasks.report.page import PICTURES, render_page
 from tasks.report.summary import markdown_table, summary_lines, verdict
+from tasks.show.figures import METRICS, change, decimals, duration, significant
 from tasks.show.sheet import to_jpeg
 
 VOID = {"meta", "img", "col", "br", "hr", "link", "input"}

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from prefect.client.schemas.actions import ArtifactCreate
 
-from tasks.report.sheets import ARTIFACT_BYTES, artifact_key, picture_text, scores_table, where_text
+from tasks.report.sheets import scores_table
+from tasks.show.artifact import ARTIFACT_BYTES, artifact_key, picture_text, where_text
 from tasks.show.sheet import to_jpeg
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
