@@ -23,7 +23,7 @@ import numpy as np
 import zarr
 
 from storage.pictures.colour import Colour
-from storage.pictures.files import decode_png, encode_png
+from storage.pictures.png import decode_png, encode_png
 from storage.store.frame_array import FrameArray
 from storage.store.root import Root
 from storage.store.shards import Layout

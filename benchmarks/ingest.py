@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.frames_and_crops import pictures
 from storage.descriptor import read_session
 from storage.pictures.bayer import join
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from storage.recordings.raw_pixels import pack
 from storage.recordings.recording import find_recordings
 from storage.store.root import Root

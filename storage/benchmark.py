@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import MatteError, NotFound, SizeMismatch
 from storage.labels.trimaps import check_alpha, check_trimap
-from storage.pictures.files import decode_png, encode_png
+from storage.pictures.png import decode_png, encode_png
 from storage.store.root import Root, checked_name
 from storage.store.versions import add_version, list_versions, read_version
 

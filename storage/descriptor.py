@@ -13,6 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from capmat_errors import CapmatError, SessionError
 from storage.pictures.colour import Colour
 
+Format = Literal[
+    "capmat",
+    "opencv-xml",
+    "easyvolcap",
+    "actorshq",
+    "colmap",
+    "nerfstudio",
+    "metashape",
+    "caliscope",
+    "pose2sim",
+    "llff",
+    "smc",
+]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -208,18 +221,3 @@ def read_session(path: str | Path) -> Session:
     except CapmatError as error:
         raise SessionError(error.what, where=str(file), fix=error.fix) from error
     return session
-
-
-Format = Literal[
-    "capmat",
-    "opencv-xml",
-    "easyvolcap",
-    "actorshq",
-    "colmap",
-    "nerfstudio",
-    "metashape",
-    "caliscope",
-    "pose2sim",
-    "llff",
-    "smc",
-]

@@ -14,9 +14,9 @@ import numpy as np
 from capmat_errors import ConfigError, NotFound
 from storage.labels.export import export_labels
 from storage.labels.formats.read import Reading
-from storage.labels.freeze import BACKGROUND, FOREGROUND, Key, LabelSet, list_label_sets
-from storage.labels.label_set import LABELS
+from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
 from storage.labels.queue import read_queue
+from storage.labels.raster import BACKGROUND, FOREGROUND
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.labels.in_use import validation_part

@@ -17,8 +17,7 @@ from capmat_errors import NotFound
 from storage.export.exr import Compression, write_exr
 from storage.export.names import Output
 from storage.pictures.colour import decode_srgb, encode_srgb
-from storage.pictures.files import encode_png
-from storage.pictures.png import png_with_text
+from storage.pictures.png import encode_png, png_with_text
 from storage.recordings.timecode import exact_rate, timecode_after
 from storage.store.root import Root
 from storage.takes.stage import Stage

@@ -34,12 +34,12 @@ from capmat_errors import (
 from storage.calibration.box import check_views
 from storage.calibration.camera import Camera
 from storage.calibration.formats.colmap_text import colmap_files
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from storage.store.errors import store_errors
 
 if TYPE_CHECKING:
     from storage.takes.take import Take
-from storage.calibration.formats.transforms import frame_entry
+from storage.calibration.formats.transforms import _file, frame_entry
 
 Floats = NDArray[np.float64]
 MIN_TRAIN = 3  # two silhouettes bound no volume
@@ -166,10 +166,6 @@ def export_cutouts(
     lenses = colmap_files({name: by_name[name].camera for name in names})
     _write_folder(out, meta, pictures, lenses)
     return out
-
-
-def _file(name: str) -> str:
-    return f"images/{name}.png"
 
 
 def _check_split(by_name: Mapping[str, Cutout], train: Sequence[str], test: Sequence[str]) -> None:

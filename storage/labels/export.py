@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from storage.labels.freeze import BACKGROUND, FOREGROUND, Key, LabelSet
-from storage.labels.raster import GREEN, RED
+from storage.labels.label_set import Key, LabelSet
+from storage.labels.raster import BACKGROUND, FOREGROUND, GREEN, RED
 from storage.labels.strokes import encode_strokes
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from storage.store.root import Root
 
 

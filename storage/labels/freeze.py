@@ -22,23 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ScribbleError
-from storage.labels.label_set import Key, LabelEntry, LabelSet, Layers, labels_folder, list_label_sets, where_of
+from storage.labels.label_set import Key, LabelSet, Layers, labels_folder, where_of
 from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN
 from storage.labels.strokes import Drawing, encode_strokes
-from storage.pictures.files import decode_png, encode_png
+from storage.pictures.png import decode_png, encode_png
 from storage.store.root import Root
 from storage.store.versions import add_version
-
-__all__ = [
-    "BACKGROUND",
-    "FOREGROUND",
-    "OPEN",
-    "Key",
-    "LabelEntry",
-    "LabelSet",
-    "freeze_labels",
-    "list_label_sets",
-]
 
 
 def freeze_labels(

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, ScribbleError
-from storage.labels.freeze import Key, list_label_sets
 from storage.labels.raster import OPEN, rasterise
 from storage.labels.strokes import Drawing, Stroke, added, decode_strokes
-from storage.pictures.files import decode_png
+from storage.pictures.png import decode_png
 from storage.store.root import Root, checked_name
 from storage.store.versions import list_versions, read_version
 
+LABELS = "scribbles"
+"""Name of the label set; every import makes its next version, with all earlier labels in it."""
 Pixels = NDArray[np.uint8]
 Part = Pixels | tuple[Stroke, ...]
 
@@ -225,6 +226,3 @@ def where_of(key: Key) -> str:
 def _picture(root: Root, name: str, digest: str) -> NDArray[np.uint8]:
     key = f"{labels_folder(name)}/pictures/{digest}.png"
     return decode_png(root.read(key), root.at(key)).astype(np.uint8)
-
-
-LABELS = "scribbles"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import MatteError, NotFound, SizeMismatch
-from storage.labels.freeze import BACKGROUND, FOREGROUND
+from storage.labels.raster import BACKGROUND, FOREGROUND
 from storage.pictures.files import read_grey, read_photograph
 
 Places = dict[tuple[str, int], Path]

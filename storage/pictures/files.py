@@ -18,22 +18,9 @@ from storage.pictures.dpx import dpx_header, read_dpx
 from storage.pictures.exr import as_half, exr_header, read_exr
 from storage.pictures.header import Header
 from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
-from storage.pictures.png import decode_png, encode_png, png_header
+from storage.pictures.png import decode_png, png_header
 from storage.pictures.tiff import read_tiff, tiff_header
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "Header",
-    "check_source",
-    "decode_png",
-    "encode_png",
-    "read_grey",
-    "read_header",
-    "read_image",
-    "read_mosaic",
-    "read_photograph",
-    "read_rgba",
-]
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx", ".dng", ".jpg", ".jpeg")
 Format = Literal["png", "tiff", "exr", "dpx", "dng", "jpeg"]
 _MAGIC: tuple[tuple[bytes, Format], ...] = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
 from storage.pictures.colour import Colour
-from storage.pictures.files import Header
+from storage.pictures.header import Header
 
 
 def check_colour(header: Header, colour: Colour, where: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from storage.pictures.colour import Colour
-from storage.pictures.files import Header, check_source, read_header, read_image, read_mosaic
+from storage.pictures.files import check_source, read_header, read_image, read_mosaic
+from storage.pictures.header import Header
 from storage.recordings.check import checked, manifest_of, placed
 
 

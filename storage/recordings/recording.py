@@ -20,14 +20,12 @@ from storage.descriptor import RawSection, VideoSection
 from storage.pictures.colour import Colour
 from storage.pictures.files import IMAGE_SUFFIXES
 from storage.pictures.header import Header
-from storage.recordings.check import check_colour
 from storage.recordings.pictures import PictureFiles
 from storage.recordings.raw import RAW_SUFFIXES, open_raw
 from storage.recordings.smc import SMC_SUFFIX, open_smc
 from storage.recordings.video import VIDEO_SUFFIXES
 from storage.recordings.video_file import open_video
 
-__all__ = ["Recording", "check_colour", "expected_file", "find_recordings"]
 _SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *RAW_SUFFIXES, SMC_SUFFIX)
 _FIELD = re.compile(r"\{(camera|frame)(?::([^{}]*))?\}")
 

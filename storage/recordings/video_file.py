@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from storage.descriptor import VideoSection
 from storage.pictures.colour import Colour
-from storage.pictures.files import Header
+from storage.pictures.header import Header
 from storage.recordings.check import checked, manifest_of, placed
 from storage.recordings.timecode import timecode_after
 from storage.recordings.video import read_timecode, read_video, read_video_header

@@ -14,14 +14,12 @@ import numpy as np
 from capmat_errors import CapmatError, SessionError
 from storage.calibration.camera import Camera
 from storage.calibration.formats.files import read_calibration
-from storage.descriptor import Session, read_session
+from storage.descriptor import Session
 from storage.pictures.header import Header
 from storage.recordings.recording import Recording, find_recordings
 from storage.session.cameras import CameraRow, find_take, gathered, same_cameras, select
 from storage.session.samples import check_headers, find_plates, fitted, look_at_plate, look_at_take
 from storage.store.root import checked_name
-
-__all__ = ["Session", "SessionPlan", "TakePlan", "check_session", "plan_session", "read_session"]
 
 
 @dataclass(frozen=True)

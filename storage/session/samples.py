@@ -16,7 +16,8 @@ from storage.descriptor import Session
 from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour
 from storage.pictures.header import Header
-from storage.recordings.recording import Recording, check_colour, find_recordings
+from storage.recordings.check import check_colour
+from storage.recordings.recording import Recording, find_recordings
 from storage.recordings.video import VIDEO_SUFFIXES
 from storage.session.cameras import CameraRow, gathered, named
 from storage.store.frame_array import encoded_size

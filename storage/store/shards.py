@@ -6,17 +6,13 @@ also knows what zarr does not say: whether a tile was ever written.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from storage.store.frame_array import Layout
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
 
 Window = tuple[int, int, int, int]
 Fetch = Callable[[list[tuple[int, int]]], Iterable[bytes]]
@@ -25,11 +21,49 @@ _NOTHING = 2**64 - 1  # stands in the index for a tile that was never written
 _SOUND = 0x48674BC7  # crc32c of whatever ends on its own crc32c
 
 
+Codec = Literal["fast", "small"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What an array of frames looks like.
+
+    Attributes:
+        shape: (frames, y, x) or (frames, channels, y, x).
+        dtype: numpy name.
+        codec: "fast" (lz4, for noisy pictures) or "small" (zstd, for mattes: mostly exact 0 and 1).
+        tile: side of the tiles; 0 for whole frames.
+        block: frames in one file.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    codec: Codec
+    tile: int = 256
+    block: int = 1
+
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """Height and width of a tile; frames that are smaller are one tile."""
+        height, width = self.shape[-2:]
+        return min(self.tile or height, height), min(self.tile or width, width)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of one frame."""
+        height, width = self.tile_size
+        return -(-self.shape[-2] // height) * -(-self.shape[-1] // width)
+
+    def document(self) -> bytes:
+        """The zarr.json of the array."""
+        return _document(self)
+
+
 class Damaged(ValueError):
     """The bytes are not those of a shard, or not those that were written."""
 
 
-def encode(layout: "Layout", frames: dict[int, NDArray[Any]]) -> Iterator[bytes]:
+def encode(layout: Layout, frames: dict[int, NDArray[Any]]) -> Iterator[bytes]:
     """The file of a block, piece by piece.
 
     Args:
@@ -57,7 +91,7 @@ def encode(layout: "Layout", frames: dict[int, NDArray[Any]]) -> Iterator[bytes]
     yield _checksum(tail)
 
 
-def decode(layout: "Layout", size: int, fetch: Fetch, place: int, window: Window | None) -> NDArray[Any] | None:
+def decode(layout: Layout, size: int, fetch: Fetch, place: int, window: Window | None) -> NDArray[Any] | None:
     """One frame of a shard, or a window of it.
 
     Args:
@@ -104,12 +138,12 @@ def decode(layout: "Layout", size: int, fetch: Fetch, place: int, window: Window
     return out
 
 
-def index_bytes(layout: "Layout") -> int:
+def index_bytes(layout: Layout) -> int:
     """Length of the index at the end of a file, its checksum included."""
     return 16 * layout.tiles * layout.block + 4
 
 
-def read_index(layout: "Layout", tail: bytes) -> NDArray[np.uint64]:
+def read_index(layout: Layout, tail: bytes) -> NDArray[np.uint64]:
     """Start and length of every tile: (frames of the block, tiles, 2).
 
     Raises:
@@ -120,12 +154,12 @@ def read_index(layout: "Layout", tail: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(tail[:-4], "<u8").reshape(layout.block, layout.tiles, 2)
 
 
-def holds(layout: "Layout", tail: bytes, place: int) -> bool:
+def holds(layout: Layout, tail: bytes, place: int) -> bool:
     """Whether a frame of the block was written, by the index; raises like `read_index`."""
     return bool((read_index(layout, tail)[place, :, 0] != _NOTHING).all())
 
 
-def _corners(layout: "Layout") -> Iterator[tuple[int, int]]:
+def _corners(layout: Layout) -> Iterator[tuple[int, int]]:
     """Top left corner of every tile, in the order of the index."""
     height, width = layout.tile_size
     for y in range(0, layout.shape[-2], height):
@@ -133,7 +167,7 @@ def _corners(layout: "Layout") -> Iterator[tuple[int, int]]:
             yield y, x
 
 
-def _codec(layout: "Layout") -> Any:
+def _codec(layout: Layout) -> Any:
     from numcodecs.blosc import BITSHUFFLE, Blosc
     from numcodecs.zstd import Zstd
 
@@ -142,44 +176,6 @@ def _codec(layout: "Layout") -> Any:
 
 def _checksum(data: bytes) -> bytes:
     return int(google_crc32c.value(data)).to_bytes(4, "little")
-
-
-Codec = Literal["fast", "small"]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What an array of frames looks like.
-
-    Attributes:
-        shape: (frames, y, x) or (frames, channels, y, x).
-        dtype: numpy name.
-        codec: "fast" (lz4, for noisy pictures) or "small" (zstd, for mattes: mostly exact 0 and 1).
-        tile: side of the tiles; 0 for whole frames.
-        block: frames in one file.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    codec: Codec
-    tile: int = 256
-    block: int = 1
-
-    @property
-    def tile_size(self) -> tuple[int, int]:
-        """Height and width of a tile; frames that are smaller are one tile."""
-        height, width = self.shape[-2:]
-        return min(self.tile or height, height), min(self.tile or width, width)
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of one frame."""
-        height, width = self.tile_size
-        return -(-self.shape[-2] // height) * -(-self.shape[-1] // width)
-
-    def document(self) -> bytes:
-        """The zarr.json of the array."""
-        return _document(self)
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,6 @@ from typing import Any
 from capmat_errors import NotFound, StoreError
 from storage.store.ledger import Ledger, is_as_written
 from storage.store.root import Root
-from storage.upkeep.verify import _of
 
 Tell = Callable[[int, int], None]
 """Called with (files read, files in all) while every byte is read."""
@@ -149,3 +148,8 @@ def matte_entries(ledger: Ledger, take: str) -> Entries:
     """Entries of a take's mattes, and those of this beginning that cannot be read any more."""
     found = ledger.entries(f"matte/{take}-")
     return {key: e for key, e in found.items() if e is None or key.split("/")[1] == f"{take}-{_of(e)[0]}-{_of(e)[1]}"}
+
+
+def _of(entry: dict[str, Any]) -> tuple[str, str]:
+    """Camera and run of a matte's entry."""
+    return entry.get("camera", ""), entry.get("run", "")

@@ -15,6 +15,7 @@ from storage.takes.take import BLOCK, Take
 from storage.upkeep.files import (
     Place,
     Tell,
+    _of,
     absent,
     all_takes,
     differing,
@@ -240,8 +241,3 @@ class _Shape:
             own = raw[block * BLOCK : (block + 1) * BLOCK]
             entries[f"{key}/{block:05d}"] = [*own, f"{folder}/preview/c/{block}/0/0/0"]
         return entries
-
-
-def _of(entry: dict[str, Any]) -> tuple[str, str]:
-    """Camera and run of a matte's entry."""
-    return entry.get("camera", ""), entry.get("run", "")

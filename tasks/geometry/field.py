@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
 from storage.export.read_scene import Scene, SceneView, read_scene
-from storage.pictures.files import encode_png, read_grey, read_image
+from storage.pictures.files import read_grey, read_image
+from storage.pictures.png import encode_png
 from storage.store.errors import store_errors
 from tasks.config import Reconstruction
 from tasks.geometry.nerfstudio.install import compiler_problem, nerfstudio_python, versions

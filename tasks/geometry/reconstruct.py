@@ -8,7 +8,7 @@ import numpy as np
 
 from storage.benchmark import Benchmark
 from storage.export.scene import export_frame
-from storage.pictures.files import decode_png
+from storage.pictures.png import decode_png
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction

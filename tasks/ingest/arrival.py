@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from capmat_errors import NotFound, SessionError, StoreError
-from storage.session.plan import Session, check_stage
+from storage.descriptor import Session
+from storage.session.plan import check_stage
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage

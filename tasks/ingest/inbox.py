@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from capmat_errors import CapmatError, SessionError, StoreError
-from storage.session.plan import Session, read_session
+from storage.descriptor import Session, read_session
 from tasks.ingest.place import Bucket, Folder, Listing, Place, open_place, shared_places, take_place
 from tasks.runtime.step import Record, digest, retryable
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from capmat_errors import ConfigError, SessionError, StoreError
-from storage.session.plan import Session
+from storage.descriptor import Session
 from storage.store.root import Root
 from tasks.runtime.step import Record
 

@@ -1,24 +1,27 @@
 """Plates of a session into the store: what each camera saw of the empty stage."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound, StoreError
+from storage.descriptor import Session, read_session
 from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour
 from storage.recordings.recording import Recording
-from storage.session.plan import Session, SessionPlan, check_stage, read_session
+from storage.session.plan import SessionPlan, check_stage
 from storage.store.claim import claim
 from storage.store.ledger import Ledger, seal_key
 from storage.store.root import Root
 from storage.takes.plate import build_plate
 from storage.takes.stage import Stage
-from tasks.ingest.take import Progress
 from tasks.runtime.rates import timed
+
+Progress = Callable[[int, int, str], None]
+"""Called with (pieces done, pieces in all, what it is at)."""
 
 
 def ingest_plates(store_url: str, session_path: str | Path, progress: Progress | None = None) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from prefect import runtime
 
-from storage.session.plan import check_session, check_stage, plan_session, read_session
+from storage.descriptor import read_session
+from storage.session.plan import check_session, check_stage, plan_session
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take

@@ -6,7 +6,7 @@ stopped goes on at the block of frames where it was, and one that is complete do
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from itertools import islice
@@ -16,11 +16,12 @@ from typing import Any
 
 from capmat_errors import NotFound, SessionError, StoreError
 from storage.calibration.camera import Camera
+from storage.descriptor import read_session
 from storage.pictures.bayer import stored_planes
 from storage.recordings.recording import Recording
 from storage.recordings.video_file import recorded_timecode
 from storage.session.cost import check_space, expected_cost
-from storage.session.plan import SessionPlan, TakePlan, check_session, read_session
+from storage.session.plan import SessionPlan, TakePlan, check_session
 from storage.store.claim import claim
 from storage.store.ledger import Files, Ledger, seal_key
 from storage.store.root import Root
@@ -28,10 +29,9 @@ from storage.takes.schema import SCHEMA
 from storage.takes.take import Take
 from storage.takes.views import make_preview
 from storage.upkeep.findings import forget_take
+from tasks.ingest.plates import Progress
 from tasks.runtime.rates import timed
 
-Progress = Callable[[int, int, str], None]
-"""Called with (pieces done, pieces in all, what it is at)."""
 Block = tuple[int, tuple[int, ...], str]
 """Number of a block, its frames, and the manifest of the files they come from."""
 

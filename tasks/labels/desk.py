@@ -10,13 +10,14 @@ from typing import Any
 
 from capmat_errors import NotFound, ScribbleError
 from storage.labels.drafts import Draft, read_draft, read_drafts, save_draft
-from storage.labels.freeze import LabelSet, freeze_labels, list_label_sets
+from storage.labels.freeze import freeze_labels
+from storage.labels.label_set import LABELS, LabelSet, list_label_sets
 from storage.labels.queue import read_queue
 from storage.labels.strokes import Drawing, Stroke, joined
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.labels.in_use import LABELS, newest_labels
+from tasks.labels.in_use import newest_labels
 from tasks.labels.pyramid import level_sizes
 from tasks.labels.views import FrameViews
 from tasks.models.networks import Ref, run_name

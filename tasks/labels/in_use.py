@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import ScribbleError
-from storage.labels.freeze import OPEN, Key, LabelSet, list_label_sets
-from storage.labels.label_set import LABELS
+from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
+from storage.labels.raster import OPEN
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.labels.incoming import import_scribbles, is_frozen
 from tasks.runtime.step import Record, retryable, run_once
-
-__all__ = ["LABELS", "import_scribbles", "mark_used", "newest_labels", "split_labels", "validation_part", "waiting"]
 
 
 def newest_labels(store: str, inbox: str = "", validation_takes: Sequence[str] = ()) -> Record:

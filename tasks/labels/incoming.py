@@ -15,8 +15,8 @@ from storage.labels.formats.archive import Export, opened
 from storage.labels.formats.names import check_template, meant, readings
 from storage.labels.formats.read import Reading, files_of, format_of, read_export
 from storage.labels.formats.shapes import Annotated, names_of, paint
-from storage.labels.freeze import Key, freeze_labels, list_label_sets
-from storage.labels.label_set import LABELS
+from storage.labels.freeze import freeze_labels
+from storage.labels.label_set import LABELS, Key, list_label_sets
 from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
 from storage.labels.strokes import Drawing
 from storage.store.root import Root
@@ -24,7 +24,6 @@ from storage.takes.take import Take, list_takes
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, Step, run_once
 
-"""Name of the label set; every import makes its next version, with all earlier labels in it."""
 INBOX = Reading(format="overlay")
 """How the inbox of painted overlays is read."""
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import CheckpointError, ImageUnreadable, SizeMismatch
 from storage.pictures.colour import encode_srgb
-from storage.pictures.files import encode_png, read_photograph
+from storage.pictures.files import read_photograph
+from storage.pictures.png import encode_png
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.models.infer import check_inputs, infer

@@ -10,12 +10,12 @@ import re
 from importlib.metadata import version
 from typing import Any
 
+from storage.labels.label_set import LABELS
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.labels.in_use import LABELS
 from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import digest
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from storage.pictures.files import encode_png, read_image
+from storage.pictures.files import read_image
+from storage.pictures.png import encode_png
 from tasks.models.speed import Candidate, Row, race
 
 PAPER = "the paper: 152 FPS on an RTX 4070 Ti SUPER, resolution and precision not stated"

@@ -30,13 +30,12 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
-from storage.labels.freeze import LabelSet, list_label_sets
+from storage.labels.label_set import LABELS, LabelSet, list_label_sets
 from storage.registry import Registry
 from storage.session.cost import free_bytes
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.labels.in_use import LABELS
 from tasks.night.look_back import look_back
 from tasks.night.page import night_page, night_text
 from tasks.night.rest import nights

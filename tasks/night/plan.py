@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from socket import gethostname
 
 from capmat_errors import CapmatError, ConfigError
-from storage.session.plan import Session, plan_session, read_session
+from storage.descriptor import Session, read_session
+from storage.session.plan import plan_session
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.ingest.arrival import unfinished

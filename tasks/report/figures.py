@@ -21,7 +21,6 @@ PAPER = {
     "student_refined": ("BGMV2 (D.)", 8.054, 2.032, 3.783),
 }
 PAPER_PSNR = {"base": 30.5, "refined": 33.5}  # Fig. 8, dB
-MISSING = "–"
 DECISIONS = {"PROMOTE": "promoted", "HOLD": "held back", "REJECT": "rejected"}
 
 

@@ -6,18 +6,15 @@ from functools import partial
 import numpy as np
 
 from storage.benchmark import Benchmark
-from storage.labels.freeze import LabelSet
+from storage.labels.label_set import LABELS, LabelSet
 from storage.labels.trimaps import Reference
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.labels.in_use import LABELS
 from tasks.runtime.step import Record, retryable
 from tasks.show.artifact import show
 from tasks.show.figures import METRICS
 from tasks.show.sheet import Row, contact_sheet, error_picture, overlay_picture, spread, to_jpeg
-
-"""Most that one artifact may hold. The UI's list of artifacts loads them all in full."""
 
 
 def stage_sheet(root: Root, take: Take, cameras: Sequence[str], alphas: Mapping[str, Reference]) -> np.ndarray:

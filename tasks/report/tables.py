@@ -8,21 +8,9 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.report.figures import (
-    JUDGES,
-    MISSING,
-    MODELS,
-    PAPER,
-    PAPER_PSNR,
-    STATES,
-    Report,
-    judges,
-    printed,
-    psnr,
-    wall_total,
-)
+from tasks.report.figures import JUDGES, MODELS, PAPER, PAPER_PSNR, STATES, Report, judges, printed, psnr, wall_total
 from tasks.report.inline_charts import bar, before_after
-from tasks.show.figures import METRICS, change, decimals, duration, number, ratio
+from tasks.show.figures import METRICS, MISSING, change, decimals, duration, number, ratio
 from tasks.show.page import OPEN_UP_TO
 
 

@@ -13,6 +13,7 @@ from prefect.context import TaskRunContext
 from tasks.show.sheet import at_most
 
 ARTIFACT_BYTES = 300_000
+"""Most that one artifact may hold. The UI's list of artifacts loads them all in full."""
 
 
 def show(

@@ -3,8 +3,6 @@
 import math
 from typing import NamedTuple
 
-from tasks.report.figures import MISSING
-
 
 class Metric(NamedTuple):
     """One measure of alpha error: `scale` times the per-pixel mean is what gets printed; lower is better."""
@@ -86,3 +84,6 @@ def amount(count: float) -> str:
             break
         count, unit = count / 1000, {"B": "kB", "kB": "MB", "MB": "GB", "GB": "TB"}[unit]
     return f"{count:.3g} {unit}"
+
+
+MISSING = "–"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.labels.trimaps import truth_of
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.runtime.progress import say

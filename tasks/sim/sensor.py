@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from storage.store.root import Root
 
 FULL_WELL = 9600.0  # electrons at sensor white

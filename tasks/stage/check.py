@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import PlateMismatch
-from storage.session.plan import check_session, read_session
+from storage.descriptor import read_session
+from storage.session.plan import check_session
 from storage.store.root import Root
 from tasks.config import Config, Reconstruction, Stage
 from tasks.runtime.progress import say

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from storage.labels.freeze import BACKGROUND, FOREGROUND, LabelSet
+from storage.labels.label_set import LABELS, LabelSet
+from storage.labels.raster import BACKGROUND, FOREGROUND
 from storage.store.root import Root
-from tasks.labels.in_use import LABELS, split_labels
+from tasks.labels.in_use import split_labels
 from tasks.runtime.progress import Progress, say
 from tasks.runtime.step import Record
 from tasks.train.watch import alpha_of, stage_frame

@@ -3,14 +3,14 @@
 from functools import partial
 from typing import Any
 
-from storage.labels.freeze import LabelSet
+from storage.labels.label_set import LABELS, LabelSet
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.crops import Picture
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Teacher
-from tasks.labels.in_use import LABELS, split_labels
+from tasks.labels.in_use import split_labels
 from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress

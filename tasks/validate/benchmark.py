@@ -23,12 +23,11 @@ from storage.benchmark import (
     list_benchmarks,
     read_alpha,
 )
-from storage.labels.freeze import LabelSet
+from storage.labels.label_set import LABELS, LabelSet
 from storage.labels.trimaps import check_trimap, read_trimap, read_truth, trimap_files, trimap_of, truth_files
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.ingest.session import take_record
-from tasks.labels.in_use import LABELS
 from tasks.models.networks import Ref, load_network
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, run_once

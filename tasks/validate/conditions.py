@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from storage.benchmark import Benchmark
 from storage.labels.trimaps import truth_of
-from storage.pictures.files import decode_png, encode_png
+from storage.pictures.png import decode_png, encode_png
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take

@@ -9,6 +9,7 @@ from tasks.config import Gate
 from tasks.validate.score import Scores
 
 Pair = Mapping[str, Any]
+"""Something of both models: `champion` and `challenger`."""
 
 
 def decide(

@@ -8,8 +8,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.report.figures import MISSING
-from tasks.show.figures import Metric
+from tasks.show.figures import MISSING, Metric
 from tasks.show.page import ERROR_KEY, OPEN_UP_TO, document
 
 Found = Mapping[str, Any]

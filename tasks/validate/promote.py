@@ -11,8 +11,6 @@ from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.validate.gate import Pair, decide
 
-"""Something of both models: `champion` and `challenger`."""
-
 
 def check_role(role: str, model: Ref, inputs: tuple[str, ...]) -> None:
     """A role's flows hand over certain inputs; a model that wants others would stop them in the night.

@@ -13,8 +13,9 @@ from prefect import runtime
 
 from capmat_errors import SessionError
 from storage.benchmark import NewEntry, freeze_benchmark
+from storage.descriptor import read_session
 from storage.pictures.files import read_grey
-from storage.session.plan import check_session, read_session
+from storage.session.plan import check_session
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.models.infer import infer

@@ -12,7 +12,8 @@ import pytest
 
 from flows.inbox_night import announce, planned
 from tasks.config import Config
-from tasks.labels.in_use import import_scribbles, mark_used, newest_labels
+from tasks.labels.in_use import mark_used, newest_labels
+from tasks.labels.incoming import import_scribbles
 from tasks.night.parts import Part
 from tasks.night.plan import NightPlan
 from tests.tasks.labels.test_in_use import overlay, put, store  # noqa: F401

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 
 WIDTH, HEIGHT = 64, 48
 CAMERAS = ("c00", "c01", "c02")

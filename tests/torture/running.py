@@ -27,7 +27,8 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.sim.hand import annotate_take
 from tests.flows.conftest import tiny_settings
-from tests.flows.site import PASSWORD, QUIET_S, ROOT, Site, eventually
+from tests.flows.site import PASSWORD, QUIET_S, Site, eventually
+from tests.project import ROOT
 
 PARTS = ("Dask worker", "Prefect worker", "flow run", "server", "everything")
 OPEN = ("PENDING", "RUNNING", "CANCELLING")

@@ -12,13 +12,11 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from capmat_errors import (
-    CalibrationError,
-)
+from capmat_errors import CalibrationError
 from storage.calibration.camera import Camera
 from storage.calibration.formats.colmap_text import check_plain
 from storage.calibration.formats.parts import (
@@ -37,10 +35,6 @@ from storage.calibration.formats.parts import (
     refused,
 )
 from storage.pictures.files import read_header
-
-if TYPE_CHECKING:
-    pass
-from storage.export.scene import Floats, _file
 
 _MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 
@@ -183,3 +177,7 @@ def frame_entry(camera: Camera, centre: Floats, scale: float) -> dict[str, Any]:
         "p2": p2,
         "transform_matrix": (pose @ FLIP).tolist(),
     }
+
+
+def _file(name: str) -> str:
+    return f"images/{name}.png"

@@ -16,7 +16,8 @@ from xml.etree.ElementTree import Element
 from capmat_errors import ImageUnreadable
 from storage.labels.formats.parse import pairs, record, refused, several, size_of, without_ending
 from storage.labels.formats.shapes import Annotated, Mask, Shape, box, exact, line, part, polygon
-from storage.pictures.files import decode_png, read_header, read_rgba
+from storage.pictures.files import read_header, read_rgba
+from storage.pictures.png import decode_png
 
 _SILENT = {"point", "points"}
 

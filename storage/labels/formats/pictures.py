@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from capmat_errors import ConfigError, ScribbleError
 from storage.labels.formats.parse import refused
 from storage.labels.raster import BACKGROUND, FOREGROUND, GREEN, OPEN, RED, Colour
-from storage.pictures.files import decode_png, read_grey, read_header, read_rgba
+from storage.pictures.files import read_grey, read_header, read_rgba
+from storage.pictures.png import decode_png
 
 
 def read_label(path: Path, where: str) -> NDArray[np.uint8]:

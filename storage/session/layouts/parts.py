@@ -129,7 +129,7 @@ def _describe_video(found: Found, file: Path) -> None:
         found.notes.append("8-bit videos are taken as sRGB, as players show them")
     else:
         found.ask("colour.transfer", "rec709, srgb or linear: what the numbers of the video mean")
-    # As in `storage.recordings.video_colour`: these numbers say nothing, and motion JPEG names its range in the format.
+    # As in `storage.recordings.video_colour`: these numbers say nothing, and motion JPEG names its range itself.
     unsaid = int(frame.colorspace) in (0, 2, 3) or (int(frame.color_range) == 0 and frame.format.name[:4] != "yuvj")
     if unsaid and not frame.format.is_rgb:
         found.ask("video.matrix", "bt601 or bt709; the videos do not say it, bt601 is usual below 720 rows")

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from capmat_errors import ConfigError
-from storage.labels.freeze import LabelSet
-from storage.session.plan import read_session
+from storage.descriptor import read_session
+from storage.labels.label_set import LABELS, LabelSet
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.labels.in_use import LABELS
 
 PresetName = Literal["small", "full"]
 

@@ -1,8 +1,8 @@
 """The report of `capmat paper`: `paper.json`, an HTML page, charts as SVG, strips of pictures, Prefect artifacts.
 
 `paper.json` holds `title`, `created`, `preset`, `command`, `parts`, `tables` (see `tasks.report.paper.tables`),
-`statements` (see `tasks.report.paper.statements`), `seconds` (step: `wall_s` and `cpu_s` of the time it really ran), `hardware`,
-`versions` and `config`.
+`statements` (see `tasks.report.paper.statements`), `seconds` (step: `wall_s` and `cpu_s` of the time it really ran),
+`hardware`, `versions` and `config`.
 """
 
 import json

@@ -8,10 +8,10 @@ import pytest
 from flows.command.main import main
 from flows.command.options import LABEL_FORMATS
 from storage.labels.formats.read import FORMATS
-from storage.labels.freeze import LabelSet, freeze_labels, list_label_sets
-from storage.labels.label_set import LABELS
+from storage.labels.freeze import freeze_labels
+from storage.labels.label_set import LABELS, LabelSet, list_label_sets
 from storage.labels.strokes import Drawing, Stroke
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from storage.store.root import Root
 from tests.storage.labels import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from flows.command.main import main
-from storage.pictures.files import encode_png, read_grey
+from storage.pictures.files import read_grey
+from storage.pictures.png import encode_png
 from storage.registry import Registry
 from storage.store.root import Root
 from tests.project import WEIGHTS

@@ -14,14 +14,13 @@ from starlette.testclient import TestClient
 from flows.scribble.app import MOST_BYTES, Desk, scribble_app
 from flows.scribble.guard import HEADER, Guard
 from flows.service.automations import EVENT
-from storage.labels.freeze import LabelSet
+from storage.labels.label_set import LABELS, LabelSet
 from storage.labels.queue import Mined, write_queue
 from storage.labels.raster import rasterise
 from storage.labels.strokes import Stroke
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.labels.in_use import LABELS
 from tests.storage.matted_take import RUN, make_take
 
 TOKEN = "the-token-of-the-link"

@@ -13,10 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from storage.labels.drafts import read_draft
-from storage.labels.freeze import LabelSet
+from storage.labels.label_set import LABELS, LabelSet
 from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
 from storage.store.root import Root
-from tasks.labels.in_use import LABELS
 from tests.flows.scribble.browser import FOUND, Tab, browser
 from tests.project import ROOT
 from tests.storage.matted_take import make_take

@@ -7,9 +7,10 @@ import pytest
 
 from flows.command.main import main
 from flows.service.events import tell_labels
-from storage.labels.freeze import list_label_sets
+from storage.labels.label_set import LABELS, list_label_sets
 from storage.store.root import Root
-from tasks.labels.in_use import LABELS, import_scribbles, mark_used, newest_labels, waiting
+from tasks.labels.in_use import mark_used, newest_labels, waiting
+from tasks.labels.incoming import import_scribbles
 from tests.tasks.labels.test_in_use import overlay, put, store  # noqa: F401
 
 

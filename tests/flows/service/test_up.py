@@ -24,7 +24,8 @@ from tasks.show.charts import WIDTH, curves_svg
 from tasks.show.sheet import to_jpeg
 from tests.flows.cluster.dawdling import DEPLOYMENT, NAME
 from tests.flows.scribble import browser
-from tests.flows.site import PASSWORD, ROOT, Site, eventually
+from tests.flows.site import PASSWORD, Site, eventually
+from tests.project import ROOT
 
 TOKEN = "9b1d-of-the-desk"
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.labels.formats.rle import coco_text, to_counts
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 
 Label = NDArray[np.uint8]
 NAMES = {1: "person", 0: "floor"}

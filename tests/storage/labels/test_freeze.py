@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, NotFound, ScribbleError
 from storage.labels.formats.pictures import overlay_to_label, read_overlay
-from storage.labels.freeze import LabelSet, freeze_labels, list_label_sets
+from storage.labels.freeze import freeze_labels
+from storage.labels.label_set import LabelSet, list_label_sets
 from storage.labels.raster import OPEN, rasterise
 from storage.labels.strokes import Drawing, Stroke
 from storage.store.root import Root

@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.files import Header, decode_png, encode_png, read_grey, read_header, read_image, read_rgba
+from storage.pictures.files import read_grey, read_header, read_image, read_rgba
+from storage.pictures.header import Header
+from storage.pictures.png import decode_png, encode_png
 from tests.storage.tiny_session import write_picture
 
 RNG = np.random.default_rng(3)

@@ -10,7 +10,8 @@ import pytest
 
 from capmat_errors import ImageUnreadable
 from storage.pictures.colour import Colour
-from storage.pictures.files import Header, check_source, read_header, read_image, read_mosaic
+from storage.pictures.files import check_source, read_header, read_image, read_mosaic
+from storage.pictures.header import Header
 from storage.recordings.check import check_colour
 from storage.recordings.recording import find_recordings
 from tests.storage.pictures.packed_tiff import write_packed_tiff

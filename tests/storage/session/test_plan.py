@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import capmat_errors as errors
+from storage.descriptor import read_session
 from storage.session.cost import Cost, blocks_left, check_space, expected_cost
-from storage.session.plan import SessionPlan, check_session, plan_session, read_session
+from storage.session.plan import SessionPlan, check_session, plan_session
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage

@@ -16,7 +16,8 @@ import pytest
 
 from capmat_errors import StoreError
 from storage.export.mattes import export_mattes
-from storage.labels.freeze import LabelSet, freeze_labels
+from storage.labels.freeze import freeze_labels
+from storage.labels.label_set import LabelSet
 from storage.pictures.files import read_image
 from storage.registry import Registry
 from storage.store.ledger import Ledger

@@ -9,7 +9,7 @@ import pytest
 from capmat_errors import TrainingError
 from capmat_models.geometry import field as voxel_grid
 from storage.pictures.colour import Colour
-from storage.pictures.files import decode_png
+from storage.pictures.png import decode_png
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import ConfigError, FrameGap, SessionError, StoreError
-from storage.session.plan import check_stage, read_session
+from storage.descriptor import read_session
+from storage.session.plan import check_stage
 from storage.store.root import Root
 from tasks.ingest.arrival import check_names, finish, is_finished
 from tasks.ingest.inbox import Found, drop, fetch, look, to_fetch

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import capmat_errors as errors
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.session import check
 from tasks.ingest.take import ingest_take

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from capmat_errors import CapmatError
-from storage.labels.freeze import LabelSet, list_label_sets
-from storage.pictures.files import encode_png
+from storage.labels.label_set import LABELS, LabelSet, list_label_sets
+from storage.pictures.png import encode_png
 from storage.store.root import Root
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
-from tasks.labels.in_use import LABELS, import_scribbles
+from tasks.labels.incoming import import_scribbles
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 
 SIZE = (HEIGHT, WIDTH)

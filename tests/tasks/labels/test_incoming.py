@@ -13,10 +13,9 @@ import pytest
 
 from capmat_errors import CapmatError, ConfigError, ScribbleError
 from storage.labels.formats.read import Reading
-from storage.labels.freeze import LabelSet, list_label_sets
-from storage.labels.label_set import LABELS
+from storage.labels.label_set import LABELS, LabelSet, list_label_sets
 from storage.labels.strokes import Drawing, Stroke, encode_strokes
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from storage.store.root import Root
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take

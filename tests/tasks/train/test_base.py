@@ -12,7 +12,7 @@ from capmat_errors import CheckpointError, TrainingError
 from capmat_models.networks.factory import create_model
 from capmat_models.weights.adapt import background_from_trimap
 from capmat_models.weights.state import load_weights
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from tasks.train.base import main, train_base_weights
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from capmat_errors import TrainingError
 from capmat_models.data.base import BaseData
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from tasks.train import base_data as base_folder
 from tasks.train.base_data import Pictures, describe_base_data, load_base_data
 

@@ -15,14 +15,16 @@ from capmat_models.networks.factory import create_model
 from capmat_models.weights.state import dump_weights
 from storage.benchmark import freeze_benchmark
 from storage.labels.freeze import freeze_labels
-from storage.pictures.files import encode_png
+from storage.labels.label_set import LABELS
+from storage.pictures.png import encode_png
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Student, Teacher
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
-from tasks.labels.in_use import LABELS, import_scribbles, newest_labels, split_labels
+from tasks.labels.in_use import newest_labels, split_labels
+from tasks.labels.incoming import import_scribbles
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record
 from tasks.train.held_back import label_error

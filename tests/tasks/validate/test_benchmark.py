@@ -11,7 +11,7 @@ from capmat_errors import ConfigError, MatteError, NotFound, SizeMismatch
 from flows.command.main import main
 from storage.benchmark import Benchmark, freeze_benchmark, list_benchmarks
 from storage.labels.freeze import freeze_labels
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take

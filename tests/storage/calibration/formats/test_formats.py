@@ -15,8 +15,9 @@ from scipy.spatial.transform import Rotation
 from capmat_errors import CalibrationError, ConfigError, StoreError
 from storage.calibration.camera import Camera
 from storage.calibration.formats.files import WRITERS, open_calibration, read_calibration, write_calibration
-from storage.pictures.files import encode_png
-from storage.session.plan import check_session, read_session
+from storage.descriptor import read_session
+from storage.pictures.png import encode_png
+from storage.session.plan import check_session
 from tests.storage.calibration import calibrations as made
 from tests.storage.calibration.calibrations import Rig, make_rig, opencv_pixels
 from tests.storage.tiny_session import edit_toml, write_session

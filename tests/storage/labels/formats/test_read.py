@@ -16,7 +16,7 @@ from storage.labels.formats.archive import opened
 from storage.labels.formats.names import check_template, meant, readings
 from storage.labels.formats.read import Reading, format_of, read_export
 from storage.labels.formats.shapes import Annotated, Meaning, paint
-from storage.pictures.files import encode_png
+from storage.pictures.png import encode_png
 from tests.storage.labels import label_exports as tools
 from tests.storage.tiny_session import write_picture
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from capmat_errors import CalibrationError, SessionError
+from storage.descriptor import read_session
 from storage.session.layouts.recognise import LAYOUTS, describe
-from storage.session.plan import check_session, read_session
+from storage.session.plan import check_session
 from tests.storage.calibration.calibrations import (
     Rig,
     actorshq,
