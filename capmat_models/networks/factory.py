@@ -59,7 +59,7 @@ def create_model(name: str, **config: Any) -> nn.Module:
             fix=f"Choose from {', '.join(sorted(known))}.",
         )
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    network = getattr(importlib.import_module(f"capmat_models.{entry.module}"), entry.network)
+    network = getattr(importlib.import_module(f"capmat_models.networks.{entry.module}"), entry.network)
     template: Any = entry.config
     model: Any = network(replace(template, **settings))
     model.architecture, model.inputs, model.recurrent = name, model.config.inputs, entry.recurrent

@@ -113,3 +113,8 @@ def _open_stage(root: Root, name: str) -> Stage | None:
         return Stage.open(root, name, sealed=False)
     except NotFound:
         return None
+
+
+def _is(ledger: Ledger, key: str, manifest: str) -> bool:
+    entry = ledger.done(key)
+    return entry is not None and entry.get("manifest") == manifest

@@ -6,7 +6,7 @@ import torch
 
 from capmat_errors import SizeMismatch
 from capmat_models import metrics
-from tests.capmat_models.conftest import GOLDENS
+from tests.project import GOLDENS
 
 GOLDEN = np.load(GOLDENS / "metrics.npz")
 NAMES = {

@@ -20,7 +20,7 @@ from tests.storage.tiny_session import background, edit_toml, write_picture, wri
 
 pytestmark = pytest.mark.slow
 
-START = "from flows import server; server.keep(server.start(4920))"
+START = "from flows.service import server; server.keep(server.start(4920))"
 
 
 @pytest.fixture(scope="module")

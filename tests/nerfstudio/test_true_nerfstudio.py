@@ -29,7 +29,7 @@ pytestmark = pytest.mark.nerfstudio
 RUN = """
 import sys
 from pathlib import Path
-from tasks.nerfstudio_run import run_nerfstudio
+from tasks.geometry.nerfstudio.run import run_nerfstudio
 from tests.nerfstudio.places import TEST, TINY
 run_nerfstudio(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), TINY, 0, TEST, "cpu")
 """

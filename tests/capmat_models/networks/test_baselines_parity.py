@@ -17,8 +17,8 @@ from capmat_models.networks.factory import create_model
 from capmat_models.networks.modnet import working_size
 from capmat_models.weights.official_names import official_name
 from capmat_models.weights.state import load_published
-from tests.capmat_models.conftest import GOLDENS
 from tests.capmat_models.weight_fill import bgmv2_fill, disc_pair, filled
+from tests.project import GOLDENS
 
 RVM = ["rvm_mbv3_3frames_108x140_r0375", "rvm_mbv3_2frames_96x128_r1"]
 FILES = {"modnet": "modnet_128x160", "rvm_mobilenetv3": RVM[0], "bgm": "bgm2020_64x96"}

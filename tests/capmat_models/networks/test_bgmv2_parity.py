@@ -12,8 +12,8 @@ from torch import nn
 from capmat_models.networks.factory import create_model
 from capmat_models.weights.official_names import official_name
 from capmat_models.weights.state import load_published
-from tests.capmat_models.conftest import GOLDENS
 from tests.capmat_models.weight_fill import bgmv2_fill, disc_pair, filled
+from tests.project import GOLDENS
 
 LIMIT = 5e-5
 

@@ -7,8 +7,8 @@ import torch
 from capmat_models.networks.factory import create_model
 from capmat_models.weights.adapt import background_from_trimap
 from capmat_models.weights.state import load_published
-from tests.capmat_models.conftest import GOLDENS
 from tests.capmat_models.weight_fill import filled, tagged_image, tagged_trimap, vit_fill
+from tests.project import GOLDENS
 
 LIMIT = 2e-5
 

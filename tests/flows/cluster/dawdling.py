@@ -13,7 +13,7 @@ from tasks.runtime.step import retryable
 NAME = "dawdle"
 DEPLOYMENT = f"""
   - name: {NAME}
-    entrypoint: tests.flows.dawdling.dawdle
+    entrypoint: tests.flows.cluster.dawdling.dawdle
     concurrency_limit: *one
     work_pool: *pool
 """

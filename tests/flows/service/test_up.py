@@ -39,7 +39,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     try:
         assert "Prefect UI: http://127.0.0.1:" in site.capmat("up", "--port", "4870")
         # a story whose end is looked at further below, because it takes a while
-        tell = "from flows.label_event import tell_labels\nfor n in range(10):\n    assert tell_labels(f'l{n:04d}')"
+        tell = (
+            "from flows.service.events import tell_labels\nfor n in range(10):\n    assert tell_labels(f'l{n:04d}')"
+        )
         assert site.python("-c", tell).wait() == 0
         yield site
     finally:

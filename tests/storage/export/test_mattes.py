@@ -305,10 +305,10 @@ def test_an_export_run_again_writes_only_what_changed(root: Root, request: pytes
 
 _EXPORT = """
 import sys
-from storage.export import export_mattes
-from storage.export_video import video_file
-from storage.root import Root
-from storage.take import Take
+from storage.export.mattes import export_mattes
+from storage.export.video import video_file
+from storage.store.root import Root
+from storage.takes.take import Take
 
 if __name__ == "__main__":
     store, out = map(Root, sys.argv[1:])

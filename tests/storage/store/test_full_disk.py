@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 from capmat_errors import StoreError
 from storage.registry import Registry
-from storage.root import Root
-from storage.take import Take, list_takes
-from tasks.ingest import ingest_plates, ingest_take
+from storage.store.root import Root
+from storage.takes.take import Take, list_takes
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 
 disk, session = Path(sys.argv[1]), sys.argv[2]
 store = disk / "store"
@@ -55,9 +56,10 @@ print("after", ingest_plates(str(store), session)["written"])
 _READ_ONLY = """
 import subprocess, sys
 from capmat_errors import StoreError
-from storage.root import Root
-from storage.take import Take
-from tasks.ingest import ingest_plates, ingest_take
+from storage.store.root import Root
+from storage.takes.take import Take
+from tasks.ingest.plates import ingest_plates
+from tasks.ingest.take import ingest_take
 
 disk, session = sys.argv[1:]
 ingest_take(disk + "/store", session, "walk")

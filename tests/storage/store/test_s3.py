@@ -211,8 +211,8 @@ _FORK = """
 import os
 import sys
 import time
-from storage.root import Root
-from storage.take import Take
+from storage.store.root import Root
+from storage.takes.take import Take
 
 s3 = Root(sys.argv[1])
 take = Take.open(s3, "walk")

@@ -166,9 +166,9 @@ def test_the_cache_is_built_once_and_again_when_the_take_changed(root: Root, tmp
 
 _KILLED = """
 import os, signal, sys
-from storage.crop_cache import cached
-from storage.crops import MattedFrames
-from storage.root import Root
+from storage.takes.crop_cache import cached
+from storage.takes.crops import MattedFrames
+from storage.store.root import Root
 done, sync = [], os.fsync
 def fsync(handle):
     if done:

@@ -113,7 +113,7 @@ def test_a_killed_removal_is_finished_by_the_next(root: Root, take: Take) -> Non
 def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
     root = Root(str(tmp_path / "store"))
     take = make_take(root)
-    code = "from storage.writers import mark; print(mark())"
+    code = "from storage.store.writers import mark; print(mark())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     gone, alive = done.stdout.strip(), mark()
     folder = Path(root.url, f"takes/{take.name}.zarr/cameras/c00/rgb/c/0/0/0")

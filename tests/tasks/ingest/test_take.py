@@ -183,8 +183,8 @@ def test_damage_inside_a_picture_stops_the_ingest_before_the_take_shows(session:
 
 _KILLED = """
 import os, sys
-from tasks import ingest
-from storage.take import Take
+from tasks.ingest.take import ingest_take
+from storage.takes.take import Take
 write, count = Take.write_planes, 0
 def write_some(take, camera, frame, picture):
     global count
@@ -193,7 +193,7 @@ def write_some(take, camera, frame, picture):
         os.kill(os.getpid(), 9)
     return write(take, camera, frame, picture)
 Take.write_planes = write_some
-ingest.ingest_take(sys.argv[1], sys.argv[2], "walk", workers=1)
+ingest_take(sys.argv[1], sys.argv[2], "walk", workers=1)
 """
 
 

@@ -78,7 +78,7 @@ def test_a_program_ends_when_its_capmat_is_killed_and_the_next_run_waits_for_tha
     capmat = f"""
 import sys
 from pathlib import Path
-from tasks.nerfstudio_call import alone, call
+from tasks.geometry.nerfstudio.call import alone, call
 with alone(Path({str(tmp_path / "in-use")!r})) as held:
     call([sys.executable, "-c", {program!r}], Path({str(tmp_path / "nerfstudio.log")!r}), 60, held=held)
 """
