@@ -126,6 +126,10 @@ class Architecture:
     """What it is for in the pipeline: teacher, student, supervisor, baseline (only compared with), or empty."""
     recurrent: bool = False
     """Frames of a camera come in order: forward(src, state) also returns "state" for the next one."""
+    rig: bool = False
+    """`capmat_models.inference.rig.Rig` can run it, with all that depends on the plate alone computed once."""
+    sampled: bool = False
+    """The matte is drawn from noise: forward(src, trimap, steps, noise)."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -136,8 +140,8 @@ class Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     "vitmatte_s": Architecture("vitmatte", "ViTMatte", ViTMatteConfig()),
     "bg_vitmatte_s": Architecture("vitmatte", "ViTMatte", ViTMatteConfig(guide="background"), "teacher"),
-    "bgmv2_mobilenetv2": Architecture("bgmv2", "BGMV2", BGMV2Config(), "student"),
-    "diffmatte_vits": Architecture("diffmatte", "DiffMatte", DiffMatteConfig(), "supervisor"),
+    "bgmv2_mobilenetv2": Architecture("bgmv2", "BGMV2", BGMV2Config(), "student", rig=True),
+    "diffmatte_vits": Architecture("diffmatte", "DiffMatte", DiffMatteConfig(), "supervisor", sampled=True),
     "bg_vitmatte_xs": Architecture(
         "vitmatte",
         "ViTMatte",
@@ -169,6 +173,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             refine_sample_pixels=5_000,
         ),
         "student",
+        rig=True,
     ),
     "diffmatte_xs": Architecture(
         "diffmatte",
@@ -185,6 +190,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             mid_channels=64,
         ),
         "supervisor",
+        sampled=True,
     ),
     "modnet": Architecture("modnet", "MODNet", MODNetConfig(), "baseline"),
     "rvm_mobilenetv3": Architecture("rvm", "RVM", RVMConfig(), "baseline", recurrent=True),

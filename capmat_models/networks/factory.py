@@ -37,7 +37,7 @@ def create_model(name: str, **config: Any) -> nn.Module:
 
     Returns:
         The network in train mode, with `architecture` (the name), `config` (a frozen dataclass), and
-        `inputs` and `recurrent` as `capmat_models.networks.configs.Architecture` describes them.
+        `inputs`, `recurrent`, `rig` and `sampled` as `capmat_models.networks.configs.Architecture` describes them.
 
     Raises:
         ConfigError: the name or a field is unknown, or the network is known but cannot be had.
@@ -62,5 +62,6 @@ def create_model(name: str, **config: Any) -> nn.Module:
     network = getattr(importlib.import_module(f"capmat_models.networks.{entry.module}"), entry.network)
     template: Any = entry.config
     model: Any = network(replace(template, **settings))
-    model.architecture, model.inputs, model.recurrent = name, model.config.inputs, entry.recurrent
+    model.architecture, model.inputs = name, model.config.inputs
+    model.recurrent, model.rig, model.sampled = entry.recurrent, entry.rig, entry.sampled
     return model

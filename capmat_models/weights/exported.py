@@ -57,6 +57,8 @@ class ExportedModel(nn.Module):
     Attributes:
         inputs: what forward takes, in order.
         recurrent: whether forward hands out a state.
+        rig: False, as a file cannot be split at its plate.
+        sampled: False, as a file draws no noise from outside.
 
     Raises:
         CheckpointError: the bytes cannot be opened, or their inputs do not fit the contract.
@@ -66,7 +68,7 @@ class ExportedModel(nn.Module):
         super().__init__()
         self.architecture = "exported"
         self.contract = contract
-        self.recurrent = contract.kind == "recurrent"
+        self.recurrent, self.rig, self.sampled = contract.kind == "recurrent", False, False
         self.inputs: tuple[str, ...] = ("src", "bgr") if contract.kind == "rgb+plate" else ("src",)
         self.graph: Graph = open_graph(data, form)
         self.frames, self.states, self.ratio = _parts(self.graph, contract.kind)

@@ -137,7 +137,7 @@ def infer_camera(
     Yields:
         `pha` (H,W) float32, 0..1, one per frame.
     """
-    if network.architecture.startswith("bgmv2") and bgr is not None:
+    if network.rig and bgr is not None:
         yield from on_rig(network, frames, bgr, at_once(network))
         return
     state = None
@@ -149,7 +149,7 @@ def infer_camera(
 
 def at_once(network: Any) -> int:
     """How many frames of a camera `infer_camera` gives a network together."""
-    if not network.architecture.startswith("bgmv2"):
+    if not network.rig:
         return 1
     return _AT_ONCE if next(network.parameters()).device.type == "cuda" else 1
 

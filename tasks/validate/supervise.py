@@ -92,7 +92,7 @@ def supervise(
     import torch
 
     known = trimap.astype(np.float32) / np.float32(255)
-    if not _samples(network):
+    if not network.sampled:
         return np.asarray(infer(network, src, trimap=known)["pha"])
     noise = torch.randn((1, 1, *trimap.shape), generator=torch.Generator().manual_seed(seed))
     return np.asarray(infer(network, src, trimap=known, steps=steps, noise=noise)["pha"])
@@ -100,11 +100,7 @@ def supervise(
 
 def made_by(network: Any, model: Ref, steps: int, seed: int) -> dict[str, Any]:
     """What an entry of a benchmark says of its supervisor; arguments as in `supervise`."""
-    return {**model, "steps": steps, "seed": seed} if _samples(network) else {**model}
-
-
-def _samples(network: Any) -> bool:
-    return bool(network.architecture.startswith("diffmatte"))
+    return {**model, "steps": steps, "seed": seed} if network.sampled else {**model}
 
 
 def _name() -> str:

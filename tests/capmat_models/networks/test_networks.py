@@ -40,6 +40,8 @@ def test_the_catalogue_says_what_each_network_takes() -> None:
     }
     assert create_model("bg_vitmatte_xs", guide="trimap").inputs == ("src", "trimap")
     assert [name for name, entry in ARCHITECTURES.items() if entry.recurrent] == ["rvm_mobilenetv3"]
+    assert [name for name, entry in ARCHITECTURES.items() if entry.rig] == list_models("student")
+    assert [name for name, entry in ARCHITECTURES.items() if entry.sampled] == list_models("supervisor")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_every_weight_of_a_demo_network_gets_a_gradient(name: str) -> None:
 def loss_after_step(model: nn.Module) -> float:
     optimiser = torch.optim.SGD(model.parameters(), 1e-4)
     src, guide = inputs(model, 2, 64, 64)
-    if model.architecture.startswith("diffmatte"):
+    if model.sampled:
         out = model.predict(model.encode(src, (guide * 2).round() / 2), torch.randn(2, 1, 64, 64), torch.rand(2))
         loss = out.square().mean()
     else:
