@@ -154,7 +154,7 @@ def _joined_up_to(pred: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
 
 
 def _largest_body(inside: np.ndarray) -> np.ndarray:
-    labels, count = ndimage.label(inside)  # type: ignore[attr-defined]  # neighbours by edge, not by corner
+    labels, count = ndimage.label(inside)  # neighbours by edge, not by corner
     if not count:
         return inside
     sizes = np.bincount(labels.ravel())

@@ -40,11 +40,13 @@ def box_around(mask: torch.Tensor) -> Box | None:
         return None
     spans = [np.flatnonzero(subject.any(axis))[[0, -1]] for axis in (1, 0)]
     side = round((1 + _MARGIN) * max(int(last - first) + 1 for first, last in spans))
-    return tuple(_place(*span, side, length) for span, length in zip(spans, subject.shape, strict=True))
+    rows, columns = (_within(span, side, length) for span, length in zip(spans, subject.shape, strict=True))
+    return rows, columns
 
 
-def _place(first: int, last: int, side: int, length: int) -> slice:
-    start = max(0, min(int(first + last + 1 - side) // 2, length - side))
+def _within(span: npt.NDArray[np.intp], side: int, length: int) -> slice:
+    """`side` pixels around the first and last of a span, moved and cut so that they lie in 0..length."""
+    start = max(0, min(int(span.sum() + 1 - side) // 2, length - side))
     return slice(start, min(start + side, length))
 
 
@@ -183,7 +185,8 @@ class BGM(nn.Module):
         pha = (out["alpha"].float() + 1) / 2
         pha = pha * largest_part(pha)
         fgr = torch.where(pha > _OPAQUE, x, ((out["fg"] + 1) / 2).clamp(0, 1))
-        return tuple(_scale(part, src.shape[-2:]).clamp(0, 1).to(src.dtype) for part in (pha, fgr))
+        pha, fgr = (_scale(part, src.shape[-2:]).clamp(0, 1).to(src.dtype) for part in (pha, fgr))
+        return pha, fgr
 
 
 def _scale(x: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
@@ -231,5 +234,8 @@ def _last(channels: int) -> list[nn.Module]:
     return [nn.ReflectionPad2d(3), nn.Conv2d(64, channels, 7)]
 
 
-def _conv_norm(in_channels: int, channels: int, kernel: int, **conv: int) -> list[nn.Module]:
-    return [nn.Conv2d(in_channels, channels, kernel, **conv), nn.BatchNorm2d(channels), nn.ReLU()]
+def _conv_norm(
+    in_channels: int, channels: int, kernel: int, *, stride: int = 1, padding: int = 0, bias: bool = True
+) -> list[nn.Module]:
+    conv = nn.Conv2d(in_channels, channels, kernel, stride, padding, bias=bias)
+    return [conv, nn.BatchNorm2d(channels), nn.ReLU()]

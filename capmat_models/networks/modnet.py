@@ -6,6 +6,7 @@ construction. Parameter names are the official ones; the encoder is timm's (`cap
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 import torch
@@ -38,7 +39,7 @@ class MODNet(nn.Module):
                 f"working_side is {config.working_side}", where="modnet", fix=f"Choose 0 or at least {STRIDE}."
             )
         self.config = config
-        encoder = timm.create_model("mobilenetv2_100", num_classes=0)
+        encoder: Any = timm.create_model("mobilenetv2_100", num_classes=0)
         self.backbone = nn.ModuleDict({"model": encoder})
         self.lr_branch = LowResolution(encoder.num_features)
         self.hr_branch = HighResolution()
@@ -71,7 +72,8 @@ class MODNet(nn.Module):
             `pha` (N, 1, H, W), and with heads `semantic` (N, 1, H/16, W/16), a coarse alpha, and `detail`
             (N, 1, H, W), alpha that counts near edges. All 0..1.
         """
-        deep, (enc2x, enc4x) = self.backbone["model"].forward_intermediates(x, indices=(0, 1))
+        encoder: Any = self.backbone["model"]
+        deep, (enc2x, enc4x) = encoder.forward_intermediates(x, indices=(0, 1))
         lr8x = self.lr_branch(deep)
         hr2x = self.hr_branch(x, enc2x, enc4x, lr8x)
         out = {"pha": self.f_branch(x, lr8x, hr2x)}

@@ -8,8 +8,8 @@ are the official ones.
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import nn
+from torchvision.models.mobilenetv3 import mobilenet_v3_large
 
 from capmat_errors import ConfigError
 from capmat_models.networks.configs import RVMConfig
@@ -103,7 +103,7 @@ class Encoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.features = torchvision.models.mobilenet_v3_large(dilated=True).features
+        self.features = mobilenet_v3_large(dilated=True).features
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(N, 3, H, W) RGB, 0..1 -> features at 1/2 (16), 1/4 (24), 1/8 (40) and 1/16 (960)."""

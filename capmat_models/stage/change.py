@@ -37,7 +37,7 @@ def signed_change(plate: Floats, shot: Floats) -> Floats:
 
 def changed(change: Floats, noise: float) -> Mask:
     """Where that is more than noise, specks left out: (H, W)."""
-    from scipy.ndimage import binary_opening  # type: ignore[attr-defined]
+    from scipy.ndimage import binary_opening
 
     return binary_opening(np.abs(change) > max(_LEAST, _DEVIATIONS * noise))
 
@@ -50,7 +50,7 @@ def structured(change: Floats, noise: float, side: int) -> Mask:
         noise: standard deviation of it where nothing changed.
         side: of the neighbourhood, in pixels.
     """
-    from scipy.ndimage import uniform_filter  # type: ignore[attr-defined]
+    from scipy.ndimage import uniform_filter
 
     mean = uniform_filter(change, side)
     spread = np.sqrt(np.maximum(uniform_filter(change * change, side) - mean * mean, 0))
@@ -104,14 +104,14 @@ def silhouettes(
 
 
 def _widened(mask: Mask, reach: int) -> Mask:
-    from scipy.ndimage import maximum_filter  # type: ignore[attr-defined]
+    from scipy.ndimage import maximum_filter
 
     return maximum_filter(mask, 2 * reach + 1)
 
 
 def pieces(mask: Mask, least: int) -> Iterator[Mask]:
     """The pieces of a mask that have at least so many pixels; what is four pixels apart is one piece."""
-    from scipy.ndimage import binary_dilation, label  # type: ignore[attr-defined]
+    from scipy.ndimage import binary_dilation, label
 
     numbers, count = label(binary_dilation(mask, iterations=2), np.ones((3, 3)))
     for number in range(1, count + 1):
@@ -122,7 +122,7 @@ def pieces(mask: Mask, least: int) -> Iterator[Mask]:
 
 def largest_piece(mask: Mask, margin: int) -> Mask:
     """The largest connected piece of a mask, made larger: the subject where too few cameras make a hull."""
-    from scipy.ndimage import binary_dilation, label  # type: ignore[attr-defined]
+    from scipy.ndimage import binary_dilation, label
 
     numbers, count = label(mask, np.ones((3, 3)))
     if not count:

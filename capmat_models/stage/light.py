@@ -51,7 +51,7 @@ def find_lamps(picture: Floats, smallest: int) -> list[Lamp]:
         picture: the empty stage, (3, H, W) linear light 0..1.
         smallest: pixels that a lamp has at least.
     """
-    from scipy.ndimage import binary_closing, center_of_mass, find_objects, label  # type: ignore[attr-defined]
+    from scipy.ndimage import binary_closing, center_of_mass, find_objects, label
 
     white = clipped(picture)
     numbers, count = label(binary_closing(white, np.ones((3, 3))) | white, np.ones((3, 3)))
@@ -69,7 +69,7 @@ def find_lamps(picture: Floats, smallest: int) -> list[Lamp]:
 
 def _bloom(light: Floats, lamp: Mask, white: Mask, box: tuple[int, int, int, int]) -> int:
     """How far a lamp brightens its surroundings: rings around it, from the outside in."""
-    from scipy.ndimage import distance_transform_edt  # type: ignore[attr-defined]
+    from scipy.ndimage import distance_transform_edt
 
     reach = max(8, light.shape[0] // 6)
     left, top, right, bottom = box
@@ -90,7 +90,7 @@ def dark_places(picture: Floats, level: float, contrast: float) -> Mask:
         level: display-referred value below which a place is dark.
         contrast: standard deviation in the neighbourhood, display-referred, below which it is flat.
     """
-    from scipy.ndimage import uniform_filter  # type: ignore[attr-defined]
+    from scipy.ndimage import uniform_filter
 
     grey = picture.mean(axis=0)
     side = max(3, grey.shape[0] // 40) | 1

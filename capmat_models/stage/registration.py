@@ -86,7 +86,7 @@ def _refine(
     plate: NDArray[np.float64], shot: NDArray[np.float64], use: Mask, start: tuple[float, float]
 ) -> tuple[Registration, float] | None:
     """Gauss-Newton from a start; also the residual that half of the pixels stay below."""
-    from scipy.ndimage import map_coordinates, spline_filter  # type: ignore[attr-defined]
+    from scipy.ndimage import map_coordinates, spline_filter
 
     height, width = plate.shape
     half = np.hypot(height, width) / 2
@@ -134,7 +134,7 @@ def _refine(
 
 def lay_under(plate: Floats, found: Registration) -> Floats:
     """The plate as it lies under the shot: (..., H, W), by cubic splines; borders repeat."""
-    from scipy.ndimage import map_coordinates  # type: ignore[attr-defined]
+    from scipy.ndimage import map_coordinates
 
     height, width = plate.shape[-2:]
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
@@ -160,7 +160,7 @@ def detail_ratio(plate: Floats, shot: Floats, use: Mask) -> float | None:
     Returns:
         None if there is no detail.
     """
-    from scipy.ndimage import binary_erosion, gaussian_filter  # type: ignore[attr-defined]
+    from scipy.ndimage import binary_erosion, gaussian_filter
 
     good = binary_erosion(use, iterations=3)
     empty, full = (np.sqrt(np.maximum(picture, 0)) for picture in (plate, shot))

@@ -89,7 +89,7 @@ def _cutout(seed: int, index: int, size: tuple[int, int], spp: int) -> Any:
 
 def _unmultiply(colour: Any, alpha: Any) -> Any:
     """Straight colour, carried a few pixels past the performer so that resizing blends no black in."""
-    from scipy.ndimage import distance_transform_edt  # type: ignore[attr-defined]
+    from scipy.ndimage import distance_transform_edt
 
     straight = colour / np.maximum(alpha, 0.03)[..., None]
     away, (rows, columns) = distance_transform_edt(alpha < 0.1, return_indices=True)

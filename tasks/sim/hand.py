@@ -47,7 +47,7 @@ def annotate(
         (H, W, 4) uint8 RGBA overlay without antialiasing: green is foreground where truth is 1, red is background
         where truth is 0, everything else is transparent.
     """
-    from scipy.ndimage import distance_transform_edt, label  # type: ignore[attr-defined]
+    from scipy.ndimage import distance_transform_edt, label
 
     wrong = np.abs(alpha_pred - alpha_true) > _WRONG
     sure = {FOREGROUND: alpha_true >= 1 - 1e-3, BACKGROUND: alpha_true <= 1e-3}
@@ -127,7 +127,7 @@ def draw_trimap(alpha: NDArray[np.float32], rng: np.random.Generator) -> NDArray
     Returns:
         (H, W) uint8: 0 background, 128 unknown, 255 foreground. Sure pixels have alpha below 0.01 or above 0.99.
     """
-    from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter  # type: ignore[attr-defined]
+    from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
 
     inside = alpha > 0.5
     soft = (alpha > 0.01) & (alpha < 0.99)

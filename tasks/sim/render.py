@@ -75,7 +75,7 @@ def _shift(image: Image, dy: int, dx: int) -> Image:
 
 
 def _box(image: Image, radius: int) -> Image:
-    from scipy.ndimage import uniform_filter  # type: ignore[attr-defined]
+    from scipy.ndimage import uniform_filter
 
     return uniform_filter(image, size=(2 * radius + 1, 2 * radius + 1, 1), mode="nearest")
 

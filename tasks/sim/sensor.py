@@ -33,7 +33,7 @@ def lens(image: NDArray[np.float32]) -> NDArray[np.float32]:
     Args:
         image: (H, W) or (H, W, C) linear.
     """
-    from scipy.ndimage import gaussian_filter  # type: ignore[attr-defined]
+    from scipy.ndimage import gaussian_filter
 
     sigma = (_BLUR, _BLUR) + (0.0,) * (image.ndim - 2)
     return gaussian_filter(image, sigma, mode="nearest").astype(np.float32)

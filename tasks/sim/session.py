@@ -166,7 +166,7 @@ def foreground(picture: Any, alone: Any, alpha: Any) -> Any:
     Returns:
         (H, W, 3) linear.
     """
-    from scipy.ndimage import distance_transform_edt, gaussian_filter  # type: ignore[attr-defined]
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
 
     solid = alpha > 0.995
     if not solid.any():
