@@ -28,7 +28,7 @@ from tasks.ingest.session import ingest, plates, take_record
 from tasks.labels.mine import frame as frame_of
 from tasks.labels.mine.queue import network_of
 from tasks.matte.take import matte, open_run
-from tasks.models.networks import champion, register_base, run_name
+from tasks.models.networks import Run, champion, register_base
 
 SIGNALS = ("teacher", "err", "residual", "soft", "unsteady", "halo", "hole", "jump")
 _KS = (5, 10, 20, 40)
@@ -51,7 +51,7 @@ def prepared(config: Config, takes: list[str]) -> None:
 
 def looked(config: Config, take: Take) -> dict[tuple[str, int], dict[str, Any]]:
     """All signals of every picture, by camera and frame."""
-    run, teacher = (run_name(role, champion(config.store, role)) for role in ("student", "teacher"))
+    run, teacher = (Run(role, champion(config.store, role)).name for role in ("student", "teacher"))
     network = network_of(config.store, take.alpha_runs()[run], 1)
     stage = Stage.open(take.root, take.stage)
     found = {}

@@ -14,7 +14,7 @@ from flows.nightly import nightly
 from flows.reconstruct import reconstruct
 from flows.redistill import redistill
 from tasks.config import Config
-from tasks.models.networks import run_name
+from tasks.models.networks import Run
 from tasks.report.round import report_task
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
@@ -34,7 +34,7 @@ def demo(config: Config) -> Record:
     say("1/5  nightly: ingest, base mattes, benchmark")
     night: dict[str, Any] = nightly(config, models="base")
     say("2/5  a simulated person scribbles where the base teacher failed")
-    run = run_name("teacher", night["models"]["teacher"])
+    run = Run("teacher", night["models"]["teacher"]).name
     for name in config.scribble_takes:
         annotate_task(config.store, config.scribbles, config.truth, name, run, config.seed)
     say("3/5  redistil: fine-tune, pseudo-label, distil, validate, gate")

@@ -26,7 +26,7 @@ from tasks.ingest.inbox import Arrived, Found, drop, fetch_task, look_task, trou
 from tasks.ingest.place import Bucket
 from tasks.labels.mine.queue import mine_night_task
 from tasks.matte.export import export_task
-from tasks.models.networks import Ref, champions_task, register_base_task, run_name
+from tasks.models.networks import Ref, Run, champions_task, register_base_task
 from tasks.night.morning import morning_task
 from tasks.night.plan import NightPlan, plan_task, until_time
 from tasks.report.sheets import show_take_task
@@ -216,7 +216,7 @@ def _matted(config: Config, job: _Job, student: Ref, night: dict[str, Any]) -> b
     if config.mine.night_pictures:
         job.mined = mine_night_task.submit(config.store, take["take"], config)
     if config.exports:
-        run, size = run_name("student", student), config.cameras_per_task
+        run, size = Run("student", student).name, config.cameras_per_task
         job.exports = [
             export_task.submit(
                 config.store, take["take"], run, take["cameras"][i : i + size], config.exports, config.night.formats

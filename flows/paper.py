@@ -17,7 +17,7 @@ from flows.steps import matte_take, session_name
 from tasks.config import Config, load_config
 from tasks.geometry.reconstruct import judge_task, rebuild_task
 from tasks.labels.in_use import has_labels, newest_labels_task
-from tasks.models.networks import Ref, register_base_task, run_name
+from tasks.models.networks import Ref, Run, register_base_task
 from tasks.report.paper.preset import NEEDS_TEACHER, PresetName, at_preset, check_labels, check_paper, chosen_parts
 from tasks.report.paper.tables import imported_task
 from tasks.report.paper.write import paper_report_task
@@ -104,7 +104,7 @@ def _labels(config: Config, takes: Done, base: Record, benchmark: str) -> Record
         mattes = [f for t in config.scribble_takes for f in matte_take(config, takes[t], "teacher", base["teacher"])]
         for future in mattes:
             future.result()
-        run = run_name("teacher", base["teacher"], config.tile("teacher"))
+        run = Run("teacher", base["teacher"], config.tile("teacher")).name
         for take in config.scribble_takes:
             annotate_task(config.store, inbox, config.truth, take, run, config.seed)
     labels = newest_labels_task(config.store, inbox)
@@ -206,7 +206,7 @@ def _fields(config: Config, take: Record, base: Record, benchmark: Record, done:
     frame = take["frames"][0]
     fields = {
         name: rebuild_task.submit(
-            config.store, take, frame, run_name("student", model), config.reconstruction, config.seed
+            config.store, take, frame, Run("student", model).name, config.reconstruction, config.seed
         )
         for name, model in models.items()
     }

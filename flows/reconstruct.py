@@ -16,7 +16,7 @@ from flows.service.restarts import HOOKS
 from flows.steps import matte_take, session_name
 from tasks.config import Config, load_config
 from tasks.geometry.reconstruct import judge_task, rebuild_task
-from tasks.models.networks import register_base_task, run_name
+from tasks.models.networks import Run, register_base_task
 from tasks.validate.promote import keep_reconstruction_task, newest_pair_task
 from tasks.validate.supervise import make_benchmark_task
 
@@ -43,7 +43,7 @@ def reconstruct(config: Config | None = None, base_run: str = "", refined_run: s
     take = takes[plan["benchmark"]] if plan["benchmark"] else next(iter(takes.values()))
     frame = take["frames"][0]
     pair = newest_pair_task(config.store, "student", base["student"])
-    judged_runs = tuple(run_name("student", pair[row]) for row in ("base", "refined"))
+    judged_runs = tuple(Run("student", pair[row]).name for row in ("base", "refined"))
     if not (base_run and refined_run):
         if pair["base"] == pair["refined"]:
             state: Any = Completed(name=NOTHING_TO_COMPARE, message="Nothing but the base student was ever judged.")

@@ -17,7 +17,7 @@ from flows.service.restarts import HOOKS
 from flows.steps import matte_take, rename_run
 from tasks.config import Config, load_config
 from tasks.labels.in_use import mark_used_task, newest_labels_task, waiting
-from tasks.models.networks import Ref, register_base_task, run_name
+from tasks.models.networks import Ref, Run, register_base_task
 from tasks.report.sheets import show_take_task, show_validation_task
 from tasks.runtime.progress import say
 from tasks.train.student import distill_task
@@ -89,7 +89,7 @@ def _round(config: Config) -> dict[str, Any]:
         for model in rows.values():
             mattes += [f.result() for f in matte_take(config, bench, role, model)]
         rows["refined"] = challenger
-        runs |= {f"{role}_{row}": run_name(role, model, config.tile(role)) for row, model in rows.items()}
+        runs |= {f"{role}_{row}": Run(role, model, config.tile(role)).name for row, model in rows.items()}
     validation = validate_task(config.store, benchmark, runs, mattes)
     show_validation_task(config.store, benchmark, validation, runs)
     gate = {
@@ -140,7 +140,7 @@ def _fit(
     frames = {benchmark["take"]: sorted({frame for _, frame in benchmark["entries"]})}
     futures = {
         who: hull_score_task.submit(
-            config.store, frames, run_name(role, model, config.tile(role)), config.reconstruction
+            config.store, frames, Run(role, model, config.tile(role)).name, config.reconstruction
         )
         for who, model in {"champion": champion, "challenger": challenger}.items()
     }

@@ -7,7 +7,7 @@ from capmat_errors import ConfigError, NotFound
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.models.networks import champion, run_name
+from tasks.models.networks import Run, champion
 from tasks.runtime.progress import Progress
 
 
@@ -15,7 +15,7 @@ def hull(config: Config, args: Namespace) -> None:
     """Write the visual hull of a frame, and say where and how large it is."""
     from tasks.geometry.hull import hull as run
 
-    mattes = args.run or run_name("student", champion(config.store, "student"))
+    mattes = args.run or Run("student", champion(config.store, "student")).name
     done = run(
         config.store,
         args.take,
@@ -55,7 +55,7 @@ def scene(config: Config, args: Namespace) -> None:
     from tasks.geometry.reconstruct import held_out
 
     take = Take.open(Root(config.store), args.take)
-    run = args.run or run_name("student", champion(config.store, "student"))
+    run = args.run or Run("student", champion(config.store, "student")).name
     frames = [frame for frame in take.frames if args.frames is None or frame in args.frames]
     if not frames:
         raise NotFound("none of these frames is in the take", where=f"take {take.name}", fix="Check --frames.")

@@ -10,7 +10,7 @@ from storage.export.names import NAME
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.models.networks import champion, run_name
+from tasks.models.networks import Run, champion
 from tasks.runtime.progress import Progress
 
 
@@ -70,7 +70,7 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
 def export(config: Config, args: Namespace) -> None:
     """Write what is missing or out of date, and say how much that was."""
     take = Take.open(Root(config.store), args.take)
-    run = args.run or run_name("student", champion(config.store, "student"))
+    run = args.run or Run("student", champion(config.store, "student")).name
     # A range may be wider than the take; what lies inside is meant.
     frames = None if args.frames is None else [frame for frame in take.frames if frame in args.frames]
     done = export_mattes(

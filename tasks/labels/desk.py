@@ -20,7 +20,7 @@ from storage.takes.take import Take
 from tasks.labels.in_use import newest_labels
 from tasks.labels.pyramid import level_sizes
 from tasks.labels.views import FrameViews
-from tasks.models.networks import Ref, run_name
+from tasks.models.networks import Ref, Run
 from tasks.runtime.step import Record
 
 Json = dict[str, Any]
@@ -149,7 +149,7 @@ def _in_use_first(root: Root, runs: Sequence[str]) -> list[str]:
     """Teacher's and student's in use, then all others, the newest names first."""
     registry = Registry(root)
     used = [
-        run_name(role, Ref(name=found[0], version=found[1]))
+        Run(role, Ref(name=found[0], version=found[1])).name
         for role in ("teacher", "student")
         if (found := registry.champion(role))
     ]

@@ -13,7 +13,7 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.matte.provenance import begun, provenance
 from tasks.models.infer import check_take, infer_camera
-from tasks.models.networks import Ref, load_network, run_name
+from tasks.models.networks import Ref, Run, load_network
 from tasks.runtime.progress import Progress, say
 from tasks.runtime.rates import timed
 from tasks.runtime.step import Record, Step, retryable
@@ -35,7 +35,7 @@ def open_run(store: str, take: str, role: str, model: Ref, tile: int = 0, config
 
     `config` is the digest of the settings; what else a run says of itself is in `tasks.matte.provenance`.
     """
-    run = run_name(role, model, tile)
+    run = Run(role, model, tile).name
     root = Root(store)
     (entry,) = (e for e in Registry(root).entries(model["name"]) if e["version"] == model["version"])
     said = {"role": role, **model, "weights": entry["weights"]} | ({"tile": tile} if tile else {})
@@ -99,7 +99,7 @@ def matte(
     root = Root(store)
     recording = Take.open(root, take)
     stage = Stage.open(root, recording.stage)
-    run = run_name(role, model, tile)
+    run = Run(role, model, tile).name
     bar = Progress(f"{role} mattes {take} {cameras[0]}-{cameras[-1]}", len(cameras) * len(frames))
     if tile:
         say(f"{take}: in tiles of {tile} pixels, which is not quite what whole frames would give")

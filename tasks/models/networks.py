@@ -4,7 +4,7 @@ A worker process loads a network once and keeps the last few.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -26,14 +26,33 @@ class Ref(TypedDict):
 ROLES = ("teacher", "student", "supervisor")
 
 
-def run_name(role: str, model: Ref, tile: int = 0) -> str:
-    """Name of the alpha run that a model writes into a take: `student-bgmv2_mobilenetv2-v0003`.
+@dataclass(frozen=True)
+class Run:
+    """How a model mattes: whose mattes they are, and what the process that makes them may use.
 
-    The model's name belongs to it: every model counts its versions from one, and any may be put in use. A model
-    that runs for no role (`role` is its own name) is not named twice. Mattes made in tiles say so.
+    Attributes:
+        role: `teacher`, `student`, or the model's own name when it runs for no role.
+        model: the network.
+        tile: side of the tiles in pixels, see `tasks.models.infer.infer`; 0 for whole frames.
+        threads: torch threads.
+        config: digest of the settings, for the mattes to name; "" names none.
     """
-    parts = [model["name"], model["version"]] + ([f"tiles{tile}"] if tile else [])
-    return "-".join(parts if role == model["name"] else [role, *parts])
+
+    role: str
+    model: Ref
+    tile: int = 0
+    threads: int = 1
+    config: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the alpha run that this writes into a take: `student-bgmv2_mobilenetv2-v0003`.
+
+        The model's name belongs to it: every model counts its versions from one, and any may be put in use. A model
+        that runs for no role is not named twice. Mattes made in tiles say so, since tiles are an approximation.
+        """
+        parts = [self.model["name"], self.model["version"]] + ([f"tiles{self.tile}"] if self.tile else [])
+        return "-".join(parts if self.role == self.model["name"] else [self.role, *parts])
 
 
 _LOADING = Lock()

@@ -14,7 +14,7 @@ from storage.takes.take import BLOCK
 from tasks.config import Config
 from tasks.ingest.session import take_record
 from tasks.matte.take import block_steps
-from tasks.models.networks import Ref, run_name
+from tasks.models.networks import Ref, Run
 from tasks.runtime.rates import Rate, run_key
 from tasks.runtime.step import Step
 
@@ -128,9 +128,9 @@ class Mattes:
         """The model in use and the name of its run; before the first night, only what it will be called."""
         found, tile = Registry(self.root).champion(role), self.config.tile(role)
         if found is None:
-            return None, run_name(role, Ref(name=self.config.architectures[role], version="v0001"), tile)
+            return None, Run(role, Ref(name=self.config.architectures[role], version="v0001"), tile).name
         model = Ref(name=found[0], version=found[1])
-        return model, run_name(role, model, tile)
+        return model, Run(role, model, tile).name
 
     def _missing(
         self, plan: SessionPlan, take: TakePlan, role: str, model: Ref | None, run: str, every: int

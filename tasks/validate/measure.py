@@ -20,7 +20,7 @@ from tasks.geometry.hull_check import hull_check
 from tasks.ingest.session import take_record
 from tasks.matte.take import block_steps, matte, open_run
 from tasks.models.infer import check_take
-from tasks.models.networks import Ref, card_of, inputs_of, load_network, run_name
+from tasks.models.networks import Ref, Run, card_of, inputs_of, load_network
 from tasks.models.speed import device_of, hardware, latency
 from tasks.runtime.step import Record, retryable, run_once
 from tasks.validate.score import MEASURES, Scores, flicker_of, score_runs
@@ -78,7 +78,7 @@ def measure(
     return {
         "model": model,
         "role": role,
-        "run": run_name(role, model, tile),
+        "run": Run(role, model, tile).name,
         "benchmarks": found,
         "digest": [record["digest"] for record in found.values()],
     }
@@ -140,7 +140,7 @@ def matte_entries(
 
 
 def _measured(store: str, frozen: Benchmark, role: str, model: Ref, tile: int, threads: int, config: str) -> Record:
-    run = run_name(role, model, tile)
+    run = Run(role, model, tile).name
     mattes = {
         take: matte_entries(store, take, _of(frozen.keys, take), role, model, tile, threads, config)
         for take in frozen.takes
@@ -218,7 +218,7 @@ def _hull(
         cameras = Take.open(frozen.root, take).cameras
         everywhere = [(camera, frame) for camera in cameras for frame in numbers]
         matte_entries(store, take, everywhere, role, model, tile, threads, config)
-    return hull_score(store, frames, run_name(role, model, tile), settings)
+    return hull_score(store, frames, Run(role, model, tile).name, settings)
 
 
 def frame_time(store: str, benchmark: Bench, model: Ref, tile: int = 0, threads: int = 1) -> Record:

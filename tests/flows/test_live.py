@@ -17,7 +17,7 @@ from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take, list_takes
-from tasks.models.networks import Ref, run_name
+from tasks.models.networks import Ref, Run
 from tasks.sim.hand import annotate_take
 from tests.flows.conftest import tiny_settings
 from tests.flows.site import PASSWORD, Site, eventually
@@ -90,7 +90,7 @@ def test_a_night_mattes_every_take_and_nothing_listens_beyond_this_machine(site:
     assert {ip for _, ip in listening} == {"127.0.0.1"}
     assert sorted(list_takes(store)) == ["amber", "birch", "cedar"]
     assert in_use(store, "student")["version"] == "v0001"
-    assert missing(store, run_name("student", in_use(store, "student"))) == []
+    assert missing(store, Run("student", in_use(store, "student")).name) == []
     assert only(store, "benchmark/")["take"] == "cedar"
 
 
@@ -98,7 +98,7 @@ def test_strokes_become_the_student_in_use_by_themselves_although_all_is_killed(
     site: Site, store: Root, tiny_samples: Path
 ) -> None:
     before, painted = in_use(store, "student"), str(site.path / "painted")
-    run = run_name("teacher", in_use(store, "teacher"))
+    run = Run("teacher", in_use(store, "teacher")).name
     assert annotate_take(store.url, painted, f"{tiny_samples}/truth", "amber", run, seed=0)["overlays"]
     assert site.runs("redistill") == []
     site.capmat("scribbles", "import", painted)
@@ -127,7 +127,7 @@ def test_strokes_become_the_student_in_use_by_themselves_although_all_is_killed(
 
 
 def test_the_next_night_mattes_with_the_promoted_student(site: Site, store: Root) -> None:
-    run = run_name("student", in_use(store, "student"))
+    run = Run("student", in_use(store, "student")).name
     assert ("amber", "C01") in missing(store, run)
     night = site.begin("nightly")
     assert eventually(lambda: site.ended(night), LIMIT_S)["state_name"] == "Completed"

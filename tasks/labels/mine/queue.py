@@ -15,7 +15,7 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.labels.mine.frame import mine_frame
-from tasks.models.networks import Ref, load_network, run_name
+from tasks.models.networks import Ref, Run, load_network
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.show.artifact import show
@@ -189,7 +189,7 @@ def _queue(boxes: Sequence[Mapping[str, Any]], run: str, count: int) -> list[Min
 def _in_use(root: Root, role: str, known: Mapping[str, Any], *, needed: bool = True) -> str:
     """The run of the model in use for a role, or else the newest of that role that the take has."""
     found = Registry(root).champion(role)
-    name = run_name(role, Ref(name=found[0], version=found[1])) if found else ""
+    name = Run(role, Ref(name=found[0], version=found[1])).name if found else ""
     if name in known or (needed and name):
         return name
     return max((run for run, said in known.items() if said.get("role") == role), default="")

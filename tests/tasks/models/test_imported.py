@@ -19,7 +19,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.models.imported import import_exported, import_weights
 from tasks.models.infer import infer
-from tasks.models.networks import Ref, described, find_model, load_network, register_base, run_name
+from tasks.models.networks import Ref, Run, described, find_model, load_network, register_base
 from tests.capmat_models.weights.test_exported import Difference, traced
 from tests.project import WEIGHTS
 
@@ -224,9 +224,9 @@ def test_a_name_without_version_means_the_one_in_use_or_else_the_newest(store: s
 
 
 def test_two_models_of_one_role_never_write_to_the_same_run() -> None:
-    runs = [run_name("student", Ref(name=name, version="v0001")) for name in ("one", "other")]
+    runs = [Run("student", Ref(name=name, version="v0001")).name for name in ("one", "other")]
     assert runs == ["student-one-v0001", "student-other-v0001"]
-    assert run_name("one", Ref(name="one", version="v0001")) == "one-v0001"
+    assert Run("one", Ref(name="one", version="v0001")).name == "one-v0001"
 
 
 @pytest.mark.gpu
