@@ -3,11 +3,12 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+NERFSTUDIO := tasks/geometry/nerfstudio/nerfstudio
 # The newest that was tried comes first; 3.11 is enough.
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup demo test torture nerfstudio check fix ui base sample lock lock-nerfstudio clean
+.PHONY: help setup demo test coverage torture nerfstudio check fix ui base sample lock lock-nerfstudio clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,6 +31,9 @@ demo: $(STAMP) ## the whole chain on the sample session, with a report at the en
 # One more than there are cores: tests of servers wait a lot.
 test: $(STAMP) ## every promise, the chain at a tiny size included
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )) --dist loadfile --no-loadscope-reorder
+
+coverage: $(STAMP) ## the tests once more, and which lines none of them reaches
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(nproc) --dist loadfile --cov --cov-report=term:skip-covered
 
 torture: $(STAMP) ## the store with writers killed, files spoiled and S3 failing, for minutes; see tests/torture
 	@$(BIN)/python -m pytest -m torture tests/torture
@@ -56,13 +60,13 @@ base: $(STAMP) ## train the small base weights again, from samples/base to tasks
 sample: $(STAMP) ## render the sample session again, into samples/
 	@$(BIN)/capmat sim --out samples
 
-lock: ## resolve requirements.in into requirements.lock (needs uv)
+lock: ## resolve pyproject.toml into requirements.lock (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-emit-find-links requirements.in -o requirements.lock
+		--no-emit-find-links --extra dev --extra sim --extra slurm pyproject.toml -o requirements.lock
 
-lock-nerfstudio: ## resolve tasks/geometry/nerfstudio/nerfstudio.in into tasks/geometry/nerfstudio/nerfstudio.lock, for Python 3.11 on Linux (needs uv)
+lock-nerfstudio: ## resolve nerfstudio.in into nerfstudio.lock, for Python 3.11 on Linux (needs uv)
 	@uv pip compile --quiet --python-version 3.11.5 --python-platform x86_64-manylinux_2_35 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links tasks/geometry/nerfstudio/nerfstudio.in -o tasks/geometry/nerfstudio/nerfstudio.lock
+		--no-emit-index-url --no-emit-find-links $(NERFSTUDIO).in -o $(NERFSTUDIO).lock
 
 clean: ## forget the demo's store and Prefect database (keeps .venv)
 	@rm -rf .capmat
