@@ -110,7 +110,7 @@ def test_a_package_says_what_it_is_for_and_hands_nothing_on() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_can_be_taken_in_at_a_glance(folder: str) -> None:
-    entries = [p for p in (ROOT / folder).iterdir() if p.name not in ("__init__.py", "__pycache__")]
+    entries = [p for p in (ROOT / folder).iterdir() if p.name not in ("__init__.py", "__pycache__", "py.typed")]
     assert len(entries) <= 14, f"{folder} has {len(entries)} entries: a folder is missing"
 
 
