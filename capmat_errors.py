@@ -5,6 +5,8 @@ class also inherits the builtin that a caller would catch, so `except FileNotFou
 module stands alone at the top because storage and capmat_models both raise these and never import each other.
 """
 
+from collections.abc import Iterable
+
 
 class CapmatError(Exception):
     """Base of the family.
@@ -84,6 +86,20 @@ class StoreError(CapmatError, OSError):
 
 class NotFound(CapmatError, LookupError):
     """Something that was asked for by name is not in the store."""
+
+
+def no_such(
+    kind: str,
+    name: object,
+    known: Iterable[object],
+    *,
+    where: str,
+    fix: str = "Check the name.",
+    holder: str = "the store",
+) -> NotFound:
+    """The error for a name that `holder` does not have; the message lists the names that it has."""
+    listed = ", ".join(map(str, known)) or "none"
+    return NotFound(f"no {kind} is called {name}; {holder} has: {listed}", where=where, fix=fix)
 
 
 class MatteError(CapmatError, ValueError):

@@ -2,26 +2,59 @@
 
     models/<name>/v0001.json                 the card: what it is, how it was trained, how it measured
     models/<name>/weights/<sha256>           the weights
-    promotions/<role>/p0001.json             who became champion of a role, why, and when
-    promotions/<role>/verdicts/d0001.json    what the gate said of a challenger, promoted or not, and when
-    .../d0001.<what>.json                    what was measured on the two later, such as "reconstruction"
+    promotions/<role>/p0001.json             which model became champion of a role, why, and when
+    promotions/<role>/verdicts/d0001.json    the gate's verdict on a challenger, promoted or not, and when
+    .../d0001.<what>.json                    a later measurement of the two, such as "reconstruction"
 
-The newest promotion is the champion. Promoting is therefore one write that either happened or not, the
-history is the list of files, and going back is one more of them, which names the former one and what it takes back.
+The newest promotion is the champion. A promotion is one write, so it happened or it did not. The list of files is the
+history. A rollback is one more promotion, which names the former model and the one that it takes back.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple, TypedDict, cast
 
 from capmat_errors import NotFound, StoreError
 from storage.store.root import Root, checked_name
-from storage.store.versions import add_version, list_versions, read_version
+from storage.store.versions import Versions
 
-Model = tuple[str, str]
-"""Name and version."""
+
+class Model(NamedTuple):
+    """A model by name and version."""
+
+    name: str
+    version: str
+
+
+class ModelEntry(TypedDict):
+    """One version of a model: its card, the sha256 and the size of its weights, and when it was added (ISO time)."""
+
+    name: str
+    version: str
+    card: dict[str, Any]
+    weights: str
+    bytes: int
+    added: str
+
+
+class Promotion(TypedDict):
+    """A model that became the champion of a role; `record` says why, `time` is ISO time."""
+
+    role: str
+    name: str
+    version: str
+    record: dict[str, Any]
+    time: str
+
+
+class VerdictEntry(TypedDict):
+    """A verdict of the gate, its number ("d0001") and ISO time."""
+
+    number: str
+    verdict: dict[str, Any]
+    time: str
 
 
 class Registry:
@@ -35,92 +68,84 @@ class Registry:
         self.root = root
 
     def add(self, name: str, weights: bytes, card: dict[str, Any]) -> str:
-        """Keep a model.
+        """Store a model and return its version, "v0001", ...
+
+        The same weights with the same card keep the version that they have.
 
         Args:
             name: such as "student" or "bg_vitmatte_s".
             weights: as `capmat_models.weights.state.dump_weights` makes them.
-            card: plain json; what somebody will want to know who finds the model in a year.
-
-        Returns:
-            Its version, "v0001", ...; the same weights with the same card keep the version they have.
+            card: plain JSON; what a reader wants to know who finds the model in a year.
 
         Raises:
             StoreError: the store cannot be written to.
         """
         digest = sha256(weights).hexdigest()
-        card = json.loads(json.dumps(card))  # as it will be read back, to be compared with
-        for version in self.versions(name):
-            _, kept = read_version(self.root, _models(name), "v", version)
-            if (kept["weights"], kept["card"]) == (digest, card):
-                return version
-        self.root.write(f"{_models(name)}/weights/{digest}", weights)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        kept = {"card": card, "weights": digest, "bytes": len(weights), "added": now}
-        return add_version(self.root, _models(name), "v", lambda _: kept)
+        card = json.loads(json.dumps(card))  # as it will be read back, so that it can be compared
+        for entry in self.entries(name):
+            if (entry["weights"], entry["card"]) == (digest, card):
+                return entry["version"]
+        self.root.write(_weights_key(name, digest), weights)
+        content = {"card": card, "weights": digest, "bytes": len(weights), "added": _now()}
+        return self._models(name).add(lambda _: content)
 
     def load(self, name: str, version: str | None = None) -> tuple[bytes, dict[str, Any]]:
-        """Fetch a model: (weights, card).
+        """Fetch the weights and the card of a model.
 
         Args:
             name: the model's name.
-            version: None for the version of it that was last made champion of any role.
+            version: None for its version that was last made champion of any role.
 
         Raises:
-            NotFound: there is no such model or version, or none of it was ever champion.
+            NotFound: the model or the version does not exist, or no version was ever champion.
             StoreError: the weights are damaged.
         """
-        wanted = version or self._last_champion(name)
-        found, data = read_version(self.root, _models(name), "v", wanted)
-        key = f"{_models(name)}/weights/{data['weights']}"
+        version, content = self._models(name).read(version or self._last_champion(name))
+        key = _weights_key(name, content["weights"])
         weights = self.root.read(key)
-        if sha256(weights).hexdigest() != data["weights"]:
+        if sha256(weights).hexdigest() != content["weights"]:
             raise StoreError(
-                f"the weights of {name} {found} are damaged",
+                f"the weights of {name} {version} are damaged",
                 where=self.root.at(key),
                 fix="Restore the file from a copy, or train again.",
             )
-        return weights, data["card"]
+        return weights, content["card"]
 
     def versions(self, name: str) -> list[str]:
         """All versions of a model, oldest first."""
-        return list_versions(self.root, _models(name), "v")
+        return self._models(name).names()
 
     def resolve(self, name: str, version: str | None = None) -> str:
-        """The version that is meant: this one if it is there; None for the one in use, else the newest.
+        """The version that is meant: this one if it exists; for None the one in use, else the newest.
 
         Raises:
-            NotFound: there is no such model or version.
+            NotFound: the model or the version does not exist.
         """
         try:
-            meant = version or self._last_champion(name)
+            wanted = version or self._last_champion(name)
         except NotFound:
-            meant = None
-        return read_version(self.root, _models(name), "v", meant)[0]
+            wanted = None
+        return self._models(name).read(wanted)[0]
 
     def names(self) -> list[str]:
         """All models."""
         return self.root.names("models")
 
-    def entries(self, only: str = "") -> list[dict[str, Any]]:
-        """Every version of every model, oldest first: name, version, card, weights (sha256), bytes, added.
-
-        Args:
-            only: of this model alone.
-        """
+    def entries(self, only: str = "") -> list[ModelEntry]:
+        """Every version of every model, or of the model `only`, oldest first."""
         return [
-            {"name": name, "version": version, **read_version(self.root, _models(name), "v", version)[1]}
+            cast(ModelEntry, {"name": name, "version": version, **self._models(name).read(version)[1]})
             for name in ([only] if only else self.names())
             for version in self.versions(name)
         ]
 
     def champion(self, role: str) -> Model | None:
-        """(name, version) of the model in use for a role such as "teacher" or "student"; None if none yet."""
-        history = list_versions(self.root, _role(role), "p")
-        if not history:
+        """The model in use for a role such as "teacher" or "student"; None before the first promotion."""
+        promotions = self._promotions(role)
+        if not (history := promotions.names()):
             return None
-        _, data = read_version(self.root, _role(role), "p", history[-1])
-        return data["name"], data["version"]
+        newest = promotions.read(history[-1])[1]
+        return Model(newest["name"], newest["version"])
 
     def promote(self, role: str, name: str, version: str, record: dict[str, Any]) -> None:
         """Make a model the champion of a role.
@@ -129,134 +154,136 @@ class Registry:
             role: such as "student".
             name: the model's name.
             version: its version.
-            record: why: the measurements of both, who decided; plain json.
+            record: why: the measurements of both models, and who decided; plain JSON.
 
         Raises:
-            NotFound: there is no such model or version.
-            StoreError: the store cannot be written to; the champion is then the one from before.
+            NotFound: the model or the version does not exist.
+            StoreError: the store cannot be written to; the former champion stays.
         """
-        read_version(self.root, _models(name), "v", version)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        said = {"role": role, "name": name, "version": version, "record": record, "time": now}
-        add_version(self.root, _role(role), "p", lambda _: said)
+        self._models(name).read(version)
+        promotion = Promotion(role=role, name=name, version=version, record=record, time=_now())
+        self._promotions(role).add(lambda _: promotion)
 
     def roll_back(self, role: str, record: dict[str, Any]) -> tuple[Model, Model]:
         """Put the model back in use that was in use before; the history gets one more entry.
 
-        Going back again goes one further: what was taken back is not what was in use before.
+        A second rollback goes one further: a model that was taken back does not count as one in use before.
 
         Args:
             role: such as "student".
-            record: why, and who decided; plain json.
+            record: why, and who decided; plain JSON.
 
         Returns:
             The model that was taken back, and the one that is in use now.
 
         Raises:
-            NotFound: no model is in use, or none was before; or the one before has gone from the store.
-            StoreError: somebody else promoted or went back at the same time, or the store cannot be written to.
+            NotFound: no model is in use, or none was before, or the one before is not in the store any more.
+            StoreError: another promotion or rollback happened at the same time, or the store cannot be written to.
         """
-        numbers = list_versions(self.root, _role(role), "p")
+        promotions = self._promotions(role)
+        numbers = promotions.names()
         line = in_line(self.history(role))
         if len(line) < 2:
-            what = f"{'@'.join(line[0])} is the first, there is none before it" if line else "no model is in use"
-            raise NotFound(what, where=f"role {role}", fix="Put another in use with `capmat models promote`.")
-        (name, version), former = line[-2], line[-1]
-        read_version(self.root, _models(name), "v", version)
-        taken_back = {"name": former[0], "version": former[1]}
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        why = {**record, "decision": "ROLLBACK", "taken_back": taken_back}
-        said = {"role": role, "name": name, "version": version, "record": why, "time": now}
+            raise NotFound(
+                f"{'@'.join(line[0])} is the first model, nothing was in use before it"
+                if line
+                else "no model is in use",
+                where=f"role {role}",
+                fix="Put another in use with `capmat models promote`.",
+            )
+        back, former = line[-2:]
+        self._models(back.name).read(back.version)
+        why = {**record, "decision": "ROLLBACK", "taken_back": former._asdict()}
+        promotion = Promotion(role=role, name=back.name, version=back.version, record=why, time=_now())
 
-        def content(newest: str | None) -> dict[str, Any]:
+        def content(newest: str | None) -> Promotion:
             if newest != numbers[-1]:
                 raise StoreError(
                     "another model was put in use at the same time",
                     where=f"role {role}",
                     fix="Look at `capmat models`, then decide again.",
                 )
-            return said
+            return promotion
 
-        add_version(self.root, _role(role), "p", content)
-        return former, (name, version)
+        promotions.add(content)
+        return former, back
 
-    def history(self, role: str) -> list[dict[str, Any]]:
-        """All promotions of a role, and ways back, oldest first: role, name, version, record, time."""
-        return [
-            read_version(self.root, _role(role), "p", number)[1]
-            for number in list_versions(self.root, _role(role), "p")
-        ]
+    def history(self, role: str) -> list[Promotion]:
+        """All promotions and rollbacks of a role, oldest first."""
+        promotions = self._promotions(role)
+        return [promotions.read(number)[1] for number in promotions.names()]
 
     def add_verdict(self, role: str, verdict: dict[str, Any]) -> str:
-        """Keep what the gate said of a challenger.
+        """Store the gate's verdict on a challenger and return its number, "d0001", ...
+
+        A verdict that equals the newest keeps that one's number.
 
         Args:
             role: such as "student".
-            verdict: plain json with `champion` and `challenger` (each name, version), `decision` and `reasons`.
-
-        Returns:
-            Its number, "d0001", ...; a verdict like the newest keeps that one's number.
+            verdict: plain JSON with `champion` and `challenger` (each name, version), `decision` and `reasons`.
         """
-        kept = self.verdicts(role)[-1:]
-        if kept and kept[0]["verdict"] == json.loads(json.dumps(verdict)):
-            return str(kept[0]["number"])
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return add_version(self.root, _verdicts(role), "d", lambda _: {"verdict": verdict, "time": now})
+        for newest in self.verdicts(role)[-1:]:
+            if newest["verdict"] == json.loads(json.dumps(verdict)):
+                return newest["number"]
+        content = {"verdict": verdict, "time": _now()}
+        return self._verdicts(role).add(lambda _: content)
 
-    def verdicts(self, role: str) -> list[dict[str, Any]]:
-        """All verdicts on challengers of a role, oldest first: number, verdict, time."""
-        folder = _verdicts(role)
-        return [
-            {"number": number, **read_version(self.root, folder, "d", number)[1]}
-            for number in list_versions(self.root, folder, "d")
-        ]
+    def verdicts(self, role: str) -> list[VerdictEntry]:
+        """All verdicts on challengers of a role, oldest first."""
+        verdicts = self._verdicts(role)
+        return [cast(VerdictEntry, {"number": n, **verdicts.read(n)[1]}) for n in verdicts.names()]
 
     def add_measure(self, role: str, number: str, what: str, record: dict[str, Any]) -> None:
-        """Put a later measurement of champion and challenger beside their verdict; a repeated one replaces it."""
-        key = f"{_verdicts(role)}/{checked_name('verdict', number)}.{checked_name('measure', what)}.json"
-        self.root.write(key, json.dumps(record, indent=1, sort_keys=True).encode())
+        """Store a later measurement of champion and challenger beside their verdict; it replaces an older one."""
+        name = f"{checked_name('verdict', number)}.{checked_name('measure', what)}.json"
+        self.root.write(
+            f"{self._verdicts(role).folder}/{name}", json.dumps(record, indent=1, sort_keys=True).encode()
+        )
 
     def measure(self, role: str, number: str, what: str) -> dict[str, Any] | None:
-        """What `add_measure` put there; None if it did not."""
-        name = f"{number}.{what}.json"
-        if name not in self.root.names(_verdicts(role)):
+        """The measurement that `add_measure` stored; None if it stored none."""
+        folder, name = self._verdicts(role).folder, f"{number}.{what}.json"
+        if name not in self.root.names(folder):
             return None
-        return dict(json.loads(self.root.read(f"{_verdicts(role)}/{name}")))
+        return dict(json.loads(self.root.read(f"{folder}/{name}")))
+
+    def _models(self, name: str) -> Versions:
+        return Versions(self.root, f"models/{checked_name('model', name)}", "v")
+
+    def _promotions(self, role: str) -> Versions:
+        return Versions(self.root, f"promotions/{checked_name('role', role)}", "p")
+
+    def _verdicts(self, role: str) -> Versions:
+        return Versions(self.root, f"promotions/{checked_name('role', role)}/verdicts", "d")
 
     def _last_champion(self, name: str) -> str:
-        said = [
-            entry
-            for role in self.root.names("promotions")
-            for entry in self.history(role)[-1:]
-            if entry["name"] == name
-        ]
-        if not said:
+        newest = [promotion for role in self.root.names("promotions") for promotion in self.history(role)[-1:]]
+        used = [promotion for promotion in newest if promotion["name"] == name]
+        if not used:
+            models = self._models(name)
             raise NotFound(
                 f"no version of {name} is champion",
-                where=self.root.at(_models(name)),
-                fix=f"Name one of {', '.join(self.versions(name)) or 'the models there are'}.",
+                where=self.root.at(models.folder),
+                fix=f"Name one of {', '.join(models.names()) or 'the models in the store'}.",
             )
-        return str(max(said, key=lambda entry: entry["time"])["version"])
+        return max(used, key=lambda promotion: promotion["time"])["version"]
 
 
-def in_line(history: Iterable[Mapping[str, Any]]) -> list[Model]:
+def in_line(history: Iterable[Promotion]) -> list[Model]:
     """The models that a role can go back to, oldest first; the last is in use."""
     line: list[Model] = []
-    for entry in history:
-        if entry["record"].get("decision") == "ROLLBACK":
+    for promotion in history:
+        model = Model(promotion["name"], promotion["version"])
+        if promotion["record"].get("decision") == "ROLLBACK":
             line.pop()
-        elif line[-1:] != [(entry["name"], entry["version"])]:
-            line.append((entry["name"], entry["version"]))
+        elif line[-1:] != [model]:
+            line.append(model)
     return line
 
 
-def _models(name: str) -> str:
-    return f"models/{checked_name('model', name)}"
+def _weights_key(name: str, digest: str) -> str:
+    return f"models/{checked_name('model', name)}/weights/{digest}"
 
 
-def _role(role: str) -> str:
-    return f"promotions/{checked_name('role', role)}"
-
-
-def _verdicts(role: str) -> str:
-    return f"{_role(role)}/verdicts"
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

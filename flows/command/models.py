@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import ConfigError
-from storage.registry import Registry
+from storage.registry import ModelEntry, Registry
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.models.networks import Ref, build, find_model
@@ -19,13 +19,11 @@ def listed(config: Config, args: Namespace) -> None:
     """Every version of every model; a star marks those in use."""
     registry = Registry(Root(config.store))
     entries = registry.entries()
-    for entry in entries:
-        entry["champion"] = bool(_used_for(registry, entry))
     if args.json:
-        print(json.dumps(entries, indent=2))
+        print(json.dumps([{**entry, "champion": bool(_used_for(registry, entry))} for entry in entries], indent=2))
         return
     for entry in entries:
-        mark, card = "*" if entry["champion"] else " ", entry["card"]
+        mark, card = "*" if _used_for(registry, entry) else " ", entry["card"]
         role, kind = card.get("role") or "-", card.get("kind") or "-"
         print(f"{mark} {role:10} {entry['name']:22} {entry['version']}  {kind:15} {entry['added']}")
     print("* in use" if entries else "no models yet; capmat nightly registers the base weights")
@@ -105,7 +103,7 @@ def _who() -> str:
         return f"user {os.getuid()}"
 
 
-def _used_for(registry: Registry, entry: dict[str, Any]) -> str:
+def _used_for(registry: Registry, entry: ModelEntry) -> str:
     roles = registry.root.names("promotions")
     return ", ".join(role for role in roles if registry.champion(role) == (entry["name"], entry["version"]))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from capmat_errors import StoreError
 from storage.labels.strokes import Drawing, decode_strokes, encode_strokes
 from storage.store.root import Root, checked_name
-from storage.store.versions import list_versions
+from storage.store.versions import Versions
 
 KEPT = 20
 """Revisions of a frame that stay."""
@@ -95,7 +95,7 @@ def _newest(root: Root, folder: str) -> int:
 
 
 def _revisions(root: Root, folder: str) -> list[int]:
-    return [int(version[1:]) for version in list_versions(root, folder, "r")]
+    return [int(version[1:]) for version in Versions(root, folder, "r").names()]
 
 
 def _conflict(root: Root, folder: str) -> DraftConflict:

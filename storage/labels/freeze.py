@@ -27,7 +27,7 @@ from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN
 from storage.labels.strokes import Drawing, encode_strokes
 from storage.pictures.png import decode_png, encode_png
 from storage.store.root import Root
-from storage.store.versions import add_version
+from storage.store.versions import Versions
 
 
 def freeze_labels(
@@ -82,7 +82,7 @@ def freeze_labels(
         return {"entries": [entries[key] for key in sorted(entries)]}
 
     try:
-        version = add_version(root, labels_folder(name), "l", content)
+        version = Versions(root, labels_folder(name), "l").add(content)
     except _NothingNewError as nothing:
         version = str(nothing)
     return LabelSet.open(root, name, version)

@@ -10,7 +10,7 @@ from storage.labels.raster import OPEN, rasterise
 from storage.labels.strokes import Drawing, Stroke, added, decode_strokes
 from storage.pictures.png import decode_png
 from storage.store.root import Root, checked_name
-from storage.store.versions import list_versions, read_version
+from storage.store.versions import Versions
 
 LABELS = "scribbles"
 """Name of the label set; every import makes its next version, with all earlier labels in it."""
@@ -128,7 +128,7 @@ class LabelSet:
         Raises:
             NotFound: there is no such set or version.
         """
-        found, data = read_version(root, labels_folder(name), "l", version)
+        found, data = Versions(root, labels_folder(name), "l").read(version)
         return cls(root, name, found, data["entries"])
 
     @property
@@ -210,7 +210,7 @@ class LabelSet:
 
 def list_label_sets(root: Root) -> dict[str, list[str]]:
     """The versions of every label set, oldest first."""
-    return {name: list_versions(root, labels_folder(name), "l") for name in root.names("labels")}
+    return {name: Versions(root, labels_folder(name), "l").names() for name in root.names("labels")}
 
 
 def labels_folder(name: str) -> str:

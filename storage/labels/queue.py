@@ -13,7 +13,7 @@ from typing import Any
 
 from capmat_errors import NotFound
 from storage.store.root import Root
-from storage.store.versions import add_version, list_versions, read_version
+from storage.store.versions import Versions
 from storage.takes.take import Take, list_takes
 
 Box = tuple[int, int, int, int]
@@ -81,7 +81,7 @@ def write_queue(root: Root, take: str, items: Sequence[Mined], how: Mapping[str,
     if any(a.score < b.score for a, b in zip(items, items[1:], strict=False)):
         raise ValueError("the scores of a queue fall from its first item to its last")
     content = {"how": dict(how), "items": [asdict(item) for item in items]}
-    version = add_version(root, _folder(take), "q", lambda _: content)
+    version = Versions(root, _folder(take), "q").add(lambda _: content)
     return Queue(take, version, tuple(items), how)
 
 
@@ -92,7 +92,7 @@ def read_queue(root: Root, take: str, version: str | None = None) -> Queue:
         NotFound: the take is not there, or was never mined.
     """
     Take.open(root, take)
-    found, data = read_version(root, _folder(take), "q", version)
+    found, data = Versions(root, _folder(take), "q").read(version)
     items = (
         Mined(**{**item, "box": tuple(item["box"]), "reasons": tuple(item["reasons"])}) for item in data["items"]
     )
@@ -101,7 +101,7 @@ def read_queue(root: Root, take: str, version: str | None = None) -> Queue:
 
 def list_queues(root: Root) -> dict[str, list[str]]:
     """The versions of the queues of every take that was mined, oldest first."""
-    found = {take: list_versions(root, _folder(take), "q") for take in list_takes(root)}
+    found = {take: Versions(root, _folder(take), "q").names() for take in list_takes(root)}
     return {take: versions for take, versions in found.items() if versions}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.registry import Registry
+from storage.registry import ModelEntry, Registry
 from storage.store.errors import store_errors
 from storage.store.ledger import Ledger
 from storage.store.root import Root
@@ -110,7 +110,7 @@ def _made_by(said: dict[str, Any], models: set[tuple[str, str]]) -> bool:
 
 def _superseded(registry: Registry, keep: int) -> set[tuple[str, str]]:
     used = {registry.champion(role) for role in registry.root.names("promotions")}
-    by_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    by_name: dict[str, list[ModelEntry]] = defaultdict(list)
     for entry in registry.entries():
         by_name[entry["name"]].append(entry)
     return {

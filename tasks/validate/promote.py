@@ -48,11 +48,11 @@ def incumbents(store: str, base: Mapping[str, Ref], challengers: Mapping[str, Re
     registry = Registry(Root(store))
     found: dict[str, Ref] = {}
     for role, challenger in challengers.items():
-        newest = (registry.history(role) or [{"name": "", "version": "", "record": {}}])[-1]
-        in_use = Ref(name=newest["name"], version=newest["version"])
-        if in_use == challenger:
-            in_use = newest["record"].get("champion") or base[role]
-        found[role] = in_use if in_use["name"] else base[role]
+        found[role] = base[role]
+        for newest in registry.history(role)[-1:]:
+            found[role] = Ref(name=newest["name"], version=newest["version"])
+            if found[role] == challenger:
+                found[role] = newest["record"].get("champion") or base[role]
     return found
 
 

@@ -23,10 +23,9 @@ def test_it_comes_back_as_it_was_frozen(root: Root) -> None:
     freeze_benchmark(root, "gold", [("walk", "c1", 4, _trimap(), 1 - ALPHA)], {"annotator": "B"})
     first = Benchmark.open(root, "gold", "b0001")
     assert first.card == {"annotator": "A"}
-    ((take, camera, frame, trimap, alpha),) = first.entries
-    assert (take, camera, frame) == ("walk", "c0", 3)
-    np.testing.assert_array_equal(trimap, _trimap())
-    assert np.abs(alpha - ALPHA).max() < 1e-5
+    assert first.keys == [("walk", "c0", 3)]
+    np.testing.assert_array_equal(first.trimap("walk", "c0", 3), _trimap())
+    assert np.abs(first.alpha("walk", "c0", 3) - ALPHA).max() < 1e-5
     assert Benchmark.open(root, "gold").keys == [("walk", "c1", 4)]
     assert list_benchmarks(root) == {"gold": ["b0001", "b0002"]}
 

@@ -34,7 +34,7 @@ def test_a_name_without_version_is_the_one_in_use_or_the_newest(folder: Root) ->
     assert registry.resolve("m") == "v0002"
     registry.promote("student", "m", "v0001", {})
     assert (registry.resolve("m"), registry.resolve("m", "v0002")) == ("v0001", "v0002")
-    with pytest.raises(NotFound, match="no version v0003; there is v0001, v0002"):
+    with pytest.raises(NotFound, match="no version is called v0003; the store has: v0001, v0002"):
         registry.resolve("m", "v0003")
     with pytest.raises(NotFound):
         registry.resolve("other")
@@ -72,7 +72,7 @@ def test_going_back_goes_one_further_each_time_and_says_what_it_took_back(root: 
     assert said["time"]
     registry.roll_back("student", why)
     assert registry.champion("student") == ("student", "v0001")  # and not v0003 again
-    with pytest.raises(NotFound, match="student@v0001 is the first, there is none before it"):
+    with pytest.raises(NotFound, match="student@v0001 is the first model, nothing was in use before it"):
         registry.roll_back("student", why)
     registry.promote("student", "student", "v0003", {})
     registry.promote("student", "student", "v0003", {})  # said twice
@@ -118,7 +118,7 @@ def test_damaged_weights_are_not_handed_out(folder: Root) -> None:
 def test_unknown_models_are_answered_with_those_there_are(folder: Root) -> None:
     registry = Registry(folder)
     registry.add("m", b"w", {})
-    with pytest.raises(NotFound, match="no version v0009; there is v0001"):
+    with pytest.raises(NotFound, match="no version is called v0009; the store has: v0001"):
         registry.load("m", "v0009")
     with pytest.raises(NotFound, match="no version of m is champion. Name one of v0001"):
         registry.load("m")

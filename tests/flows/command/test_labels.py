@@ -103,9 +103,9 @@ def test_names_that_were_not_explained_are_told(capmat, tmp_path: Path) -> None:
     [
         (("import", "nowhere"), "nowhere: there is no such file"),
         (("import", "walk", "--names", "{take}"), "--names: '{take}' says {camera} not"),
-        (("show",), "there is none"),
-        (("show", "l0009"), "no version l0009"),
-        (("export", "l0009", "--out", "out"), "no version l0009"),
+        (("show",), "no version is stored here"),
+        (("show", "l0009"), "no version is called l0009"),
+        (("export", "l0009", "--out", "out"), "no version is called l0009"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_one_line(

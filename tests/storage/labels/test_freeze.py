@@ -107,10 +107,10 @@ def test_people_who_freeze_at_once_lose_nothing(root: Root) -> None:
 
 
 def test_unknown_sets_and_frames_are_named(folder: Root) -> None:
-    with pytest.raises(NotFound, match="there is none"):
+    with pytest.raises(NotFound, match="no version is stored here"):
         LabelSet.open(folder, "hair")
     labels = freeze_labels(folder, "hair", [("walk", "c0", 3, _label())])
-    with pytest.raises(NotFound, match="no version l0007; there is l0001"):
+    with pytest.raises(NotFound, match="no version is called l0007; the store has: l0001"):
         LabelSet.open(folder, "hair", "l0007")
     with pytest.raises(NotFound, match="take walk camera c0 frame 4"):
         labels.label("walk", "c0", 4)

@@ -22,7 +22,7 @@ from storage.pictures.files import read_image
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.store.versions import add_version
+from storage.store.versions import Versions
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
@@ -186,7 +186,7 @@ def test_a_lost_answer_never_makes_two_versions_of_one(s3: Root, proxy: FaultyS3
     for number in range(1, 4):
         once = iter([fault])
         proxy.decide = lambda method, path, once=once: next(once, "") if method == "PUT" else ""  # type: ignore[misc]
-        assert add_version(s3, "promotions/student", "p", lambda newest: {"after": newest}) == f"p{number:04d}"
+        assert Versions(s3, "promotions/student", "p").add(lambda newest: {"after": newest}) == f"p{number:04d}"
     assert proxy.faults[fault] == 3
 
 

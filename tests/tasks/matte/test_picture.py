@@ -220,7 +220,7 @@ def test_a_model_is_found_in_the_registry_or_among_the_base_weights(tmp_path: Pa
     assert not (tmp_path / "store").exists()
     register_base(store, str(WEIGHTS), {"student": STUDENT})
     assert open_model(store, WEIGHTS, STUDENT)[1] == f"{STUDENT}@v0001"
-    with pytest.raises(NotFound, match="there is no version v0009; there is v0001"):
+    with pytest.raises(NotFound, match="no version is called v0009; the store has: v0001"):
         open_model(store, WEIGHTS, f"{STUDENT}@v0009")
     with pytest.raises(NotFound, match="no model nobody; there is bg_vitmatte_xs, .*diffmatte_xs"):
         open_model(store, WEIGHTS, "nobody")
