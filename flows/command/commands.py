@@ -159,6 +159,11 @@ def train_base(args: Namespace) -> None:
         minutes=None if args.iterations else args.minutes,
         iterations=args.iterations,
         seed=config.seed,
+        crop=args.crop,
+        batch=args.batch,
+        held=args.held,
+        mixed_precision=args.mixed_precision,
+        start=args.start,
         threads=config.cluster.train_threads,
     )
     print(f"held out: MSE {card['metrics']['mse']:.2e}, SAD {card['metrics']['sad']:.2e}")

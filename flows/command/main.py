@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("role", choices=("teacher", "student", "supervisor"))
     train.add_argument("--minutes", type=float, default=25.0, help="as many steps as fit (default: 25)")
     train.add_argument("--iterations", type=int, help="so many steps, instead of --minutes")
+    options.train_base(train)
 
     options.sim(add("sim", "render the sample session (Mitsuba 3)"))
 

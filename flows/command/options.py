@@ -267,3 +267,13 @@ def sim(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tiny", action="store_true", help="a few small pictures, in seconds")
     parser.add_argument("--defect", default="", choices=DEFECTS, metavar="NAME", help="a tidy stage with one defect "
                         f"in camera C02, to try `capmat stage check` on: {', '.join(DEFECTS)}")  # fmt: skip
+
+
+def train_base(parser: argparse.ArgumentParser) -> None:
+    """The rarer options of `capmat train-base`; see docs/training.md."""
+    parser.add_argument("--crop", type=positive, metavar="PIXELS", help="side of the training window")
+    parser.add_argument("--batch", type=positive, metavar="N", help="crops per step")
+    parser.add_argument("--held", type=positive, metavar="N", help="foregrounds and backgrounds that are "
+                        "measured on and not learned from (default: a tenth)")  # fmt: skip
+    parser.add_argument("--mixed-precision", action="store_true", help="run the network in bfloat16, on a GPU")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from, instead of fresh ones")

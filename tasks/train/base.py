@@ -1,21 +1,17 @@
-"""Base weights: what every network of the demo sizes starts from, trained on base data.
+"""Base weights: what every network of the demo sizes starts from, trained on base data by `capmat train-base`.
 
-    python -m tasks.base_train --kind teacher --minutes 25 --data samples/base --out weights
-
-Published weights are for the full sizes; the small networks have none, so theirs are trained here and
-delivered with the code. Networks of other sizes train with the defaults of `BaseTrainConfig`. A run that was
-stopped goes on when the same command is given again.
+Published weights are for the full sizes. The small networks have none, so theirs are trained here and delivered
+with the code. Networks of other sizes train with the defaults of `BaseTrainConfig`. A run that was stopped goes on
+when the same command is given again.
 """
 
-import argparse
 import json
-import sys
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from capmat_errors import CheckpointError, TrainingError
 from storage.store.root import Root
@@ -28,8 +24,7 @@ if TYPE_CHECKING:
     from capmat_models.training.base import BaseTrainConfig
     from capmat_models.training.validation import Kind
 
-NETWORKS = {"teacher": "bg_vitmatte_xs", "student": "bgmv2_mobilenetv2_xs", "supervisor": "diffmatte_xs"}
-"""What is trained when no network is named."""
+_DEMO = {"teacher": "bg_vitmatte_xs", "student": "bgmv2_mobilenetv2_xs", "supervisor": "diffmatte_xs"}
 _SMALL: dict[str, dict[str, Any]] = {
     "teacher": {"crop": 128, "batch": 8, "lr": 3e-3, "layer_decay": 1.0, "weight_decay": 0.05},
     "student": {"crop": 160, "batch": 8, "lr_scale": 8.0},
@@ -143,7 +138,7 @@ def train_base_weights(
 
 def small_settings(kind: "Kind", network: str) -> dict[str, Any]:
     """Fields of `BaseTrainConfig` for a network of the demo sizes; nothing for any other, which has its defaults."""
-    return _SMALL[kind] if network == NETWORKS[kind] else {}
+    return _SMALL[kind] if network == _DEMO[kind] else {}
 
 
 def _planned(
@@ -181,50 +176,15 @@ def _digest(file: Path) -> str:
 def _command(
     kind: str, network: str, config: "BaseTrainConfig", held: int | None, threads: int, start: Path | None
 ) -> str:
-    """Spell out the command that repeats this training."""
+    """The command that repeats this training, up to the folders of data and weights."""
+    settings = {f"{kind}.model": network, "seed": config.seed, "cluster.train_threads": threads}
     options = {
-        "kind": kind,
-        "network": network,
         "iterations": config.iterations,
         "crop": config.crop,
         "batch": config.batch,
-        "seed": config.seed,
         "held": held,
-        "threads": threads,
         "start": start.name if start else None,
     }
-    words = [f"--{key} {value}" for key, value in options.items() if value is not None]
-    return " ".join(
-        ["python -m tasks.base_train", *words, *(["--mixed-precision"] if config.mixed_precision else [])]
-    )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Train from the command line; see the module for an example."""
-    from capmat_models.training.validation import Kind
-
-    parser = argparse.ArgumentParser(prog="python -m tasks.base_train", description=main.__doc__)
-    parser.add_argument("--kind", choices=get_args(Kind), required=True)
-    parser.add_argument("--network", help="default: the demo size of the kind")
-    parser.add_argument("--data", type=Path, default=Path("samples/base"))
-    parser.add_argument("--out", type=Path, default=Path("tasks/models/weights"))
-    length = parser.add_mutually_exclusive_group(required=True)
-    length.add_argument("--minutes", type=float)
-    length.add_argument("--iterations", type=int)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--crop", type=int)
-    parser.add_argument("--batch", type=int)
-    parser.add_argument("--held", type=int)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--mixed-precision", action="store_true")
-    parser.add_argument("--start", type=Path, help="weights to start from, instead of fresh ones")
-    args = vars(parser.parse_args(argv))
-    kind = args.pop("kind")
-    network = args.pop("network") or NETWORKS[kind]
-    card = train_base_weights(kind, network, args.pop("data"), args.pop("out"), **args)
-    say(f"{network}: mse {card['metrics']['mse']:.2e}, sad {card['metrics']['sad']:.2e} (held out)")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    words = [f"--set {key}={value}" for key, value in settings.items()] + [f"train-base {kind}"]
+    words += [f"--{key} {value}" for key, value in options.items() if value is not None]
+    return " ".join(["capmat", *words, *(["--mixed-precision"] if config.mixed_precision else [])])

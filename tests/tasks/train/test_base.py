@@ -1,6 +1,7 @@
 """Base weights come with a card that says how to make them again."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -12,8 +13,9 @@ from capmat_errors import CheckpointError, TrainingError
 from capmat_models.networks.factory import create_model
 from capmat_models.weights.adapt import background_from_trimap
 from capmat_models.weights.state import load_weights
+from flows.command.main import main
 from storage.pictures.png import encode_png
-from tasks.train.base import main, train_base_weights
+from tasks.train.base import train_base_weights
 
 
 @pytest.fixture
@@ -28,20 +30,33 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def test_the_weights_load_and_the_card_repeats_them(data, tmp_path):
-    out = tmp_path / "weights"
-    command = ["--data", str(data), "--out", str(out), "--crop", "32", "--batch", "2"]
-    assert main(["--kind", "teacher", "--iterations", "2", *command]) == 0
-    folder = out / "bg_vitmatte_xs"
+def test_the_weights_load_and_the_card_repeats_them(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no capmat.toml is
+    folders = ["--set", f"base_data={data}", "--set", "weights=weights"]
+    assert not main([*folders, "train-base", "teacher", "--iterations", "2", "--crop", "32", "--batch", "2"])
+    folder = tmp_path / "weights" / "bg_vitmatte_xs"
     first = (folder / "model.safetensors").read_bytes()
     load_weights(create_model("bg_vitmatte_xs"), first)
     card = json.loads((folder / "card.json").read_text())
     assert card["data"]["files"] == 6
     assert set(card["metrics"]) == {"mse", "sad"}
     assert {path.name for path in folder.iterdir()} == {"card.json", "model.safetensors"}
-    again = card["command"].split()[3:]
-    assert main([*again, "--data", str(data), "--out", str(tmp_path / "again")]) == 0
+    again = shlex.split(card["command"].replace("capmat", f"--set base_data={data} --set weights=again"))
+    assert not main(again)
     assert (tmp_path / "again" / "bg_vitmatte_xs" / "model.safetensors").read_bytes() == first
+
+
+def test_the_card_names_every_option_of_its_command(data, tmp_path):
+    start = tmp_path / "start.safetensors"
+    safetensors.torch.save_file(create_model("bg_vitmatte_xs").state_dict(), start)
+    card = train_base_weights(
+        "teacher", "bg_vitmatte_xs", data, tmp_path, iterations=1, seed=7, crop=32, batch=1, held=2, threads=1,
+        mixed_precision=True, start=start,
+    )  # fmt: skip
+    assert card["command"] == (
+        "capmat --set teacher.model=bg_vitmatte_xs --set seed=7 --set cluster.train_threads=1 train-base teacher "
+        "--iterations 1 --crop 32 --batch 1 --held 2 --start start.safetensors --mixed-precision"
+    )
 
 
 def test_only_the_demo_sizes_train_at_their_high_rates(data, tmp_path):
@@ -72,5 +87,5 @@ def test_the_length_has_to_be_clear(data, tmp_path):
 
 
 def test_the_module_does_not_load_torch():
-    code = "import sys, tasks.base_train; sys.exit('torch' in sys.modules)"
+    code = "import sys, tasks.train.base; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
