@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from capmat_models.geometry.hull_check import Checked, check_hull
+from capmat_models.geometry.hull_check import ViewCheck, check_hull
 from capmat_models.geometry.views import finest, shrunk, shrunk_picture, working_fold
 from storage.calibration.box import scene_box
 from storage.export.read_scene import placed_in_box
@@ -66,7 +66,7 @@ def disc(matte: Tensor, hole: bool, rng: np.random.Generator) -> np.ndarray:
 
 
 def injected(
-    check: Callable[[list[Tensor]], list[Checked]], mattes: list[Tensor], rounds: int
+    check: Callable[[list[Tensor]], list[ViewCheck]], mattes: list[Tensor], rounds: int
 ) -> tuple[int, int, int]:
     """Defects that were made, that were found (a tenth of them pointed out), and spots that are none."""
     made = found = false = 0
@@ -106,7 +106,7 @@ def known(store: str, truth: str, takes: list[str], voxels: int, rounds: int) ->
         def small(alphas: list[np.ndarray], folds: list[int] = folds) -> list[Tensor]:
             return [shrunk_picture(torch.from_numpy(a)[None], fold)[0] for a, fold in zip(alphas, folds, strict=True)]
 
-        def check(some: list[Tensor], views: list[Any] = small_views, finer: int = finer) -> list[Checked]:
+        def check(some: list[Tensor], views: list[Any] = small_views, finer: int = finer) -> list[ViewCheck]:
             return check_hull(views, some, finer)
 
         for frame in take.frames:
@@ -159,7 +159,7 @@ def main() -> None:
     def shrink() -> list[Tensor]:
         return [shrunk_picture(m.to(device), fold)[0] for m, fold in zip(mattes, folds, strict=True)]
 
-    def check(some: list[Tensor]) -> list[Checked]:
+    def check(some: list[Tensor]) -> list[ViewCheck]:
         return check_hull(small_views, some, given.voxels)
 
     small, wall, cpu = timed(shrink)

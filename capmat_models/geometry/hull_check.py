@@ -1,10 +1,18 @@
-"""Do the mattes of one frame fit together? Where all cameras but one disagree with that one, it is likely wrong.
+"""Do the mattes of one frame fit together? Each matte is compared with the visual hull of all other mattes.
 
-The others bound a soft visual hull: every voxel has, in each view that sees it, a distance to that view's silhouette,
-positive inside. What nearly all views but one grant it is how deep it lies in the hull of the others, and the deepest
-voxel on a pixel's ray is what the others say of that pixel. Foreground that stays outside is *halo*; background that
-goes deep is *hole* (the paper's Fig. 9). Depth counts in voxels, so near and far cameras are judged alike, and a
-margin keeps edges, hair and small errors of the calibration out. A view that does not see a voxel has no say in it.
+Every voxel has a depth in every view that sees it: the distance of its pixel to the silhouette's edge, counted in
+voxels, positive inside. In the hull of the other views a voxel is as deep as in the shallowest of them, once
+`allowed_dissent` of them are set aside, so that one wrong matte cannot carve a hole. What the other views say of a
+pixel is the depth of the deepest voxel on its ray:
+
+         other hull                  depth of x        the pixel says foreground    it says background
+        .-----------.
+    o---|-----x-----|----> ray       2 or more         fits                         hole
+  camera '---------'                 0                 fits                         fits
+                                     -0.5 or less      halo                         fits
+
+Halos and holes are the errors of the paper's Fig. 9. The two margins keep edges, hair and small calibration errors
+out. Depths count in voxels, so near and far cameras are judged alike. A view has no vote on voxels it does not see.
 """
 
 from __future__ import annotations
@@ -16,38 +24,35 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from capmat_models.geometry.hull import ENOUGH_TO_CARVE, SOLID, nowhere, opened, signed_distance, widened
+from capmat_models.geometry.hull import SOLID, nowhere, opened, signed_distance, widened
 from capmat_models.geometry.views import View, directions, on_device, project
 
 HOLE_MARGIN = 2.0
-"""Voxels that background must lie deep in the hull to be called a hole: hulls are fatter than what stands in them."""
+"""Depth in voxels from which background is a hole. A hull is fatter than the subject, so it is more than 0."""
 HALO_MARGIN = 0.5
-"""Voxels that foreground must lie outside of the hull to be called a halo."""
+"""Distance from the hull, in voxels, from which foreground is a halo."""
 SPECK = 0.002
-"""Share of a silhouette below which a spot is not worth a word; thin crescents along edges go with it."""
-DISSENT = 0.1
-"""Share of the other views that may deny a voxel, since they may be wrong too; foreground stays possible there."""
-ONE = ENOUGH_TO_CARVE - 1
-"""So many may always, where there are few cameras."""
-SURE = 0.05
-"""Share of the other views that may deny a voxel, and background there is a hole all the same."""
-ENOUGH = 2
-"""Other views that must see a voxel before foreground there is called halo, where there are few cameras; else one."""
-FEW = 6
-"""Other views, and half of all others, that must see a voxel before background there can be called a hole: between
-the silhouettes of few cameras there is room that nothing stands in. No more others than these are few cameras."""
-_ZOOM = 4  # voxels along the edge of a cell that is looked at first
+"""A spot that is thinner than a square of this share of the silhouette is dropped; crescents along edges are."""
+HALO_DISSENT, HOLE_DISSENT = 0.1, 0.05
+"""Share of the other views that may deny a voxel without effect, because their mattes may be wrong too."""
+FEW_VIEWS = 6
+"""Up to so many other views, one of them may always deny a voxel, and two must see it, before a halo is called."""
+HOLE_WITNESSES = 6
+"""Other views (and half of them all) that must see a voxel before background there is a hole. The silhouettes of
+fewer cameras leave room in the hull that nothing stands in."""
+_CELL = 4  # voxels along the edge of a cell; cells are sorted out before their voxels are looked at
+_CELL_RADIUS = _CELL * math.sqrt(3) / 2
 _CHUNK = 2**15
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What the other views say of one.
+class ViewCheck:
+    """What the other views say of one matte.
 
     Attributes:
         name: the camera.
-        halo: (h, w) float32, 0..1, foreground that no other view makes possible.
-        hole: (h, w) float32, 0..1, background where the others nearly all see the subject.
+        halo: (h, w) float32, 0..1, foreground outside the hull of the others.
+        hole: (h, w) float32, 0..1, background deep inside it.
         unknown: (h, w) bool, where too few others see the ray for it to be halo.
         score: share of the silhouette that is halo or hole, 0..1.
     """
@@ -58,14 +63,14 @@ class Checked:
     unknown: Tensor
     score: float
 
-    def cpu(self) -> Checked:
+    def cpu(self) -> ViewCheck:
         """The same in main memory."""
         return replace(self, halo=self.halo.cpu(), hole=self.hole.cpu(), unknown=self.unknown.cpu())
 
 
 @torch.inference_mode()
-def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int) -> list[Checked]:
-    """Compare every matte with what the others leave possible.
+def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int) -> list[ViewCheck]:
+    """Compare every matte with the hull of the others.
 
     Args:
         views: 3 or more cameras, in box units; `shrunk` by their `working_fold`.
@@ -78,38 +83,37 @@ def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int)
     Raises:
         MatteError: the mattes agree on no place inside the box.
     """
-    device = mattes[0].device
-    maps = [
-        _Maps.of(on_device(view, device), matte, 2 / resolution) for view, matte in zip(views, mattes, strict=True)
+    device, others = mattes[0].device, len(views) - 1
+    judged = [
+        _Judged.of(on_device(view, device), matte, 2 / resolution) for view, matte in zip(views, mattes, strict=True)
     ]
-    alone, enough = (ONE, ENOUGH) if len(maps) <= FEW + 1 else (0, 1)
-    coarse, radius = resolution // _ZOOM, _ZOOM * math.sqrt(3) / 2
-    kept = []
-    for cells in torch.cartesian_prod(*[torch.arange(coarse, device=device)] * 3).split(_CHUNK):
-        found = [m.find((cells + 0.5) * (2 / coarse) - 1) for m in maps]
-        depth = torch.stack([f.depth for f in found])
-        seen = depth.isfinite().sum(0)
-        for m, f in zip(maps, found, strict=True):
-            m.unseen[f.place[f.seen & (seen - 1 < enough)]] = True
+    few = others <= FEW_VIEWS
+    halo_rule = _Rule(HALO_DISSENT, 1 if few else 0, 2 if few else 1)
+    hole_rule = _Rule(HOLE_DISSENT, 0, max(HOLE_WITNESSES, math.ceil(others / 2)))
+    near_hull = []
+    for cells in _grid(resolution // _CELL, device).split(_CHUNK):
+        votes, depth, seen = _votes(judged, (cells + 0.5) * (2 * _CELL / resolution) - 1)
+        for view, vote in zip(judged, votes, strict=True):
+            view.unseen[vote.pixel[vote.sees & (seen - 1 < halo_rule.witnesses)]] = True
         # a cell may go when none of its voxels can come within the margin of any hull
-        kept.append(cells[_others(depth, seen, DISSENT, alone)[1] + radius > -HALO_MARGIN - 1])
-    inner = torch.cartesian_prod(*[torch.arange(_ZOOM, device=device)] * 3)
-    for cells in torch.cat(kept).split(_CHUNK // _ZOOM**3):
-        fine = (_ZOOM * cells[:, None] + inner).reshape(-1, 3)
-        found = [m.find((fine + 0.5) * (2 / resolution) - 1) for m in maps]
-        depth = torch.stack([f.depth for f in found])
-        seen = depth.isfinite().sum(0)
-        most = max(FEW, math.ceil((len(maps) - 1) / 2))
-        for dissent, may, least, name in ((DISSENT, alone, enough, "lenient"), (SURE, 0, most, "strict")):
-            without, instead = _others(depth, seen, dissent, may)
-            for m, f in zip(maps, found, strict=True):
-                # who is among those that the order counts hands his place to the next
-                own = torch.where(f.depth <= without, instead, without)
-                use = f.seen & (seen - 1 >= least)
-                getattr(m, name).scatter_reduce_(0, f.place[use], own[use], "amax")
-    if not any((m.lenient > 0).any() for m in maps):
+        near_hull.append(cells[halo_rule.hull_depths(depth, seen)[1] + _CELL_RADIUS > -HALO_MARGIN - 1])
+    within_cell = _grid(_CELL, device)
+    for cells in torch.cat(near_hull).split(_CHUNK // _CELL**3):
+        voxels = (_CELL * cells[:, None] + within_cell).reshape(-1, 3)
+        votes, depth, seen = _votes(judged, (voxels + 0.5) * (2 / resolution) - 1)
+        for rule, deepest in (
+            (halo_rule, [view.deepest_for_halo for view in judged]),
+            (hole_rule, [view.deepest_for_hole for view in judged]),
+        ):
+            counted, next_one = rule.hull_depths(depth, seen)
+            for vote, on_ray in zip(votes, deepest, strict=True):
+                # a view that is itself counted is skipped: the next shallowest one counts instead
+                of_others = torch.where(vote.depth <= counted, next_one, counted)
+                use = vote.sees & (seen - 1 >= rule.witnesses)
+                on_ray.scatter_reduce_(0, vote.pixel[use], of_others[use], "amax")
+    if not any((view.deepest_for_halo > 0).any() for view in judged):
         raise nowhere(views)
-    return [m.checked() for m in maps]
+    return [view.compared() for view in judged]
 
 
 @torch.inference_mode()
@@ -120,13 +124,13 @@ def witnesses(
 
     Args:
         views: as in `check_hull`.
-        mattes: as there.
+        mattes: as in `check_hull`.
         index: of the view.
         pixel: (row, column) in it.
         resolution: voxels along the edge of the box; the steps along the ray.
 
     Returns:
-        Views that see foreground at that place, and views that see the place; (0, 0) where nobody sees the ray.
+        Views that see foreground at that point, and views that see the point; (0, 0) where nobody sees the ray.
     """
     view = views[index]
     at = torch.tensor([[pixel[1] + 0.5, pixel[0] + 0.5]], dtype=torch.float64)
@@ -148,96 +152,118 @@ def witnesses(
     return int(solid[best]), int(seen[best])
 
 
-def _others(depth: Tensor, seen: Tensor, dissent: float, alone: int) -> tuple[Tensor, Tensor]:
-    """What all views but a share of `dissent` grant every point, and what all but one more do.
+@dataclass(frozen=True)
+class _Rule:
+    """When the word of the other views counts.
 
-    Args:
-        depth: (V, N), inf where a view does not see the point.
-        seen: (N,) views that see it.
-        dissent: 0..1, of the views beside the one that is judged.
-        alone: as many views may always dissent.
-
-    Returns:
-        Two times (N,); -inf in the second where nobody is left.
+    Attributes:
+        dissent: share of the other views that may deny a voxel without effect.
+        least_dissent: number of them that may do so in any case.
+        witnesses: other views that must see the voxel.
     """
-    skip = ((seen - 1).clamp_min(0) * dissent).long().clamp_min(alone)
-    most = max(alone, int(dissent * (len(depth) - 1)))
-    least = depth.topk(min(len(depth), most + 2), dim=0, largest=False).values
-    first = least.gather(0, skip[None])[0]
-    second = least.gather(0, (skip + 1)[None])[0]
-    return first, torch.where(second.isfinite(), second, -math.inf)
+
+    dissent: float
+    least_dissent: int
+    witnesses: int
+
+    def hull_depths(self, depth: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """How deep points lie in the hull of all views, and how deep if one more view is set aside.
+
+        Args:
+            depth: (V, N) in each view, inf where it does not see the point.
+            seen: (N,) views that see it.
+
+        Returns:
+            Two times (N,); -inf in the second where no view is left.
+        """
+        allowed_dissent = ((seen - 1).clamp_min(0) * self.dissent).long().clamp_min(self.least_dissent)
+        most = max(self.least_dissent, int(self.dissent * (len(depth) - 1)))
+        shallowest = depth.topk(min(len(depth), most + 2), dim=0, largest=False).values
+        counted = shallowest.gather(0, allowed_dissent[None])[0]
+        next_one = shallowest.gather(0, (allowed_dissent + 1)[None])[0]
+        return counted, torch.where(next_one.isfinite(), next_one, -math.inf)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """Points (N) in one view: flat pixel, whether it sees them, and how deep in its silhouette (inf: unseen)."""
+class _Vote:
+    """N points in one view: flat pixel, whether the view sees them, depth in voxels (inf: unseen)."""
 
-    place: Tensor
-    seen: Tensor
+    pixel: Tensor
+    sees: Tensor
     depth: Tensor
 
 
+def _votes(judged: Sequence[_Judged], points: Tensor) -> tuple[list[_Vote], Tensor, Tensor]:
+    """The vote of every view on points (N, 3), all depths (V, N), and the number of views that see each (N,)."""
+    votes = [view.vote(points) for view in judged]
+    depth = torch.stack([vote.depth for vote in votes])
+    return votes, depth, depth.isfinite().sum(0)
+
+
 @dataclass(frozen=True)
-class _Maps:
-    """One view: its silhouette as a distance, and what the others say of its pixels, all flat.
+class _Judged:
+    """One view: its silhouette as a distance, and flat maps of what the others say of its pixels.
 
     Attributes:
         view: the camera.
         matte: (h, w).
         inside: pixels to the silhouette's edge, positive inside.
-        lenient: voxels, depth in the hull of nearly all others.
-        strict: voxels, depth in the hull of all others.
-        unseen: whether a ray comes through a place that too few others see.
+        deepest_for_halo: voxels, depth of the deepest voxel on the ray by the rule for halos.
+        deepest_for_hole: the same by the rule for holes.
+        unseen: whether the ray comes through a cell that too few others see.
         voxel: edge of a voxel in box units.
     """
 
     view: View
     matte: Tensor
     inside: Tensor
-    lenient: Tensor
-    strict: Tensor
+    deepest_for_halo: Tensor
+    deepest_for_hole: Tensor
     unseen: Tensor
     voxel: float
 
     @classmethod
-    def of(cls, view: View, matte: Tensor, voxel: float) -> _Maps:
-        """Nothing is known yet."""
-        reach = _wide(view, voxel, _near(view)) * (_ZOOM * math.sqrt(3) / 2 + HOLE_MARGIN + 2)
+    def of(cls, view: View, matte: Tensor, voxel: float) -> _Judged:
+        """Before any voxel is looked at."""
+        nearest = max(float(view.centre.norm()) - 1, 0.5)  # of the places that are likely to matter
+        reach = _pixels(view, voxel, nearest) * (_CELL_RADIUS + HOLE_MARGIN + 2)
         nothing = torch.full((matte.numel(),), -math.inf, device=matte.device)
         inside = signed_distance(matte, math.ceil(reach)).flatten()
         return cls(view, matte, inside, nothing, nothing.clone(), torch.zeros_like(nothing, dtype=torch.bool), voxel)
 
-    def find(self, points: Tensor) -> _Found:
+    def vote(self, points: Tensor) -> _Vote:
         """Look points (N, 3) up."""
-        pixels, seen = project(self.view, points)
-        away = -((points.double() - self.view.centre) @ self.view.camera_to_world[:3, 2])
-        column, row = torch.where(seen[:, None], pixels, 0).long().unbind(1)
-        place = row * self.view.width + column
-        per_voxel = float(self.view.K[0, 0]) * self.voxel / away.clamp_min(self.voxel).float()
-        return _Found(place, seen, torch.where(seen, self.inside[place] / per_voxel, math.inf))
+        pixels, sees = project(self.view, points)
+        distance = -((points.double() - self.view.centre) @ self.view.camera_to_world[:3, 2])
+        column, row = torch.where(sees[:, None], pixels, 0).long().unbind(1)
+        pixel = row * self.view.width + column
+        per_voxel = float(self.view.K[0, 0]) * self.voxel / distance.clamp_min(self.voxel).float()
+        return _Vote(pixel, sees, torch.where(sees, self.inside[pixel] / per_voxel, math.inf))
 
-    def checked(self) -> Checked:
-        """The verdict."""
-        said, sure = (self._filled(flat, self.voxel) for flat in (self.lenient, self.strict))
-        unknown = self._filled(self.unseen.float(), _ZOOM * self.voxel) > 0
-        speck = round(math.sqrt(SPECK * float((self.matte >= SOLID).sum())))
-        halo = opened(self.matte * torch.where(unknown, 0, (-said - HALO_MARGIN).clamp(0, 1)), speck)
-        hole = opened((1 - self.matte) * (sure - HOLE_MARGIN).clamp(0, 1), speck)
-        wrong = (halo >= SOLID) | (hole >= SOLID)
-        whole = int(((self.matte >= SOLID) | (hole >= SOLID)).sum())
-        return Checked(self.view.name, halo, hole, unknown, int(wrong.sum()) / max(whole, 1))
+    def compared(self) -> ViewCheck:
+        """The matte against the depths of its rays."""
+        for_halo, for_hole = (
+            self._filled(flat, self.voxel) for flat in (self.deepest_for_halo, self.deepest_for_hole)
+        )
+        unknown = self._filled(self.unseen.float(), _CELL * self.voxel) > 0
+        solid = self.matte >= SOLID
+        speck = round(math.sqrt(SPECK * float(solid.sum())))
+        halo = opened(self.matte * torch.where(unknown, 0, (-for_halo - HALO_MARGIN).clamp(0, 1)), speck)
+        hole = opened((1 - self.matte) * (for_hole - HOLE_MARGIN).clamp(0, 1), speck)
+        wrong = int(((halo >= SOLID) | (hole >= SOLID)).sum())
+        return ViewCheck(self.view.name, halo, hole, unknown, wrong / max(int((solid | (hole >= SOLID)).sum()), 1))
 
     def _filled(self, flat: Tensor, edge: float) -> Tensor:
         """A map (h, w) of voxels (or cells) of this edge; each covers more than the pixel of its middle."""
-        reach = math.ceil(_wide(self.view, edge, float(self.view.centre.norm())) / 2)
+        reach = math.ceil(_pixels(self.view, edge, float(self.view.centre.norm())) / 2)
         return widened(flat.view(self.matte.shape), reach)
 
 
-def _wide(view: View, edge: float, away: float) -> float:
+def _grid(edge: int, device: torch.device) -> Tensor:
+    """All indices (edge^3, 3) of a cube."""
+    return torch.cartesian_prod(*[torch.arange(edge, device=device)] * 3)
+
+
+def _pixels(view: View, edge: float, distance: float) -> float:
     """Pixels that an edge in box units measures at a distance."""
-    return float(view.K[0, 0]) * edge / away
-
-
-def _near(view: View) -> float:
-    """How far a camera stands from the nearest place that is likely to matter."""
-    return max(float(view.centre.norm()) - 1, 0.5)
+    return float(view.K[0, 0]) * edge / distance

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from capmat_errors import MatteError
 from capmat_models.geometry.hull import signed_distance
-from capmat_models.geometry.hull_check import Checked, check_hull, witnesses
+from capmat_models.geometry.hull_check import ViewCheck, check_hull, witnesses
 from capmat_models.geometry.views import View, finest, shrunk, shrunk_picture, working_fold
 from storage.export.read_scene import placed_in_box
 from tasks.geometry.field import torch_view
@@ -42,7 +42,7 @@ class Defect:
     def into(self, matte: Tensor) -> Tensor:
         return torch.where(self.pixels, 0.0 if self.hole else 1.0, matte)
 
-    def found(self, checked: Checked) -> bool:
+    def found(self, checked: ViewCheck) -> bool:
         """A tenth of it was pointed out."""
         said = checked.hole if self.hole else checked.halo
         return float((said >= 0.5)[self.pixels].float().mean()) >= 0.1
