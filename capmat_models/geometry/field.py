@@ -21,7 +21,7 @@ from torch import Tensor
 
 from capmat_errors import ConfigError, TrainingError
 from capmat_models.geometry.cells import CHILDREN, VoxelGrid, flat, unflat
-from capmat_models.geometry.field_state import VoxelState, pack, recipe_of, unpack
+from capmat_models.geometry.field_state import VoxelState, recipe_of
 from capmat_models.geometry.hull import visual_hull
 from capmat_models.geometry.views import View, directions, packed_steps, project, spans
 from capmat_models.training.resume import Checkpointer
@@ -97,7 +97,7 @@ def fit(
     ends = [round(config.iterations * share) for share in SHARES]
     recipe = recipe_of(config, views)
     saved = checkpointer.load() if checkpointer else None
-    state = unpack(saved, recipe) if saved is not None else None
+    state = VoxelState.unpacked(saved, recipe) if saved is not None else None
     if state is None:
         grid = _start(views, levels[0], cells, doubted, config.resolution)
         moments = torch.zeros_like(grid.values), torch.zeros_like(grid.values)
@@ -113,7 +113,7 @@ def fit(
             if progress:
                 progress(step, loss.item())
         if checkpointer and time.monotonic() - last >= SAVE_S:
-            checkpointer.save(pack(state, recipe))
+            checkpointer.save(state.packed(recipe))
             last = time.monotonic()
 
     for level, begin, end in zip(levels, [0, *ends], ends, strict=False):

@@ -1,19 +1,17 @@
-"""Where the fit of a voxel grid is, saved so that a killed one goes on and ends with the same numbers."""
+"""The state of a fit of the voxel grid, so that a killed fit goes on and ends with the same numbers."""
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from capmat_models.geometry.cells import VoxelGrid
 from capmat_models.geometry.views import View
-from capmat_models.training.resume import read_saved
+from capmat_models.training.resume import pack, read_saved
 
 
 @dataclass
@@ -39,46 +37,40 @@ class VoxelState:
         self.grid = self.grid.refined(cells, resolution)
         self.mean, self.square = torch.zeros_like(self.grid.values), torch.zeros_like(self.grid.values)
 
+    def packed(self, recipe: str) -> bytes:
+        """The state as bytes for a checkpointer."""
+        return pack(
+            recipe,
+            step=self.step,
+            resolution=self.grid.resolution,
+            cells=self.grid.cells,
+            values=self.grid.values.detach(),
+            mean=self.mean,
+            square=self.square,
+            random=self.random.get_state(),
+        )
 
-def recipe_of(config: Any, views: Sequence[View]) -> str:
-    """A text that is the same for the same fit only."""
-    seen = 0
+    @classmethod
+    def unpacked(cls, data: bytes, recipe: str) -> VoxelState | None:
+        """Read what `packed` wrote; None if that was another fit.
+
+        Raises:
+            CheckpointError: the bytes are damaged.
+        """
+        saved = read_saved(data)
+        if saved["recipe"] != recipe:
+            return None
+        grid = VoxelGrid.over(saved["resolution"], saved["cells"])  # the tables follow from the cells
+        grid.values = saved["values"]
+        random = torch.Generator()
+        random.set_state(saved["random"])
+        return cls(saved["step"], grid, saved["mean"], saved["square"], random)
+
+
+def recipe_of(config: object, views: Sequence[View]) -> str:
+    """A text that only the same fit has: its settings, its cameras and a checksum of what they see."""
+    checksum = 0
     for view in views:
         for tensor in (view.K, view.dist, view.camera_to_world, view.cutout()):
-            seen = zlib.crc32(tensor.numpy().tobytes(), seen)
-    return f"{config} of {', '.join(view.name for view in views)}, {seen:08x}"
-
-
-def pack(state: VoxelState, recipe: str) -> bytes:
-    """Serialise a fit."""
-    buffer = io.BytesIO()
-    torch.save(
-        {
-            "recipe": recipe,
-            "step": state.step,
-            "resolution": state.grid.resolution,
-            "cells": state.grid.cells,
-            "values": state.grid.values.detach(),
-            "mean": state.mean,
-            "square": state.square,
-            "random": state.random.get_state(),
-        },
-        buffer,
-    )
-    return buffer.getvalue()
-
-
-def unpack(data: bytes, recipe: str) -> VoxelState | None:
-    """Read what `pack` wrote; None where that was another fit.
-
-    Raises:
-        CheckpointError: the bytes are damaged.
-    """
-    saved = read_saved(data, "checkpoint of the voxel grid", "reconstruction")
-    if saved["recipe"] != recipe:
-        return None
-    grid = VoxelGrid.over(saved["resolution"], saved["cells"])  # the tables follow from the cells
-    grid.values = saved["values"]
-    random = torch.Generator()
-    random.set_state(saved["random"])
-    return VoxelState(saved["step"], grid, saved["mean"], saved["square"], random)
+            checksum = zlib.crc32(tensor.numpy().tobytes(), checksum)
+    return f"{config} of {', '.join(view.name for view in views)}, {checksum:08x}"

@@ -111,8 +111,9 @@ def run_stages(
         if done == total or (validate_every and done % validate_every == 0):
             measure(done)
         if checkpointer and (done % save_every == 0 or done == total):
-            place = {"recipe": recipe, "stage": index, "iteration": done, "history": history}
-            checkpointer.save(pack(model, optimiser, place))
+            # a batch is a pure function of seed and iteration, so this is all that the next one depends on
+            learnt = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+            checkpointer.save(pack(recipe, **learnt, stage=index, iteration=done, history=history))
         if progress:
             progress(done, f"loss {losses['total']:.4f}")
 

@@ -1,16 +1,10 @@
-"""Saving a training so that it goes on as if nothing had happened.
-
-A batch is a pure function of seed and iteration, so weights, optimiser and the number of the next iteration
-are all there is to save.
-"""
+"""Keeping a training's state, so that a killed one goes on as if nothing had happened."""
 
 import io
 import pickle
 from typing import Any, Protocol
 
 import torch
-from torch import nn
-from torch.optim import Optimizer
 
 from capmat_errors import CheckpointError
 
@@ -25,49 +19,20 @@ class Checkpointer(Protocol):
         """Replace what was saved, completely or not at all."""
 
 
-def pack(model: nn.Module, optimiser: Optimizer, progress: dict[str, Any]) -> bytes:
+def pack(recipe: str, **state: Any) -> bytes:
     """Serialise a training.
 
     Args:
-        model: weights and running statistics.
-        optimiser: its moments.
-        progress: `recipe`, `stage`, `iteration` (the next one) and `history`; plain numbers, strings and
-            lists.
+        recipe: all its settings as text.
+        **state: tensors, state dicts, numbers, strings and lists; all that the next step depends on.
     """
     buffer = io.BytesIO()
-    torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), **progress}, buffer)
+    torch.save({"recipe": recipe, **state}, buffer)
     return buffer.getvalue()
 
 
-def unpack(data: bytes, *, recipe: str) -> dict[str, Any]:
-    """Read what `pack` wrote, on the CPU.
-
-    Args:
-        data: from a checkpointer.
-        recipe: what the training that wants to go on consists of.
-
-    Returns:
-        `model`, `optimiser` and the fields of `progress`.
-
-    Raises:
-        CheckpointError: the bytes are damaged, or belong to a training with other settings.
-    """
-    state = read_saved(data, "training checkpoint", "training")
-    if state["recipe"] != recipe:
-        raise CheckpointError(
-            f"the checkpoint belongs to other settings: {state['recipe']}",
-            fix=f"Delete it, or train with its settings instead of {recipe}.",
-        )
-    return state
-
-
-def read_saved(data: bytes, what: str, work: str) -> dict[str, Any]:
-    """Read what `torch.save` wrote, on the CPU.
-
-    Args:
-        data: the bytes.
-        what: they are, for the message.
-        work: that goes on from them.
+def read_saved(data: bytes) -> dict[str, Any]:
+    """Read what `pack` wrote, on the CPU: `recipe` and the state.
 
     Raises:
         CheckpointError: the bytes are damaged.
@@ -76,5 +41,21 @@ def read_saved(data: bytes, what: str, work: str) -> dict[str, Any]:
         return dict(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
     except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(
-            f"the {what} cannot be read ({type(error).__name__})", fix=f"Delete it to start the {work} again."
+            f"the training checkpoint cannot be read ({type(error).__name__})",
+            fix="Delete it to start the training again.",
         ) from error
+
+
+def unpack(data: bytes, *, recipe: str) -> dict[str, Any]:
+    """Read what `pack` wrote, on the CPU, for a training that goes on by this recipe.
+
+    Raises:
+        CheckpointError: the bytes are damaged, or belong to a training with other settings.
+    """
+    state = read_saved(data)
+    if state["recipe"] != recipe:
+        raise CheckpointError(
+            f"the checkpoint belongs to other settings: {state['recipe']}",
+            fix=f"Delete it, or train with its settings instead of {recipe}.",
+        )
+    return state

@@ -11,7 +11,7 @@ from capmat_errors import CheckpointError, ConfigError, MatteError
 from capmat_models.geometry import field as voxel_grid
 from capmat_models.geometry.cells import VoxelGrid
 from capmat_models.geometry.field import VoxelConfig, fit, render
-from capmat_models.geometry.field_state import unpack
+from capmat_models.geometry.field_state import VoxelState
 from capmat_models.geometry.hull import visual_hull
 from capmat_models.geometry.views import View, directions, packed_steps, project
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, SOLIDS, cutout, ring
@@ -135,7 +135,7 @@ def test_a_checkpoint_of_other_mattes_or_settings_is_not_gone_on_with(
             fit(train, short, checkpointer=keeper)
         assert torch.equal(fit(fewer, config, checkpointer=keeper).values, fit(fewer, config).values)
     with pytest.raises(CheckpointError, match="cannot be read"):
-        unpack(b"half a file", "")
+        VoxelState.unpacked(b"half a file", "")
 
 
 def test_before_black_a_run_differs_and_other_backgrounds_are_refused(views: dict[str, View]) -> None:
