@@ -256,7 +256,6 @@ def gc(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--yes", action="store_true", help="remove it")
     parser.add_argument("--keep-runs", type=positive, default=2, metavar="N",
                         help="newest versions of a model whose mattes stay, in use or not (default: 2)")  # fmt: skip
-    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="a cache of decoded frames, to be emptied too")
     parser.add_argument("--json", action="store_true", help="what was found, for programs")
 
 

@@ -63,11 +63,11 @@ class _Read:
 def gc(config: Config, args: Namespace) -> None:
     """Print what may go and bytes by kind; remove it with --yes."""
     root = Root(config.store)
-    waste = find_waste(root, args.keep_runs, args.cache)
+    waste = find_waste(root, args.keep_runs)
     if args.yes:
         remove_waste(root, waste)
     if args.json:
-        found = [{**asdict(one), "file": str(one.file) if one.file else None} for one in waste]
+        found = [asdict(one) for one in waste]
         print(json.dumps({"removed": args.yes, "found": found}, indent=2))
         return
     for one in waste:

@@ -4,7 +4,6 @@ Plates and recorded frames are never among it. Entries of the ledger go before w
 killed here leaves work that has to be done again and never work that seems to be done.
 """
 
-import fcntl
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from storage.registry import ModelEntry, Registry
-from storage.store.errors import store_errors
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.writers import is_gone
 from storage.upkeep.files import all_takes, is_json, matte_entries
 
-KINDS = ("mattes", "half-written files", "claims", "checkpoints", "crop cache")
+KINDS = ("mattes", "half-written files", "claims", "checkpoints")
 _STARTS = ("base", "published", "adapted")  # kinds of models that every round starts from
 _TRAININGS = ("finetune", "distill", "scribble-student")
 
@@ -34,7 +32,6 @@ class Waste:
         bytes: that it takes.
         keys: of files and folders, in the order in which they go.
         entries: of the ledger, which go first.
-        file: path of a file outside the store, instead of keys.
     """
 
     kind: str
@@ -42,22 +39,19 @@ class Waste:
     bytes: int
     keys: tuple[str, ...] = ()
     entries: tuple[str, ...] = ()
-    file: Path | None = None
 
 
-def find_waste(root: Root, keep: int = 2, cache: Path | None = None) -> list[Waste]:
+def find_waste(root: Root, keep: int = 2) -> list[Waste]:
     """Look for everything that may go; changes nothing.
 
     Args:
         root: the store.
         keep: newest versions of every model whose mattes stay, whether in use or not.
-        cache: folder of decoded frames for trainings, see `storage.takes.crop_cache`; all of it may go.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    found = [*_mattes(root, keep), *_half_written(root), *_claims(root), *_checkpoints(root)]
-    return found + (list(_cached(cache)) if cache else [])
+    return [*_mattes(root, keep), *_half_written(root), *_claims(root), *_checkpoints(root)]
 
 
 def remove_waste(root: Root, waste: Iterable[Waste]) -> None:
@@ -72,9 +66,6 @@ def remove_waste(root: Root, waste: Iterable[Waste]) -> None:
             ledger.forget(entry)
         for key in one.keys:
             root.delete(key)
-        if one.file:
-            with store_errors(str(one.file), remote=False):
-                one.file.unlink(missing_ok=True)
 
 
 def _mattes(root: Root, keep: int) -> Iterator[Waste]:
@@ -147,17 +138,3 @@ def _checkpoints(root: Root) -> Iterator[Waste]:
         if file.removesuffix(".pt") in named:
             key = f"checkpoints/{file}"
             yield Waste("checkpoints", f"{key}: that training is finished", root.size(key) or 0, (key,))
-
-
-def _cached(folder: Path) -> Iterator[Waste]:
-    """Decoded frames, unless somebody is decoding now."""
-    with store_errors(str(folder), remote=False):
-        if not (folder / ".lock").is_file():
-            return  # not a folder of decoded frames
-        with (folder / ".lock").open("rb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            for file in sorted([*folder.glob("*/*.frames"), *folder.glob("*/*.partial")]):
-                yield Waste("crop cache", str(file), file.stat().st_size, file=file)

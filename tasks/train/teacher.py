@@ -1,12 +1,11 @@
 """Hybrid fine-tuning of the teacher on base data and scribbles (paper section 4.2)."""
 
-from functools import partial
 from typing import Any
 
 from storage.labels.label_set import LABELS, LabelSet
 from storage.registry import Registry
 from storage.store.root import Root
-from storage.takes.crops import Picture
+from storage.takes.crops import frame_and_plate
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Teacher
@@ -32,10 +31,7 @@ def read_scribbles(store: str, labels: Record) -> Any:
     frames = []
     for name, id, frame in split_labels(store, labels)[0]:
         take = Take.open(root, name)
-        camera = take.cameras[id]
-        shape = (3, camera.height, camera.width)
-        src = Picture(shape, partial(take.read, id, frame))
-        bgr = Picture(shape, partial(Stage.open(root, take.stage).plate, id))
+        src, bgr = frame_and_plate(take, Stage.open(root, take.stage), id, frame)
         frames.append((src, bgr, version.label(name, id, frame)))
     return ScribbleData(frames)
 

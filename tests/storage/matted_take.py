@@ -49,14 +49,6 @@ def make_take(root: Root, name: str = "walk", colour: Colour | None = None, seed
     return take
 
 
-def write_other_mattes(take: Take) -> None:
-    """Replace a camera's mattes, as a second inference does."""
-    numbers, (height, width) = list(FRAMES), SIZES["c00"]
-    files = take.write_alphas(RUN, "c00", {frame: np.ones((height, width), np.float32) for frame in numbers})
-    said = {"run": RUN, "camera": "c00", "numbers": numbers, "files": files}
-    Ledger(take.root).record(f"matte/{take.name}-c00-{RUN}/again", said)
-
-
 def _camera(name: str, height: int, width: int) -> Camera:
     K = np.array([[300.0, 0, width / 2], [0, 300.0, height / 2], [0, 0, 1]])
     return Camera(name, width, height, K, np.zeros(5), np.eye(3), np.zeros(3))

@@ -12,14 +12,12 @@ from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.writers import mark
-from storage.takes.crop_cache import cached
-from storage.takes.crops import MattedFrames
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
 from storage.upkeep.waste import Waste, find_waste, remove_waste
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
-from tests.storage.matted_take import RUN, make_take
+from tests.storage.matted_take import make_take
 from tests.storage.tiny_session import HEIGHT, WIDTH, tree, write_session
 
 NAME = "bgmv2"
@@ -138,18 +136,3 @@ def test_checkpoints_of_finished_trainings_go_and_those_of_killed_ones_stay(root
     assert (found.kind, found.keys, found.bytes) == ("checkpoints", ("checkpoints/distill-aa.pt",), 5)
     remove_waste(root, [found])
     assert root.names("checkpoints") == ["distill-cc.pt", "finetune-bb.pt"]
-
-
-def test_a_cache_of_decoded_frames_is_emptied_when_asked_and_other_folders_are_not(tmp_path: Path) -> None:
-    root, cache = Root(str(tmp_path / "store")), tmp_path / "cache"
-    make_take(root)
-    cached(MattedFrames(root, ["walk"], RUN), cache, 2**30)
-    assert find_waste(root) == []
-    found = find_waste(root, cache=cache)
-    assert kinds(found) == ["crop cache"] * 2
-    assert sum(one.bytes for one in found) == sum(file.stat().st_size for file in cache.glob("*/*.frames"))
-    remove_waste(root, found)
-    assert not list(cache.glob("*/*"))
-    (tmp_path / "films" / "a").mkdir(parents=True)
-    (tmp_path / "films" / "a" / "b.frames").write_bytes(b"mine")
-    assert find_waste(root, cache=tmp_path / "films") == []
