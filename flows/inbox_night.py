@@ -21,14 +21,17 @@ from flows.ingest import ingest_arrived
 from flows.service.events import tell_waiting
 from flows.steps import matte_take, outcome
 from tasks.config import Config
-from tasks.ingest.arrival import finish, unfinished
+from tasks.ingest.arrival import Wanted, finish, unfinished
 from tasks.ingest.inbox import Arrived, Found, drop, fetch_task, look_task, trouble
 from tasks.ingest.place import Bucket
+from tasks.ingest.session import TakeRecord
 from tasks.labels.mine.queue import mine_night_task
 from tasks.matte.export import export_task
+from tasks.matte.take import MattesRecord
 from tasks.models.networks import Ref, Run, champions_task, register_base_task
 from tasks.night.morning import morning_task
 from tasks.night.plan import NightPlan, plan_task, until_time
+from tasks.night.record import NightRecord
 from tasks.report.sheets import show_take_task
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
@@ -45,15 +48,15 @@ class _Job:
     """
 
     session: str
-    record: Record
+    record: TakeRecord
     files: str
-    how: dict[str, Any]
+    how: Wanted
     teacher: int
     mattes: list[PrefectFuture[Any]] = field(default_factory=list)
     benchmark: PrefectFuture[Any] | None = None
     exports: list[PrefectFuture[Any]] = field(default_factory=list)
     mined: PrefectFuture[Any] | None = None
-    done: list[Record] = field(default_factory=list)
+    done: list[MattesRecord] = field(default_factory=list)
 
     @property
     def runs(self) -> list[str]:
@@ -81,7 +84,7 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
         say(f"left for another night: {place['where']}: {place['why']}")
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
-    night: dict[str, Any] = {
+    night: NightRecord = {
         "inbox": config.inbox,
         "store": config.store,
         "models": {role: chosen[role] for role in ("teacher", "student", "supervisor")},
@@ -146,9 +149,9 @@ def needs_human(done: dict[str, Any]) -> Any:
     return Completed(name="NeedsHuman", message="\n".join([*lines, f"Report: {night['html']}"]), data=done)
 
 
-def _wanted(config: Config, found: Found, night: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _wanted(config: Config, found: Found, night: NightRecord) -> dict[str, dict[str, Wanted]]:
     """What is to be done, by session.toml and take; what lies on S3 is copied here, or refused."""
-    wanted: dict[str, dict[str, Any]] = {}
+    wanted: dict[str, dict[str, Wanted]] = {}
     for arrived in found.sessions:
         todo, finished = unfinished(config, arrived)
         night["kept"] += finished
@@ -183,10 +186,10 @@ def announce(config: Config) -> None:
 def _start(
     config: Config,
     arrived: Arrived,
-    how: Mapping[str, dict[str, Any]],
+    how: Mapping[str, Wanted],
     base: Record,
     chosen: Record,
-    night: dict[str, Any],
+    night: NightRecord,
 ) -> list[_Job]:
     """Ingest what is new of a session and start the student's mattes."""
     session = arrived.session
@@ -204,7 +207,7 @@ def _start(
     return jobs
 
 
-def _matted(config: Config, job: _Job, student: Ref, night: dict[str, Any]) -> bool:
+def _matted(config: Config, job: _Job, student: Ref, night: NightRecord) -> bool:
     """Wait for the mattes of a take, then start its exports; whether all mattes are there."""
     take = job.record
     job.done = _results(job, "matte", job.mattes, night)
@@ -226,7 +229,7 @@ def _matted(config: Config, job: _Job, student: Ref, night: dict[str, Any]) -> b
     return True
 
 
-def _finish(config: Config, job: _Job, night: dict[str, Any]) -> None:
+def _finish(config: Config, job: _Job, night: NightRecord) -> None:
     """Wait for the exports of a take, remember that it is finished, and tell the morning."""
     take = job.record
     _results(job, "export", job.exports, night)
@@ -252,7 +255,7 @@ def _finish(config: Config, job: _Job, night: dict[str, Any]) -> None:
     )
 
 
-def _results(job: _Job, step: str, futures: list[PrefectFuture[Any]], night: dict[str, Any]) -> list[Any]:
+def _results(job: _Job, step: str, futures: list[PrefectFuture[Any]], night: NightRecord) -> list[Any]:
     """What some tasks of a take returned; why the others failed is noted once, since cameras fail alike."""
     ends = [outcome(future) for future in futures]
     errors = {str(error): error for _, error in ends if error}

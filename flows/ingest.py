@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefect import flow
+from prefect.futures import PrefectFuture
 
 from capmat_errors import CapmatError, PlateMismatch
 from flows.cluster.runner import default_runner
@@ -14,13 +15,13 @@ from flows.service.restarts import HOOKS
 from flows.steps import outcome, session_name
 from tasks.config import Config, load_config
 from tasks.ingest.arrival import check_names
-from tasks.ingest.inbox import Arrived, trouble
-from tasks.ingest.session import check_task, ingest_task, plates_task
+from tasks.ingest.inbox import Arrived, Refused, trouble
+from tasks.ingest.session import SessionRecord, TakeRecord, check_task, ingest_task, plates_task
 from tasks.runtime.step import Record
 from tasks.stage.check import stage_check_task
 
 
-def ingest_session(config: Config, *, look: bool = False) -> tuple[dict[str, Any], dict[str, Record]]:
+def ingest_session(config: Config, *, look: bool = False) -> tuple[SessionRecord, dict[str, TakeRecord]]:
     """Check a session and ingest what the store does not have yet.
 
     Args:
@@ -47,9 +48,9 @@ def ingest_arrived(
     config: Config,
     arrived: Arrived,
     names: Sequence[str],
-    refuse: Callable[[Record], None],
+    refuse: Callable[[Refused], None],
     tell: Callable[[Record], None],
-) -> dict[str, Record]:
+) -> dict[str, TakeRecord]:
     """Ingest some takes of a session, each on its own; every step looks at its files before it writes.
 
     Args:
@@ -63,7 +64,8 @@ def ingest_arrived(
         The ingest records of the takes that are in the store.
     """
     store, session = config.store, arrived.session
-    looks, futures, faults, records = {}, {}, {}, {}
+    looks, faults, records = {}, {}, {}
+    futures: dict[str, PrefectFuture[TakeRecord]] = {}
     try:
         check_names(store, session)
     except CapmatError as error:
@@ -80,8 +82,8 @@ def ingest_arrived(
             refuse(trouble(session.name, name, "ingest", error))
         else:
             looks[name] = stage_check_task.submit(config, arrived.file, name, plates["digest"])
-    for name, future in looks.items():
-        looked, failed = outcome(future)
+    for name, look in looks.items():
+        looked, failed = outcome(look)
         if isinstance(failed, PlateMismatch):
             refuse(trouble(session.name, name, "stage check", failed))
             continue

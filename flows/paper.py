@@ -5,7 +5,7 @@ goes on where it was, a second one makes the report again and nothing else. What
 with the demo's store nothing that the demo did. Nothing is promoted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from prefect import flow
@@ -16,7 +16,8 @@ from flows.service.restarts import HOOKS
 from flows.steps import matte_take, session_name
 from tasks.config import Config, load_config
 from tasks.geometry.reconstruct import judge_task, rebuild_task
-from tasks.labels.in_use import has_labels, newest_labels_task
+from tasks.ingest.session import TakeRecord
+from tasks.labels.in_use import LabelsRecord, has_labels, newest_labels_task
 from tasks.models.networks import Ref, Run, register_base_task
 from tasks.report.paper.preset import NEEDS_TEACHER, PresetName, at_preset, check_labels, check_paper, chosen_parts
 from tasks.report.paper.tables import imported_task
@@ -28,15 +29,15 @@ from tasks.train.no_teacher import scribble_student_task
 from tasks.train.short import train_short_task
 from tasks.train.student import distill_task
 from tasks.train.teacher import finetune_task
-from tasks.validate.conditions import align_task, score_task
-from tasks.validate.supervise import make_benchmark_task
+from tasks.validate.conditions import ConditionRecord, align_task, score_task
+from tasks.validate.supervise import BenchmarkRecord, make_benchmark_task
 
 WITHOUT_TEACHER: tuple[Literal["scribbles_only"], Literal["frozen_refiner"]] = ("scribbles_only", "frozen_refiner")
 Done = dict[str, Record]
 
 
 @flow(name="paper", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
-def paper(config: Config | None = None, only: str = "", preset: PresetName = "small") -> dict[str, Any]:
+def paper(config: Config | None = None, only: str = "", preset: PresetName = "small") -> Record:
     """Run parts of the paper and say which of its statements hold.
 
     Args:
@@ -95,7 +96,7 @@ def _short_teachers(config: Config, parts: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _labels(config: Config, takes: Done, base: Record, benchmark: str) -> Record:
+def _labels(config: Config, takes: Mapping[str, TakeRecord], base: Record, benchmark: str) -> LabelsRecord:
     """The newest labels; of a rendered session that has none, those of the demo's simulated annotator."""
     inbox = config.scribbles
     if config.truth and config.scribble_takes and not has_labels(config.store):
@@ -112,7 +113,7 @@ def _labels(config: Config, takes: Done, base: Record, benchmark: str) -> Record
     return labels
 
 
-def _finetune(config: Config, base: Record, labels: Record, benchmark: Record, **changes: Any) -> Any:
+def _finetune(config: Config, base: Record, labels: LabelsRecord, benchmark: BenchmarkRecord, **changes: Any) -> Any:
     """The refined teacher, with some of its settings changed; a future."""
     return finetune_task.submit(
         config.store,
@@ -129,10 +130,10 @@ def _finetune(config: Config, base: Record, labels: Record, benchmark: Record, *
 def _students(
     config: Config,
     parts: Sequence[str],
-    takes: Done,
+    takes: Mapping[str, TakeRecord],
     base: Record,
-    labels: Record,
-    benchmark: Record,
+    labels: LabelsRecord,
+    benchmark: BenchmarkRecord,
     refined: Record,
 ) -> dict[str, Any]:
     """Students: `distilled 0`, and for Table 2 more seeds and those without a teacher; futures."""
@@ -167,7 +168,7 @@ def _students(
     return futures
 
 
-def _scores(config: Config, parts: Sequence[str], base: Record, benchmark: Record, done: Done) -> Done:
+def _scores(config: Config, parts: Sequence[str], base: Record, benchmark: BenchmarkRecord, done: Done) -> Done:
     """Score everything on the benchmark; what Fig. 5 is judged on has `@` and the noise in its name."""
     futures: dict[str, Any] = {}
 
@@ -190,14 +191,15 @@ def _scores(config: Config, parts: Sequence[str], base: Record, benchmark: Recor
     if "table1" in parts:
         for outside, model in imported_task(config.store, list(base.values())).items():
             ask(outside, model)
-    scores = {name: future.result() for name, future in futures.items()}
+    scored: dict[str, ConditionRecord] = {name: future.result() for name, future in futures.items()}
+    scores: Done = dict(scored)
     if "table3" in parts:
         for who in ("student base", "distilled 0"):
-            scores[f"{who} to teacher"] = align_task(config.store, benchmark, scores["refined"], scores[who])
+            scores[f"{who} to teacher"] = align_task(config.store, benchmark, scored["refined"], scored[who])
     return scores
 
 
-def _fields(config: Config, take: Record, base: Record, benchmark: Record, done: Done) -> Record:
+def _fields(config: Config, take: Record, base: Record, benchmark: BenchmarkRecord, done: Done) -> Record:
     """One frame as a radiance field, from mattes of the base student and of the distilled one."""
     models = {"base": base["student"], "refined": done["distilled 0"]["model"]}
     mattes = [future for model in models.values() for future in matte_take(config, take, "student", model)]

@@ -17,6 +17,7 @@ from flows.steps import matte_take, session_name
 from tasks.config import Config, load_config
 from tasks.geometry.reconstruct import judge_task, rebuild_task
 from tasks.models.networks import Run, register_base_task
+from tasks.runtime.step import Record
 from tasks.validate.promote import keep_reconstruction_task, newest_pair_task
 from tasks.validate.supervise import make_benchmark_task
 
@@ -25,7 +26,7 @@ NOTHING_TO_COMPARE = "NothingToCompare"
 
 
 @flow(name="reconstruct", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
-def reconstruct(config: Config | None = None, base_run: str = "", refined_run: str = "") -> dict[str, Any]:
+def reconstruct(config: Config | None = None, base_run: str = "", refined_run: str = "") -> Record:
     """Reconstruct one frame twice and compare the held-out cameras.
 
     Args:
@@ -47,7 +48,7 @@ def reconstruct(config: Config | None = None, base_run: str = "", refined_run: s
     if not (base_run and refined_run):
         if pair["base"] == pair["refined"]:
             state: Any = Completed(name=NOTHING_TO_COMPARE, message="Nothing but the base student was ever judged.")
-            return cast("dict[str, Any]", state)  # which Prefect takes for what it says
+            return cast(Record, state)  # which Prefect takes for what it says
         mattes = [f for row in ("base", "refined") for f in matte_take(config, take, "student", pair[row])]
         for matte in mattes:
             matte.result()

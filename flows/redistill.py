@@ -20,12 +20,13 @@ from tasks.labels.in_use import mark_used_task, newest_labels_task, waiting
 from tasks.models.networks import Ref, Run, register_base_task
 from tasks.report.sheets import show_take_task, show_validation_task
 from tasks.runtime.progress import say
+from tasks.runtime.step import Record
 from tasks.train.student import distill_task
 from tasks.train.teacher import finetune_task
-from tasks.validate.measure import frame_time_task, hull_score_task
+from tasks.validate.measure import HullScore, frame_time_task, hull_score_task
 from tasks.validate.promote import alike, incumbents_task, promote_task
 from tasks.validate.score import validate_task
-from tasks.validate.supervise import make_benchmark_task
+from tasks.validate.supervise import BenchmarkRecord, make_benchmark_task
 
 NOTHING_NEW = "NothingNew"
 """Name of the state in which a triggered run ends that had nothing to do."""
@@ -123,8 +124,8 @@ def _round(config: Config) -> dict[str, Any]:
 
 
 def _times(
-    config: Config, benchmark: dict[str, Any], role: str, champion: Ref, challenger: Ref
-) -> dict[str, dict[str, Any]] | None:
+    config: Config, benchmark: BenchmarkRecord, role: str, champion: Ref, challenger: Ref
+) -> dict[str, Record] | None:
     """How long a frame takes with both models of a role; None where they are the same network with other weights."""
     if alike(config.store, champion, challenger):
         return None
@@ -134,8 +135,8 @@ def _times(
 
 
 def _fit(
-    config: Config, benchmark: dict[str, Any], role: str, champion: Ref, challenger: Ref
-) -> dict[str, dict[str, Any]]:
+    config: Config, benchmark: BenchmarkRecord, role: str, champion: Ref, challenger: Ref
+) -> dict[str, HullScore]:
     """How well the mattes of all cameras fit together, of both models of a role."""
     frames = {benchmark["take"]: sorted({frame for _, frame in benchmark["entries"]})}
     futures = {

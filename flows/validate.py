@@ -59,7 +59,7 @@ def validate(
     config = config or load_config()
     named, chosen = asked_for(config, models, benchmarks, gate)
     # A benchmark by hand needs no base models, and the first model of a role nothing to beat.
-    base = {} if gate and chosen else register_base_task(config.store, config.weights, config.architectures)
+    base: Record = {} if gate and chosen else register_base_task(config.store, config.weights, config.architectures)
     if gate:
         rows = contest(config.store, gate, named)
     else:
@@ -74,7 +74,7 @@ def validate(
         for row, (role, model) in rows.items()
     }
     measured = {row: future.result() for row, future in futures.items()}
-    done = write_validation_task(config.store, measured)
+    done = dict(write_validation_task(config.store, measured))
     if gate:
         done["verdict"] = ask_gate_task(config.store, gate, measured, config.gate, promote)
     return done
@@ -113,7 +113,7 @@ def contest(store: str, role: str, named: Sequence[Ref]) -> dict[str, tuple[str,
     return {"champion": (role, Ref(name=in_use[0], version=in_use[1])), **rows} if in_use else rows
 
 
-def _of_session(config: Config, base: dict[str, Ref], rows: dict[str, tuple[str, Ref]]) -> tuple[str, str]:
+def _of_session(config: Config, base: Record, rows: dict[str, tuple[str, Ref]]) -> tuple[str, str]:
     """The benchmark of the session, after its take was ingested and matted, cameras side by side."""
     plan, takes = ingest_session(config)
     if not plan["benchmark"]:
@@ -121,7 +121,7 @@ def _of_session(config: Config, base: dict[str, Ref], rows: dict[str, tuple[str,
             "has no [benchmark]", where=config.session, fix="Name a take and its trimaps there, or use --benchmark."
         )
     take = takes[plan["benchmark"]]
-    made: Record = make_benchmark_task.submit(
+    made = make_benchmark_task.submit(
         config.store, config.session, base["supervisor"], take["digest"], config.supervisor.steps, config.seed
     ).result()
     for future in [future for role, model in rows.values() for future in matte_take(config, take, role, model)]:
@@ -134,7 +134,7 @@ def _split(name: str) -> tuple[str, str | None]:
     return first, version or None
 
 
-def contestants(base: dict[str, Ref], in_use: dict[str, Ref], named: Sequence[Ref]) -> dict[str, tuple[str, Ref]]:
+def contestants(base: Record, in_use: dict[str, Ref], named: Sequence[Ref]) -> dict[str, tuple[str, Ref]]:
     """Row -> role and model, each model once: base and in use of both roles, then those that were named.
 
     Args:

@@ -53,8 +53,8 @@ def plan(config: Config, args: Namespace) -> int:
 def _lines(night: NightPlan) -> Iterator[str]:
     for item in night.refused:
         yield f"refused: {item['where'] or item['session']}: {item['what']}; {item['fix']}"
-    for item in night.left:
-        yield f"left: {item['where']}: {item['why']}"
+    for place in night.left:
+        yield f"left: {place['where']}: {place['why']}"
     if night.kept:
         yield f"finished before: {', '.join(night.kept)}"
     for part in night.parts:

@@ -1,7 +1,6 @@
 """What the store already has of a session that arrived: finished takes, and namesakes that must not be replaced."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from capmat_errors import NotFound, SessionError, StoreError
 from storage.descriptor import Session
@@ -13,6 +12,18 @@ from storage.takes.take import Take
 from tasks.config import Config
 from tasks.ingest.inbox import Arrived
 from tasks.runtime.step import digest
+
+
+class Wanted(TypedDict):
+    """What a night is to do with a take.
+
+    Attributes:
+        teacher: it sees every so many frames; 0 for none.
+        exports: where to, then the formats; empty for no exports.
+    """
+
+    teacher: int
+    exports: list[str]
 
 
 def check_names(store: str, session: Session, take: str = "") -> None:
@@ -46,7 +57,7 @@ def check_names(store: str, session: Session, take: str = "") -> None:
     )
 
 
-def is_finished(store: str, take: str, files: str, how: Mapping[str, Any]) -> bool:
+def is_finished(store: str, take: str, files: str, how: Wanted) -> bool:
     """Whether an earlier night did all that was asked for with these files, whichever model was in use then."""
     root = Root(store)
     entry = Ledger(root).done(f"night/{take}")
@@ -59,20 +70,16 @@ def is_finished(store: str, take: str, files: str, how: Mapping[str, Any]) -> bo
     return True
 
 
-def unfinished(config: Config, arrived: Arrived) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """What is to be done with the takes of a session, and which of them are finished.
-
-    Returns:
-        By take, `teacher` (it sees every so many frames; 0: none) and `exports` (where to and which formats); and
-        the names of the others.
-    """
+def unfinished(config: Config, arrived: Arrived) -> tuple[dict[str, Wanted], list[str]]:
+    """What is to be done with the takes of a session, by name, and the names of those that are finished."""
     trimaps = arrived.session.benchmark.take if arrived.session.benchmark else ""
-    todo, finished = {}, []
+    todo: dict[str, Wanted] = {}
+    finished = []
     for name, files in arrived.takes.items():
-        how = {
-            "teacher": 1 if name in config.scribble_takes or name == trimaps else config.night.teacher_every,
-            "exports": [config.exports, *config.night.formats] if config.exports else [],
-        }
+        how = Wanted(
+            teacher=1 if name in config.scribble_takes or name == trimaps else config.night.teacher_every,
+            exports=[config.exports, *config.night.formats] if config.exports else [],
+        )
         if is_finished(config.store, name, files, how):
             finished.append(name)
         else:
@@ -80,6 +87,6 @@ def unfinished(config: Config, arrived: Arrived) -> tuple[dict[str, dict[str, An
     return todo, finished
 
 
-def finish(store: str, take: str, files: str, how: Mapping[str, Any], session: str) -> None:
+def finish(store: str, take: str, files: str, how: Wanted, session: str) -> None:
     """Remember that a night did all that was asked for with these files."""
     Ledger(Root(store)).record(f"night/{take}", {"files": files, "how": digest(how), "session": session})

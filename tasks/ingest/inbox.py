@@ -11,13 +11,26 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 from capmat_errors import CapmatError, SessionError, StoreError
 from storage.descriptor import Session, read_session
-from tasks.ingest.place import Bucket, Folder, Listing, Place, open_place, shared_places, take_place
-from tasks.runtime.step import Record, digest, retryable
+from tasks.ingest.place import Bucket, Folder, Listing, Place, Postponed, open_place, shared_places, take_place
+from tasks.runtime.step import digest, retryable
 
 SECOND_LOOK_S = 5.0
+
+
+class Refused(TypedDict):
+    """Why something could not be done, for the morning: where it belongs, and the error in its parts."""
+
+    session: str
+    take: str
+    step: str
+    error: str
+    what: str
+    where: str
+    fix: str
 
 
 @dataclass(frozen=True)
@@ -42,23 +55,26 @@ class Found:
     Attributes:
         place: the inbox.
         sessions: those of which at least one take is copied, by path.
-        left: what is still being copied: `where` and `why`.
-        refused: sessions that cannot be used, see `trouble`.
+        left: what is still being copied.
+        refused: sessions that cannot be used.
     """
 
     place: Folder | Bucket
     sessions: list[Arrived] = field(default_factory=list)
-    left: list[Record] = field(default_factory=list)
-    refused: list[Record] = field(default_factory=list)
+    left: list[Postponed] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
 
 
-def trouble(session: str, take: str, step: str, error: BaseException) -> Record:
-    """Why something could not be done, for the morning: where it belongs, and the error in its parts."""
-    said = {"session": session, "take": take, "step": step, "error": type(error).__name__}
+def trouble(session: str, take: str, step: str, error: BaseException) -> Refused:
+    """The record of an error in a step of a take; `take` is "" for what a whole session shares."""
+    what, where, fix = (
+        " ".join(str(error).split())[:300],
+        "",
+        "A fault of the program: the log of this step has more.",
+    )
     if isinstance(error, CapmatError):
-        return {**said, "what": error.what, "where": error.where, "fix": error.fix}
-    what = " ".join(str(error).split())[:300]
-    return {**said, "what": what, "where": "", "fix": "A fault of the program: the log of this step has more."}
+        what, where, fix = error.what, error.where, error.fix
+    return Refused(session=session, take=take, step=step, error=type(error).__name__, what=what, where=where, fix=fix)
 
 
 def look(
@@ -149,7 +165,7 @@ def drop(place: Bucket, arrived: Arrived, unfinished: Iterable[str]) -> None:
     place.drop((files if kept else files | shared.keys()) - kept)
 
 
-def _one_of_a_name(read: list[tuple[Path, Session]], refused: list[Record]) -> Iterator[tuple[Path, Session]]:
+def _one_of_a_name(read: list[tuple[Path, Session]], refused: list[Refused]) -> Iterator[tuple[Path, Session]]:
     """Sessions whose name no other session of the inbox has; a copied session.toml is easily forgotten."""
     folders: dict[str, list[Path]] = {}
     for file, session in read:

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from capmat_errors import ConfigError, SessionError, StoreError
 from storage.descriptor import Session
 from storage.store.root import Root
-from tasks.runtime.step import Record
 
 STAGING = Path(".capmat/inbox")
 """Where files from S3 lie while they are worked on."""
@@ -27,10 +26,17 @@ _AT_ONCE = 8
 _SPARE = 1.05
 
 
+class Postponed(TypedDict):
+    """Something in the inbox that must wait for another night, and why."""
+
+    where: str
+    why: str
+
+
 class Place(Protocol):
     """An inbox."""
 
-    def sessions(self, left: list[Record]) -> Iterator[Path]:
+    def sessions(self, left: list[Postponed]) -> Iterator[Path]:
         """Every session.toml, by path; folders of the inbox without any are noted in `left`."""
 
     def again(self) -> None:
@@ -71,7 +77,7 @@ class Folder:
     def __init__(self, inbox: str) -> None:
         self.inbox = Path(inbox)
 
-    def sessions(self, left: list[Record]) -> Iterator[Path]:
+    def sessions(self, left: list[Postponed]) -> Iterator[Path]:
         """See `Place`."""
         for folder in sorted(self.inbox.iterdir()):
             if folder.is_dir() and not folder.name.startswith("."):
@@ -110,7 +116,7 @@ class Bucket:
         self._keys: list[str] = []
         self._stamps: Listing = {}
 
-    def sessions(self, left: list[Record]) -> Iterator[Path]:
+    def sessions(self, left: list[Postponed]) -> Iterator[Path]:
         """See `Place`; the descriptors are fetched."""
         self.again()
         tops: dict[str, list[str]] = {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from prefect import runtime
 
@@ -14,14 +14,33 @@ from storage.takes.take import Take
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tasks.runtime.progress import Progress, say
-from tasks.runtime.step import Record, digest, retryable, run_once
+from tasks.runtime.step import StepRecord, digest, retryable, run_once
 
 
-def check(session: str) -> dict[str, Any]:
+class SessionRecord(TypedDict):
+    """What a session has to do: the names of its `takes`, and the `benchmark` take, which has trimaps, or ""."""
+
+    takes: list[str]
+    benchmark: str
+
+
+class PlatesRecord(StepRecord):
+    """The plates of a stage in the store."""
+
+    stage: str
+    cameras: list[str]
+
+
+class TakeRecord(StepRecord):
+    """A take in the store; its digest stands for its files and its plates."""
+
+    take: str
+    cameras: list[str]
+    frames: list[int]
+
+
+def check(session: str) -> SessionRecord:
     """Look at everything that a session refers to, before any work.
-
-    Returns:
-        `takes` (their names) and `benchmark` (the take that has trimaps, or "").
 
     Raises:
         CapmatError: with the take, camera and frame at fault; the first one, all of them have been said.
@@ -40,20 +59,20 @@ def _tell(done: int, total: int, what: str) -> None:
     say(f"{what}  ({done + 1}/{total})")
 
 
-def plates(store: str, session: str) -> Record:
+def plates(store: str, session: str) -> PlatesRecord:
     """Average the recordings of the empty stage; the record depends on their files."""
     plan = check_stage(read_session(session), decode=False)
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
 
-    def work() -> dict[str, Any]:
+    def work() -> PlatesRecord:
         done = ingest_plates(store, session, _tell)
         return {"stage": done["stage"], "cameras": list(plan.plates)}
 
     return run_once(store, "plates", plan.session.stage, {"manifests": manifests}, work)
 
 
-def take_record(store: str, take: str) -> Record:
-    """What later steps need to know about an ingested take; the digest stands for its files and its plates."""
+def take_record(store: str, take: str) -> TakeRecord:
+    """What later steps need to know about an ingested take."""
     root = Root(store)
     recording = Take.open(root, take)
     ledger = Ledger(root)
@@ -67,12 +86,11 @@ def take_record(store: str, take: str) -> Record:
     }
 
 
-def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
+def ingest(store: str, session: str, take: str, plates_digest: str) -> TakeRecord:
     """Bring one take into the store.
 
     Returns:
-        Record with `take`, `cameras`, `frames`, `wall_s`, and the digest of `take_record`: mattes are the same
-        work whoever asks for them.
+        The record of the step with the digest of `take_record`: mattes are the same work whoever asks for them.
     """
     plan = check_session(read_session(session), only=take, decode=False)
     manifests = {camera: recording.manifest() for camera, recording in plan.takes[take].recordings.items()}
@@ -80,7 +98,7 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> Record:
     frames = sum(len(recording) for recording in plan.takes[take].recordings.values())
     bar = Progress(f"ingest {take}", frames)
 
-    def work() -> dict[str, Any]:
+    def work() -> TakeRecord:
         ingest_take(store, session, take, lambda done, total, what: bar(frames - total + done, what))
         return take_record(store, take)
 

@@ -6,7 +6,7 @@ the draft's on top: what was frozen once is only ever painted over, so two peopl
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypedDict
 
 from capmat_errors import NotFound, ScribbleError
 from storage.labels.drafts import Draft, read_draft, read_drafts, save_draft
@@ -21,9 +21,26 @@ from tasks.labels.in_use import newest_labels
 from tasks.labels.pyramid import level_sizes
 from tasks.labels.views import FrameViews
 from tasks.models.networks import Ref, Run
-from tasks.runtime.step import Record
 
 Json = dict[str, Any]
+
+
+class FinishedRecord(TypedDict):
+    """The newest label set after somebody finished.
+
+    Attributes:
+        labels: version of the set.
+        new: whether it was made now.
+        frames: how many went in now.
+        all: how many the set has.
+        painted_share: of a picture, the mean over them.
+    """
+
+    labels: str
+    new: bool
+    frames: int
+    all: int
+    painted_share: float
 
 
 def newest_set(root: Root) -> LabelSet | None:
@@ -157,7 +174,7 @@ def _in_use_first(root: Root, runs: Sequence[str]) -> list[str]:
     return [run for run in used if run in runs] + rest
 
 
-def finish_scribbles(store: str, takes: Sequence[str], author: str = "") -> Record:
+def finish_scribbles(store: str, takes: Sequence[str], author: str = "") -> FinishedRecord:
     """Freeze all drafts that hold something which the newest label set does not.
 
     Strokes are added to those of the newest set, so whoever else freezes at the same moment loses nothing, and what
@@ -167,10 +184,6 @@ def finish_scribbles(store: str, takes: Sequence[str], author: str = "") -> Reco
         store: URL of the store.
         takes: whose drafts.
         author: only frames on which this person drew; with everything that others drew there. Empty: all.
-
-    Returns:
-        Record with `labels` (version of the set), `new` (whether it was made now), `frames` that went in now, `all`
-        frames of the set, and their mean `painted_share`.
 
     Raises:
         ScribbleError: nobody has painted anything.

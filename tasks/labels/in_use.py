@@ -1,9 +1,9 @@
 """Labels in use: which set a round of training takes, and whether one waits (paper section 4.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import NotRequired
 
 import numpy as np
 
@@ -13,21 +13,32 @@ from storage.labels.raster import OPEN
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.labels.incoming import import_scribbles, is_frozen
-from tasks.runtime.step import Record, retryable, run_once
+from tasks.runtime.step import StepRecord, retryable, run_once
 
 
-def newest_labels(store: str, inbox: str = "", validation_takes: Sequence[str] = ()) -> Record:
+class LabelsRecord(StepRecord):
+    """A label set; it depends on the labels and the split alone, whoever froze them and in how many steps.
+
+    Attributes:
+        labels: version of the set.
+        frames: how many have labels.
+        painted_share: of a picture, the mean over the frames.
+        validation_takes: takes of the set that are kept from training; absent where none is.
+    """
+
+    labels: str
+    frames: int
+    painted_share: float
+    validation_takes: NotRequired[list[str]]
+
+
+def newest_labels(store: str, inbox: str = "", validation_takes: Sequence[str] = ()) -> LabelsRecord:
     """The newest label set, after freezing what lies in the inbox; an empty inbox is no fault if there is a set.
 
     Args:
         store: URL of the store.
         inbox: folder of overlays. Empty: only what is frozen already.
         validation_takes: takes whose labels are kept from training, by name or pattern (`*-val`).
-
-    Returns:
-        Record with `labels` (version of the set), `frames` and the mean `painted_share`; and `validation_takes`,
-        those of the set that are kept back, if there are any. It depends on the labels and this split alone, whoever
-        froze them and in how many steps.
 
     Raises:
         ScribbleError: see `import_scribbles`; or no take is left to train on.
@@ -45,9 +56,12 @@ def newest_labels(store: str, inbox: str = "", validation_takes: Sequence[str] =
         )
     split = {"validation_takes": held} if held else {}
 
-    def work() -> dict[str, Any]:
+    def work() -> LabelsRecord:
         shares = [float(np.mean(labels.label(*key) != OPEN)) for key in labels.keys]
-        return {"labels": labels.version, "frames": len(labels), "painted_share": float(np.mean(shares)), **split}
+        record = LabelsRecord(labels=labels.version, frames=len(labels), painted_share=float(np.mean(shares)))
+        if held:
+            record["validation_takes"] = held
+        return record
 
     return run_once(store, "scribbles", f"set {labels.version}", {"content": labels.content, **split}, work)
 
@@ -58,7 +72,7 @@ def validation_part(labels: LabelSet, wanted: Sequence[str]) -> list[str]:
     return [take for take in takes if any(fnmatchcase(take, pattern) for pattern in wanted)]
 
 
-def split_labels(store: str, labels: Record) -> tuple[list[Key], list[Key]]:
+def split_labels(store: str, labels: LabelsRecord) -> tuple[list[Key], list[Key]]:
     """The frames of a label set to learn from, and those that are kept back to measure on; no take is in both.
 
     Args:
@@ -94,9 +108,9 @@ def waiting(store: str, inbox: str = "") -> bool:
     return bool(versions) and Ledger(Root(store)).done(_used(versions[-1])) is None
 
 
-def mark_used(store: str, labels: Record, verdicts: Record) -> None:
+def mark_used(store: str, labels: LabelsRecord, verdicts: Mapping[str, str]) -> None:
     """Record that a round of training with `labels` is finished; `verdicts` is what the gate said, by role."""
-    Ledger(Root(store)).record(_used(labels["labels"]), {"labels": labels["digest"], "gate": verdicts})
+    Ledger(Root(store)).record(_used(labels["labels"]), {"labels": labels["digest"], "gate": dict(verdicts)})
 
 
 def _used(version: str) -> str:

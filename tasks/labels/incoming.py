@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +22,40 @@ from storage.labels.strokes import Drawing
 from storage.store.root import Root
 from storage.takes.take import Take, list_takes
 from tasks.runtime.progress import Progress
-from tasks.runtime.step import Record, Step, run_once
+from tasks.runtime.step import Step, StepRecord, run_once
 
 INBOX = Reading(format="overlay")
 """How the inbox of painted overlays is read."""
 
 
-def import_scribbles(store: str, inbox: str) -> Record:
+class Imported(TypedDict):
+    """What was read.
+
+    Attributes:
+        frames: how many have labels.
+        painted_share: of a picture, the mean over the frames.
+        left_out: how many shapes of which name mean neither side.
+        several: how many frames are in it more than once.
+    """
+
+    frames: int
+    painted_share: float
+    left_out: dict[str, int]
+    several: int
+
+
+class ImportRecord(StepRecord, Imported):
+    """What was read, and `labels`, the version of the set that it became."""
+
+    labels: str
+
+
+def import_scribbles(store: str, inbox: str) -> ImportRecord:
     """Freeze what lies in the inbox as the next label set. Nothing is stored if a single overlay is refused.
 
     Args:
         store: URL of the store.
         inbox: folder of overlays, <take>/<camera>/<frame>.png: green foreground, red background, the rest open.
-
-    Returns:
-        See `import_labels`.
 
     Raises:
         ScribbleError: unknown take, camera or frame, wrong size, nothing or everything painted.
@@ -44,7 +63,7 @@ def import_scribbles(store: str, inbox: str) -> Record:
     return import_labels(store, Path(inbox), INBOX)
 
 
-def import_labels(store: str, path: Path, reading: Reading, *, anew: bool = False) -> Record:
+def import_labels(store: str, path: Path, reading: Reading, *, anew: bool = False) -> ImportRecord:
     """Freeze what an export holds as the next label set. Nothing is stored if a single label is refused.
 
     Args:
@@ -52,10 +71,6 @@ def import_labels(store: str, path: Path, reading: Reading, *, anew: bool = Fals
         path: file, folder or zip file of a format in `storage.labels.formats.read`.
         reading: its format, and how names are understood.
         anew: forget earlier labels of the same frames; otherwise these are painted over them.
-
-    Returns:
-        Record with `labels` (version of the set), `frames`, the mean `painted_share`, how many shapes of which name
-        were `left_out` because nobody said which side they are, and how many frames are in it `several` times.
 
     Raises:
         ScribbleError: unknown take, camera or frame, wrong size, a pixel that is both, nothing labelled, or a file
@@ -65,10 +80,10 @@ def import_labels(store: str, path: Path, reading: Reading, *, anew: bool = Fals
         reading = _settled(export, reading)
         root = Root(store)
 
-        def work() -> dict[str, Any]:
+        def work() -> ImportRecord:
             found = Labels(root, export, reading)
             labels = freeze_labels(root, LABELS, found, replace=anew)
-            return {"labels": labels.version, **found.summary}
+            return cast(ImportRecord, {"labels": labels.version, **found.summary})
 
         # Said anew, it depends on what was said before.
         newest = {"anew": list_label_sets(root).get(LABELS, [])[-1:]} if anew else {}
@@ -95,7 +110,7 @@ def check_labels(store: str, path: Path, reading: Reading) -> tuple[str, "Labels
 def is_frozen(store: str, inbox: str) -> bool:
     """Whether what lies in the inbox was frozen as it is."""
     with opened(Path(inbox)) as export:
-        return Step(store, "scribbles", "inbox", _inputs(export, INBOX)).record() is not None
+        return Step[ImportRecord](store, "scribbles", "inbox", _inputs(export, INBOX)).record() is not None
 
 
 @dataclass
@@ -155,7 +170,7 @@ class Labels:
             )
 
     @property
-    def summary(self) -> Record:
+    def summary(self) -> Imported:
         """What a record says of them."""
         shares = [foreground + background for _, foreground, background in self.frames]
         return {

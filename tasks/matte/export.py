@@ -1,7 +1,7 @@
 """Mattes as files, as a step of a flow; `storage.export.mattes` knows what is written already."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from prefect import runtime
 
@@ -11,9 +11,14 @@ from storage.takes.take import Take
 from tasks.runtime.step import retryable
 
 
-def export(
-    store: str, take: str, run: str, cameras: Sequence[str], out: str, formats: Sequence[str]
-) -> dict[str, Any]:
+class ExportRecord(TypedDict):
+    """How many files an export consists of, and how many were `written` now."""
+
+    files: int
+    written: int
+
+
+def export(store: str, take: str, run: str, cameras: Sequence[str], out: str, formats: Sequence[str]) -> ExportRecord:
     """Write a run's mattes of some cameras.
 
     Args:
@@ -23,9 +28,6 @@ def export(
         cameras: which cameras.
         out: folder or s3:// prefix.
         formats: see `storage.export.mattes`.
-
-    Returns:
-        `files` in all and `written` now, as numbers.
 
     Raises:
         CapmatError: what `export_mattes` raises.

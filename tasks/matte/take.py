@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from prefect import runtime
 
 from storage.registry import Registry
-from storage.store.ledger import Ledger
+from storage.store.ledger import Files, Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
@@ -15,8 +15,30 @@ from tasks.matte.provenance import begun, provenance
 from tasks.models.infer import check_take, infer_camera
 from tasks.models.networks import Ref, Run, load_network
 from tasks.runtime.progress import Progress, say
-from tasks.runtime.rates import timed
-from tasks.runtime.step import Record, Step, retryable
+from tasks.runtime.rates import Timed, timed
+from tasks.runtime.step import Step, StepRecord, retryable
+
+
+class BlockRecord(StepRecord, Timed):
+    """The mattes of one block of frames of one camera; `frames` is how many, `numbers` are which."""
+
+    run: str
+    camera: str
+    frames: int
+    numbers: list[int]
+    threads: int
+    files: Files
+
+
+class MattesRecord(TypedDict):
+    """The mattes of some cameras of a take; `frames` is how many, `digest` those of the blocks' records."""
+
+    run: str
+    take: str
+    frames: int
+    wall_s: float
+    reused: bool
+    digest: list[str]
 
 
 def snap(pha: Any) -> Any:
@@ -55,11 +77,11 @@ def block_steps(
     model: Ref,
     ingested: str,
     tile: int = 0,
-) -> list[Step]:
+) -> list[Step[BlockRecord]]:
     """The step of every block of frames of one camera; arguments as those of `matte`."""
     common = {"model": model, "ingested": ingested} | ({"tile": tile} if tile else {})
     subject = f"{take} {camera} {run}"
-    return [Step(store, "matte", subject, {**common, "frames": list(block)}) for block in blocks]
+    return [Step[BlockRecord](store, "matte", subject, {**common, "frames": list(block)}) for block in blocks]
 
 
 def matte(
@@ -72,7 +94,7 @@ def matte(
     ingested: str,
     threads: int = 1,
     tile: int = 0,
-) -> Record:
+) -> MattesRecord:
     """Matte some cameras of a take; each block of frames is a step of its own, so a killed run repeats one at most.
 
     A recurrent network sees the frames of a camera in their order, each with the state of the one before; its
@@ -90,9 +112,6 @@ def matte(
         tile: side of the tiles where whole frames do not fit; 0 for whole frames. The run's name tells the two
             apart, since tiles are an approximation.
 
-    Returns:
-        `run`, `frames` done and `digests` of the blocks' records.
-
     Raises:
         ConfigError: the network needs a trimap, which takes do not have.
     """
@@ -105,7 +124,7 @@ def matte(
         say(f"{take}: in tiles of {tile} pixels, which is not quite what whole frames would give")
     wanted = set(frames)
     blocks = [chosen for block in recording.blocks if (chosen := [f for f in block if f in wanted])]
-    records = []
+    records: list[BlockRecord] = []
     for i, camera in enumerate(cameras):
         steps = block_steps(store, take, camera, run, blocks, model, ingested, tile)
         found = [step.record() for step in steps]
@@ -128,11 +147,11 @@ def matte(
                 held[frame] = snap(pha)
                 done += 1
                 bar(done, camera)
-            said = {"run": run, "camera": camera, "frames": len(block), "numbers": block}
             files = recording.write_alphas(run, camera, held)
             seconds = time.perf_counter() - start
-            pace = {"threads": threads, **timed(sum(pha.size for pha in held.values()), seconds)}
-            records.append(step.keep({**said, **pace, "files": files}, seconds))
+            said = {"run": run, "camera": camera, "frames": len(block), "numbers": block, "threads": threads}
+            made = {**said, **timed(sum(pha.size for pha in held.values()), seconds), "files": files}
+            records.append(step.keep(cast(BlockRecord, made), seconds))
     return {
         "run": run,
         "take": take,

@@ -4,7 +4,7 @@ Plans are kept in the store, `plans/<date>.json`, one per forecast; a plan that 
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from socket import gethostname
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 from capmat_errors import NotFound
 from storage.store.ledger import Ledger
 from storage.store.root import Root
+from tasks.night.record import Compared, Forecast
 from tasks.night.rest import measured_rest
 from tasks.runtime.rates import Entry, is_timed, run_key, span
-from tasks.runtime.step import Record
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Checked:
     def error(self) -> float | None:
         """How far the forecast was off, as a share of the real time; below 0 it was too short."""
         return None if self.forecast is None else self.forecast / self.real - 1
+
+    def to_json(self) -> Compared:
+        """For the record of the night."""
+        return Compared(verb=self.verb, share=self.share, forecast=self.forecast, real=self.real)
 
 
 def check_night(root: Root, name: str = "") -> tuple[str, list[Checked]]:
@@ -64,19 +68,13 @@ def check_night(root: Root, name: str = "") -> tuple[str, list[Checked]]:
     )
 
 
-def look_back(root: Root, name: str, ended: float) -> Record:
+def look_back(root: Root, name: str, ended: float) -> Forecast:
     """A plan and the night that followed it, for the morning.
 
     Args:
         root: the store.
         name: of the plan.
         ended: when all was done, in seconds since 1970.
-
-    Returns:
-        `plan`, `until` and `every` as planned; `host`, which looks back; `late`, the seconds by which the night is
-        too short without teacher; `parts`, each with `verb`, `share`, `forecast`, `real`, and `whole`, the same for
-        all (`forecast` null where that of a part is); `start`, `rest`, `pictures`, see `tasks.night.rest`. Empty
-        if nothing was recorded since.
     """
     plan = json.loads(root.read(f"plans/{name}.json"))
     made, done = datetime.fromisoformat(plan["made"]).timestamp(), _since(root, plan)
@@ -98,8 +96,8 @@ def look_back(root: Root, name: str, ended: float) -> Record:
         "until": plan["until"],
         "every": plan["every"],
         "late": _late(plan),
-        "parts": [asdict(row) for row in rows],
-        "whole": asdict(Checked("all", min([1.0, *(row.share for row in rows)]), whole, ended - made)),
+        "parts": [row.to_json() for row in rows],
+        "whole": Checked("all", min([1.0, *(row.share for row in rows)]), whole, ended - made).to_json(),
         "start": round(start, 2),
         "rest": round(rest, 2),
         "pictures": round(share * other.get("frames", 0)),

@@ -7,7 +7,6 @@ No server is asked, so they are there when everything else is down, which is whe
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
-from typing import Any
 
 from capmat_errors import NotFound
 from storage.session.cost import free_bytes
@@ -15,6 +14,7 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.labels.in_use import waiting
 from tasks.night.look_back import check_night
+from tasks.night.record import NightRecord
 from tasks.night.rest import nights
 
 _STATES = ("Completed", "NeedsHuman", "Failed")
@@ -54,7 +54,7 @@ def _families(root: Root, store: str) -> Iterator[Family]:
     yield "promotions", "Models that the gate has put in use so far.", [("", promoted)]
 
 
-def _of_night(night: dict[str, Any]) -> Iterator[Family]:
+def _of_night(night: NightRecord) -> Iterator[Family]:
     frames = sum(take["cameras"] * take["frames"] for take in night["takes"])
     yield "night_end_timestamp_seconds", "When the last night ended, in seconds since 1970.", [("", _end(night))]
     yield "night_duration_seconds", "Wall time of the last night.", [("", night["seconds"])]
@@ -63,18 +63,23 @@ def _of_night(night: dict[str, Any]) -> Iterator[Family]:
         "1 for the state in which the last night ended.",
         [(f'{{state="{state}"}}', night["state"] == state) for state in _STATES],
     )
-    counts = {"done": night["takes"], "refused": night["refused"], "left": night["left"], "kept": night["kept"]}
+    counts = {
+        "done": len(night["takes"]),
+        "refused": len(night["refused"]),
+        "left": len(night["left"]),
+        "kept": len(night["kept"]),
+    }
     yield (
         "night_takes",
         "Takes of the last night: done, refused, left for another night, finished before.",
-        [(f'{{result="{name}"}}', len(items)) for name, items in counts.items()],
+        [(f'{{result="{name}"}}', count) for name, count in counts.items()],
     )
     yield "night_frames", "Frames of all cameras that the last night matted.", [("", frames)]
     if frames and night["seconds"]:
         yield "night_frames_per_second", "The same per second of wall time.", [("", frames / night["seconds"])]
 
 
-def _end(night: dict[str, Any]) -> float:
+def _end(night: NightRecord) -> float:
     return datetime.fromisoformat(night["ended"]).timestamp()
 
 

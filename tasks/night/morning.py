@@ -1,23 +1,6 @@
 """The morning report: what needs a human, then what the night did, with one picture of every take.
 
-`reports/night-<date>-<time>.json` holds the night, the page of the same name shows it:
-
-    night, inbox, store     text; `night` is when it began, in local time
-    ended                   when it ended, as ISO time
-    state                   Completed, NeedsHuman or Failed
-    attention               [{"what", "fix"}] that nobody asked for but somebody should know
-    refused                 [record of `tasks.ingest.inbox.trouble`]
-    left                    [{"where", "why"}] that were still being copied
-    stages                  [record of `tasks.stage.check.stage_check`] of the takes that came in
-    takes                   [{"take", "session", "cameras", "frames", "runs", "seconds", "bytes", "teacher",
-                            "teacher_wanted", "finished", "mined"}] done this night; `cameras` and `frames` are
-                            numbers, `seconds` are of work, all tasks together; `teacher` is every how many frames
-                            it saw, 0 for none, and `teacher_wanted` what the settings ask for; `mined` are boxes
-                            that wait for scribbles
-    kept                    [name] of takes that an earlier night had finished
-    forecast                record of `tasks.night.look_back.look_back`; empty if there was nothing to do
-    models                  {role: {"name", "version"}} that matted
-    seconds, free           wall time; bytes left on the store's disk, null on S3
+What it holds is in `tasks.night.record`.
 """
 
 import base64
@@ -25,7 +8,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import cast
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
@@ -38,6 +21,7 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.night.look_back import look_back
 from tasks.night.page import night_page, night_text
+from tasks.night.record import Attention, Forecast, NightRecord, NightTake
 from tasks.night.rest import nights
 from tasks.runtime.step import Record, retryable
 from tasks.show.artifact import where_text
@@ -49,13 +33,12 @@ _HEIGHT = 160  # of a picture, in pixels
 _UI_BYTES = 200_000  # the UI loads all artifacts in full
 
 
-def write_morning(store: str, night: Mapping[str, Any], started: float, plan: str = "") -> Record:
+def write_morning(store: str, night: NightRecord, started: float, plan: str = "") -> NightRecord:
     """Complete the record of a night, write it and its page into the store, and show it in the Prefect UI.
 
     Args:
         store: URL of the store.
-        night: the record as the flow knows it: all keys of this module's docstring but `night`, `ended`,
-            `attention`, `forecast`, `seconds` and `free`, and without `bytes` of the takes.
+        night: the record as the flow knows it, from `inbox` to `kept`, and without `bytes` of the takes.
         started: when the night began, in seconds since 1970.
         plan: name of the plan that the night was made by; "" for none.
 
@@ -63,10 +46,10 @@ def write_morning(store: str, night: Mapping[str, Any], started: float, plan: st
         The whole record, with `html` and `json`, where they lie.
     """
     root, ended = Root(store), time.time()
-    found = look_back(root, plan, ended) if plan else {}
-    takes = [{**take, "bytes": _bytes(root, take["take"])} for take in night["takes"]]
+    found: Forecast = look_back(root, plan, ended) if plan else {}
+    takes = [cast(NightTake, {**take, "bytes": _bytes(root, take["take"])}) for take in night["takes"]]
     free = free_bytes(root)
-    whole = {
+    whole: NightRecord = {
         **night,
         "night": time.strftime("%Y-%m-%d %H:%M", time.localtime(started)),
         "takes": takes,
@@ -117,7 +100,7 @@ def _bytes(root: Root, take: str) -> int:
     return sum(root.sizes(f"takes/{take}.zarr/").values())
 
 
-def _disk(free: int | None, takes: Sequence[Mapping[str, Any]]) -> list[Record]:
+def _disk(free: int | None, takes: Sequence[NightTake]) -> list[Attention]:
     added = sum(take["bytes"] for take in takes)
     if free is None or free >= _NIGHTS_LEFT * added:
         return []
@@ -125,20 +108,20 @@ def _disk(free: int | None, takes: Sequence[Mapping[str, Any]]) -> list[Record]:
     return [{"what": what, "fix": "Free some space, or move the store, before the disk is full."}]
 
 
-def _short(forecast: Mapping[str, Any]) -> list[Record]:
+def _short(forecast: Forecast) -> list[Attention]:
     if not forecast.get("late"):
         return []
     what = f"The night was too short by {duration(forecast['late'])} even without the teacher, as its plan says."
     return [{"what": what, "fix": "Begin earlier, add workers, or set another [night] until."}]
 
 
-def _stages(night: Mapping[str, Any]) -> list[Record]:
+def _stages(night: NightRecord) -> list[Attention]:
     """Cameras that the stage check found red, each fault once with the takes that have it."""
     faults: dict[tuple[str, str, str], list[tuple[Record, Record]]] = {}
     for record in night["stages"]:
         for item in record["red"]:
             faults.setdefault((record["session"], item["camera"], item["kind"]), []).append((record, item))
-    said = []
+    said: list[Attention] = []
     for (session, camera, _), cases in faults.items():
         record, item = cases[0]
         takes = ", ".join(dict.fromkeys(case["take"] for case, _ in cases))
@@ -154,9 +137,9 @@ def _last_night(root: Root) -> str:
     return datetime.fromtimestamp(time.time() - 86400, UTC).isoformat(timespec="seconds")
 
 
-def _gates(root: Root, since: str) -> list[Record]:
+def _gates(root: Root, since: str) -> list[Attention]:
     """What the gate decided since a time."""
-    said = []
+    said: list[Attention] = []
     registry = Registry(root)
     for role in root.names("promotions"):
         for entry in registry.verdicts(role):
@@ -172,7 +155,7 @@ def _gates(root: Root, since: str) -> list[Record]:
     return said
 
 
-def _labels(root: Root) -> list[Record]:
+def _labels(root: Root) -> list[Attention]:
     """The newest label set, if nothing was trained on it."""
     versions = list_label_sets(root).get(LABELS, [])
     if not versions or Ledger(root).entries(f"finetune/teacher-{versions[-1]}/"):
@@ -182,7 +165,7 @@ def _labels(root: Root) -> list[Record]:
     return [{"what": what, "fix": "Run `capmat redistill`."}]
 
 
-def mined_boxes(takes: Sequence[Mapping[str, Any]]) -> list[Record]:
+def mined_boxes(takes: Sequence[NightTake]) -> list[Attention]:
     """The boxes that this night's mining left for people who scribble."""
     waiting = {take["take"]: take["mined"] for take in takes if take.get("mined")}
     if not waiting:
@@ -192,7 +175,7 @@ def mined_boxes(takes: Sequence[Mapping[str, Any]]) -> list[Record]:
     return [{"what": what, "fix": "Paint the best of them; docs/mine.md says how to see them."}]
 
 
-def _artifact(night: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+def _artifact(night: NightRecord, pictures: Mapping[str, bytes]) -> str:
     """The report as markdown, with as many pictures as the UI bears."""
     text, room = night_text(night), _UI_BYTES
     for take, jpeg in pictures.items():

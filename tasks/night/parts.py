@@ -12,8 +12,8 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import BLOCK
 from tasks.config import Config
-from tasks.ingest.session import take_record
-from tasks.matte.take import block_steps
+from tasks.ingest.session import PlatesRecord, TakeRecord, take_record
+from tasks.matte.take import BlockRecord, block_steps
 from tasks.models.networks import Ref, Run
 from tasks.runtime.rates import Rate, run_key
 from tasks.runtime.step import Step
@@ -146,7 +146,7 @@ class Mattes:
         done, record = self.known[take.name]
         missing = {}
         for camera in take.recordings:
-            steps: Sequence[Step] = []
+            steps: Sequence[Step[BlockRecord]] = []
             # Making a step costs a millisecond; takes that nobody matted have none to look for.
             if model and record and any(f"-{camera}-{run}/" in key for key in done):
                 tile = self.config.tile(role)
@@ -159,12 +159,12 @@ class Mattes:
         """The digest that the take's mattes depend on; "" if it is not ingested as it is now."""
         store = self.config.store
         plates = {camera: recording.manifest() for camera, recording in plan.plates.items()}
-        first = Step(store, "plates", plan.session.stage, {"manifests": plates}).record()
+        first = Step[PlatesRecord](store, "plates", plan.session.stage, {"manifests": plates}).record()
         if first is None:
             return ""
         files = {camera: recording.manifest() for camera, recording in take.recordings.items()}
-        found = Step(store, "take", take.name, {"manifests": files, "plates": first["digest"]}).record()
-        return str(take_record(store, take.name)["digest"]) if found else ""
+        found = Step[TakeRecord](store, "take", take.name, {"manifests": files, "plates": first["digest"]}).record()
+        return take_record(store, take.name)["digest"] if found else ""
 
 
 def ingest_parts(wishes: Sequence[Wish], root: Root, rates: dict[str, Rate]) -> tuple[Part, Part, int | None]:

@@ -17,12 +17,12 @@ from storage.session.plan import plan_session
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.ingest.arrival import unfinished
-from tasks.ingest.inbox import Found, to_fetch, trouble
-from tasks.ingest.place import Bucket
+from tasks.ingest.inbox import Found, Refused, to_fetch, trouble
+from tasks.ingest.place import Bucket, Postponed
 from tasks.night.parts import Mattes, Part, Wish, ingest_parts
 from tasks.night.rest import last_nights, rest_part
 from tasks.runtime.rates import Rate, read_rates
-from tasks.runtime.step import Record, retryable
+from tasks.runtime.step import retryable
 from tasks.show.figures import amount
 
 
@@ -49,8 +49,8 @@ class NightPlan:
     every: int
     free: int | None
     kept: tuple[str, ...] = ()
-    left: tuple[Record, ...] = ()
-    refused: tuple[Record, ...] = ()
+    left: tuple[Postponed, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
     @property
     def open(self) -> list[Part]:
@@ -136,7 +136,7 @@ def plan_inbox(
                 left.append({"where": f"{arrived.session.name}, take {name}", "why": why})
                 del how[name]
         if how:
-            todo.append((arrived.session, {name: int(wanted["teacher"]) for name, wanted in how.items()}))
+            todo.append((arrived.session, {name: wanted["teacher"] for name, wanted in how.items()}))
     # Pictures are decoded only where their cost is not known from earlier takes.
     decode = "ingest" not in _rates(config, root, [session for session, _ in todo])
     wishes = [wish for session, teacher in todo for wish in _sound(session, teacher, decode, refused)]
@@ -144,7 +144,7 @@ def plan_inbox(
     return replace(plan, kept=tuple(kept), left=tuple(left), refused=tuple(refused))
 
 
-def _sound(session: Session, teacher: dict[str, int], decode: bool, refused: list[Record]) -> Iterator[Wish]:
+def _sound(session: Session, teacher: dict[str, int], decode: bool, refused: list[Refused]) -> Iterator[Wish]:
     """The takes of a session that are fit, together if all are; the others are noted in `refused`."""
     section = session.benchmark if session.benchmark and session.benchmark.take in teacher else None
     takes = {name: session.takes[name] for name in teacher}

@@ -7,25 +7,24 @@ with the middle of the last few.
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from statistics import median
-from typing import Any
 
 from storage.store.root import Root
 from tasks.night.parts import Part
+from tasks.night.record import NightRecord
 from tasks.runtime.rates import Entry, span
-from tasks.runtime.step import Record
 
 _NIGHTS = 5
 
 
-def last_nights(root: Root) -> list[Record]:
+def last_nights(root: Root) -> list[NightRecord]:
     """The records of the last few morning reports, the newest first."""
     return list(islice(nights(root), _NIGHTS))
 
 
-def nights(root: Root) -> Iterator[Record]:
+def nights(root: Root) -> Iterator[NightRecord]:
     """The records of all morning reports, the newest first; read when asked for, since a year has hundreds."""
     names = (name for name in root.names("reports") if name.startswith("night-") and name.endswith(".json"))
     return (json.loads(root.read(f"reports/{name}")) for name in sorted(names, reverse=True))
@@ -58,7 +57,7 @@ def rest_part(root: Root, pictures: int) -> Part:
                 slowest=max(middle, *each), records=len(nights), note="starting, checks, exports")  # fmt: skip
 
 
-def _measured(night: Mapping[str, Any]) -> bool:
+def _measured(night: NightRecord) -> bool:
     """Whether a night knows what it took beside its records, on this machine."""
-    forecast = night.get("forecast") or {"pictures": 0}  # earlier versions and empty nights have none
-    return bool(forecast["pictures"]) and forecast["host"] == socket.gethostname()
+    forecast = night.get("forecast", {})  # earlier versions and empty nights have none
+    return bool(forecast.get("pictures")) and forecast["host"] == socket.gethostname()

@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from storage.store.ledger import Ledger
 from storage.store.root import Root
@@ -44,15 +44,26 @@ class Rate:
     note: str = ""
 
 
-def timed(pixels: int, seconds: float) -> dict[str, Any]:
-    """What a record says so that later nights can be forecast: where, how much, how long, and when it was done.
+class Timed(TypedDict):
+    """What a record says so that later nights can be forecast.
 
-    Args:
+    Attributes:
+        host: the machine that did it.
         pixels: of all frames of the piece.
         seconds: that it took; records of steps round theirs for people.
+        ended: when it was done, in seconds since 1970.
     """
+
+    host: str
+    pixels: int
+    seconds: float
+    ended: float
+
+
+def timed(pixels: int, seconds: float) -> Timed:
+    """The time of a piece of work that has just ended."""
     ended = round(time.time(), 3)
-    return {"host": socket.gethostname(), "pixels": int(pixels), "seconds": round(seconds, 4), "ended": ended}
+    return Timed(host=socket.gethostname(), pixels=int(pixels), seconds=round(seconds, 4), ended=ended)
 
 
 def is_timed(entry: Entry | None) -> bool:

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, cast
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
@@ -19,9 +19,27 @@ from capmat_errors import CapmatError
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 
-Record = dict[str, Any]
+Record = Mapping[str, Any]
+"""A record of which only some keys are read."""
 P = ParamSpec("P")
 R = TypeVar("R")
+Made = TypeVar("Made", bound=Mapping[str, Any])
+
+
+class StepRecord(TypedDict, total=False):
+    """What `run_once` adds to a step's own record, which inherits from this.
+
+    Attributes:
+        digest: of the step's key and inputs; an input of the next step.
+        reused: whether the step had run before.
+        wall_s: seconds that it ran, by the clock.
+        cpu_s: seconds of this process, which other programs on the machine change little.
+    """
+
+    digest: str
+    reused: bool
+    wall_s: float
+    cpu_s: float
 
 
 def digest(inputs: Any) -> str:
@@ -30,9 +48,7 @@ def digest(inputs: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def run_once(
-    store: str, verb: str, subject: str, inputs: Mapping[str, Any], work: Callable[[], Mapping[str, Any]]
-) -> Record:
+def run_once(store: str, verb: str, subject: str, inputs: Mapping[str, Any], work: Callable[[], Made]) -> Made:
     """Do `work` unless its record is in the ledger already.
 
     Args:
@@ -43,18 +59,17 @@ def run_once(
         work: does it and returns a small JSON-able dict. It must store its result before it returns.
 
     Returns:
-        The record: what `work` returned, with `digest`, `reused`, and the seconds of the time it really ran: `wall_s`
-        by the clock, `cpu_s` of this process, which other programs on the machine change little.
+        The record: what `work` returned, with what `StepRecord` says.
     """
-    step = Step(store, verb, subject, inputs)
-    if (found := step.record()) is not None:
-        return found
+    step = Step[Made](store, verb, subject, inputs)
+    if (record := step.record()) is not None:
+        return record
     start, worked = time.perf_counter(), time.process_time()
-    result = work()
-    return step.keep({**result, "cpu_s": round(time.process_time() - worked, 2)}, time.perf_counter() - start)
+    made = {**work(), "cpu_s": round(time.process_time() - worked, 2)}
+    return step.keep(cast(Made, made), time.perf_counter() - start)
 
 
-class Step:
+class Step(Generic[Made]):
     """The record of one step; `run_once` in two halves, for work that finishes several steps in one go.
 
     Args:
@@ -74,16 +89,16 @@ class Step:
         """Where its record lies in the ledger."""
         return self._key
 
-    def record(self) -> Record | None:
+    def record(self) -> Made | None:
         """What was recorded when the step was done; None if it was not."""
-        found = self._ledger.done(self._key)
-        return None if found is None else {**found, "reused": True}
+        entry = self._ledger.done(self._key)
+        return None if entry is None else cast(Made, {**entry, "reused": True})
 
-    def keep(self, result: Mapping[str, Any], seconds: float) -> Record:
+    def keep(self, made: Made, seconds: float) -> Made:
         """Record that the step is done; its result is stored already."""
-        record = {**result, "digest": digest([self._key, self._inputs]), "wall_s": round(seconds, 2)}
-        self._ledger.record(self._key, record)
-        return {**record, "reused": False}
+        entry = {**made, "digest": digest([self._key, self._inputs]), "wall_s": round(seconds, 2)}
+        self._ledger.record(self._key, entry)
+        return cast(Made, {**entry, "reused": False})
 
 
 def worth_retrying(task: Any, run: Any, state: Any) -> bool:

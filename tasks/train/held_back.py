@@ -7,13 +7,13 @@ import numpy as np
 from storage.labels.label_set import LABELS, LabelSet
 from storage.labels.raster import BACKGROUND, FOREGROUND
 from storage.store.root import Root
-from tasks.labels.in_use import split_labels
+from tasks.labels.in_use import LabelsRecord, split_labels
 from tasks.runtime.progress import Progress, say
 from tasks.runtime.step import Record
 from tasks.train.watch import alpha_of, stage_frame
 
 
-def label_error(store: str, labels: Record, network: Any) -> Record:
+def label_error(store: str, labels: LabelsRecord, network: Any) -> Record:
     """Measure a network on the labels that are kept back.
 
     Args:

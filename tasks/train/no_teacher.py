@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Student, Teacher
+from tasks.labels.in_use import LabelsRecord
 from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
@@ -23,7 +24,7 @@ def scribble_student(
     store: str,
     strategy: "Strategy",
     base: Ref,
-    labels: Record,
+    labels: LabelsRecord,
     base_data: str,
     settings: Student,
     mix: Teacher,

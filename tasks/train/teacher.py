@@ -9,7 +9,7 @@ from storage.takes.crops import frame_and_plate
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Teacher
-from tasks.labels.in_use import split_labels
+from tasks.labels.in_use import LabelsRecord, split_labels
 from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
@@ -19,7 +19,7 @@ from tasks.train.held_back import compared, label_error
 from tasks.train.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
 
 
-def read_scribbles(store: str, labels: Record) -> Any:
+def read_scribbles(store: str, labels: LabelsRecord) -> Any:
     """The frames of a label set with their plates, read when and where they are cut, and labels, as training data.
 
     Frames of takes that are kept back for validation are not in it.
@@ -36,7 +36,7 @@ def read_scribbles(store: str, labels: Record) -> Any:
     return ScribbleData(frames)
 
 
-def frames_to_watch(store: str, labels: Record, benchmark: Record | None) -> list[Frame]:
+def frames_to_watch(store: str, labels: LabelsRecord, benchmark: Record | None) -> list[Frame]:
     """Frames of the benchmark; without one, scribbled frames, to see the strokes take effect but not to measure."""
     root, (trained, _) = Root(store), split_labels(store, labels)
     found = benchmark_frames(root, benchmark, [take for take, _, _ in trained])
@@ -46,7 +46,7 @@ def frames_to_watch(store: str, labels: Record, benchmark: Record | None) -> lis
 def finetune(
     store: str,
     base: Ref,
-    labels: Record,
+    labels: LabelsRecord,
     base_data: str,
     settings: Teacher,
     seed: int,

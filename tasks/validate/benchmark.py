@@ -8,7 +8,7 @@ of its own, so a killed command repeats one at most.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,26 @@ from storage.takes.take import Take
 from tasks.ingest.session import take_record
 from tasks.models.networks import Ref, load_network
 from tasks.runtime.progress import Progress
-from tasks.runtime.step import Record, digest, run_once
+from tasks.runtime.step import StepRecord, digest, run_once
 from tasks.show.sheet import RGB, Row, contact_sheet
 from tasks.validate.supervise import made_by, supervise
+
+
+class AlphaRecord(StepRecord):
+    """A supervisor's matte in the store, by the digest of its picture."""
+
+    alpha: str
+
+
+class Listed(TypedDict):
+    """One version of a benchmark; `entries` and `known` are numbers of pictures."""
+
+    name: str
+    version: str
+    entries: int
+    known: int
+    takes: list[str]
+
 
 Places = Mapping[tuple[str, int], NDArray[Any]]
 """Pictures by (camera, frame)."""
@@ -92,7 +109,7 @@ def grow(
         trimap, stream = trimaps[camera, frame], _stream(seed, take, camera, frame)
         said = made_by(network, model, steps, stream)
 
-        def work() -> dict[str, Any]:
+        def work() -> AlphaRecord:
             pha = supervise(network, recording.read(camera, frame), trimap, steps, stream)
             return {"alpha": keep_alpha(root, name, pha)}
 
@@ -209,9 +226,9 @@ def _stream(seed: int, take: str, camera: str, frame: int) -> int:
     return int(digest([seed, take, camera, frame])[:8], 16)
 
 
-def listed(store: str) -> list[Record]:
-    """What there is, every version of every benchmark: name, version, entries, known, takes."""
-    root, found = Root(store), []
+def listed(store: str) -> list[Listed]:
+    """Every version of every benchmark."""
+    root, found = Root(store), list[Listed]()
     for name, versions in list_benchmarks(root).items():
         for version in versions:
             frozen = Benchmark.open(root, name, version)

@@ -20,22 +20,46 @@ from storage.takes.take import Take
 from tasks.matte.take import snap
 from tasks.models.infer import infer_camera
 from tasks.models.networks import Ref, load_network
-from tasks.runtime.step import Record, digest, retryable, run_once
+from tasks.runtime.step import StepRecord, digest, retryable, run_once
+from tasks.validate.score import Scores
+from tasks.validate.supervise import BenchmarkRecord
 
 Alpha = NDArray[np.float32]
 METRICS = ("mse", "sad", "grad")
 
 
+class ConditionRecord(StepRecord):
+    """Mattes under a condition of the paper. `mse`, `sad` and `grad` are per-pixel means.
+
+    Attributes:
+        folder: of the mattes in the store.
+        supervisor: means against the supervisor's mattes.
+        truth: means against the true ones; None where nobody knows them.
+        per_image: the same of each picture, by judge and `camera/frame`.
+    """
+
+    folder: str
+    supervisor: Scores
+    truth: Scores | None
+    per_image: dict[str, dict[str, Scores]]
+
+
+class AlignRecord(StepRecord):
+    """How far a student is from its `teacher`: means."""
+
+    teacher: Scores
+
+
 def score(
     store: str,
-    benchmark: Record,
+    benchmark: BenchmarkRecord,
     model: Ref,
     truth: str = "",
     noise: float = 0.0,
     plate: bool = True,
     seed: int = 0,
     tile: int = 0,
-) -> Record:
+) -> ConditionRecord:
     """Matte the frames of a benchmark and compare with the supervisor's mattes and, where there is one, the truth.
 
     Args:
@@ -47,16 +71,12 @@ def score(
         plate: False for a network that is shown grey in place of the plate.
         seed: of the noise; each picture has a stream of its own.
         tile: side of the tiles for a network that cannot have a frame in one piece.
-
-    Returns:
-        Record with the `folder` of the mattes in the store, the means `supervisor` and `truth` (None without), and
-        `per_image` by judge and `camera/frame`. `mse`, `sad` and `grad` are per-pixel means.
     """
     conditions = {"noise": noise, "plate": plate, "seed": seed if noise else 0, "tile": tile}
     inputs = {"benchmark": benchmark["digest"], "model": model, "truth": truth, **conditions}
     folder = f"paper/{model['name']}-{model['version']}-{digest(inputs)}"
 
-    def work() -> dict[str, Any]:
+    def work() -> ConditionRecord:
         from capmat_models.training.base import NO_PLATE
 
         root = Root(store)
@@ -82,12 +102,17 @@ def score(
             for judge, reference in judges.items()
         }
         means = {judge: mean_of(list(scores.values())) for judge, scores in each.items()}
-        return {"folder": folder, "truth": None, **means, "per_image": each}
+        return {
+            "folder": folder,
+            "supervisor": means["supervisor"],
+            "truth": means.get("truth"),
+            "per_image": each,
+        }
 
     return run_once(store, "paper-score", f"{model['name']}-{model['version']}", inputs, work)
 
 
-def align(store: str, benchmark: Record, teacher: Record, student: Record) -> Record:
+def align(store: str, benchmark: BenchmarkRecord, teacher: ConditionRecord, student: ConditionRecord) -> AlignRecord:
     """How far a student is from its teacher on the frames of a benchmark (Table 3).
 
     Args:
@@ -95,12 +120,9 @@ def align(store: str, benchmark: Record, teacher: Record, student: Record) -> Re
         benchmark: record of the benchmark.
         teacher: record of `score`.
         student: likewise.
-
-    Returns:
-        Record with the means `teacher`.
     """
 
-    def work() -> dict[str, Any]:
+    def work() -> AlignRecord:
         root = Root(store)
         found = [
             compare(read_matte(root, student["folder"], c, f), read_matte(root, teacher["folder"], c, f))

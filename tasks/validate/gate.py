@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from capmat_errors import MatteError
 from tasks.config import Gate
@@ -12,6 +12,13 @@ Pair = Mapping[str, Any]
 """Something of both models: `champion` and `challenger`."""
 
 
+class Decision(TypedDict):
+    """PROMOTE, HOLD or REJECT, and the reasons in words."""
+
+    decision: str
+    reasons: list[str]
+
+
 def decide(
     champion: Mapping[str, Scores] | None,
     challenger: Mapping[str, Scores],
@@ -19,8 +26,8 @@ def decide(
     *,
     latency: Pair | None = None,
     hull: Pair | None = None,
-) -> dict[str, Any]:
-    """PROMOTE, HOLD or REJECT, with the reasons in words.
+) -> Decision:
+    """Compare two models.
 
     Args:
         champion: scores per benchmark picture of the model in use; None where none is.
@@ -31,7 +38,7 @@ def decide(
             asked.
 
     Returns:
-        `decision` and `reasons`. REJECT when the challenger is worse or has no scores that are numbers, HOLD when it
+        REJECT when the challenger is worse or has no scores that are numbers, HOLD when it
         is not better by the margin, spoils a single picture, is too slow, or its mattes fit together less. Without a
         champion there is nothing to beat: PROMOTE.
 
@@ -74,7 +81,7 @@ def decide(
     return _verdict("HOLD" if against else "PROMOTE", [*reasons, *against])
 
 
-def _verdict(decision: str, reasons: list[str]) -> dict[str, Any]:
+def _verdict(decision: str, reasons: list[str]) -> Decision:
     return {"decision": decision, "reasons": reasons}
 
 

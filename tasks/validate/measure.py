@@ -6,7 +6,7 @@ the supervisor made and what is known to be true are measured against apart.
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
@@ -22,12 +22,52 @@ from tasks.matte.take import block_steps, matte, open_run
 from tasks.models.infer import check_take
 from tasks.models.networks import Ref, Run, card_of, inputs_of, load_network
 from tasks.models.speed import device_of, hardware, latency
-from tasks.runtime.step import Record, retryable, run_once
+from tasks.runtime.step import Record, StepRecord, retryable, run_once
 from tasks.validate.score import MEASURES, Scores, flicker_of, score_runs
 
 Bench = tuple[str, str]
 """Name and version of a benchmark."""
-COLUMNS = ("supervisor", "truth")
+COLUMNS: tuple[Literal["supervisor", "truth"], ...] = ("supervisor", "truth")
+
+
+class HullScore(TypedDict, total=False):
+    """How much of the silhouettes does not fit those of the other cameras.
+
+    Attributes:
+        score: 0..1, the mean over takes, each with the weight of its frames; lower is better.
+        worst: take and camera.
+        absent: why there is no score; then it is alone.
+    """
+
+    score: float
+    worst: str
+    absent: str
+
+
+class ScoresRecord(StepRecord):
+    """A model on one benchmark: scores of each picture by `take/camera/frame`.
+
+    Attributes:
+        supervisor: against the supervisor's mattes; `flicker` where the frame before is in the benchmark too.
+        truth: against known mattes; empty where nothing is known.
+        latency: see `tasks.models.speed.latency`.
+        hull: where it was asked for.
+    """
+
+    supervisor: dict[str, Scores]
+    truth: dict[str, Scores]
+    latency: NotRequired[Record]
+    hull: NotRequired[HullScore]
+
+
+class MeasureRecord(TypedDict):
+    """A model on benchmarks, which are named `name@version`; `run` is the name of its mattes."""
+
+    model: Ref
+    role: str
+    run: str
+    benchmarks: dict[str, ScoresRecord]
+    digest: list[str]
 
 
 def measure(
@@ -39,7 +79,7 @@ def measure(
     threads: int = 1,
     config: str = "",
     hull: Reconstruction | None = None,
-) -> Record:
+) -> MeasureRecord:
     """Measure a model.
 
     Args:
@@ -53,18 +93,12 @@ def measure(
         hull: the subject's box, to see whether the mattes of all cameras fit together on the benchmark's frames, for
             which all cameras are matted there; None to leave that out.
 
-    Returns:
-        Record with `model`, `run` (name of its alpha runs), and by `name@version` under `benchmarks`: `supervisor`
-        and `truth` (scores of each picture by `take/camera/frame`; `flicker` where the frame before is in the
-        benchmark too; `truth` is empty where nothing is known), `latency`, see `tasks.models.speed.latency`, and
-        `hull`, see `hull_score`, where it was asked for.
-
     Raises:
         ConfigError: the network needs a trimap, which takes do not have.
         SizeMismatch: a take is of another size than the benchmark that was made of it.
         NotFound: a benchmark or one of its takes is not there.
     """
-    root, found = Root(store), {}
+    root, found = Root(store), dict[str, ScoresRecord]()
     opened = [Benchmark.open(root, *bench) for bench in benchmarks]
     for frozen in opened:
         for take in frozen.takes:
@@ -139,27 +173,29 @@ def matte_entries(
     return digests
 
 
-def _measured(store: str, frozen: Benchmark, role: str, model: Ref, tile: int, threads: int, config: str) -> Record:
+def _measured(
+    store: str, frozen: Benchmark, role: str, model: Ref, tile: int, threads: int, config: str
+) -> ScoresRecord:
     run = Run(role, model, tile).name
     mattes = {
         take: matte_entries(store, take, _of(frozen.keys, take), role, model, tile, threads, config)
         for take in frozen.takes
     }
 
-    def work() -> dict[str, Any]:
-        scores: dict[str, dict[str, Scores]] = {column: {} for column in COLUMNS}
+    def work() -> ScoresRecord:
+        scores: ScoresRecord = {"supervisor": {}, "truth": {}}
         for name in frozen.takes:
             take = Take.open(frozen.root, name)
             for column, keys, read in (
-                ("supervisor", frozen.keys, frozen.alpha),
-                ("truth", frozen.known, frozen.truth),
+                (scores["supervisor"], frozen.keys, frozen.alpha),
+                (scores["truth"], frozen.known, frozen.truth),
             ):
                 entries, reference = _of(keys, name), partial(read, name)
                 _, each = score_runs(take, {run: run}, entries, reference)
                 flicker = flicker_of(take, run, entries, reference)
                 for picture, values in each[run].items():
                     more = {"flicker": flicker[picture]} if picture in flicker else {}
-                    scores[column][f"{name}/{picture}"] = {**values, **more}
+                    column[f"{name}/{picture}"] = {**values, **more}
         return scores
 
     inputs = {
@@ -170,10 +206,11 @@ def _measured(store: str, frozen: Benchmark, role: str, model: Ref, tile: int, t
         "measures": [*MEASURES, "flicker"],
     }
     done = run_once(store, "measure", f"{frozen.name} {frozen.version} {run}", inputs, work)
-    return {**done, "latency": frame_time(store, (frozen.name, frozen.version), model, tile, threads)}
+    done["latency"] = frame_time(store, (frozen.name, frozen.version), model, tile, threads)
+    return done
 
 
-def hull_score(store: str, frames: Mapping[str, Sequence[int]], run: str, settings: Reconstruction) -> Record:
+def hull_score(store: str, frames: Mapping[str, Sequence[int]], run: str, settings: Reconstruction) -> HullScore:
     """How much of the silhouettes does not fit those of the other cameras; see `tasks.geometry.hull_check`.
 
     Args:
@@ -181,10 +218,6 @@ def hull_score(store: str, frames: Mapping[str, Sequence[int]], run: str, settin
         frames: which, by take.
         run: whose mattes.
         settings: the subject's box.
-
-    Returns:
-        `score` (0..1, the mean over takes, each with the weight of its frames; lower is better) and `worst` (take and
-        camera); or `absent`, why there is none.
     """
     scores, worst = [], ("", -1.0)
     for take, numbers in frames.items():
@@ -212,7 +245,7 @@ def _hull(
     threads: int,
     config: str,
     settings: Reconstruction,
-) -> Record:
+) -> HullScore:
     frames = frames_of(frozen)
     for take, numbers in frames.items():
         cameras = Take.open(frozen.root, take).cameras

@@ -1,15 +1,39 @@
 """The gate: a refined model takes the place of the one in use only if the benchmark says it is better."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from capmat_errors import ConfigError
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models.networks import Ref, card_of
-from tasks.runtime.step import Record, digest, retryable, run_once
+from tasks.runtime.step import Record, StepRecord, digest, retryable, run_once
 from tasks.validate.gate import Pair, decide
+from tasks.validate.measure import HullScore, MeasureRecord, ScoresRecord
+from tasks.validate.score import ValidationRecord
+
+
+class VerdictRecord(StepRecord):
+    """What the gate decided about two models of a role; `champion` is None where no model is in use.
+
+    `benchmarks` are those that it asked about; absent for the one of a round.
+    """
+
+    decision: str
+    reasons: list[str]
+    role: str
+    champion: Ref | None
+    challenger: Ref
+    benchmarks: NotRequired[list[str]]
+
+
+class ModelPair(TypedDict):
+    """Two models of a role, and the number of the gate's verdict about them, or ""."""
+
+    base: Ref
+    refined: Ref
+    verdict: str
 
 
 def check_role(role: str, model: Ref, inputs: tuple[str, ...]) -> None:
@@ -61,11 +85,11 @@ def promote(
     role: str,
     champion: Ref | None,
     challenger: Ref,
-    validation: Record,
+    validation: ValidationRecord,
     gate: Gate,
     latency: Pair | None = None,
     hull: Pair | None = None,
-) -> Record:
+) -> VerdictRecord:
     """Apply the gate to one role and move its pointer if the challenger wins.
 
     Args:
@@ -78,16 +102,15 @@ def promote(
         gate: the margins.
         latency: see `decide`.
         hull: see `decide`.
-
-    Returns:
-        Record with `decision`, `reasons` and both models.
     """
     each, taken_back = validation["per_image"], _taken_back(store, role, challenger)
 
-    def work() -> dict[str, Any]:
+    def work() -> VerdictRecord:
         old = (each.get(f"{role}_champion") or each[f"{role}_base"]) if champion else None
-        verdict = decide(old, each[f"{role}_refined"], gate, latency=latency, hull=hull)
-        verdict |= {"role": role, "champion": champion, "challenger": challenger}
+        found = decide(old, each[f"{role}_refined"], gate, latency=latency, hull=hull)
+        verdict = VerdictRecord(
+            decision=found["decision"], reasons=found["reasons"], role=role, champion=champion, challenger=challenger
+        )
         return settle(store, role, verdict, validation["digest"], move=True)
 
     inputs = {
@@ -102,7 +125,7 @@ def promote(
     return run_once(store, "promote", role, inputs, work)
 
 
-def ask_gate(store: str, role: str, measured: Mapping[str, Record], gate: Gate, move: bool) -> dict[str, Any]:
+def ask_gate(store: str, role: str, measured: Mapping[str, MeasureRecord], gate: Gate, move: bool) -> VerdictRecord:
     """Let the gate decide about a model that was measured beside the one in use, on any benchmarks.
 
     Args:
@@ -111,9 +134,6 @@ def ask_gate(store: str, role: str, measured: Mapping[str, Record], gate: Gate, 
         measured: records of `tasks.validate.measure.measure`: `challenger`, and `champion` where a model is in use.
         gate: the margins.
         move: whether to put the challenger in use on PROMOTE.
-
-    Returns:
-        The verdict: `decision`, `reasons`, `role`, both models (None without champion), and the `benchmarks`.
     """
     challenger = measured["challenger"]["model"]
     champion = measured["champion"]["model"] if "champion" in measured else None
@@ -131,17 +151,24 @@ def ask_gate(store: str, role: str, measured: Mapping[str, Record], gate: Gate, 
         times = {who: record["benchmarks"][first]["latency"] for who, record in measured.items()}
     benchmarks = list(measured["challenger"]["benchmarks"])
     hull = {who: _of_all(record["benchmarks"].values()) for who, record in measured.items()}
-    verdict = decide(pictures.get("champion"), pictures["challenger"], gate, latency=times, hull=hull)
-    verdict |= {"role": role, "champion": champion, "challenger": challenger, "benchmarks": benchmarks}
+    found = decide(pictures.get("champion"), pictures["challenger"], gate, latency=times, hull=hull)
+    verdict = VerdictRecord(
+        decision=found["decision"],
+        reasons=found["reasons"],
+        role=role,
+        champion=champion,
+        challenger=challenger,
+        benchmarks=benchmarks,
+    )
     return settle(store, role, verdict, digest([record["digest"] for record in measured.values()]), move=move)
 
 
-def _of_all(benchmarks: Iterable[Record]) -> dict[str, Any]:
+def _of_all(benchmarks: Iterable[ScoresRecord]) -> HullScore:
     """One hull score for several benchmarks, each with the weight of its pictures."""
     found = [(record["hull"], len(record["supervisor"])) for record in benchmarks if "hull" in record]
     for one, _ in found:
         if "absent" in one:
-            return dict(one)
+            return one
     if not found:
         return {}
     total = sum(weight for _, weight in found)
@@ -149,13 +176,13 @@ def _of_all(benchmarks: Iterable[Record]) -> dict[str, Any]:
     return {"score": sum(one["score"] * weight for one, weight in found) / total, "worst": worst}
 
 
-def settle(store: str, role: str, verdict: dict[str, Any], validation: str, *, move: bool) -> dict[str, Any]:
+def settle(store: str, role: str, verdict: VerdictRecord, validation: str, *, move: bool) -> VerdictRecord:
     """Keep a verdict, and move the pointer if it says so. A model that a person took back is not put in use again.
 
     Args:
         store: URL of the store.
         role: such as `student`.
-        verdict: of `decide`, with `champion` and `challenger`.
+        verdict: what the gate decided.
         validation: digest of what it rests on.
         move: whether to move the pointer on PROMOTE.
 
@@ -169,7 +196,7 @@ def settle(store: str, role: str, verdict: dict[str, Any], validation: str, *, m
     now = challenger["name"], challenger["version"]
     if move and verdict["decision"] == "PROMOTE" and registry.champion(role) != now:
         registry.promote(role, *now, {**verdict, "validation": validation})
-    registry.add_verdict(role, verdict)
+    registry.add_verdict(role, dict(verdict))
     return verdict
 
 
@@ -188,16 +215,13 @@ def _taken_back(store: str, role: str, model: Ref) -> str:
     return said
 
 
-def newest_pair(store: str, role: str, base: Ref) -> dict[str, Any]:
+def newest_pair(store: str, role: str, base: Ref) -> ModelPair:
     """The two models of a role that are worth a comparison downstream: those of the gate's newest verdict.
 
     Args:
         store: URL of the store.
         role: such as `student`.
         base: its base model, which stands for the former one where nothing was ever judged.
-
-    Returns:
-        `base` and `refined` (references of models), and `verdict`, its number; "" where there is no verdict.
     """
     registry = Registry(Root(store))
     if verdicts := registry.verdicts(role):

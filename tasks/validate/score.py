@@ -11,10 +11,19 @@ from capmat_errors import SizeMismatch
 from storage.benchmark import Benchmark
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.runtime.step import Record, retryable, run_once
+from tasks.matte.take import MattesRecord
+from tasks.runtime.step import StepRecord, retryable, run_once
+from tasks.validate.supervise import BenchmarkRecord
 
 Scores = dict[str, float]
 MEASURES = ("mse", "sad", "grad", "conn")
+
+
+class ValidationRecord(StepRecord):
+    """Scores against the supervisor's mattes: the mean of each row, and each picture (`camera/frame`) of each row."""
+
+    supervisor: dict[str, Scores]
+    per_image: dict[str, dict[str, Scores]]
 
 
 def score(pred: np.ndarray, true: np.ndarray, where: str) -> Scores:
@@ -108,7 +117,9 @@ def mean_scores(each: Mapping[str, Scores]) -> Scores:
     return {name: float(np.mean([s[name] for s in each.values() if name in s])) for name in names}
 
 
-def validate(store: str, benchmark: Record, runs: Mapping[str, str], mattes: Sequence[Record]) -> Record:
+def validate(
+    store: str, benchmark: BenchmarkRecord, runs: Mapping[str, str], mattes: Sequence[MattesRecord]
+) -> ValidationRecord:
     """Score runs against the supervisor's mattes of a frozen benchmark.
 
     Args:
@@ -116,12 +127,9 @@ def validate(store: str, benchmark: Record, runs: Mapping[str, str], mattes: Seq
         benchmark: record of the benchmark.
         runs: row name -> alpha run of the benchmark's take.
         mattes: records of those runs; their digests make the result depend on them.
-
-    Returns:
-        Record with `supervisor` (means per row) and `per_image`.
     """
 
-    def work() -> dict[str, Any]:
+    def work() -> ValidationRecord:
         root = Root(store)
         frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
         take = Take.open(root, benchmark["take"])

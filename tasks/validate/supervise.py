@@ -21,10 +21,19 @@ from storage.takes.take import Take
 from tasks.models.infer import infer
 from tasks.models.networks import Ref, load_network
 from tasks.runtime.progress import Progress
-from tasks.runtime.step import Record, retryable, run_once
+from tasks.runtime.step import StepRecord, retryable, run_once
 
 
-def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: int, seed: int) -> Record:
+class BenchmarkRecord(StepRecord):
+    """A frozen benchmark: its name and version, its take, and the (camera, frame) of its entries."""
+
+    benchmark: str
+    version: str
+    take: str
+    entries: list[tuple[str, int]]
+
+
+def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: int, seed: int) -> BenchmarkRecord:
     """Freeze the benchmark of a session: trimaps in, supervisor mattes out.
 
     Args:
@@ -34,9 +43,6 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
         ingested: digest of the benchmark take's ingest record.
         steps: sampling steps.
         seed: start of the noise; each picture has its own stream, so order does not matter.
-
-    Returns:
-        Record with `benchmark` (its name), `take` and the `entries` as (camera, frame).
 
     Raises:
         SessionError: the session names no benchmark.
@@ -50,7 +56,7 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
     take = Take.open(root, read.benchmark.take)
     name = f"{plan.session.name}-{take.name}"
 
-    def work() -> dict[str, Any]:
+    def work() -> BenchmarkRecord:
         network = load_network(store, model)
         bar = Progress("supervisor mattes", len(files))
         entries = []

@@ -1,6 +1,6 @@
 """The boxes of one frame: signals of all its cameras, then the network again for the few that promise most."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from capmat_errors import CalibrationError, MatteError, NotFound
 from storage.takes.stage import Stage
@@ -15,6 +15,17 @@ BOXES = 6
 """Of one picture, at most."""
 
 
+class Box(TypedDict):
+    """A place of a picture where a scribble helps; `box` is x0, y0, x1, y1 in pixels of the whole picture."""
+
+    camera: str
+    frame: int
+    box: list[int]
+    score: float
+    signals: dict[str, float]
+    reasons: list[str]
+
+
 def mine_frame(
     take: Take,
     run: str,
@@ -23,8 +34,8 @@ def mine_frame(
     network: Any,
     settings: Reconstruction,
     pictures: int,
-) -> list[dict[str, Any]]:
-    """Find the boxes of one frame.
+) -> list[Box]:
+    """Find the boxes of one frame, best first.
 
     Args:
         take: the take.
@@ -34,9 +45,6 @@ def mine_frame(
         network: that made `run`; None if it cannot be asked again.
         settings: the subject's box.
         pictures: cameras whose picture goes through the network again.
-
-    Returns:
-        Plain json of `camera`, `frame`, `box` (full-size pixels), `score`, `signals` and `reasons`, best first.
     """
     from capmat_models.mining import spots
 
@@ -49,7 +57,7 @@ def mine_frame(
         best = spots(look(take, stage, run, teacher, camera, frame, fit).maps, 1)
         promised[camera] = best[0].score if best else 0.0
     chosen = sorted(cameras, key=lambda camera: -promised[camera])[:pictures]
-    found = []
+    boxes: list[Box] = []
     for camera in chosen:
         looked = look(take, stage, run, teacher, camera, frame, fit)
         if network is not None:
@@ -57,7 +65,7 @@ def mine_frame(
         for spot in spots(looked.maps, BOXES):
             view = take.cameras[camera]
             x0, y0, x1, y1 = (edge * looked.fold for edge in spot.box)
-            found.append(
+            boxes.append(
                 {
                     "camera": camera,
                     "frame": frame,
@@ -67,7 +75,7 @@ def mine_frame(
                     "reasons": said(spot, looked, fit, camera),
                 }
             )
-    return sorted(found, key=lambda one: -one["score"])
+    return sorted(boxes, key=lambda one: -one["score"])
 
 
 def fit_of(take: Take, run: str, frame: int, settings: Reconstruction) -> FrameCheck | None:

@@ -4,7 +4,7 @@ A few frames are looked at, spread over the take; each is a step of its own, so 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,12 +14,46 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.labels.mine.frame import mine_frame
+from tasks.labels.mine.frame import Box, mine_frame
 from tasks.models.networks import Ref, Run, load_network
 from tasks.runtime.progress import Progress
-from tasks.runtime.step import Record, digest, retryable, run_once
+from tasks.runtime.step import StepRecord, digest, retryable, run_once
 from tasks.show.artifact import show
 from tasks.show.sheet import RGB, Row, comp_on_green, contact_sheet, rgb8, to_jpeg
+
+
+class FrameRecord(StepRecord):
+    """The boxes of one frame of a take."""
+
+    take: str
+    boxes: list[Box]
+
+
+class MineRecord(StepRecord):
+    """A queue of boxes.
+
+    Attributes:
+        take: which take.
+        run: mattes that were judged.
+        teacher: mattes that they were compared with, or "".
+        frames: that were looked at.
+        pictures: how many of them the network saw again.
+        top: how many boxes were asked for.
+        mined: digest of the boxes.
+        queue: its version.
+        items: how many boxes it has.
+    """
+
+    take: str
+    run: str
+    teacher: str
+    frames: list[int]
+    pictures: int
+    top: int
+    mined: str
+    queue: str
+    items: int
+
 
 _ROWS = 12
 _FRAME = (255, 148, 40)
@@ -74,7 +108,7 @@ def framed(picture: np.ndarray, item: Mined) -> RGB:
 
 def mine(
     store: str, take: str, config: Config, run: str = "", teacher: str = "", top: int = 0, threads: int = 1
-) -> Record:
+) -> MineRecord:
     """Mine a take and write its queue, unless one of exactly this work is there.
 
     Args:
@@ -85,10 +119,6 @@ def mine(
         teacher: mattes to compare them with; "" for those of the teacher in use, if there are some.
         top: boxes in the queue; 0 for `mine.top`.
         threads: torch threads.
-
-    Returns:
-        Record with `queue` (its version), `run`, `teacher`, `frames` and `pictures` that were looked at, and `items`,
-        the number of boxes.
 
     Raises:
         NotFound: there is no such take or run, or it has no mattes.
@@ -126,10 +156,10 @@ def mine(
             if name
         }
 
-        def work(frame: int = frame) -> dict[str, Any]:
+        def work(frame: int = frame) -> FrameRecord:
             network = network_of(store, known[run], threads)
-            found = mine_frame(stored, run, teacher, frame, network, config.reconstruction, each)
-            return {"take": take, "boxes": found}
+            boxes = mine_frame(stored, run, teacher, frame, network, config.reconstruction, each)
+            return {"take": take, "boxes": boxes}
 
         inputs = {**common, "frame": frame, "there": there}
         records.append(run_once(store, "mine", f"{take} {run} {frame}", inputs, work))
@@ -144,10 +174,10 @@ def mine(
         "mined": digest([record["digest"] for record in records]),
     }
 
-    def keep() -> dict[str, Any]:
+    def keep() -> MineRecord:
         items = _queue([box for record in records for box in record["boxes"]], run, count)
         queue = write_queue(root, take, items, how)
-        return {**how, "take": take, "queue": queue.version, "items": len(items)}
+        return cast(MineRecord, {**how, "take": take, "queue": queue.version, "items": len(items)})
 
     done = run_once(store, "mine-queue", f"{take} {run}", how, keep)
     if done["items"] and not done["reused"]:
@@ -155,7 +185,7 @@ def mine(
     return done
 
 
-def mine_night(store: str, take: str, config: Config) -> Record:
+def mine_night(store: str, take: str, config: Config) -> MineRecord:
     """Mine what a night has matted, with `mine.night_pictures`; arguments and errors as those of `mine`."""
     pictures = config.mine.night_pictures
     few = config.mine.model_copy(update={"pictures": pictures, "frames": min(pictures, config.mine.frames)})
@@ -168,21 +198,17 @@ def spread_frames(frames: Sequence[int], count: int) -> list[int]:
     return [frames[(2 * n + 1) * len(frames) // (2 * count)] for n in range(count)]
 
 
-def _queue(boxes: Sequence[Mapping[str, Any]], run: str, count: int) -> list[Mined]:
+def _queue(boxes: Sequence[Box], run: str, count: int) -> list[Mined]:
     from capmat_models.mining import diversified
 
-    order = diversified([(b["camera"], b["frame"], tuple(b["box"]), b["score"]) for b in boxes], count)
+    def edges(box: Box) -> tuple[int, int, int, int]:
+        x0, y0, x1, y1 = box["box"]
+        return x0, y0, x1, y1
+
+    order = diversified([(b["camera"], b["frame"], edges(b), b["score"]) for b in boxes], count)
     return [
-        Mined(
-            boxes[index]["camera"],
-            boxes[index]["frame"],
-            round(score, 4),
-            tuple(boxes[index]["box"]),
-            tuple(boxes[index]["reasons"]),
-            boxes[index]["signals"],
-            run,
-        )
-        for index, score in order
+        Mined(b["camera"], b["frame"], round(score, 4), edges(b), tuple(b["reasons"]), b["signals"], run)
+        for b, score in ((boxes[index], score) for index, score in order)
     ]
 
 
