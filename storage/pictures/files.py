@@ -18,7 +18,7 @@ from storage.pictures.dpx import dpx_header, read_dpx
 from storage.pictures.exr import as_half, exr_header, read_exr
 from storage.pictures.header import Header
 from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
-from storage.pictures.png import decode_png, png_header
+from storage.pictures.png import png_header, read_png
 from storage.pictures.tiff import read_tiff, tiff_header
 
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx", ".dng", ".jpg", ".jpeg")
@@ -42,7 +42,14 @@ _HEADERS = {
     "dng": dng_header,
     "jpeg": jpeg_header,
 }
-_READERS = {"tiff": read_tiff, "exr": read_exr, "dpx": read_dpx, "dng": read_dng, "jpeg": read_jpeg}
+_READERS = {
+    "png": read_png,
+    "tiff": read_tiff,
+    "exr": read_exr,
+    "dpx": read_dpx,
+    "dng": read_dng,
+    "jpeg": read_jpeg,
+}
 _DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError, struct.error, RuntimeError)
 _PIXELS = 2**29  # more than any sensor has; a damaged header may ask for all memory there is
 
@@ -152,10 +159,10 @@ def read_grey(path: Path) -> NDArray[Any]:
 
 
 def _decode(path: Path) -> NDArray[Any]:
-    form = _format(path)
-    read_header(path)
+    """The picture as its reader returns it, of the type that the header names."""
+    form, header = _format(path), read_header(path)
     try:
-        image = decode_png(path.read_bytes(), str(path)) if form == "png" else _READERS[form](path)
+        image = _READERS[form](path)
     except ImageUnreadable:
         raise
     except _DAMAGE as error:
@@ -165,6 +172,13 @@ def _decode(path: Path) -> NDArray[Any]:
             f"the picture holds {image.dtype}",
             where=str(path),
             fix="Export up to 16 bits per channel, or half-float EXR.",
+        )
+    if form != "exr" and (image.dtype != header.dtype or image.shape[:2] != (header.height, header.width)):
+        raise ImageUnreadable(
+            f"the picture of {header.width}x{header.height} {header.dtype} was decoded as {image.dtype} of shape "
+            f"{image.shape}",
+            where=str(path),
+            fix="Export it as another format, and report this file.",
         )
     if image.dtype.kind == "f" and not (finite := np.isfinite(image)).all():
         y, x = np.argwhere(~finite)[0][:2]

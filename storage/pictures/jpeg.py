@@ -1,4 +1,7 @@
-"""JPEG: decoded by libjpeg-turbo, and refused where the session's words cannot hold for it."""
+"""JPEG, decoded by libjpeg-turbo through imageio's Pillow plugin.
+
+A recording of a calibrated camera is refused where the file contradicts what a session says about its pictures.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
@@ -16,38 +18,31 @@ _ORIENTATION = 0x0112
 _WIDE = ("display p3", "adobe rgb", "prophoto", "romm", "2020", "dci", "wide gamut")
 
 
-def jpeg_header(source: Path | BytesIO) -> Header:
+def jpeg_header(source: Path | bytes) -> Header:
     """Size and type."""
     with _opened(source) as image:
         return Header(image.width, image.height, len(image.getbands()), "uint8")
 
 
-def read_jpeg(source: Path | BytesIO) -> NDArray[Any]:
-    """(H, W) grey or (H, W, 3) RGB uint8."""
-    with _opened(source) as image:
-        if image.mode not in ("L", "RGB"):
-            raise ValueError(f"colours are {image.mode}")
-        return np.asarray(image)
-
-
-@contextmanager
-def _opened(source: Path | BytesIO) -> Iterator[Any]:
-    """The picture, not yet decoded.
+def read_jpeg(source: Path | bytes) -> NDArray[Any]:
+    """(H, W) grey or (H, W, 3) RGB uint8.
 
     Raises:
-        ValueError: it says that it is larger than any camera's picture.
+        ValueError: the file is damaged, or its colours are CMYK.
     """
-    from PIL import Image
+    import imageio.v3 as iio
 
     try:
-        with Image.open(source) as image:
-            yield image
-    except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
+        image = iio.imread(source, plugin="pillow", index=0, writeable_output=False)
+    except OSError as error:  # imageio hides what Pillow says
+        raise ValueError(str(error.__cause__ or error)) from error
+    if image.ndim == 3 and image.shape[2] != 3:
+        raise ValueError("colours are CMYK")
+    return image
 
 
-def check_recorded(source: Path | BytesIO, where: str) -> None:
-    """Refuse what a photograph may say of itself, but a recording of a calibrated camera may not.
+def check_recorded(source: Path | bytes, where: str) -> None:
+    """Refuse what a photograph may say about itself, but a recording of a calibrated camera may not.
 
     Raises:
         ImageUnreadable: the picture asks to be turned, is CMYK, or carries the profile of a wider colour space.
@@ -63,12 +58,28 @@ def check_recorded(source: Path | BytesIO, where: str) -> None:
         raise ImageUnreadable(
             f"the picture asks to be turned (EXIF orientation {turned})",
             where=where,
-            fix="Switch the camera's rotation off, or take the tag out; the calibration is for pictures as recorded.",
+            fix="Switch the camera's rotation off, or remove the tag; the calibration is for pictures as recorded.",
         )
     if profile:
         try:
             name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile))).strip()
         except (ImageCms.PyCMSError, OSError):
-            return  # a profile that nobody can read says nothing
+            return  # a profile that cannot be read says nothing
         if any(wide in name.lower() for wide in _WIDE):
             raise ImageUnreadable(f"the picture's colours are {name}", where=where, fix="Export it as sRGB.")
+
+
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[Any]:
+    """The picture, not yet decoded.
+
+    Raises:
+        ValueError: it says that it is larger than any camera's picture.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+            yield image
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error

@@ -1,4 +1,9 @@
-"""PNG in and out: OpenCV's decoder is exact to 16 bits, but hands back half a picture for half a file."""
+"""PNG of 8 and 16 bits, in and out, by OpenCV's exact codec.
+
+OpenCV returns half a picture for half a file, so the checksum of every chunk is compared first. Files are read
+through imageio. PNG in memory (label sets, answers to a browser) goes to OpenCV directly, because imageio would write
+a temporary file for it (docs/decisions/0008-where-imageio-is-used.md).
+"""
 
 import io
 import struct
@@ -13,7 +18,37 @@ from numpy.typing import NDArray
 from capmat_errors import ImageUnreadable
 from storage.pictures.header import Header
 
-_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type
+
+
+def png_header(path: Path) -> Header:
+    """Size and type; the last chunk must be present."""
+    with path.open("rb") as file:
+        start = file.read(33)
+        width, height, depth, colour_type = struct.unpack_from(">IIBB", start, 16)
+        file.seek(-12, io.SEEK_END)
+        if file.read(12)[4:8] != b"IEND":
+            raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
+    # OpenCV stretches grey of fewer bits to 8.
+    bits = depth if depth < 8 and colour_type == 0 else 0
+    return Header(width, height, _CHANNELS[colour_type], "uint16" if depth == 16 else "uint8", bits)
+
+
+def read_png(path: Path) -> NDArray[Any]:
+    """(H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16.
+
+    Raises:
+        ImageUnreadable: the file is damaged or cut off.
+        ValueError: OpenCV cannot decode it.
+    """
+    import cv2
+    import imageio.v3 as iio
+
+    _check_chunks(path.read_bytes(), str(path))
+    try:
+        return iio.imread(path, plugin="opencv", index=0, flags=cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(str(error)) from error
 
 
 def encode_png(image: NDArray[Any], level: int = 1) -> bytes:
@@ -25,57 +60,48 @@ def encode_png(image: NDArray[Any], level: int = 1) -> bytes:
     """
     import cv2
 
-    order = image if image.ndim == 2 else image[..., [2, 1, 0] if image.shape[2] == 3 else [2, 1, 0, 3]]
-    done, data = cv2.imencode(".png", np.ascontiguousarray(order), [cv2.IMWRITE_PNG_COMPRESSION, level])
+    done, data = cv2.imencode(".png", _swapped(image), [cv2.IMWRITE_PNG_COMPRESSION, level])
     if not done:
         raise ValueError(f"PNG cannot hold {image.dtype} of shape {image.shape}")
     return data.tobytes()
-
-
-def png_with_text(data: bytes, said: Mapping[str, Any]) -> bytes:
-    """The same PNG with text chunks (iTXt, UTF-8, not compressed), each name with "capmat." before it."""
-    end = 8 + 12 + 13  # signature and IHDR, which comes first
-    texts = (
-        b"capmat." + name.encode("latin-1") + b"\0\0\0\0\0" + str(value).encode() for name, value in said.items()
-    )
-    return data[:end] + b"".join(_chunk(b"iTXt", text) for text in texts) + data[end:]
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def decode_png(data: bytes, where: str) -> NDArray[Any]:
     """Undo `encode_png`; `where` names the data in errors."""
     import cv2
 
-    _walk(data, where)
+    _check_chunks(data, where)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         image = None
     if image is None:
         raise ImageUnreadable("the picture cannot be decoded", where=where, fix="Copy or export it again.")
-    if image.ndim == 3:
-        image = image[..., [2, 1, 0] if image.shape[2] == 3 else [2, 1, 0, 3]]
-    return np.ascontiguousarray(image)
+    return _swapped(image)
 
 
-def png_header(path: Path) -> Header:
-    """Size and type; the last chunk must be there."""
-    with path.open("rb") as file:
-        start = file.read(33)
-        width, height, depth, kind = struct.unpack_from(">IIBB", start, 16)
-        file.seek(-12, io.SEEK_END)
-        if file.read(12)[4:8] != b"IEND":
-            raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
-    # OpenCV stretches grey of fewer bits to 8.
-    bits = depth if depth < 8 and kind == 0 else 0
-    return Header(width, height, _CHANNELS[kind], "uint16" if depth == 16 else "uint8", bits)
+def png_with_text(data: bytes, texts: Mapping[str, Any]) -> bytes:
+    """The same PNG with text chunks (iTXt, UTF-8, not compressed), "capmat." before each name."""
+    end = 8 + 12 + 13  # signature and IHDR, which comes first
+    bodies = (f"capmat.{name}".encode("latin-1") + bytes(5) + str(text).encode() for name, text in texts.items())
+    return data[:end] + b"".join(_chunk(b"iTXt", body) for body in bodies) + data[end:]
 
 
-def _walk(data: bytes, where: str) -> None:
-    """Check every chunk's length and CRC up to IEND."""
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _swapped(image: NDArray[Any]) -> NDArray[Any]:
+    """RGB to BGR or back, alpha as it is."""
+    import cv2
+
+    if image.ndim == 2:
+        return np.ascontiguousarray(image)
+    return cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+
+
+def _check_chunks(data: bytes, where: str) -> None:
+    """Compare the length and CRC of every chunk up to IEND."""
     at = 8
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +73,14 @@ class SmcCamera:
         """A hash of the file; see `storage.recordings.check.manifest_of`."""
         return manifest_of([self.path], self.frames)
 
-    def _pictures(self) -> Iterator[tuple[int, BytesIO]]:
+    def _pictures(self) -> Iterator[tuple[int, bytes]]:
         """The bytes of every picture; each is read with the file closed again before it is given out."""
         for number in self.frames:
             with opened(self.path, self._place(number)) as file:
                 data = np.asarray(file[f"{self.group}/{number}"][()])
                 if data.dtype != np.uint8:
                     raise ValueError(f"the picture is {data.dtype}, not bytes")
-            yield number, BytesIO(data.tobytes())
+            yield number, data.tobytes()
 
     def _place(self, frame: int) -> str:
         return f"camera {self.camera} frame {frame}, {self.path}"

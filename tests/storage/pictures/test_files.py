@@ -29,6 +29,40 @@ def test_integers_are_read_exactly(tmp_path: Path, suffix: str, picture: np.ndar
     assert read_header(path) == Header(31, 20, 3, str(picture.dtype))
 
 
+@pytest.mark.parametrize(
+    ("form", "channels"),
+    [("gray", 1), ("gray16be", 1), ("rgb24", 3), ("rgb48be", 3), ("rgba", 4), ("rgba64be", 4)],
+)
+def test_png_is_the_same_to_another_library(tmp_path: Path, form: str, channels: int) -> None:
+    import av
+
+    dtype = np.uint16 if form.endswith("be") else np.uint8
+    picture = RNG.integers(0, np.iinfo(dtype).max + 1, (20, 31, channels)).astype(dtype).squeeze()
+    with av.open(str(tmp_path / "theirs.png"), "w", format="image2", options={"update": "1"}) as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 31, 20, form
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format=form)))
+        container.mux(stream.encode(None))
+    read = {1: read_grey, 3: read_image, 4: read_rgba}[channels]
+    assert read(tmp_path / "theirs.png").dtype == picture.dtype
+    np.testing.assert_array_equal(read(tmp_path / "theirs.png"), picture)
+    (tmp_path / "ours.png").write_bytes(encode_png(picture))
+    with av.open(str(tmp_path / "ours.png")) as container:
+        np.testing.assert_array_equal(next(container.decode(video=0)).to_ndarray(), picture)
+    np.testing.assert_array_equal(decode_png((tmp_path / "ours.png").read_bytes(), "memory"), picture)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+def test_8_bit_pictures_are_the_same_to_pillow(tmp_path: Path, suffix: str) -> None:
+    from PIL import Image
+
+    for picture in (EIGHT, EIGHT[..., 0]):
+        Image.fromarray(np.ascontiguousarray(picture)).save(tmp_path / f"p{suffix}")
+        with Image.open(tmp_path / f"p{suffix}") as image:
+            read = read_image if picture.ndim == 3 else read_grey
+            np.testing.assert_array_equal(read(tmp_path / f"p{suffix}"), np.asarray(image))
+
+
 def test_every_12_bit_value_survives_png(tmp_path: Path) -> None:
     ramp = np.arange(4096, dtype=np.uint16).reshape(64, 64, 1).repeat(3, axis=2)
     write_picture(tmp_path / "ramp.png", ramp)
