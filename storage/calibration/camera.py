@@ -1,7 +1,7 @@
 """One calibrated camera, in the one convention that capmat uses.
 
 OpenCV, world to camera: `x_cam = R @ x_world + t`, x right, y down, z forward; metres; pixel centres at whole
-numbers. Readers of other formats convert on the way in, so nobody downstream asks again.
+numbers. Readers of other formats convert on the way in, so no other code deals with conventions.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from capmat_errors import CalibrationError
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A pinhole with Brown-Conrady distortion.
+    """A pinhole camera with Brown-Conrady distortion.
 
     Attributes:
         id: the camera's name, as in the folder names of a session.
@@ -27,8 +27,8 @@ class Camera:
         t: (3,) float64, metres.
 
     Raises:
-        CalibrationError: a number is not finite, a side of the picture is below 0 or huge, K is no camera matrix,
-            or R is no rotation.
+        CalibrationError: a number is not finite, a side of the picture is below 0 or huge, K is not a camera
+            matrix, or R is not a rotation.
     """
 
     id: str
@@ -40,33 +40,24 @@ class Camera:
     t: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        where = f"camera {self.id}"
         for name in ("width", "height"):
             if not 0 <= getattr(self, name) <= 1_000_000:
-                fix = "Correct the calibration file."
-                raise CalibrationError(f"{name} is no number of pixels", where=where, fix=fix)
+                raise _refused(self.id, f"{name} is not a number of pixels", "Correct the calibration file.")
         for name, shape in (("K", (3, 3)), ("dist", (5,)), ("R", (3, 3)), ("t", (3,))):
-            value = _floats(getattr(self, name), name, where)
+            value = _floats(getattr(self, name), name, self.id)
             if value.shape != shape:
-                raise CalibrationError(
-                    f"{name} has shape {value.shape}, not {shape}",
-                    where=where,
-                    fix="Correct the calibration file.",
+                raise _refused(
+                    self.id, f"{name} has shape {value.shape}, not {shape}", "Correct the calibration file."
                 )
             if not np.isfinite(value).all():
-                raise CalibrationError(
-                    f"{name} holds a value that is not finite",
-                    where=where,
-                    fix="Calibrate this camera again.",
-                )
+                raise _refused(self.id, f"{name} holds a value that is not finite")
             value.setflags(write=False)
             object.__setattr__(self, name, value)
         if self.K[0, 0] <= 0 or self.K[1, 1] <= 0 or not np.allclose(self.K[2], (0, 0, 1)):
-            raise CalibrationError("K is no camera matrix", where=where, fix="Calibrate this camera again.")
+            raise _refused(self.id, "K is not a camera matrix")
         if not np.allclose(self.R @ self.R.T, np.eye(3), atol=1e-3) or np.linalg.det(self.R) < 0:
-            raise CalibrationError(
-                "R is no rotation", where=where, fix="Check that the file holds world-to-camera rotations."
-            )
+            fix = "Check that the file holds world-to-camera rotations."
+            raise _refused(self.id, "R is not a rotation", fix)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Camera) and self.to_json() == other.to_json() and self.id == other.id
@@ -75,7 +66,7 @@ class Camera:
         return hash((self.id, self.width, self.height, self.K.tobytes(), self.R.tobytes(), self.t.tobytes()))
 
     def project(self, points: NDArray[Any]) -> NDArray[np.float64]:
-        """Where points of the world fall in the picture.
+        """Return where points of the world fall in the picture.
 
         Args:
             points: (N, 3) metres, world coordinates.
@@ -83,23 +74,23 @@ class Camera:
         Returns:
             (N, 2) pixels x, y; nan for points that are not in front of the camera.
         """
-        seen = np.asarray(points, np.float64) @ self.R.T + self.t
-        z = np.where(seen[:, 2] > 1e-9, seen[:, 2], np.nan)
-        x, y = seen[:, 0] / z, seen[:, 1] / z
+        local = np.asarray(points, np.float64) @ self.R.T + self.t
+        z = np.where(local[:, 2] > 1e-9, local[:, 2], np.nan)
+        x, y = local[:, 0] / z, local[:, 1] / z
         k1, k2, p1, p2, k3 = self.dist
         r2 = x * x + y * y
         radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
         u = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
         v = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
-        bent = np.stack([u, v, np.ones_like(u)], axis=1)
-        return (bent @ self.K.T)[:, :2]
+        distorted = np.stack([u, v, np.ones_like(u)], axis=1)
+        return (distorted @ self.K.T)[:, :2]
 
     def centre(self) -> NDArray[np.float64]:
-        """Where the camera stands: (3,) metres, world coordinates."""
+        """Return the position of the camera: (3,) metres, world coordinates."""
         return -self.R.T @ self.t
 
     def halved(self) -> "Camera":
-        """The camera of a picture that has one pixel for every 2x2 of this one.
+        """Return the camera of a picture that has one pixel for every 2x2 of this one.
 
         Pixel (i, j) of the picture has its centre at (2i + 0.5, 2j + 0.5) of the sensor, so the principal point
         moves by a quarter of a pixel; the lens stays as it is.
@@ -110,49 +101,38 @@ class Camera:
         return replace(self, width=self.width // 2, height=self.height // 2, K=K)
 
     def sized(self, width: int, height: int) -> "Camera":
-        """The same camera with the picture size filled in."""
+        """Return the same camera with the picture size filled in."""
         return replace(self, width=width, height=height)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists and numbers, without the id (it is the key in every file)."""
-        return {
-            "width": self.width,
-            "height": self.height,
-            "K": self.K.tolist(),
-            "dist": self.dist.tolist(),
-            "R": self.R.tolist(),
-            "t": self.t.tolist(),
-        }
+        """Return plain lists and numbers, without the id (it is the key in every file)."""
+        lists = {name: getattr(self, name).tolist() for name in ("K", "dist", "R", "t")}
+        return {"width": self.width, "height": self.height, **lists}
 
     @classmethod
     def from_json(cls, id: str, data: dict[str, Any]) -> "Camera":
         """Read what `to_json` wrote.
 
         Raises:
-            CalibrationError: a field is missing or is no number.
+            CalibrationError: a field is missing or is not a number.
         """
-        missing = [key for key in ("width", "height", "K", "R", "t") if key not in data]
-        if missing:
-            raise CalibrationError(
-                f"the calibration has no {', '.join(missing)}", where=f"camera {id}", fix="Add it."
-            )
-        dist = np.zeros(5)
-        given = _floats(data.get("dist", []), "dist", f"camera {id}").ravel()
-        if given.size > 5 and np.any(given[5:]):
-            raise CalibrationError(
-                f"dist has {given.size} coefficients",
-                where=f"camera {id}",
-                fix="Calibrate with the five-coefficient model k1, k2, p1, p2, k3.",
-            )
-        dist[: min(5, given.size)] = given[:5]
+        if missing := [key for key in ("width", "height", "K", "R", "t") if key not in data]:
+            raise _refused(id, f"the calibration has no {', '.join(missing)}", "Add it.")
+        given = _floats(data.get("dist", []), "dist", id).ravel()
+        if np.any(given[5:]):
+            fix = "Calibrate with the five-coefficient model k1, k2, p1, p2, k3."
+            raise _refused(id, f"dist has {given.size} coefficients", fix)
+        dist = np.pad(given[:5], (0, max(0, 5 - given.size)))
         return cls(id, int(data["width"]), int(data["height"]), data["K"], dist, data["R"], data["t"])
 
 
-def _floats(value: Any, name: str, where: str) -> NDArray[np.float64]:
-    """A float64 copy; json's null and ragged lists end here instead of deep inside numpy."""
+def _floats(value: Any, name: str, id: str) -> NDArray[np.float64]:
+    """Return a float64 copy; null and ragged lists of JSON are refused here instead of deep inside numpy."""
     try:
         return np.array(value, np.float64)
     except (TypeError, ValueError) as error:
-        raise CalibrationError(
-            f"{name} is not made of numbers", where=where, fix="Correct the calibration file."
-        ) from error
+        raise _refused(id, f"{name} is not made of numbers", "Correct the calibration file.") from error
+
+
+def _refused(id: str, what: str, fix: str = "Calibrate this camera again.") -> CalibrationError:
+    return CalibrationError(what, where=f"camera {id}", fix=fix)

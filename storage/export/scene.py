@@ -11,35 +11,25 @@ Two conventions meet in this file. Ours (OpenCV): world to camera, +y down, +z f
 integers. Theirs (OpenGL): camera to world, +y up, -z forward, pixel centres at half integers.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import (
-    CameraMissing,
-    ConfigError,
-    MatteError,
-    SizeMismatch,
-    StoreError,
-)
+from capmat_errors import CameraMissing, ConfigError, MatteError, SizeMismatch, StoreError
 from storage.calibration.box import check_views
 from storage.calibration.camera import Camera
-from storage.calibration.formats.colmap_text import colmap_files
+from storage.calibration.formats.colmap import colmap_files
+from storage.calibration.formats.transforms import frame_entry, picture_file
 from storage.pictures.png import encode_png
 from storage.store.errors import store_errors
-
-if TYPE_CHECKING:
-    from storage.takes.take import Take
-from storage.calibration.formats.transforms import _file, frame_entry
+from storage.takes.take import Take
 
 Floats = NDArray[np.float64]
 MIN_TRAIN = 3  # two silhouettes bound no volume
@@ -155,9 +145,9 @@ def export_cutouts(
     meta = {
         "camera_model": "OPENCV",
         "frames": [frame_entry(by_name[name].camera, centre, scale) for name in names],
-        "train_filenames": [_file(name) for name in train],
-        "val_filenames": [_file(name) for name in test],
-        "test_filenames": [_file(name) for name in test],
+        "train_filenames": [picture_file(name) for name in train],
+        "val_filenames": [picture_file(name) for name in test],
+        "test_filenames": [picture_file(name) for name in test],
         # saved point = applied_scale * (applied_transform @ world point): the way back to the stage
         "applied_transform": np.column_stack([np.eye(3), -centre]).tolist(),
         "applied_scale": scale,
@@ -226,7 +216,7 @@ def _write_folder(
             for name, text in lenses.items():
                 (fresh / "sparse/0" / name).write_text(text)
             for name, rgba in pictures.items():
-                (fresh / _file(name)).write_bytes(encode_png(rgba))
+                (fresh / picture_file(name)).write_bytes(encode_png(rgba))
             (fresh / "transforms.json").write_text(json.dumps(meta, indent=1, allow_nan=False))
             if out.exists():
                 out.rename(stale)

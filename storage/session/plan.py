@@ -13,7 +13,7 @@ import numpy as np
 
 from capmat_errors import CapmatError, SessionError
 from storage.calibration.camera import Camera
-from storage.calibration.formats.files import read_calibration
+from storage.calibration.formats.files import open_calibration
 from storage.descriptor import Session
 from storage.pictures.header import Header
 from storage.recordings.recording import Recording, find_recordings
@@ -177,7 +177,9 @@ def _calibrated(session: Session, recorded: Iterable[str], problems: list[Capmat
     if named == []:
         return {}
     with gathered(problems):
-        return read_calibration(section.format, section.path, session.folder, named, section.unit, section.scale)
+        return open_calibration(
+            section.format, section.path, session.folder, named, section.unit, section.scale
+        ).cameras
     return {}
 
 

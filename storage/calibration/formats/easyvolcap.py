@@ -1,7 +1,7 @@
 """`intri.yml` and `extri.yml`, as EasyMocap and EasyVolcap keep them: OpenCV's FileStorage, one key per camera.
 
-The file's own traps: `R_` is an axis times an angle and `Rot_` the matrix; distortion goes by `D_` or `dist_`;
-picture sizes are optional. World to camera, pixel centres at whole numbers, as here.
+The file's own traps: `R_` is an axis times an angle and `Rot_` the matrix; distortion is called `D_` or `dist_`;
+picture sizes are optional. World to camera, pixel centres at whole numbers, as in `Camera`.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def read_easyvolcap(folder: Path) -> Calibration:
     """Read a folder with `intri` and `extri`, as .yml, .yaml or .xml.
 
     Raises:
-        CalibrationError: a file or key is missing or broken, or the numbers make no camera.
+        CalibrationError: a file or key is missing or broken, or `Camera` refuses the numbers.
     """
     intri, extri = _file(folder, "intri"), _file(folder, "extri")
     inner, outer = opencv_nodes(intri), opencv_nodes(extri)
@@ -45,7 +45,7 @@ def _camera(
 ) -> tuple[str, Camera]:
     lens = next((inner[key] for key in (f"D_{name}", f"dist_{name}") if key in inner), None)
     if lens is None:
-        raise refused(f"there is no D_{name} or dist_{name}", intri, name)
+        raise refused(f"missing key D_{name} or dist_{name}", intri, name)
     size = (0, 0)
     if f"W_{name}" in inner and f"H_{name}" in inner:
         size = (pixels(inner[f"W_{name}"], "W", intri, name), pixels(inner[f"H_{name}"], "H", intri, name))
@@ -60,7 +60,7 @@ def _camera(
 
 def _needed(nodes: Mapping[str, Any], key: str, path: Path, camera: str) -> Any:
     if key not in nodes:
-        raise refused(f"there is no {key}", path, camera)
+        raise refused(f"missing key {key}", path, camera)
     return nodes[key]
 
 
@@ -68,16 +68,15 @@ def _file(folder: Path, stem: str) -> Path:
     for ending in _ENDINGS:
         if (path := folder / f"{stem}{ending}").is_file():
             return path
-    raise refused(
-        "there is no calibration file", folder / f"{stem}.yml", fix="Give the folder that holds both files."
-    )
+    fix = "Give the folder that holds both files."
+    raise refused("there is no calibration file", folder / f"{stem}.yml", fix=fix)
 
 
 def easyvolcap_files(cameras: Mapping[str, Camera]) -> dict[str, str]:
-    """The texts of `intri.yml` and `extri.yml`, by file name.
+    """Return the texts of `intri.yml` and `extri.yml`, by file name.
 
     Raises:
-        CalibrationError: a name holds a dot, which OpenCV allows in no key.
+        CalibrationError: a name holds a dot, which OpenCV does not allow in a key.
     """
     head = "%YAML:1.0\n---\nnames:\n" + "".join(f'   - "{name}"\n' for name in cameras)
     inner, outer = [head], [head]

@@ -1,10 +1,10 @@
 """Agisoft Metashape's `cameras.xml` (Export Cameras, Agisoft XML).
 
-The file's own traps: cx and cy count from the middle of the picture; the centre of the first pixel is half a
-pixel in; p1 and p2 are OpenCV's p2 and p1; b1 and b2 are the difference of the two focal lengths and the skew;
-poses are camera to chunk, and the chunk (or the camera's component) has a rotation, a shift and a scale of its
-own. Cameras that were not aligned have no pose: they are left out, and a note says so. The lens is the frame
-camera model of the appendix of Metashape's manual.
+The file's own traps: cx and cy count from the middle of the picture; the centre of the first pixel is (0.5, 0.5); p1
+and p2 are OpenCV's p2 and p1; b1 and b2 are the difference of the two focal lengths and the skew; poses are camera to
+chunk, and the chunk (or the camera's component) has its own rotation, shift and scale. Cameras that were not aligned
+have no pose: they are left out, and a note says so. The lens model is the frame camera of the appendix of Metashape's
+manual.
 """
 
 from pathlib import Path
@@ -37,13 +37,13 @@ def read_metashape(path: Path) -> Calibration:
     """Read a `cameras.xml` of one chunk. The unit is that of the chunk: metres where it was scaled by markers.
 
     Raises:
-        CalibrationError: it is no such file, a value is missing or broken, a lens is not of the type "frame" or
-            needs more than k1 k2 k3 p1 p2 b1 b2, or the numbers make no camera.
+        CalibrationError: it is another kind of file, a value is missing or broken, a lens is not of the type "frame"
+            or needs more than k1 k2 k3 p1 p2 b1 b2, or `Camera` refuses the numbers.
     """
     try:
         document = ElementTree.fromstring(file_bytes(path))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise refused(f"the file is no xml ({error})", path) from error
+        raise refused(f"the file is not XML ({error})", path) from error
     chunk = document if document.tag == "chunk" else document.find("chunk")
     if document.tag not in ("document", "chunk") or chunk is None:
         raise refused("the file has no chunk", path, fix='Export the cameras as "Agisoft XML".')
@@ -54,7 +54,7 @@ def read_metashape(path: Path) -> Calibration:
         if part.find("transform") is not None
     }
     sensors = {sensor.get("id", ""): sensor for sensor in chunk.iterfind("sensors/sensor")}
-    found, notes = [], []
+    cameras, notes = [], []
     for camera in chunk.iterfind("cameras//camera"):
         name = _name(camera)
         if not name:
@@ -65,8 +65,8 @@ def read_metashape(path: Path) -> Calibration:
         sensor = sensors.get(camera.get("sensor_id", ""))
         if sensor is None:
             raise refused(f"its sensor {camera.get('sensor_id')} is not in the file", path, name)
-        found.append(_camera(name, camera, sensor, parts.get(camera.get("component_id", ""), whole), path))
-    return collected(found, path, notes)
+        cameras.append(_camera(name, camera, sensor, parts.get(camera.get("component_id", ""), whole), path))
+    return collected(cameras, path, notes)
 
 
 def _name(camera: Element) -> str:
@@ -76,7 +76,7 @@ def _name(camera: Element) -> str:
 
 
 def _placed(transform: Element | None, what: str, path: Path) -> Floats:
-    """(3, 4): world = this @ chunk; its first three columns carry the scale."""
+    """Return (3, 4) of world = this @ chunk; its first three columns carry the scale."""
     if transform is None:
         return np.eye(3, 4)
     turn, shift, scale = (transform.findtext(key) for key in ("rotation", "translation", "scale"))
@@ -84,7 +84,7 @@ def _placed(transform: Element | None, what: str, path: Path) -> Floats:
     t = numbers(shift.split(), (3,), f"the translation of {what}", path) if shift else np.zeros(3)
     s = number(scale, f"the scale of {what}", path) if scale else 1.0
     if s <= 0 or not np.allclose(R @ R.T, np.eye(3), atol=1e-3):
-        raise refused(f"the transform of {what} is no rotation with a scale", path)
+        raise refused(f"the transform of {what} is not a rotation with a scale", path)
     return np.column_stack([s * R, t])
 
 
@@ -100,20 +100,19 @@ def _camera(name: str, camera: Element, sensor: Element, placed: Floats, path: P
 
 def _lens(name: str, sensor: Element, path: Path) -> tuple[tuple[int, int], Floats, Floats]:
     options = sensor.findall("calibration")
-    lens = next((option for option in options if option.get("class") == "adjusted"), None)
-    lens = lens if lens is not None else next(iter(options), None)
-    if lens is None:
+    if not options:
         raise refused(f"its sensor {sensor.get('id')} has no calibration", path, name)
+    lens = next((option for option in options if option.get("class") == "adjusted"), options[0])
     kind = lens.get("type") or sensor.get("type")
     if kind != "frame":
         raise refused(f"the lens type {kind} is not supported", path, name, 'Use the camera type "Frame".')
     f = lens.findtext("f")
     if f is None:
-        raise refused("there is no focal length f", path, name)
+        raise refused("missing focal length f", path, name)
     shape = lens.find("resolution")
     shape = shape if shape is not None else sensor.find("resolution")
     if shape is None:
-        raise refused("there is no resolution", path, name)
+        raise refused("missing resolution", path, name)
     width, height = (pixels(shape.get(key), key, path, name) for key in ("width", "height"))
     value = {
         key: number(lens.findtext(key) or 0.0, key, path, name)

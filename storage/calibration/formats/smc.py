@@ -1,7 +1,7 @@
 """Calibration in SMC files, the HDF5 of DNA-Rendering: `Camera_Parameter/<number>/{K, D, RT}`.
 
 The file's own traps: RT is camera to world and has to be inverted; annotations may lie in a file of their own beside
-the pictures; picture sizes are not there.
+the pictures; picture sizes are missing.
 """
 
 from pathlib import Path
@@ -21,28 +21,28 @@ def read_smc(path: Path) -> Calibration:
     """Read the cameras of an SMC file.
 
     Raises:
-        CalibrationError: it is no such file, holds no cameras, or numbers that make none.
+        CalibrationError: it is another kind of file, holds no cameras, or `Camera` refuses the numbers.
     """
     if not path.is_file():
         raise refused("there is no calibration file", path, fix="Check the path of the calibration.")
     try:
         with opened(path, str(path)) as file:
-            # Only read in here: what is refused below is not a damaged file.
-            found = {
+            # Only reading happens in this block, so that a refusal below does not look like a damaged file.
+            cameras = {
                 str(name): {key: camera[key][()] for key in _PARTS if key in camera}
                 for name, camera in file.get("Camera_Parameter", {}).items()
             }
     except ImageUnreadable as error:
         raise refused(error.what, path) from error
-    return collected([_camera(name, parts, path) for name, parts in found.items()], path)
+    return collected([_camera(name, parts, path) for name, parts in cameras.items()], path)
 
 
 def _camera(name: str, parts: dict[str, Any], path: Path) -> tuple[str, Camera]:
-    if lacks := [key for key in _PARTS if key not in parts]:
-        raise refused(f"there is no {lacks[0]}", path, name)
+    if missing := [key for key in _PARTS if key not in parts]:
+        raise refused(f"missing {missing[0]}", path, name)
     K, dist, pose = (numbers(parts[key], shape, key, path, name) for key, shape in _PARTS.items())
     if len(pose) not in (3, 4) or (len(pose) == 4 and not np.allclose(pose[3], (0, 0, 0, 1))):
-        raise refused(f"RT has shape {pose.shape}, or another last row than 0 0 0 1", path, name)
+        raise refused(f"RT has shape {pose.shape}, or a last row other than 0 0 0 1", path, name)
     turn = pose[:3, :3].T
     number = f"{int(name):02d}" if name.isdecimal() else name
     return built(number, path, (0, 0), K, distortion(dist, path, name), turn, -turn @ pose[:3, 3])

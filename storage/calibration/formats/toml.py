@@ -1,7 +1,7 @@
 """The TOML files of Caliscope, Pose2Sim and Anipose: one table per camera, OpenCV's own numbers.
 
 Caliscope keeps them as `[cameras.0]` (or `[cam_0]`) with a rotation matrix, Pose2Sim as `[cam_01]` with an axis
-times an angle and a `name`. World to camera, metres, pixel centres at whole numbers, as here.
+times an angle and a `name`. World to camera, metres, pixel centres at whole numbers, as in `Camera`.
 """
 
 import tomllib
@@ -30,32 +30,31 @@ def read_toml(path: Path) -> Calibration:
     """Read a calibration in TOML. Cameras with `ignore = true` are left out, and a note says so.
 
     Raises:
-        CalibrationError: it is no toml, a key is missing or broken, a lens is a fisheye, or the numbers make no
-            camera.
+        CalibrationError: it is not TOML, a key is missing or broken, a lens is a fisheye, or `Camera` refuses the
+            numbers.
     """
     try:
         data = tomllib.loads(file_text(path))
     except (ValueError, RecursionError) as error:
-        raise refused(f"the calibration is no toml ({error})", path, fix="Correct that line.") from error
+        raise refused(f"the file is not TOML ({error})", path, fix="Correct that line.") from error
     tables = data.get("cameras", data)
     if not isinstance(tables, dict):
-        raise refused("cameras is no table", path)
-    wanted, ignored = [], []
+        raise refused("cameras is not a table", path)
+    cameras, notes = [], []
     for key, table in tables.items():
         if not isinstance(table, dict) or not (tables is not data or key.startswith("cam") or "matrix" in table):
             continue
         name = str(table.get("name", key))
         if table.get("ignore") is True:
-            ignored.append(name)
+            notes.append(f"camera {name} is left out: the file says ignore")
         else:
-            wanted.append(_camera(name, table, path))
-    notes = [f"camera {name} is left out: the file says ignore" for name in ignored]
-    return collected(wanted, path, notes)
+            cameras.append(_camera(name, table, path))
+    return collected(cameras, path, notes)
 
 
 def _camera(name: str, table: dict[str, Any], path: Path) -> tuple[str, Camera]:
     if missing := [key for key in _KEYS if key not in table]:
-        raise refused(f"there is no {', '.join(missing)}", path, name)
+        raise refused(f"missing {', '.join(missing)}", path, name)
     if table.get("fisheye"):
         raise refused("the lens is a fisheye", path, name, "Undistort the pictures, or calibrate k1, k2, p1, p2, k3.")
     given = numbers(table["size"], (2,), "size", path, name)

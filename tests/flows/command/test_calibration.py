@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flows.command.main import main
-from storage.calibration.formats.files import read_calibration, write_calibration
+from storage.calibration.formats.files import open_calibration, write_calibration
 from tests.storage.calibration import calibrations as made
 from tests.storage.session.boards import stage, turned, write_boards
 
@@ -29,8 +29,8 @@ def test_it_writes_for_another_program(tmp_path: Path, capsys: pytest.CaptureFix
     out = tmp_path / "out"
     assert main(["calibration", str(path), "--format", "actorshq", "--to", "easyvolcap", "--out", str(out)]) == 0
     assert f"wrote {out / 'intri.yml'}" in capsys.readouterr().out
-    before = read_calibration("actorshq", path.name, tmp_path, None)["C01"]
-    after = read_calibration("easyvolcap", "out", tmp_path, None)["C01"]
+    before = open_calibration("actorshq", path.name, tmp_path, None).cameras["C01"]
+    after = open_calibration("easyvolcap", "out", tmp_path, None).cameras["C01"]
     np.testing.assert_allclose(after.t, before.t)
 
 
@@ -71,7 +71,7 @@ def test_it_says_how_good_the_calibration_is(tmp_path: Path, capsys: pytest.Capt
         (["--format", "kalibr"], "format 'kalibr' is not known"),
         (["--format", "actorshq", "--to", "colmap"], "--to and --out belong together"),
         (["--format", "actorshq", "--to", "fbx", "--out", "x"], "not written as 'fbx'"),
-        (["--format", "llff"], "no numpy array"),
+        (["--format", "llff"], "not a numpy array"),
         (["--format", "actorshq", "--board", "{camera}.png"], "--board and --corners belong together"),
         (["--format", "actorshq", "--square", "1cm"], "--square to them"),
         (["--format", "actorshq", "--board", "b", "--corners", "8"], "'8' is no size of a board"),

@@ -49,9 +49,9 @@ def test_distortion_may_be_left_out_or_shorter() -> None:
     ("wrong", "says"),
     [
         ({"K": np.full((3, 3), np.nan)}, "K holds a value that is not finite"),
-        ({"K": np.zeros((3, 3))}, "no camera matrix"),
+        ({"K": np.zeros((3, 3))}, "not a camera matrix"),
         ({"K": np.eye(4)}, "shape"),
-        ({"R": -np.eye(3)}, "no rotation"),
+        ({"R": -np.eye(3)}, "not a rotation"),
         ({"t": [0, 0, np.inf]}, "t holds a value that is not finite"),
         ({"t": None}, "camera c: t"),
         ({"dist": [0] * 7 + [0.2]}, "8 coefficients"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import CalibrationError, ImageUnreadable
-from storage.calibration.formats.files import read_calibration
+from storage.calibration.formats.files import open_calibration
 from storage.pictures.colour import Colour
 from storage.recordings.recording import find_recordings
 
@@ -91,7 +91,7 @@ def test_a_damaged_picture_is_refused_with_its_camera_and_frame(tmp_path: Path) 
 
 def test_the_calibration_is_turned_round_to_world_to_camera(tmp_path: Path) -> None:
     _write(tmp_path / "take.smc")
-    cameras = read_calibration("smc", "take.smc", tmp_path, None)
+    cameras = open_calibration("smc", "take.smc", tmp_path, None).cameras
     assert list(cameras) == ["00", "02", "48"]
     pose, camera = _pose(48), cameras["48"]
     np.testing.assert_allclose(camera.centre(), pose[:3, 3])
@@ -108,9 +108,9 @@ def test_a_calibration_that_cannot_be_is_refused(tmp_path: Path) -> None:
     for key, value, says in (
         ("K", np.eye(4), "K has shape"),
         ("RT", np.full((4, 4), np.nan), "not finite"),
-        ("RT", np.diag((2.0, 1, 1, 1)), "R is no rotation"),
+        ("RT", np.diag((2.0, 1, 1, 1)), "R is not a rotation"),
         ("RT", np.ones((2, 4)), "RT has shape"),
-        ("D", None, "there is no D"),
+        ("D", None, "missing D"),
     ):
         _write(path)
         with h5py.File(path, "a") as file:
@@ -118,6 +118,6 @@ def test_a_calibration_that_cannot_be_is_refused(tmp_path: Path) -> None:
             if value is not None:
                 file[f"Camera_Parameter/02/{key}"] = value
         with pytest.raises(CalibrationError, match=f"take.smc: .*{says}"):
-            read_calibration("smc", "take.smc", tmp_path, None)
+            open_calibration("smc", "take.smc", tmp_path, None)
     with pytest.raises(CalibrationError, match="no calibration file"):
-        read_calibration("smc", "none.smc", tmp_path, None)
+        open_calibration("smc", "none.smc", tmp_path, None)

@@ -300,7 +300,7 @@ CASES = [
         lambda s: (s / "calibration.json").unlink(),
     ),
     Case(
-        "calibration is no json",
+        "file is not JSON",
         errors.CalibrationError,
         ("calibration.json", "json"),
         lambda s: _cut(s / "calibration.json"),
@@ -319,7 +319,7 @@ CASES = [
     ),
     Case("K holds text", errors.CalibrationError, ("c01", "K"), lambda s: edit_calibration(s, "c01", K="unknown")),
     Case(
-        "R is no rotation",
+        "R is not a rotation",
         errors.CalibrationError,
         ("c01", "rotation"),
         lambda s: edit_calibration(s, "c01", R=[[2, 0, 0], [0, 1, 0], [0, 0, 1]]),

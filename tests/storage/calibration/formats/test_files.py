@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capmat_errors import CalibrationError
-from storage.calibration.formats.files import read_calibration
+from storage.calibration.formats.files import open_calibration
 
 K = np.array([[490.0, 0, 334], [0, 493, 222], [0, 0, 1]])
 DIST = np.array([-0.37, 0.2, 3e-4, 2e-5, -0.07])
@@ -36,7 +36,7 @@ def test_opencv_files_are_read_under_the_names_people_use(
     tmp_path: Path, names: tuple[str, ...], matrix: bool
 ) -> None:
     _write(tmp_path / "cam1/config.xml", names, matrix=matrix)
-    found = read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, None, "mm")["cam1"]
+    found = open_calibration("opencv-xml", "{camera}/config.xml", tmp_path, None, "mm").cameras["cam1"]
     np.testing.assert_allclose(found.K, K)
     np.testing.assert_allclose(found.dist, DIST)
     np.testing.assert_allclose(found.R, cv2.Rodrigues(TURN)[0], atol=1e-12)
@@ -48,26 +48,26 @@ def test_opencv_files_are_read_under_the_names_people_use(
 def test_cameras_are_found_by_the_template(tmp_path: Path) -> None:
     for name in ("left", "right"):
         _write(tmp_path / f"calib/{name}.xml")
-    assert sorted(read_calibration("opencv-xml", "calib/{camera}.xml", tmp_path, None)) == ["left", "right"]
+    assert sorted(open_calibration("opencv-xml", "calib/{camera}.xml", tmp_path, None).cameras) == ["left", "right"]
 
 
 def test_json_in_millimetres_becomes_metres(tmp_path: Path) -> None:
     data = {"width": 644, "height": 486, "K": K.tolist(), "dist": [], "R": np.eye(3).tolist(), "t": SHIFT.tolist()}
     (tmp_path / "c.json").write_text(json.dumps({"units": "mm", "cameras": {"a": data}}))
-    np.testing.assert_allclose(read_calibration("capmat", "c.json", tmp_path, None)["a"].t, SHIFT / 1000)
+    np.testing.assert_allclose(open_calibration("capmat", "c.json", tmp_path, None).cameras["a"].t, SHIFT / 1000)
 
 
 def test_a_file_that_is_missing_broken_or_incomplete_is_named(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match=r"camera cam1, .*cam1/config.xml: there is no calibration file"):
-        read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
+        open_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
     _write(tmp_path / "cam1/config.xml", VARIANTS[0][:3])
     with pytest.raises(CalibrationError, match="camera cam1.*no t .Translation"):
-        read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
+        open_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
     (tmp_path / "cam1/config.xml").write_text("<html>not found</html>")
     with pytest.raises(CalibrationError, match="camera cam1"):
-        read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
+        open_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
     _write(tmp_path / "cam1/config.xml", K=np.full((3, 3), np.nan))
     with pytest.raises(
         CalibrationError, match="camera cam1.*config.xml: CameraMatrix holds a value that is not finite"
     ):
-        read_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
+        open_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from capmat_errors import CalibrationError, ConfigError, StoreError
 from storage.calibration.camera import Camera
-from storage.calibration.formats.files import WRITERS, open_calibration, read_calibration, write_calibration
+from storage.calibration.formats.files import WRITERS, open_calibration, write_calibration
 from storage.descriptor import read_session
 from storage.pictures.png import encode_png
 from storage.session.plan import check_session
@@ -27,7 +27,7 @@ seeds = st.integers(0, 2**31)
 
 
 def _read(format: str, path: Path, **how: float) -> dict[str, Camera]:
-    return read_calibration(format, path.name, path.parent, None, **how)
+    return open_calibration(format, path.name, path.parent, None, **how).cameras
 
 
 def _same(rig: Rig, camera: Camera, expected: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> None:
@@ -276,7 +276,7 @@ def test_a_written_calibration_is_never_replaced(tmp_path: Path) -> None:
     cameras = _cameras(0, False)
     (path,) = write_calibration("nerfstudio", cameras, tmp_path)
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="a file already"):
+    with pytest.raises(StoreError, match="exists already"):
         write_calibration("nerfstudio", _cameras(1, False), tmp_path)
     assert path.read_bytes() == before
 
