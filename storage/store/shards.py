@@ -5,7 +5,7 @@ itself needs about as long for its own bookkeeping as for the pixels; a stage wr
 also knows what zarr does not say: whether a tile was ever written.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -14,9 +14,9 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.store.folder import Fetch
+
 Window = tuple[int, int, int, int]
-Fetch = Callable[[list[tuple[int, int]]], Iterable[bytes]]
-"""Bytes of several parts (start, length) of a file."""
 _NOTHING = 2**64 - 1  # stands in the index for a tile that was never written
 _SOUND = 0x48674BC7  # crc32c of whatever ends on its own crc32c
 
