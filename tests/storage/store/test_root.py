@@ -128,6 +128,15 @@ def test_a_bucket_that_does_not_exist_is_named(s3_server: str) -> None:
         assert "the bucket does not exist" in _line(error)
 
 
+def test_a_store_whose_address_holds_the_word_bucket_works(s3_root: Root) -> None:
+    named = Root(f"{s3_root}/bucket")
+    assert not named.exists("a")
+    assert named.names("takes") == []
+    with pytest.raises(NotFound, match="nothing is stored here"):
+        named.read("a")
+    named.delete("a")
+
+
 def test_missing_credentials_are_named(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
