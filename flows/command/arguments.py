@@ -1,20 +1,48 @@
-"""Words of the command line that are numbers, ranges and sizes; argparse says what is wrong with them."""
+"""What the words of the command line have in common: the settings, and types of options that argparse checks."""
 
 import argparse
 import re
+from typing import Protocol
+
+from tasks.config import Config, load_config
+
+FRAMES = "FIRST-LAST[:STEP]"
+"""How `frames` is written."""
+
+
+class Verbs(Protocol):
+    """Makes the parser of one verb below a word."""
+
+    def __call__(self, name: str, text: str) -> argparse.ArgumentParser:
+        """The parser of `capmat WORD NAME`; `text` is its help."""
+
+
+def settings(args: argparse.Namespace) -> Config:
+    """The settings of this command line; see `tasks.config.load_config`."""
+    return load_config(args.config, args.set)
+
+
+def verbs_of(parser: argparse.ArgumentParser, *, required: bool = True) -> Verbs:
+    """Let a word have verbs, such as `capmat models show`."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=required)
+    return lambda name, text: verbs.add_parser(name, help=text, description=text)
+
+
+def no_options(parser: argparse.ArgumentParser) -> None:
+    """Declare nothing, for words that take no options."""
 
 
 def whole(text: str) -> int:
     """0, 1, 2, ..."""
     if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(text)
 
 
 def positive(text: str) -> int:
     """1, 2, ..."""
     if not whole(text):
-        raise argparse.ArgumentTypeError("0 is too small")
+        raise argparse.ArgumentTypeError("expected 1 or more, got 0")
     return int(text)
 
 
@@ -26,19 +54,19 @@ def words(text: str) -> tuple[str, ...]:
 def pixels(text: str) -> float:
     """A radius in pixels."""
     if not re.fullmatch(r"\d{1,4}(\.\d+)?", text) or not 0.75 <= float(text) <= 2048:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of pixels from 0.75 to 2048")
+        raise argparse.ArgumentTypeError(f"expected pixels from 0.75 to 2048, got {text!r}")
     return float(text)
 
 
 def frames(text: str) -> range:
     """`10-250:2`, both ends included."""
-    found = re.fullmatch(r"(\d+)(?:-(\d+)(?::([1-9]\d*))?)?", text)
-    if not found or int(found[2] or found[1]) < int(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no FIRST-LAST[:STEP]")
-    return range(int(found[1]), int(found[2] or found[1]) + 1, int(found[3] or 1))
+    match = re.fullmatch(r"(\d+)(?:-(\d+)(?::([1-9]\d*))?)?", text)
+    if not match or int(match[2] or match[1]) < int(match[1]):
+        raise argparse.ArgumentTypeError(f"expected {FRAMES}, got {text!r}")
+    return range(int(match[1]), int(match[2] or match[1]) + 1, int(match[3] or 1))
 
 
 def size(text: str) -> tuple[int, int]:
-    """Width x height, as people say it, to (height, width), as arrays have it."""
+    """`WIDTHxHEIGHT` as (height, width), the order of arrays."""
     width, _, height = text.partition("x")
     return positive(height), positive(width)

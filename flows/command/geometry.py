@@ -1,25 +1,35 @@
-"""`capmat hull`, `capmat scene` and `capmat reconstruct`: from mattes to space."""
+"""`capmat hull`, `scene` and `reconstruct`: from mattes to space."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound
+from flows.command.arguments import FRAMES, frames, positive, settings, whole
+from storage.export.scene import export_frame
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.config import Config
-from tasks.models.networks import Run, champion
-from tasks.runtime.progress import Progress
 
 
-def hull(config: Config, args: Namespace) -> None:
-    """Write the visual hull of a frame, and say where and how large it is."""
-    from tasks.geometry.hull import hull as run
+def _hull_options(parser: ArgumentParser) -> None:
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    parser.add_argument("--frame", type=whole, help="frame number (default: the middle frame)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .ply or .glb file, in metres")
+    parser.add_argument("--resolution", type=positive, default=256, help="voxels along the box (default: 256)")
+    parser.add_argument("--points", action="store_true", help="write points without triangles")
 
-    mattes = args.run or Run("student", champion(config.store, "student")).name
-    done = run(
+
+def hull(args: Namespace) -> None:
+    """Write the visual hull of a frame, and print where it is and how large."""
+    from tasks.geometry.hull import hull as write_hull
+    from tasks.models.networks import Run, champion
+
+    config = settings(args)
+    run = args.run or Run("student", champion(config.store, "student")).name
+    done = write_hull(
         config.store,
         args.take,
-        mattes,
+        run,
         args.out,
         config.reconstruction,
         args.frame,
@@ -27,17 +37,69 @@ def hull(config: Config, args: Namespace) -> None:
         points=args.points,
     )
     size = " x ".join(f"{high - low:.2f}" for low, high in zip(done["low"], done["high"], strict=True))
-    print(f"{args.out}: frame {done['frame']} of {done['cameras']} cameras with {mattes}")
+    print(f"{args.out}: frame {done['frame']} of {done['cameras']} cameras with {run}")
     print(f"{size} m, {done['volume'] * 1000:.0f} litres, {done['vertices']} points, {done['faces']} triangles")
 
 
-def reconstruct(config: Config, args: Namespace) -> None:
-    """Run the flow on this folder's server, and print what it found."""
-    from flows.reconstruct import reconstruct as flow
+def _scene_options(parser: ArgumentParser) -> None:
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    parser.add_argument("--frames", type=frames, metavar=FRAMES, help="such as 10-250:2 (default: all)")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="receives one folder for each frame")
 
-    done = flow(config, args.base_run, args.refined_run)
+
+def scene(args: Namespace) -> None:
+    """Write frames as folders that Nerfstudio and COLMAP's readers open; existing folders are replaced."""
+    from tasks.geometry.hull import box_of
+    from tasks.geometry.reconstruct import held_out
+    from tasks.models.networks import Run, champion
+    from tasks.runtime.progress import Progress
+
+    config = settings(args)
+    take = Take.open(Root(config.store), args.take)
+    run = args.run or Run("student", champion(config.store, "student")).name
+    chosen = [frame for frame in take.frames if args.frames is None or frame in args.frames]
+    if not chosen:
+        raise NotFound("the take has none of these frames", where=f"take {take.name}", fix="Check --frames.")
+    if "://" in args.out:
+        raise ConfigError("Nerfstudio reads only folders of this machine", where=args.out, fix="Name a folder.")
+    train, test = held_out(list(take.cameras), config.reconstruction)
+    centre, size = box_of(take.cameras.values(), config.reconstruction)
+    bar = Progress(f"export {take.name} {run}", len(chosen))
+    for number, frame in enumerate(chosen, 1):
+        folder = Path(args.out) / f"{frame:04d}"
+        export_frame(folder, take, frame, run, train=train, test=test, box_centre=centre.tolist(), box_size=size)
+        bar(number, str(folder))
+    print(f"{len(chosen)} frames of {len(train)} cameras, {len(test)} held out ({', '.join(test)}), in {args.out}")
+
+
+def _reconstruct_options(parser: ArgumentParser) -> None:
+    parser.add_argument("base_run", nargs="?", default="", help="first alpha run, such as "
+                        "student-bgmv2_mobilenetv2-v0001 (default: the newest verdict's champion)")  # fmt: skip
+    parser.add_argument("refined_run", nargs="?", default="", help="second alpha run (default: its challenger)")
+    parser.add_argument("--install", nargs="?", type=Path, const=Path(".capmat/nerfstudio"), metavar="FOLDER",
+                        help="only install Nerfstudio's own environment there, 7.6 GB (default: .capmat/nerfstudio, "
+                        "where capmat looks for it)")  # fmt: skip
+
+
+def reconstruct(args: Namespace) -> None:
+    """Compare two alpha runs by radiance fields of one frame, and print the scores."""
+    if args.install:
+        from tasks.geometry.nerfstudio.install import install
+
+        print(install(args.install))
+        return
+    if bool(args.base_run) != bool(args.refined_run):
+        raise ConfigError("the comparison needs two alpha runs", where="capmat reconstruct", fix="Name both or none.")
+    from flows.command.runs import running
+
+    config = settings(args)
+    with running(config):
+        from flows.reconstruct import reconstruct as flow
+
+        done = flow(config, args.base_run, args.refined_run)
     if not done:
-        print("nothing to compare yet: only the base student was ever judged; run capmat redistill first")
+        print("only the base student was ever judged, so two models to compare are missing; run capmat redistill")
         return
     print(f"{done['backend']}, {done['iterations']} iterations, resolution {done['resolution']}, "
           f"{done['background']} background, held out {', '.join(done['held_out'])}")  # fmt: skip
@@ -48,24 +110,8 @@ def reconstruct(config: Config, args: Namespace) -> None:
               + (", collapsed" if row["collapsed"] else ""))  # fmt: skip
 
 
-def scene(config: Config, args: Namespace) -> None:
-    """Write frames as folders that Nerfstudio and COLMAP's readers open; folders that are there are replaced."""
-    from storage.export.scene import export_frame
-    from tasks.geometry.hull import box_of
-    from tasks.geometry.reconstruct import held_out
-
-    take = Take.open(Root(config.store), args.take)
-    run = args.run or Run("student", champion(config.store, "student")).name
-    frames = [frame for frame in take.frames if args.frames is None or frame in args.frames]
-    if not frames:
-        raise NotFound("none of these frames is in the take", where=f"take {take.name}", fix="Check --frames.")
-    if "://" in args.out:
-        raise ConfigError("Nerfstudio reads folders of this machine", where=args.out, fix="Name a folder.")
-    train, test = held_out(list(take.cameras), config.reconstruction)
-    centre, size = box_of(take.cameras.values(), config.reconstruction)
-    bar = Progress(f"export {take.name} {run}", len(frames))
-    for number, frame in enumerate(frames, 1):
-        place = Path(args.out) / f"{frame:04d}"
-        export_frame(place, take, frame, run, train=train, test=test, box_centre=centre.tolist(), box_size=size)
-        bar(number, str(place))
-    print(f"{len(frames)} frames of {len(train)} cameras, {len(test)} held out ({', '.join(test)}), in {args.out}")
+WORDS = {
+    "hull": (_hull_options, hull),
+    "scene": (_scene_options, scene),
+    "reconstruct": (_reconstruct_options, reconstruct),
+}

@@ -1,4 +1,4 @@
-"""The plan of an ingest as people read it, and as programs do."""
+"""The plan of an ingest, as a table for people and as JSON for programs."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,15 +9,16 @@ from storage.session.cameras import CameraRow
 from storage.session.cost import Cost
 from storage.session.plan import SessionPlan
 from storage.takes.take import BLOCK
+from tasks.show.figures import amount, duration
 
 _HEAD = ("take", "cameras", "frames", "count", "missing", "size", "type", "source", "plate", "fits", "raw", "stored")
 
 
 def table(plan: SessionPlan) -> Iterator[str]:
-    """One line per take and run of cameras that are alike; measured columns are then sums and ranges.
+    """One line per take and run of similar cameras; measured columns are then sums and ranges.
 
-    "plate" is the number of frames of the empty stage, "fits" how far it is from the take's background, in
-    thousandths of full scale, or whose plate it looks like.
+    Column "plate" is the number of frames of the empty stage. Column "fits" is how far they differ from the take's
+    background, in thousandths of full scale, or the camera whose plate they resemble.
     """
     lines: list[tuple[str, ...]] = [_HEAD]
     for take in plan.takes.values():
@@ -31,13 +32,13 @@ def table(plan: SessionPlan) -> Iterator[str]:
 
 
 def summary(plan: SessionPlan, cost: Cost) -> list[str]:
-    """The totals; the first line alone says enough to start with."""
+    """The totals; the first line is enough before an ingest."""
     cameras = {id for take in plan.takes.values() for id in take.rows}
     takes = "take" if len(plan.takes) == 1 else "takes"
     return [
         f"session {plan.session.name}: {len(plan.takes)} {takes}, {len(cameras)} cameras, {cost.frames} frames, "
         f"{amount(cost.raw)} raw; {_to_come(cost)}",
-        f"{cost.left} of {cost.blocks} blocks of {BLOCK} frames are still to be stored",
+        f"{cost.left} of {cost.blocks} blocks of {BLOCK} frames remain to be stored",
     ]
 
 
@@ -51,7 +52,7 @@ def _to_come(cost: Cost) -> str:
 
 
 def as_dict(plan: SessionPlan, cost: Cost, notes: list[str]) -> dict[str, Any]:
-    """The whole plan as plain json."""
+    """The whole plan, ready for JSON."""
     takes = {
         name: {
             "without": list(plan.session.takes[name].without),
@@ -90,18 +91,3 @@ def _cells(take: str, run: list[tuple[str, CameraRow]]) -> tuple[str, ...]:
         amount(sum(r.raw for r in rows)),
         amount(sum(r.encoded * r.count for r in rows)),
     )
-
-
-def amount(count: int) -> str:
-    """Bytes, as people say them."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count / 1e3:.0f} kB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds, as people say them."""
-    if seconds >= 5400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

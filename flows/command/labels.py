@@ -1,43 +1,85 @@
-"""What `capmat scribbles VERB` does, one function per verb."""
+"""`capmat scribbles`, `scribble` and `mine`: labels that people make, and where they should make more."""
 
 import json
 import os
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from capmat_errors import ConfigError, NotFound
+from flows.command.arguments import pixels, positive, settings, verbs_of, whole, words
 from storage.labels.export import export_labels
 from storage.labels.formats.read import Reading
 from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
 from storage.labels.queue import read_queue
 from storage.labels.raster import BACKGROUND, FOREGROUND
 from storage.store.root import Root
-from tasks.config import Config
-from tasks.labels.in_use import validation_part
-from tasks.labels.incoming import INBOX, check_labels, import_labels
-from tasks.runtime.step import Record
+
+LABEL_FORMATS = ("overlay", "label", "trimap", "labelstudio", "cvat", "labelme", "coco", "davis", "strokes")
 
 
-def listed(config: Config, args: Namespace) -> None:
-    """Every version of the label set, with its frames and takes."""
-    root = Root(config.store)
+def _scribbles_options(parser: ArgumentParser) -> None:
+    verb = verbs_of(parser, required=False)
+    verb("list", "list the label sets (the same as without VERB)")
+    show = verb("show", "list what a label set holds, frame by frame")
+    show.set_defaults(work=show_set)
+    show.add_argument("version", nargs="?", help="l0001, ... (default: the newest)")
+    show.add_argument("--picture", type=Path, metavar="FILE", help="also write a contact sheet of it, .jpg")
+
+    bring = verb("import", "freeze painted overlays, or what another tool exported, as the next label set")
+    bring.set_defaults(work=import_set)
+    bring.add_argument("path", type=Path, nargs="?", help="file, folder or zip (default: the inbox of overlays)")
+    bring.add_argument("--format", choices=("auto", *LABEL_FORMATS), default="auto", metavar="FORMAT",
+                       help=f"{', '.join(LABEL_FORMATS)} (default: recognised)")  # fmt: skip
+    bring.add_argument("--foreground", type=words, default=(), metavar="NAME,NAME",
+                       help="names of the subject in the export; of overlays the colour, 00ff00")  # fmt: skip
+    bring.add_argument("--background", type=words, default=(), metavar="NAME,NAME",
+                       help="names of the background; * is every other name")  # fmt: skip
+    bring.add_argument("--replace", action="store_true", help="replace earlier labels of these frames")
+    bring.add_argument("--dry-run", action="store_true", help="read everything, print what it holds, store nothing")
+    named = bring.add_argument_group("which frame a picture belongs to")
+    template = "{take}/{camera}/{frame}"
+    named.add_argument("--names", default=template, metavar="TEMPLATE",
+                       help=f"such as {{take}}_{{camera}}_{{frame}} (default: {template})")  # fmt: skip
+    named.add_argument("--take", default="", help="take of all pictures, where their names do not hold it")
+    named.add_argument("--camera", default="", help="camera of all pictures, where their names do not hold it")
+    named.add_argument("--offset", type=int, default=0, metavar="N", help="add N to the frame numbers")
+    drawn = bring.add_argument_group("shapes")
+    drawn.add_argument("--radius", type=pixels, default=3.0, metavar="PIXELS", help="radius of lines (default: 3)")
+    drawn.add_argument("--overlap", choices=("refuse", "later", "open"), default="refuse",
+                       help="pixels that are both: refuse them (default), the later wins, stay unknown")  # fmt: skip
+
+    out = verb("export", "write a label set as pictures or strokes, which import reads again")
+    out.set_defaults(work=export_set)
+    out.add_argument("version", help="l0001, ...")
+    out.add_argument("--out", required=True, metavar="PLACE", help="a folder, or s3://bucket/prefix")
+    out.add_argument("--format", choices=("overlay", "label", "strokes"), default="overlay", help="default: overlay")
+
+
+def list_sets(args: Namespace) -> None:
+    """Print every version of the label set, with its frames and takes."""
+    root = Root(settings(args).store)
     versions = list_label_sets(root).get(LABELS, [])
     for version in versions:
         takes = Counter(take for take, _, _ in LabelSet.open(root, LABELS, version).keys)
-        said = ", ".join(f"{take} {count}" for take, count in sorted(takes.items()))
-        print(f"{version}  {sum(takes.values())} frames: {said}")
+        counts = ", ".join(f"{take} {count}" for take, count in sorted(takes.items()))
+        print(f"{version}  {sum(takes.values())} frames: {counts}")
     if not versions:
         print("no labels yet; capmat scribbles import brings some in")
 
 
-def show(config: Config, args: Namespace) -> None:
-    """What a version holds, and a contact sheet of it where one was asked for."""
+def show_set(args: Namespace) -> None:
+    """Print what a version holds, and write a contact sheet of it if one was asked for."""
+    from tasks.labels.in_use import validation_part
+
+    config = settings(args)
     root = Root(config.store)
     labels = LabelSet.open(root, LABELS, args.version)
     print(f"{labels.name} {labels.version}: {len(labels)} frames")
@@ -56,35 +98,38 @@ def show(config: Config, args: Namespace) -> None:
         print(f"contact sheet: {args.picture}")
 
 
-def bring(config: Config, args: Namespace) -> None:
-    """Freeze overlays or another tool's export, and tell the server; or only say what is in it."""
+def import_set(args: Namespace) -> None:
+    """Freeze overlays or another tool's export, and tell the server; with --dry-run only print what they hold."""
+    from tasks.labels.incoming import INBOX, check_labels, import_labels
+
+    config = settings(args)
     fields = ("format", "names", "take", "camera", "offset", "foreground", "background", "radius", "overlap")
     reading = Reading(**{field: getattr(args, field) for field in fields})
     path = args.path or Path(config.scribbles)
     if args.path is None:
         if reading not in (Reading(), INBOX):
-            raise ConfigError("the inbox holds overlays by their usual names", fix="Name the folder that you mean.")
+            raise ConfigError("the inbox holds only overlays by their usual names", fix="Name the folder to import.")
         reading = INBOX
     if args.dry_run:
-        format, found = check_labels(config.store, path, reading)
-        for key, foreground, background in found.frames:
+        format, content = check_labels(config.store, path, reading)
+        for key, foreground, background in content.frames:
             print(_line(key, foreground, background))
-        _say_more(found.summary)
-        print(f"{len(found.frames)} frames as {format}; nothing was stored")
+        _print_rest(content.summary)
+        print(f"{len(content.frames)} frames as {format}; nothing was stored")
         return
     done = import_labels(config.store, path, reading, anew=args.replace)
     known = "; it was imported before (--replace imports it again)" if done["reused"] else ""
     print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted{known}")
-    _say_more(done)
+    _print_rest(done)
     from flows.service.events import tell_labels
 
     if not tell_labels(done["labels"]):
-        print("no Prefect server was told; `capmat redistill` trains with it, or the next `capmat up`")
+        print("no Prefect server was told; `capmat redistill` trains with these labels, or the next `capmat up` does")
 
 
-def export(config: Config, args: Namespace) -> None:
+def export_set(args: Namespace) -> None:
     """Write a version as files."""
-    labels = LabelSet.open(Root(config.store), LABELS, args.version)
+    labels = LabelSet.open(Root(settings(args).store), LABELS, args.version)
     done = export_labels(labels, Root(args.out), args.format)
     if not done.files:
         raise NotFound(
@@ -92,7 +137,7 @@ def export(config: Config, args: Namespace) -> None:
         )
     print(f"{len(done.files)} files written to {args.out}")
     if done.painted:
-        print(f"{len(done.painted)} frames have painted pixels, which strokes do not hold; see --format label")
+        print(f"{len(done.painted)} frames have painted pixels, which strokes cannot hold; use --format label")
 
 
 def _line(key: Key, foreground: float, background: float) -> str:
@@ -101,22 +146,47 @@ def _line(key: Key, foreground: float, background: float) -> str:
     return f"{take:16} {camera:8} {frame:6}  {shares}"
 
 
-def _say_more(done: Record) -> None:
+def _print_rest(done: Mapping[str, Any]) -> None:
     if left_out := done["left_out"]:
         names = ", ".join(f"{name or 'without a name'} {count}" for name, count in left_out.items())
-        print(f"left open, since nobody said what they are: {names}")
+        print(f"ignored, because neither --foreground nor --background names them: {names}")
     if several := done["several"]:
-        print(f"{several} frames are in it more than once; their labels were put together")
+        print(f"{several} frames occur more than once; their labels were merged")
 
 
-def mine(config: Config, args: Namespace) -> None:
-    """Write the queue of a take, and say what is in it."""
-    from tasks.labels.mine.queue import mine as run
+def _scribble_options(parser: ArgumentParser) -> None:
+    parser.add_argument("take", nargs="*", help="default: all takes of the store")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=whole, default=0, help="default: any free port")
+    parser.add_argument("--author", metavar="NAME", help="who paints (default: the login name)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the link, open no browser")
+
+
+def scribble(args: Namespace) -> None:
+    """Serve the page until interrupted."""
+    from flows.scribble.serve import serve
+
+    serve(settings(args), args.take, args.host, args.port, args.author, not args.no_browser)
+
+
+def _mine_options(parser: ArgumentParser) -> None:
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run to judge (default: that of the student in use)")
+    parser.add_argument("--teacher-run", help="alpha run to compare it with (default: that of the teacher in use)")
+    parser.add_argument("--top", type=positive, metavar="K", help="boxes in the queue (default: mine.top)")
+    parser.add_argument("--json", action="store_true", help="print the queue as JSON")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="receives a contact sheet of the best boxes")
+
+
+def mine(args: Namespace) -> None:
+    """Write the queue of a take, and print it."""
+    from tasks.labels.mine.queue import mine as mine_take
     from tasks.labels.mine.queue import mined_sheet
 
-    # Progress is for people; a program that asked for JSON gets nothing else.
+    config = settings(args)
+    # progress is for people; a program that asked for JSON gets nothing else
     with redirect_stdout(sys.stderr if args.json else sys.stdout):
-        done = run(
+        done = mine_take(
             config.store,
             args.take,
             config,
@@ -137,8 +207,15 @@ def mine(config: Config, args: Namespace) -> None:
         return
     print(f"queue {queue.version} of {args.take}: {len(queue.items)} boxes of {len(done['frames'])} frames, "
           f"run {done['run']}" + (f", compared with {done['teacher']}" if done["teacher"] else ""))  # fmt: skip
-    for place, item in enumerate(queue.items, 1):
+    for rank, item in enumerate(queue.items, 1):
         box = "{},{}-{},{}".format(*item.box)
-        print(f"{place:3}  {item.score:.2f}  {item.camera:8} {item.frame:6}  {box:21}  {'; '.join(item.reasons)}")
+        print(f"{rank:3}  {item.score:.2f}  {item.camera:8} {item.frame:6}  {box:21}  {'; '.join(item.reasons)}")
     if sheet:
         print(f"pictures: {sheet}")
+
+
+WORDS = {
+    "scribbles": (_scribbles_options, list_sets),
+    "scribble": (_scribble_options, scribble),
+    "mine": (_mine_options, mine),
+}

@@ -1,24 +1,41 @@
-"""`capmat matte`: one photograph, or every frame of a take that is in the store."""
+"""`capmat matte` and `capmat export`: mattes of a photograph or of a take, and their way into files."""
 
 import os
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from capmat_errors import ConfigError
+from flows.command.arguments import FRAMES, frames, positive, settings
 from storage.export.mattes import export_mattes
 from storage.export.names import NAME
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.models.networks import Run, champion
-from tasks.runtime.progress import Progress
 
 
-def matte(config: Config, args: Namespace) -> None:
-    """Matte a photograph, or an ingested take, with the model that was named or the one of a role."""
+def _matte_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--image", type=Path, help="the picture with the subject")
+    parser.add_argument("--plate", type=Path, help="the same view without the subject")
+    parser.add_argument("--trimap", type=Path,
+                        help="black stage, grey unknown, white subject, for networks that need it")  # fmt: skip
+    parser.add_argument("--mask", type=Path,
+                        help="a coarse alpha, for networks that need it (default: made from the plate)")  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder for the pictures")
+    parser.add_argument("--take", help="an ingested take, instead of --image")
+    parser.add_argument("--model", metavar="NAME[@VERSION]", help="a model of `capmat models`, or base weights")
+    parser.add_argument("--role", choices=("student", "teacher"), default="student",
+                        help="without --model: use the model of this role (default: student)")  # fmt: skip
+
+
+def matte(args: Namespace) -> None:
+    """Matte a photograph, or an ingested take, with the named model or the one of a role."""
+    config = settings(args)
     if args.take:
         if unused := [f"--{key}" for key in ("image", "plate", "trimap", "mask", "out") if getattr(args, key)]:
-            raise ConfigError(f"--take has no use for {', '.join(unused)}", where="capmat matte")
+            raise ConfigError(
+                f"--take does not use {', '.join(unused)}", where="capmat matte", fix="Remove what is not used."
+            )
         _matte_take(config, args.take, args.role, args.model)
         return
     if not (args.image and args.out) or not (args.plate or args.model):
@@ -67,12 +84,31 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
     print(f"  capmat export {take} --run {run} --out FOLDER")
 
 
-def export(config: Config, args: Namespace) -> None:
-    """Write what is missing or out of date, and say how much that was."""
+def _export_options(parser: ArgumentParser) -> None:
+    parser.add_argument("take")
+    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    parser.add_argument("--out", required=True, metavar="PLACE", help="a folder, or s3://bucket/prefix")
+    parser.add_argument("--format", action="append", metavar="FORMAT",
+                        help="exr, png, tiff, mp4, prores; may be repeated (default: exr and png)")  # fmt: skip
+    parser.add_argument("--what", action="append", metavar="WHAT",
+                        help="alpha, rgba, fg, comp; may be repeated (default: see docs/export.md)")  # fmt: skip
+    parser.add_argument("--camera", action="append", help="only this camera; may be repeated")
+    parser.add_argument("--frames", type=frames, metavar=FRAMES, help="such as 10-250:2 (default: all)")
+    parser.add_argument("--name", metavar="TEMPLATE", help="template of the files' names "
+                        "(default: {take}/{camera}/{camera}_{what}.{frame:06d}.{ext})")  # fmt: skip
+    parser.add_argument("--compression", choices=("zip", "piz", "none"), default="zip", help="of EXR (default: zip)")
+    parser.add_argument("--workers", type=positive, help="processes (default: one per core)")
+
+
+def export(args: Namespace) -> None:
+    """Write the files that are missing or out of date, and print how many."""
+    from tasks.models.networks import Run, champion
+
+    config = settings(args)
     take = Take.open(Root(config.store), args.take)
     run = args.run or Run("student", champion(config.store, "student")).name
-    # A range may be wider than the take; what lies inside is meant.
-    frames = None if args.frames is None else [frame for frame in take.frames if frame in args.frames]
+    # a range may be wider than the take
+    chosen = None if args.frames is None else [frame for frame in take.frames if frame in args.frames]
     done = export_mattes(
         take,
         run,
@@ -80,23 +116,28 @@ def export(config: Config, args: Namespace) -> None:
         args.format or ("exr", "png"),
         what=args.what,
         cameras=args.camera,
-        frames=frames,
+        frames=chosen,
         name=args.name or NAME,
         compression=args.compression,
         workers=args.workers or os.cpu_count() or 1,
-        progress=_Told(f"export {take.name} {run}"),
+        progress=_FilesWritten(f"export {take.name} {run}"),
     )
     kept = len(done.files) - len(done.written)
-    print(f"{len(done.written)} files written to {args.out}" + (f", {kept} were there already" if kept else ""))
+    print(f"{len(done.written)} files written to {args.out}" + (f", {kept} existed already" if kept else ""))
 
 
-class _Told:
-    """A line every few seconds, once the number of files is known."""
+class _FilesWritten:
+    """Progress of an export, once the number of files is known."""
 
     def __init__(self, what: str) -> None:
         self.what = what
-        self.bar: Progress | None = None
+        self.bar: Any = None
 
     def __call__(self, done: int, total: int) -> None:
+        from tasks.runtime.progress import Progress
+
         self.bar = self.bar or Progress(self.what, total)
         self.bar(done, "files")
+
+
+WORDS = {"matte": (_matte_options, matte), "export": (_export_options, export)}

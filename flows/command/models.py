@@ -1,23 +1,72 @@
-"""What `capmat models VERB` does, one function per verb."""
+"""`capmat models`, `train-base` and `bench`: the networks themselves."""
 
 import getpass
 import json
 import os
-from argparse import Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
 from capmat_errors import ConfigError
+from flows.command.arguments import positive, settings, size, verbs_of, whole
 from storage.registry import ModelEntry, Registry
 from storage.store.root import Root
-from tasks.config import Config
-from tasks.models.networks import Ref, build, find_model
-from tasks.validate.promote import check_role
+
+_ROLES = ("teacher", "student", "supervisor")
 
 
-def listed(config: Config, args: Namespace) -> None:
-    """Every version of every model; a star marks those in use."""
-    registry = Registry(Root(config.store))
+def _models_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    verb = verbs_of(parser, required=False)
+    verb("list", "list all models (the same as without VERB)").add_argument(
+        "--json", action="store_true", default=SUPPRESS, help="print the list as JSON"
+    )
+    show = verb("show", "print the card of one model")
+    show.set_defaults(work=show_model)
+    show.add_argument("model", metavar="NAME[@VERSION]")
+
+    bring = verb("import", "register published weights, or (with --contract) an exported network")
+    bring.set_defaults(work=import_model)
+    bring.add_argument("file", type=Path, help=".pth, .pt, .ckpt, .safetensors; exported: .onnx or TorchScript")
+    bring.add_argument("--as", dest="network", required=True, metavar="NETWORK", help="see docs/models.md")
+    bring.add_argument("--name", default="", help="name in the store (default: that of the network)")
+    weights = bring.add_argument_group("published weights")
+    weights.add_argument("--adapt", choices=("background",), help="turn trimap weights into those of a network that "
+                         "takes a plate")  # fmt: skip
+    weights.add_argument("--set", action="append", default=[], dest="changes", metavar="FIELD=VALUE",
+                         help="a field of the network's configuration; may be repeated")  # fmt: skip
+    graph = bring.add_argument_group("exported networks")
+    graph.add_argument("--contract", choices=("rgb", "rgb+plate", "recurrent"), help="its inputs and memory")
+    graph.add_argument("--range", choices=("0..1", "-1..1", "imagenet"), default="0..1",
+                       help="range of its input values (default: 0..1)")  # fmt: skip
+    graph.add_argument("--multiple", type=positive, default=1, metavar="N", help="sides are multiples of N")
+    graph.add_argument("--side", type=whole, default=0, metavar="N",
+                       help="shorter side of its input (default: 0, that of the frame)")  # fmt: skip
+    graph.add_argument("--size", type=size, metavar="WxH", help="size of its input, where it takes only one")
+    graph.add_argument("--alpha", default="", help="index or name of the alpha output, where several fit")
+
+    export = verb("export", "write a model as a file for other programs: inputs src and bgr, outputs pha and fgr")
+    export.set_defaults(work=export_model)
+    export.add_argument("model", metavar="NAME[@VERSION]")
+    export.add_argument("--format", choices=("safetensors", "torchscript", "onnx"), required=True)
+    export.add_argument("--size", type=size, metavar="WxH", help="of the frames; fixed in TorchScript and ONNX files")
+    export.add_argument("--out", type=Path, required=True, help="the file")
+
+    promote = verb("promote", "put a model in use by hand; the record says so")
+    promote.set_defaults(work=promote_model)
+    promote.add_argument("role", choices=_ROLES)
+    promote.add_argument("model", metavar="NAME[@VERSION]")
+    promote.add_argument("--reason", required=True, help="why, for whoever asks in a year")
+
+    rollback = verb("rollback", "put the previous model in use again; the record says who did it and why")
+    rollback.set_defaults(work=roll_back)
+    rollback.add_argument("role", choices=_ROLES)
+    rollback.add_argument("--reason", required=True, help="why, for whoever asks in a year")
+
+
+def list_models(args: Namespace) -> None:
+    """Print every version of every model; a star marks those in use."""
+    registry = _registry(args)
     entries = registry.entries()
     if args.json:
         print(json.dumps([{**entry, "champion": bool(_used_for(registry, entry))} for entry in entries], indent=2))
@@ -29,9 +78,9 @@ def listed(config: Config, args: Namespace) -> None:
     print("* in use" if entries else "no models yet; capmat nightly registers the base weights")
 
 
-def show(config: Config, args: Namespace) -> None:
-    """One model's card, and which roles it is in use for."""
-    registry = Registry(Root(config.store))
+def show_model(args: Namespace) -> None:
+    """Print one model's card, and the roles that it is in use for."""
+    registry = _registry(args)
     name, _, wanted = args.model.partition("@")
     version = registry.resolve(name, wanted or None)
     (entry,) = [e for e in registry.entries(name) if e["version"] == version]
@@ -43,40 +92,43 @@ def show(config: Config, args: Namespace) -> None:
         print(f"{key:12} {_readable(value)}")
 
 
-def bring(config: Config, args: Namespace) -> None:
+def import_model(args: Namespace) -> None:
     """Import published weights or an exported network."""
     from tasks.models.imported import import_exported, import_weights
 
+    store = settings(args).store
     if args.contract:
         if args.adapt or args.changes:
-            raise ConfigError("--adapt and --set are for weights, not for exported networks", where=str(args.file))
+            raise ConfigError("--adapt and --set apply only to weights", where=str(args.file), fix="Remove them.")
         contract = {key: getattr(args, key) for key in ("range", "multiple", "side", "size", "alpha")}
         name = args.name or args.network
-        model = import_exported(config.store, args.file, name, {"kind": args.contract, **contract})
+        model = import_exported(store, args.file, name, {"kind": args.contract, **contract})
     elif args.file.suffix == ".onnx":
         raise ConfigError("an exported network needs --contract", where=str(args.file), fix="See docs/models.md.")
     else:
         adapt = args.adapt == "background"
-        model = import_weights(
-            config.store, args.file, args.network, name=args.name, changes=args.changes, adapt=adapt
-        )
+        model = import_weights(store, args.file, args.network, name=args.name, changes=args.changes, adapt=adapt)
     print(f"{model['name']}@{model['version']}   try it: capmat matte --model {model['name']}@{model['version']} ...")
 
 
-def export(config: Config, args: Namespace) -> None:
+def export_model(args: Namespace) -> None:
     """Write a model as a file."""
     from capmat_models.weights.export import export_network
     from tasks.matte.picture import open_model
 
+    config = settings(args)
     network, name = open_model(config.store, Path(config.weights), args.model)
     data = export_network(network, args.format, args.size)
     Root(args.out.absolute().parent).write(args.out.name, data)
     print(f"{args.out}   {len(data) / 1e6:.1f} MB, {args.format} of {name}")
 
 
-def promote(config: Config, args: Namespace) -> None:
+def promote_model(args: Namespace) -> None:
     """Put a model in use for a role, by hand."""
-    registry = Registry(Root(config.store))
+    from tasks.models.networks import Ref, build, find_model
+    from tasks.validate.promote import check_role
+
+    config, registry = settings(args), _registry(args)
     model = find_model(config.store, config.weights, args.model)
     former = registry.champion(args.role)
     record: dict[str, Any] = {"decision": "PROMOTE", "by": "hand", "reasons": [args.reason]}
@@ -89,14 +141,17 @@ def promote(config: Config, args: Namespace) -> None:
     print(f"{args.role}: {model['name']}@{model['version']}{before}")
 
 
-def rollback(config: Config, args: Namespace) -> None:
-    """Put the model back in use that was in use before."""
-    record = {"by": _who(), "reasons": [args.reason]}
-    former, now = Registry(Root(config.store)).roll_back(args.role, record)
+def roll_back(args: Namespace) -> None:
+    """Put the previous model of a role in use again."""
+    former, now = _registry(args).roll_back(args.role, {"by": _user(), "reasons": [args.reason]})
     print(f"{args.role}: {'@'.join(now)}; taken back: {'@'.join(former)}")
 
 
-def _who() -> str:
+def _registry(args: Namespace) -> Registry:
+    return Registry(Root(settings(args).store))
+
+
+def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # in a container whose user has no name
@@ -114,3 +169,77 @@ def _readable(value: Any) -> str:
     if isinstance(value, list):
         return f"{len(value)} entries" if len(str(value)) > 200 else ", ".join(_readable(inner) for inner in value)
     return str(value)
+
+
+def _train_options(parser: ArgumentParser) -> None:
+    parser.add_argument("role", choices=_ROLES)
+    parser.add_argument("--minutes", type=float, default=25.0, help="train for this long (default: 25)")
+    parser.add_argument("--iterations", type=int, help="train this many steps, instead of --minutes")
+    parser.add_argument("--crop", type=positive, metavar="PIXELS", help="side of the training window")
+    parser.add_argument("--batch", type=positive, metavar="N", help="crops per step")
+    parser.add_argument("--held", type=positive, metavar="N", help="foregrounds and backgrounds that are held out "
+                        "and measured on (default: a tenth)")  # fmt: skip
+    parser.add_argument("--mixed-precision", action="store_true", help="run the network in bfloat16, on a GPU")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from, instead of fresh ones")
+
+
+def train_base(args: Namespace) -> None:
+    """Train base weights from the base data."""
+    from tasks.train.base import train_base_weights
+
+    config = settings(args)
+    card = train_base_weights(
+        args.role,
+        config.architectures[args.role],
+        Path(config.base_data),
+        Path(config.weights),
+        minutes=None if args.iterations else args.minutes,
+        iterations=args.iterations,
+        seed=config.seed,
+        crop=args.crop,
+        batch=args.batch,
+        held=args.held,
+        mixed_precision=args.mixed_precision,
+        start=args.start,
+        threads=config.cluster.train_threads,
+    )
+    print(f"held out: MSE {card['metrics']['mse']:.2e}, SAD {card['metrics']['sad']:.2e}")
+
+
+def _bench_options(parser: ArgumentParser) -> None:
+    parser.add_argument("role", choices=("student", "teacher"))
+    parser.add_argument("--size", type=size, default="1920x1080", metavar="WxH", help="default: 1920x1080")
+    parser.add_argument("--cameras", type=positive, default=4, help="cameras in a batch of the student (default: 4)")
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU, if the machine has one")
+    parser.add_argument("--threads", type=positive, help="torch threads (default: one per core)")
+    parser.add_argument("--rounds", type=positive, default=7, help="how often each row is timed (default: 7)")
+    parser.add_argument("--network", help="default: the published size")
+
+
+def bench(args: Namespace) -> None:
+    """Time a network of published size (with random weights), and print a table."""
+    import torch
+
+    from tasks.models.bench import PAPER, bench_student, bench_teacher
+    from tasks.models.speed import table
+
+    height, width = (max(64, side // 4 * 4) for side in args.size)
+    frame = (height, width)
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    threads = args.threads or os.cpu_count() or 1
+    how = {"device": device, "dtype": args.dtype, "threads": threads, "rounds": args.rounds}
+    if args.role == "student":
+        rows = bench_student(args.network or "bgmv2_mobilenetv2", frame, cameras=args.cameras, **how)
+    else:
+        rows = bench_teacher(args.network or "bg_vitmatte_s", frame, **how)
+    print("\n".join(table(rows, frame, device, threads)))
+    if args.role == "student":
+        print(f"\n{PAPER}")
+
+
+WORDS = {
+    "models": (_models_options, list_models),
+    "train-base": (_train_options, train_base),
+    "bench": (_bench_options, bench),
+}

@@ -1,35 +1,52 @@
-"""`capmat plan`: what the night will do, how long, when it is done; and afterwards, how far off that was."""
+"""`capmat plan` and `capmat metrics`: how long the night will take, and how the last one went."""
 
 import json
-from argparse import Namespace
+import os
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flows.command.ingest_plan import amount, duration
+from flows.command.arguments import positive, settings
 from storage.store.root import Root
-from tasks.config import Config
-from tasks.ingest.inbox import look
-from tasks.night.look_back import Checked, check_night
-from tasks.night.parts import Part
-from tasks.night.plan import NightPlan, keep_plan, plan_inbox, plan_night, until_time
+from tasks.show.figures import amount, duration
+
+if TYPE_CHECKING:
+    from tasks.night.look_back import Checked
+    from tasks.night.parts import Part
+    from tasks.night.plan import NightPlan
 
 _GOAL = 0.2
 
 
-def plan(config: Config, args: Namespace) -> int:
-    """Print the plan of the night and keep it in the store; with --check, compare one with its night.
+def _plan_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--until", metavar="HH:MM",
+                        help="when the night must be over; the teacher leaves out frames to make it so")  # fmt: skip
+    parser.add_argument("--gpus", type=positive, metavar="N", help="workers that matte (default: cluster.workers)")
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    parser.add_argument("--check", nargs="?", const="", metavar="DATE",
+                        help="compare the last plan, or that of a date, with the work done since")  # fmt: skip
+
+
+def plan(args: Namespace) -> int:
+    """Print the plan of the night and keep it in the store; with --check, compare a plan with its night.
 
     Returns:
         1 if the night is too short even without the teacher, else 0.
     """
+    from tasks.ingest.inbox import look
+    from tasks.night.look_back import check_night
+    from tasks.night.plan import keep_plan, plan_inbox, plan_night, until_time
+
+    config = settings(args)
     root = Root(config.store)
     if args.check is not None:
         name, rows = check_night(root, args.check)
         if args.json:
-            print(
-                json.dumps({"plan": name, "parts": [{**asdict(row), "error": row.error} for row in rows]}, indent=2)
-            )
+            parts = [{**asdict(row), "error": row.error} for row in rows]
+            print(json.dumps({"plan": name, "parts": parts}, indent=2))
         else:
             print("\n".join(_checked(name, rows)))
         return 0
@@ -50,7 +67,7 @@ def plan(config: Config, args: Namespace) -> int:
     return int(not night.fits)
 
 
-def _lines(night: NightPlan) -> Iterator[str]:
+def _lines(night: "NightPlan") -> Iterator[str]:
     for item in night.refused:
         yield f"refused: {item['where'] or item['session']}: {item['what']}; {item['fix']}"
     for place in night.left:
@@ -81,7 +98,7 @@ def _lines(night: NightPlan) -> Iterator[str]:
         yield f"the night is short: the student mattes all takes, the teacher {every} of the chosen ones"
 
 
-def _part(part: Part) -> str:
+def _part(part: "Part") -> str:
     if part.key == "rest" and part.records:
         span = f"{duration(part.fastest or 0)} to {duration(part.slowest or 0)}"
         return f"about {duration(part.seconds or 0)} ({span}), {part.note}, from {_several(part.records, 'night')}"
@@ -103,11 +120,11 @@ def _several(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _range(part: Part) -> tuple[float | None, float | None]:
+def _range(part: "Part") -> tuple[float | None, float | None]:
     return part.slowest, part.fastest
 
 
-def _checked(name: str, rows: list[Checked]) -> Iterator[str]:
+def _checked(name: str, rows: "list[Checked]") -> Iterator[str]:
     yield f"plan {name}: forecast and real time of what was done since"
     for row in rows:
         done = "" if row.share == 1 else f", {100 * row.share:.0f} % of it done"
@@ -117,3 +134,23 @@ def _checked(name: str, rows: list[Checked]) -> Iterator[str]:
         goal = "within" if abs(row.error) <= _GOAL else "beyond"
         off = f"{100 * row.error:+.0f} %, {goal} {100 * _GOAL:.0f} %"
         yield f"{row.verb:15}  {row.forecast:.1f} s, {row.real:.1f} s: {off}{done}"
+
+
+def _metrics_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="FILE", help="replace this file, *.prom (default: print)")
+
+
+def metrics(args: Namespace) -> None:
+    """Print figures of the last night for Prometheus, or write them into a file."""
+    from tasks.night.metrics import metrics as figures
+
+    text = figures(settings(args).store)
+    if args.out is None:
+        print(text, end="")
+        return
+    new = args.out.with_name(f".{args.out.name}.{os.getpid()}")
+    new.write_text(text)
+    new.replace(args.out)  # at once: a collector that reads half a file reports an error
+
+
+WORDS = {"plan": (_plan_options, plan), "metrics": (_metrics_options, metrics)}

@@ -1,19 +1,23 @@
-"""What the flows of one command need while it runs: a Prefect server and a Dask cluster of its own."""
+"""`capmat demo`, `nightly`, `redistill` and `paper`: flows on a Prefect server and a Dask cluster of their own."""
 
 import os
-from argparse import Namespace
+import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from capmat_errors import ConfigError
+from flows.command.arguments import no_options, settings
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.report.paper.preset import at_preset, check_paper, chosen_parts
+from tasks.train.ready import check_round
 
 
 @contextmanager
-def running(config: Config, port: int = 4200) -> Iterator[str]:
-    """A Prefect server and a Dask cluster for the flows of one command; yields the UI's address."""
+def running(config: Config, port: int = 4200) -> Iterator[None]:
+    """A Prefect server and a Dask cluster for the flows of one command."""
     from flows.service.server import prefect_server
 
     print("starting the Prefect server and the Dask cluster", flush=True)
@@ -24,11 +28,68 @@ def running(config: Config, port: int = 4200) -> Iterator[str]:
             os.environ["CAPMAT_CLUSTER__ADDRESS"] = scheduler
             server.wait()
             print(f"Prefect UI while this runs: {server.address}", flush=True)
-            yield server.address
+            yield
 
 
-def paper(config: Config, args: Namespace) -> None:
-    """Run the flow on this folder's server, print its tables, and copy the report where --out says."""
+def _demo_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
+
+
+def demo(args: Namespace) -> None:
+    """Run the whole chain on the sample session."""
+    config = settings(args)
+    if not (config.truth and config.scribble_takes and Path(config.session).exists()):
+        raise ConfigError(
+            "the demo needs the sample session of capmat's clone, and a capmat.toml that names it",
+            where=config.session,
+            fix="Run `capmat demo` in the folder of the clone.",
+        )
+    start = time.monotonic()
+    with running(config, args.port):
+        from flows.demo import demo as flow
+
+        record = flow(config)
+    from tasks.report.summary import summary_lines
+
+    print("\n".join(["", *summary_lines(record["report"]), ""]))
+    print(f"report   {record['html']}")
+    print(f"took     {time.monotonic() - start:.0f} s;  `make ui` shows the runs, `make demo` reuses them")
+
+
+def nightly(args: Namespace) -> None:
+    """Ingest and matte the session, or the inbox."""
+    config = settings(args)
+    with running(config):
+        from flows.nightly import nightly as flow
+
+        done = flow(config)
+    print(f"{len(done['takes'])} takes, {sum(m['frames'] for m in done['mattes'])} mattes in {config.store}")
+    if night := done.get("night"):
+        print(f"{len(night['refused'])} refused, {len(night['left'])} left for another night; report {night['html']}")
+
+
+def redistill(args: Namespace) -> None:
+    """Go from scribbles to promoted models."""
+    config = settings(args)
+    check_round(config)
+    with running(config):
+        from flows.redistill import redistill as flow
+
+        done = flow(config)
+    for role, verdict in done["gate"].items():
+        print(f"{role}: {verdict['decision']}: {'; '.join(verdict['reasons'])}")
+
+
+def _paper_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--only", default="", metavar="PARTS", help="some of table1,table2,table3,fig5,fig6,fig8")
+    parser.add_argument("--preset", choices=("small", "full"), default="small",
+                        help="small: the present settings (default); full: the paper's, for a GPU")  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="also copy the report there")
+
+
+def paper(args: Namespace) -> None:
+    """Run the paper on the session, print its tables, and copy the report where --out says."""
+    config = settings(args)
     check_paper(at_preset(config, args.preset), chosen_parts(args.only))
     with running(config):
         from flows.paper import paper as flow
@@ -40,7 +101,15 @@ def paper(config: Config, args: Namespace) -> None:
     print(f"\n{markdown(done['report'])}\n\n{sentence(done['report'])}")
     print(f"report   {done['html']}")
     if args.out:
-        store, out = Root(config.store), Root(Path(args.out)).checked()
+        store, out = Root(config.store), Root(args.out).checked()
         for key in done["files"]:
             out.write(key.rpartition("/")[2], store.read(key))
         print(f"copied   {args.out}")
+
+
+WORDS = {
+    "demo": (_demo_options, demo),
+    "nightly": (no_options, nightly),
+    "redistill": (no_options, redistill),
+    "paper": (_paper_options, paper),
+}

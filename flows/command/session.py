@@ -1,24 +1,41 @@
-"""What `capmat ingest` and `capmat session` do: say what would be stored and what is wrong, then store it."""
+"""`capmat session`, `ingest` and `sim`: recorded and rendered sessions, and their way into the store."""
 
 import json
 import tempfile
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from capmat_errors import CapmatError, SessionError
+from flows.command.arguments import settings
 from flows.command.ingest_plan import as_dict, summary, table
 from storage.descriptor import Session, read_session
 from storage.session.cost import Cost, check_space, expected_cost
 from storage.session.layouts.recognise import describe
 from storage.session.plan import SessionPlan, plan_session
 from storage.store.root import Root
-from tasks.config import Config
+
+DEFECTS = ("none", "glossy-floor", "lamp", "moved-camera", "exposure", "noise")  # as in tasks.sim.tidy_stage
+
+
+def _session_options(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="the folder with the recordings")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the session.toml to write (default: print it)")
+    _layout_options(parser)
+
+
+def _layout_options(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("folders without a session.toml")
+    group.add_argument("--layout", help="easyvolcap, actorshq, smc, n3dv, pose2sim, colmap, nerfstudio, opencv "
+                       "(default: recognised)")  # fmt: skip
+    group.add_argument("--name", help="name of the session, its stage and its take (default: the folder's)")
+    group.add_argument("--state", action="append", default=[], metavar="KEY=VALUE",
+                       help="a fact that the folder does not hold, such as fps=50; may be repeated")  # fmt: skip
 
 
 def session(args: Namespace) -> None:
-    """Write the descriptor of a folder in a known layout, to be looked through and edited."""
+    """Write the descriptor of a folder in a known layout, for a person to check and edit."""
     folder = args.folder.absolute()
     out = args.out.absolute() if args.out else None
     root = "." if out and out.parent == folder else str(folder)
@@ -27,14 +44,23 @@ def session(args: Namespace) -> None:
         print(text, end="")
         return
     if out.exists():
-        raise SessionError("there is a file already", where=str(out), fix="Name another one with --out.")
+        raise SessionError("the file exists already", where=str(out), fix="Name another one with --out.")
     out.write_text(text, encoding="utf-8")
     for note in notes:
         print(f"note: {note}")
-    print(f"wrote {out}; look it through, then: capmat ingest {args.out}")
+    print(f"wrote {out}; check it, then: capmat ingest {args.out}")
 
 
-def ingest(config: Config, args: Namespace) -> int:
+def _ingest_options(parser: ArgumentParser) -> None:
+    parser.add_argument("session", type=Path, help="session.toml of the recorded day, or a folder in a known layout")
+    parser.add_argument("--take", action="append", help="only this take; may be repeated")
+    parser.add_argument("--plan", action="store_true",
+                        help="only check everything and print the plan; exit code 2 if refused")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="with --plan: print the plan as JSON")
+    _layout_options(parser)
+
+
+def ingest(args: Namespace) -> int:
     """Check a session as a whole, then bring it into the store.
 
     Returns:
@@ -43,10 +69,11 @@ def ingest(config: Config, args: Namespace) -> int:
     from tasks.ingest import session as steps
     from tasks.stage.check import stage_check
 
+    config = settings(args)
     with ExitStack() as stack:
         file, notes = _descriptor(args, stack)
-        found = read_session(file)
-        chosen = _chosen(found, args.take)
+        day = read_session(file)
+        chosen = _chosen(day, args.take)
         plan, cost = _planned(chosen, Root(config.store))
         if args.plan:
             if args.json:
@@ -59,22 +86,22 @@ def ingest(config: Config, args: Namespace) -> int:
             print(f"note: {note}")
         if plan.problems:
             if len(plan.problems) > 1:
-                print(f"{len(plan.problems)} problems; --plan lists them all")
+                print(f"{len(plan.problems)} problems; --plan lists all of them")
             raise plan.problems[0]
-        file = _kept(file, found.name) if file != args.session else file
+        file = _kept(file, day.name) if file != args.session else file
         print(summary(plan, cost)[0], flush=True)
         plates = steps.plates(config.store, str(file))
         for name in plan.takes:
-            seen = stage_check(config, str(file), name, plates["digest"])
-            if seen["light"] != "green":
-                print(f"{name}: the stage check says {seen['light']}; see {seen['html']}")
+            stage = stage_check(config, str(file), name, plates["digest"])
+            if stage["light"] != "green":
+                print(f"{name}: the stage check says {stage['light']}; see {stage['html']}")
             done = steps.ingest(config.store, str(file), name, plates["digest"])
             print(f"{name}: {len(done['cameras'])} cameras, {len(done['frames'])} frames in {config.store}")
     return 0
 
 
 def _descriptor(args: Namespace, stack: ExitStack) -> tuple[Path, list[str]]:
-    """The session.toml that was named; or, for a folder without one, one of the layout that it is in."""
+    """The session.toml that was named, or one written for a folder in a known layout; and notes about it."""
     given: Path = args.session
     if given.is_dir() and not (given / "session.toml").exists():
         text, notes = describe(given.absolute(), root=str(given.absolute()), layout=args.layout, name=args.name,
@@ -84,19 +111,21 @@ def _descriptor(args: Namespace, stack: ExitStack) -> tuple[Path, list[str]]:
         return file, notes
     if surplus := [f"--{key}" for key in ("layout", "name", "state") if getattr(args, key)]:
         raise SessionError(
-            f"{', '.join(surplus)} is for folders without a session.toml", where=str(given), fix="Edit the file."
+            f"{', '.join(surplus)} applies only to folders without a session.toml",
+            where=str(given),
+            fix="Edit the file.",
         )
     return given, []
 
 
 def _kept(file: Path, name: str) -> Path:
-    """Keep the descriptor of a recognised folder in the working folder: the ledger names it, and it can be edited."""
+    """Keep the descriptor of a recognised folder where people can edit it; the ledger names it."""
     kept, text = Path(f"{name}.session.toml").absolute(), file.read_text(encoding="utf-8")
     if kept.exists() and kept.read_text(encoding="utf-8") != text:
         raise SessionError(
-            "there is a descriptor that says something else",
+            "a different descriptor of this name exists",
             where=str(kept),
-            fix="Ingest that file itself, move it away, or give another --name.",
+            fix="Ingest that file, move it, or give another --name.",
         )
     kept.write_text(text, encoding="utf-8")
     print(f"note: the descriptor is kept as {kept.name}")
@@ -104,7 +133,7 @@ def _kept(file: Path, name: str) -> Path:
 
 
 def _chosen(session: Session, takes: list[str] | None) -> Session:
-    """The session with these takes only."""
+    """The session with only these takes."""
     for name in takes or ():
         if name not in session.takes:
             raise SessionError(
@@ -126,3 +155,21 @@ def _planned(session: Session, root: Root) -> tuple[SessionPlan, Cost]:
     except CapmatError as error:
         plan.problems.append(error)
     return plan, cost
+
+
+def _sim_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="receives the session, the truth and the base data")
+    parser.add_argument("--seed", type=int, default=0, help="start of every random number (default: 0)")
+    parser.add_argument("--tiny", action="store_true", help="render a few small pictures, in seconds")
+    parser.add_argument("--defect", default="", choices=DEFECTS, metavar="NAME", help="render a tidy stage with one "
+                        f"defect in camera C02, to try `capmat stage check` on: {', '.join(DEFECTS)}")  # fmt: skip
+
+
+def sim(args: Namespace) -> None:
+    """Render the sample session and the base data."""
+    from tasks.sim.sample import render_sample
+
+    render_sample(args.out, seed=args.seed, tiny=args.tiny, defect=args.defect)
+
+
+WORDS = {"session": (_session_options, session), "ingest": (_ingest_options, ingest), "sim": (_sim_options, sim)}

@@ -1,29 +1,43 @@
-"""What `capmat stage check` does: look at a stage, say what is the matter with each camera, write the report."""
+"""`capmat stage check` and `capmat calibration`: is the stage fit to record, are its cameras where they should be?"""
 
 import json
 import math
 import re
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound
+from flows.command.arguments import settings, verbs_of
 from storage.calibration.camera import Camera
 from storage.calibration.formats.files import METRES, WRITERS, open_calibration, write_calibration
 from storage.session.board import GOOD, POOR, BoardCheck, check_boards
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.runtime.progress import Progress
-from tasks.stage.check import check, report_name, write_report
 from tasks.stage.look import Subject, open_session, open_stored
 
 
-def check_command(config: Config, args: Namespace) -> int:
-    """Check a session or a stage of the store.
+def _stage_options(parser: ArgumentParser) -> None:
+    text = "print a traffic light and advice for each camera, from a few frames; exit code 1 if one is red"
+    check = verbs_of(parser)("check", text)
+    check.set_defaults(work=check_stage)
+    check.add_argument("stage", metavar="SESSION|STAGE", help="session.toml or its folder, or a stage of the store")
+    check.add_argument("--take", help="the occupied take to check (default: the first)")
+    check.add_argument("--out", type=Path, metavar="FOLDER", help="receives stage.html and stage.json "
+                       "(default: reports/ of the store)")  # fmt: skip
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def check_stage(args: Namespace) -> int:
+    """Check a session or a stage of the store, print the findings and write the report.
 
     Returns:
         0; 1 if a camera is red.
     """
+    from tasks.runtime.progress import Progress
+    from tasks.stage.check import check, report_name, write_report
+
+    config = settings(args)
     subject = _subject(config, args)
     bar = Progress(f"stage check {args.stage}", len(subject.cameras)) if not args.json else None
     checked = check(
@@ -39,11 +53,11 @@ def check_command(config: Config, args: Namespace) -> int:
         print(json.dumps(report, indent=2))
         return int(report["light"] == "red")
     wide = max(map(len, report["cameras"]))
-    for camera, said in report["cameras"].items():
-        lines = [f"{f['kind']}: {f['what']}. {f['advice']}" for f in said["findings"]] or ["nothing was found"]
-        lines += [f"{kind}: not measured: {why}" for kind, why in said["missing"].items()]
+    for camera, result in report["cameras"].items():
+        lines = [f"{f['kind']}: {f['what']}. {f['advice']}" for f in result["findings"]] or ["no findings"]
+        lines += [f"{kind}: not measured: {why}" for kind, why in result["missing"].items()]
         for first, line in enumerate(lines):
-            head = f"{camera:{wide}}  {said['light']:6}" if not first else " " * (wide + 8)
+            head = f"{camera:{wide}}  {result['light']:6}" if not first else " " * (wide + 8)
             print(f"{head}  {line}")
     for note in report["notes"]:
         print(f"note: {note}")
@@ -67,6 +81,20 @@ def _subject(config: Config, args: Namespace) -> Subject:
         ) from error
 
 
+def _calibration_options(parser: ArgumentParser) -> None:
+    parser.add_argument("path", metavar="IN", help="file or folder; for opencv-xml a path with {camera}")
+    parser.add_argument("--format", required=True, help="capmat, opencv-xml, easyvolcap, actorshq, colmap, "
+                        "nerfstudio (also Blender), metashape, caliscope, pose2sim, llff, smc")  # fmt: skip
+    parser.add_argument("--to", help="also write it in this format: easyvolcap, colmap, nerfstudio, capmat")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where --to writes")
+    parser.add_argument("--unit", choices=("m", "cm", "mm"), default="m", help="unit of positions in IN (default: m)")
+    parser.add_argument("--scale", type=float, default=1.0, help="metres per unit of IN, where it has no unit")
+    board = parser.add_argument_group("check with a checkerboard")
+    board.add_argument("--board", metavar="PATH", help="videos or pictures of the board, with {camera}")
+    board.add_argument("--corners", metavar="8x6", help="inner corners per row, and rows")
+    board.add_argument("--square", metavar="SIDE", help="side of a square, 115mm or 0.115, to check the scale")
+
+
 def calibration(args: Namespace) -> None:
     """Print the cameras of a calibration and, with --board, how good it is; with --to, write them."""
     if bool(args.to) != bool(args.out):
@@ -76,18 +104,20 @@ def calibration(args: Namespace) -> None:
             f"calibrations are not written as {args.to!r}", where="--to", fix=f"Use {', '.join(WRITERS)}."
         )
     if bool(args.board) != bool(args.corners) or (args.square and not args.board):
-        raise ConfigError("--board and --corners belong together, --square to them", where="capmat calibration")
+        raise ConfigError(
+            "--board and --corners belong together, and --square needs both", where="capmat calibration"
+        )
     size, square = _corners(args.corners), _metres(args.square)
     root, template = _parts(args.path)
-    found = open_calibration(args.format, template, root, unit=args.unit, scale=args.scale)
-    check = check_boards(found.cameras, *_parts(args.board), size) if args.board else None
-    print("\n".join(table(found.cameras)))
-    for note in found.notes:
+    rig = open_calibration(args.format, template, root, unit=args.unit, scale=args.scale)
+    check = check_boards(rig.cameras, *_parts(args.board), size) if args.board else None
+    print("\n".join(table(rig.cameras)))
+    for note in rig.notes:
         print(f"note: {note}")
     if check:
         print("\n".join(board_table(check, square)))
     if args.to:
-        for path in write_calibration(args.to, found.cameras, args.out):
+        for path in write_calibration(args.to, rig.cameras, args.out):
             print(f"wrote {path}")
 
 
@@ -103,25 +133,25 @@ def table(cameras: Mapping[str, Camera]) -> Iterator[str]:
 
 
 def board_table(check: BoardCheck, square: float = 0) -> Iterator[str]:
-    """One line per camera that recorded the board, and what it says of all of them together.
+    """One line per camera that recorded the board, then notes on all of them together.
 
     Args:
-        check: what the board says.
-        square: metres of a square's side, as measured; 0 if not known.
+        check: the errors that the board shows.
+        square: measured side of a square, in metres; 0 if unknown.
     """
     wide = max(len("camera"), *map(len, check.cameras))
     yield f"{'camera':{wide}}  {'board':>8}  {'lens px':>12}  {'stage px':>12}"
     for name, camera in check.cameras.items():
-        found = f"{camera.found} of {camera.frames}"
-        yield f"{name:{wide}}  {found:>8}  {_figure(camera.lens):>12}  {_figure(camera.stage):>12}"
+        seen = f"{camera.found} of {camera.frames}"
+        yield f"{name:{wide}}  {seen:>8}  {_figure(camera.lens):>12}  {_figure(camera.stage):>12}"
     held = [name for name, camera in check.cameras.items() if not math.isnan(camera.stage)]
     if not held:
-        yield "note: no two cameras see the board together, so nothing is said of their poses"
+        yield "note: no two cameras see the board together, so their poses are not checked"
     if len(held) == 2:
-        yield f"note: only {held[0]} and {held[1]} see the board together: which of them is wrong cannot be said"
+        yield f"note: only {held[0]} and {held[1]} see the board together, so it is unknown which of them is wrong"
     for name in held:
         if not check.cameras[name].trusted:
-            yield f"note: the other cameras agree better without {name}; they were checked without it"
+            yield f"note: {name} disagrees with the other cameras; they were checked without it"
     if square and held:
         ratio = check.side / square
         off = 100 * abs(ratio - 1)
@@ -136,34 +166,37 @@ def _figure(pixels: float) -> str:
 
 
 def _word(figure: float) -> str:
-    """Of pixels, and of percents in the scale."""
+    """Grade an error in pixels, or in per cent of the scale."""
     return "good" if figure < GOOD else "poor" if figure > POOR else "fair"
 
 
 def _corners(text: str | None) -> tuple[int, int]:
-    """Inner corners per row and rows, of "8x6"."""
+    """`8x6` as inner corners per row and rows; zeros for None."""
     if text is None:
         return 0, 0
-    hit = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not hit or min(int(hit[1]), int(hit[2])) < 3:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or min(int(match[1]), int(match[2])) < 3:
         fix = "Give the inner corners per row and the rows, at least three each, as 8x6."
-        raise ConfigError(f"{text!r} is no size of a board", where="--corners", fix=fix)
-    return int(hit[1]), int(hit[2])
+        raise ConfigError(f"expected a size such as 8x6, got {text!r}", where="--corners", fix=fix)
+    return int(match[1]), int(match[2])
 
 
 def _metres(text: str | None) -> float:
-    """A length such as "115mm" or "0.115"."""
+    """Metres of `115mm` or `0.115`; 0 for None."""
     if text is None:
         return 0.0
-    hit = re.fullmatch(r"(\d+\.?\d*|\.\d+)(mm|cm|m)?", text)
-    if not hit or float(hit[1]) == 0:
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)(mm|cm|m)?", text)
+    if not match or float(match[1]) == 0:
         fix = "Give the side of a square, as 115mm or 0.115."
-        raise ConfigError(f"{text!r} is no length", where="--square", fix=fix)
-    return float(hit[1]) * METRES[hit[2] or "m"]
+        raise ConfigError(f"expected a length such as 115mm, got {text!r}", where="--square", fix=fix)
+    return float(match[1]) * METRES[match[2] or "m"]
 
 
 def _parts(path: str) -> tuple[Path, str]:
-    """Folder and template; all before {camera} is folder."""
+    """Folder and template; the folder is everything before the part with {camera}."""
     parts = Path(path).parts
     first = next((i for i, part in enumerate(parts) if "{camera}" in part), 0)
     return Path(*parts[:first]), "/".join(parts[first:]) if first else path
+
+
+WORDS = {"stage": (_stage_options, check_stage), "calibration": (_calibration_options, calibration)}

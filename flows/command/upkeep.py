@@ -1,29 +1,37 @@
-"""`capmat verify`: is everything that was ingested and matted still in the store, and unchanged?"""
+"""`capmat verify` and `capmat gc`: is the store intact, and what may be removed from it?"""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 
-from flows.command.ingest_plan import amount
+from flows.command.arguments import positive, settings
 from storage.store.root import Root
 from storage.upkeep.findings import Findings, forget_damage
-from storage.upkeep.verify import verify as look
+from storage.upkeep.verify import verify as examine
 from storage.upkeep.waste import KINDS, find_waste, remove_waste
-from tasks.config import Config
+from tasks.show.figures import amount
 
 
-def verify(config: Config, args: Namespace) -> int:
-    """Print one line per finding and a summary; with --forget, make room for the commands that mend.
+def _verify_options(parser: ArgumentParser) -> None:
+    parser.add_argument("take", nargs="?", help="default: all takes")
+    parser.add_argument("--deep", action="store_true", help="read every byte (default: presence and size only)")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--forget", action="store_true",
+                        help="remove damaged work from the ledger, so that ingest and matte do it again")  # fmt: skip
+
+
+def verify(args: Namespace) -> int:
+    """Print one line per finding and a summary; with --forget, let the commands that mend do the work again.
 
     Returns:
         1 if something is damaged, else 0.
     """
-    root = Root(config.store)
+    root = Root(settings(args).store)
     takes = [args.take] if args.take else None
-    findings = look(root, takes, args.deep, None if args.json or not args.deep else _Read())
+    findings = examine(root, takes, args.deep, None if args.json or not args.deep else _FilesRead())
     if args.json:
-        said = {"takes": findings.takes, "files": findings.files, "bytes": findings.bytes, "deep": findings.deep}
-        print(json.dumps({**said, "findings": [asdict(finding) for finding in findings.found]}, indent=2))
+        totals = {"takes": findings.takes, "files": findings.files, "bytes": findings.bytes, "deep": findings.deep}
+        print(json.dumps({**totals, "findings": [asdict(finding) for finding in findings.found]}, indent=2))
     else:
         for finding in findings.found:
             print(f"{'DAMAGED' if finding.damage else 'note':7}  {finding}")
@@ -32,25 +40,19 @@ def verify(config: Config, args: Namespace) -> int:
         forget_damage(root, findings.found)
         if not args.json:
             commands = sorted({finding.again for finding in findings.damaged if finding.again})
-            print(
-                "\n".join(
-                    ["taken back from the ledger; these commands make it again:", *(f"  {c}" for c in commands)]
-                )
-            )
+            print("\n  ".join(["removed from the ledger; these commands do the work again:", *commands]))
     return int(bool(findings.damaged))
 
 
 def _summary(findings: Findings) -> str:
-    size = findings.bytes / 1e9
-    amount = f"{size:.1f} GB" if size >= 1 else f"{1000 * size:.1f} MB"
-    several = "take" if len(findings.takes) == 1 else "takes"
-    state = f"{count} damaged" if (count := len(findings.damaged)) else "all well"
+    takes = f"{len(findings.takes)} take{'' if len(findings.takes) == 1 else 's'}"
+    state = f"{count} damaged" if (count := len(findings.damaged)) else "all intact"
     depth = "every byte read" if findings.deep else "presence and size; --deep reads every byte"
-    return f"{len(findings.takes)} {several}, {findings.files} files, {amount}, {state} ({depth})"
+    return f"{takes}, {findings.files} files, {amount(findings.bytes)}, {state} ({depth})"
 
 
-class _Read:
-    """Progress of a deep look, a bar for each take and stage."""
+class _FilesRead:
+    """Progress of a deep check, one bar for each take and stage."""
 
     def __call__(self, done: int, total: int) -> None:
         from tasks.runtime.progress import Progress
@@ -60,15 +62,23 @@ class _Read:
         self._bar(done, "files read")
 
 
-def gc(config: Config, args: Namespace) -> None:
-    """Print what may go and bytes by kind; remove it with --yes."""
-    root = Root(config.store)
+def _gc_options(parser: ArgumentParser) -> None:
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="remove nothing (the default)")
+    how.add_argument("--yes", action="store_true", help="remove what is listed")
+    parser.add_argument("--keep-runs", type=positive, default=2, metavar="N",
+                        help="keep the mattes of the N newest versions of each model (default: 2)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+
+
+def gc(args: Namespace) -> None:
+    """Print what may be removed, and bytes by kind; remove it with --yes."""
+    root = Root(settings(args).store)
     waste = find_waste(root, args.keep_runs)
     if args.yes:
         remove_waste(root, waste)
     if args.json:
-        found = [asdict(one) for one in waste]
-        print(json.dumps({"removed": args.yes, "found": found}, indent=2))
+        print(json.dumps({"removed": args.yes, "found": [asdict(one) for one in waste]}, indent=2))
         return
     for one in waste:
         print(f"{one.kind:18}  {amount(one.bytes):>9}  {one.what}")
@@ -77,6 +87,9 @@ def gc(config: Config, args: Namespace) -> None:
             print(f"{kind}: {len(sizes)}, {amount(sum(sizes))}")
     total = amount(sum(one.bytes for one in waste))
     if not waste:
-        print("nothing may go")
+        print("nothing may be removed")
     else:
-        print(f"removed {total}" if args.yes else f"{total} may go; nothing was removed (--yes removes it)")
+        print(f"removed {total}" if args.yes else f"{total} may be removed; --yes removes it")
+
+
+WORDS = {"verify": (_verify_options, verify), "gc": (_gc_options, gc)}

@@ -1,55 +1,68 @@
-"""`capmat validate`: models beside each other on benchmarks, as tables here and as a report in the store."""
+"""`capmat validate` and `capmat benchmark`: how good models are, and what they are measured on."""
 
 import json
 import os
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from capmat_errors import ConfigError
+from flows.command.arguments import positive, settings, verbs_of
 from storage.benchmark import Benchmark
 from storage.store.root import Root
-from tasks.config import Config
 from tasks.show.figures import METRICS, MORE_METRICS, Metric
-from tasks.validate.page import TITLES, hull_text
 
 
-def check(config: Config, args: Namespace) -> None:
-    """Refuse what cannot be measured before a server is started."""
+def _validate_options(parser: ArgumentParser) -> None:
+    parser.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="models of `capmat models` (default: the "
+                        "base models and those in use)")  # fmt: skip
+    parser.add_argument("--benchmark", action="append", default=[], metavar="NAME[@VERSION]", help="of `capmat "
+                        "benchmark`; may be repeated (default: that of the session)")  # fmt: skip
+    parser.add_argument("--gate", choices=("teacher", "student"), metavar="ROLE",
+                        help="ask whether the named model should replace the one in use")  # fmt: skip
+    parser.add_argument("--no-hull", dest="hull", action="store_false", help="skip the check whether the mattes of "
+                        "all cameras fit together, which mattes cameras outside the benchmark")  # fmt: skip
+    parser.add_argument("--promote", action="store_true", help="with --gate: put it in use if the answer is PROMOTE")
+
+
+def validate(args: Namespace) -> None:
+    """Run the flow, and print what it measured."""
+    config = settings(args)
     if args.promote and not args.gate:
-        raise ConfigError("--promote needs --gate", where="capmat validate", fix="Say for which role.")
+        raise ConfigError("--promote needs --gate", where="capmat validate", fix="Name a role.")
     if args.model or args.benchmark or args.gate:
         from flows.validate import asked_for
 
-        asked_for(config, args.model, args.benchmark, args.gate or "")
+        asked_for(config, args.model, args.benchmark, args.gate or "")  # refuses before a server is started
+    from flows.command.runs import running
+
+    with running(config):
+        from flows.validate import validate as flow
+
+        done = flow(config, args.model, args.benchmark, args.gate or "", args.promote, args.hull)
+        print("\n".join(lines(done)))
+        print(f"report   {done['html']}")
+        if args.gate:
+            print(json.dumps(done["verdict"], indent=2))
 
 
-def validate(config: Config, args: Namespace) -> None:
-    """Run the flow, and print what it measured."""
-    from flows.validate import validate as flow
+def lines(comparison: dict[str, Any]) -> list[str]:
+    """The tables for a terminal: means, and below them their intervals."""
+    from tasks.validate.page import TITLES, hull_text
 
-    done = flow(config, args.model, args.benchmark, args.gate or "", args.promote, args.hull)
-    print("\n".join(lines(done)))
-    print(f"report   {done['html']}")
-    if args.gate:
-        print(json.dumps(done["verdict"], indent=2))
-
-
-def lines(found: dict[str, Any]) -> list[str]:
-    """The tables for a terminal: means, under them their intervals."""
-    said = []
-    for name, columns in found["scores"].items():
-        for column, rows in columns.items():
-            there = [m for m in (*METRICS, *MORE_METRICS) if any(m.key in means for means in rows.values())]
-            said.append(f"{name} {TITLES[column]}")
-            heads = "".join(f"{f'{m.title} {m.ascii_unit}':>15}" for m in there)
-            said.append(f"{'':28}{heads}{'ms/frame':>12}{'hull %' if found['hull'][name] else '':>9}")
-            for row, means in rows.items():
-                first = "".join(f"{_number(means, m):>15}" for m in there)
-                fit = f"{hull_text(found, name, row):>9}" if found["hull"][name] else ""
-                said.append(f"{row:28}{first}{found['latency'][name][row]['ms']:12.1f}{fit}")
-                said.append(f"{'':28}" + "".join(f"{_interval(means, m):>15}" for m in there))
-    return said
+    rows = []
+    for name, columns in comparison["scores"].items():
+        for column, models in columns.items():
+            metrics = [m for m in (*METRICS, *MORE_METRICS) if any(m.key in means for means in models.values())]
+            rows.append(f"{name} {TITLES[column]}")
+            heads = "".join(f"{f'{m.title} {m.ascii_unit}':>15}" for m in metrics)
+            rows.append(f"{'':28}{heads}{'ms/frame':>12}{'hull %' if comparison['hull'][name] else '':>9}")
+            for model, means in models.items():
+                first = "".join(f"{_number(means, m):>15}" for m in metrics)
+                fit = f"{hull_text(comparison, name, model):>9}" if comparison["hull"][name] else ""
+                rows.append(f"{model:28}{first}{comparison['latency'][name][model]['ms']:12.1f}{fit}")
+                rows.append(f"{'':28}" + "".join(f"{_interval(means, m):>15}" for m in metrics))
+    return rows
 
 
 def _number(means: dict[str, Any], metric: Metric) -> str:
@@ -61,22 +74,40 @@ def _interval(means: dict[str, Any], metric: Metric) -> str:
     return "-".join(f"{edge * metric.scale:.2f}" for edge in interval) if interval else "one picture"
 
 
-def create(config: Config, args: Namespace) -> None:
-    """Make the first version of a benchmark."""
-    _grow(config, args, "create")
+def _benchmark_options(parser: ArgumentParser) -> None:
+    verb = verbs_of(parser)
+    for name, text in (
+        ("create", "freeze trimaps of a take, and a supervisor's mattes of them, under a new name"),
+        ("add", "make the next version of a benchmark: everything it holds, and these trimaps"),
+    ):
+        made = verb(name, text)
+        made.set_defaults(work=grow)
+        made.add_argument("name")
+        made.add_argument("--take", required=True, help="the ingested take of the trimaps")
+        made.add_argument("--trimaps", type=Path, metavar="FOLDER", help="<camera>/<frame>.png: 0, 128, 255")
+        made.add_argument("--labels", nargs="?", const="", metavar="VERSION", help="instead: the scribbles of a "
+                          "label set (default: the newest); unpainted pixels are unknown")  # fmt: skip
+        made.add_argument("--truth", type=Path, metavar="FOLDER", help="alphas that are known to be right, "
+                          "<camera>/<frame>.png; stored beside the supervisor's")  # fmt: skip
+        made.add_argument("--model", metavar="NAME[@VERSION]", help="the supervisor (default: the one in use)")
+        made.add_argument("--steps", type=positive, help="its sampling steps (default: supervisor.steps)")
+    shown = verb("show", "list the benchmarks, or the entries of one")
+    shown.set_defaults(work=show)
+    shown.add_argument("benchmark", nargs="?", metavar="NAME[@VERSION]")
+    shown.add_argument("--out", type=Path, metavar="FOLDER", help="also write contact sheets of its pictures there")
+    shown.add_argument("--json", action="store_true", help="print JSON")
 
 
-def add(config: Config, args: Namespace) -> None:
-    """Make the next version of a benchmark, with all of the last one."""
-    _grow(config, args, "add")
-
-
-def _grow(config: Config, args: Namespace, how: Literal["create", "add"]) -> None:
+def grow(args: Namespace) -> None:
+    """Make the first version of a benchmark, or the next one with everything of the last."""
     from tasks.models.networks import champion, find_model, register_base
-    from tasks.validate.benchmark import drawn, grow, known, scribbled, unknown_share
+    from tasks.validate.benchmark import drawn, known, scribbled, unknown_share
+    from tasks.validate.benchmark import grow as freeze
 
+    config = settings(args)
     if (args.trimaps is None) == (args.labels is None):
-        raise ConfigError("wants either --trimaps or --labels", where=f"capmat benchmark {how}")
+        fix = "Give one of the two."
+        raise ConfigError("needs either --trimaps or --labels", where=f"capmat benchmark {args.verb}", fix=fix)
     if args.trimaps:
         trimaps = drawn(config.store, args.take, args.trimaps)
     else:
@@ -88,69 +119,76 @@ def _grow(config: Config, args: Namespace, how: Literal["create", "add"]) -> Non
         register_base(config.store, config.weights, config.architectures)
         model = champion(config.store, "supervisor")
     steps, threads = args.steps or config.supervisor.steps, os.cpu_count() or 1
-    done = grow(config.store, how, args.name, args.take, trimaps, truth, model, steps, config.seed, threads)
+    done = freeze(config.store, args.verb, args.name, args.take, trimaps, truth, model, steps, config.seed, threads)
     print(f"{done.name}@{done.version}: {_count(done)}, supervisor {model['name']}@{model['version']}")
     if wide := [key for key in done.keys if unknown_share(done, key) > 0.5]:
         print(f"note: more than half of the picture is unknown in {len(wide)} entries, such as {wide[0][1]} "
-              f"frame {wide[0][2]}: nobody but the supervisor says what is right there")  # fmt: skip
-    print(f"look at it: capmat benchmark show {done.name} --out FOLDER")
+              f"frame {wide[0][2]}; there the supervisor alone decides what is right")  # fmt: skip
+    print(f"to see it: capmat benchmark show {done.name} --out FOLDER")
 
 
-def show(config: Config, args: Namespace) -> None:
+def show(args: Namespace) -> None:
     """List all benchmarks, or the entries of one; with --out also as pictures."""
+    store = settings(args).store
     if not args.benchmark:
         if args.out:
             raise ConfigError("--out needs the name of a benchmark", where="capmat benchmark show")
-        _list(config, args)
+        _list(store, args)
         return
     name, _, version = args.benchmark.partition("@")
-    frozen = Benchmark.open(Root(config.store), name, version or None)
+    frozen = Benchmark.open(Root(store), name, version or None)
     rows = [_row(frozen, key) for key in frozen.keys]
     if args.json:
-        said = {"name": name, "version": frozen.version, "card": frozen.card, "entries": rows}
-        print(json.dumps(said, indent=2))
+        card = {"name": name, "version": frozen.version, "card": frozen.card, "entries": rows}
+        print(json.dumps(card, indent=2))
     else:
         print(f"{name}@{frozen.version}: {_count(frozen)}")
         for row in rows:
-            by, settings = row["supervisor"], ""
+            by, how = row["supervisor"], ""
             if "steps" in by:
-                settings = f", {by['steps']} steps, seed {by['seed']}"
+                how = f", {by['steps']} steps, seed {by['seed']}"
             print(f"{row['take']} {row['camera']} {row['frame']:6}  {100 * row['unknown']:5.1f} % unknown  "
-                  f"{by.get('name', '-')}@{by.get('version', '-')}{settings}"
+                  f"{by.get('name', '-')}@{by.get('version', '-')}{how}"
                   + ("  truth" if row["truth"] else ""))  # fmt: skip
     if args.out:
         from tasks.show.sheet import to_jpeg
         from tasks.validate.benchmark import benchmark_sheets
 
         args.out.mkdir(parents=True, exist_ok=True)
-        for number, sheet in enumerate(benchmark_sheets(config.store, frozen), 1):
+        for number, sheet in enumerate(benchmark_sheets(store, frozen), 1):
             file = Path(args.out, f"{name}-{frozen.version}-{number}.jpg")
             file.write_bytes(to_jpeg(sheet))
             if not args.json:
                 print(file)
 
 
-def _list(config: Config, args: Namespace) -> None:
+def _list(store: str, args: Namespace) -> None:
     from tasks.validate.benchmark import listed
 
-    found = listed(config.store)
+    benchmarks = listed(store)
     if args.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(benchmarks, indent=2))
         return
-    for one in found:
+    for one in benchmarks:
         print(f"{one['name']}@{one['version']}  {one['entries']:4} entries, {one['known']:4} with known alpha, "
               f"of {', '.join(one['takes'])}")  # fmt: skip
-    if not found:
-        print("no benchmark yet; capmat benchmark create makes one, capmat nightly that of a session")
+    if not benchmarks:
+        print("no benchmark yet; capmat benchmark create makes one, capmat nightly makes that of a session")
 
 
 def _row(frozen: Benchmark, key: tuple[str, str, int]) -> dict[str, Any]:
     from tasks.validate.benchmark import unknown_share
 
-    place = dict(zip(("take", "camera", "frame"), key, strict=True))
-    said = {"unknown": round(unknown_share(frozen, key), 4), "supervisor": frozen.supervisor(*key)}
-    return {**place, **said, "truth": key in frozen.known}
+    return {
+        **dict(zip(("take", "camera", "frame"), key, strict=True)),
+        "unknown": round(unknown_share(frozen, key), 4),
+        "supervisor": frozen.supervisor(*key),
+        "truth": key in frozen.known,
+    }
 
 
 def _count(frozen: Benchmark) -> str:
     return f"{len(frozen)} entries of {', '.join(frozen.takes)}, {len(frozen.known)} with known alpha"
+
+
+WORDS = {"validate": (_validate_options, validate), "benchmark": (_benchmark_options, show)}

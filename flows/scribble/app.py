@@ -172,9 +172,9 @@ async def _body(request: Request) -> bytes:
 
 def _ui(told: str) -> str:
     """The address of the Prefect UI whose API took the news, or of this folder's server; empty if there is none."""
-    from flows.service.server import answers, found
+    from flows.service.server import answers, running_server
 
     if told:
         return told.removesuffix("/api")
-    server = found()
+    server = running_server()
     return server.address if server and answers(server) else ""

@@ -13,7 +13,7 @@ import uuid
 from datetime import UTC, datetime
 
 from flows.service.automations import EVENT
-from flows.service.server import environment, found
+from flows.service.server import environment, running_server
 
 _ANSWER_S = 5
 
@@ -36,7 +36,7 @@ def tell_labels(version: str) -> str:
     Returns:
         The API that took it; empty if there is none, or it did not answer.
     """
-    server = found()
+    server = running_server()
     ours = environment(server.port) if server else {}
     url = os.environ.get("PREFECT_API_URL") or ours.get("PREFECT_API_URL", "")
     if not url:

@@ -106,7 +106,7 @@ def _write_note(server: "Server", keep: bool) -> None:
     new.replace(_note())
 
 
-def found() -> "Server | None":
+def running_server() -> "Server | None":
     """The server of this folder that runs already, answering or about to; None if there is none."""
     left = _noted()
     if left and is_our_server(left["pid"]):
@@ -206,7 +206,7 @@ def prefect_server(port: int = 4200) -> Iterator[Server]:
     Args:
         port: wanted port on loopback; another free one is taken if it is in use.
     """
-    server = found() or start(port)
+    server = running_server() or start(port)
     use(server)
     try:
         yield server

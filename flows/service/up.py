@@ -47,7 +47,7 @@ def up(config: Config, port: int) -> str:
     """
     with _alone():
         there = marked()
-        server = servers.found()
+        server = servers.running_server()
         new = server is None
         if server is None:
             stop(p for p in there if is_server(p))  # part of one that was killed; it holds the database
@@ -143,7 +143,7 @@ def down() -> int:
         Number of processes that were stopped; 0 if nothing ran.
     """
     with _alone():
-        server = servers.found()
+        server = servers.running_server()
         if server is not None and servers.answers(server):
             servers.use(server)
             _cancel()
@@ -161,7 +161,7 @@ def _cancel() -> None:
 
 
 def _stop() -> int:
-    server = servers.found()
+    server = servers.running_server()
     borrowed = server is not None and not servers.kept()  # that of a command, which will stop it
     there = [p for p in marked() if not (borrowed and is_server(p))]
     stop(p for p in there if not is_server(p))
@@ -194,7 +194,7 @@ def _keep_up(config: Config, port: int) -> NoReturn:
     while True:
         time.sleep(_LOOK_S)
         try:
-            if servers.found() is None or not any(is_worker(p) for p in marked()):
+            if servers.running_server() is None or not any(is_worker(p) for p in marked()):
                 print("something ended; starting it again", flush=True)
                 up(config, port)
             lost = _look_after(lost)

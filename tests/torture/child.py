@@ -22,7 +22,7 @@ def _warm() -> None:
     import OpenEXR  # noqa: F401
     import torch
 
-    from flows.command import commands  # noqa: F401
+    from flows.command import labels, matte, models, session, stage, validate  # noqa: F401
     from tasks.models import imported as model_import  # noqa: F401
 
     cv2.setNumThreads(1)

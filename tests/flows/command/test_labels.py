@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.command.labels import LABEL_FORMATS
 from flows.command.main import main
-from flows.command.options import LABEL_FORMATS
 from storage.labels.formats.read import FORMATS
 from storage.labels.freeze import freeze_labels
 from storage.labels.label_set import LABELS, LabelSet, list_label_sets

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flows.command.options import DEFECTS as OFFERED
+from flows.command.session import DEFECTS as OFFERED
 from tasks.sim.cameras import ring
 from tasks.sim.sensor import expose, noise_of
 from tasks.sim.tidy_stage import DEFECTS, EXPOSURE, NOISE, SHIFT, Defect

@@ -1,0 +1,100 @@
+"""`capmat up`, `down`, `deploy`, `ui` and `doctor`: what one machine needs to work by itself."""
+
+import json
+import os
+import time
+from argparse import ArgumentParser, Namespace
+
+from capmat_errors import ConfigError
+from flows.command.arguments import no_options, settings
+
+
+def _up_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
+    parser.add_argument("--foreground", action="store_true",
+                        help="stay, restart what ends, and stop everything on Ctrl-C")  # fmt: skip
+
+
+def up(args: Namespace) -> None:
+    """Start server and worker for this folder, with the deployments and automations; stay with --foreground."""
+    from flows.service.up import stay
+    from flows.service.up import up as start
+
+    config = settings(args)
+    print("starting what is missing; the first time takes a minute", flush=True)
+    if args.foreground:
+        stay(config, args.port)
+    print(f"Prefect UI: {start(config, args.port)}   (`capmat down` ends it)")
+
+
+def down(args: Namespace) -> None:
+    """Stop what `capmat up` started."""
+    from flows.service.up import down as stop
+
+    print(f"{count} processes stopped" if (count := stop()) else "`capmat up` has nothing running in this folder")
+
+
+def deploy(args: Namespace) -> int:
+    """Register deployments and automations on the server in PREFECT_API_URL, else on that of `capmat up`.
+
+    Returns:
+        2 if a block of `notify.blocks` is missing, else 0.
+    """
+    from flows.service.deploy import deploy as register
+    from flows.service.notifications import notify
+    from flows.service.server import running_server, use
+
+    config = settings(args)
+    if not os.environ.get("PREFECT_API_URL"):
+        if (server := running_server()) is None:
+            raise ConfigError("no Prefect server runs for this folder", where="capmat deploy", fix="Use `capmat up`.")
+        use(server)
+        server.wait()
+    register(config)
+    complete = notify(config)
+    print(f"deployed; see {os.environ['PREFECT_API_URL'].removesuffix('/api')}/deployments")
+    return 0 if complete else 2
+
+
+def _ui_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
+
+
+def ui(args: Namespace) -> None:
+    """Serve the Prefect UI on this folder's database until interrupted."""
+    from flows.service.server import prefect_server
+
+    with prefect_server(args.port) as server:
+        server.wait()
+        print(f"Prefect UI: {server.address}   (Ctrl-C ends it)", flush=True)
+        while True:
+            time.sleep(3600)
+
+
+def _doctor_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def doctor(args: Namespace) -> int:
+    """Print what this machine has.
+
+    Returns:
+        1 if something is missing that capmat needs, else 0.
+    """
+    from flows.service.doctor import examine, lines
+
+    findings = examine(settings(args))
+    if args.json:
+        print(json.dumps([finding.model_dump() for finding in findings], indent=2))
+    else:
+        print("\n".join(lines(findings)))
+    return int(any(finding.state == "missing" and finding.needed for finding in findings))
+
+
+WORDS = {
+    "up": (_up_options, up),
+    "down": (no_options, down),
+    "deploy": (no_options, deploy),
+    "ui": (_ui_options, ui),
+    "doctor": (_doctor_options, doctor),
+}
