@@ -176,7 +176,7 @@ def _corners(text: str | None) -> tuple[int, int]:
         return 0, 0
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if not match or min(int(match[1]), int(match[2])) < 3:
-        fix = "Give the inner corners per row and the rows, at least three each, as 8x6."
+        fix = "Give the inner corners per row and the rows, at least three each."
         raise ConfigError(f"expected a size such as 8x6, got {text!r}", where="--corners", fix=fix)
     return int(match[1]), int(match[2])
 
@@ -187,7 +187,7 @@ def _metres(text: str | None) -> float:
         return 0.0
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)(mm|cm|m)?", text)
     if not match or float(match[1]) == 0:
-        fix = "Give the side of a square, as 115mm or 0.115."
+        fix = "Units are mm, cm and m; without one it is metres."
         raise ConfigError(f"expected a length such as 115mm, got {text!r}", where="--square", fix=fix)
     return float(match[1]) * METRES[match[2] or "m"]
 

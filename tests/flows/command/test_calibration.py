@@ -59,7 +59,7 @@ def test_it_says_how_good_the_calibration_is(tmp_path: Path, capsys: pytest.Capt
     for name, pose in (("C01", "good"), ("C02", "poor"), ("C03", "good")):
         assert table[name][:3] == ["1", "of", "1"]
         assert (table[name][4], table[name][6]) == ("good", pose)
-    assert lines[4] == "note: the other cameras agree better without C02; they were checked without it"
+    assert lines[4] == "note: C02 disagrees with the other cameras; they were checked without it"
     assert lines[5].startswith("scale: squares of 0.11 m are 0.1 m in the calibration, 0.909")
     assert lines[5].endswith(" times that: poor")
     assert len(lines) == 6
@@ -73,10 +73,10 @@ def test_it_says_how_good_the_calibration_is(tmp_path: Path, capsys: pytest.Capt
         (["--format", "actorshq", "--to", "fbx", "--out", "x"], "not written as 'fbx'"),
         (["--format", "llff"], "not a numpy array"),
         (["--format", "actorshq", "--board", "{camera}.png"], "--board and --corners belong together"),
-        (["--format", "actorshq", "--square", "1cm"], "--square to them"),
-        (["--format", "actorshq", "--board", "b", "--corners", "8"], "'8' is no size of a board"),
-        (["--format", "actorshq", "--board", "b", "--corners", "8x2"], "'8x2' is no size of a board"),
-        (["--format", "actorshq", "--board", "b", "--corners", "8x6", "--square", "1ft"], "'1ft' is no length"),
+        (["--format", "actorshq", "--square", "1cm"], "--square needs both"),
+        (["--format", "actorshq", "--board", "b", "--corners", "8"], "expected a size such as 8x6, got '8'"),
+        (["--format", "actorshq", "--board", "b", "--corners", "8x2"], "got '8x2'"),
+        (["--format", "actorshq", "--board", "b", "--corners", "8x6", "--square", "1ft"], "expected a length such as 115mm, got '1ft'"),
         (["--format", "actorshq", "--board", "b.png", "--corners", "8x6"], "b.png: the path has no {camera}"),
     ],
 )

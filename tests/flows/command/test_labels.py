@@ -86,7 +86,7 @@ def test_the_inbox_is_the_default_and_holds_overlays(capmat, tmp_path: Path) -> 
     assert "label set l0001: 1 frames, 0.78 % painted; it was imported before" in capmat("import")[1]
     code, said = capmat("import", "--format", "trimap")
     assert code == 2
-    assert "the inbox holds overlays" in said
+    assert "the inbox holds only overlays" in said
 
 
 def test_names_that_were_not_explained_are_told(capmat, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_names_that_were_not_explained_are_told(capmat, tmp_path: Path) -> None:
         for name, y in (("person", 0), ("lamp", 10), ("lamp", 20))
     ]
     tools.put(tmp_path / "walk/c00/0001.json", tools.labelme_json(*shapes, size=(HEIGHT, WIDTH)))
-    assert "left open, since nobody said what they are: lamp 2" in capmat("import", "walk")[1]
+    assert "ignored, because neither --foreground nor --background names them: lamp 2" in capmat("import", "walk")[1]
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from flows.command.main import main
+from tests.storage.tiny_session import edit_toml, write_session
 
 COMMANDS = [
     *("demo", "nightly", "redistill", "validate", "reconstruct", "session", "ingest", "matte", "export", "verify"),
@@ -36,6 +38,8 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["--set", "store=ftp://x", "models"], "ftp://x"),
         (["paper", "--only", "table9"], "table9"),
         (["--set", "pseudo_takes=", "paper"], "pseudo_takes"),
+        (["--set", "session=day1/session.toml", "redistill"], "day1/session.toml"),
+        (["demo"], "the demo needs the sample session of capmat's clone"),
         (["--set", "paper.shares=0,0.01", "paper"], "not one scribbled crop"),
     ],
 )
@@ -52,6 +56,49 @@ def test_a_refusal_is_one_line_with_the_place(
     assert says in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_is_refused_before_it_starts_where_the_session_lacks_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_session(tmp_path / "day")
+    redistill = ["--set", "session=day/session.toml", "--set", "store=store", "redistill"]
+    assert main(redistill) == 2
+    assert "the session has no [benchmark]" in capsys.readouterr().err
+    edit_toml(folder, "[takes.walk]", '[benchmark]\ntake = "walk"\ntrimaps = "trimaps"\n\n[takes.walk]')
+    assert main(["--set", "pseudo_takes=walk,birch", *redistill]) == 2
+    error = capsys.readouterr().err
+    assert "pseudo_takes: the session has no take birch; it has walk. Name takes of the session." in error
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / ".capmat").exists()  # not even a server was started
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["--version"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out == f"capmat {version('capmat')}\n"
+
+
+def test_help_loads_neither_torch_nor_prefect() -> None:
+    """Of every word; what all words share loads no numpy either."""
+    code = (
+        "import sys\n"
+        "from flows.command.main import WORDS, main\n"
+        "def help(*words):\n"
+        "    try:\n"
+        "        main([*words, '--help'])\n"
+        "    except SystemExit:\n"
+        "        return\n"
+        "help()\n"
+        "assert not {'numpy', 'pydantic'} & sys.modules.keys()\n"
+        "for word in WORDS:\n"
+        "    help(word)\n"
+        "    assert not {'torch', 'prefect', 'dask'} & sys.modules.keys(), word\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_unknown_command_is_refused() -> None:

@@ -125,7 +125,7 @@ def test_cards_without_the_usual_fields_are_listed_and_shown(said: Callable[...,
         (["validate", "--gate", "student"], "asks about one model"),
         (["matte", "--image", "image.png", "--model", "bg_vitmatte_xs", "--out", "out"], "needs --plate"),
         (["matte", "--image", "image.png", "--model", "nobody", "--out", "out"], "no model nobody"),
-        (["matte", "--take", "walk", "--plate", "plate.png"], "no use for --plate"),
+        (["matte", "--take", "walk", "--plate", "plate.png"], "--take does not use --plate"),
     ],
 )
 def test_models_refuse_in_one_line_and_leave_nothing(

@@ -75,7 +75,7 @@ def test_gc_removes_nothing_unless_told_to(
     for words in ([], ["--dry-run"]):
         assert main([*gc, *words]) == 0
         out = capsys.readouterr().out.splitlines()
-        assert out[-2:] == ["claims: 1, 2 kB", "2 kB may go; nothing was removed (--yes removes it)"]
+        assert out[-2:] == ["claims: 1, 2 kB", "2 kB may be removed; --yes removes it"]
         assert claim.exists()
     assert main([*gc, "--yes", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
@@ -84,6 +84,6 @@ def test_gc_removes_nothing_unless_told_to(
     assert not claim.exists()
     assert stray.exists()  # of another machine, which cannot be asked
     assert main(gc) == 0
-    assert capsys.readouterr().out == "nothing may go\n"
+    assert capsys.readouterr().out == "nothing may be removed\n"
     with pytest.raises(SystemExit):
         main([*gc, "--yes", "--dry-run"])

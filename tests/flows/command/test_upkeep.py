@@ -22,7 +22,7 @@ def test_damage_is_said_forgotten_and_mended(
     assert main([*verify, "walk", "--deep"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-1].startswith("1 take, 41 files, ")
-    assert out[-1].endswith(" MB, all well (every byte read)")
+    assert out[-1].endswith(" kB, all intact (every byte read)")
     file = "takes/walk.zarr/cameras/c01/rgb/c/2/0/0/0"
     Path("store", file).unlink()
     assert main([*verify, "--json"]) == 1
@@ -32,7 +32,7 @@ def test_damage_is_said_forgotten_and_mended(
     assert main([*verify, "--forget"]) == 1
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"DAMAGED  walk c01 frame 2: is missing ({file}); {again}"
-    assert out[-2:] == ["taken back from the ledger; these commands make it again:", f"  {again}"]
+    assert out[-2:] == ["removed from the ledger; these commands do the work again:", f"  {again}"]
     assert main(["--set", "store=store", *again.split()[1:]]) == 0
     assert main(verify) == 0
     assert main([*verify, "run"]) == 2

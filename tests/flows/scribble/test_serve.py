@@ -29,7 +29,7 @@ def test_an_unknown_take_is_named_with_those_there_are(store: list[str], capsys:
 
 def test_an_empty_store_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--set", f"store={tmp_path}", "scribble", "--no-browser"]
-    assert "there is no take in the store. Bring one in" in said(words, capsys)
+    assert "the store has no takes. Bring one in" in said(words, capsys)
 
 
 def test_an_address_that_cannot_be_listened_on_is_refused(
