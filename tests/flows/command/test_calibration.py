@@ -74,9 +74,12 @@ def test_it_says_how_good_the_calibration_is(tmp_path: Path, capsys: pytest.Capt
         (["--format", "llff"], "not a numpy array"),
         (["--format", "actorshq", "--board", "{camera}.png"], "--board and --corners belong together"),
         (["--format", "actorshq", "--square", "1cm"], "--square needs both"),
-        (["--format", "actorshq", "--board", "b", "--corners", "8"], "expected a size such as 8x6, got '8'"),
+        (["--format", "actorshq", "--board", "b", "--corners", "8"], "such as 8x6, got '8'"),
         (["--format", "actorshq", "--board", "b", "--corners", "8x2"], "got '8x2'"),
-        (["--format", "actorshq", "--board", "b", "--corners", "8x6", "--square", "1ft"], "expected a length such as 115mm, got '1ft'"),
+        (
+            ["--format", "actorshq", "--board", "b", "--corners", "8x6", "--square", "1ft"],
+            "such as 115mm, got '1ft'",
+        ),
         (["--format", "actorshq", "--board", "b.png", "--corners", "8x6"], "b.png: the path has no {camera}"),
     ],
 )
