@@ -45,8 +45,8 @@ def prepared(config: Config, takes: list[str]) -> None:
         record = take_record(config.store, name)
         for role in ("student", "teacher"):
             model = champion(config.store, role)
-            open_run(config.store, name, role, model)
-            matte(config.store, name, record["cameras"], record["frames"], role, model, record["digest"])
+            open_run(config.store, name, Run(role, model))
+            matte(config.store, name, record["cameras"], record["frames"], Run(role, model), record["digest"])
 
 
 def looked(config: Config, take: Take) -> dict[tuple[str, int], dict[str, Any]]:

@@ -118,7 +118,7 @@ def overhead(here: Site, tasks: int, rounds: int) -> None:
 
 def units(here: Site, tasks: int) -> None:
     """So many blocks of a take of 40 cameras: planned by capmat's planner, then one task for each."""
-    from benchmarks.orchestration_work import MODEL, RUN, seconds_of, unit_task
+    from benchmarks.orchestration_work import RUN, seconds_of, unit_task
     from storage.store.ledger import Ledger
     from storage.store.root import Root
     from tasks.config import Config, Student
@@ -129,7 +129,7 @@ def units(here: Site, tasks: int) -> None:
     place = Path("session")
     place.mkdir()
     small(place, cameras, blocks * BLOCK, (8, 8))
-    config = Config(store=store, session=str(place / "session.toml"), student=Student(model=MODEL["name"]))
+    config = Config(store=store, session=str(place / "session.toml"), student=Student(model=RUN.model["name"]))
     plans = []
     took = seconds_of(lambda: plans.append(plan_night(config, datetime.now().astimezone())))
     mattes = next(part for part in plans[0].parts if part.verb == "student mattes")
@@ -141,7 +141,7 @@ def units(here: Site, tasks: int) -> None:
         with memory(here) as seen:
             done = flow(unit_task, calls)
     ledger = Ledger(Root(store))
-    kept = sum(ledger.done(block_steps(call[0], "t", call[2], RUN, [call[3]], MODEL, "none")[0].key) is not None
+    kept = sum(ledger.done(block_steps(call[0], "t", call[2], RUN, [call[3]], "none")[0].key) is not None
                for call in calls)  # fmt: skip
     print(f"{len(calls)} units in {done['wall']:.0f} s, {1e3 * done['wall'] / len(calls):.1f} ms each; {kept} in the "
           f"ledger (goal {len(calls)}); 'database is locked' {here.locked()} times (goal 0)")  # fmt: skip

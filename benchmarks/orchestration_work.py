@@ -15,9 +15,10 @@ from prefect.context import FlowRunContext
 
 from tasks.matte.take import block_steps
 from tasks.models.infer import infer_camera
+from tasks.models.networks import Ref, Run
 from tasks.runtime.step import Record, retryable
 
-RUN, MODEL = "student-v0001", {"name": "bgmv2_mobilenetv2", "version": "v0001"}
+RUN = Run("student", Ref(name="bgmv2_mobilenetv2", version="v0001"))
 _DATA = bytes(2**20)
 
 
@@ -30,8 +31,10 @@ def burn(megabytes: int) -> int:
 
 def unit(store: str, take: str, camera: str, block: Sequence[int]) -> Record:
     """One block of frames as `tasks.matte.take` does it, without the matting: look for its record, write it."""
-    (step,) = block_steps(store, take, camera, RUN, [block], MODEL, "none")
-    return step.record() or step.keep({"run": RUN, "camera": camera, "frames": len(block), "numbers": block}, 0.0)
+    (step,) = block_steps(store, take, camera, RUN, [block], "none")
+    return step.record() or step.keep(
+        {"run": RUN.name, "camera": camera, "frames": len(block), "numbers": block}, 0.0
+    )
 
 
 def student(frames: int, height: int, width: int) -> float:

@@ -131,7 +131,7 @@ def _times(
         return None
     bench, tile = (benchmark["benchmark"], benchmark["version"]), config.tile(role)
     pair = {"champion": champion, "challenger": challenger}
-    return {who: frame_time_task(config.store, bench, model, tile) for who, model in pair.items()}
+    return {who: frame_time_task(config.store, bench, Run(role, model, tile)) for who, model in pair.items()}
 
 
 def _fit(

@@ -17,7 +17,7 @@ from capmat_errors import CapmatError, WorkerLost
 from tasks.config import Config, load_config
 from tasks.matte.provenance import keep_config
 from tasks.matte.take import matte_task, open_run_task
-from tasks.models.networks import Ref
+from tasks.models.networks import Ref, Run
 from tasks.runtime.step import Record
 
 
@@ -53,8 +53,8 @@ def _session(config: Config) -> str:
 
 def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequence[int] = ()) -> list[Any]:
     """Start the inference tasks of one take, some cameras each; returns their futures."""
-    tile = config.tile(role)
-    open_run_task(config.store, take["take"], role, model, tile, keep_config(config))
+    run = Run(role, model, config.tile(role), config=keep_config(config))
+    open_run_task(config.store, take["take"], run)
     cameras, size = take["cameras"], config.cameras_per_task
     return [
         matte_task.submit(
@@ -62,10 +62,8 @@ def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequ
             take["take"],
             cameras[i : i + size],
             list(frames) or take["frames"],
-            role,
-            model,
+            run,
             take["digest"],
-            tile=tile,
         )
         for i in range(0, len(cameras), size)
     ]

@@ -19,7 +19,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Config, load_config
 from tasks.matte.provenance import keep_config
-from tasks.models.networks import Ref, card_of, champions_task, find_model, inputs_of, register_base_task
+from tasks.models.networks import Ref, Run, card_of, champions_task, find_model, inputs_of, register_base_task
 from tasks.runtime.step import Record
 from tasks.validate.measure import check_measurable, measure_task
 from tasks.validate.promote import ask_gate_task, check_role
@@ -70,7 +70,7 @@ def validate(
     settings = keep_config(config)
     box = config.reconstruction if hull else None
     futures = {
-        row: measure_task.submit(config.store, chosen, role, model, config.tile(role), config=settings, hull=box)
+        row: measure_task.submit(config.store, chosen, Run(role, model, config.tile(role), config=settings), box)
         for row, (role, model) in rows.items()
     }
     measured = {row: future.result() for row, future in futures.items()}

@@ -62,7 +62,7 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
     from tasks.matte.take import matte as run_matte
     from tasks.matte.take import open_run
     from tasks.models.infer import check_take
-    from tasks.models.networks import champion, find_model, load_network, register_base
+    from tasks.models.networks import Run, champion, find_model, load_network, register_base
 
     record = take_record(config.store, take)
     threads = os.cpu_count() or 1
@@ -73,15 +73,13 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
         register_base(config.store, config.weights, config.architectures)
         model = champion(config.store, role)
     note = check_take(model["name"], load_network(config.store, model, threads).inputs, take)
-    tile = config.tile(role)
-    run = open_run(config.store, take, role, model, tile, keep_config(config))
-    done = run_matte(
-        config.store, take, record["cameras"], record["frames"], role, model, record["digest"], threads, tile
-    )
+    run = Run(role, model, config.tile(role), threads, keep_config(config))
+    open_run(config.store, take, run)
+    done = run_matte(config.store, take, record["cameras"], record["frames"], run, record["digest"])
     if note:
         print(f"note: {note}")
-    print(f"{done['frames']} mattes in run {run}; write them as files with:")
-    print(f"  capmat export {take} --run {run} --out FOLDER")
+    print(f"{done['frames']} mattes in run {run.name}; write them as files with:")
+    print(f"  capmat export {take} --run {run.name} --out FOLDER")
 
 
 def _export_options(parser: ArgumentParser) -> None:

@@ -150,7 +150,7 @@ class Mattes:
             # Making a step costs a millisecond; takes that nobody matted have none to look for.
             if model and record and any(f"-{camera}-{run}/" in key for key in done):
                 tile = self.config.tile(role)
-                steps = block_steps(self.config.store, take.name, camera, run, blocks, model, record, tile)
+                steps = block_steps(self.config.store, take.name, camera, Run(role, model, tile), blocks, record)
             there = sum(len(block) for step, block in zip(steps, blocks, strict=False) if step.key in done)
             missing[camera] = len(wanted) - there
         return missing

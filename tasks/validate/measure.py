@@ -1,7 +1,7 @@
 """One model on any number of benchmarks: the mattes that are missing, every measure of every picture, and the time.
 
-Only the frames of the benchmarks are matted, and those that a night has matted already are taken as they are. What
-the supervisor made and what is known to be true are measured against apart.
+Only the frames of the benchmarks are matted; mattes of a night are used as they are. Scores against the supervisor's
+mattes and scores against known mattes are two columns that nothing mixes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,95 +31,68 @@ COLUMNS: tuple[Literal["supervisor", "truth"], ...] = ("supervisor", "truth")
 
 
 class HullScore(TypedDict, total=False):
-    """How much of the silhouettes does not fit those of the other cameras.
+    """How much of the silhouettes contradicts those of the other cameras; `absent` alone, if it says why not."""
 
-    Attributes:
-        score: 0..1, the mean over takes, each with the weight of its frames; lower is better.
-        worst: take and camera.
-        absent: why there is no score; then it is alone.
-    """
-
-    score: float
-    worst: str
+    score: float  # 0..1, the mean over takes, each with the weight of its frames; lower is better
+    worst: str  # take and camera
     absent: str
 
 
 class ScoresRecord(StepRecord):
-    """A model on one benchmark: scores of each picture by `take/camera/frame`.
+    """A model on one benchmark: scores of each picture by `take/camera/frame`."""
 
-    Attributes:
-        supervisor: against the supervisor's mattes; `flicker` where the frame before is in the benchmark too.
-        truth: against known mattes; empty where nothing is known.
-        latency: see `tasks.models.speed.latency`.
-        hull: where it was asked for.
-    """
-
-    supervisor: dict[str, Scores]
-    truth: dict[str, Scores]
-    latency: NotRequired[Record]
-    hull: NotRequired[HullScore]
+    supervisor: dict[str, Scores]  # with `flicker` where the frame before is in the benchmark too
+    truth: dict[str, Scores]  # the same against known mattes; empty where nothing is known
+    latency: NotRequired[Record]  # see `tasks.models.speed.latency`
+    hull: NotRequired[HullScore]  # where it was asked for
 
 
 class MeasureRecord(TypedDict):
-    """A model on benchmarks, which are named `name@version`; `run` is the name of its mattes."""
+    """A model on benchmarks, which are named `name@version`."""
 
     model: Ref
     role: str
-    run: str
+    run: str  # name of its mattes
     benchmarks: dict[str, ScoresRecord]
     digest: list[str]
 
 
-def measure(
-    store: str,
-    benchmarks: Sequence[Bench],
-    role: str,
-    model: Ref,
-    tile: int = 0,
-    threads: int = 1,
-    config: str = "",
-    hull: Reconstruction | None = None,
-) -> MeasureRecord:
+def measure(store: str, benchmarks: Sequence[Bench], run: Run, hull: Reconstruction | None = None) -> MeasureRecord:
     """Measure a model.
 
     Args:
         store: URL of the store.
         benchmarks: which ones.
-        role: `teacher`, `student`, or the model's own name; part of the name of its runs.
-        model: which one.
-        tile: side of the tiles, see `tasks.matte.take.matte`.
-        threads: torch threads, for the mattes and for the time.
-        config: digest of the settings, for the mattes to name.
-        hull: the subject's box, to see whether the mattes of all cameras fit together on the benchmark's frames, for
-            which all cameras are matted there; None to leave that out.
+        run: who mattes.
+        hull: the subject's box, to compare the mattes of all cameras on the benchmark's frames, for which all cameras
+            are matted there; None to leave that out.
 
     Raises:
         ConfigError: the network needs a trimap, which takes do not have.
         SizeMismatch: a take is of another size than the benchmark that was made of it.
         NotFound: a benchmark or one of its takes is not there.
     """
-    root, found = Root(store), dict[str, ScoresRecord]()
+    root, scores = Root(store), dict[str, ScoresRecord]()
     opened = [Benchmark.open(root, *bench) for bench in benchmarks]
     for frozen in opened:
         for take in frozen.takes:
             _check_sizes(Take.open(root, take), frozen)
     for frozen in opened:
-        found[f"{frozen.name}@{frozen.version}"] = _measured(store, frozen, role, model, tile, threads, config)
+        record = scores[f"{frozen.name}@{frozen.version}"] = _measured(store, frozen, run)
+        record["latency"] = frame_time(store, (frozen.name, frozen.version), run)
         if hull:
-            found[f"{frozen.name}@{frozen.version}"]["hull"] = _hull(
-                store, frozen, role, model, tile, threads, config, hull
-            )
+            record["hull"] = _hull(store, frozen, run, hull)
     return {
-        "model": model,
-        "role": role,
-        "run": Run(role, model, tile).name,
-        "benchmarks": found,
-        "digest": [record["digest"] for record in found.values()],
+        "model": run.model,
+        "role": run.role,
+        "run": run.name,
+        "benchmarks": scores,
+        "digest": [record["digest"] for record in scores.values()],
     }
 
 
 def check_measurable(store: str, model: Ref) -> None:
-    """Refuse, without loading it, a model that wants a trimap of every frame.
+    """Refuse a model that wants a trimap of every frame, without loading it.
 
     Raises:
         ConfigError: it does.
@@ -133,54 +106,37 @@ def check_measurable(store: str, model: Ref) -> None:
         )
 
 
-def matte_entries(
-    store: str,
-    take: str,
-    entries: Iterable[tuple[str, int]],
-    role: str,
-    model: Ref,
-    tile: int,
-    threads: int,
-    config: str = "",
-) -> list[str]:
-    """Matte some frames of some cameras, unless they are; digests of the records of all of them.
+def matte_entries(store: str, take: str, entries: Iterable[tuple[str, int]], run: Run) -> list[str]:
+    """Matte the (camera, frame) that have no matte yet; returns the digests of the records of all of them.
 
-    A network with a memory sees its cameras from the first frame on.
+    A recurrent network sees its cameras from the first frame on.
     """
-    root = Root(store)
-    recording, record = Take.open(root, take), take_record(store, take)
-    network = load_network(store, model, threads)
-    check_take(model["name"], network.inputs, take)
-    run = open_run(store, take, role, model, tile, config)
+    recording, ingested = Take.open(Root(store), take), take_record(store, take)["digest"]
+    network = load_network(store, run.model, run.threads)
+    check_take(run.model["name"], network.inputs, take)
+    open_run(store, take, run)
     wanted: dict[str, set[int]] = {}
     for camera, frame in entries:
         wanted.setdefault(camera, set()).add(frame)
     digests = []
-    groups: dict[tuple[int, ...], list[str]] = {}
+    cameras_by_frames: dict[tuple[int, ...], list[str]] = {}
     for camera, frames in sorted(wanted.items()):
-        steps = block_steps(store, take, camera, run, recording.blocks, model, record["digest"], tile)
+        steps = block_steps(store, take, camera, run, recording.blocks, ingested)
         for step, block in zip(steps, recording.blocks, strict=True):
             if frames & set(block) and (done := step.record()):
                 digests.append(done["digest"])
                 frames = frames - set(block)
         if frames:
             last = max(frames)
-            left = [f for f in recording.frames if (f <= last if network.recurrent else f in frames)]
-            groups.setdefault(tuple(left), []).append(camera)
-    for left_frames, cameras in groups.items():
-        made = matte(store, take, cameras, left_frames, role, model, record["digest"], threads, tile)
-        digests += made["digest"]
+            missing = [f for f in recording.frames if (f <= last if network.recurrent else f in frames)]
+            cameras_by_frames.setdefault(tuple(missing), []).append(camera)
+    for numbers, cameras in cameras_by_frames.items():
+        digests += matte(store, take, cameras, numbers, run, ingested)["digest"]
     return digests
 
 
-def _measured(
-    store: str, frozen: Benchmark, role: str, model: Ref, tile: int, threads: int, config: str
-) -> ScoresRecord:
-    run = Run(role, model, tile).name
-    mattes = {
-        take: matte_entries(store, take, _of(frozen.keys, take), role, model, tile, threads, config)
-        for take in frozen.takes
-    }
+def _measured(store: str, frozen: Benchmark, run: Run) -> ScoresRecord:
+    mattes = {take: matte_entries(store, take, _of(frozen.keys, take), run) for take in frozen.takes}
 
     def work() -> ScoresRecord:
         scores: ScoresRecord = {"supervisor": {}, "truth": {}}
@@ -191,32 +147,30 @@ def _measured(
                 (scores["truth"], frozen.known, frozen.truth),
             ):
                 entries, reference = _of(keys, name), partial(read, name)
-                _, each = score_runs(take, {run: run}, entries, reference)
-                flicker = flicker_of(take, run, entries, reference)
-                for picture, values in each[run].items():
+                _, each = score_runs(take, {run.name: run.name}, entries, reference)
+                flicker = flicker_of(take, run.name, entries, reference)
+                for picture, values in each[run.name].items():
                     more = {"flicker": flicker[picture]} if picture in flicker else {}
                     column[f"{name}/{picture}"] = {**values, **more}
         return scores
 
     inputs = {
         "benchmark": [frozen.name, frozen.version],
-        "model": model,
-        "run": run,
+        "model": run.model,
+        "run": run.name,
         "mattes": mattes,
         "measures": [*MEASURES, "flicker"],
     }
-    done = run_once(store, "measure", f"{frozen.name} {frozen.version} {run}", inputs, work)
-    done["latency"] = frame_time(store, (frozen.name, frozen.version), model, tile, threads)
-    return done
+    return run_once(store, "measure", f"{frozen.name} {frozen.version} {run.name}", inputs, work)
 
 
 def hull_score(store: str, frames: Mapping[str, Sequence[int]], run: str, settings: Reconstruction) -> HullScore:
-    """How much of the silhouettes does not fit those of the other cameras; see `tasks.geometry.hull_check`.
+    """How much of the silhouettes contradicts those of the other cameras; see `tasks.geometry.hull_check`.
 
     Args:
         store: URL of the store.
         frames: which, by take.
-        run: whose mattes.
+        run: name of the mattes.
         settings: the subject's box.
     """
     scores, worst = [], ("", -1.0)
@@ -226,8 +180,7 @@ def hull_score(store: str, frames: Mapping[str, Sequence[int]], run: str, settin
         except (NotFound, MatteError, CalibrationError) as error:
             return {"absent": f"take {take}: {error.what}"}
         scores += [done["hull_score"]] * len(numbers)
-        here = done["cameras"][done["worst"]]
-        worst = max(worst, (f"{take} {done['worst']}", here), key=lambda one: one[1])
+        worst = max(worst, (f"{take} {done['worst']}", done["cameras"][done["worst"]]), key=lambda one: one[1])
     return {"score": float(np.mean(scores)), "worst": worst[0]}
 
 
@@ -236,25 +189,15 @@ def frames_of(frozen: Benchmark) -> dict[str, list[int]]:
     return {take: sorted({frame for _, frame in _of(frozen.keys, take)}) for take in frozen.takes}
 
 
-def _hull(
-    store: str,
-    frozen: Benchmark,
-    role: str,
-    model: Ref,
-    tile: int,
-    threads: int,
-    config: str,
-    settings: Reconstruction,
-) -> HullScore:
+def _hull(store: str, frozen: Benchmark, run: Run, settings: Reconstruction) -> HullScore:
     frames = frames_of(frozen)
     for take, numbers in frames.items():
         cameras = Take.open(frozen.root, take).cameras
-        everywhere = [(camera, frame) for camera in cameras for frame in numbers]
-        matte_entries(store, take, everywhere, role, model, tile, threads, config)
-    return hull_score(store, frames, Run(role, model, tile).name, settings)
+        matte_entries(store, take, [(camera, frame) for camera in cameras for frame in numbers], run)
+    return hull_score(store, frames, run.name, settings)
 
 
-def frame_time(store: str, benchmark: Bench, model: Ref, tile: int = 0, threads: int = 1) -> Record:
+def frame_time(store: str, benchmark: Bench, run: Run) -> Record:
     """How long a model takes for a benchmark's first picture; measured once on each kind of machine.
 
     Returns:
@@ -262,15 +205,21 @@ def frame_time(store: str, benchmark: Bench, model: Ref, tile: int = 0, threads:
     """
     frozen = Benchmark.open(Root(store), *benchmark)
     name, camera, frame = frozen.keys[0]
-    take, network = Take.open(frozen.root, name), load_network(store, model, threads)
+    take, network = Take.open(frozen.root, name), load_network(store, run.model, run.threads)
 
     def work() -> dict[str, Any]:
         bgr = Stage.open(frozen.root, take.stage).plate(camera) if "bgr" in network.inputs else None
-        return latency(network, take.read(camera, frame), bgr, tile=tile)
+        return latency(network, take.read(camera, frame), bgr, tile=run.tile)
 
     view = take.cameras[camera]
-    inputs = {"size": [view.height, view.width], "tile": tile, "threads": threads, "on": hardware(device_of(network))}
-    return run_once(store, "latency", f"{model['name']} {model['version']}", {"model": model, **inputs}, work)
+    inputs = {
+        "model": run.model,
+        "size": [view.height, view.width],
+        "tile": run.tile,
+        "threads": run.threads,
+        "on": hardware(device_of(network)),
+    }
+    return run_once(store, "latency", f"{run.model['name']} {run.model['version']}", inputs, work)
 
 
 def _of(keys: Iterable[tuple[str, str, int]], take: str) -> list[tuple[str, int]]:
@@ -278,25 +227,20 @@ def _of(keys: Iterable[tuple[str, str, int]], take: str) -> list[tuple[str, int]
 
 
 def _check_sizes(take: Take, frozen: Benchmark) -> None:
-    """Before anything is matted: a take that was ingested again at another size has no place for the benchmark's."""
+    """Refuse, before anything is matted, a take that was ingested again at another size."""
     for camera, frame in _of(frozen.keys, take.name):
         view, size = take.cameras.get(camera), frozen.trimap(take.name, camera, frame).shape
         if view is None or frame not in take.frames or (view.height, view.width) != size:
-            there = f"{view.width}x{view.height}" if view and frame in take.frames else "not there"
+            now = f"{view.width}x{view.height}" if view and frame in take.frames else "not there"
             raise SizeMismatch(
-                f"the frame is {there}, in the benchmark {size[1]}x{size[0]}",
+                f"the frame is {now}, in the benchmark {size[1]}x{size[0]}",
                 where=f"{frozen.name} {frozen.version}, take {take.name} camera {camera} frame {frame}",
                 fix="The take was ingested again since: make a benchmark of what it is now.",
             )
 
 
-def _name() -> str:
-    from prefect import runtime
-
-    given = runtime.task_run.parameters
-    return f"measure {given['model']['name']}@{given['model']['version']}"
-
-
 hull_score_task = retryable("hull score", "hull score of {run}", gpu=True)(hull_score)
-frame_time_task = retryable("time of a frame", "time a frame of {model[name]}@{model[version]}", gpu=True)(frame_time)
-measure_task = retryable("measure", _name, gpu=True)(measure)
+frame_time_task = retryable("time of a frame", "time a frame of {run.model[name]}@{run.model[version]}", gpu=True)(
+    frame_time
+)
+measure_task = retryable("measure", "measure {run.model[name]}@{run.model[version]}", gpu=True)(measure)

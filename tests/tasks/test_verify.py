@@ -16,7 +16,7 @@ from tasks.ingest.session import ingest, plates, take_record
 from tasks.ingest.take import ingest_take
 from tasks.matte.take import matte, open_run
 from tasks.models.imported import import_weights
-from tasks.models.networks import Ref
+from tasks.models.networks import Ref, Run
 from tests.storage.tiny_session import tree, write_session
 
 ROUNDS, EACH = 5, 9
@@ -44,8 +44,8 @@ def _commands(store: str, session: str, model: Ref | None) -> None:
     ingest(store, session, "walk", plates(store, session)["digest"])
     if model:
         record = take_record(store, "walk")
-        open_run(store, "walk", model["name"], model)
-        matte(store, "walk", record["cameras"], record["frames"], model["name"], model, record["digest"])
+        open_run(store, "walk", Run(model["name"], model))
+        matte(store, "walk", record["cameras"], record["frames"], Run(model["name"], model), record["digest"])
 
 
 def _harm(file: Path, chance: random.Random) -> None:

@@ -24,7 +24,7 @@ from tasks.matte.provenance import keep_config
 from tasks.matte.take import matte, open_run, snap
 from tasks.models.imported import import_weights
 from tasks.models.infer import coarse_mask, infer, on_rig
-from tasks.models.networks import Ref, described, load_network
+from tasks.models.networks import Ref, Run, described, load_network
 from tests.storage.tiny_session import CAMERAS, write_session
 
 
@@ -46,8 +46,9 @@ def registered(store: str, tmp_path: Path, name: str, **config: Any) -> Ref:
 
 def run(store: str, model: Ref, frames: list[int] | None = None) -> tuple[Take, str]:
     record = take_record(store, "walk")
-    name = open_run(store, "walk", model["name"], model)
-    given = (store, "walk", record["cameras"], frames or record["frames"], model["name"], model, record["digest"])
+    who = Run(model["name"], model)
+    name = open_run(store, "walk", who)
+    given = (store, "walk", record["cameras"], frames or record["frames"], who, record["digest"])
     assert matte(*given)["frames"] == 12
     assert matte(*given)["reused"]
     return Take.open(Root(store), "walk"), name
@@ -127,7 +128,7 @@ def test_a_run_says_what_its_mattes_were_made_from_and_keeps_to_it(store: str, t
     taught = Ref(name="mine", version=registry.add("mine", weights, {**card, "teacher": "teacher-vit-v0001"}))
     settings = [Config(store=store, seed=seed) for seed in (0, 1)]
     keys = [keep_config(config) for config in settings]
-    run = open_run(store, "walk", "student", taught, config=keys[0])
+    run = open_run(store, "walk", Run("student", taught, config=keys[0]))
     take = Take.open(Root(store), "walk")
     said = take.alpha_runs()[run]
     assert said["labels"] == "scribbles@l0007"
@@ -137,15 +138,15 @@ def test_a_run_says_what_its_mattes_were_made_from_and_keeps_to_it(store: str, t
     array = zarr.open_array(f"{store}/takes/walk.zarr/cameras/c01/alpha/{run}", mode="r")
     assert array.attrs["capmat"] == said
 
-    open_run(store, "walk", "student", taught, config=keys[1])  # other settings, the same mattes
+    open_run(store, "walk", Run("student", taught, config=keys[1]))  # other settings, the same mattes
     assert take.alpha_runs()[run] == said
     plate = next(key for key in Ledger(Root(store)).entries("plates/ring/c00"))
     Ledger(Root(store)).record(plate, {**(Ledger(Root(store)).done(plate) or {}), "manifest": "another"})
-    open_run(store, "walk", "student", taught, config=keys[1])
+    open_run(store, "walk", Run("student", taught, config=keys[1]))
     again = take.alpha_runs()[run]
     assert again["plates"] != said["plates"]
     assert again["config"] == keys[1]
-    untaught = open_run(store, "walk", "student", first)
+    untaught = open_run(store, "walk", Run("student", first))
     assert "labels" not in take.alpha_runs()[untaught]
 
 
@@ -159,9 +160,9 @@ def test_a_model_that_makes_no_numbers_is_refused_with_the_place_and_nothing_is_
             parameter.fill_(3e38)  # numbers each, but what is made of them is none
     broken = Ref(name="nan", version=Registry(Root(store)).add("nan", dump_weights(network), described(network)))
     record = take_record(store, "walk")
-    run = open_run(store, "walk", "student", broken)
+    run = open_run(store, "walk", Run("student", broken))
     with pytest.raises(MatteError, match="take walk camera c00 frame 0: the matte of run .* holds nan"):
-        matte(store, "walk", ["c00"], [0], "student", broken, record["digest"])
+        matte(store, "walk", ["c00"], [0], Run("student", broken), record["digest"])
     assert Take.open(Root(store), "walk").matted(run, "c00") == []
 
 
@@ -171,11 +172,11 @@ def test_mattes_in_tiles_are_told_apart_from_those_of_whole_frames(
     model = registered(store, tmp_path, "bg_vitmatte_xs")
     take, whole = run(store, model)
     record = take_record(store, "walk")
-    tiles = open_run(store, "walk", model["name"], model, 32)
+    tiles = open_run(store, "walk", Run(model["name"], model, 32))
     assert tiles == f"{whole}-tiles32"
     capsys.readouterr()
-    matte(store, "walk", ["c00"], [0], model["name"], model, record["digest"], tile=32)
-    assert "not quite what whole frames would give" in capsys.readouterr().out
+    matte(store, "walk", ["c00"], [0], Run(model["name"], model, 32), record["digest"])
+    assert "whole frames give slightly different mattes" in capsys.readouterr().out
     src, bgr = take.read("c00", 0), Stage.open(Root(store), take.stage).plate("c00")
     expected = snap(infer(load_network(store, model), src, bgr, tile=32)["pha"])
     assert np.allclose(take.read_alpha(tiles, "c00", 0), expected, atol=1e-4)
@@ -186,4 +187,4 @@ def test_a_network_that_needs_a_trimap_is_refused_for_takes(store: str, tmp_path
     model = registered(store, tmp_path, "diffmatte_xs")
     record = take_record(store, "walk")
     with pytest.raises(ConfigError, match="take walk: diffmatte_xs needs a trimap for every frame"):
-        matte(store, "walk", record["cameras"], record["frames"], "x", model, record["digest"])
+        matte(store, "walk", record["cameras"], record["frames"], Run("x", model), record["digest"])

@@ -23,7 +23,7 @@ from tasks.ingest.inbox import look
 from tasks.ingest.session import ingest, plates
 from tasks.matte.take import matte, open_run
 from tasks.models.imported import import_weights
-from tasks.models.networks import Ref
+from tasks.models.networks import Ref, Run
 from tasks.night.look_back import check_night, look_back
 from tasks.night.parts import Part, makespan
 from tasks.night.plan import NightPlan, keep_plan, plan_inbox, plan_night, thinned, until_time
@@ -55,9 +55,9 @@ def night_of(config: Config, take: str) -> None:
     record = ingest(config.store, config.session, take, plates(config.store, config.session)["digest"])
     name, version = Registry(Root(config.store)).champion("student") or ("", "")
     model = Ref(name=name, version=version)
-    open_run(config.store, take, "student", model)
+    open_run(config.store, take, Run("student", model))
     for camera in record["cameras"]:  # one after the other, as one worker does
-        matte(config.store, take, [camera], record["frames"], "student", model, record["digest"])
+        matte(config.store, take, [camera], record["frames"], Run("student", model), record["digest"])
 
 
 def slow_teacher(config: Config) -> None:

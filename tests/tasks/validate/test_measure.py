@@ -19,7 +19,7 @@ from tasks.config import Gate, Reconstruction
 from tasks.ingest.session import ingest, plates, take_record
 from tasks.matte.take import matte, open_run, snap
 from tasks.models.infer import infer
-from tasks.models.networks import Ref, load_network, read_base_weights
+from tasks.models.networks import Ref, Run, load_network, read_base_weights
 from tasks.validate.measure import check_measurable, hull_score, matte_entries, measure
 from tasks.validate.page import hull_text
 from tasks.validate.report import summarise, write_validation
@@ -68,7 +68,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def measured(store: str) -> dict[str, Any]:
     benches = [("gold", "b0001"), ("one", "b0001")]
-    return {row: measure(store, benches, "student", model) for row, model in (("base", STUDENT), ("refined", OTHER))}
+    return {
+        row: measure(store, benches, Run("student", model)) for row, model in (("base", STUDENT), ("refined", OTHER))
+    }
 
 
 def test_every_picture_has_every_measure_that_it_allows(store: str, measured: dict[str, Any]) -> None:
@@ -98,9 +100,9 @@ def test_only_what_is_missing_of_the_benchmark_is_matted(store: str, measured: d
     assert take.matted(RUN, "c00") == [1, 2]
     assert take.matted(RUN, "c02") == []
     record = take_record(store, "walk")
-    night = open_run(store, "walk", "night", STUDENT)
-    done = matte(store, "walk", list(CAMERAS), take.frames, "night", STUDENT, record["digest"])
-    found = matte_entries(store, "walk", [("c00", 2), ("c01", 3)], "night", STUDENT, 0, 1)
+    night = open_run(store, "walk", Run("night", STUDENT))
+    done = matte(store, "walk", list(CAMERAS), take.frames, Run("night", STUDENT), record["digest"])
+    found = matte_entries(store, "walk", [("c00", 2), ("c01", 3)], Run("night", STUDENT))
     assert set(found) <= set(done["digest"])  # the night's own, and nothing was made
     assert take.matted(night, "c00") == take.frames
 
@@ -125,7 +127,7 @@ def test_mattes_that_the_other_cameras_contradict_cost_and_the_camera_is_named(t
 
 def test_where_mattes_are_to_fit_together_all_cameras_are_matted(store: str) -> None:
     run = "fitted-bgmv2_mobilenetv2_xs-v0001"
-    found = measure(store, [("one", "b0001")], "fitted", STUDENT, hull=Reconstruction(box_size=8))
+    found = measure(store, [("one", "b0001")], Run("fitted", STUDENT), hull=Reconstruction(box_size=8))
     take = Take.open(Root(store), "walk")
     assert {camera: take.matted(run, camera) for camera in take.cameras} == dict.fromkeys(CAMERAS, [3])
     assert set(found["benchmarks"]["one@b0001"]["hull"]) in ({"score", "worst"}, {"absent"})
@@ -137,7 +139,7 @@ def test_a_network_with_a_memory_sees_its_camera_from_the_first_frame(store: str
     network = create_model("rvm_mobilenetv3").eval()
     card = {"architecture": "rvm_mobilenetv3"}
     model = Ref(name="rvm", version=Registry(Root(store)).add("rvm", dump_weights(network), card))
-    matte_entries(store, "walk", [("c01", 2)], "rvm", model, 0, 1)
+    matte_entries(store, "walk", [("c01", 2)], Run("rvm", model))
     take, state = Take.open(Root(store), "walk"), None
     assert take.matted("rvm-v0001", "c01") == [0, 1, 2]
     for frame in range(3):
@@ -150,12 +152,12 @@ def test_a_benchmark_of_another_size_than_the_take_is_refused_before_anything_is
     small = trimap()[:, ::2]
     freeze_benchmark(Root(store), "small", [("walk", "c02", 1, small, small / 255)], {})
     with pytest.raises(SizeMismatch, match="the frame is 64x48, in the benchmark 32x48") as error:
-        measure(store, [("small", "b0001")], "fresh", STUDENT)
+        measure(store, [("small", "b0001")], Run("fresh", STUDENT))
     assert "take walk camera c02 frame 1" in str(error.value)
     assert "fresh-bgmv2_mobilenetv2_xs-v0001" not in Take.open(Root(store), "walk").alpha_runs()
     freeze_benchmark(Root(store), "gone", [("walk", "c02", 9, trimap(), trimap() / 255)], {})
     with pytest.raises(SizeMismatch, match="not there"):
-        measure(store, [("gone", "b0001")], "fresh", STUDENT)
+        measure(store, [("gone", "b0001")], Run("fresh", STUDENT))
 
 
 def test_a_model_that_wants_trimaps_is_refused_without_being_loaded(store: str) -> None:
