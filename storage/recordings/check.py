@@ -1,4 +1,4 @@
-"""Does a picture fit the session's colour? Asked of every header before anything is written, and of every picture."""
+"""Does a picture fit the session's colour? Every header is asked before anything is written, and every picture."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +18,8 @@ def check_colour(header: Header, colour: Colour, where: str) -> None:
     """Refuse by its header what cannot be a picture of this colour.
 
     Raises:
-        ImageUnreadable: a mosaic where the session says RGB or the other way round, alpha, another depth, other
-            places of the colours, another black or white.
+        ImageUnreadable: a mosaic where the session says RGB or the other way round, alpha, another depth, another
+            order of the mosaic's colours, another black or white.
     """
     _check_type(header.dtype, header.bits, colour, where)
     if header.channels > 3:
@@ -32,7 +32,7 @@ def check_colour(header: Header, colour: Colour, where: str) -> None:
         raise ImageUnreadable(
             f"the picture has colour, the session says that it is a mosaic ({colour.cfa})",
             where=where,
-            fix="Take cfa out of [colour], or export the mosaics.",
+            fix="Remove cfa from [colour], or export the mosaics.",
         )
     if colour.cfa and (header.width % 2 or header.height % 2):
         raise ImageUnreadable(
@@ -40,10 +40,10 @@ def check_colour(header: Header, colour: Colour, where: str) -> None:
             where=where,
             fix="Export the sensor's own size, which is even.",
         )
-    for name, says, session in (("cfa", header.cfa, colour.cfa), ("black", header.black, colour.black)):
-        if says not in ("", None) and says != session:
+    for name, in_file, in_session in (("cfa", header.cfa, colour.cfa), ("black", header.black, colour.black)):
+        if in_file not in ("", None) and in_file != in_session:
             raise ImageUnreadable(
-                f"the file says that {name} is {says}, the session {session}",
+                f"the file says that {name} is {in_file}, the session {in_session}",
                 where=where,
                 fix=f"Correct [colour] {name}.",
             )
@@ -66,35 +66,36 @@ def checked(picture: NDArray[Any], colour: Colour, where: str) -> NDArray[Any]:
 
 
 @contextmanager
-def placed(place: str) -> Iterator[None]:
+def located(where: str) -> Iterator[None]:
     """Name the camera and frame in errors of the readers, which know only the file."""
     try:
         yield
     except ImageUnreadable as error:
-        raise ImageUnreadable(error.what, where=place, fix=error.fix) from error
+        raise ImageUnreadable(error.what, where=where, fix=error.fix) from error
 
 
 def manifest_of(paths: Sequence[Path], frames: Sequence[int]) -> str:
-    """A hash of every file's name, size and time of change: equal means that nothing was touched."""
-    parts = [f"{path.name} {(said := path.stat()).st_size} {said.st_mtime_ns}" for path in paths]
+    """A hash of every file's name, size and time of change; equal hashes mean that nothing was touched."""
+    states = [(path.name, path.stat()) for path in paths]
+    parts = [f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states]
     return sha256("\n".join([*parts, *map(str, frames)]).encode()).hexdigest()
 
 
 def _check_type(dtype: str, bits: int, colour: Colour, where: str) -> None:
     if dtype == "float16" and not colour.half:
         raise ImageUnreadable(
-            f"an EXR picture in a session of {colour.bits} bits",
+            f"the picture is an EXR, the session says {colour.bits} bits",
             where=where,
             fix='Set [colour] half=true bits=16 transfer="linear" black=0.',
         )
     if dtype != "float16" and colour.half:
         raise ImageUnreadable(
-            "the picture is no EXR, the session says half=true", where=where, fix="Take half out of [colour]."
+            "the picture is not an EXR, the session says half=true", where=where, fix="Remove half from [colour]."
         )
     if dtype != colour.dtype or bits not in (0, colour.bits):
-        has = bits or 8 * np.dtype(dtype).itemsize
+        depth = bits or 8 * np.dtype(dtype).itemsize
         raise ImageUnreadable(
-            f"the picture has {has} bits per channel, the session says {colour.bits}",
+            f"the picture has {depth} bits per channel, the session says {colour.bits}",
             where=where,
             fix="Correct [colour] bits, or export the pictures again.",
         )

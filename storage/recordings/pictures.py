@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from storage.pictures.colour import Colour
 from storage.pictures.files import check_source, read_header, read_image, read_mosaic
 from storage.pictures.header import Header
-from storage.recordings.check import checked, manifest_of, placed
+from storage.recordings.check import checked, located, manifest_of
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,6 @@ class PictureFiles:
         """The frame numbers, rising."""
         return tuple(self.files)
 
-    def __len__(self) -> int:
-        return len(self.files)
-
     def select(self, frames: tuple[int, ...]) -> "PictureFiles":
         """The same recording, cut down to these frame numbers."""
         return PictureFiles(self.camera, {number: self.files[number] for number in frames})
@@ -41,17 +38,17 @@ class PictureFiles:
         """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
         read = read_mosaic if colour.cfa else read_image
         for number, path in self.files.items():
-            with placed(self._place(number)):
+            with located(self._where(number)):
                 picture = read(path)
-            yield number, checked(picture, colour, self._place(number))
+            yield number, checked(picture, colour, self._where(number))
 
     def headers(self) -> Iterator[tuple[str, Header]]:
-        """Yield what every file says about itself, with the camera, frame and file for messages."""
+        """Yield what every file says about itself, after the camera, frame and file for messages."""
         for number, path in self.files.items():
-            with placed(self._place(number)):
+            with located(self._where(number)):
                 header = read_header(path)
                 check_source(path)
-            yield self._place(number), header
+            yield self._where(number), header
 
     def file(self, frame: int) -> Path:
         """The file that holds `frame`."""
@@ -61,5 +58,5 @@ class PictureFiles:
         """A hash of the files; see `storage.recordings.check.manifest_of`."""
         return manifest_of(list(self.files.values()), self.frames)
 
-    def _place(self, frame: int) -> str:
+    def _where(self, frame: int) -> str:
         return f"camera {self.camera} frame {frame}, {self.files[frame]}"

@@ -1,7 +1,11 @@
-"""One camera's recording as headerless files: one per frame, or a stream of all frames."""
+"""One camera's recording as headerless files: one per frame, or a stream of all frames.
+
+Only the section [raw] of the session says what lies in them, so the size of every file must agree with it, and the
+first and the last picture must look like pictures in the stated packing.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,64 +17,80 @@ from storage.descriptor import RawSection
 from storage.pictures.colour import Colour
 from storage.pictures.header import Header
 from storage.recordings.check import checked, manifest_of
-from storage.recordings.raw_pixels import (
-    FORMATS,
-    PACKINGS,
-    Packing,
-    PixelFormat,
-    frame_count,
-    frame_length,
-    frame_place,
-    picture_of,
-    pixel_format,
-    raw_header,
-    rows_of,
-    unpack,
-)
-
-# Measured over 13,500 scenes of every brightness, contrast and noise: read in the right packing, a picture is never
-# more than 1.03 times as rough as in a wrong one.
-_CLEARLY, _SLACK = 1.5, 0.02
-_ROWS = 256
-
-
-def other_packing(rows: bytes, width: int, stated: Packing) -> Packing | None:
-    """The packing that a picture looks to be in, if it is clearly another than stated.
-
-    Args:
-        rows: a packed picture whose rows have no gaps.
-        width: pixels per row, even.
-        stated: what the session says.
-    """
-    length = width // 2 * 3
-    count = len(rows) // length
-    first = max(0, count - _ROWS) // 4 * 2
-    band = rows[first * length : (first + min(count // 2 * 2, _ROWS)) * length]
-    shape = (len(band) // length, width)
-    rough = {packing: _roughness(unpack(band, shape, packing)) for packing in PACKINGS}
-    best = min(PACKINGS, key=rough.__getitem__)
-    return best if rough[stated] > _CLEARLY * rough[best] + _SLACK else None
-
-
-def _roughness(mosaic: NDArray[np.uint16]) -> float:
-    """1 less the correlation of neighbours of one colour, at the worst of the block's four places; 0..2."""
-    alike = []
-    for y in (0, 1):
-        for x in (0, 1):
-            plane = mosaic[y::2, x::2].astype(np.float32)
-            alike.append(_correlation(plane[:, 1:], plane[:, :-1]) + _correlation(plane[1:], plane[:-1]))
-    return 1 - min(alike) / 2
-
-
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    if a.size < 2:
-        return 0.0
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a * a).mean() * (b * b).mean()))
-    return float((a * b).mean()) / scale if scale > 0 else 0.0
-
+from storage.recordings.raw_pixels import FORMATS, PixelFormat, other_packing, packed_bytes, unpack
 
 RAW_SUFFIXES = (".raw", ".bin")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the frames lie in a file, and how the numbers of a frame lie in its rows.
+
+    Attributes:
+        raw: the session's section.
+        form: the pixel format that it names.
+    """
+
+    raw: RawSection
+    form: PixelFormat
+
+    @property
+    def row_length(self) -> int:
+        """Bytes of one row without its padding."""
+        if self.form.packing:
+            return packed_bytes(self.raw.width, self.form.packing)
+        return self.raw.width * self.form.channels * (1 if self.form.bits == 8 else 2)
+
+    @property
+    def frame_length(self) -> int:
+        """Bytes of one frame's rows with their padding, without what stands before and behind the frame."""
+        return self.raw.height * (self.raw.row_bytes or self.row_length)
+
+    @property
+    def header(self) -> Header:
+        """What the section says about every picture."""
+        bits, dtype = self.form.bits, "uint8" if self.form.bits == 8 else "uint16"
+        packed = bits if bits % 8 else 0
+        return Header(self.raw.width, self.raw.height, self.form.channels, dtype, packed, self.form.cfa)
+
+    def count(self, size: int, where: str) -> int:
+        """Frames in a file of `size` bytes.
+
+        Raises:
+            ImageUnreadable: the size is not that of a whole number of frames, at least one.
+        """
+        count, rest = divmod(size - self.raw.header_bytes, self._pitch)
+        if rest or count < 1:
+            raise ImageUnreadable(
+                f"the file has {size} bytes; {self.raw.pixel_format} of {self.raw.width}x{self.raw.height} pixels "
+                f"makes {self.raw.header_bytes} and {self._pitch} per frame, which leaves {rest}",
+                where=where,
+                fix="Correct [raw], or copy the file again.",
+            )
+        return count
+
+    def offset(self, index: int) -> int:
+        """Bytes before the rows of a file's `index`-th frame."""
+        return self.raw.header_bytes + index * self._pitch + self.raw.frame_header_bytes
+
+    def rows(self, data: bytes) -> bytes:
+        """A frame's rows without their padding; `data` has `frame_length` bytes."""
+        if not self.raw.row_bytes or self.raw.row_bytes == self.row_length:
+            return data
+        return np.frombuffer(data, np.uint8).reshape(-1, self.raw.row_bytes)[:, : self.row_length].tobytes()
+
+    def picture(self, rows: bytes) -> NDArray[Any]:
+        """(H, W) or (H, W, 3) of a frame's rows without padding, uint8 or uint16."""
+        shape = (self.raw.height, self.raw.width, *[3] * (self.form.channels == 3))
+        if self.form.packing:
+            return unpack(rows, shape, self.form.packing)
+        numbers = np.frombuffer(rows, np.uint8 if self.form.bits == 8 else "<u2")
+        return numbers.astype(self.header.dtype, copy=False).reshape(shape)
+
+    @property
+    def _pitch(self) -> int:
+        """Bytes from one frame to the next."""
+        return self.raw.frame_header_bytes + self.frame_length + self.raw.trailer_bytes
 
 
 @dataclass(frozen=True)
@@ -79,82 +99,74 @@ class RawFiles:
 
     Attributes:
         camera: its name.
-        places: per frame number, in rising order, the file and the frame's place in it, from 0.
-        raw: the files' layout.
-        form: its pixel format.
+        positions: per frame number, in rising order, the file and the frame's index in it, from 0.
+        layout: of the files.
         stream: whether one file holds all frames.
     """
 
     camera: str
-    places: dict[int, tuple[Path, int]]
-    raw: RawSection
-    form: PixelFormat
+    positions: dict[int, tuple[Path, int]]
+    layout: Layout
     stream: bool
 
     @property
     def frames(self) -> tuple[int, ...]:
         """The frame numbers, rising."""
-        return tuple(self.places)
-
-    def __len__(self) -> int:
-        return len(self.places)
+        return tuple(self.positions)
 
     def select(self, frames: tuple[int, ...]) -> "RawFiles":
         """The same recording, cut down to these frame numbers."""
-        return RawFiles(self.camera, {n: self.places[n] for n in frames}, self.raw, self.form, self.stream)
+        return replace(self, positions={number: self.positions[number] for number in frames})
 
     def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
-        for number in self.places:
-            yield number, checked(picture_of(self._rows(number), self.raw, self.form), colour, self._place(number))
+        for number in self.positions:
+            yield number, checked(self.layout.picture(self._rows(number)), colour, self._where(number))
 
     def headers(self) -> Iterator[tuple[str, Header]]:
-        """Yield per file what the session says of it; its size must agree, and its content with the packing."""
-        for number in {path: number for number, (path, _) in reversed(self.places.items())}.values():
-            path = self.file(number)
-            count = frame_count(self.raw, self.form, path.stat().st_size, self._place(number))
+        """Yield per file what the session says about it; its size must agree, and its content with the packing."""
+        for number in {path: number for number, (path, _) in reversed(self.positions.items())}.values():
+            where = self._where(number)
+            count = self.layout.count(self.file(number).stat().st_size, where)
             if count > 1 and not self.stream:
-                raise ImageUnreadable(
-                    f"the file holds {count} frames", where=self._place(number), fix="Correct [raw] height."
-                )
+                raise ImageUnreadable(f"the file holds {count} frames", where=where, fix="Correct [raw] height.")
             if number in (self.frames[0], self.frames[-1]):
                 self._check_packing(number)
-            yield self._place(number), raw_header(self.raw, self.form)
+            yield where, self.layout.header
 
     def file(self, frame: int) -> Path:
         """The file that holds `frame`."""
-        return self.places[frame][0]
+        return self.positions[frame][0]
 
     def manifest(self) -> str:
         """A hash of the files; see `storage.recordings.check.manifest_of`."""
-        return manifest_of(list(dict.fromkeys(path for path, _ in self.places.values())), self.frames)
+        return manifest_of(list(dict.fromkeys(path for path, _ in self.positions.values())), self.frames)
 
     def _rows(self, number: int) -> bytes:
-        path, index = self.places[number]
-        wanted = frame_length(self.raw, self.form)
+        path, index = self.positions[number]
         try:
             with path.open("rb") as file:
-                file.seek(frame_place(self.raw, self.form, index))
-                data = file.read(wanted)
+                file.seek(self.layout.offset(index))
+                data = file.read(self.layout.frame_length)
         except OSError as error:
             raise ImageUnreadable(
-                f"the file cannot be read ({error.strerror})", where=self._place(number), fix="Check the path."
+                f"the file cannot be read ({error.strerror})", where=self._where(number), fix="Check the path."
             ) from error
-        if len(data) != wanted:
-            raise ImageUnreadable("the picture is cut off", where=self._place(number), fix="Copy the file again.")
-        return rows_of(data, self.raw, self.form)
+        if len(data) != self.layout.frame_length:
+            raise ImageUnreadable("the picture is cut off", where=self._where(number), fix="Copy the file again.")
+        return self.layout.rows(data)
 
     def _check_packing(self, number: int) -> None:
-        stated = self.form.packing
-        if stated and (looks := other_packing(self._rows(number), self.raw.width, stated)):
-            names = {other.packing: name for name, other in FORMATS.items() if other.cfa == self.form.cfa}
+        raw, form = self.layout.raw, self.layout.form
+        if form.packing and (looks := other_packing(self._rows(number), raw.width, form.packing)):
+            names = {other.packing: name for name, other in FORMATS.items() if other.cfa == form.cfa}
             raise ImageUnreadable(
-                f"the picture looks like {names[looks]}, not {self.raw.pixel_format}",
-                where=self._place(number),
+                f"the picture looks like {names[looks]}, not {raw.pixel_format}",
+                where=self._where(number),
                 fix="Correct [raw] pixel_format.",
             )
 
-    def _place(self, frame: int) -> str:
+    def _where(self, frame: int) -> str:
         return f"camera {self.camera} frame {frame}, {self.file(frame)}"
 
 
@@ -169,7 +181,7 @@ def open_raw(camera: str, files: dict[int, Path], stream: bool, raw: RawSection 
         template: where the session names the files, for errors.
 
     Raises:
-        SessionError: there is no such section, or one that cannot be.
+        SessionError: the section is missing, or contradicts itself.
         ImageUnreadable: a stream's size is not that of whole frames.
     """
     if raw is None:
@@ -178,9 +190,35 @@ def open_raw(camera: str, files: dict[int, Path], stream: bool, raw: RawSection 
             where=template,
             fix='Add [raw] with width, height and pixel_format, such as "BayerRG12p".',
         )
-    form = pixel_format(raw)
+    layout = _layout(raw)
     if not stream:
-        return RawFiles(camera, {number: (files[number], 0) for number in sorted(files)}, raw, form, stream)
+        return RawFiles(camera, {number: (files[number], 0) for number in sorted(files)}, layout, stream)
     path = files[0]
-    count = frame_count(raw, form, path.stat().st_size, f"camera {camera}, {path}")
-    return RawFiles(camera, {number: (path, number) for number in range(count)}, raw, form, stream)
+    count = layout.count(path.stat().st_size, f"camera {camera}, {path}")
+    return RawFiles(camera, {number: (path, number) for number in range(count)}, layout, stream)
+
+
+def _layout(raw: RawSection) -> Layout:
+    """The section with its pixel format.
+
+    Raises:
+        SessionError: the name is not known, rows are shorter than their pixels, or packed rows have odd lengths.
+    """
+    form = FORMATS.get(raw.pixel_format)
+    if form is None:
+        near = [name for name in FORMATS if name[:7].lower() == raw.pixel_format[:7].lower()] or list(FORMATS)
+        raise SessionError(
+            f"the pixel format {raw.pixel_format!r} is not known", where="[raw]", fix=f"Use one of {', '.join(near)}."
+        )
+    layout = Layout(raw, form)
+    if raw.row_bytes and raw.row_bytes < layout.row_length:
+        raise SessionError(
+            f"row_bytes is {raw.row_bytes}, a row needs {layout.row_length}", where="[raw]", fix="Correct it."
+        )
+    if form.packing and raw.width % 2:
+        raise SessionError(
+            f"packed rows of {raw.width} pixels end inside a group of two",
+            where="[raw]",
+            fix="Give the sensor's even width.",
+        )
+    return layout

@@ -1,9 +1,9 @@
-"""What one camera recorded, wherever it lies: numbered pictures, a video, a raw stream, a part of an SMC file.
+"""What one camera recorded, whatever holds it: numbered pictures, a video, a raw stream, a part of an SMC file.
 
-A template is the path with {camera} and {frame} left open ("takes/walk/{camera}/{frame:06d}.png"); without
-{frame} it names a video, a raw stream, or one single picture. An SMC file holds all cameras and needs neither. All
-matching is by number, so 7.png and 0007.png are the same frame twice, and that is refused. {camera:cam..} matches
-only cameras whose name fits the regular expression.
+A template is the path with {camera} and {frame} left open ("takes/walk/{camera}/{frame:06d}.png"); without {frame} it
+names a video, a raw stream, or one single picture. {camera:cam..} matches only cameras whose name fits the regular
+expression. An SMC file holds all cameras and needs neither field. Frames are matched by number, so 7.png and 0007.png
+are the same frame twice, and that is refused.
 """
 
 import re
@@ -41,8 +41,6 @@ class Recording(Protocol):
     def frames(self) -> tuple[int, ...]:
         """The frame numbers, rising."""
 
-    def __len__(self) -> int: ...
-
     def select(self, frames: tuple[int, ...]) -> "Recording":
         """The same recording, cut down to these frame numbers."""
 
@@ -58,7 +56,7 @@ class Recording(Protocol):
         """
 
     def headers(self) -> Iterator[tuple[str, Header]]:
-        """Yield what every file says about itself, with the camera, frame and file for messages."""
+        """Yield what every file says about itself, after the camera, frame and file for messages."""
 
     def file(self, frame: int) -> Path:
         """The file that holds `frame`."""
@@ -67,119 +65,12 @@ class Recording(Protocol):
         """A hash of every file's name, size and time of change, and of the frame numbers."""
 
 
-def find_recordings(
-    root: Path,
-    template: str,
-    raw: RawSection | None = None,
-    video: VideoSection | None = None,
-    broken: dict[str, CapmatError] | None = None,
-) -> dict[str, Recording]:
-    """All cameras' recordings that the template matches, by camera name.
-
-    Args:
-        root: the session's folder.
-        template: path below it, see the module.
-        raw: layout of headerless files.
-        video: what unflagged videos mean.
-        broken: takes the fault of every camera that has one, so that the others can be looked at; None to raise.
-
-    Raises:
-        SessionError: the template is absolute, lacks {camera}, or ends on a kind of file that is not known.
-        FrameGap: one frame number is there twice.
-        ImageUnreadable: a video cannot be decoded, or a raw stream holds no whole number of frames.
-    """
-    suffix = Path(template).suffix.lower()
-    if Path(template).is_absolute():
-        fix = "Give it below the session's root, and set root to the folder."
-        raise SessionError("the path is absolute", where=template, fix=fix)
-    if suffix == SMC_SUFFIX:
-        return dict(open_smc(root / template))
-    if "{camera" not in template:
-        raise SessionError("the path has no {camera}", where=template, fix="Put {camera} where the cameras differ.")
-    if suffix not in _SUFFIXES:
-        raise SessionError(
-            f"files ending on {suffix or 'nothing'} are not known",
-            where=template,
-            fix=f"Use one of {' '.join(_SUFFIXES)}.",
-        )
-    found: dict[str, dict[int, Path]] = {}
-    faults: dict[str, CapmatError] = {} if broken is None else broken
-    for camera, number, path in _matches(root, template):
-        files = found.setdefault(camera, {})
-        if number in files and camera not in faults:
-            faults[camera] = FrameGap(
-                f"frame {number} is there twice: {files[number].name} and {path.name}",
-                where=f"camera {camera}, {path}",
-                fix="Remove one of the two.",
-            )
-        files[number] = path
-    whole: dict[str, Recording] = {}
-    for camera, files in found.items():
-        if camera in faults:
-            continue
-        try:
-            if suffix in VIDEO_SUFFIXES:
-                whole[camera] = open_video(camera, files[0], video)
-            elif suffix in RAW_SUFFIXES:
-                whole[camera] = open_raw(camera, files, "{frame" not in template, raw, template)
-            else:
-                whole[camera] = PictureFiles(camera, dict(sorted(files.items())))
-        except ImageUnreadable as error:
-            faults[camera] = error
-    if broken is None and faults:
-        raise next(iter(faults.values()))
-    return whole
-
-
-def expected_file(root: Path, template: str, camera: str, frame: int) -> Path:
-    """The path at which a frame should have been."""
-    return root / re.sub(r"\{camera:[^{}]*\}", "{camera}", template).format(camera=camera, frame=frame)
-
-
-def _matches(root: Path, template: str) -> Iterator[tuple[str, int, Path]]:
-    """(camera, number, file) for everything that fits, whatever its picture suffix: twins must be seen."""
-    stem, suffix = template[: -len(Path(template).suffix)], Path(template).suffix
-    twins = tuple(dict.fromkeys((suffix, *IMAGE_SUFFIXES))) if "{frame" in template else (suffix,)
-    try:
-        pattern = re.compile(_regex(stem) + "(?:" + "|".join(map(re.escape, twins)) + ")", re.IGNORECASE)
-    except re.error as error:
-        raise SessionError(
-            f"the camera's pattern is no regular expression ({error})", where=template, fix="Correct it."
-        ) from error
-    own: list[tuple[str, int, Path]] = []
-    other: list[tuple[str, int, Path]] = []
-    for path in sorted(root.glob(_FIELD.sub("*", stem) + ".*")):
-        hit = pattern.fullmatch(path.relative_to(root).as_posix())
-        if hit and path.is_file():
-            number = int(hit.groupdict().get("frame") or 0)
-            (own if path.suffix.lower() == suffix.lower() else other).append((hit["camera"], number, path))
-    yield from own
-    if twins == (suffix,):
-        return
-    mine = {(camera, number) for camera, number, _ in own}
-    yield from (item for item in other if item[:2] in mine)
-
-
-def _regex(stem: str) -> str:
-    """The template as a regular expression; a field that comes again must read the same."""
-    parts, at, seen = [], 0, set()
-    for field in _FIELD.finditer(stem):
-        parts.append(re.escape(stem[at : field.start()]))
-        name, at = field[1], field.end()
-        if name in seen:
-            parts.append(f"(?P={name})")
-        else:
-            parts.append(f"(?P<{name}>" + ((field[2] or r"[^/]+") if name == "camera" else r"\d+") + ")")
-            seen.add(name)
-    return "".join([*parts, re.escape(stem[at:])])
-
-
 @dataclass(frozen=True)
 class Shifted:
-    """A `Recording` as the stage counts; messages still name the frame as its file does.
+    """A `Recording` with the stage's frame numbers; messages still name the frame as its file does.
 
     Attributes:
-        own: the recording as the camera counted.
+        own: the recording with the camera's own numbers.
         by: what is added to its frame numbers.
     """
 
@@ -193,11 +84,8 @@ class Shifted:
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Frame numbers from 0 on; what was recorded before the stage's first frame is passed over."""
+        """Frame numbers from 0 on; frames that were recorded before the stage's first are skipped."""
         return tuple(frame + self.by for frame in self.own.frames if frame + self.by >= 0)
-
-    def __len__(self) -> int:
-        return len(self.frames)
 
     def select(self, frames: tuple[int, ...]) -> "Shifted":
         """The same recording, cut down to these frame numbers."""
@@ -218,5 +106,110 @@ class Shifted:
         return self.own.file(frame - self.by)
 
     def manifest(self) -> str:
-        """As the recording's own, and another one for every shift."""
+        """A hash of the recording's own manifest and of the shift."""
         return sha256(f"{self.own.manifest()} {self.by}".encode()).hexdigest()
+
+
+def find_recordings(
+    root: Path,
+    template: str,
+    raw: RawSection | None = None,
+    video: VideoSection | None = None,
+    broken: dict[str, CapmatError] | None = None,
+) -> dict[str, Recording]:
+    """All cameras' recordings that the template matches, by camera name.
+
+    Args:
+        root: the session's folder.
+        template: path below it, see the module.
+        raw: layout of headerless files.
+        video: what unflagged videos mean.
+        broken: receives the fault of every camera that has one, so that the others can be checked; None to raise.
+
+    Raises:
+        SessionError: the template is absolute, lacks {camera}, or names an unknown kind of file.
+        FrameGap: two files have the same frame number.
+        ImageUnreadable: a video cannot be decoded, or a raw stream does not hold a whole number of frames.
+    """
+    suffix = Path(template).suffix.lower()
+    if Path(template).is_absolute():
+        fix = "Give it below the session's root, and set root to the folder."
+        raise SessionError("the path is absolute", where=template, fix=fix)
+    if suffix == SMC_SUFFIX:
+        return dict(open_smc(root / template))
+    if "{camera" not in template:
+        raise SessionError("the path has no {camera}", where=template, fix="Put {camera} where the cameras differ.")
+    if suffix not in _SUFFIXES:
+        raise SessionError(
+            f"files ending on {suffix or 'nothing'} are not known",
+            where=template,
+            fix=f"Use one of {' '.join(_SUFFIXES)}.",
+        )
+    files_of: dict[str, dict[int, Path]] = {}
+    faults: dict[str, CapmatError] = {} if broken is None else broken
+    for camera, number, path in _matches(root, template):
+        files = files_of.setdefault(camera, {})
+        if number in files and camera not in faults:
+            faults[camera] = FrameGap(
+                f"frame {number} is there twice: {files[number].name} and {path.name}",
+                where=f"camera {camera}, {path}",
+                fix="Remove one of the two.",
+            )
+        files[number] = path
+    recordings: dict[str, Recording] = {}
+    for camera, files in files_of.items():
+        if camera in faults:
+            continue
+        try:
+            if suffix in VIDEO_SUFFIXES:
+                recordings[camera] = open_video(camera, files[0], video)
+            elif suffix in RAW_SUFFIXES:
+                recordings[camera] = open_raw(camera, files, "{frame" not in template, raw, template)
+            else:
+                recordings[camera] = PictureFiles(camera, dict(sorted(files.items())))
+        except ImageUnreadable as error:
+            faults[camera] = error
+    if broken is None and faults:
+        raise next(iter(faults.values()))
+    return recordings
+
+
+def expected_file(root: Path, template: str, camera: str, frame: int) -> Path:
+    """The path at which a frame should have been."""
+    return root / re.sub(r"\{camera:[^{}]*\}", "{camera}", template).format(camera=camera, frame=frame)
+
+
+def _matches(root: Path, template: str) -> Iterator[tuple[str, int, Path]]:
+    """(camera, number, file) for all files that fit, then for pictures of another format that repeat a frame."""
+    stem, suffix = template[: -len(Path(template).suffix)], Path(template).suffix
+    suffixes = tuple(dict.fromkeys((suffix, *IMAGE_SUFFIXES))) if "{frame" in template else (suffix,)
+    try:
+        pattern = re.compile(_regex(stem) + "(?:" + "|".join(map(re.escape, suffixes)) + ")", re.IGNORECASE)
+    except re.error as error:
+        raise SessionError(
+            f"the camera's pattern is not a regular expression ({error})", where=template, fix="Correct it."
+        ) from error
+    own: list[tuple[str, int, Path]] = []
+    other: list[tuple[str, int, Path]] = []
+    for path in sorted(root.glob(_FIELD.sub("*", stem) + ".*")):
+        match = pattern.fullmatch(path.relative_to(root).as_posix())
+        if match and path.is_file():
+            number = int(match.groupdict().get("frame") or 0)
+            (own if path.suffix.lower() == suffix.lower() else other).append((match["camera"], number, path))
+    yield from own
+    numbers = {(camera, number) for camera, number, _ in own}
+    yield from (item for item in other if item[:2] in numbers)
+
+
+def _regex(stem: str) -> str:
+    """The template as a regular expression; a field that comes again must read the same."""
+    parts, at, seen = [], 0, set()
+    for field in _FIELD.finditer(stem):
+        parts.append(re.escape(stem[at : field.start()]))
+        name, at = field[1], field.end()
+        if name in seen:
+            parts.append(f"(?P={name})")
+        else:
+            parts.append(f"(?P<{name}>" + ((field[2] or r"[^/]+") if name == "camera" else r"\d+") + ")")
+            seen.add(name)
+    return "".join([*parts, re.escape(stem[at:])])

@@ -1,7 +1,7 @@
 """SMC, the HDF5 files of DNA-Rendering: all cameras and frames of a take in one file, as JPEG bytes.
 
-The groups are `Camera_5mp` and `Camera_12mp`, in each `<number>/color/<frame>` with the bytes of a picture. Cameras
-are called by their number with two digits, as the same file's `Camera_Parameter` calls them.
+The groups `Camera_5mp` and `Camera_12mp` hold `<number>/color/<frame>` with the bytes of a picture. A camera is named
+by its number with two digits, as in the same file's `Camera_Parameter`.
 """
 
 import re
@@ -41,9 +41,6 @@ class SmcCamera:
     group: str
     frames: tuple[int, ...]
 
-    def __len__(self) -> int:
-        return len(self.frames)
-
     def select(self, frames: tuple[int, ...]) -> "SmcCamera":
         """The same recording, cut down to these frame numbers."""
         return SmcCamera(self.camera, self.path, self.group, frames)
@@ -51,19 +48,17 @@ class SmcCamera:
     def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
         for number, data in self._pictures():
-            place = self._place(number)
-            with _placed(place):
+            with _located(where := self._where(number)):
                 picture = read_jpeg(data)
-            yield number, checked(picture, colour, place)
+            yield number, checked(picture, colour, where)
 
     def headers(self) -> Iterator[tuple[str, Header]]:
-        """Yield what every picture says about itself, with the camera, frame and file for messages."""
+        """Yield what every picture says about itself, after the camera, frame and file for messages."""
         for number, data in self._pictures():
-            place = self._place(number)
-            with _placed(place):
+            with _located(where := self._where(number)):
                 header = jpeg_header(data)
-                check_recorded(data, place)
-            yield place, header
+                check_recorded(data, where)
+            yield where, header
 
     def file(self, frame: int) -> Path:
         """The SMC file."""
@@ -74,15 +69,15 @@ class SmcCamera:
         return manifest_of([self.path], self.frames)
 
     def _pictures(self) -> Iterator[tuple[int, bytes]]:
-        """The bytes of every picture; each is read with the file closed again before it is given out."""
+        """The bytes of every picture; the file is closed again before they are yielded."""
         for number in self.frames:
-            with opened(self.path, self._place(number)) as file:
+            with opened(self.path, self._where(number)) as file:
                 data = np.asarray(file[f"{self.group}/{number}"][()])
                 if data.dtype != np.uint8:
                     raise ValueError(f"the picture is {data.dtype}, not bytes")
             yield number, data.tobytes()
 
-    def _place(self, frame: int) -> str:
+    def _where(self, frame: int) -> str:
         return f"camera {self.camera} frame {frame}, {self.path}"
 
 
@@ -90,11 +85,11 @@ def open_smc(path: Path) -> dict[str, SmcCamera]:
     """All cameras of an SMC file, by name.
 
     Raises:
-        ImageUnreadable: it is no HDF5 file, is damaged, or holds no pictures.
+        ImageUnreadable: the file is not HDF5, is damaged, or holds no pictures.
     """
     if not path.is_file():
         return {}
-    found = {}
+    cameras = {}
     with opened(path, str(path)) as file:
         for group in _GROUPS:
             for number in file.get(group, ()):
@@ -102,30 +97,30 @@ def open_smc(path: Path) -> dict[str, SmcCamera]:
                 if _NUMBER.fullmatch(number) and pictures in file:
                     frames = sorted(int(frame) for frame in file[pictures] if _NUMBER.fullmatch(frame))
                     camera = f"{int(number):02d}"
-                    found[camera] = SmcCamera(camera, path, pictures, tuple(frames))
-    if not any(found.values()):
+                    cameras[camera] = SmcCamera(camera, path, pictures, tuple(frames))
+    if not any(recorded.frames for recorded in cameras.values()):
         raise ImageUnreadable(
             "the SMC file holds no colour pictures", where=str(path), fix="Name the main file, not its annotations."
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(cameras.items()))
 
 
 @contextmanager
-def opened(path: Path, place: str) -> Iterator[Any]:
+def opened(path: Path, where: str) -> Iterator[Any]:
     """The HDF5 file, open for reading.
 
     Raises:
-        ImageUnreadable: it is none, is damaged, or lacks what is asked of it.
+        ImageUnreadable: the file is not HDF5, is damaged, or lacks what is asked of it.
     """
     import h5py
 
-    with _placed(place), h5py.File(path, "r") as file:  # type: ignore[attr-defined]
+    with _located(where), h5py.File(path, "r") as file:  # type: ignore[attr-defined]
         yield file
 
 
 @contextmanager
-def _placed(place: str) -> Iterator[None]:
-    """Errors of HDF5 and of the decoder, with the place."""
+def _located(where: str) -> Iterator[None]:
+    """Name the camera and frame in errors of HDF5 and of the decoder."""
     try:
         yield
     except ImageUnreadable:
@@ -133,5 +128,5 @@ def _placed(place: str) -> Iterator[None]:
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ImageUnreadable(
-            f"the SMC file is damaged or cut off ({reason})", where=place, fix="Copy it again."
+            f"the SMC file is damaged or cut off ({reason})", where=where, fix="Copy it again."
         ) from error

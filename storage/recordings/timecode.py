@@ -1,6 +1,6 @@
 """Frame rates as exact fractions, and the clock of film and television.
 
-A rate is kept as a float such as 29.97, which stands for 30000/1001; files want the fraction.
+A rate is kept as a float such as 29.97, which stands for 30000/1001; a file needs the fraction.
 """
 
 from fractions import Fraction
@@ -16,15 +16,15 @@ def exact_rate(fps: float) -> Fraction:
 
 
 def timecode_after(start: str, frames: int, fps: float) -> tuple[int, int, int, int] | None:
-    """Hours, minutes, seconds and frame, so many frames after `start`; no numbers are dropped.
+    """Hours, minutes, seconds and frame of the frame `frames` after `start`; no numbers are dropped.
 
     Args:
-        start: "HH:MM:SS:FF", or "" if nobody knows.
+        start: "HH:MM:SS:FF", or "" if it is not known.
         frames: how many frames later.
-        fps: frames per second; the clock counts the next whole number of them.
+        fps: frames per second; the clock counts the nearest whole number of them.
 
     Returns:
-        None without a start.
+        None if `start` is "".
     """
     if not start:
         return None

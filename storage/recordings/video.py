@@ -1,8 +1,9 @@
 """Video files, decoded in order.
 
-Seeking in compressed video costs a whole group of pictures and lands wrong in damaged files, and the frame
-count in the header is a guess; so frames are counted and read by decoding from the start. Decoders conceal damage:
-they are told not to, and a stream that ends before its container says so is refused.
+Seeking in compressed video costs a whole group of pictures and lands wrong in damaged files, and the frame count in
+the header is a guess. So frames are counted and read by decoding from the start. Decoders conceal damage by default;
+here they report it, and a stream that ends before its container says so is refused. imageio can do neither
+(docs/decisions/0008-where-imageio-is-used.md).
 """
 
 import math
@@ -20,20 +21,20 @@ from storage.recordings.video_colour import meaning_of, picture_of
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mxf", ".m4v", ".webm")
 
 
-def read_video_header(path: Path, said: VideoSection | None = None) -> tuple[Header, int]:
+def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[Header, int]:
     """Picture size and type, and the number of frames that can really be decoded.
 
     Args:
         path: the file.
-        said: what it means, where it does not say so itself.
+        stated: what its numbers mean, where it does not say so itself.
 
     Raises:
-        ImageUnreadable: the file is no video, is damaged, holds no frame, or does not say what its numbers mean.
+        ImageUnreadable: the file is not a video, is damaged, holds no frame, or does not say what its numbers mean.
     """
     count, header = 0, None
     for frame in _decoded(path):
         if header is None:
-            meaning = meaning_of(frame, said, str(path))
+            meaning = meaning_of(frame, stated, str(path))
             deep = meaning.bits > 8
             header = Header(
                 frame.width,
@@ -49,12 +50,12 @@ def read_video_header(path: Path, said: VideoSection | None = None) -> tuple[Hea
 
 
 def read_video(
-    path: Path, frames: Sequence[int], said: VideoSection | None = None
+    path: Path, frames: Sequence[int], stated: VideoSection | None = None
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield (frame number, picture) for the wanted numbers, counted from 0, in rising order.
 
-    Pictures are (H, W, 3) RGB, or (H, W) of a grey stream; uint8, of deeper video uint16 with the signal in the
-    low bits.
+    Pictures are (H, W, 3) RGB, or (H, W) of a grey stream; uint8, or uint16 with the signal in the low bits for more
+    than 8 bits.
 
     Raises:
         ImageUnreadable: the video is damaged or ends before a wanted frame.
@@ -65,7 +66,7 @@ def read_video(
         if goal is None:
             return
         if number == goal:
-            yield number, picture_of(frame, meaning_of(frame, said, str(path)))
+            yield number, picture_of(frame, meaning_of(frame, stated, str(path)))
             goal = next(wanted, None)
     if goal is not None:
         raise ImageUnreadable(
@@ -76,19 +77,19 @@ def read_video(
 
 
 def read_timecode(path: Path) -> str:
-    """Timecode of the first frame as the file says it, "HH:MM:SS:FF" (";" before drop-frame numbers); "" if none.
+    """Timecode of the first frame as the file says it, "HH:MM:SS:FF" (";" before drop-frame numbers), or "".
 
     Raises:
-        ImageUnreadable: the file is no video.
+        ImageUnreadable: the file is not a video.
     """
     import av
 
     try:
         with av.open(str(path)) as container:
-            for place in (*container.streams.video, *container.streams, container):
-                for name, said in place.metadata.items():
-                    if name.lower() == "timecode" and said:  # Matroska writes its names in capitals
-                        return str(said)
+            for part in (*container.streams.video, *container.streams, container):
+                for name, timecode in part.metadata.items():
+                    if name.lower() == "timecode" and timecode:  # Matroska writes its names in capitals
+                        return str(timecode)
     except av.FFmpegError as error:
         raise _damaged(path, error.strerror) from error
     return ""
@@ -118,40 +119,40 @@ def _decoded(path: Path) -> Iterator[Any]:
                     yield frame
             _check_end(path, container, stream, packets, end)
     except FileNotFoundError as error:
-        raise ImageUnreadable("there is no such file", where=str(path), fix="Check the path.") from error
+        raise ImageUnreadable("the file does not exist", where=str(path), fix="Check the path.") from error
     except av.FFmpegError as error:
         raise _damaged(path, error.strerror) from error
     except UnicodeDecodeError as error:
-        raise _damaged(path, "its texts are no UTF-8") from error
+        raise _damaged(path, "its texts are not UTF-8") from error
 
 
 def _check_end(path: Path, container: Any, stream: Any, packets: int, end: float) -> None:
-    """A file that was cut off has fewer packets, or is shorter, than its header promises.
+    """Refuse a file that has fewer packets, or is shorter, than its header promises: it was cut off.
 
-    Packets and not frames, because old AVI files of MPEG-4 count some that hold none. Matroska counts nothing but
-    seconds.
+    Packets are compared and not frames, because AVI files of MPEG-4 count packets that hold no frame. Matroska says
+    only the seconds.
     """
     missing = max(0, stream.frames - packets)
     if not stream.frames and (rate := _rate(stream)) and (promised := _seconds(container, stream)):
         begin = float((stream.start_time or 0) * stream.time_base)
-        # The last frame to be shown is not the last of the file, so both are asked for.
+        # The last frame to be shown is not the last of the file, so seconds and packets are compared.
         missing = max(round((promised - end) * rate), round((promised - begin) * rate) - packets)
     if missing > 0:
-        raise _damaged(path, f"the last {missing} frames that its header promises are not there")
+        raise _damaged(path, f"its header promises {missing} more frames at the end")
 
 
 def _rate(stream: Any) -> float:
     """Frames per second, the average or else what FFmpeg guesses; 0 if neither is known."""
-    said = (float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate is not None)
-    return next((rate for rate in said if math.isfinite(rate) and rate > 0), 0.0)
+    rates = (float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate is not None)
+    return next((rate for rate in rates if math.isfinite(rate) and rate > 0), 0.0)
 
 
 def _seconds(container: Any, stream: Any) -> float:
-    """How long the stream says that it is; 0 if it does not, or says what is no number."""
+    """The duration that the file states, in seconds; 0 if it states no finite number."""
     alone = container.duration is not None and len(container.streams) == 1
     seconds = container.duration / 1e6 if alone else 0.0
-    if said := stream.metadata.get("DURATION"):
-        hours, minutes, rest = said.split(":")
+    if duration := stream.metadata.get("DURATION"):
+        hours, minutes, rest = duration.split(":")
         seconds = 3600 * int(hours) + 60 * int(minutes) + float(rest)
     return seconds if math.isfinite(seconds) else 0.0
 

@@ -1,8 +1,7 @@
 """From a decoded video frame to RGB of the stream's own depth.
 
-ffmpeg's scaler is a level or more too dark on limited range (measured: 3 of 255 in 4:2:0, 3 of 1023 at 10 bits),
-so it only brings chroma to full size here. The matrix of ITU-T H.273 is applied by OpenCV, which rounds to the
-nearest.
+ffmpeg's scaler is a level or more too dark on limited range (measured: 3 of 255 in 4:2:0, 3 of 1023 at 10 bits). So
+here it only brings chroma to full size, and OpenCV applies the matrix of ITU-T H.273 and rounds to the nearest.
 """
 
 from dataclasses import dataclass
@@ -19,14 +18,16 @@ _WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.262
 # Numbers of ITU-T H.273, as ffmpeg reports them.
 _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 _RANGES: dict[int, Literal["limited", "full"]] = {1: "limited", 2: "full"}
-_UNSAID = (0, 2, 3)
-_NOT_SEEN = {16: "PQ", 18: "HLG"}
+UNSPECIFIED = (0, 2, 3)
+"""Numbers of a matrix that say nothing."""
+_HDR = {16: "PQ", 18: "HLG"}
+_PLAIN = "Export it as H.264, H.265, ProRes 422 or FFV1 of 8, 10 or 12 bits without alpha."
 _FULL_SIZE = {8: "yuv444p", 10: "yuv444p10le", 12: "yuv444p12le"}
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the numbers of a stream are.
+    """What the numbers of a stream mean.
 
     Attributes:
         kind: "rgb", "grey" (a mosaic) or "yuv".
@@ -41,15 +42,15 @@ class Meaning:
     range: str = ""
 
 
-def meaning_of(frame: Any, said: VideoSection | None, where: str) -> Meaning:
-    """What the stream says of its numbers, completed by what the session says.
+def meaning_of(frame: Any, stated: VideoSection | None, where: str) -> Meaning:
+    """What the stream says about its numbers, completed by what the session states.
 
     Raises:
-        ImageUnreadable: neither says it, they contradict each other, or it is not known here.
+        ImageUnreadable: neither says it, they contradict each other, or the format is not supported.
     """
     form = frame.format
     bits = max(part.bits for part in form.components)
-    if (curve := _NOT_SEEN.get(int(frame.color_trc))) is not None:
+    if (curve := _HDR.get(int(frame.color_trc))) is not None:
         raise ImageUnreadable(f"the video is {curve}", where=where, fix="Export it as Rec. 709, or as linear EXR.")
     if len(form.components) == 4 or "pal" in form.name:
         raise ImageUnreadable(f"the video has an alpha channel or palette ({form.name})", where=where, fix=_PLAIN)
@@ -60,27 +61,27 @@ def meaning_of(frame: Any, said: VideoSection | None, where: str) -> Meaning:
     if bits not in _FULL_SIZE:
         raise ImageUnreadable(f"the video is {form.name}", where=where, fix=_PLAIN)
     number, extent = int(frame.colorspace), _RANGES.get(int(frame.color_range), "")
-    # The formats of motion JPEG have their range in their name.
+    # The names of motion JPEG's pixel formats say the range.
     extent = "full" if form.name.startswith("yuvj") else extent
     matrix = _MATRICES.get(number, "")
-    if not matrix and number not in _UNSAID:
+    if not matrix and number not in UNSPECIFIED:
         raise ImageUnreadable(f"the video's matrix has number {number}", where=where, fix=_PLAIN)
-    if said is None and not (matrix and extent):
+    if stated is None and not (matrix and extent):
         lacks = " and ".join(name for name, value in (("matrix", matrix), ("range", extent)) if not value)
         raise ImageUnreadable(
             f"the video does not say its {lacks}",
             where=where,
             fix='Add [video] with matrix = "bt709" or "bt601", and range = "limited" or "full".',
         )
-    if said is not None:
-        for name, flag, session in (("matrix", matrix, said.matrix), ("range", extent, said.range)):
-            if flag and flag != session:
+    if stated is not None:
+        for name, flag, value in (("matrix", matrix, stated.matrix), ("range", extent, stated.range)):
+            if flag and flag != value:
                 raise ImageUnreadable(
-                    f"the video says {name} {flag}, the session {session}",
+                    f"the video says {name} {flag}, the session {value}",
                     where=where,
                     fix=f"Correct [video] {name}, or the video's flag.",
                 )
-        matrix, extent = said.matrix, said.range
+        matrix, extent = stated.matrix, stated.range
     return Meaning("yuv", bits, matrix, extent)
 
 
@@ -97,11 +98,11 @@ def picture_of(frame: Any, meaning: Meaning) -> NDArray[Any]:
         return _plane(frame, 0, meaning.bits)
     import cv2
 
-    # A target without the j would make ffmpeg change the range on the way.
+    # With a target without the j, ffmpeg would convert the range.
     name = "yuvj444p" if frame.format.name.startswith("yuvj") else _FULL_SIZE[meaning.bits]
     full = frame if frame.format.name == name else _chroma_at_full_size(frame, name)
     planes = np.stack([_plane(full, i, meaning.bits) for i in range(3)], axis=-1)
-    # OpenCV's arithmetic on 16 bits is in floats; on 8 bits it is not.
+    # OpenCV computes in floats on 16 bits, but not on 8.
     rgb = cv2.transform(planes.astype(np.uint16, copy=False), _to_rgb(meaning))
     np.minimum(rgb, 2**meaning.bits - 1, out=rgb)
     return rgb.astype(planes.dtype, copy=False)
@@ -110,10 +111,10 @@ def picture_of(frame: Any, meaning: Meaning) -> NDArray[Any]:
 def _chroma_at_full_size(frame: Any, name: str) -> Any:
     from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-    # Any matrix and range will do, as long as they are the same on both sides: then brightness is copied.
+    # With any matrix and range that are the same on both sides, brightness is copied.
     same = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU709}
     both = {"src_color_range": ColorRange.MPEG, "dst_color_range": ColorRange.MPEG}
-    # One thread: with more, swscale now and then gets a slice of a picture wrong (seen in alpha).
+    # One thread, because with more swscale sometimes gets a slice of a picture wrong (seen in alpha).
     return frame.reformat(format=name, interpolation=Interpolation.BICUBIC, threads=1, **same, **both)
 
 
@@ -141,6 +142,3 @@ def _to_rgb(meaning: Meaning) -> NDArray[np.float64]:
     )
     mix = mix * (white / np.array([luma, chroma, chroma]))
     return np.hstack([mix, -mix @ np.array([[low], [128 * step], [128 * step]])])
-
-
-_PLAIN = "Export it as H.264, H.265, ProRes 422 or FFV1 of 8, 10 or 12 bits without alpha."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from storage.descriptor import VideoSection
 from storage.pictures.colour import Colour
 from storage.pictures.header import Header
-from storage.recordings.check import checked, manifest_of, placed
+from storage.recordings.check import checked, located, manifest_of
 from storage.recordings.timecode import timecode_after
 from storage.recordings.video import read_timecode, read_video, read_video_header
 
@@ -24,30 +24,27 @@ class VideoFile:
         camera: its name.
         path: the video.
         frames: the frame numbers, rising.
-        said: what the session says of videos that do not say it themselves.
+        stated: what the session says about videos that do not say it themselves.
     """
 
     camera: str
     path: Path
     frames: tuple[int, ...]
-    said: VideoSection | None = None
-
-    def __len__(self) -> int:
-        return len(self.frames)
+    stated: VideoSection | None = None
 
     def select(self, frames: tuple[int, ...]) -> "VideoFile":
         """The same recording, cut down to these frame numbers."""
-        return VideoFile(self.camera, self.path, frames, self.said)
+        return VideoFile(self.camera, self.path, frames, self.stated)
 
     def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
-        with placed(f"camera {self.camera}, {self.path}"):
-            for number, picture in read_video(self.path, self.frames, self.said):
+        with located(f"camera {self.camera}, {self.path}"):
+            for number, picture in read_video(self.path, self.frames, self.stated):
                 yield number, checked(picture, colour, f"camera {self.camera} frame {number}, {self.path}")
 
     def headers(self) -> Iterator[tuple[str, Header]]:
-        """Yield what the stream says about itself, with camera and file for messages."""
-        yield f"camera {self.camera}, {self.path}", _header(self.camera, self.path, self.said)[0]
+        """Yield what the stream says about itself, after the camera and file for messages."""
+        yield f"camera {self.camera}, {self.path}", _header(self.camera, self.path, self.stated)[0]
 
     def file(self, frame: int) -> Path:
         """The video."""
@@ -58,20 +55,19 @@ class VideoFile:
         return manifest_of([self.path], self.frames)
 
 
-def open_video(camera: str, path: Path, said: VideoSection | None) -> VideoFile:
+def open_video(camera: str, path: Path, stated: VideoSection | None) -> VideoFile:
     """The whole of a video, its frames counted by decoding.
 
     Raises:
-        ImageUnreadable: it cannot be decoded to its end, or does not say what its numbers mean.
+        ImageUnreadable: the video cannot be decoded to its end, or does not say what its numbers mean.
     """
-    return VideoFile(camera, path, tuple(range(_header(camera, path, said)[1])), said)
+    return VideoFile(camera, path, tuple(range(_header(camera, path, stated)[1])), stated)
 
 
 def recorded_timecode(recordings: Iterable[Any], fps: float) -> str:
     """Timecode of the first selected frame, "HH:MM:SS:FF", as the videos among `recordings` say it.
 
-    "" if none of them says one, if cameras differ, or if it drops numbers (written with ";"): better none than a
-    wrong one.
+    It is "" if no video says one, if cameras differ, or if it drops numbers (written with ";").
     """
     videos = [r for r in recordings if isinstance(r, VideoFile) and r.frames]
     starts = {read_timecode(video.path) for video in videos}
@@ -80,12 +76,12 @@ def recorded_timecode(recordings: Iterable[Any], fps: float) -> str:
     return ":".join(f"{part:02d}" for part in timecode_after(start, videos[0].frames[0], fps) or ())
 
 
-def _header(camera: str, path: Path, said: VideoSection | None) -> tuple[Header, int]:
-    with placed(f"camera {camera}, {path}"):
-        return _counted(path, said, path.stat().st_mtime_ns)
+def _header(camera: str, path: Path, stated: VideoSection | None) -> tuple[Header, int]:
+    with located(f"camera {camera}, {path}"):
+        return _counted(path, stated, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=512)
-def _counted(path: Path, said: VideoSection | None, changed: int) -> tuple[Header, int]:
+def _counted(path: Path, stated: VideoSection | None, changed: int) -> tuple[Header, int]:
     """Counting means decoding, so it is done once per process and version of the file."""
-    return read_video_header(path, said)
+    return read_video_header(path, stated)

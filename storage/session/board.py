@@ -79,7 +79,7 @@ def check_boards(cameras: Mapping[str, Camera], root: Path, template: str, size:
     stage, trusted, side = stage_errors(cameras, seen)
     found = {
         name: CameraCheck(
-            len(recordings[name]),
+            len(recordings[name].frames),
             len(grids),
             lens_error(cameras[name], grids.values()),
             stage.get(name, math.nan),

@@ -141,11 +141,11 @@ def plan_session(session: Session, only: str | None = None, *, decode: bool = Tr
     for id, recording in plates.items() if decode else ():
         with gathered(problems, "plate of"):
             empty[id], seconds = look_at_plate(recording, colour)
-            plate_seconds += seconds * len(recording)
+            plate_seconds += seconds * len(recording.frames)
     takes = {}
     for name, (frames, _, rows) in chosen.items():
         for id, row in rows.items():
-            row.plate = len(plates[id]) if id in plates else 0
+            row.plate = len(plates[id].frames) if id in plates else 0
             if id in sizes:
                 row.width, row.height, row.dtype = sizes[id].width, sizes[id].height, colour.dtype
                 row.raw = row.count * row.width * row.height * sizes[id].channels * np.dtype(colour.dtype).itemsize

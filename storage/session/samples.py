@@ -146,7 +146,7 @@ def look_at_plate(recording: Recording, colour: Colour) -> tuple[Picture, float]
     """Decode one picture of the empty stage: its thumbnail, and the seconds that decoding a frame takes."""
     video = _is_video(recording)
     # The first frame of a video pays for opening it; a few more say what the rest will cost.
-    (picture, *_), seconds = _sample(recording, colour, [0, min(_WARM, len(recording) - 1)] if video else [0])
+    (picture, *_), seconds = _sample(recording, colour, [0, min(_WARM, len(recording.frames) - 1)] if video else [0])
     return _thumbnail(colour, picture), seconds
 
 
@@ -163,7 +163,7 @@ def look_at_take(
         ImageUnreadable: one of them is broken.
         PlateMismatch: the plate belongs to another camera.
     """
-    ends = np.linspace(0, len(recording) - 1, 3).round().astype(int).tolist()
+    ends = np.linspace(0, len(recording.frames) - 1, 3).round().astype(int).tolist()
     pictures, seconds = _sample(recording, colour, ends)
     start = time.perf_counter()
     planes = [stored_planes(picture) for picture in pictures]

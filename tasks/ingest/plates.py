@@ -100,7 +100,7 @@ class _Pictures:
         self.recording, self.colour = recording, colour
 
     def __len__(self) -> int:
-        return len(self.recording)
+        return len(self.recording.frames)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         # Numbers of a mosaic are averaged by plane.

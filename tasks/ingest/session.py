@@ -95,7 +95,7 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> TakeRecor
     plan = check_session(read_session(session), only=take, decode=False)
     manifests = {camera: recording.manifest() for camera, recording in plan.takes[take].recordings.items()}
 
-    frames = sum(len(recording) for recording in plan.takes[take].recordings.values())
+    frames = sum(len(recording.frames) for recording in plan.takes[take].recordings.values())
     bar = Progress(f"ingest {take}", frames)
 
     def work() -> TakeRecord:

@@ -182,7 +182,7 @@ def ingest_parts(wishes: Sequence[Wish], root: Root, rates: dict[str, Rate]) -> 
         left = {id: r for id, r in plan.plates.items() if ledger.done(f"plates/{stage}/{id}") is None}
         decoding = 2 * plan.plate_seconds * len(left) / len(plan.plates) if plan.plates else 0.0
         if left and stage not in stages:  # sessions may share a stage, whose plates are made once
-            sizes = [(len(recording), plan.cameras[id].width * plan.cameras[id].height)
+            sizes = [(len(recording.frames), plan.cameras[id].width * plan.cameras[id].height)
                      for id, recording in left.items()]  # fmt: skip
             plates = replace(
                 plates,

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.recordings.raw import other_packing
-from storage.recordings.raw_pixels import PACKINGS, Packing, pack, packed_bytes, unpack
+from storage.recordings.raw_pixels import PACKINGS, Packing, other_packing, pack, packed_bytes, unpack
 
 
 @settings(max_examples=60, deadline=None)

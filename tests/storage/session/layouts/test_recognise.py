@@ -192,7 +192,9 @@ def test_a_layout_is_recognised_and_what_is_written_passes_the_check(tree: str, 
     text, notes = describe(folder, root=str(folder), stated=stated)
     plan = _checked(folder, text)
     assert notes[0] == f"the folder is read as layout {layout}"
-    assert {camera: len(r) for camera, r in plan.takes["my-day-1"].recordings.items()} == dict.fromkeys(NAMES, frames)
+    assert {camera: len(r.frames) for camera, r in plan.takes["my-day-1"].recordings.items()} == dict.fromkeys(
+        NAMES, frames
+    )
     assert len(plan.plates) == plates
     assert sorted(folder.rglob("*")) == before
 
@@ -231,7 +233,11 @@ def test_dna_rendering_is_recognised_with_its_annotations_in_a_file_of_their_own
     _smc(folder, "0012_11_annots.smc")
     text, notes = describe(folder, root=str(folder), stated=[METRES, "fps=15"])
     plan = _checked(folder, text)
-    assert {camera: len(r) for camera, r in plan.takes["my-day-1"].recordings.items()} == {"00": 2, "01": 2, "02": 2}
+    assert {camera: len(r.frames) for camera, r in plan.takes["my-day-1"].recordings.items()} == {
+        "00": 2,
+        "01": 2,
+        "02": 2,
+    }
     assert plan.takes["my-day-1"].rows["01"].source == "smc"
     assert any("plates" in note for note in notes)
 
