@@ -31,7 +31,7 @@ from storage.export.read_scene import placed_in_box
 from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.geometry.field import torch_view
+from tasks.geometry.box import torch_view
 from tests.ellipsoids import cutout, ring
 
 _SHARE = 0.02

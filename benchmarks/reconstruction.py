@@ -22,7 +22,7 @@ from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.geometry.field import read_renders, reconstruct
+from tasks.geometry.field import learn_field, read_renders
 from tasks.geometry.reconstruct import held_out
 from tasks.geometry.score import Reference, evaluate
 from tasks.ingest.plates import ingest_plates
@@ -61,7 +61,7 @@ def score(folder: Path, seen: list[Cutout], own: list[Cutout], config: Reconstru
     train, test = held_out(list(cameras), config)
     centre, size = scene_box(cameras.values())
     export_cutouts(folder / "in", own, train=train, test=test, box_centre=centre.tolist(), box_size=size)
-    record = reconstruct(folder / "in", folder / "out", config)
+    record = learn_field(folder / "in", folder / "out", config)
     true = {cutout.camera.id: cutout for cutout in seen}
     references = {name: Reference(true[name].image, true[name].alpha) for name in test}
     return record, evaluate(read_renders(folder / "out"), references)

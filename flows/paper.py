@@ -15,7 +15,7 @@ from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
 from flows.steps import matte_take, session_name
 from tasks.config import Config, load_config
-from tasks.geometry.reconstruct import judge_task, rebuild_task
+from tasks.geometry.reconstruct import judge_task, reconstruct_task
 from tasks.ingest.session import TakeRecord
 from tasks.labels.in_use import LabelsRecord, has_labels, newest_labels_task
 from tasks.models.networks import Ref, Run, register_base_task
@@ -207,7 +207,7 @@ def _fields(config: Config, take: Record, base: Record, benchmark: BenchmarkReco
         future.result()
     frame = take["frames"][0]
     fields = {
-        name: rebuild_task.submit(
+        name: reconstruct_task.submit(
             config.store, take, frame, Run("student", model).name, config.reconstruction, config.seed
         )
         for name, model in models.items()

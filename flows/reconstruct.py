@@ -15,7 +15,7 @@ from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
 from flows.steps import matte_take, session_name
 from tasks.config import Config, load_config
-from tasks.geometry.reconstruct import judge_task, rebuild_task
+from tasks.geometry.reconstruct import judge_task, reconstruct_task
 from tasks.models.networks import Run, register_base_task
 from tasks.runtime.step import Record
 from tasks.validate.promote import keep_reconstruction_task, newest_pair_task
@@ -54,7 +54,7 @@ def reconstruct(config: Config | None = None, base_run: str = "", refined_run: s
             matte.result()
         base_run, refined_run = judged_runs
     fields = {
-        name: rebuild_task.submit(config.store, take, frame, run, config.reconstruction, config.seed)
+        name: reconstruct_task.submit(config.store, take, frame, run, config.reconstruction, config.seed)
         for name, run in (("base", base_run), ("refined", refined_run))
     }
     benchmark = None

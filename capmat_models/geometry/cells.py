@@ -1,7 +1,7 @@
 """A sparse voxel grid: values at the corners of those voxels that may hold something.
 
-A person fills a hundredth of the box around him. Only kept voxels have values; a dense table of row numbers
-finds them. Values live at corners, so that they are continuous across voxels.
+A person fills a hundredth of the box around them. Only kept voxels have values; a dense table of row numbers
+finds them. Values lie at corners, so that they are continuous across voxels.
 """
 
 from __future__ import annotations
@@ -11,10 +11,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from capmat_errors import TrainingError
+from capmat_errors import ConfigError, TrainingError
 
 CHILDREN = torch.tensor([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
 """The 8 corners of a voxel, and the 8 voxels it splits into."""
+
+
+def checked_resolution(resolution: int) -> int:
+    """A number of voxels along the edge of the box, as given.
+
+    Raises:
+        ConfigError: it is not a multiple of 16.
+    """
+    if resolution < 16 or resolution % 16:
+        raise ConfigError(
+            f"the resolution {resolution} is not a multiple of 16",
+            fix=f"Use {max(16, round(resolution / 16) * 16)}.",
+        )
+    return resolution
 
 
 @dataclass

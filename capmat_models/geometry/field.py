@@ -1,12 +1,10 @@
 """A small radiance field for machines without a GPU: density and colour on a sparse voxel grid.
 
 It shows on any computer what better mattes do to a reconstruction. It is not Instant-NGP, and its figures are
-not the paper's (Sec. 5.4). It starts from the visual hull of the mattes, learns a density and a colour per
-voxel corner by volume rendering (Mildenhall et al. 2020, eq. 3) and forgets voxels that turn out empty, so
-work goes with the surface of the subject and not with the volume of the stage. Colour does not depend on the
-direction of view: a dozen cameras cannot tell gloss from wrong geometry.
-
-Space is the box of -1..1 that the export made.
+not the paper's (Sec. 5.4). The fit starts from the visual hull of the mattes, learns a density and a colour
+per voxel corner by volume rendering (Mildenhall et al. 2020, eq. 3) and drops voxels that turn out empty, so the
+work grows with the surface of the subject and not with the volume of the stage. Colour does not depend on the
+direction of view: a dozen cameras cannot tell gloss from wrong geometry. Space is the box -1..1 of the export.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from capmat_errors import ConfigError, TrainingError
-from capmat_models.geometry.cells import CHILDREN, VoxelGrid, flat, unflat
+from capmat_models.geometry.cells import CHILDREN, VoxelGrid, checked_resolution, flat, unflat
 from capmat_models.geometry.field_state import VoxelState, recipe_of
 from capmat_models.geometry.hull import visual_hull
 from capmat_models.geometry.views import View, directions, packed_steps, project, spans
@@ -50,7 +48,7 @@ class VoxelConfig:
         seed: makes a run repeatable on one machine.
 
     Raises:
-        ConfigError: the resolution is no multiple of 16, or the background is neither.
+        ConfigError: the resolution is not a multiple of 16, or the background is neither.
     """
 
     resolution: int = 160
@@ -61,13 +59,9 @@ class VoxelConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.resolution < 16 or self.resolution % 16:
-            raise ConfigError(
-                f"resolution {self.resolution} is no multiple of 16",
-                fix=f"Take {max(16, round(self.resolution / 16) * 16)}.",
-            )
+        checked_resolution(self.resolution)
         if self.background not in ("random", "black"):
-            raise ConfigError(f"background {self.background} is not known", fix="Take random or black.")
+            raise ConfigError(f"the background {self.background} is not known", fix="Use random or black.")
 
 
 def fit(

@@ -50,7 +50,7 @@ def _scene_options(parser: ArgumentParser) -> None:
 
 def scene(args: Namespace) -> None:
     """Write frames as folders that Nerfstudio and COLMAP's readers open; existing folders are replaced."""
-    from tasks.geometry.hull import box_of
+    from tasks.geometry.box import box_of
     from tasks.geometry.reconstruct import held_out
     from tasks.models.networks import Run, champion
     from tasks.runtime.progress import Progress

@@ -1,8 +1,8 @@
 """One exported frame as a radiance field: what a matte is worth downstream (paper, Sec. 5.4).
 
-Two backends read the same folder and are judged by the same figures: Nerfstudio's Instant-NGP, which the paper
-used and which needs a GPU and an environment of its own, and a small voxel grid that runs anywhere. The record
-says which it was, because their figures must never be compared with each other.
+Two backends read the same folder and are judged by the same figures. Nerfstudio's Instant-NGP is the paper's and
+needs a GPU and an environment of its own; a small voxel grid runs anywhere. The record names the backend, because
+figures of the two must not be compared with each other.
 """
 
 import shutil
@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ConfigError
-from storage.export.read_scene import Scene, SceneView, read_scene
+from storage.export.read_scene import Scene, read_scene
 from storage.pictures.files import read_grey, read_image
 from storage.pictures.png import encode_png
 from storage.store.errors import store_errors
 from tasks.config import Reconstruction
+from tasks.geometry.box import torch_view
 from tasks.geometry.nerfstudio.install import compiler_problem, nerfstudio_python, versions
 from tasks.geometry.nerfstudio.run import METHOD, PRESETS, Preset, Render, run_nerfstudio
 from tasks.runtime.checkpoint import StoreCheckpointer
@@ -31,14 +32,14 @@ VOXEL_GRID = "voxel-grid (CPU, not Instant-NGP, not comparable with the paper)"
 COMPARABLE = "the paper's settings"
 NOT_COMPARABLE = "not comparable with the paper"
 LOG = "nerfstudio/nerfstudio.log"
-"""Where in the work folder Nerfstudio's own words are."""
+"""The log of Nerfstudio, in the work folder."""
 
 
 def choose_backend(config: Reconstruction) -> str:
     """`nerfstudio` or `voxel-grid`.
 
     Raises:
-        ConfigError: Nerfstudio is asked for and cannot run here, or it is there without a working CUDA compiler.
+        ConfigError: Nerfstudio is asked for and cannot run here, or it is installed without a working CUDA compiler.
     """
     if config.backend == "voxel-grid":
         return "voxel-grid"
@@ -50,7 +51,7 @@ def choose_backend(config: Reconstruction) -> str:
             raise ConfigError(
                 problem,
                 where="reconstruction.backend",
-                fix="Put that nvcc on PATH, or take voxel-grid.",
+                fix="Put that nvcc on PATH, or choose voxel-grid.",
             )
         return "nerfstudio"
     if config.backend == "nerfstudio":
@@ -58,12 +59,12 @@ def choose_backend(config: Reconstruction) -> str:
         raise ConfigError(
             f"Nerfstudio needs {missing}",
             where="reconstruction.backend",
-            fix="Run `capmat reconstruct --install`, or take voxel-grid." if python is None else "Take voxel-grid.",
+            fix=f"{'Run `capmat reconstruct --install`, or choose' if python is None else 'Choose'} voxel-grid.",
         )
     return "voxel-grid"
 
 
-def reconstruct(
+def learn_field(
     folder_in: Path, folder_out: Path, config: Reconstruction, seed: int = 0, work: Path | None = None
 ) -> dict[str, Any]:
     """Learn a radiance field from an exported folder and render its held-out cameras.
@@ -73,8 +74,7 @@ def reconstruct(
         folder_out: gets `rgb/<camera>.png` (8 bit, on black) and `accumulation/<camera>.png` (16 bit).
         config: backend, preset, resolution, iterations.
         seed: of the run.
-        work: folder for checkpoints and logs; a run that was killed goes on when it gets the same again. None takes
-            `folder_out`.
+        work: folder for checkpoints and logs; a run that was killed goes on in the same one. None: `folder_out`.
 
     Returns:
         Record with `backend` (its label), `preset`, `iterations`, `resolution`, `background`,
@@ -92,7 +92,7 @@ def reconstruct(
     start = time.perf_counter()
     if backend == "nerfstudio":
         python, preset = nerfstudio_python(config.nerfstudio), PRESETS[config.preset]
-        assert python is not None, "choose_backend has seen it"
+        assert python is not None, "choose_backend checked it"
         renders = run_nerfstudio(python, folder_in, work / "nerfstudio", preset, seed, scene.test)
         how = _by_nerfstudio(preset)
     else:
@@ -107,44 +107,38 @@ def reconstruct(
 
 
 def _by_nerfstudio(preset: Preset) -> dict[str, Any]:
-    paper = PRESETS["paper"]
-    same = (preset.iterations, preset.max_resolution, preset.background) == (
-        paper.iterations,
-        paper.max_resolution,
-        paper.background,
-    )
     return {
         "backend": NERFSTUDIO,
         "iterations": preset.iterations,
         "resolution": preset.max_resolution,
         "background": preset.background,
-        # 1.1.5 has its switch the wrong way round: by default it trains one per picture, and renders with zeros
+        # Nerfstudio 1.1.5 inverts its switch: by default it trains one per picture, and renders with zeros
         "appearance_embedding": True,
-        "comparable": COMPARABLE if same else NOT_COMPARABLE,
+        "comparable": COMPARABLE if preset == PRESETS["paper"] else NOT_COMPARABLE,
     }
 
 
 @contextmanager
-def work_folder(place: Path) -> Iterator[Path]:
-    """A folder that goes when the block ends well, and stays for the next try when it fails or is killed.
+def work_folder(folder: Path) -> Iterator[Path]:
+    """A folder that is removed when the block ends well, and kept for the next try when it fails or is killed.
 
     Raises:
         StoreError: it cannot be made.
     """
-    with store_errors(str(place), remote=False):
-        place.mkdir(parents=True, exist_ok=True)
-    yield place
-    shutil.rmtree(place, ignore_errors=True)
+    with store_errors(str(folder), remote=False):
+        folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_renders(folder: Path) -> dict[str, Render]:
-    """The renders that `reconstruct` left in a folder, by camera."""
-    found: dict[str, Render] = {}
+    """The renders that `learn_field` left in a folder, by camera."""
+    renders: dict[str, Render] = {}
     for path in sorted((folder / "rgb").glob("*.png")):
         rgb = read_image(path).transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         grey = read_grey(folder / "accumulation" / path.name)
-        found[path.stem] = (rgb, grey.astype(np.float32) / np.float32(65535))
-    return found
+        renders[path.stem] = (rgb, grey.astype(np.float32) / np.float32(65535))
+    return renders
 
 
 def _voxel_grid(
@@ -182,17 +176,6 @@ def _voxel_grid(
         "appearance_embedding": False,
         "comparable": NOT_COMPARABLE,
     }
-
-
-def torch_view(view: SceneView) -> Any:
-    """An exported camera as the networks of space take it."""
-    import torch
-
-    from capmat_models.geometry.views import View
-
-    K, dist, pose = (torch.from_numpy(a) for a in (view.K, view.dist, view.camera_to_world))
-    rgba = None if view.rgba is None else torch.from_numpy(view.rgba)
-    return View(view.name, view.width, view.height, K, dist, pose, rgba)
 
 
 def _write(path: Path, image: NDArray[Any]) -> None:

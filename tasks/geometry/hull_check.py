@@ -1,28 +1,33 @@
-"""Do the mattes of one frame fit together? Halos and holes of every camera, judged by all the others.
+"""Do the mattes of one frame fit together? Halos and holes of every camera, judged by all other cameras.
 
-What is found needs no second opinion by a network and no ground truth: mattes that do not fit together cannot all be
-right. Errors that all cameras make alike fit together and are not found, the shadow on the floor among them.
+The check needs neither a second network nor ground truth: mattes that do not fit together cannot all be right. It
+misses errors that all cameras make alike, such as the shadow on the floor.
 """
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import ConfigError, NotFound
+from capmat_errors import NotFound
 from storage.export.read_scene import placed_in_box
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.geometry.field import torch_view
-from tasks.geometry.hull import box_of
+from tasks.geometry.box import box_of, torch_view
 from tasks.runtime.step import Record, retryable, run_once
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from capmat_models.geometry.hull_check import ViewCheck
+    from capmat_models.geometry.views import View
+
 RESOLUTION = 256
-"""Voxels along the edge of the box; about 1 cm each where it is 2.6 m."""
+"""Voxels along the edge of the box; a voxel of a box of 2.6 m is about 1 cm wide."""
 _READERS = 4
 _ENOUGH = 3
 
@@ -33,31 +38,30 @@ class FrameCheck:
 
     Attributes:
         cameras: their names.
-        folds: by how much each is smaller than its picture.
-        views: of the voxels, `capmat_models.geometry.views.View`.
-        mattes: (h, w) tensors, on the CPU.
-        checked: `capmat_models.geometry.hull_check.Checked`, on the CPU.
+        folds: how many times smaller each is than its picture.
+        views: in box units.
+        mattes: (h, w), on the CPU.
+        checks: what the other cameras say of each, on the CPU.
         resolution: voxels along the edge of the box.
     """
 
     cameras: tuple[str, ...]
     folds: tuple[int, ...]
-    views: tuple[Any, ...]
-    mattes: tuple[Any, ...]
-    checked: tuple[Any, ...]
+    views: tuple["View", ...]
+    mattes: tuple["Tensor", ...]
+    checks: tuple["ViewCheck", ...]
     resolution: int
 
     def maps(self, camera: str) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-        """Halo and hole (h, w) 0..1 of a camera, and how many pixels of the picture one of theirs is wide."""
-        at = self.cameras.index(camera)
-        return self.checked[at].halo.numpy(), self.checked[at].hole.numpy(), self.folds[at]
+        """Halo and hole (h, w) 0..1 of a camera, and the width of their pixels in pixels of the picture."""
+        index = self.cameras.index(camera)
+        return self.checks[index].halo.numpy(), self.checks[index].hole.numpy(), self.folds[index]
 
     def witnesses(self, camera: str, row: int, column: int) -> tuple[int, int]:
-        """Other views that see foreground on the ray of a pixel of the map, and those that see the place."""
+        """See `capmat_models.geometry.hull_check.witnesses`; row and column are those of the maps."""
         from capmat_models.geometry.hull_check import witnesses
 
-        at = self.cameras.index(camera)
-        return witnesses(self.views, self.mattes, at, (row, column), self.resolution)
+        return witnesses(self.views, self.mattes, self.cameras.index(camera), (row, column), self.resolution)
 
 
 def check_frame(
@@ -67,30 +71,29 @@ def check_frame(
 
     Args:
         take: the take.
-        run: which mattes; a camera without one is left out, it has no say.
+        run: which mattes; a camera without one is left out.
         frame: which frame.
         settings: the subject's box.
         resolution: voxels along the edge of the box, a multiple of 16; fewer where a pixel is larger than a voxel.
 
     Raises:
-        NotFound: there is no such run, or fewer than 3 cameras have this matte.
+        NotFound: fewer than 3 cameras have this matte.
         MatteError: the mattes agree on no place inside the box.
         CalibrationError: neither settings nor cameras say where the subject stands.
-        ConfigError: the resolution is no multiple of 16.
+        ConfigError: the resolution is not a multiple of 16.
     """
     import torch
 
+    from capmat_models.geometry.cells import checked_resolution
     from capmat_models.geometry.hull_check import check_hull
     from capmat_models.geometry.views import finest, shrunk, shrunk_picture, working_fold
 
-    where = f"take {take.name} frame {frame}"
-    if resolution < 16 or resolution % 16:
-        raise ConfigError(f"resolution {resolution} is no multiple of 16", fix="Take 128, 192 or 256.")
+    checked_resolution(resolution)
     cameras = [camera for camera in take.cameras if take.has_alpha(run, camera, frame)]
     if len(cameras) < _ENOUGH:
         raise NotFound(
-            f"{len(cameras)} cameras have a matte {run}; it takes {_ENOUGH} to compare them",
-            where=where,
+            f"{len(cameras)} cameras have a matte {run}; the check compares {_ENOUGH} or more",
+            where=f"take {take.name} frame {frame}",
             fix="Matte this frame with more cameras.",
         )
     centre, size = box_of(take.cameras.values(), settings)
@@ -99,15 +102,15 @@ def check_frame(
     folds = [working_fold(view, resolution) for view in full]
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    def matte(camera: str, fold: int) -> Any:
+    def matte(camera: str, fold: int) -> "Tensor":
         return shrunk_picture(torch.from_numpy(take.read_alpha(run, camera, frame))[None], fold)[0].to(device)
 
     with ThreadPoolExecutor(_READERS) as pool:
         mattes = list(pool.map(matte, cameras, folds))
     views = [shrunk(view, fold) for view, fold in zip(full, folds, strict=True)]
-    checked = tuple(one.cpu() for one in check_hull(views, mattes, resolution))
-    kept = tuple(matte.cpu() for matte in mattes)
-    return FrameCheck(tuple(cameras), tuple(folds), tuple(views), kept, checked, resolution)
+    checks = tuple(one.cpu() for one in check_hull(views, mattes, resolution))
+    in_memory = tuple(matte.cpu() for matte in mattes)
+    return FrameCheck(tuple(cameras), tuple(folds), tuple(views), in_memory, checks, resolution)
 
 
 def hull_check(
@@ -119,7 +122,7 @@ def hull_check(
     *,
     resolution: int = RESOLUTION,
 ) -> Record:
-    """How much of the silhouettes of a run does not fit together: the figure for a gate; lower is better.
+    """The share of a run's silhouettes that does not fit together, a figure for a gate; lower is better.
 
     Args:
         store: URL of the store.
@@ -134,7 +137,7 @@ def hull_check(
         hole), `worst` (camera with the highest mean) and `cameras` (name -> mean).
 
     Raises:
-        NotFound: there is no such take, frame or run, or fewer than 3 cameras have such a matte.
+        NotFound: the take, frame or run is not stored, or fewer than 3 cameras have such a matte.
         MatteError: the mattes agree on no place inside the box.
     """
     stored = Take.open(Root(store), take)
@@ -150,7 +153,7 @@ def hull_check(
     def work() -> dict[str, Any]:
         each: dict[str, list[float]] = {}
         for frame in chosen:
-            for one in check_frame(stored, run, frame, settings, resolution).checked:
+            for one in check_frame(stored, run, frame, settings, resolution).checks:
                 each.setdefault(one.name, []).append(one.score)
         means = {camera: float(np.mean(scores)) for camera, scores in each.items()}
         score = float(np.mean([score for scores in each.values() for score in scores]))

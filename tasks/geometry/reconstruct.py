@@ -1,4 +1,4 @@
-"""The reconstruction as steps of a flow: one frame exported and learnt per alpha run, then judged together."""
+"""The reconstruction as steps of a flow: one frame exported and learnt per alpha run, then both judged together."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +12,10 @@ from storage.pictures.png import decode_png
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
-from tasks.geometry.field import LOG, reconstruct, work_folder
-from tasks.geometry.hull import box_of
+from tasks.geometry.box import box_of
+from tasks.geometry.field import LOG, learn_field, work_folder
 from tasks.geometry.nerfstudio.call import alone
+from tasks.geometry.nerfstudio.run import Render
 from tasks.geometry.score import Reference, evaluate
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record, digest, retryable, run_once
@@ -30,7 +31,7 @@ def held_out(cameras: list[str], settings: Reconstruction) -> tuple[list[str], l
     return [camera for camera in cameras if camera not in test], test
 
 
-def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruction, seed: int) -> Record:
+def reconstruct(store: str, take: Record, frame: int, run: str, settings: Reconstruction, seed: int) -> Record:
     """Learn the radiance field of one frame from the mattes of one run.
 
     Args:
@@ -61,9 +62,9 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
 
     def work() -> dict[str, Any]:
         say(f"reconstruct {recording.name} frame {frame} from {len(train)} cameras with {run}")
-        with work_folder(kept) as place:
+        with work_folder(kept) as folder_out:
             export_frame(
-                place / "input",
+                folder_out / "input",
                 recording,
                 frame,
                 run,
@@ -73,47 +74,44 @@ def rebuild(store: str, take: Record, frame: int, run: str, settings: Reconstruc
                 box_size=box_size,
             )
             try:
-                how = reconstruct(place / "input", place, settings, seed)
+                how = learn_field(folder_out / "input", folder_out, settings, seed)
             finally:
-                if (place / LOG).is_file():
-                    root.write(f"{folder}/{LOG}", (place / LOG).read_bytes())
+                if (folder_out / LOG).is_file():
+                    root.write(f"{folder}/{LOG}", (folder_out / LOG).read_bytes())
             for part in ("input", "rgb", "accumulation"):
-                for file in sorted((place / part).rglob("*")):
+                for file in sorted((folder_out / part).rglob("*")):
                     if file.is_file():
-                        root.write(f"{folder}/{file.relative_to(place)}", file.read_bytes())
+                        root.write(f"{folder}/{file.relative_to(folder_out)}", file.read_bytes())
         return {"folder": folder, "run": run, **how}
 
     kept = Path(".capmat", folder).absolute()
-    # where the same is asked for twice, the second waits and finds the record of the first
+    # if the same is asked for twice, the second waits and reads the record of the first
     with alone(kept.with_name(f"{kept.name}.lock"), patience=None):
         return run_once(store, "reconstruct", f"{recording.name} {frame:04d} {run}", inputs, work)
 
 
-def _render(root: Root, folder: str, camera: str) -> tuple[np.ndarray, np.ndarray]:
-    rgb, seen = (decode_png(root.read(key), key) for key in _keys(folder, camera))
-    return rgb.transpose(2, 0, 1).astype(np.float32) / 255, seen.astype(np.float32) / 65535
-
-
-def _keys(folder: str, camera: str) -> tuple[str, str]:
-    return f"{folder}/rgb/{camera}.png", f"{folder}/accumulation/{camera}.png"
+def _render(root: Root, folder: str, camera: str) -> Render:
+    keys = [f"{folder}/{part}/{camera}.png" for part in ("rgb", "accumulation")]
+    rgb, accumulation = (decode_png(root.read(key), key).astype(np.float32) for key in keys)
+    return rgb.transpose(2, 0, 1) / np.float32(255), accumulation / np.float32(65535)
 
 
 def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], benchmark: Record | None) -> Record:
     """Compare two reconstructions on the held-out cameras against one reference.
 
-    The reference is what the camera saw, cut out by one matte that is the same for both: judged by its own mattes, a
-    run with holes would be praised for them. It is the supervisor's matte; where there is none, that of `refined`.
+    The reference is the camera's picture, cut out by one matte that is the same for both: judged by its own mattes, a
+    run with holes would be praised for them. It is the supervisor's matte or, without a benchmark, that of `refined`.
 
     Args:
         store: URL of the store.
         take: which take.
         frame: which frame.
-        fields: `base` and `refined` -> record of `rebuild`.
-        benchmark: record of the benchmark that has the reference mattes; None if there is none.
+        fields: `base` and `refined` -> record of `reconstruct`.
+        benchmark: record of the benchmark with the reference mattes, or None.
 
     Returns:
         Record with the scores of `base` and `refined`, `black` (what an empty picture scores), `backend`,
-        `held_out`, `reference` in words, and the key of a picture `sheet`.
+        `held_out`, `reference` in words, and `sheet`, the key of a picture.
     """
 
     def work() -> dict[str, Any]:
@@ -170,5 +168,5 @@ def _name() -> str:
     return f"reconstruct {given['take']['take']} frame {given['frame']} with {given['run']}"
 
 
-rebuild_task = retryable("reconstruct", _name, gpu=True)(rebuild)
+reconstruct_task = retryable("reconstruct", _name, gpu=True)(reconstruct)
 judge_task = retryable("judge", "judge {take} frame {frame}")(judge)

@@ -85,14 +85,6 @@ def ssim(pred: Image, true: Image) -> Image:
     return np.asarray(each.mean(0), np.float32)
 
 
-def error_map(pred: Image, true: Image) -> NDArray[np.uint8]:
-    """Where a render is wrong: (H, W, 3) uint8, black over red and yellow to white at an error of 0.25."""
-    error = np.abs(pred - true).max(axis=0) / 0.25
-    heat = np.clip(np.stack([3 * error, 3 * error - 1, 3 * error - 2], axis=-1), 0, 1)
-    shown: NDArray[np.uint8] = np.round(heat * 255).astype(np.uint8)
-    return shown
-
-
 def _score(name: str, rgb: Image, accumulation: Image, reference: Reference) -> dict[str, float | None]:
     if rgb.shape != reference.rgb.shape or accumulation.shape != reference.alpha.shape:
         raise SizeMismatch(

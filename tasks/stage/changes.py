@@ -10,7 +10,7 @@ from capmat_errors import CapmatError
 from capmat_models.stage.change import largest_piece, pieces, silhouettes, structured
 from storage.calibration.camera import Camera
 from tasks.config import Reconstruction
-from tasks.geometry.hull import box_of
+from tasks.geometry.box import box_of
 from tasks.stage.measure import Measured, Region, full_size, neighbourhood
 
 Floats = NDArray[np.float32]

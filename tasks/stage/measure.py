@@ -17,7 +17,7 @@ from capmat_models.stage.registration import Registration, detail_ratio, lay_und
 from storage.calibration.camera import Camera
 from storage.pictures.colour import encode_srgb
 from tasks.config import Reconstruction, Stage
-from tasks.geometry.hull import box_of
+from tasks.geometry.box import box_of
 from tasks.stage.look import Look, band_rows
 
 Floats = NDArray[np.float32]

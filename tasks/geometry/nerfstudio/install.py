@@ -21,7 +21,7 @@ from storage.store.errors import store_errors
 from tasks.runtime.progress import say
 
 LOCK = Path(__file__).with_name("nerfstudio.lock")
-OFFLINE = Path(__file__).with_name("nerfstudio_offline.py")
+OFFLINE = Path(__file__).with_name("offline.py")
 HOME = Path(".capmat/nerfstudio")  # below the working folder
 VARIABLE = "CAPMAT_RECONSTRUCTION__NERFSTUDIO"
 PYTHON = ">=3.11.5,<3.12"  # the lock was resolved for this one; soupsieve wants the .5

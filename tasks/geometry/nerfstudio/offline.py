@@ -1,6 +1,6 @@
 """Run a Nerfstudio command without a network. Started by the Python of Nerfstudio's own environment.
 
-    <that environment>/bin/python nerfstudio_offline.py train|render|check|versions ARGUMENTS
+    <that environment>/bin/python offline.py train|render|check|versions ARGUMENTS
 
 Two things stop Nerfstudio 1.1.5 today. Every model builds LPIPS, which downloads 233 MB before the first step;
 capmat judges by its own figures, so a module that says "not measured" takes its place, in training and in rendering

@@ -211,5 +211,5 @@ def test_samples_lie_inside_their_ray_and_empty_rays_have_none() -> None:
 
 
 def test_a_resolution_that_cannot_be_halved_is_refused() -> None:
-    with pytest.raises(ConfigError, match="Take 96"):
+    with pytest.raises(ConfigError, match="Use 96"):
         VoxelConfig(resolution=100)

@@ -18,7 +18,7 @@ from capmat_models.geometry.hull import signed_distance
 from capmat_models.geometry.hull_check import ViewCheck, check_hull, witnesses
 from capmat_models.geometry.views import View, finest, shrunk, shrunk_picture, working_fold
 from storage.export.read_scene import placed_in_box
-from tasks.geometry.field import torch_view
+from tasks.geometry.box import torch_view
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 
 RESOLUTION = 96

@@ -22,14 +22,14 @@ from tasks.geometry.field import (
     VOXEL_GRID,
     _by_nerfstudio,
     choose_backend,
+    learn_field,
     read_renders,
-    reconstruct,
     work_folder,
 )
 from tasks.geometry.nerfstudio.install import nerfstudio_python
 from tasks.geometry.nerfstudio.run import PRESETS, checkpoints, iterations_done, render_command, train_command
 from tasks.geometry.nerfstudio.run import read_renders as read_nerfstudio_renders
-from tasks.geometry.score import Reference, error_map, evaluate, psnr
+from tasks.geometry.score import Reference, evaluate, psnr
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 
@@ -45,7 +45,7 @@ def seen() -> list[Cutout]:
 def _run(folder: Path, cutouts: Sequence[Cutout], config: Reconstruction = SMALL) -> dict:
     names = [c.camera.id for c in cutouts if c.camera.id not in HELD_OUT]
     export_cutouts(folder / "in", cutouts, train=names, test=HELD_OUT, box_centre=BOX_CENTRE, box_size=BOX_SIZE)
-    return reconstruct(folder / "in", folder / "out", config)
+    return learn_field(folder / "in", folder / "out", config)
 
 
 def _references(seen: Sequence[Cutout], own: Sequence[Cutout]) -> dict[str, Reference]:
@@ -137,13 +137,6 @@ def test_references_that_do_not_fit_are_refused(seen: list[Cutout]) -> None:
     empty = {name: replace(r, alpha=np.zeros_like(r.alpha)) for name, r in references.items()}
     with pytest.raises(MatteError, match="empty"):
         evaluate(renders, empty)
-
-
-def test_errors_show_as_heat() -> None:
-    truth = np.zeros((3, 1, 3), np.float32)
-    render = truth.copy()
-    render[0, 0] = (0, 0.1, 0.5)
-    assert error_map(render, truth)[0].tolist() == [[0, 0, 0], [255, 51, 0], [255, 255, 255]]
 
 
 def test_without_nerfstudio_the_voxel_grid_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

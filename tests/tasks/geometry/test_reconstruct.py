@@ -15,7 +15,7 @@ from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.geometry import reconstruct as module
 from tasks.geometry.field import LOG
-from tasks.geometry.reconstruct import rebuild
+from tasks.geometry.reconstruct import reconstruct
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
 
@@ -42,8 +42,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Root:
     return root
 
 
-def _rebuild(root: Root, seed: int = 0) -> dict[str, Any]:
-    return rebuild(str(root), {"take": "day", "digest": "d"}, 7, "student", HOW, seed)
+def _run(root: Root, seed: int = 0) -> dict[str, Any]:
+    return reconstruct(str(root), {"take": "day", "digest": "d"}, 7, "student", HOW, seed)
 
 
 def _left() -> list[str]:
@@ -57,7 +57,7 @@ def _seen(root: Root, record: dict[str, Any]) -> list[np.ndarray]:
 def test_a_killed_reconstruction_goes_on_to_the_same_picture_and_leaves_nothing(
     store: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = _rebuild(store)
+    whole = _run(store)
     wanted = _seen(store, whole)
     assert (whole["preset"], whole["background"], whole["test"]) == ("carve", "random", ["C02"])
     assert _left() == []
@@ -72,14 +72,14 @@ def test_a_killed_reconstruction_goes_on_to_the_same_picture_and_leaves_nothing(
 
     monkeypatch.setattr(StoreCheckpointer, "save", killed)
     with pytest.raises(KeyboardInterrupt):
-        _rebuild(store)
+        _run(store)
     assert len(_left()) == 1
     monkeypatch.setattr(StoreCheckpointer, "save", save)
-    again = _rebuild(store)
+    again = _run(store)
     assert not again["reused"]
     assert all(np.array_equal(a, b) for a, b in zip(_seen(store, again), wanted, strict=True))
     assert _left() == []
-    assert _rebuild(store)["reused"]
+    assert _run(store)["reused"]
 
 
 def test_the_log_of_a_failed_run_is_in_the_store(store: Root, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,8 +88,8 @@ def test_the_log_of_a_failed_run_is_in_the_store(store: Root, monkeypatch: pytes
         (folder_out / LOG).write_text("its last words")
         raise TrainingError("no")
 
-    monkeypatch.setattr(module, "reconstruct", fail)
+    monkeypatch.setattr(module, "learn_field", fail)
     with pytest.raises(TrainingError):
-        _rebuild(store)
+        _run(store)
     (log,) = (key for key in store.list("reconstruction") if key.endswith(LOG))
     assert store.read(log) == b"its last words"

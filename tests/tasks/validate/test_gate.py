@@ -9,7 +9,7 @@ import pytest
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Reconstruction
-from tasks.geometry.reconstruct import held_out, judge, rebuild
+from tasks.geometry.reconstruct import held_out, judge, reconstruct
 from tasks.models.networks import Ref
 from tasks.validate.promote import keep_reconstruction, newest_pair
 from tests.ellipsoid_take import add_run, store_take
@@ -21,7 +21,7 @@ SETTINGS = Reconstruction(backend="voxel-grid", resolution=32, iterations=40, he
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
-    root = Root(tmp_path_factory.mktemp("rebuild") / "store")
+    root = Root(tmp_path_factory.mktemp("reconstruct") / "store")
     take = store_take(root, CAMERAS)
 
     def pierced(camera: str, alpha: np.ndarray) -> np.ndarray:
@@ -31,7 +31,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any
     add_run(take, CAMERAS, "pierced", pierced)
     record = {"take": "solids", "digest": "d"}
     fields = {
-        row: rebuild(root.url, record, 4, run, SETTINGS, 0) for row, run in (("base", "pierced"), ("refined", "true"))
+        row: reconstruct(root.url, record, 4, run, SETTINGS, 0)
+        for row, run in (("base", "pierced"), ("refined", "true"))
     }
     return root.url, judge(root.url, "solids", 4, fields, None)
 

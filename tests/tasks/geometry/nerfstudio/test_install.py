@@ -106,7 +106,7 @@ def test_an_environment_that_does_not_import_is_not_called_ready(here: Path, mon
 
 
 def test_a_python_without_nerfstudio_is_told_from_one_that_has_it() -> None:
-    with pytest.raises(ConfigError, match="no working Nerfstudio: .*nerfstudio"):
+    with pytest.raises(ConfigError, match="no working Nerfstudio: .*No package metadata was found for nerfstudio"):
         versions(Path(sys.executable))
 
 
