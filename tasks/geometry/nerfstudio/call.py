@@ -93,6 +93,7 @@ def call(
         "NVCC_APPEND_FLAGS": f"-include {header}",
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",
+        "PYTHONSAFEPATH": "1",  # modules of the working folder must not hide those of the environment
         STARTER: str(os.getpid()),
     }
     with log.open("ab") as out:

@@ -67,6 +67,8 @@ def test_a_program_has_the_header_that_cuda_13_took_from_nerfacc_and_none_of_our
     call(_python("import os; print('looks in', os.environ['PATH'])"), log, 20)
     assert f"looks in {Path(sys.executable).parent}:" in log.read_text()  # where ninja is
     assert f"-include {tmp_path / 'cub_compat.h'} None" in log.read_text()
+    call(_python("import sys; print('safe path', sys.flags.safe_path)"), log, 20)
+    assert "safe path True" in log.read_text()  # the working folder's modules do not hide those of the environment
     assert "using Equality" in (tmp_path / "cub_compat.h").read_text()
 
 
