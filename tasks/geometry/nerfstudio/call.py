@@ -1,4 +1,4 @@
-"""One command of Nerfstudio as a program: its log, its progress, its end, and the end of whoever started it."""
+"""One command of Nerfstudio as a program: its log, its progress, and how it ends."""
 
 import fcntl
 import math
@@ -15,7 +15,7 @@ from capmat_errors import StoreError, TrainingError
 from tasks.geometry.nerfstudio.offline import STARTER
 from tasks.runtime.progress import allow
 
-# nerfacc 0.5.2 names a function object that CUDA 13 took away
+# nerfacc 0.5.2 names a function object that CUDA 13 removed
 CUB = """#if defined(__CUDACC_VER_MAJOR__) && __CUDACC_VER_MAJOR__ >= 13
 #include <cuda/std/functional>
 namespace cub { using Equality = ::cuda::std::equal_to<>; }
@@ -24,29 +24,29 @@ namespace cub { using Equality = ::cuda::std::equal_to<>; }
 STEP = re.compile(r"^(\d+) \(\d+\.\d+%\)", re.MULTILINE)
 FULL = "No space left on device"
 PASSING = re.compile(r"out of memory|CUDA error|CUDNN_STATUS|NCCL", re.IGNORECASE)
-WAIT_S = 30.0  # a killed run's program is gone long before that
+WAIT_S = 30.0  # the program of a killed run ends long before that
 
 Heard = Callable[[int, str], None]
 """Told how many iterations are done, and the rate in words."""
 
 
 class Interrupted(TrainingError):
-    """The program was ended from outside, or the GPU failed it: it may pass when it is started again."""
+    """The program was ended from outside or by an error of the GPU, and may succeed when it is started again."""
 
 
 @contextmanager
 def alone(lock: Path, patience: float | None = WAIT_S) -> Iterator[int]:
-    """Hold a lock; the system drops that of a killed process.
+    """Hold a lock; the system releases the lock of a killed process.
 
     Args:
         lock: a file for it.
-        patience: seconds to wait for others; None: as long as it takes.
+        patience: seconds to wait for others; None waits without a limit.
 
     Yields:
-        The file that `call` hands on: programs hold it too, so nobody starts beside one that outlived its starter.
+        The file descriptor for `call`. The program holds it too, so no second one starts while it lives.
 
     Raises:
-        TrainingError: another run is at work.
+        TrainingError: another run holds the lock.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
@@ -58,7 +58,7 @@ def alone(lock: Path, patience: float | None = WAIT_S) -> Iterator[int]:
             except BlockingIOError as error:
                 if time.monotonic() > end:
                     raise TrainingError(
-                        "another run is at work here", where=str(lock.parent), fix="Wait for it, or end it."
+                        "another run is at work here", where=str(lock.parent), fix="Wait until it ends, or end it."
                     ) from error
                 time.sleep(0.2)
         yield file.fileno()
@@ -67,27 +67,29 @@ def alone(lock: Path, patience: float | None = WAIT_S) -> Iterator[int]:
 def call(
     command: Sequence[str], log: Path, timeout: float, *, held: int | None = None, heard: Heard | None = None
 ) -> None:
-    """Run a command and append what it says to `log`; when it takes too long, it and its children are killed.
+    """Run a command and append its output to `log`; if it takes too long, it and its children are killed.
 
-    It runs in a session of its own, so that Ctrl-C reaches capmat alone, and ends with the thread that called.
+    It runs in a session of its own, so that Ctrl-C reaches capmat alone, and ends with the calling thread.
 
     Args:
         command: what to run.
         log: file for its output; `cub_compat.h` is written beside it.
         timeout: seconds.
         held: from `alone`.
-        heard: told of progress, about every second.
+        heard: called with the progress, about every second.
 
     Raises:
-        Interrupted: it was killed, or the GPU failed it.
+        Interrupted: it was killed, or the GPU reported an error.
         StoreError: the disk is full.
-        TrainingError: it failed for another reason or took too long.
+        TrainingError: it failed for another reason, or took too long.
     """
     allow(timeout)
     header = log.with_name("cub_compat.h")
     header.write_text(CUB)
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},  # ours, not its own
+        **{
+            name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+        },  # they are for our Python
         # nerfacc is compiled with the ninja of its environment
         "PATH": os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", os.defpath)]),
         "NVCC_APPEND_FLAGS": f"-include {header}",
@@ -131,7 +133,7 @@ def _wait(process: subprocess.Popen[bytes], log: Path, begin: int, timeout: floa
                 raise TrainingError(
                     f"Nerfstudio did not finish in {timeout:.0f} s",
                     where=str(log),
-                    fix="See the log for why it stands still. Started again, it goes on from its newest checkpoint.",
+                    fix="The log says where it stopped. Start it again: it goes on from its newest checkpoint.",
                 ) from error
             code = None
         if listener:
@@ -141,7 +143,7 @@ def _wait(process: subprocess.Popen[bytes], log: Path, begin: int, timeout: floa
 
 
 class _Listener:
-    """Reads what the program has said since the last time, and passes its newest step on."""
+    """Reads the new lines of the log, and passes the newest step on."""
 
     def __init__(self, log: Path, begin: int, heard: Heard) -> None:
         self._log, self._at, self._heard = log, begin, heard
@@ -151,7 +153,7 @@ class _Listener:
         with self._log.open("rb") as file:
             file.seek(self._at)
             new = file.read()
-        new = new[: new.rfind(b"\n") + 1]  # a line at a time
+        new = new[: new.rfind(b"\n") + 1]  # whole lines
         self._at += len(new)
         if not (steps := STEP.findall(new.decode(errors="replace"))):
             return
@@ -165,15 +167,15 @@ class _Listener:
 def _failure(code: int, log: Path, begin: int) -> TrainingError | StoreError:
     with log.open("rb") as file:
         file.seek(begin)
-        said = file.read().decode(errors="replace")
-    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "nothing was said")
-    if FULL in said:
+        output = file.read().decode(errors="replace")
+    last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "no output")
+    if FULL in output:
         return StoreError("the disk is full", where=str(log.parent), fix="Free some space and run it again.")
     if code < 0:
         return Interrupted(
             f"Nerfstudio was killed ({signal.Signals(-code).name})", where=str(log), fix="Start it again: it goes on."
         )
     what = f"Nerfstudio ended with code {code}: {last[:200]}"
-    if PASSING.search(said[-4000:]):
-        return Interrupted(what, where=str(log), fix="See what else uses the GPU, then start it again: it goes on.")
+    if PASSING.search(output[-4000:]):
+        return Interrupted(what, where=str(log), fix="Check what else uses the GPU, then start it again: it goes on.")
     return TrainingError(what, where=str(log), fix="Read the log.")

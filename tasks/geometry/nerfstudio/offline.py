@@ -2,12 +2,12 @@
 
     <that environment>/bin/python offline.py train|render|check|versions ARGUMENTS
 
-Two things stop Nerfstudio 1.1.5 today. Every model builds LPIPS, which downloads 233 MB before the first step;
-capmat judges by its own figures, so a module that says "not measured" takes its place, in training and in rendering
-alike (its weights would be in the checkpoint). And torch 2.6 and later refuse its checkpoints, which hold numpy
-scalars; they are our own files, so loading them is allowed.
+Two things stop Nerfstudio 1.1.5 today. Every model builds LPIPS, which downloads 233 MB before the first step.
+capmat judges by its own figures, so a module that measures nothing takes its place, in training and in rendering
+alike (its weights would be in the checkpoint). And torch 2.6 and later refuse Nerfstudio's checkpoints, which hold
+numpy scalars; they are our own files, so loading them is allowed.
 
-Whatever else a package would like to fetch is refused here, and the program ends when the one that started it does.
+Every other download is refused here, and the program ends when the program that started it ends.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 STARTER = "NERFSTUDIO_STARTED_BY"
-"""Variable with the process id of whoever started this program and wants it to end with himself."""
+"""Environment variable with the process id of the program that started this one; they end together."""
 
 
 def main() -> None:
@@ -63,25 +63,25 @@ def main() -> None:
 
 def versions() -> dict[str, str]:
     """Versions of what matters, without importing it (torch alone takes seconds)."""
-    found = {name: importlib.metadata.version(name) for name in ("nerfstudio", "nerfacc", "torch")}
-    place = importlib.metadata.distribution("torch").locate_file("torch/version.py")
-    cuda = runpy.run_path(str(place)).get("cuda") or ""
+    packages = {name: importlib.metadata.version(name) for name in ("nerfstudio", "nerfacc", "torch")}
+    version_file = importlib.metadata.distribution("torch").locate_file("torch/version.py")
+    cuda = runpy.run_path(str(version_file)).get("cuda") or ""
     parts = importlib.metadata.distribution("nerfacc").locate_file("nerfacc")
     compiled = "yes" if any(Path(str(parts)).glob("csrc*")) else ""
-    return {**found, "cuda": cuda, "compiled": compiled, "python": sys.version.split()[0]}
+    return {**packages, "cuda": cuda, "compiled": compiled, "python": sys.version.split()[0]}
 
 
 def load_nerfacc() -> None:
-    """Load nerfacc's CUDA part, which compiles itself when it is first used, one program at a time.
+    """Load nerfacc's CUDA part, which compiles itself at its first use, one program at a time.
 
-    torch guards that by a file, for which others wait without an end when a program was killed while it compiled.
+    torch guards that by a file. If a program was killed while it compiled, others would wait for the file for ever.
     """
     from torch.utils.cpp_extension import _get_build_directory
 
     folder = Path(_get_build_directory("nerfacc_cuda", verbose=False))
     with folder.with_name("nerfacc_cuda.capmat").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        (folder / "lock").unlink(missing_ok=True)  # nobody who is alive holds it
+        (folder / "lock").unlink(missing_ok=True)  # its owner was killed
         importlib.import_module("nerfacc.cuda._backend")
 
 
@@ -107,7 +107,7 @@ def no_network() -> None:
 
 
 def die_with_starter() -> None:
-    """Have the system end this process with the one that started it, also when that was killed."""
+    """Have the system end this process with the process that started it, even if that one is killed."""
     starter = os.environ.get(STARTER)
     if starter is None or not sys.platform.startswith("linux"):
         return
@@ -115,8 +115,8 @@ def die_with_starter() -> None:
 
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != int(starter):  # it went before we asked
-        raise SystemExit("whoever started this is gone")
+    if os.getppid() != int(starter):  # it ended before we asked
+        raise SystemExit("the program that started this one has ended")
 
 
 # its loaders start processes that import this file again

@@ -1,8 +1,8 @@
 """Instant-NGP by Nerfstudio, in an environment of its own (paper, Sec. 5.4).
 
-Nerfstudio pins libraries that capmat needs newer, so it lives in another environment and is called as a program.
-Every automatic change of poses is off, because the export has scaled them. What is trained stays in the work folder
-until its owner removes it, so a run that was killed goes on from its newest whole checkpoint.
+Nerfstudio pins older libraries than capmat needs, so it lives in another environment and is called as a program.
+Every automatic change of poses is off, because the export has scaled them. Checkpoints stay in the work folder, so a
+killed run goes on from its newest whole one.
 """
 
 import gzip
@@ -36,9 +36,9 @@ class Preset:
     Attributes:
         iterations: of Adam.
         max_resolution: of the finest grid of the hash encoding, across the box.
-        background: `black`, the method's default, or `random`: another colour behind every ray. Before black, dark
-            holes cost nothing and models collapse.
-        timeout_s: after which training is given up.
+        background: `black`, the method's default, or `random`, another colour behind every ray. In front of black,
+            dark holes cost nothing and models collapse.
+        timeout_s: seconds after which training is stopped.
         flags: further flags of the method.
     """
 
@@ -64,7 +64,7 @@ PRESETS = {
 def train_command(
     python: Path, scene: Path, work: Path, preset: Preset, seed: int, done: int = 0, device: str = "cuda"
 ) -> list[str]:
-    """The command that trains; the data parser and its flags must stand last.
+    """The command that trains; the data parser and its flags must come last.
 
     Args:
         python: of Nerfstudio's environment.
@@ -72,11 +72,11 @@ def train_command(
         work: for checkpoints.
         preset: how long and how fine.
         seed: of the run.
-        done: iterations that the newest checkpoint has behind it; it goes on from there.
+        done: iterations of the newest checkpoint, from which it goes on.
         device: "cuda", or "cpu" with a stand-in for nerfacc.
     """
-    # It counts iterations from where it goes on, and not from 0. It takes the newest checkpoint by itself; named with
-    # --load-step, that one would stand in config.yml, and the renderer would look for it after it was replaced.
+    # It counts iterations from the checkpoint, and not from 0. It takes the newest one by itself; a --load-step would
+    # be kept in config.yml, and the renderer would look for that checkpoint after it was replaced.
     resume = ("--load-dir", str(checkpoints(work))) if done else ()
     return [
         *(str(python), str(OFFLINE), "train", METHOD),
@@ -108,16 +108,16 @@ def checkpoints(work: Path) -> Path:
 
 
 def iterations_done(work: Path) -> int:
-    """Iterations behind the newest whole checkpoint; 0 if there is none. Half-written ones are removed."""
+    """Iterations of the newest whole checkpoint, else 0. Half-written ones are removed."""
     for path in sorted(checkpoints(work).glob("step-*.ckpt"), reverse=True):
         if _whole(path):
             return int(path.stem.removeprefix("step-")) + 1
-        path.unlink()  # the renderer would take it, being the newest
+        path.unlink()  # the renderer takes the newest
     return 0
 
 
 def _whole(path: Path) -> bool:
-    """A checkpoint is a zip archive: its directory stands at the end, and every part has a checksum."""
+    """Whether a checkpoint, a zip archive, is complete and its checksums are right."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -143,7 +143,7 @@ def run_nerfstudio(
         Renders by camera.
 
     Raises:
-        TrainingError: it failed or took too long; the message holds its last words and where the log is.
+        TrainingError: it failed or took too long; the message quotes its last line and names the log.
         StoreError: the disk is full.
     """
     work, scene = work.absolute(), scene.absolute()
@@ -162,12 +162,12 @@ def run_nerfstudio(
                 command = train_command(python, scene, work, preset, seed, done, device)
                 call(command, log, preset.timeout_s, held=held, heard=_towards(progress, preset.iterations))
             if iterations_done(work) < preset.iterations:
-                raise TrainingError("Nerfstudio left no checkpoint of its end", where=str(log), fix="Read the log.")
+                raise TrainingError("Nerfstudio left no final checkpoint", where=str(log), fix="Read the log.")
 
         try:
             train()
         except Interrupted as error:
-            say(f"{error.what}; it is started once more")
+            say(f"{error.what}; starting it once more")
             train()
         shutil.rmtree(work / "renders", ignore_errors=True)
         call(render_command(python, work), log, RENDER_S, held=held)
@@ -191,12 +191,12 @@ def read_renders(folder: Path, cameras: Sequence[str]) -> dict[str, Render]:
         cameras: those that were held out.
 
     Raises:
-        TrainingError: there is no render of one of them.
+        TrainingError: one of them has no render.
     """
-    found: dict[str, Render] = {}
+    renders: dict[str, Render] = {}
     for camera in cameras:
         kinds = [folder / kind / f"{camera}.npy.gz" for kind in ("raw-rgb", "raw-accumulation")]
-        if len(cameras) == 1 and not kinds[0].exists():  # it names files by what their paths do not share
+        if len(cameras) == 1 and not kinds[0].exists():  # file names are what their paths do not share
             kinds = [path.parent.with_suffix(".npy.gz") for path in kinds]
         if not all(path.is_file() for path in kinds):
             raise TrainingError(
@@ -204,8 +204,8 @@ def read_renders(folder: Path, cameras: Sequence[str]) -> dict[str, Render]:
             )
         with gzip.open(kinds[0]) as colour, gzip.open(kinds[1]) as amount:
             rgb, accumulation = np.load(colour), np.load(amount)
-        found[camera] = (
+        renders[camera] = (
             np.clip(rgb.transpose(2, 0, 1), 0, 1).astype(np.float32),
             np.clip(accumulation[..., 0], 0, 1).astype(np.float32),
         )
-    return found
+    return renders

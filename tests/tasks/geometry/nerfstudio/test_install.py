@@ -64,13 +64,13 @@ def test_the_lock_names_every_file_by_its_hash_and_no_place_to_get_it_from() -> 
 def test_a_folder_with_other_things_in_it_is_left_alone(here: Path) -> None:
     (here / "thesis").mkdir()
     (here / "thesis" / "thesis.tex").write_text("years of work")
-    with pytest.raises(StoreError, match="something else"):
+    with pytest.raises(StoreError, match="holds something else"):
         install(here / "thesis")
     assert (here / "thesis" / "thesis.tex").exists()
-    with pytest.raises(StoreError, match="something else"):
+    with pytest.raises(StoreError, match="holds something else"):
         install(here / "thesis" / "thesis.tex")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", here / "mine"], check=True)
-    with pytest.raises(StoreError, match="something else"):
+    with pytest.raises(StoreError, match="holds something else"):
         install(here / "mine")  # its packages would go
 
 
