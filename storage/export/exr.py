@@ -1,8 +1,9 @@
 """OpenEXR files as compositing programs expect them: half floats, linear light, standard attributes.
 
-OpenEXR itself writes only to a path, and reports a full disk as a RuntimeError without errno.
+The OpenEXR library writes only to a path, and reports a full disk as a RuntimeError without errno.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +22,7 @@ _REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 def write_exr(
     path: Path,
     picture: NDArray[np.float32],
-    said: dict[str, Any],
+    header: Mapping[str, str | int],
     *,
     rate: Fraction | None = None,
     timecode: tuple[int, int, int, int] | None = None,
@@ -31,12 +32,12 @@ def write_exr(
     """Write one picture.
 
     Args:
-        path: the file; its folder is there.
+        path: the file; its folder exists.
         picture: (H, W) for A alone, (H, W, 3) for R, G, B, (H, W, 4) for premultiplied R, G, B, A; linear light.
-        said: goes into the header, each name with "capmat." before it; text and whole numbers.
+        header: attributes, each is stored with "capmat." before its name.
         rate: the standard attribute `framesPerSecond`.
-        timecode: the standard attribute `timeCode`, if its frame is below 60, which is all that it can say.
-        rec709: say that the colours are those of Rec. 709 (the standard attribute `chromaticities`).
+        timecode: the standard attribute `timeCode`; it cannot hold a frame number of 60 or more, which is left out.
+        rec709: whether the colours are those of Rec. 709 (the standard attribute `chromaticities`).
         compression: all are lossless.
 
     Raises:
@@ -45,19 +46,19 @@ def write_exr(
     import OpenEXR
 
     kinds = {"zip": OpenEXR.ZIP_COMPRESSION, "piz": OpenEXR.PIZ_COMPRESSION, "none": OpenEXR.NO_COMPRESSION}
-    header: dict[str, Any] = {"compression": kinds[compression], "type": OpenEXR.scanlineimage}
-    header |= {f"capmat.{name}": value for name, value in said.items()}
+    attributes: dict[str, Any] = {"compression": kinds[compression], "type": OpenEXR.scanlineimage}
+    attributes |= {f"capmat.{name}": value for name, value in header.items()}
     if rate is not None:
-        header["framesPerSecond"] = rate
+        attributes["framesPerSecond"] = rate
     if timecode is not None and timecode[3] < 60:
-        header["timeCode"] = OpenEXR.TimeCode(*timecode, *[0] * 14)
+        attributes["timeCode"] = OpenEXR.TimeCode(*timecode, *[0] * 14)
     if rec709:
-        header["chromaticities"] = _REC709
+        attributes["chromaticities"] = _REC709
     # Light beyond the largest half would become infinity.
     half = np.ascontiguousarray(np.clip(picture, -65504, 65504).astype(np.float16))
     name = "A" if half.ndim == 2 else "RGBA"[: half.shape[2]]
     try:
-        with store_errors(str(path), remote=False), OpenEXR.File(header, {name: half}) as file:
+        with store_errors(str(path), remote=False), OpenEXR.File(attributes, {name: half}) as file:
             file.write(str(path))
     except RuntimeError as error:
         raise StoreError(

@@ -1,11 +1,12 @@
-"""One frame of a take as it leaves the store: subject, matte, and what is to be said about both.
+"""One frame of a camera as an export writes it: the subject's colour, its matte, and where both come from.
 
-Straight colour goes with alpha beside it (PNG, TIFF, ProRes, `fg`), premultiplied colour into EXR, as each is read by
-most programs.
+Straight colour goes with alpha beside it (PNG, TIFF, ProRes, `fg`); premultiplied colour goes into EXR. Most programs
+read each format that way.
 """
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -23,9 +24,10 @@ from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 
-# Below this the division makes more noise than colour. The mixture taken there is wrong by less than this share of
-# the difference between subject and stage.
-LEAST_ALPHA = 0.02
+# Below this alpha the division amplifies noise more than it recovers colour. The frame's own colour, kept there, is
+# wrong by less than this share of the difference between subject and stage.
+_LEAST_ALPHA = 0.02
+_GREY = decode_srgb(np.full((), 0.5, np.float32))  # looks half as bright as white
 
 
 def foreground(
@@ -34,15 +36,15 @@ def foreground(
     plate: NDArray[np.float32] | None = None,
     valid: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
-    """Straight foreground colour, F = (I - (1 - a) B) / a where 0.02 <= a < 1.
+    """Return the straight foreground colour: equation 1 of the paper solved for F, where 0.02 <= alpha < 1.
 
-    Elsewhere it is the frame's own colour: exact where the matte is solid, and of no weight where it is empty; there
-    it leaves a compositor free to pull another matte. The same goes for pixels whose plate cannot be trusted.
+    Elsewhere, and where the plate is not valid, the result is the frame's own colour. That is exact where the matte
+    is solid. Where the matte is empty it has no weight, and a compositor can pull another matte from it.
 
     Args:
         light: (3, H, W) linear light of the frame.
         pha: (H, W) 0..1.
-        plate: (3, H, W) linear light of the empty stage; None if there is none.
+        plate: (3, H, W) linear light of the empty stage; None if the store has no plate.
         valid: (H, W), where the plate can be trusted; None for everywhere.
 
     Returns:
@@ -50,23 +52,76 @@ def foreground(
     """
     if plate is None:
         return light
-    soft = (pha >= LEAST_ALPHA) & (pha < 1)
+    soft = (pha >= _LEAST_ALPHA) & (pha < 1)
     if valid is not None:
         soft &= valid
-    out: NDArray[Any] = light.copy()
-    seen, a = light[:, soft], pha[soft]
-    out[:, soft] = np.clip((seen - (1 - a) * plate[:, soft]) / a, 0, np.maximum(seen, 1))
-    return out
-
-
-_GREY = decode_srgb(np.full((), 0.5, np.float32))  # looks like half of white
+    fgr: NDArray[Any] = light.copy()
+    mixed, a = light[:, soft], pha[soft]
+    fgr[:, soft] = np.clip((mixed - (1 - a) * plate[:, soft]) / a, 0, np.maximum(mixed, 1))
+    return fgr
 
 
 class Plates(NamedTuple):
-    """The empty stage of one camera in linear light (3, H, W), and where it can be trusted (H, W); or nothing."""
+    """The empty stage of one camera: linear light (3, H, W), and where it is valid (H, W); None if not stored."""
 
     light: NDArray[np.float32] | None
     valid: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where exported frames come from: one camera of a take, with the mattes of one run.
+
+    Attributes:
+        take: the take.
+        camera: the camera.
+        run: name of the run.
+        info: what the take keeps about the run, see `Take.alpha_runs`.
+    """
+
+    take: Take
+    camera: str
+    run: str
+    info: Mapping[str, Any]
+
+    def plates(self) -> Plates:
+        """Read the plates that belong to the take; they may be missing in this store."""
+        try:
+            stage = Stage.open(self.take.root, self.take.stage)
+            return Plates(decode_srgb(stage.plate(self.camera)), stage.valid(self.camera))
+        except NotFound:
+            return Plates(None, None)
+
+    def pha(self, frame: int) -> NDArray[np.float32]:
+        """Read the matte of a frame, (H, W) 0..1."""
+        return self.take.read_alpha(self.run, self.camera, frame)
+
+    def cut(self, frame: int, pha: NDArray[np.float32], plates: Plates) -> "Cut":
+        """Read a frame and cut its subject out."""
+        return Cut(foreground(self.take.light(self.camera, frame), pha, *plates), pha)
+
+    def lineage(self, plates: bool) -> dict[str, str]:
+        """Return where the mattes come from, for headers and for telling whether a file is out of date.
+
+        Args:
+            plates: whether the foreground was computed with the plate.
+        """
+        info, take = self.info, self.take
+        values = {
+            "take": take.name,
+            "camera": self.camera,
+            "run": self.run,
+            "model": info.get("model") or info.get("name"),
+            "version": info.get("version"),
+            "weights": info.get("weights"),
+            **{name: info.get(name) for name in ("labels", "config", "stage", "plates", "code")},
+            "session": take.source.get("session"),
+            "source": take.source.get("path"),
+            "colour": json.dumps(take.colour.to_json(), sort_keys=True),
+            "foreground": "freed from the plate" if plates else "the frame's own colour",
+            "capmat": version("capmat"),
+        }
+        return {name: str(value) for name, value in values.items() if value}
 
 
 @dataclass(frozen=True)
@@ -76,87 +131,31 @@ class Cut:
     light: NDArray[np.float32]
     pha: NDArray[np.float32]
 
-    def premultiplied(self) -> NDArray[np.float32]:
-        """(H, W, 4) linear light times alpha, and alpha."""
-        return _last(np.concatenate([self.light * self.pha, self.pha[None]]))
-
-    def display(self) -> NDArray[np.uint16]:
-        """(H, W, 3) straight colour, sRGB-encoded."""
-        return _sixteen(_last(encode_srgb(self.light)))
-
-    def over_grey(self) -> NDArray[np.float32]:
-        """(H, W, 3) linear light of the subject before mid grey."""
-        return _last(self.light * self.pha + (1 - self.pha) * _GREY)
-
-    def picture(self, what: str) -> NDArray[np.uint16]:
-        """What goes into PNG, TIFF and videos: (H, W) for alpha, (H, W, 3), or (H, W, 4) for rgba."""
+    def display(self, what: str) -> NDArray[np.uint16]:
+        """Return what PNG, TIFF and videos hold, sRGB-encoded: (H, W) for alpha, (H, W, 3), or (H, W, 4) for rgba."""
         if what == "alpha":
-            return _sixteen(self.pha)
+            return _sixteen_bits(self.pha)
         if what == "comp":
-            return _sixteen(encode_srgb(self.over_grey()))
-        if what == "fg":
-            return self.display()
-        return np.concatenate([self.display(), _sixteen(self.pha)[..., None]], axis=2)
+            return _sixteen_bits(encode_srgb(self._over_grey()))
+        colour = _sixteen_bits(_channels_last(encode_srgb(self.light)))
+        return colour if what == "fg" else np.dstack([colour, _sixteen_bits(self.pha)])
 
     def linear(self, what: str) -> NDArray[np.float32]:
-        """What goes into EXR; shapes as in `picture`."""
+        """Return what EXR holds, in linear light; shapes as in `display`, rgba premultiplied."""
         if what == "alpha":
             return self.pha
         if what == "comp":
-            return self.over_grey()
-        return _last(self.light) if what == "fg" else self.premultiplied()
+            return self._over_grey()
+        if what == "fg":
+            return _channels_last(self.light)
+        return _channels_last(np.concatenate([self.light * self.pha, self.pha[None]]))
 
-
-def read_plates(take: Take, camera: str) -> Plates:
-    """The plates that the take was recorded before; nothing if they are not in this store."""
-    try:
-        stage = Stage.open(take.root, take.stage)
-        return Plates(decode_srgb(stage.plate(camera)), stage.valid(camera))
-    except NotFound:
-        return Plates(None, None)
-
-
-def read_cut(take: Take, pha: NDArray[np.float32], camera: str, frame: int, plates: Plates) -> Cut:
-    """The subject of a frame, given its matte."""
-    return Cut(foreground(take.light(camera, frame), pha, *plates), pha)
-
-
-def lineage(take: Take, run: str, info: dict[str, Any], camera: str, plates: bool) -> dict[str, Any]:
-    """Where the mattes of a camera come from, for headers and for telling whether a file is out of date.
-
-    Args:
-        take: the take.
-        run: the run.
-        info: what was said when the run was started.
-        camera: the camera.
-        plates: whether the foreground was freed from the plate.
-    """
-    said = {
-        "take": take.name,
-        "camera": camera,
-        "run": run,
-        "model": info.get("model") or info.get("name"),
-        "version": info.get("version"),
-        "weights": info.get("weights"),
-        **{name: info.get(name) for name in ("labels", "config", "stage", "plates", "code")},
-        "session": take.source.get("session"),
-        "source": take.source.get("path"),
-        "colour": json.dumps(take.colour.to_json(), sort_keys=True),
-        "foreground": "freed from the plate" if plates else "the frame's own colour",
-        "capmat": version("capmat"),
-    }
-    return {name: str(value) for name, value in said.items() if value}
+    def _over_grey(self) -> NDArray[np.float32]:
+        return _channels_last(self.light * self.pha + (1 - self.pha) * _GREY)
 
 
 def write_picture(
-    out: Root,
-    name: str,
-    output: Output,
-    cut: Cut,
-    take: Take,
-    frame: int,
-    said: dict[str, Any],
-    compression: Compression,
+    out: Root, name: str, output: Output, cut: Cut, source: Source, frame: int, plates: bool, compression: Compression
 ) -> None:
     """Write one frame as a PNG, TIFF or EXR file called `name`.
 
@@ -164,23 +163,25 @@ def write_picture(
         StoreError: `out` cannot be written to.
     """
     out.sweep(name)
+    header: dict[str, str | int] = {**source.lineage(plates), "frame": frame}
     if output.form == "exr":
+        take = source.take
         with out.file(name) as path:
             write_exr(
                 path,
                 cut.linear(output.what),
-                {**said, "frame": frame},
+                header,
                 rate=exact_rate(take.fps),
                 timecode=timecode_after(take.timecode, frame - take.frames[0], take.fps),
                 rec709=take.colour.matrix is not None and output.what != "alpha",
                 compression=compression,
             )
         return
-    picture, said = cut.picture(output.what), {**said, "frame": frame}
-    out.write(name, png_with_text(encode_png(picture), said) if output.form == "png" else _tiff(picture, said))
+    picture = cut.display(output.what)
+    out.write(name, png_with_text(encode_png(picture), header) if output.form == "png" else _tiff(picture, header))
 
 
-def _tiff(picture: NDArray[np.uint16], said: dict[str, Any]) -> bytes:
+def _tiff(picture: NDArray[np.uint16], header: Mapping[str, str | int]) -> bytes:
     import tifffile
 
     file = io.BytesIO()
@@ -192,16 +193,16 @@ def _tiff(picture: NDArray[np.uint16], said: dict[str, Any]) -> bytes:
         compression="adobe_deflate",
         compressionargs={"level": 1},
         predictor=True,
-        description=json.dumps(said),
+        description=json.dumps(header),
         metadata=None,
         maxworkers=1,
     )
     return file.getvalue()
 
 
-def _last(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+def _channels_last(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
-def _sixteen(unit: NDArray[np.float32]) -> NDArray[np.uint16]:
+def _sixteen_bits(unit: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.rint(unit * np.float32(65535)).astype(np.uint16)

@@ -1,7 +1,7 @@
-"""Mattes as files that other programs open: EXR, PNG, TIFF, and videos to look at.
+"""The mattes of a run as files that other programs open: EXR, PNG, TIFF, and videos.
 
-All is checked before the first file is written. A file appears whole or not at all, and beside the files a small
-record says what each was made of, so the same export run again writes only what is missing or out of date.
+Everything is checked before the first file is written. A file appears whole or not at all. Beside the files a small
+record says what each was made of, so that the same export run again writes only what is missing or out of date.
 """
 
 import json
@@ -13,37 +13,25 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import groupby
-from multiprocessing import parent_process
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound, StoreError
 from storage.export.exr import Compression
-from storage.export.job import Done, Job, Known, do, inputs
+from storage.export.frame import Source
+from storage.export.job import Done, Job, Known, do, inputs_digest
 from storage.export.names import NAME, check_names, outputs
 from storage.store.errors import store_errors
 from storage.store.root import Root
 from storage.takes.take import Take
 
-
-def end_with_parent() -> None:
-    """Call it once in a worker process. Without it, workers of a killed process wait for work for ever."""
-    threading.Thread(target=_wait, daemon=True).start()
-
-
-def _wait() -> None:
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-_BLOCK = 16  # frames per job: what a kill costs at most, times the number of processes
+_BLOCK = 16  # frames per job: a kill loses at most this many per process
 _RESERVE = 1.2  # frames differ in how well they compress
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Names of files below the folder: all of them, in order, and those that were written this time."""
+    """Names of files below the folder: all of them in order, and those that were written this time."""
 
     files: list[str]
     written: list[str]
@@ -67,28 +55,28 @@ def export_mattes(
 
     Args:
         take: the take.
-        run: whose mattes.
+        run: name of the run.
         out: folder to write into; files of these names are replaced if they were made of something else.
-        formats: "exr", "png", "tiff", "mp4", "prores".
-        what: "alpha", "rgba", "fg", "comp"; None for what is usual in each format.
+        formats: of `storage.export.names.FORMATS`.
+        what: of `storage.export.names.WHAT`; None for what is usual in each format.
         cameras: None for all.
         frames: None for all.
-        name: how files are called, see `export_names`.
+        name: template of file names, see `storage.export.names`.
         compression: of EXR.
-        workers: processes.
-        progress: called with files done and in all.
+        workers: number of processes.
+        progress: called with the number of files done and of all files.
 
     Raises:
         ConfigError: a format, name or template is not known.
-        NotFound: there is no such run, camera or frame, or a matte is missing; nothing has been written then.
-        StoreError: there is not enough room, or the folder cannot be written to.
+        NotFound: the run, a camera, a frame or a matte is missing; nothing has been written then.
+        StoreError: the disk is too full, or the folder cannot be written to.
     """
     wanted = outputs(formats, what, name)
     chosen, numbers = _chosen(take, cameras, frames)
-    info = take.alpha_runs().get(run)
-    if info is None:
+    runs = take.alpha_runs()
+    if run not in runs:
         raise NotFound(
-            f"there is no run {run}; there is {', '.join(take.alpha_runs()) or 'none'}",
+            f"there is no run {run}; the take has: {', '.join(runs) or 'no run'}",
             where=f"take {take.name}",
             fix="Matte the take first.",
         )
@@ -98,14 +86,14 @@ def export_mattes(
     videos = tuple(output for output in wanted if output.video)
     jobs = []
     for camera in chosen:
-        whole = Job(take, out, run, info, camera, numbers, tuple(wanted), compression, inputs(take, camera), {})
+        source = Source(take, camera, run, runs[run])
+        whole = Job(source, out, numbers, tuple(wanted), compression, inputs_digest(take, camera), {})
         if pictures:
-            places = groupby(enumerate(numbers), key=lambda item: item[0] // _BLOCK)
-            blocks = (tuple(frame for _, frame in block) for _, block in places)
+            blocks = (numbers[start : start + _BLOCK] for start in range(0, len(numbers), _BLOCK))
             jobs += [replace(whole, frames=block, outputs=pictures) for block in blocks]
         threads = max(1, (os.cpu_count() or 1) // workers)
         jobs += [replace(whole, outputs=(video,), threads=threads) for video in videos]
-    jobs = [replace(job, known={n: k for n in job.names() if (k := known[job.camera].get(n))}) for job in jobs]
+    jobs = [replace(job, known={n: k for n in job.names() if (k := known[job.source.camera].get(n))}) for job in jobs]
     names = [name for job in jobs for name in job.names()]
     check_names(names)
     _check_room(out, jobs)
@@ -126,33 +114,26 @@ def export_mattes(
 def _chosen(
     take: Take, cameras: Sequence[str] | None, frames: Sequence[int] | None
 ) -> tuple[list[str], tuple[int, ...]]:
+    where = f"take {take.name}"
     chosen = list(take.cameras) if cameras is None else list(dict.fromkeys(cameras))
-    if strange := [camera for camera in chosen if camera not in take.cameras]:
-        raise NotFound(
-            f"there is no camera {', '.join(strange)}; there is {', '.join(take.cameras)}",
-            where=f"take {take.name}",
-            fix="Check the name.",
-        )
-    there = set(take.frames)
+    if unknown := [camera for camera in chosen if camera not in take.cameras]:
+        what = f"there is no camera {', '.join(unknown)}; the take has: {', '.join(take.cameras)}"
+        raise NotFound(what, where=where, fix="Check the name.")
     numbers = tuple(take.frames) if frames is None else tuple(sorted(set(frames)))
-    gone = [frame for frame in numbers if frame not in there]
-    if gone or not numbers:
-        raise NotFound(
-            f"there is no frame {gone[0]}" if gone else "no frame was chosen",
-            where=f"take {take.name}",
-            fix=f"It has {take.frames[0]} to {take.frames[-1]}.",
-        )
+    if (missing := sorted(set(numbers) - set(take.frames))) or not numbers:
+        what = f"there is no frame {missing[0]}" if missing else "no frame was chosen"
+        raise NotFound(what, where=where, fix=f"The take has {take.frames[0]} to {take.frames[-1]}.")
     if not chosen:
-        raise ConfigError("no camera was chosen", where=f"take {take.name}", fix="Name one, or none for all.")
+        raise ConfigError("no camera was chosen", where=where, fix="Name one, or remove the option for all.")
     return chosen, numbers
 
 
 def _check_mattes(take: Take, run: str, cameras: Sequence[str], frames: Sequence[int]) -> None:
     wanted = [(camera, frame) for camera in cameras for frame in frames]
-    with ThreadPoolExecutor(16 if take.root.remote else 1) as crowd:
-        there = crowd.map(lambda item: take.has_alpha(run, *item), wanted)
-        for (camera, frame), found in zip(wanted, there, strict=True):
-            if not found:
+    with ThreadPoolExecutor(16 if take.root.remote else 1) as pool:
+        stored = pool.map(lambda item: take.has_alpha(run, *item), wanted)
+        for (camera, frame), is_stored in zip(wanted, stored, strict=True):
+            if not is_stored:
                 raise NotFound(
                     f"run {run} has no matte",
                     where=f"take {take.name} camera {camera} frame {frame}",
@@ -161,7 +142,7 @@ def _check_mattes(take: Take, run: str, cameras: Sequence[str], frames: Sequence
 
 
 def _check_room(out: Root, jobs: Sequence[Job]) -> None:
-    """Measure one frame of every kind of file, and compare with what the disk has left."""
+    """Write one frame of every kind of file for trial, and compare with the free space on the disk."""
     todo = [(job, len(job.frames) * len(job.outputs)) for job in jobs if len(job.known) < len(job.names())]
     if out.remote or not todo:
         return
@@ -184,12 +165,12 @@ def _check_room(out: Root, jobs: Sequence[Job]) -> None:
 
 def _free(folder: Path) -> int:
     with store_errors(str(folder), remote=False):
-        there = next(place for place in (folder, *folder.parents) if place.exists())
-        return shutil.disk_usage(there).free
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        return shutil.disk_usage(existing).free
 
 
 def _known(out: Root, take: Take, camera: str) -> Known:
-    """What earlier exports finished; a record that cannot be read says nothing."""
+    """Return the files that earlier exports finished; an unreadable record counts as empty."""
     try:
         known = json.loads(out.read(_record(take, camera)))
     except (NotFound, ValueError):
@@ -202,7 +183,7 @@ def _record(take: Take, camera: str) -> str:
 
 
 def _sweep(out: Root, names: Sequence[str]) -> None:
-    """Remove what a killed export left half-written."""
+    """Remove half-written files of a killed export."""
     if out.remote:
         return
     ours = set(names)
@@ -214,14 +195,12 @@ def _sweep(out: Root, names: Sequence[str]) -> None:
 
 
 def _all(jobs: Sequence[Job], workers: int) -> Iterator[Done]:
-    """Do all jobs, in this process or side by side, and yield each as it ends."""
+    """Do all jobs, in this process or in several, and yield each as it ends."""
     if workers == 1 or len(jobs) == 1:
         yield from map(do, jobs)
         return
-    from multiprocessing import get_context
-
     # Spawned, because what S3 and the encoders keep open does not survive a fork.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), end_with_parent)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), _end_with_parent)
     try:
         waiting: set[Future[Done]] = {pool.submit(do, job) for job in jobs}
         while waiting:
@@ -230,7 +209,19 @@ def _all(jobs: Sequence[Job], workers: int) -> Iterator[Done]:
                 yield future.result()
     except BrokenProcessPool as error:
         raise StoreError(
-            "a process of the export was killed", fix="If memory ran out, use fewer workers; it goes on from here."
+            "a process of the export was killed",
+            fix="If memory ran out, use fewer workers. The next export continues from here.",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Make this worker process end with its parent; otherwise workers of a killed process would wait for ever."""
+    threading.Thread(target=_wait, daemon=True).start()
+
+
+def _wait() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)

@@ -1,4 +1,4 @@
-"""Surfaces and points as PLY (metres, z up, as the stage) and GLB (metres, y up, as that format wants it)."""
+"""Surfaces and points as PLY (metres, z up, as on the stage) and GLB (metres, y up, as that format demands)."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from capmat_errors import ConfigError
 from storage.store.errors import store_errors
 
-SUFFIXES = (".ply", ".glb")
+_SUFFIXES = (".ply", ".glb")
 _Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64)
 
 
@@ -19,7 +19,7 @@ def write_mesh(
     """Write a surface, or points.
 
     Args:
-        path: the file, ending on .ply or .glb; an earlier one is replaced in one step.
+        path: the file, ending in .ply or .glb; an earlier one is replaced in one step.
         vertices: (V, 3) in metres, z up.
         faces: (F, 3) indices; None for points alone.
         colours: (V, 3) sRGB.
@@ -30,15 +30,15 @@ def write_mesh(
     """
     import trimesh
 
-    kind = path.suffix.lower()
     checked_suffix(path)
-    at = vertices @ _Y_UP.T if kind == ".glb" else vertices
-    made = (
-        trimesh.PointCloud(at, colors=colours)
+    is_glb = path.suffix.lower() == ".glb"
+    points = vertices @ _Y_UP.T if is_glb else vertices
+    surface = (
+        trimesh.PointCloud(points, colors=colours)
         if faces is None
-        else trimesh.Trimesh(at, faces, vertex_colors=colours, process=False)
+        else trimesh.Trimesh(points, faces, vertex_colors=colours, process=False)
     )
-    data: Any = trimesh.Scene(made).export(file_type="glb") if kind == ".glb" else made.export(file_type="ply")
+    data: Any = trimesh.Scene(surface).export(file_type="glb") if is_glb else surface.export(file_type="ply")
     fresh = path.with_name(f".{path.name}.new")
     with store_errors(str(path), remote=False):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +50,6 @@ def write_mesh(
 
 
 def checked_suffix(path: Path) -> None:
-    """Refuse kinds of files that `write_mesh` does not write, before the work."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError("a hull is written as .ply or .glb", where=str(path), fix="Name the file so.")
+    """Refuse an ending that `write_mesh` does not write; callers check it before they compute the surface."""
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ConfigError("a hull is written as .ply or .glb", where=str(path), fix="Change the ending.")

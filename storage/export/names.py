@@ -1,4 +1,4 @@
-"""What an export writes, and how its files are called.
+"""The formats and the file names of an export of mattes.
 
 A name is a template such as `{take}/{camera}/{camera}_{what}.{frame:06d}.{ext}`. A video holds all frames, so its
 name is the same without {frame} and the dot, dash or underscore before it.
@@ -20,7 +20,7 @@ _FRAME = re.compile(r"[._-]?\{frame[^}]*\}")
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file: its ending, what it can hold, what it holds unless told, and whether it is a video."""
+    """A kind of file: its ending, what it can hold, what it holds by default, and whether it is a video."""
 
     ext: str
     holds: tuple[str, ...]
@@ -39,7 +39,7 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Output:
-    """One file per frame, or per camera for a video: format, what is in it, and its name."""
+    """One file per frame, or per camera for a video: its format, what it holds, and the template of its name."""
 
     form: str
     what: str
@@ -51,26 +51,26 @@ class Output:
         return FORMATS[self.form].video
 
     def name(self, take: str, run: str, camera: str, frame: int) -> str:
-        """The file's name below the folder of the export."""
+        """Return the file's name below the folder of the export."""
         ext = FORMATS[self.form].ext
         return self.template.format(take=take, run=run, camera=camera, what=self.what, frame=frame, ext=ext)
 
 
 def outputs(formats: Sequence[str], what: Sequence[str] | None, template: str) -> list[Output]:
-    """What is to be written.
+    """Return what an export writes.
 
     Args:
         formats: of FORMATS.
         what: of WHAT, for all formats; None for what is usual in each.
-        template: how files are called.
+        template: of file names.
 
     Raises:
-        ConfigError: a word is not known, a format cannot hold what is wanted, or the template is no good.
+        ConfigError: a word is unknown, a format cannot hold what is wanted, or the template is not valid.
     """
     for word in formats:
         if word not in FORMATS:
-            raise ConfigError(f"{word} is no export format", fix=f"Use {', '.join(FORMATS)}.")
-    _check(template)
+            raise ConfigError(f"the export format {word} is not known", fix=f"Use {', '.join(FORMATS)}.")
+    _check_template(template)
     wanted = []
     for form in dict.fromkeys(formats):
         kind = FORMATS[form]
@@ -85,39 +85,40 @@ def check_names(names: Iterable[str]) -> None:
     """Refuse names that leave the folder, and two files of one name.
 
     Raises:
-        ConfigError: saying which.
+        ConfigError: it says which name.
     """
     count = Counter(names)
     for name, times in count.items():
         parts = name.split("/")
         if any(part.startswith(".") or not part for part in parts) or "\\" in name:
             raise ConfigError(
-                f"{name} is no name below the folder of the export",
+                f"{name} does not lie below the folder of the export",
                 where="--name",
-                fix="Let no part of it be empty or start with a dot or a slash.",
+                fix="Remove empty parts, and parts that start with a dot.",
             )
         if times > 1:
             raise ConfigError(f"{times} files would be called {name}", where="--name", fix="Add {what} or {ext}.")
 
 
-def _check(template: str) -> None:
+def _check_template(template: str) -> None:
     try:
         fields = [
             (name, spec or "", how) for _, name, spec, how in string.Formatter().parse(template) if name is not None
         ]
     except ValueError as error:
-        raise ConfigError(f"{template!r} is no template ({error})", where="--name", fix=f"Such as {NAME}.") from error
+        what = f"{template!r} is not a template ({error})"
+        raise ConfigError(what, where="--name", fix=f"Example: {NAME}.") from error
     for name, spec, how in fields:
         if name not in _FIELDS:
             raise ConfigError(f"there is no field {{{name}}}", where="--name", fix=f"Use {', '.join(_FIELDS)}.")
         if how or (spec and not (name == "frame" and re.fullmatch(r"0\d{1,2}d", spec))):
             raise ConfigError(
-                f"{{{name}}} cannot be written as {spec or how!r}", where="--name", fix="Only {frame:06d} and such."
+                f"{{{name}}} cannot be written as {spec or how!r}", where="--name", fix="Example: {frame:06d}."
             )
     missing = {"camera", "frame"} - {name for name, _, _ in fields}
     if missing or not template.endswith(".{ext}"):
         raise ConfigError(
             f"{template!r} has no {', '.join(sorted(f'{{{m}}}' for m in missing)) or '.{ext} at its end'}",
             where="--name",
-            fix=f"Such as {NAME}.",
+            fix=f"Example: {NAME}.",
         )

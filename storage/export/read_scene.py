@@ -1,4 +1,4 @@
-"""Read back what `storage.export.scene` exported, for trainers that are not Nerfstudio."""
+"""Views of a scene as `storage.export.scene` exports it, for trainers other than Nerfstudio."""
 
 import json
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class SceneView:
 
 @dataclass(frozen=True)
 class Scene:
-    """What an exported folder holds: views by camera, the split, and the way back to the stage's metres."""
+    """An exported folder: views by camera, the split, and centre and scale of the way back to the stage's metres."""
 
     views: dict[str, SceneView]
     train: tuple[str, ...]
@@ -56,47 +56,41 @@ def read_scene(folder: Path) -> Scene:
     """Read an exported folder back.
 
     Raises:
-        NotFound: there is no `transforms.json`.
+        NotFound: `transforms.json` is missing.
         ImageUnreadable: a picture is missing, broken or without alpha.
     """
     path = folder / "transforms.json"
     if not path.is_file():
         raise NotFound("there is no exported frame here", where=str(folder), fix="Export one first.")
     meta = json.loads(path.read_text())
-    views = {}
-    for frame in meta["frames"]:
-        view = _view(frame, read_rgba(folder / frame["file_path"]))
-        views[view.name] = view
-    train, test = (
-        tuple(Path(f).name.removesuffix(".png") for f in meta[f"{split}_filenames"]) for split in ("train", "test")
-    )
+    views = [_view(frame, read_rgba(folder / frame["file_path"])) for frame in meta["frames"]]
+    train, test = (tuple(map(_camera_of, meta[f"{split}_filenames"])) for split in ("train", "test"))
     centre = -np.array(meta["applied_transform"], float)[:, 3]
-    return Scene(views, train, test, centre, float(meta["applied_scale"]))
+    return Scene({view.name: view for view in views}, train, test, centre, float(meta["applied_scale"]))
 
 
 def seen_in_box(cutout: Cutout, centre: Floats, size: float) -> SceneView:
-    """A cut-out as an export of the box would hold it, without writing one.
+    """Return a cut-out as an export of the box would hold it, without writing one.
 
     Raises:
-        MatteError: there is no matte, or it is empty, full or not a number.
+        MatteError: the matte is missing, empty, full or not a number.
         SizeMismatch: picture, matte and calibration disagree.
-        CalibrationError: a lens that the export has no place for.
+        CalibrationError: Nerfstudio cannot represent the camera.
     """
     return _view(frame_entry(cutout.camera, centre, 2 / size), checked_rgba(cutout))
 
 
 def placed_in_box(camera: Camera, centre: Floats, size: float) -> SceneView:
-    """A camera as an export of the box would hold it, without a picture.
+    """Return a camera as an export of the box would hold it, without a picture.
 
     Raises:
-        CalibrationError: a lens that the export has no place for.
+        CalibrationError: Nerfstudio cannot represent the camera.
     """
     return _view(frame_entry(camera, centre, 2 / size), None)
 
 
 def _view(entry: Mapping[str, Any], stored: NDArray[Any] | None) -> SceneView:
-    """A view of an entry of `frames` and its picture (H, W, 4)."""
-    name = Path(entry["file_path"]).name.removesuffix(".png")
+    """Return the view of an entry of `frames` and its picture (H, W, 4)."""
     rgba = None
     if stored is not None:
         scaled = stored.transpose(2, 0, 1).astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)
@@ -104,4 +98,8 @@ def _view(entry: Mapping[str, Any], stored: NDArray[Any] | None) -> SceneView:
     K = np.array([[entry["fl_x"], 0, entry["cx"]], [0, entry["fl_y"], entry["cy"]], [0, 0, 1]], float)
     dist = np.array([entry[k] for k in ("k1", "k2", "p1", "p2", "k3")], float)
     pose = np.array(entry["transform_matrix"], float)
-    return SceneView(name, K, dist, pose, entry["w"], entry["h"], rgba)
+    return SceneView(_camera_of(entry["file_path"]), K, dist, pose, entry["w"], entry["h"], rgba)
+
+
+def _camera_of(file: str) -> str:
+    return Path(file).name.removesuffix(".png")

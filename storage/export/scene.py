@@ -1,14 +1,12 @@
 """One frame of a stage, cut out by its mattes, as a folder in Nerfstudio's own data format.
 
-The folder holds `images/<camera>.png` (straight-alpha RGBA, 8 bit, display-referred sRGB: its loader forces 8
-bit and composites by itself), `transforms.json`, and for other trainers the same cameras as COLMAP's text files in
-`sparse/0`, in the unit of the calibration and where the stage has them. The one decision to know: in
-`transforms.json` every pose is scaled, so that the subject box is the cube of -1..1, and every automatic change of
-poses must be switched off when training. The default there guesses orientation, centre and scale from the cameras,
-and would guess anew for every set of cameras.
+The folder holds `images/<camera>.png` (straight-alpha RGBA, 8 bit, display-referred sRGB: Nerfstudio's loader forces
+8 bit and composites by itself), `transforms.json`, and for other trainers the same cameras as COLMAP's text files in
+`sparse/0`, in the unit of the calibration. In `transforms.json` every pose is scaled so that the subject box is the
+cube of -1..1. Switch off every automatic change of poses when training: by default Nerfstudio guesses orientation,
+centre and scale from the cameras, and guesses anew for every set of cameras.
 
-Two conventions meet in this file. Ours (OpenCV): world to camera, +y down, +z forward, pixel centres at
-integers. Theirs (OpenGL): camera to world, +y up, -z forward, pixel centres at half integers.
+`storage.calibration.formats.transforms` converts between our camera convention (OpenCV) and Nerfstudio's (OpenGL).
 """
 
 import json
@@ -32,17 +30,17 @@ from storage.store.errors import store_errors
 from storage.takes.take import Take
 
 Floats = NDArray[np.float64]
-MIN_TRAIN = 3  # two silhouettes bound no volume
+_MIN_TRAIN = 3  # two silhouettes do not bound a volume
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """One camera's picture and its matte.
+    """One camera's picture and its matte, in memory.
 
     Attributes:
-        camera: where it stands.
+        camera: its calibration.
         image: (3, H, W) float32, display-referred sRGB, 0..1.
-        alpha: (H, W) float32, 0..1; None says that this run wrote no matte for it.
+        alpha: (H, W) float32, 0..1; None where the run wrote no matte.
     """
 
     camera: Camera
@@ -61,20 +59,17 @@ def export_frame(
     box_centre: Sequence[float],
     box_size: float,
 ) -> Path:
-    """Export one frame of a take with the mattes of a run. See `export_cutouts` for the rest.
+    """Export one frame of a take with the mattes of a run; return the folder.
 
     Args:
-        out: folder to make; an earlier export there is replaced.
+        out: folder to create; an earlier export there is replaced.
         take: the take.
         frame: source frame number.
         run: name of the alpha run.
-        train: cameras to learn from.
+        train: cameras to train on; this and the rest as in `export_cutouts`.
         test: cameras held out.
-        box_centre: (x, y, z) of the subject box, in the unit of the calibration.
-        box_size: its edge length.
-
-    Returns:
-        The folder.
+        box_centre: of the subject box.
+        box_size: of the subject box.
     """
     cutouts = [read_cutout(take, name, frame, run) for name in dict.fromkeys([*train, *test])]
     origin = {"take": take.name, "frame": frame, "run": run}
@@ -84,11 +79,11 @@ def export_frame(
 
 
 def read_cutout(take: Take, camera: str, frame: int, run: str) -> Cutout:
-    """One camera's picture and matte, as stored.
+    """Return one camera's stored picture and matte.
 
     Raises:
-        CameraMissing: the take has no such camera.
-        NotFound: the take has no such frame.
+        CameraMissing: the camera is not in the take.
+        NotFound: the frame is not in the take.
     """
     _check_names([camera], take.cameras)
     alpha = take.read_alpha(run, camera, frame) if take.has_alpha(run, camera, frame) else None
@@ -105,27 +100,24 @@ def export_cutouts(
     box_size: float,
     origin: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write cut-outs and cameras as a folder that Nerfstudio reads.
+    """Write cut-outs and cameras as a folder that Nerfstudio reads; return the folder.
 
-    The folder is built beside its final place and renamed, so a reader never sees half of it.
+    The folder is built beside its final path and renamed, so a reader never sees half of it.
 
     Args:
-        out: folder to make; an earlier export there is replaced, anything else is left alone.
+        out: folder to create; an earlier export there is replaced, and other content is refused.
         cutouts: one per camera.
-        train: cameras to learn from, 3 or more.
+        train: cameras to train on, 3 or more.
         test: cameras held out, 1 or more; they are listed as `val` too.
-        box_centre: (x, y, z) of the subject box in the world of the calibration.
-        box_size: edge length of the box; whatever lies outside is cut off by the trainer.
+        box_centre: (x, y, z) of the subject box, in the unit of the calibration.
+        box_size: edge length of the box; the trainer cuts off whatever lies outside.
         origin: where the mattes come from; kept in `transforms.json` under `capmat`.
-
-    Returns:
-        The folder.
 
     Raises:
         ConfigError: too few cameras, a camera in both lists, or a box without a size.
         CameraMissing: a named camera has no cut-out.
-        MatteError: a camera has no matte, or one that is empty, full or not a number.
-        CalibrationError: a pose is not finite or no rotation, or a lens needs more than k1 k2 p1 p2 k3.
+        MatteError: a matte is missing, empty, full or not a number.
+        CalibrationError: a camera does not see the box, all stand at one point, or Nerfstudio cannot represent one.
         SizeMismatch: picture, matte and calibration disagree.
         StoreError: the disk refuses, or something else lies at `out`.
     """
@@ -134,7 +126,7 @@ def export_cutouts(
     centre = np.asarray(box_centre, dtype=np.float64)
     if centre.shape != (3,) or not np.isfinite(centre).all() or not (np.isfinite(box_size) and box_size > 0):
         raise ConfigError(
-            f"the subject box is no box (centre {list(box_centre)}, size {box_size})",
+            f"the subject box is not valid (centre {list(box_centre)}, size {box_size})",
             fix="Give three numbers and a size above 0, in the unit of the calibration.",
         )
     check_views([by_name[name].camera for name in train], centre, float(box_size))
@@ -159,10 +151,10 @@ def export_cutouts(
 
 
 def _check_split(by_name: Mapping[str, Cutout], train: Sequence[str], test: Sequence[str]) -> None:
-    if len(set(train)) < MIN_TRAIN or not test:
+    if len(set(train)) < _MIN_TRAIN or not test:
         raise ConfigError(
             f"{len(set(train))} training and {len(set(test))} held-out cameras are too few",
-            fix=f"Name {MIN_TRAIN} or more to learn from and 1 or more to judge by.",
+            fix=f"Name {_MIN_TRAIN} or more for training and 1 or more to hold out.",
         )
     if both := sorted(set(train) & set(test)):
         raise ConfigError(f"held-out cameras are also trained on: {', '.join(both)}", fix="Name each once.")
@@ -175,10 +167,10 @@ def _check_names(wanted: Sequence[str], known: Collection[str]) -> None:
 
 
 def checked_rgba(cutout: Cutout) -> NDArray[np.uint8]:
-    """Check a cut-out and make it (H, W, 4) uint8 with straight alpha.
+    """Check a cut-out and return it as (H, W, 4) uint8 with straight alpha.
 
     Raises:
-        MatteError: there is no matte, or it is empty, full or not a number.
+        MatteError: the matte is missing, empty, full or not a number.
         SizeMismatch: picture, matte and calibration disagree.
     """
     camera, alpha = cutout.camera, cutout.alpha
@@ -193,7 +185,7 @@ def checked_rgba(cutout: Cutout) -> NDArray[np.uint8]:
         )
     if not (np.isfinite(alpha).all() and np.isfinite(cutout.image).all()):
         raise MatteError("the matte or the picture holds NaN", where=camera.id, fix="Matte this frame again.")
-    # one such view carves everything away, or nothing: better no reconstruction than a silent black one
+    # One empty view carves everything away and a full one nothing, so a reconstruction would be black without a word.
     if alpha.max() < 0.5 or alpha.min() > 0.5:
         state = "empty" if alpha.max() < 0.5 else "full: it holds no background"
         raise MatteError(f"the matte is {state}", where=camera.id, fix="Look at it, or leave the camera out.")
@@ -207,7 +199,7 @@ def _write_folder(
 ) -> None:
     """Build the folder beside `out`, then rename it into place."""
     if out.exists() and not (out / "transforms.json").is_file() and (out.is_file() or any(out.iterdir())):
-        raise StoreError("something else lies here", where=str(out), fix="Name another folder.")
+        raise StoreError("the folder holds something else than an export", where=str(out), fix="Name another folder.")
     fresh, stale = (out.with_name(f".{out.name}.{uuid.uuid4().hex}") for _ in range(2))
     with store_errors(str(out), remote=False):
         try:

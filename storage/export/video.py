@@ -1,7 +1,7 @@
-"""Videos of mattes: H.264 to look at, ProRes 4444 with alpha and ProRes 422 HQ to cut with.
+"""Videos of mattes: H.264 for viewing, ProRes 4444 with alpha and ProRes 422 HQ for editing.
 
 The pictures are sRGB-encoded Rec. 709, and the file says so: matrix and primaries BT.709, transfer IEC 61966-2-1,
-limited range. Left unsaid, programs guess, and guess differently.
+limited range. Without these tags programs guess, and guess differently.
 """
 
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ from capmat_errors import StoreError
 from storage.store.errors import store_errors
 
 _BT709, _SRGB, _LIMITED = 1, 13, 1  # ITU-T H.273
-# crf 14 keeps the noise that a wrong edge hides in; 18 smooths it.
+# crf 14 keeps the noise in which wrong edges show; 18 smooths it.
 _H264 = {"crf": "14", "preset": "medium"}
 
 
 class Video(Protocol):
     """Takes pictures one after the other."""
 
-    def __call__(self, picture: NDArray[np.uint16], place: int) -> None:
-        """Add (H, W, 3) or (H, W, 4) with straight alpha; `place` is its time in frames."""
+    def __call__(self, picture: NDArray[np.uint16], index: int) -> None:
+        """Add (H, W, 3) or (H, W, 4) with straight alpha; `index` is its time in frames."""
 
 
 @contextmanager
@@ -39,14 +39,14 @@ def video_file(
     alpha: bool = False,
     threads: int = 1,
 ) -> Iterator[Video]:
-    """Write a video; it is whole when the block ends.
+    """Write a video; it is complete when the block ends.
 
     Args:
-        path: the file; its folder is there.
+        path: the file; its folder exists.
         form: "mp4" (H.264, 4:2:0, 8 bit) or "prores" (10 bit).
-        size: (height, width). H.264 wants even sides; the last row or column is repeated there.
-        rate: frames per second, exactly.
-        timecode: of the first picture, "" unknown.
+        size: (height, width). H.264 needs even sides, so the last row or column is repeated there.
+        rate: exact frames per second.
+        timecode: of the first picture; "" if unknown.
         alpha: ProRes 4444 with alpha instead of 422 HQ.
         threads: of the encoder.
 
@@ -77,10 +77,10 @@ def video_file(
             if timecode:
                 stream.metadata["timecode"] = timecode
 
-            def add(picture: NDArray[np.uint16], place: int) -> None:
-                grown = (height - picture.shape[0], width - picture.shape[1])
-                if any(grown):
-                    picture = np.pad(picture, ((0, grown[0]), (0, grown[1]), (0, 0)), mode="edge")
+            def add(picture: NDArray[np.uint16], index: int) -> None:
+                extra = (height - picture.shape[0], width - picture.shape[1])
+                if any(extra):
+                    picture = np.pad(picture, ((0, extra[0]), (0, extra[1]), (0, 0)), mode="edge")
                 form = "rgba64le" if picture.shape[2] == 4 else "rgb48le"
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=form)
                 frame = frame.reformat(
@@ -89,9 +89,9 @@ def video_file(
                     dst_colorspace="ITU709",
                     src_color_range="JPEG",
                     dst_color_range="MPEG",
-                    threads=1,  # with more, swscale now and then gets a slice of the alpha wrong
+                    threads=1,  # with more, swscale sometimes gets a slice of the alpha wrong
                 )
-                frame.pts, frame.time_base = place, 1 / rate
+                frame.pts, frame.time_base = index, 1 / rate
                 container.mux(stream.encode(frame))
 
             yield add

@@ -124,10 +124,10 @@ def test_exr_says_where_it_comes_from_and_when(folder: Root, out: Root) -> None:
     take = make_take(folder, frames=3, fps=29.97, timecode="01:02:59:28")
     names = export_mattes(take, "teacher", out, ("exr",), cameras=["c1"]).files
     header, _ = _exr(out.at(names[2]))
-    said = {name.removeprefix("capmat."): value for name, value in header.items() if name.startswith("capmat.")}
-    assert said.pop("capmat")
-    assert json.loads(said.pop("colour"))["black"] == 64
-    assert said == {
+    held = {name.removeprefix("capmat."): value for name, value in header.items() if name.startswith("capmat.")}
+    assert held.pop("capmat")
+    assert json.loads(held.pop("colour"))["black"] == 64
+    assert held == {
         "take": "walk",
         "camera": "c1",
         "frame": 5,
@@ -219,8 +219,8 @@ def test_alpha_is_right_in_every_one_of_many_pictures(tmp_path: Path) -> None:
     picture[..., 3] = np.rint(PHA * 65535)
     path, count = tmp_path / "many.mov", 300
     with video_file(path, "prores", (HEIGHT, WIDTH), Fraction(25), "", alpha=True) as add:
-        for place in range(count):
-            add(picture, place)
+        for index in range(count):
+            add(picture, index)
     _, pictures = _video(str(path))
     assert len(pictures) == count
     assert max(np.abs(seen[..., 3] / 65535 - PHA).max() for seen in pictures) < 2e-3
@@ -236,13 +236,13 @@ def test_every_second_frame_plays_in_half_as_many_pictures_per_second(folder: Ro
 def test_what_is_not_there_is_said_before_anything_is_written(take: Take, out: Root) -> None:
     take.start_run("student", {})
     take.write_alpha("student", "c0", 3, PHA)
-    for words, options in {
+    for message, options in {
         "take walk camera c0 frame 4: run student has no matte": {"run": "student"},
-        "no run other; there is student, teacher": {"run": "other"},
-        "no camera c7; there is c0, c1": {"cameras": ["c0", "c7"]},
-        "no frame 9. It has 3 to 4": {"frames": [3, 9]},
+        "no run other; the take has: student, teacher": {"run": "other"},
+        "no camera c7; the take has: c0, c1": {"cameras": ["c0", "c7"]},
+        "no frame 9. The take has 3 to 4": {"frames": [3, 9]},
     }.items():
-        with pytest.raises(NotFound, match=words):
+        with pytest.raises(NotFound, match=message):
             export_mattes(take, **{"run": "teacher", "out": out, **options})  # type: ignore[arg-type]
     assert out.list() == []
 
@@ -266,7 +266,7 @@ def test_a_folder_that_cannot_be_used_is_named(take: Take, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "options"),
     [
-        ("tga is no export format", {"formats": ("tga",)}),
+        ("the export format tga is not known", {"formats": ("tga",)}),
         ("mp4 cannot hold rgba", {"formats": ("mp4",), "what": ["rgba"]}),
         ("no field {shot}", {"name": "{camera}/{shot}.{frame}.{ext}"}),
         ("no {frame}", {"name": "{camera}.{ext}"}),
@@ -274,7 +274,7 @@ def test_a_folder_that_cannot_be_used_is_named(take: Take, tmp_path: Path) -> No
         ("at its end", {"name": "{camera}.{frame}.png"}),
         ("cannot be written as", {"name": "{camera!r}.{frame}.{ext}"}),
         ("cannot be written as", {"name": "{camera}.{frame:>9}.{ext}"}),
-        ("is no template", {"name": "{camera.{ext}"}),
+        ("is not a template", {"name": "{camera.{ext}"}),
         ("below the folder", {"name": "../{camera}{frame}.{ext}"}),
         ("below the folder", {"name": "/{camera}{frame}.{ext}"}),
         ("2 files would be called", {"formats": ("png",), "name": "{camera}/{frame}.{ext}"}),
@@ -306,7 +306,6 @@ def test_an_export_run_again_writes_only_what_changed(root: Root, request: pytes
 _EXPORT = """
 import sys
 from storage.export.mattes import export_mattes
-from storage.export.video import video_file
 from storage.store.root import Root
 from storage.takes.take import Take
 
@@ -321,8 +320,8 @@ def test_a_killed_export_leaves_no_half_file_and_goes_on(folder: Root, out: Root
     script = tmp_path / "export.py"
     script.write_text(_EXPORT)
     command = [sys.executable, str(script), folder.url, out.url]
-    there = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    process = subprocess.Popen(command, env=there)
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    process = subprocess.Popen(command, env=environment)
     while not list(Path(out.url).glob(".capmat-export/walk/*.json")):
         assert process.poll() is None
         time.sleep(0.005)
@@ -348,8 +347,6 @@ def test_side_by_side_or_alone_the_files_are_the_same(take: Take, tmp_path: Path
 
 
 def test_odd_sides_are_grown_for_h264(tmp_path: Path) -> None:
-    from storage.export.video import video_file
-
     picture = np.full((31, 41, 3), 30000, np.uint16)
     with video_file(tmp_path / "a.mp4", "mp4", (31, 41), Fraction(25)) as add:
         add(picture, 0)

@@ -171,7 +171,7 @@ def test_a_refused_export_leaves_the_old_one_whole(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_things_in_it_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(StoreError, match="something else"):
+    with pytest.raises(StoreError, match="something else than an export"):
         _export(tmp_path, _four())
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
