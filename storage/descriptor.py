@@ -1,7 +1,7 @@
-"""session.toml: what a stage hands over, as one file that says where everything lies.
+"""session.toml: one file that says where the recordings of a day lie and what their numbers mean.
 
-The models are the documentation: every field says what it is for. Unknown keys are refused, because a
-misspelt one would otherwise change a day of recordings in silence.
+Every field documents itself. Unknown keys are refused, because a misspelt one would silently change a day of
+recordings.
 """
 
 import tomllib
@@ -34,26 +34,25 @@ class _Frozen(BaseModel):
 
 
 class ColourSection(_Frozen):
-    """What the numbers in the pictures mean; one statement for takes and plates."""
+    """What the numbers in the pictures mean, for takes and plates alike."""
 
     bits: int = Field(ge=8, le=16)
-    """Bits that carry signal. 12-bit cameras in 16-bit files: 12, with the signal in the low bits."""
+    """Bits that carry signal, in the low bits of the numbers. 12 for a 12-bit camera in 16-bit files."""
     transfer: Literal["linear", "srgb", "rec709"]
     """"linear" for sensor data, "srgb" for pictures that look right on a display, "rec709" for camera video."""
     black: int = Field(default=0, ge=0)
-    """The number that stands for no light, as the camera's manual or a capped lens gives it."""
-
+    """The number that stands for no light, from the camera's manual or a picture with the lens capped."""
     half: bool = False
     """The pictures are EXR: 16-bit floats with 1.0 as white. Needs bits = 16, transfer = "linear"."""
     cfa: Literal["", "RGGB", "GRBG", "GBRG", "BGGR"] = ""
-    """Bayer mosaics: the colours of the 2x2 block, first row first. They are kept as they are."""
+    """Order of the colours in the 2x2 block of a Bayer mosaic, first row first; leave empty for RGB pictures."""
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """White balance: what linear red, green and blue are multiplied by on reading."""
+    """White balance: factors of linear red, green and blue, applied on reading."""
     matrix: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]] | None = None
-    """Rows of the matrix from the camera's linear colours to Rec. 709; without it they are taken as they are."""
+    """Rows of the matrix from the camera's linear colours to Rec. 709; leave out if they are Rec. 709 already."""
 
     def colour(self) -> Colour:
-        """The same, as the storage's own class."""
+        """The same as a `Colour`; raises ConfigError for values that contradict each other."""
         return Colour(self.bits, self.transfer, self.black, self.half, self.cfa, self.gains, self.matrix)
 
 
@@ -61,13 +60,13 @@ class CalibrationSection(_Frozen):
     """Where the camera calibration lies."""
 
     format: Format
-    """"capmat": one json for all cameras. "opencv-xml": one cv2.FileStorage file per camera. More: docs/ingest.md."""
+    """"capmat": one JSON for all cameras. "opencv-xml": one cv2.FileStorage file per camera. More: docs/ingest.md."""
     path: str
     """Path below the root; a folder for "easyvolcap" and "colmap", with {camera} for "opencv-xml"."""
     unit: Literal["m", "cm", "mm"] = "m"
-    """Unit of the positions; "capmat" says it itself."""
+    """Unit of the positions; the format "capmat" states it itself."""
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    """Metres per unit of the file, for reconstructions that have no unit, such as COLMAP's."""
+    """Metres per unit of the file, for reconstructions without a unit, such as COLMAP's."""
 
 
 class PlatesSection(_Frozen):
@@ -78,48 +77,48 @@ class PlatesSection(_Frozen):
 
 
 class RawSection(_Frozen):
-    """How files without a header of their own (.raw, .bin) are laid out."""
+    """Layout of files without a header of their own (.raw, .bin)."""
 
     width: int = Field(ge=1)
     """Pixels per row."""
     height: int = Field(ge=1)
     """Rows."""
     pixel_format: str
-    """As the camera's software calls it: "BayerRG12p", "BayerRG12Packed"; all names in docs/ingest.md."""
+    """Its name in the camera's software: "BayerRG12p", "BayerRG12Packed"; all names in docs/ingest.md."""
     header_bytes: int = Field(default=0, ge=0)
     """Bytes at the start of every file."""
     frame_header_bytes: int = Field(default=0, ge=0)
     """Bytes before every frame."""
     row_bytes: int = Field(default=0, ge=0)
-    """Bytes from one row to the next, where rows are padded; 0 for rows without gaps."""
+    """Bytes from one row to the next if rows are padded; 0 for rows without gaps."""
     trailer_bytes: int = Field(default=0, ge=0)
     """Bytes after every frame, such as chunk data."""
 
 
 class VideoSection(_Frozen):
-    """What videos do not say about themselves; those that say it must say the same."""
+    """What videos do not say about themselves; a video that says it must agree."""
 
     matrix: Literal["bt601", "bt709"]
-    """How brightness and colour were separated: "bt709" is usual from 720 rows on, "bt601" below."""
+    """Matrix between YCbCr and RGB: "bt709" is usual from 720 rows on, "bt601" below."""
     range: Literal["limited", "full"]
     """Whether black and white are 16 and 235 ("limited", usual) or 0 and 255, at 8 bits."""
 
 
 class TakeSection(_Frozen):
-    """One take. Several cameras, the same frame numbers in each."""
+    """One take: several cameras with the same frame numbers."""
 
     path: str
     """Path template with {camera}; with {frame:04d} for pictures, without for a video (counted from 0)."""
     first: int | None = Field(default=None, ge=0)
-    """First frame number to take in; leave out for the first that is there."""
+    """First frame number to take in; leave out for the first that was recorded."""
     last: int | None = Field(default=None, ge=0)
     """Last frame number to take in; set it when cameras stopped at different times."""
     step: int = Field(default=1, ge=1)
-    """Take in every step-th frame; also for recordings whose numbers themselves go up in steps."""
+    """Take in every step-th frame; set it also for recordings whose numbers go up in steps."""
     without: tuple[str, ...] = ()
-    """Cameras that failed: they are left out of this take, although they are calibrated or recorded."""
+    """Cameras that failed; this take does without them, although they are calibrated or recorded."""
     offset: dict[str, int] = {}
-    """Added to a camera's frame numbers; -2 for a recorder that started two frames before the others."""
+    """Frames to add to a camera's numbers; -2 for a recorder that started two frames before the others."""
     timecode: str = Field(default="", pattern=r"^(\d\d:\d\d:\d\d:\d\d\d?)?$")
     """Timecode of the first frame taken in, HH:MM:SS:FF."""
 
@@ -131,7 +130,7 @@ class TakeSection(_Frozen):
 
 
 class BenchmarkSection(_Frozen):
-    """Frames of one take that were annotated by hand to measure models by."""
+    """Frames of one take that were annotated by hand, by which models are measured."""
 
     take: str
     """The take they come from."""
@@ -145,7 +144,7 @@ class Session(_Frozen):
     name: _Name
     """Name of the day or session."""
     stage: _Name
-    """Name of the stage set-up. Give a new one when cameras or lights were moved: plates belong to it."""
+    """Name of the stage set-up, to which plates belong. Give a new one when cameras or lights were moved."""
     root: str = "."
     """Folder that all paths start from; relative to this file, or absolute."""
     fps: float = Field(gt=0, allow_inf_nan=False)
@@ -155,17 +154,17 @@ class Session(_Frozen):
     calibration: CalibrationSection
     """Where the camera calibration lies."""
     plates: PlatesSection | None = None
-    """Where the recordings of the empty stage lie; without them only networks that need no plate can work."""
+    """Where the recordings of the empty stage lie; without them, only networks without a plate can run."""
     takes: dict[_Name, TakeSection] = Field(min_length=1)
     """The takes, by name."""
     raw: RawSection | None = None
-    """Layout of headerless files, if takes or plates are such."""
+    """Layout of headerless files; leave out if takes and plates have headers."""
     video: VideoSection | None = None
-    """What unflagged videos mean, if takes or plates are such."""
+    """What the numbers of videos mean that do not say it; leave out if all do."""
     benchmark: BenchmarkSection | None = None
-    """Frames annotated by hand, if there are any."""
+    """Frames annotated by hand; leave out without a benchmark."""
     source: str = ""
-    """The file this came from; filled in on reading."""
+    """The file that was read; filled in on reading."""
 
     @property
     def folder(self) -> Path:
@@ -177,13 +176,15 @@ class Session(_Frozen):
         for name, take in self.takes.items():
             parts = [int(part) for part in take.timecode.split(":") if part]
             if parts and any(part >= end for part, end in zip(parts, (24, 60, 60, self.fps), strict=True)):
-                raise ValueError(f"takes.{name} timecode {take.timecode} is none at {self.fps:g} frames per second")
+                raise ValueError(
+                    f"takes.{name} timecode {take.timecode} is impossible at {self.fps:g} frames per second"
+                )
         return self
 
     @model_validator(mode="after")
     def _benchmark_take_exists(self) -> "Session":
         if self.benchmark and self.benchmark.take not in self.takes:
-            raise ValueError(f"[benchmark] take {self.benchmark.take!r} is none of {', '.join(self.takes)}")
+            raise ValueError(f"[benchmark] take {self.benchmark.take!r} is not one of {', '.join(self.takes)}")
         return self
 
 
@@ -194,13 +195,13 @@ def read_session(path: str | Path) -> Session:
         path: the toml file, or the folder that holds session.toml.
 
     Raises:
-        SessionError: there is no such file, it is no toml, or a field is unknown, missing or out of range.
+        SessionError: the file is missing or not TOML, or a field is unknown, missing or out of range.
     """
     file = Path(path).absolute()
     if file.is_dir():
         file = file / "session.toml"
     if file.exists() and not file.is_file():
-        raise SessionError("the session is no file", where=str(file), fix="Give the path of a session.toml.")
+        raise SessionError("the session is not a file", where=str(file), fix="Give the path of a session.toml.")
     try:
         data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -210,7 +211,7 @@ def read_session(path: str | Path) -> Session:
             fix="Give the path of a session.toml.",
         ) from error
     except (ValueError, RecursionError) as error:
-        raise SessionError(f"the session is no toml ({error})", where=str(file), fix="Correct that line.") from error
+        raise SessionError(f"the session is not TOML ({error})", where=str(file), fix="Correct that line.") from error
     try:
         session = Session.model_validate({**data, "source": str(file)})
         session.colour.colour()

@@ -1,9 +1,8 @@
 """Bayer mosaics: split into their four colour planes without loss, and made into pictures of half the size.
 
-A sensor with colour filters records one number per photosite. Its mosaic is kept as four planes, one per place in
-the 2x2 block; pictures are derived on reading. The centre of a block lies between its four photosites, so red and
-blue are interpolated to that centre (weights 9-3-3-1) and the greens, which lie around it, are averaged: colours
-that are not brought together leave fringes exactly on hair.
+A sensor with colour filters records one number per photosite. Its mosaic is kept as four planes, one per photosite of
+the 2x2 block; pictures are derived on reading. All colours must be at the centre of the block, or hair gets coloured
+fringes. So red and blue are interpolated to it (weights 9-3-3-1), and the two greens are averaged.
 """
 
 from functools import lru_cache
@@ -40,8 +39,8 @@ def join(planes: NDArray[Any]) -> NDArray[Any]:
     """Undo `split`: (4, h, w) to (2h, 2w)."""
     _, height, width = planes.shape
     mosaic = np.empty((2 * height, 2 * width), planes.dtype)
-    for place, plane in enumerate(planes):
-        mosaic[place // 2 :: 2, place % 2 :: 2] = plane
+    for index, plane in enumerate(planes):
+        mosaic[index // 2 :: 2, index % 2 :: 2] = plane
     return mosaic
 
 
@@ -58,11 +57,11 @@ def superpixel(planes: NDArray[Any], cfa: str) -> NDArray[np.float32]:
     """One RGB pixel per block, all colours at the block's centre.
 
     Args:
-        planes: (4, h, w) numbers of the sensor, black level still in.
+        planes: (4, h, w) numbers of the sensor, black level included.
         cfa: order of the colours, one of `CFA`.
 
     Returns:
-        (3, h, w) float32 in the same numbers. Borders repeat their last photosite.
+        (3, h, w) float32 on the same scale. Borders repeat their last photosite.
     """
     return _filtered(planes, cfa, power=1)
 
@@ -73,7 +72,7 @@ def superpixel_noise(noise: NDArray[np.float32], cfa: str) -> NDArray[np.float32
 
 
 def _channels(picture: NDArray[Any], out: NDArray[Any]) -> None:
-    """Copy the channels of (H, W, C) into planes (C, H, W); numpy's own way takes five times as long."""
+    """Copy the channels of (H, W, C) into planes (C, H, W), five times as fast as numpy."""
     import cv2
 
     for number, plane in enumerate(out):
@@ -84,27 +83,27 @@ def _filtered(planes: NDArray[Any], cfa: str, power: int) -> NDArray[np.float32]
     import cv2
 
     out = np.empty((3, *planes.shape[1:]), np.float32)
-    for colour, places in enumerate(places_of(cfa)):
-        if len(places) == 2:
-            first, second = (planes[place].astype(np.float32) for place in places)
+    for colour, indices in enumerate(planes_of(cfa)):
+        if len(indices) == 2:
+            first, second = (planes[index].astype(np.float32) for index in indices)
             out[colour] = (first + second) * np.float32(0.5**power)
         else:
-            (place,) = places
-            rows, columns = (_taps(offset, power) for offset in divmod(place, 2))
-            cv2.sepFilter2D(planes[place], cv2.CV_32F, columns, rows, out[colour], borderType=cv2.BORDER_REPLICATE)
+            (index,) = indices
+            rows, columns = (_taps(offset, power) for offset in divmod(index, 2))
+            cv2.sepFilter2D(planes[index], cv2.CV_32F, columns, rows, out[colour], borderType=cv2.BORDER_REPLICATE)
     return out
 
 
 @lru_cache(maxsize=8)
-def places_of(cfa: str) -> tuple[tuple[int, ...], ...]:
-    """Where red, green and blue stand in the block, as indices of the planes."""
-    return tuple(tuple(place for place, colour in enumerate(cfa) if colour == wanted) for wanted in "RGB")
+def planes_of(cfa: str) -> tuple[tuple[int, ...], ...]:
+    """Indices of the planes that hold red, green and blue."""
+    return tuple(tuple(index for index, colour in enumerate(cfa) if colour == wanted) for wanted in "RGB")
 
 
 def _taps(offset: int, power: int) -> NDArray[np.float32]:
-    """Weights of the photosites before, at and behind a block, for one that lies first or second in it.
+    """Weights of the photosites before, in and behind a block, for one that lies first or second in it.
 
-    The block's centre is a quarter of a block away from either, towards the other.
+    Either lies a quarter of a block from the centre.
     """
     taps = np.array((0, 0.75, 0.25) if offset == 0 else (0.25, 0.75, 0), np.float32)
     return taps**power

@@ -1,6 +1,6 @@
 """From the numbers that a camera wrote to the picture that networks see, and to linear light.
 
-Takes keep the sensor's integers; everything else computes on what this module makes of them. Display-referred
+Takes keep the sensor's integers; everything else computes with what this module derives from them. Display-referred
 means sRGB-encoded 0..1 (IEC 61966-2-1), the space in which the matting networks were trained.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from capmat_errors import ConfigError
 from storage.pictures.bayer import CFA, superpixel
 
-_PIECE = 32768
+_PIECE = 32768  # numbers at a time, so that the work stays in the cache
 Transfer = Literal["linear", "srgb", "rec709"]
 
 
@@ -44,14 +44,13 @@ class Colour:
 
     Attributes:
         bits: bits that carry signal, 8 to 16; they sit in the low bits, so white is `2**bits - 1`.
-        transfer: "linear" for sensor data, "srgb" for pictures that are display-referred already, "rec709" for
-            what video cameras record (the curve of ITU-R BT.709).
+        transfer: "linear" for sensor data, "srgb" for display-referred pictures, "rec709" for what video cameras
+            record (the curve of ITU-R BT.709).
         black: the number that stands for no light.
         half: the numbers are 16-bit floats (EXR) with 1.0 as white; then bits is 16 and black 0.
         cfa: order of the colours of a Bayer mosaic, one of `storage.pictures.bayer.CFA`; "" for RGB.
         gains: white balance, what linear red, green and blue are multiplied by.
-        matrix: rows of the 3x3 matrix from linear camera colour (after gains) to linear Rec. 709; None takes the
-            camera's colours as they are.
+        matrix: rows of the 3x3 matrix from linear camera colour (after gains) to linear Rec. 709; None for identity.
     """
 
     bits: int
@@ -112,7 +111,7 @@ class Colour:
         """
         if self._as_stored:
             return self._each(stored, "display")
-        # The sum of four 12-bit numbers with weights of sixteenths has 16 bits: nothing is lost by this table.
+        # The sum of four 12-bit numbers with weights of sixteenths has 16 bits, so the table loses nothing.
         levels = np.rint(self.linear(stored) * np.float32(65535)).astype(np.uint16)
         return _look_up(_table(_SIXTEEN, "display"), levels)
 
@@ -127,7 +126,7 @@ class Colour:
         return np.clip(light, 0.0, 1.0, out=light)
 
     def light(self, stored: NDArray[Any]) -> NDArray[np.float32]:
-        """Linear light as in `linear`, but half floats keep what lies outside 0..1: highlights of an EXR."""
+        """Linear light as in `linear`, but half floats keep what lies outside 0..1, such as highlights of an EXR."""
         if not self.half:
             return self.linear(stored)
         light = stored.astype(np.float32) * np.asarray(self.gains, np.float32)[:, None, None]
@@ -150,7 +149,7 @@ class Colour:
 
     @property
     def _as_stored(self) -> bool:
-        """Every number has its own meaning, whatever stands beside it."""
+        """Every channel is converted by itself: no mosaic, no gains, no matrix."""
         return not self.cfa and self.gains == (1.0, 1.0, 1.0) and self.matrix is None
 
     def _each(self, stored: NDArray[Any], kind: Literal["display", "linear"]) -> NDArray[np.float32]:
@@ -176,7 +175,7 @@ class Colour:
 
 
 def _look_up(table: NDArray[np.float32], raw: NDArray[Any]) -> NDArray[np.float32]:
-    """`table[raw]`, numbers beyond the table as its last; by pieces that stay in the cache, five times faster."""
+    """`table[raw]`, with numbers beyond the table as its last; in pieces, which is five times faster."""
     out = np.empty(raw.shape, np.float32)
     flat, into = np.ascontiguousarray(raw).reshape(-1), out.reshape(-1)
     for start in range(0, flat.size, _PIECE):
@@ -195,7 +194,7 @@ def _table(colour: Colour, kind: Literal["display", "linear"]) -> NDArray[np.flo
 
 @lru_cache(maxsize=2)
 def _half_table(kind: Literal["display", "linear"]) -> NDArray[np.float32]:
-    """One value per bit pattern of a half float; nan, which no picture holds, becomes 0."""
+    """One value per bit pattern of a half float; nan becomes 0, since readers refuse it."""
     values = np.arange(2**16, dtype=np.uint32).astype(np.uint16).view(np.float16)
     unit = np.clip(np.nan_to_num(values, posinf=1.0, neginf=0.0).astype(np.float32), 0.0, 1.0)
     table = encode_srgb(unit) if kind == "display" else unit

@@ -1,4 +1,4 @@
-"""DNG: the sensor's mosaic as LibRaw unpacks it, and what the file says of its numbers."""
+"""DNG: the sensor's mosaic as LibRaw unpacks it, and what the file says about its numbers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ def dng_header(path: Path) -> Header:
     """Size, depth, order of colours and black of the visible part of the sensor.
 
     Raises:
-        ImageUnreadable: no Bayer mosaic, or one with a black level per colour.
+        ImageUnreadable: the file does not hold a Bayer mosaic, or it has a black level per colour.
     """
     with _opened(path) as raw:
         return _header(raw, path)
@@ -26,7 +26,7 @@ def read_dng(path: Path) -> NDArray[np.uint16]:
     """The visible mosaic, (H, W)."""
     with _opened(path) as raw:
         _header(raw, path)
-        # What rawpy gives is LibRaw's own memory, which is gone once the file is closed.
+        # rawpy returns LibRaw's own memory, which closing the file frees.
         return np.array(raw.raw_image_visible)
 
 
@@ -40,7 +40,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except rawpy.LibRawError as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
         raise ImageUnreadable(
-            f"the picture is damaged, or no DNG ({reason})", where=str(path), fix="Copy or export it again."
+            f"the picture is damaged, or not a DNG ({reason})", where=str(path), fix="Copy or export it again."
         ) from error
 
 
@@ -48,9 +48,9 @@ def _header(raw: Any, path: Path) -> Header:
     image, pattern = raw.raw_image_visible, raw.raw_pattern
     if image is None or image.ndim != 2 or pattern is None or pattern.shape != (2, 2):
         raise ImageUnreadable(
-            "the DNG holds no Bayer mosaic", where=str(path), fix="Export the sensor data as it is."
+            "the DNG does not hold a Bayer mosaic", where=str(path), fix="Export the sensor data as it is."
         )
-    cfa = "".join(chr(raw.color_desc[place]) for place in pattern.ravel())
+    cfa = "".join(chr(raw.color_desc[index]) for index in pattern.ravel())
     blacks = {int(level) for level in raw.black_level_per_channel}
     if len(blacks) != 1:
         raise ImageUnreadable(

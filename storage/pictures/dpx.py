@@ -1,7 +1,7 @@
 """DPX (SMPTE 268M): RGB of 8, 10, 12 or 16 bits, integers as stored.
 
-ffmpeg's decoder is exact when its own pixel format is kept; whether the numbers mean light is checked here, since
-most DPX files of film scans are logarithmic.
+ffmpeg's decoder is exact when its own pixel format is kept. Logarithmic files, such as most film scans, are refused,
+because their numbers do not mean light.
 """
 
 import struct
@@ -21,15 +21,20 @@ _LOGARITHMIC = {1: "printing density", 3: "logarithmic"}
 
 
 def dpx_header(path: Path) -> Header:
-    """Size and depth; refuses other elements than one RGB element, and a file that is too short for it."""
+    """Size and depth.
+
+    Raises:
+        ImageUnreadable: the file does not hold exactly one plain RGB element, or is too short for it.
+    """
     with path.open("rb") as file:
         start = file.read(_START)
     order = ">" if start[:4] == b"SDPX" else "<"
     _, elements, width, height = struct.unpack_from(f"{order}HHII", start, 768)
-    kind, transfer, _, bits = struct.unpack_from("BBBB", start, 800)
+    descriptor, transfer, _, bits = struct.unpack_from("BBBB", start, 800)
     packing, encoding, offset = struct.unpack_from(f"{order}HHI", start, 804)
-    if elements != 1 or kind != _RGB or encoding:
-        raise _refused(f"the DPX holds {elements} elements, the first of kind {kind}, encoding {encoding}", path)
+    if elements != 1 or descriptor != _RGB or encoding:
+        what = f"the DPX holds {elements} elements, the first of kind {descriptor}, encoding {encoding}"
+        raise _refused(what, path)
     if transfer in _LOGARITHMIC:
         raise _refused(f"the DPX is encoded as {_LOGARITHMIC[transfer]}", path)
     if bits not in (8, 10, 12, 16) or (bits in (10, 12) and packing != 1):

@@ -1,7 +1,7 @@
 """OpenEXR: half floats, kept to the bit.
 
-Files of 32-bit floats are taken only where a half float holds every value; rounding is the exporter's business.
-Sub-sampled colour (YC), several parts and crops of a larger picture are refused.
+A file of 32-bit floats is read only if half floats hold every value; nothing is rounded here. Sub-sampled colour
+(YC), several parts and crops of a larger picture are refused.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from storage.pictures.header import Header
 
 
 def exr_header(path: Path) -> Header:
-    """Size and channels; the type is float16, since `as_half` comes after."""
+    """Size and channels; the type is float16, which `as_half` makes of every file."""
     import OpenEXR
 
     with OpenEXR.File(str(path), header_only=True) as file:
@@ -28,7 +28,7 @@ def read_exr(path: Path) -> NDArray[Any]:
     """(H, W, 1, 3 or 4) scene-linear, float16 or float32 as in the file.
 
     Raises:
-        ImageUnreadable: another kind of EXR than one whole grey, RGB or RGBA picture.
+        ImageUnreadable: the file does not hold one whole grey, RGB or RGBA picture.
     """
     import OpenEXR
 
@@ -38,7 +38,7 @@ def read_exr(path: Path) -> NDArray[Any]:
         planes = [channels[name].pixels for name in _names(set(channels), path)]
     if any(plane.shape != (height, width) or plane.dtype.kind != "f" for plane in planes):
         raise ImageUnreadable(
-            "the picture's channels are sub-sampled, or no floats", where=str(path), fix="Export half-float RGB."
+            "the picture's channels are sub-sampled, or not floats", where=str(path), fix="Export half-float RGB."
         )
     return np.stack(planes, axis=-1)
 
@@ -47,7 +47,7 @@ def as_half(image: NDArray[Any], path: Path) -> NDArray[np.float16]:
     """The same values as float16.
 
     Raises:
-        ImageUnreadable: a value is lost by it.
+        ImageUnreadable: a half float cannot hold one of them.
     """
     with np.errstate(over="ignore"):
         half = image.astype(np.float16)

@@ -1,8 +1,7 @@
-"""Picture files in and out, exact to the last bit.
+"""Picture files, read exactly to the last bit.
 
-Common readers turn 16-bit colour PNG, TIFF and EXR into 8 bits, and hand back half a picture for half a file,
-without a word. Here the format is told by the first bytes, each has the one reader that is exact, and
-whatever is not whole is refused.
+Common readers silently turn 16-bit colour PNG, TIFF and EXR into 8 bits, and return half a picture for half a file.
+Here the first bytes tell the format, every format has one exact reader, and a file that is not whole is refused.
 """
 
 import struct
@@ -51,14 +50,14 @@ _READERS = {
     "jpeg": read_jpeg,
 }
 _DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError, struct.error, RuntimeError)
-_PIXELS = 2**29  # more than any sensor has; a damaged header may ask for all memory there is
+_PIXELS = 2**29  # more than any sensor has; a damaged header must not allocate all memory
 
 
 def read_header(path: Path) -> Header:
-    """Size and type without decoding; also finds files that were cut off, where the format shows it.
+    """Size and type, without decoding.
 
     Raises:
-        ImageUnreadable: no picture, or not the whole of one.
+        ImageUnreadable: the file is not a picture, or is cut off and its format shows it.
     """
     form = _format(path)
     try:
@@ -77,7 +76,7 @@ def read_header(path: Path) -> Header:
 
 
 def check_source(path: Path) -> None:
-    """Refuse pictures that no camera of a session can have recorded so; see `check_recorded` of JPEG."""
+    """Refuse pictures that a camera of a session cannot have recorded; see `storage.pictures.jpeg.check_recorded`."""
     if _format(path) == "jpeg":
         check_recorded(path, str(path))
 
@@ -89,13 +88,13 @@ def read_image(path: Path) -> NDArray[Any]:
         (H, W, 3) RGB exactly as stored: uint8, uint16, or float16 for EXR.
 
     Raises:
-        ImageUnreadable: no picture, not the whole of one, grey, with alpha, with nan or infinity in it, or an EXR
-            with values that half floats do not hold.
+        ImageUnreadable: the file is not a whole picture, is grey, has alpha, nan or infinity, or is an EXR with
+            values that half floats cannot hold.
     """
     image = _decode(path)
     if image.ndim != 3 or image.shape[2] != 3:
-        has = "no colour" if image.ndim == 2 or image.shape[2] < 3 else "an alpha channel"
-        raise ImageUnreadable(f"the picture has {has}", where=str(path), fix="Export it as plain RGB.")
+        fault = "no colour" if image.ndim == 2 or image.shape[2] < 3 else "an alpha channel"
+        raise ImageUnreadable(f"the picture has {fault}", where=str(path), fix="Export it as plain RGB.")
     return as_half(image, path) if image.dtype.kind == "f" else image
 
 
@@ -103,13 +102,13 @@ def read_mosaic(path: Path) -> NDArray[Any]:
     """Read an undemosaiced sensor picture, (H, W) as stored, from PNG, TIFF or DNG.
 
     Raises:
-        ImageUnreadable: as `read_image`; also a picture with colour, and other formats.
+        ImageUnreadable: as `read_image`; also a picture with colour, and another format.
     """
     if (form := _format(path)) not in ("png", "tiff", "dng"):
-        raise ImageUnreadable(f"{form.upper()} holds no mosaic", where=str(path), fix="Export PNG, TIFF or DNG.")
+        raise ImageUnreadable(f"{form.upper()} cannot hold a mosaic", where=str(path), fix="Export PNG, TIFF or DNG.")
     image = _decode(path)
     if image.ndim != 2:
-        raise ImageUnreadable("the picture is no mosaic", where=str(path), fix="Export the undemosaiced sensor data.")
+        raise ImageUnreadable("the picture is not a mosaic", where=str(path), fix="Export the sensor data.")
     return image
 
 
@@ -120,7 +119,7 @@ def read_photograph(path: Path) -> NDArray[Any]:
         As `read_image`, but EXR as float32.
 
     Raises:
-        ImageUnreadable: as `read_image`; also when a pixel is not opaque, since its colour means nothing.
+        ImageUnreadable: as `read_image`; also a pixel that is not opaque, since its colour means nothing.
     """
     image = _decode(path)
     image = image[..., None] if image.ndim == 2 else image
@@ -141,7 +140,7 @@ def read_photograph(path: Path) -> NDArray[Any]:
 
 
 def read_rgba(path: Path) -> NDArray[Any]:
-    """Read a picture with alpha: (H, W, 4), straight as in the file. Raises like `read_image`."""
+    """Read a picture with straight alpha: (H, W, 4) as stored. Raises like `read_image`."""
     image = _decode(path)
     if image.ndim != 3 or image.shape[2] != 4:
         raise ImageUnreadable("the picture has no alpha channel", where=str(path), fix="Export it as RGBA.")
@@ -193,16 +192,16 @@ def _format(path: Path) -> Format:
         with path.open("rb") as file:
             start = file.read(8)
     except FileNotFoundError as error:
-        raise ImageUnreadable("there is no such file", where=str(path), fix="Check the path.") from error
+        raise ImageUnreadable("the file does not exist", where=str(path), fix="Check the path.") from error
     except OSError as error:
         raise ImageUnreadable(
             f"the file cannot be opened ({error.strerror})", where=str(path), fix="Check its permissions."
         ) from error
     for magic, form in _MAGIC:
         if start.startswith(magic):
-            # A DNG is a TIFF; only its name says that it wants another reader.
+            # A DNG is a TIFF; only its name tells that it needs another reader.
             return "dng" if form == "tiff" and path.suffix.lower() == ".dng" else form
-    what = "the file is empty" if not start else "the file is no PNG, TIFF, EXR, DPX or JPEG picture"
+    what = "the file is empty" if not start else "the file is not a PNG, TIFF, EXR, DPX or JPEG picture"
     raise ImageUnreadable(what, where=str(path), fix="Copy or export it again.")
 
 

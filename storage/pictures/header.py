@@ -1,20 +1,20 @@
-"""What a picture says about itself before it is decoded."""
+"""What a picture file says about itself before it is decoded."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture file says about itself.
+    """The size and meaning of a picture's numbers.
 
     Attributes:
         width: pixels.
         height: pixels.
         channels: 1 grey or mosaic, 2 grey and alpha, 3 colour, 4 colour and alpha.
         dtype: "uint8", "uint16" or "float16" (EXR).
-        bits: bits that carry signal, where the file says that they are fewer than the type has; else 0.
-        cfa: order of a mosaic's colours, where the file says it; else "".
-        black: the number that stands for no light, where the file says it.
+        bits: bits that carry signal, if the file states fewer than the type has; else 0.
+        cfa: order of a mosaic's colours, if the file states it; else "".
+        black: the number that stands for no light, if the file states it.
     """
 
     width: int

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.pictures.bayer import places_of
+from storage.pictures.bayer import planes_of
 from storage.pictures.colour import Colour
 from storage.store.shards import Window
 
@@ -35,7 +35,7 @@ def make_preview(colour: Colour, planes: NDArray[Any]) -> NDArray[np.uint8]:
     small = np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in wide])
     if colour.cfa:
         # A quarter of a block aside is a sixteenth of a preview's pixel: the colours need no centring here.
-        colours = [small[list(places)].mean(axis=0, dtype=np.float32) for places in places_of(colour.cfa)]
+        colours = [small[list(planes)].mean(axis=0, dtype=np.float32) for planes in planes_of(colour.cfa)]
         small = np.stack(colours)
     shown = replace(colour, cfa="").display(small)
     return np.rint(shown * 255).astype(np.uint8)

@@ -151,17 +151,17 @@ def test_a_flipped_bit_in_a_png_never_gives_another_picture(place: float, bit: i
     np.testing.assert_array_equal(again, TWELVE)
 
 
-def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_picture_is_refused(tmp_path: Path) -> None:
     for name, content, says in (
         ("a.png", b"", "empty"),
-        ("b.png", b"hello", "no PNG"),
+        ("b.png", b"hello", "not a PNG"),
         ("c.tif", b"II*\0zz", "c.tif"),
     ):
         (tmp_path / name).write_bytes(content)
         for read in (read_image, read_header):
             with pytest.raises(ImageUnreadable, match=says):
                 read(tmp_path / name)
-    with pytest.raises(ImageUnreadable, match="no such file"):
+    with pytest.raises(ImageUnreadable, match="does not exist"):
         read_image(tmp_path / "none.png")
 
 

@@ -218,7 +218,7 @@ CASES = [
     Case(
         "text named as a picture",
         errors.ImageUnreadable,
-        ("walk", "c01", "frame 1", "0001.png", "no PNG"),
+        ("walk", "c01", "frame 1", "0001.png", "not a PNG"),
         lambda s: (s / f"{FRAME}.png").write_text("not a picture"),
     ),
     Case(
@@ -352,9 +352,9 @@ CASES = [
     # descriptor
     Case("no session.toml", errors.SessionError, ("session.toml",), lambda s: (s / "session.toml").unlink()),
     Case(
-        "session.toml is no toml",
+        "session.toml is not TOML",
         errors.SessionError,
-        ("session.toml", "toml"),
+        ("session.toml", "not TOML"),
         lambda s: (s / "session.toml").write_text("name = "),
     ),
     Case(

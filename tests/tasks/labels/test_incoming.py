@@ -287,7 +287,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     ),
     "half a json": ("a.json", '[{"annotations": [', "it is no JSON"),
     "an endless json": ("a.json", "[" * 200_000, "it is no JSON"),
-    "a file that is no picture": (f"{NAME}.png", "<html>", "no PNG"),
+    "a file that is no picture": (f"{NAME}.png", "<html>", "not a PNG"),
 }
 
 

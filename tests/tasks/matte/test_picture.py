@@ -82,8 +82,8 @@ def test_weights_that_cannot_be_used_are_refused(damage: str, pair: tuple[Path, 
     ("spoil", "says"),
     [
         (lambda path: path.write_bytes(b""), "the file is empty"),
-        (lambda path: path.write_text("<html>404</html>"), "no PNG, TIFF, EXR, DPX or JPEG"),
-        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_text("<html>404</html>"), "not a PNG, TIFF, EXR, DPX or JPEG"),
+        (lambda path: path.unlink(), "does not exist"),
         (lambda path: Image.new("CMYK", (173, 131)).save(path, format="JPEG"), "CMYK"),
     ],
 )
