@@ -179,7 +179,7 @@ Limits = Annotated[tuple[float, float], AfterValidator(_rising)]
 """Where yellow begins, and where red does."""
 
 
-class Stage(_Section):
+class StageLimits(_Section):
     """When `capmat stage check` raises what, and what follows from it; docs/stage.md. Pairs are yellow, red."""
 
     drift: Literal["warn", "block"] = "warn"
@@ -318,7 +318,7 @@ class Config(_Section):
     exports: str = ""
     """Folder or `s3://bucket/prefix` into which the night of an inbox writes the student's mattes. Empty: nowhere."""
     night: Night = Night()
-    stage: Stage = Stage()
+    stage: StageLimits = StageLimits()
     redistill: Redistill = Redistill()
     notify: Notify = Notify()
 

@@ -14,7 +14,7 @@ from storage.calibration.formats.files import METRES, WRITERS, open_calibration,
 from storage.session.board import GOOD, POOR, BoardCheck, check_boards
 from storage.store.root import Root
 from tasks.config import Config
-from tasks.stage.look import Subject, open_session, open_stored
+from tasks.stage.source import Source, open_session, open_stored
 
 
 def _stage_options(parser: ArgumentParser) -> None:
@@ -38,17 +38,17 @@ def check_stage(args: Namespace) -> int:
     from tasks.stage.check import check, report_name, write_report
 
     config = settings(args)
-    subject = _subject(config, args)
-    bar = Progress(f"stage check {args.stage}", len(subject.cameras)) if not args.json else None
+    source = _source(config, args)
+    bar = Progress(f"stage check {args.stage}", len(source.cameras)) if not args.json else None
     checked = check(
-        subject,
+        source,
         config.stage,
         config.reconstruction,
         config.teacher.noise,
         (lambda done, total, what: bar(done, what)) if bar else None,
     )
     out = Root(str(args.out)) if args.out else Root(config.store)
-    report = write_report(out, "stage" if args.out else report_name(subject), checked)
+    report = write_report(out, "stage" if args.out else report_name(source), checked)
     if args.json:
         print(json.dumps(report, indent=2))
         return int(report["light"] == "red")
@@ -65,7 +65,7 @@ def check_stage(args: Namespace) -> int:
     return int(report["light"] == "red")
 
 
-def _subject(config: Config, args: Namespace) -> Subject:
+def _source(config: Config, args: Namespace) -> Source:
     """A session by its path, or a stage of the store by its name."""
     settings, named = config.stage, Path(args.stage)
     if named.suffix == ".toml" or named.exists():

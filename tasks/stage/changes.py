@@ -1,4 +1,4 @@
-"""Where a stage changes with its subject: takes all cameras of a stage, since only together they know the subject."""
+"""Where a stage changes beside its subject, which only all cameras together can locate."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,29 +18,29 @@ Mask = NDArray[np.bool_]
 
 _VOXELS = 64
 _ENOUGH = 3  # cameras
-_HELD = 0.85  # of the largest difference, that a hull has at least
-_PIECE = 5e-4  # of the picture: smaller is no region
+_HELD = 0.85  # share of the largest difference that a hull must hold
+_PIECE = 5e-4  # share of the picture; smaller pieces are dropped
 
 
-def find_changes(cameras: Mapping[str, Camera], found: Mapping[str, Measured], settings: Reconstruction) -> str:
+def find_changes(cameras: Mapping[str, Camera], measured: Mapping[str, Measured], settings: Reconstruction) -> str:
     """Find what changed outside the subject; fills in `subject`, `regions` and `outside`.
 
-    The subject is the visual hull of the mattes, or of the differences to the plates; with fewer than three cameras,
-    or where there is no hull, the largest piece of the difference.
+    The subject is the visual hull of the mattes, or of the differences to the plates. With fewer than three cameras,
+    or without a hull, it is the largest piece of the difference.
 
     Args:
         cameras: calibration of the small pictures.
-        found: the cameras that have a take.
+        measured: by camera; those without a take are skipped.
         settings: the box.
 
     Returns:
-        How the subject was found, in words.
+        How the subject was located, in words.
     """
-    seen = {camera: one for camera, one in found.items() if one.shot is not None}
+    seen = {camera: one for camera, one in measured.items() if one.shot is not None}
     margin = {camera: max(1, one.plate.shape[0] // 60) for camera, one in seen.items()}
-    drawn, how = _hull(cameras, {camera: one.matte for camera, one in seen.items()}, settings, max(margin.values()))
+    outline, how = _hull(cameras, {camera: one.matte for camera, one in seen.items()}, settings, max(margin.values()))
     for camera, one in seen.items():
-        one.subject = drawn[camera] if drawn else largest_piece(one.matte, margin[camera])
+        one.subject = outline[camera] if outline else largest_piece(one.matte, margin[camera])
         changes = [change.astype(np.float32) for change in one.change]
         one.outside = structured(changes[0], one.sigma, neighbourhood(one)) & ~one.subject & ~one.white
         one.regions = _regions(one, changes)
@@ -50,23 +50,23 @@ def find_changes(cameras: Mapping[str, Camera], found: Mapping[str, Measured], s
 def _hull(
     cameras: Mapping[str, Camera], mattes: Mapping[str, Mask], settings: Reconstruction, margin: int
 ) -> tuple[dict[str, Mask], str]:
-    """Silhouettes of the visual hull by camera, none if there is none; and how the subject was found, in words."""
-    how = "the subject was found as the visual hull of its mattes, or of the differences to the plates"
+    """Silhouettes of the visual hull by camera, empty without a hull; and how the subject was located, in words."""
+    how = "the subject was located as the visual hull of its mattes, or of the differences to the plates"
     largest = "so the largest difference in each picture was taken for the subject"
     if len(mattes) < _ENOUGH:
-        return {}, f"it takes three cameras for a visual hull, {largest}"
+        return {}, f"a visual hull needs three cameras, {largest}"
     try:
         centre, size = box_of(cameras.values(), settings)
     except CapmatError as error:
         return {}, f"{error.what}, {largest}"
     axis = ((np.arange(_VOXELS) + 0.5) / _VOXELS - 0.5) * size
     points = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3) + centre
-    places, reach = [], []
+    pixels, reach = [], []
     for camera in (cameras[name] for name in mattes):
-        places.append(_pixels(camera, points))
+        pixels.append(_pixels(camera, points))
         depth = max(float(np.linalg.norm(camera.centre() - centre)), size / _VOXELS)
         reach.append(int(np.ceil(camera.K[0, 0] * size / _VOXELS / 2 / depth)))
-    drawn = silhouettes(places, list(mattes.values()), reach, margin)
+    drawn = silhouettes(pixels, list(mattes.values()), reach, margin)
     if drawn is None:
         return {}, f"the differences to the plates agree on no place, {largest}"
     kept = [float(mask[piece].mean()) for matte, mask in zip(mattes.values(), drawn, strict=True)
@@ -78,7 +78,7 @@ def _hull(
 
 
 def _pixels(camera: Camera, points: NDArray[np.float64]) -> Floats:
-    """Where points fall, nan far outside the picture: there the polynomial of a lens turns round and comes back."""
+    """Pixels of points, nan far outside the picture, where the polynomial of a lens folds back into it."""
     plain = replace(camera, dist=np.zeros(5)).project(points)
     size = np.array([camera.width, camera.height])
     with np.errstate(invalid="ignore"):
@@ -89,14 +89,14 @@ def _pixels(camera: Camera, points: NDArray[np.float64]) -> Floats:
 
 
 def _regions(one: Measured, changes: list[Floats]) -> list[Region]:
-    """The connected pieces of `outside`, largest first; smaller ones are taken out of it."""
+    """The connected pieces of `outside`, largest first; removes those that are too small."""
     assert one.outside is not None
     kept, regions = np.zeros_like(one.outside), []
-    for mine in pieces(one.outside, max(6, round(_PIECE * one.outside.size))):
-        kept |= mine
-        y, x = np.argwhere(mine).mean(axis=0)
-        apart = np.abs(changes[0] - changes[-1])[mine]
-        stays = None if len(changes) < 2 else bool(np.median(apart) < 0.3 * np.median(np.abs(changes[0][mine])))
-        regions.append(Region(full_size(x, one.fold), full_size(y, one.fold), float(mine.mean()), stays))
+    for piece in pieces(one.outside, max(6, round(_PIECE * one.outside.size))):
+        kept |= piece
+        y, x = np.argwhere(piece).mean(axis=0)
+        apart = np.abs(changes[0] - changes[-1])[piece]
+        stays = None if len(changes) < 2 else bool(np.median(apart) < 0.3 * np.median(np.abs(changes[0][piece])))
+        regions.append(Region(full_size(x, one.fold), full_size(y, one.fold), float(piece.mean()), stays))
     one.outside = kept
     return sorted(regions, key=lambda region: -region.share)

@@ -1,12 +1,12 @@
-"""Is the stage fit to be matted? Looks at a few frames per camera before any model is needed (paper section 3, 4.1).
+"""Is the stage fit to be matted? A few frames per camera answer it before any model is needed (paper, Sec. 3, 4.1).
 
 `check` measures and judges, `write_report` makes the page. `stage_check` is the step of an ingest: it warns, or
 refuses a take whose cameras no longer fit their plates, and leaves its report in the store for the morning.
 
-A report's json holds
+A report's JSON holds
 
-    session, stage, take    text; `take` is "" if only the empty stage was looked at
-    light                   the worst of all cameras
+    session, stage, take    text; `take` is "" if only the empty stage was checked
+    light                   that of the worst camera
     notes                   [text]
     cameras                 {camera: {"light", "findings": [as `tasks.stage.findings.Finding`],
                             "missing": {kind: why}, "figures": {name: number},
@@ -22,36 +22,37 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import PlateMismatch
+from storage.calibration.camera import Camera
 from storage.descriptor import read_session
 from storage.session.plan import check_session
 from storage.store.root import Root
-from tasks.config import Config, Reconstruction, Stage
+from tasks.config import Config, Reconstruction, StageLimits
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record, retryable, run_once
 from tasks.show.artifact import artifact_key, show
 from tasks.stage.changes import find_changes
 from tasks.stage.findings import DRIFT, Finding, judge, light_of, noisiest
-from tasks.stage.look import Subject, open_session
 from tasks.stage.measure import Measured, measure, surroundings
 from tasks.stage.page import stage_page, stage_sheet
+from tasks.stage.source import Source, open_session
 
 _AT_A_TIME = 2  # cameras; each holds some frames at full size
 _WORST = ("green", "yellow", "red")
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A stage that was looked at.
+class StageCheck:
+    """What a check of a stage found.
 
     Attributes:
-        subject: what was looked at.
-        found: what was measured, by camera.
-        findings: what that means, by camera.
+        source: what was checked.
+        measured: figures, by camera.
+        findings: what they mean, by camera.
         notes: what a reader must know.
     """
 
-    subject: Subject
-    found: dict[str, Measured]
+    source: Source
+    measured: dict[str, Measured]
     findings: dict[str, list[Finding]]
     notes: list[str]
 
@@ -65,52 +66,53 @@ class Checked:
                 "figures": _figures(one),
                 "noise": [] if one.noise is None else np.stack([one.noise.levels, one.noise.spread], 1).tolist(),
             }
-            for camera, one in self.found.items()
+            for camera, one in self.measured.items()
         }
         light = max((camera["light"] for camera in cameras.values()), key=_WORST.index)
-        subject = {"session": self.subject.session, "stage": self.subject.stage, "take": self.subject.take}
-        return {**subject, "light": light, "notes": self.notes, "cameras": cameras}
+        names = {"session": self.source.session, "stage": self.source.stage, "take": self.source.take}
+        return {**names, "light": light, "notes": self.notes, "cameras": cameras}
 
 
 def check(
-    subject: Subject,
-    settings: Stage,
+    source: Source,
+    limits: StageLimits,
     box: Reconstruction,
     training: float,
     progress: Callable[[int, int, str], None] | None = None,
-) -> Checked:
-    """Look at every camera of a stage. Writes nothing.
+) -> StageCheck:
+    """Measure and judge every camera of a stage; writes nothing.
 
     Args:
-        subject: from `open_session` or `open_stored`.
-        settings: the limits.
+        source: from `open_session` or `open_stored`.
+        limits: from which figure on a finding is yellow or red.
         box: where the subject stands; without one, where all cameras look.
         training: `teacher.noise`.
-        progress: told (cameras done, in all, name).
+        progress: called with cameras done, cameras in all, and a name.
 
     Raises:
         CapmatError: a picture cannot be read.
     """
-    views: dict[str, Any] = {}
+    views: dict[str, Camera] = {}
 
     def one(camera: str) -> Measured:
-        look = subject.look(camera)
-        views[camera] = look.camera
-        return measure(look, settings, surroundings(look.camera, {**subject.cameras, camera: look.camera}, box))
+        pictures = source.pictures(camera)
+        views[camera] = pictures.camera
+        around = surroundings(pictures.camera, {**source.cameras, camera: pictures.camera}, box)
+        return measure(pictures, limits, around)
 
-    found: dict[str, Measured] = {}
+    measured: dict[str, Measured] = {}
     with ThreadPoolExecutor(_AT_A_TIME) as threads:
-        for camera, measured in zip(subject.cameras, threads.map(one, subject.cameras), strict=True):
-            found[camera] = measured
+        for camera, figures in zip(source.cameras, threads.map(one, source.cameras), strict=True):
+            measured[camera] = figures
             if progress:
-                progress(len(found), len(subject.cameras), f"camera {camera}")
-    how = find_changes(views, found, box) if any(one.shot is not None for one in found.values()) else ""
-    notes = [note for note in (subject.note, how) if note]
-    return Checked(subject, found, judge(found, settings, training), notes)
+                progress(len(measured), len(source.cameras), f"camera {camera}")
+    how = find_changes(views, measured, box) if any(one.shot is not None for one in measured.values()) else ""
+    notes = [note for note in (source.note, how) if note]
+    return StageCheck(source, measured, judge(measured, limits, training), notes)
 
 
 def _figures(one: Measured) -> dict[str, float]:
-    """What was measured, whether or not it is a finding."""
+    """The numbers of a camera, whether or not they make a finding."""
     figures: dict[str, float] = {"clipped": float(one.white.mean()), "empty_frames": one.empty}
     if one.noise:
         level, worst = noisiest(one.noise)
@@ -134,24 +136,24 @@ def _figures(one: Measured) -> dict[str, float]:
     return {name: round(value, 6) for name, value in figures.items()}
 
 
-def write_report(out: Root, name: str, checked: Checked) -> Record:
+def write_report(out: Root, name: str, checked: StageCheck) -> Record:
     """Write `<name>.html` and `<name>.json`.
 
     Returns:
-        The report's data, with `html` and `json`, where they lie.
+        The report's data, with the addresses `html` and `json`.
 
     Raises:
         StoreError: they cannot be written.
     """
     report = checked.to_json()
-    out.write(f"{name}.html", stage_page(report, checked.found).encode())
+    out.write(f"{name}.html", stage_page(report, checked.measured).encode())
     out.write(f"{name}.json", json.dumps(report, indent=1).encode())
     return {**report, "html": out.at(f"{name}.html"), "json": out.at(f"{name}.json")}
 
 
-def report_name(subject: Subject) -> str:
-    """Where the report of a subject lies in the store, without its ending."""
-    return "reports/stage-" + "-".join(filter(None, (subject.stage, subject.session, subject.take)))
+def report_name(source: Source) -> str:
+    """Key of a report in the store, without its suffix."""
+    return "reports/stage-" + "-".join(filter(None, (source.stage, source.session, source.take)))
 
 
 def stage_check(config: Config, session: str, take: str, plates_digest: str) -> Record:
@@ -167,7 +169,7 @@ def stage_check(config: Config, session: str, take: str, plates_digest: str) -> 
         `session`, `take`, `light`, `html`, `json` and `red`: [{"camera", "kind", "what", "advice"}].
 
     Raises:
-        PlateMismatch: `stage.drift` is block, and a camera is red since its plate does not fit.
+        PlateMismatch: `stage.drift` is block, and a camera is red because its plate does not fit.
         CapmatError: what `check_session` raises.
     """
     described = read_session(session)
@@ -183,15 +185,15 @@ def stage_check(config: Config, session: str, take: str, plates_digest: str) -> 
     }
 
     def work() -> Record:
-        stage = config.stage
-        subject = open_session(config.store, session, take, stage.empty_frames, stage.take_frames)
-        checked = check(subject, stage, config.reconstruction, config.teacher.noise)
-        report = write_report(Root(config.store), report_name(subject), checked)
-        show(artifact_key(f"stage {take}"), f"stage check of take {take}", stage_sheet(report, checked.found))
+        limits = config.stage
+        source = open_session(config.store, session, take, limits.empty_frames, limits.take_frames)
+        checked = check(source, limits, config.reconstruction, config.teacher.noise)
+        report = write_report(Root(config.store), report_name(source), checked)
+        show(artifact_key(f"stage {take}"), f"stage check of take {take}", stage_sheet(report, checked.measured))
         red = [
             {"camera": camera, "kind": finding["kind"], "what": finding["what"], "advice": finding["advice"]}
-            for camera, said in report["cameras"].items()
-            for finding in said["findings"]
+            for camera, one in report["cameras"].items()
+            for finding in one["findings"]
             if finding["light"] == "red"
         ]
         return {key: report[key] for key in ("session", "take", "light", "html", "json")} | {"red": red}
@@ -206,7 +208,7 @@ def stage_check(config: Config, session: str, take: str, plates_digest: str) -> 
         raise PlateMismatch(
             f"{first['what']}{more}",
             where=f"take {take} camera {first['camera']}",
-            fix=f'{first["advice"]} See {record["html"]}; stage.drift = "warn" takes it in all the same.',
+            fix=f'{first["advice"]} See {record["html"]}; stage.drift = "warn" ingests it anyway.',
         )
     return record
 

@@ -1,7 +1,7 @@
 """What the figures of a stage check mean: findings with a light, and what to do, in words.
 
-A finding is yellow or red by the limits of the `[stage]` settings. Some of a camera can only be told by comparison
-with the others: all are alike, and one that is not has something of its own.
+A finding is yellow or red by the limits of the `[stage]` settings. Noise and exposure are also compared with the
+other cameras, because the cameras of a stage are alike.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,27 +13,27 @@ import numpy as np
 from capmat_models.stage.noise import Noise, times_noisier
 from capmat_models.stage.registration import Registration
 from storage.pictures.colour import encode_srgb
-from tasks.config import Limits, Stage
+from tasks.config import Limits, StageLimits
 from tasks.stage.measure import Measured
 
 Light = Literal["green", "yellow", "red"]
 DRIFT = ("moved", "focus", "exposure", "colour")
-"""Kinds of findings that say that the plate does not fit the take."""
-_COMPARED = 3  # cameras from which on one can be compared with the others
-_TELL = 3  # places that are named
+"""Kinds of findings that mean that the plate does not fit the take."""
+_COMPARED = 3  # cameras that a comparison needs
+_TELL = 3  # places that a finding names
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is the matter with a camera.
+    """One fault of a camera.
 
     Attributes:
         kind: noise, flicker, lamp, dark, glossy, moved, focus, exposure or colour.
         light: yellow or red.
-        what: what was found, with figures.
+        what: the fault, with figures.
         advice: what to do.
-        places: (x, y) in pixels of the full size, where it has places.
-        figures: the same as numbers.
+        places: (x, y) in pixels of the full size, of faults that have places.
+        figures: those of `what` as numbers.
     """
 
     kind: str
@@ -48,31 +48,31 @@ class Finding:
         return asdict(self)
 
 
-def judge(found: Mapping[str, Measured], settings: Stage, training: float) -> dict[str, list[Finding]]:
+def judge(measured: Mapping[str, Measured], limits: StageLimits, training: float) -> dict[str, list[Finding]]:
     """Judge all cameras of a stage.
 
     Args:
-        found: what was measured, by camera.
-        settings: the limits.
+        measured: figures, by camera.
+        limits: from which figure on a finding is yellow or red.
         training: `teacher.noise`, the largest deviation that models were trained with.
 
     Returns:
         Findings by camera, red ones first; an empty list for a green camera.
     """
-    noises = {camera: one.noise for camera, one in found.items() if one.noise and not one.coarse}
-    gains = {camera: one.gains for camera, one in found.items() if one.gains is not None}
+    noises = {camera: one.noise for camera, one in measured.items() if one.noise and not one.coarse}
+    gains = {camera: one.gains for camera, one in measured.items() if one.gains is not None}
     judged = {}
-    for camera, one in found.items():
-        said = [
-            *_drift(one, settings),
-            *_exposure(camera, gains, settings),
-            *_noise(camera, one, noises, settings, training),
-            *_flicker(one, settings),
-            *_lamps(one, settings),
-            *_glossy(one, settings),
-            *_dark(one, settings),
+    for camera, one in measured.items():
+        findings = [
+            *_drift(one, limits),
+            *_exposure(camera, gains, limits),
+            *_noise(camera, one, noises, limits, training),
+            *_flicker(one, limits),
+            *_lamps(one, limits),
+            *_glossy(one, limits),
+            *_dark(one, limits),
         ]
-        judged[camera] = sorted(said, key=lambda finding: finding.light != "red")
+        judged[camera] = sorted(findings, key=lambda finding: finding.light != "red")
     return judged
 
 
@@ -92,24 +92,24 @@ def _finding(
     yield Finding(kind, light, what, advice, where, {name: round(float(v), 5) for name, v in figures.items()})
 
 
-def _drift(one: Measured, settings: Stage) -> Iterator[Finding]:
+def _drift(one: Measured, limits: StageLimits) -> Iterator[Finding]:
     again = "Fasten it, record the empty stage again, and calibrate it anew if it does not go back."
     if one.moved:
-        worst = max(one.moved, key=lambda there: there.farthest)
+        worst = max(one.moved, key=lambda one: one.farthest)
         yield from _finding(
-            "moved", worst.farthest - 2 * worst.error, settings.shift,
+            "moved", worst.farthest - 2 * worst.error, limits.shift,
             f"the camera moved since its plate: {_where(worst)}", again, _figures(worst),
         )  # fmt: skip
         first, last = one.moved[0], one.moved[-1]
         apart = float(np.hypot(last.x - first.x, last.y - first.y))
         yield from _finding(
-            "moved", apart - 2 * (first.error + last.error), settings.shift,
+            "moved", apart - 2 * (first.error + last.error), limits.shift,
             f"the camera moved within the take: {apart:.2g} px from frame {one.frames[0]} to {one.frames[-1]}",
             "Fasten it. No plate fits all frames of this take.", {"shift": apart},
         )  # fmt: skip
     if one.settled:
         yield from _finding(
-            "moved", one.settled.farthest - 2 * one.settled.error, settings.shift,
+            "moved", one.settled.farthest - 2 * one.settled.error, limits.shift,
             f"the camera moved while the empty stage was recorded: {_where(one.settled)}",
             "Fasten it and record the empty stage again.", _figures(one.settled),
         )  # fmt: skip
@@ -118,13 +118,13 @@ def _drift(one: Measured, settings: Stage) -> Iterator[Finding]:
         lack = 1 - (one.detail if softer else 1 / max(one.detail, 1e-6))
         which, other = ("take", "plate") if softer else ("plate", "take")
         yield from _finding(
-            "focus", lack, settings.focus,
+            "focus", lack, limits.focus,
             f"the {which} is less sharp than the {other}: {100 * lack:.0f} % of the finest detail is lost",
-            "Lock focus and aperture, and record the empty stage again with what the takes have.", {"lost": lack},
+            "Lock focus and aperture, and record the empty stage again as the takes are recorded.", {"lost": lack},
         )  # fmt: skip
 
 
-def _exposure(camera: str, gains: Mapping[str, Any], settings: Stage) -> Iterator[Finding]:
+def _exposure(camera: str, gains: Mapping[str, Any], limits: StageLimits) -> Iterator[Finding]:
     if camera not in gains:
         return
     mine = float(np.exp(np.mean(np.log(gains[camera]))))
@@ -132,13 +132,13 @@ def _exposure(camera: str, gains: Mapping[str, Any], settings: Stage) -> Iterato
     common = float(np.median(others)) if len(others) + 1 >= _COMPARED else 1.0
     lock = "Lock exposure, gain and white balance for plates and takes, and record the empty stage again."
     own = mine / common - 1
-    than = "than its plate" if common == 1 else "than its plate, against what the other cameras have in common"
+    than = "than its plate" if common == 1 else "than its plate, compared with the other cameras"
     yield from _finding(
-        "exposure", abs(own), settings.exposure,
+        "exposure", abs(own), limits.exposure,
         f"the take is {_percent(own)} {'brighter' if own > 0 else 'darker'} {than}", lock,
         {"gain": mine, "common": common},
     )  # fmt: skip
-    twice = (2 * settings.exposure[0], 2 * settings.exposure[1])
+    twice = (2 * limits.exposure[0], 2 * limits.exposure[1])
     change = common - 1
     yield from _finding(
         "exposure", abs(change), twice,
@@ -149,18 +149,18 @@ def _exposure(camera: str, gains: Mapping[str, Any], settings: Stage) -> Iterato
     tint = np.log(gains[camera]) - np.mean(np.log(gains[camera]))
     if common != 1:  # a coloured subject colours all cameras
         tint = tint - np.median([np.log(g) - np.mean(np.log(g)) for n, g in gains.items() if n != camera], axis=0)
-    said = ", ".join(
+    shifts = ", ".join(
         f"{name} {100 * value:+.1f} %" for name, value in zip(("red", "green", "blue"), tint, strict=True)
     )
     yield from _finding(
-        "colour", float(np.ptp(tint)), settings.colour, f"the white balance is another than in the plate: {said}",
+        "colour", float(np.ptp(tint)), limits.colour, f"the white balance differs from the plate's: {shifts}",
         lock,
         dict(zip(("red", "green", "blue"), map(float, tint), strict=True)),
     )  # fmt: skip
 
 
 def _noise(
-    camera: str, one: Measured, noises: Mapping[str, Noise], settings: Stage, training: float
+    camera: str, one: Measured, noises: Mapping[str, Noise], limits: StageLimits, training: float
 ) -> Iterator[Finding]:
     if one.noise is None:
         return
@@ -168,49 +168,49 @@ def _noise(
     if len(others) + 1 >= _COMPARED and not one.coarse:
         times = float(np.median([times_noisier(one.noise, other) for other in others]))
         yield from _finding(
-            "noise", times, settings.noise, f"the camera is {times:.1f} times noisier than the others",
+            "noise", times, limits.noise, f"the camera is {times:.1f} times noisier than the others",
             "Compare gain, exposure time, aperture and sensor temperature with the others'.", {"times": times},
         )  # fmt: skip
     plate = one.noise_map or one.noise
     if one.noise_shot and not one.coarse:
         times = times_noisier(one.noise_shot, plate)
         yield from _finding(
-            "noise", times, settings.noise, f"the take is {times:.1f} times noisier than the plate",
+            "noise", times, limits.noise, f"the take is {times:.1f} times noisier than the plate",
             "The gain was raised or the exposure shortened after the plate: record the empty stage again.",
             {"times": times},
         )  # fmt: skip
     level, worst = noisiest(one.noise)
     if training > 0:
         yield from _finding(
-            "noise", worst / training, settings.training,
-            f"noise reaches {worst:.3f} (display-referred, at level {level:.2f}); models learned up to {training:g}",
-            "More light or less gain; else train with a teacher.noise of at least that.",
+            "noise", worst / training, limits.training,
+            f"noise reaches {worst:.3f} (display-referred, at level {level:.2f}); training went up to {training:g}",
+            "Use more light or less gain, or train with a teacher.noise of at least that.",
             {"worst": worst, "level": level},
         )  # fmt: skip
 
 
 def noisiest(noise: Noise) -> tuple[float, float]:
-    """The display-referred level at which a frame is noisiest, and the display-referred deviation there."""
+    """The display-referred level at which a frame is noisiest, and the display-referred deviation moved."""
     shown = encode_srgb(noise.levels + noise.spread) - encode_srgb(noise.levels - noise.spread)
     worst = int(np.argmax(shown))
     return float(encode_srgb(noise.levels[worst])), float(shown[worst]) / 2
 
 
-def _flicker(one: Measured, settings: Stage) -> Iterator[Finding]:
+def _flicker(one: Measured, limits: StageLimits) -> Iterator[Finding]:
     if one.bright is None:
         return
     apart = float(np.ptp(one.bright))
     yield from _finding(
-        "flicker", apart, settings.flicker, f"the empty frames are up to {_percent(apart)} apart in brightness",
+        "flicker", apart, limits.flicker, f"the empty frames differ by up to {_percent(apart)} in brightness",
         "Let lamps warm up; use lamps without flicker, or a shutter that is a multiple of the mains period; "
         "switch automatic exposure off.", {"apart": apart},
     )  # fmt: skip
 
 
-def _lamps(one: Measured, settings: Stage) -> Iterator[Finding]:
+def _lamps(one: Measured, limits: StageLimits) -> Iterator[Finding]:
     share = float(one.white.mean())
     some = one.lamps[:_TELL]
-    said = "; ".join(
+    listed = "; ".join(
         f"({lamp.x:.0f}, {lamp.y:.0f}), {lamp.box[2] - lamp.box[0]}x{lamp.box[3] - lamp.box[1]} px"
         + (f", bloom {lamp.bloom} px" if lamp.bloom > 3 * one.fold else "")
         for lamp in some
@@ -218,57 +218,57 @@ def _lamps(one: Measured, settings: Stage) -> Iterator[Finding]:
     more = f" and {len(one.lamps) - _TELL} more" if len(one.lamps) > _TELL else ""
     bloom = max([lamp.bloom for lamp in one.lamps], default=0)
     yield from _finding(
-        "lamp", share, settings.lamps, f"{_percent(share)} of the picture is clipped: {said}{more}",
-        "Hair before it disappears. Turn the lamp out of view, or spread its light over a larger, dimmer area "
-        "(frosted plexiglass, cloth); where it is a reflection of one, make the surface matt.",
+        "lamp", share, limits.lamps, f"{_percent(share)} of the picture is clipped: {listed}{more}",
+        "Hair in front of it disappears. Turn the lamp out of view, or spread its light over a larger, dimmer area "
+        "(frosted plexiglass, cloth). If it is a reflection of a lamp, make the surface matt.",
         {"share": share, "count": len(one.lamps), "bloom": bloom}, [(lamp.x, lamp.y) for lamp in some],
     )  # fmt: skip
 
 
-def _glossy(one: Measured, settings: Stage) -> Iterator[Finding]:
+def _glossy(one: Measured, limits: StageLimits) -> Iterator[Finding]:
     for stays, regions in (
         (True, [region for region in one.regions if region.stays]),
         (False, [region for region in one.regions if not region.stays]),
     ):
         share = sum(region.share for region in regions)
         some = [region for region in regions[:_TELL] if region.share > 0.1 * regions[0].share]
-        said = ", ".join(f"({region.x:.0f}, {region.y:.0f})" for region in some)
+        listed = ", ".join(f"({region.x:.0f}, {region.y:.0f})" for region in some)
         if stays:
-            what, advice = "is not as in the plate, in all frames alike", (
-                "Something was moved or put there: take it away, or record the empty stage again. If nothing was, it "
-                "mirrors the subject: carpet, or matt cloth over it."
+            what, advice = "differs from the plate, in all frames alike", (
+                "Something was moved or put there: remove it, or record the empty stage again. If nothing was, it "
+                "mirrors the subject: cover it with carpet or matt cloth."
             )  # fmt: skip
         else:
             what, advice = "changes with the subject", (
-                "It mirrors the subject or moves: carpet on the floor, matt paint or cloth over metal and camera "
-                "housings, frosted plexiglass before what cannot be covered. What is left needs scribbles."
+                "It mirrors the subject or moves. Use carpet on the floor, matt paint or cloth over metal and camera "
+                "housings, frosted plexiglass in front of the rest. Draw scribbles where it stays."
             )  # fmt: skip
         yield from _finding(
-            "glossy", share, settings.glossy, f"{_percent(share)} of the picture {what}: at {said}", advice,
+            "glossy", share, limits.glossy, f"{_percent(share)} of the picture {what}: at {listed}", advice,
             {"share": share}, [(region.x, region.y) for region in some],
         )  # fmt: skip
 
 
-def _dark(one: Measured, settings: Stage) -> Iterator[Finding]:
+def _dark(one: Measured, limits: StageLimits) -> Iterator[Finding]:
     share = float(one.dark.sum() / max(1, one.around.sum()))
     yield from _finding(
-        "dark", share, settings.dark, f"{_percent(share)} of the surroundings of the subject is dark and flat",
-        "Dark clothes and dark hair vanish there. Hang lighter cloth of one even grey, or give it light of its own.",
+        "dark", share, limits.dark, f"{_percent(share)} of the surroundings of the subject is dark and flat",
+        "Dark clothes and dark hair vanish moved. Hang lighter cloth of one even grey, or light it separately.",
         {"share": share},
     )  # fmt: skip
 
 
-def _where(there: Registration) -> str:
-    parts = [f"{there.x:+.2f} px right, {there.y:+.2f} px down"]
-    if abs(there.turn) > 2e-4:
-        parts.append(f"turned by {np.degrees(there.turn):.3f} degrees")
-    if abs(there.scale) > 2e-4:
-        parts.append(f"{100 * there.scale:+.2f} % in size")
-    return f"{', '.join(parts)}; {there.farthest:.2f} px at the corner"
+def _where(moved: Registration) -> str:
+    parts = [f"{moved.x:+.2f} px right, {moved.y:+.2f} px down"]
+    if abs(moved.turn) > 2e-4:
+        parts.append(f"turned by {np.degrees(moved.turn):.3f} degrees")
+    if abs(moved.scale) > 2e-4:
+        parts.append(f"{100 * moved.scale:+.2f} % in size")
+    return f"{', '.join(parts)}; {moved.farthest:.2f} px at the corner"
 
 
-def _figures(there: Registration) -> dict[str, float]:
-    return {"x": there.x, "y": there.y, "turn": there.turn, "scale": there.scale, "shift": there.farthest}
+def _figures(moved: Registration) -> dict[str, float]:
+    return {"x": moved.x, "y": moved.y, "turn": moved.turn, "scale": moved.scale, "shift": moved.farthest}
 
 
 def _percent(share: float) -> str:

@@ -1,10 +1,10 @@
-"""Figures of one camera for a stage check: all maths on its pictures, no judgement.
+"""Figures of one camera for a stage check, without judgement.
 
-What cannot be measured is left out, and `missing` says why. Positions and lengths are in pixels of the full size.
+`missing` says what could not be measured, and why. Positions and lengths are in pixels of the full size.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +16,26 @@ from capmat_models.stage.noise import Noise, brightness, measure_noise, noise_of
 from capmat_models.stage.registration import Registration, detail_ratio, lay_under, register
 from storage.calibration.camera import Camera
 from storage.pictures.colour import encode_srgb
-from tasks.config import Reconstruction, Stage
+from tasks.config import Reconstruction, StageLimits
 from tasks.geometry.box import box_of
-from tasks.stage.look import Look, band_rows
+from tasks.stage.pictures import Floats, Pictures, band_rows
 
-Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_WINDOW = 1024  # pixels along a side, in which focus is measured
-_SINGLE = "there is a single frame of the empty stage; record ten"
-_SPECK = 1e-4  # of the picture: smaller is no lamp
+_WINDOW = 1024  # pixels along the side of the window in which focus is measured
+_SINGLE = "the empty stage has a single frame; record ten"
+_SPECK = 1e-4  # share of the picture; smaller clipped spots are not lamps
 
 
 @dataclass(frozen=True)
 class Region:
-    """A place outside the subject that is not as in the plate.
+    """A place outside the subject that differs from the plate.
 
     Attributes:
         x: of its middle.
         y: of its middle.
         share: of the picture.
-        stays: whether it is the same in all frames that were looked at; None if there was but one.
+        stays: whether it is the same in all frames; None if only one was read.
     """
 
     x: float
@@ -47,34 +46,34 @@ class Region:
 
 @dataclass
 class Measured:
-    """What was measured of a camera. Masks and pictures are small ones, see `Look`.
+    """What was measured of a camera. Masks and pictures are small ones, see `Pictures`.
 
     Attributes:
         size: (width, height) of the full size.
         fold: full-size pixels along the side of a small one.
-        empty: how many frames of the empty stage were looked at.
-        coarse: see `Look`; noise is then compared with nothing but the training.
+        empty: how many frames of the empty stage were read.
+        coarse: see `Pictures`; noise is then compared with the training alone.
         frames: numbers of the frames of the take.
         plate: (h, w, 3) uint8 sRGB.
         shot: the first frame of the take, likewise; None without one.
         noise: of the empty stage.
-        noise_map: what the store knows of the plate's noise.
+        noise_map: noise of the stored plate.
         noise_shot: of the take, outside the subject.
         bright: factor of every empty frame.
         lamps: where the plate is clipped, largest first.
-        white: where.
+        white: where the plate is clipped.
         dark: where the plate is dark and flat.
         around: the surroundings of the subject.
-        settled: how the last empty frame lies on the first.
-        moved: how the first frame of the take lies on the plate, and the last.
+        settled: registration of the last empty frame on the first.
+        moved: registration of every frame of the take on the plate.
         gains: of red, green and blue, take against plate.
         detail: finest detail of the take against that of the plate.
-        change: (h, w) signed difference of first and last frame to the plate, of square roots.
-        sigma: noise of that.
+        change: (h, w) signed difference of every frame to the plate, of square roots.
+        sigma: noise of `change`.
         matte: what may be the subject by this camera alone.
         subject: where the subject may be by all of them; None without a take.
-        regions: places outside the subject that are not as in the plate, largest first.
-        outside: where they are.
+        regions: places outside the subject that differ from the plate, largest first.
+        outside: (h, w) of them.
         missing: what was not measured, and why.
     """
 
@@ -106,102 +105,104 @@ class Measured:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def measure(look: Look, settings: Stage, around: Mask) -> Measured:
-    """Measure a camera by itself; what takes all cameras is `find_changes`.
+def measure(pictures: Pictures, limits: StageLimits, around: Mask) -> Measured:
+    """Measure a camera by itself; `find_changes` measures what needs all cameras.
 
     Args:
-        look: its pictures.
-        settings: levels of what is dark; how far a camera may move.
+        pictures: of the camera.
+        limits: levels of what is dark; how far a camera may move.
         around: (h, w) the surroundings of the subject.
     """
-    plate, pixels = look.plate, look.plate[0].size
+    plate, pixels = pictures.plate, pictures.plate[0].size
     out = Measured(
-        look.size,
-        look.fold,
-        len(look.empty),
-        look.coarse,
-        look.frames,
+        pictures.size,
+        pictures.fold,
+        len(pictures.empty),
+        pictures.coarse,
+        pictures.frames,
         _shown(plate),
         clipped(plate),
-        dark_places(encode_srgb(plate), settings.dark_level, settings.dark_contrast) & around,
+        dark_places(encode_srgb(plate), limits.dark_level, limits.dark_contrast) & around,
         around,
-        [_scaled(lamp, look.fold) for lamp in find_lamps(plate, max(3, round(_SPECK * pixels)))],
+        [_scaled(lamp, pictures.fold) for lamp in find_lamps(plate, max(3, round(_SPECK * pixels)))],
         np.zeros(plate.shape[1:], bool),
     )
-    out.noise_map = noise_of_map(*look.noise_map) if look.noise_map else None
-    _empty_stage(out, look)
-    if look.shots:
-        _take(out, look, settings)
+    out.noise_map = noise_of_map(*pictures.noise_map) if pictures.noise_map else None
+    _empty_stage(out, pictures)
+    if pictures.shots:
+        _take(out, pictures, limits)
     else:
         for what in ("moved", "focus", "exposure", "glossy"):
-            out.missing[what] = "no frame of a take was looked at"
+            out.missing[what] = "no frame of a take was read"
     return out
 
 
-def _empty_stage(out: Measured, look: Look) -> None:
-    out.noise = measure_noise(look.bands) if look.bands else out.noise_map
-    out.bright = brightness(look.empty)
+def _empty_stage(out: Measured, pictures: Pictures) -> None:
+    out.noise = measure_noise(pictures.bands) if pictures.bands else out.noise_map
+    out.bright = brightness(pictures.empty)
     if out.coarse:
-        out.missing["noise of the camera"] = "the recording has 8 bits, whose steps and codecs hide it"
-    single = len(look.bands) == 1 or not (look.bands or look.noise_map)
+        out.missing["noise of the camera"] = "the recording has 8 bits, and their steps and codecs hide it"
+    single = len(pictures.bands) == 1 or not (pictures.bands or pictures.noise_map)
     if out.noise is None:
         out.missing["noise"] = _SINGLE if single else "the pictures are too dark or too bright"
-    if not look.empty:
-        out.missing["flicker"] = "the store keeps the average of the empty frames alone; give the session"
+    if not pictures.empty:
+        out.missing["flicker"] = "the store holds only the average of the empty frames; check the session instead"
     elif out.bright is None:
         out.missing["flicker"] = _SINGLE if single else "the pictures are too dark or too bright"
-    if len(look.empty) > 1:
-        first, last = look.empty[0], look.empty[-1]
-        found = register(first[1], last[1], ~clipped(first) & ~clipped(last))
-        out.settled = found and _enlarged(found, look.fold)
+    if len(pictures.empty) > 1:
+        first, last = pictures.empty[0], pictures.empty[-1]
+        settled = register(first[1], last[1], ~clipped(first) & ~clipped(last))
+        out.settled = settled and _enlarged(settled, pictures.fold)
 
 
-def _take(out: Measured, look: Look, settings: Stage) -> None:
+def _take(out: Measured, pictures: Pictures, limits: StageLimits) -> None:
     """Compare the frames of the take with the plate."""
-    plate, shot = look.plate, look.shots[0]
+    plate, shot = pictures.plate, pictures.shots[0]
     out.shot = _shown(shot)
     use = ~out.white & ~clipped(shot)
     out.gains = channel_gains(plate, shot, use)
     if out.gains is None:
-        out.missing["exposure"] = "too little of the stage is lit and not clipped"
-    found = [register(plate[1], frame[1], ~out.white & ~clipped(frame)) for frame in look.shots]
-    out.moved = [_enlarged(one, look.fold) for one in found if one is not None]
-    if not all(found):
-        out.missing["moved"] = "the stage has too little that is lit and has edges"
-    out.sigma = 0.005 if out.noise is None else max(1e-4, float(np.sqrt(out.noise.photon)) / 2 / look.fold)
+        out.missing["exposure"] = "too little of the stage is lit without being clipped"
+    registered = [register(plate[1], frame[1], ~out.white & ~clipped(frame)) for frame in pictures.shots]
+    out.moved = [_enlarged(one, pictures.fold) for one in registered if one is not None]
+    if not all(registered):
+        out.missing["moved"] = "the stage has too few edges that are lit"
+    out.sigma = 0.005 if out.noise is None else max(1e-4, float(np.sqrt(out.noise.photon)) / 2 / pictures.fold)
     gains = np.ones(3) if out.gains is None else out.gains
-    for frame, there in zip(look.shots, found, strict=True):
-        under = plate if there is None else lay_under(plate, there)
+    for frame, one in zip(pictures.shots, registered, strict=True):
+        under = plate if one is None else lay_under(plate, one)
         out.change.append(signed_change(under * gains[:, None, None].astype(np.float32), frame).astype(np.float16))
     subject = may_be_subject(out.change[0].astype(np.float32), out.sigma, neighbourhood(out))
-    out.matte = subject if look.matte is None else look.matte > 0.1
-    if out.moved and out.moved[0].farthest >= settings.shift[0]:
+    out.matte = subject if pictures.matte is None else pictures.matte > 0.1
+    if out.moved and out.moved[0].farthest >= limits.shift[0]:
         out.missing["focus"] = "the camera moved; record the empty stage again first"
     else:
-        out.detail = _detail(out, look, found[0], use & ~subject)
+        out.detail = _detail(out, pictures, registered[0], use & ~subject)
         if out.detail is None:
             out.missing["focus"] = "the stage has too little fine detail outside the subject"
-    if len(look.shot_bands) > 1:
+    if len(pictures.shot_bands) > 1:
         still = np.all([~changed(change.astype(np.float32), out.sigma) for change in out.change], axis=0)
-        rows = _full(still, look)[band_rows(look.size[1], look.fold)]
-        out.noise_shot = measure_noise([look.shot_bands[0], look.shot_bands[-1]], rows)
+        rows = _full(still, pictures)[band_rows(pictures.size[1], pictures.fold)]
+        out.noise_shot = measure_noise([pictures.shot_bands[0], pictures.shot_bands[-1]], rows)
 
 
-def _detail(out: Measured, look: Look, found: Registration | None, use: Mask) -> float | None:
-    """Focus, at full size."""
-    if found is None or look.shot_green is None:
+def _detail(out: Measured, pictures: Pictures, registered: Registration | None, use: Mask) -> float | None:
+    """Finest detail of the take against that of the plate, at full size."""
+    if registered is None or pictures.shot_green is None:
         return None
-    there = _enlarged(found, look.fold)
+    moved = _enlarged(registered, pictures.fold)
     gain = 1.0 if out.gains is None else out.gains[1]
-    rows, columns = _busiest(look.plate[1], use, _WINDOW // look.fold)
-    large = tuple(slice(part.start * look.fold, part.stop * look.fold) for part in (rows, columns))
-    # Resampling softens a little, so what lies still is left as it is.
-    plate = look.plate_green if there.farthest < 0.1 else lay_under(look.plate_green, there)
-    return detail_ratio(plate[large] * np.float32(gain), look.shot_green[large], _full(use[rows, columns], look))
+    rows, columns = _busiest(pictures.plate[1], use, _WINDOW // pictures.fold)
+    large = tuple(slice(part.start * pictures.fold, part.stop * pictures.fold) for part in (rows, columns))
+    # Resampling softens a little, so a plate that did not move is not resampled.
+    plate = pictures.plate_green if moved.farthest < 0.1 else lay_under(pictures.plate_green, moved)
+    return detail_ratio(
+        plate[large] * np.float32(gain), pictures.shot_green[large], _full(use[rows, columns], pictures)
+    )
 
 
 def _busiest(plate: Floats, use: Mask, side: int) -> tuple[slice, slice]:
-    """The window of a picture (h, w) with most edges where `use` is: a large picture need not be seen as a whole."""
+    """The square window of a picture (h, w) with most edges inside `use`."""
     edges = np.hypot(*np.gradient(plate)) * use
     tall, wide = (min(side, length) for length in plate.shape)
     parts = [
@@ -213,12 +214,12 @@ def _busiest(plate: Floats, use: Mask, side: int) -> tuple[slice, slice]:
 
 
 def neighbourhood(one: Measured) -> int:
-    """Of the neighbourhood in which a change is looked at, in small pixels."""
+    """Side of the window, in small pixels, over which changes are averaged."""
     return max(3, one.plate.shape[0] // 60) | 1
 
 
 def surroundings(camera: Camera, cameras: Mapping[str, Camera], settings: Reconstruction) -> Mask:
-    """The rectangle around the subject's box in a picture: (h, w); the whole picture where that is not known."""
+    """The rectangle around the subject's box in a picture (h, w); the whole picture if the box is unknown."""
     whole = np.ones((camera.height, camera.width), bool)
     try:
         centre, size = box_of(cameras.values(), settings)
@@ -239,13 +240,13 @@ def _shown(light: Floats) -> NDArray[np.uint8]:
     return np.rint(encode_srgb(light.transpose(1, 2, 0)) * 255).astype(np.uint8)
 
 
-def _full(mask: Mask, look: Look) -> Mask:
-    return np.asarray(mask.repeat(look.fold, axis=0).repeat(look.fold, axis=1))
+def _full(mask: Mask, pictures: Pictures) -> Mask:
+    return np.asarray(mask.repeat(pictures.fold, axis=0).repeat(pictures.fold, axis=1))
 
 
-def full_size(at: float, fold: int) -> float:
-    """A place in a small picture as one in the full size."""
-    return float(at * fold + (fold - 1) / 2)
+def full_size(position: float, fold: int) -> float:
+    """A row or column of a small picture in pixels of the full size."""
+    return float(position * fold + (fold - 1) / 2)
 
 
 def _scaled(lamp: Lamp, fold: int) -> Lamp:
@@ -254,7 +255,5 @@ def _scaled(lamp: Lamp, fold: int) -> Lamp:
     return Lamp(full_size(lamp.x, fold), full_size(lamp.y, fold), lamp.area * fold * fold, box, lamp.bloom * fold)
 
 
-def _enlarged(found: Registration, fold: int) -> Registration:
-    return Registration(
-        found.x * fold, found.y * fold, found.turn, found.scale, found.farthest * fold, found.error * fold
-    )
+def _enlarged(one: Registration, fold: int) -> Registration:
+    return replace(one, x=one.x * fold, y=one.y * fold, farthest=one.farthest * fold, error=one.error * fold)

@@ -18,10 +18,10 @@ from tasks.config import Config, Reconstruction
 from tasks.ingest.session import ingest, plates
 from tasks.sim.session import render_session
 from tasks.sim.tidy_stage import Defect
-from tasks.stage.check import Checked, check, stage_check, write_report
+from tasks.stage.check import StageCheck, check, stage_check, write_report
 from tasks.stage.findings import DRIFT
-from tasks.stage.look import open_session, open_stored
 from tasks.stage.page import stage_sheet
+from tasks.stage.source import open_session, open_stored
 from tests.project import ROOT
 
 os.environ.setdefault("MITSUBA_VARIANT", "scalar_rgb")
@@ -56,19 +56,19 @@ def with_defect(clean: Path, defect: str) -> Path:
 
 def checked(
     store: Path, session: Path, take: str | None = None, box: Reconstruction = BOX, frames: int = 2
-) -> Checked:
+) -> StageCheck:
     subject = open_session(str(store), session, take, CONFIG.stage.empty_frames, frames)
     return check(subject, CONFIG.stage, box, CONFIG.teacher.noise)
 
 
-def found(result: Checked) -> dict[str, set[str]]:
+def found(result: StageCheck) -> dict[str, set[str]]:
     return {camera: {f.kind for f in findings} for camera, findings in result.findings.items() if findings}
 
 
 def test_a_tidy_stage_raises_nothing(clean: Path, tmp_path: Path) -> None:
     result = checked(tmp_path, clean / "session")
     assert found(result) == {}
-    for one in result.found.values():
+    for one in result.measured.values():
         assert one.noise is not None
         assert 1 / one.noise.photon == pytest.approx(9600, rel=0.1)
         assert set(one.missing) <= {"focus"}
@@ -111,7 +111,7 @@ def test_mattes_in_the_store_say_where_the_subject_is(clean: Path, tmp_path: Pat
         take.write_alphas("student-v1", camera, {1: np.asarray(truth, np.float32) / 255})
     result = check(open_stored(store, take.stage, None, 2), CONFIG.stage, BOX, CONFIG.teacher.noise)
     assert found(result) == {CAMERA: {"glossy"}}
-    for one in result.found.values():
+    for one in result.measured.values():
         assert one.subject is not None
         assert one.subject[one.matte].mean() > 0.97
         assert one.missing.keys() >= {"flicker"}
@@ -146,4 +146,4 @@ def test_the_sample_session_is_hard_and_nothing_in_it_is_broken(tmp_path: Path) 
     assert not [f for said in result.findings.values() for f in said if f.light == "red"]
     report = write_report(Root(tmp_path), "sample", result)
     assert Path(report["html"]).stat().st_size < 2_000_000
-    assert len(stage_sheet(report, result.found)) < 400_000
+    assert len(stage_sheet(report, result.measured)) < 400_000
