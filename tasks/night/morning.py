@@ -1,9 +1,8 @@
 """The morning report: what needs a human, then what the night did, with one picture of every take.
 
-What it holds is in `tasks.night.record`.
+`tasks.night.record.NightRecord` describes what it holds.
 """
 
-import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -25,10 +24,11 @@ from tasks.night.record import Attention, Forecast, NightRecord, NightTake
 from tasks.night.rest import nights
 from tasks.runtime.step import Record, retryable
 from tasks.show.artifact import where_text
-from tasks.show.figures import duration
+from tasks.show.figures import amount, duration
+from tasks.show.markdown import picture
 from tasks.show.sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
 
-_NIGHTS_LEFT = 3  # somebody needs time to bring a disk
+_NIGHTS_LEFT = 3  # time in which a person can bring another disk
 _HEIGHT = 160  # of a picture, in pixels
 _UI_BYTES = 200_000  # the UI loads all artifacts in full
 
@@ -40,22 +40,22 @@ def write_morning(store: str, night: NightRecord, started: float, plan: str = ""
         store: URL of the store.
         night: the record as the flow knows it, from `inbox` to `kept`, and without `bytes` of the takes.
         started: when the night began, in seconds since 1970.
-        plan: name of the plan that the night was made by; "" for none.
+        plan: name of the plan that the night followed; "" for none.
 
     Returns:
-        The whole record, with `html` and `json`, where they lie.
+        The whole record, with where `html` and `json` lie.
     """
     root, ended = Root(store), time.time()
-    found: Forecast = look_back(root, plan, ended) if plan else {}
+    forecast: Forecast = look_back(root, plan, ended) if plan else {}
     takes = [cast(NightTake, {**take, "bytes": _bytes(root, take["take"])}) for take in night["takes"]]
     free = free_bytes(root)
     whole: NightRecord = {
         **night,
         "night": time.strftime("%Y-%m-%d %H:%M", time.localtime(started)),
         "takes": takes,
-        "forecast": found,
+        "forecast": forecast,
         "attention": [
-            *_short(found),
+            *_short(forecast),
             *_disk(free, takes),
             *_stages(night),
             *_gates(root, _last_night(root)),
@@ -69,7 +69,7 @@ def write_morning(store: str, night: NightRecord, started: float, plan: str = ""
     pictures = {take["take"]: take_picture(root, take["take"], take["runs"]) for take in takes}
     name = f"reports/night-{time.strftime('%Y-%m-%d-%H%M%S', time.localtime(started))}"
     root.write(f"{name}.html", night_page(whole, pictures).encode())
-    # Last, since what was decided after the newest record is news to the next night.
+    # Written last: what is decided after the newest record is news to the next night.
     root.write(f"{name}.json", json.dumps(whole, indent=1).encode())
     if TaskRunContext.get() is not None:
         text = f"{_artifact(whole, pictures)}\n\n{where_text(root.at(f'{name}.html'))}"
@@ -96,7 +96,7 @@ def take_picture(root: Root, name: str, runs: Sequence[str]) -> bytes:
 
 
 def _bytes(root: Root, take: str) -> int:
-    """What a take occupies in the store, with all its mattes."""
+    """Size of a take in the store, with all its mattes."""
     return sum(root.sizes(f"takes/{take}.zarr/").values())
 
 
@@ -104,7 +104,7 @@ def _disk(free: int | None, takes: Sequence[NightTake]) -> list[Attention]:
     added = sum(take["bytes"] for take in takes)
     if free is None or free >= _NIGHTS_LEFT * added:
         return []
-    what = f"The store's disk has {free / 1e9:.3g} GB left; this night added {added / 1e9:.3g} GB."
+    what = f"The store's disk has {amount(free)} left; this night added {amount(added)}."
     return [{"what": what, "fix": "Free some space, or move the store, before the disk is full."}]
 
 
@@ -121,13 +121,13 @@ def _stages(night: NightRecord) -> list[Attention]:
     for record in night["stages"]:
         for item in record["red"]:
             faults.setdefault((record["session"], item["camera"], item["kind"]), []).append((record, item))
-    said: list[Attention] = []
+    items: list[Attention] = []
     for (session, camera, _), cases in faults.items():
         record, item = cases[0]
         takes = ", ".join(dict.fromkeys(case["take"] for case, _ in cases))
         what = f"Camera {camera} of {session} is red (take {takes}): {item['what']}."
-        said.append({"what": what, "fix": f"{item['advice']} See {record['html']}."})
-    return said
+        items.append({"what": what, "fix": f"{item['advice']} See {record['html']}."})
+    return items
 
 
 def _last_night(root: Root) -> str:
@@ -139,7 +139,7 @@ def _last_night(root: Root) -> str:
 
 def _gates(root: Root, since: str) -> list[Attention]:
     """What the gate decided since a time."""
-    said: list[Attention] = []
+    items: list[Attention] = []
     registry = Registry(root)
     for role in root.names("promotions"):
         for entry in registry.verdicts(role):
@@ -151,8 +151,8 @@ def _gates(root: Root, since: str) -> list[Attention]:
             model = f"{challenger['name']} {challenger['version']}"
             what = f"The {role} {model} was {'promoted' if made else 'held back'}: "
             fix = "Look at its first mattes." if made else "Paint more, or look at the report of that round."
-            said.append({"what": what + "; ".join(verdict["reasons"]) + ".", "fix": fix})
-    return said
+            items.append({"what": what + "; ".join(verdict["reasons"]) + ".", "fix": fix})
+    return items
 
 
 def _labels(root: Root) -> list[Attention]:
@@ -177,14 +177,14 @@ def mined_boxes(takes: Sequence[NightTake]) -> list[Attention]:
 
 def _artifact(night: NightRecord, pictures: Mapping[str, bytes]) -> str:
     """The report as markdown, with as many pictures as the UI bears."""
-    text, room = night_text(night), _UI_BYTES
+    parts, room = [night_text(night)], _UI_BYTES
     for take, jpeg in pictures.items():
-        data = base64.b64encode(jpeg).decode()
-        room -= len(data)
+        drawn = picture(take, jpeg)
+        room -= len(drawn)
         if room < 0:
-            return text + "\n\nThe other pictures are in the page."
-        text += f"\n\n![{take}](data:image/jpeg;base64,{data})"
-    return text
+            return "\n\n".join([*parts, "The other pictures are in the page."])
+        parts.append(drawn)
+    return "\n\n".join(parts)
 
 
 morning_task = retryable("morning report")(write_morning)

@@ -6,7 +6,7 @@ The numbers beside each chart are text in the page; a chart shows the shape only
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.show.charts import round_ticks
@@ -20,7 +20,7 @@ DEEPEST = 1e-9  # part of the highest value; deeper, a logarithmic axis would sh
 LOG_FROM = 30  # a curve that falls further than this factor shows nothing on a linear axis
 
 
-def history_points(records: Sequence[dict[str, Any]], key: str) -> list[Point]:
+def history_points(records: Sequence[Mapping[str, Any]], key: str) -> list[Point]:
     """Pick (iteration, value) pairs out of a training history; records without a value are passed over."""
     points = []
     for i, record in enumerate(records):
@@ -30,7 +30,7 @@ def history_points(records: Sequence[dict[str, Any]], key: str) -> list[Point]:
     return points
 
 
-def history_keys(records: Sequence[dict[str, Any]]) -> list[str]:
+def history_keys(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name the curves in a training history, in the order they first appear."""
     keys = {key for record in records for key, value in record.items() if number(value) is not None}
     ordered = dict.fromkeys(key for record in records for key in record)

@@ -1,7 +1,7 @@
-"""The report: every number and picture of one round, as `report.json` and one HTML page.
+"""The report of a round: every number and picture, as `report.json` and one HTML page.
 
-This is the one place that may read ground truth (a rendered session has it): the numbers under `benchmark`
-compare with it, those under `supervisor` with the benchmark that the pipeline itself uses.
+Only this module may read ground truth, which a rendered session has. The numbers under `benchmark` compare with it;
+those under `supervisor` compare with the benchmark that the pipeline itself uses.
 """
 
 import importlib.metadata
@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
@@ -21,6 +21,7 @@ from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
+from tasks.report.figures import Report, Verdict
 from tasks.report.page import render_page
 from tasks.report.sheets import before_after_sheet, scribble_sheet, stage_sheet
 from tasks.report.summary import markdown_table, summary_lines
@@ -37,13 +38,8 @@ def _only(record: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     return {key: record[key] for key in keys}
 
 
-def _wall(records: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds per step, as they were when the step really ran."""
-    return {name: float(record["wall_s"]) for name, record in records.items()}
-
-
 def machine() -> dict[str, Any]:
-    """Processor, cores and memory, for whoever reads a time."""
+    """Processor, cores and memory, which every time depends on."""
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "processor": platform.processor() or platform.machine(),
@@ -53,25 +49,25 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides figures."""
+    """Versions of the packages that figures depend on."""
     names = ("capmat", "torch", "timm", "prefect", "dask", "zarr", "numpy")
     return {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names}
 
 
-def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any], rebuilt: Record) -> dict[str, Any]:
-    """All numbers of a round, in the layout that `tasks.report.page` documents."""
+def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any], rebuilt: Record) -> Report:
+    """All numbers of a round."""
     root = Root(config.store)
     take = Take.open(root, round_["benchmark"]["take"])
     entries = [(c, f) for c, f in round_["benchmark"]["entries"]]
-    # a former champion is for the gate, whose reasons are in the report
+    # the row of a former champion is for the gate; its reasons are in the report
     runs = {row: run for row, run in round_["runs"].items() if not row.endswith("_champion")}
     per_image = {row: round_["validation"]["per_image"][row] for row in runs}
-    report: dict[str, Any] = {
+    report: Report = {
         "title": "capmat: one round",
         "run": digest_of(round_),
         "created": time.strftime("%Y-%m-%d %H:%M"),
         "supervisor": round_["validation"]["supervisor"],
-        "promotion": {role: _only(verdict, _VERDICT) for role, verdict in round_["gate"].items()},
+        "promotion": {role: cast(Verdict, _only(verdict, _VERDICT)) for role, verdict in round_["gate"].items()},
         "history": {role: round_[role]["history"] for role in ("teacher", "student")},
         "labels": {
             "set": round_["labels"]["labels"],
@@ -94,20 +90,16 @@ def collect(config: Config, night: Mapping[str, Any], round_: Mapping[str, Any],
     report["per_image"] = {
         row: {picture: scores["mse"] for picture, scores in each.items()} for row, each in per_image.items()
     }
-    mattes: dict[str, float] = {}
-    for m in [*night["mattes"], *round_["mattes"]]:
-        mattes[m["run"] + m["take"] + str(m["digest"])] = m["wall_s"]
-    report["wall_s"] = {
+    mattes = {  # a matte of both is one step
+        m["run"] + m["take"] + str(m["digest"]): m["wall_s"] for m in [*night["mattes"], *round_["mattes"]]
+    }
+    report["wall_s"] = {  # as they were when the step really ran
         "ingest": sum(t["wall_s"] for t in night["takes"].values()),
         "mattes": round(sum(mattes.values()), 2),
-        **_wall(
-            {
-                "benchmark (supervisor)": round_["benchmark"],
-                "fine-tune teacher": round_["teacher"],
-                "distil student": round_["student"],
-                "validate": round_["validation"],
-            }
-        ),
+        "benchmark (supervisor)": float(round_["benchmark"]["wall_s"]),
+        "fine-tune teacher": float(round_["teacher"]["wall_s"]),
+        "distil student": float(round_["student"]["wall_s"]),
+        "validate": float(round_["validation"]["wall_s"]),
         "reconstruct": round(sum(rebuilt["fit_s"]) + rebuilt["wall_s"], 2),
     }
     return report
@@ -150,11 +142,11 @@ def write_report(config: Config, night: Mapping[str, Any], round_: Mapping[str, 
     Args:
         config: the settings.
         night: what the nightly flow returned.
-        round_: what the redistil flow returned.
+        round_: what the redistill flow returned.
         rebuilt: what the reconstruct flow returned.
 
     Returns:
-        `report` (the numbers) and the places of `html` and `json`.
+        `report` (the numbers), and where `html` and `json` lie.
     """
     root = Root(config.store)
     report = collect(config, night, round_, rebuilt)
@@ -165,19 +157,11 @@ def write_report(config: Config, night: Mapping[str, Any], round_: Mapping[str, 
     for name, jpeg in pictures.items():
         show(f"report-{name}", name, jpeg)
     if TaskRunContext.get() is not None:
-        create_markdown_artifact(
-            "\n\n".join(
-                [
-                    "# The round in figures",
-                    markdown_table(report),
-                    *summary_lines(report),
-                    where_text(root.at(f"{folder}/report.html")),
-                ]
-            ),
-            key="report",
-        )
-    place = root.url.rstrip("/") + f"/{folder}"
-    return {"report": report, "html": f"{place}/report.html", "json": f"{place}/report.json"}
+        where = where_text(root.at(f"{folder}/report.html"))
+        text = ["# The round in figures", markdown_table(report), *summary_lines(report), where]
+        create_markdown_artifact("\n\n".join(text), key="report")
+    url = root.url.rstrip("/") + f"/{folder}"
+    return {"report": report, "html": f"{url}/report.html", "json": f"{url}/report.json"}
 
 
 report_task = retryable("report")(write_report)

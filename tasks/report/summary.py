@@ -1,18 +1,16 @@
-"""Say in a few lines what a run achieved: in the terminal, in the Prefect artifact, on top of the page.
+"""What a run achieved, in a few lines: for the terminal, the Prefect artifact, and the top of the page.
 
-The verdict states what was measured and which way it went; it never calls a run good. A figure that was not
-measured is left out rather than guessed.
+The verdict states what was measured and in which direction it changed; it never calls a run good. A figure that was
+not measured is left out.
 """
 
 from tasks.report.figures import JUDGES, MODELS, PAPER, STATES, Report, decisions, judges, printed, psnr, wall_total
 from tasks.show.figures import METRICS, decimals, duration, ratio
+from tasks.show.markdown import table
 
 
 def verdict(report: Report) -> str:
-    """Put the outcome into one or two sentences of plain text.
-
-    Args:
-        report: the report dict (schema in `tasks.report.page`).
+    """The outcome in one or two sentences of plain text.
 
     Returns:
         For example `Refinement cut the student's squared error by 61 % and the teacher's by 36 %, measured
@@ -58,14 +56,7 @@ def _moved(clauses: list[tuple[int, str]]) -> str:
 
 
 def summary_lines(report: Report) -> list[str]:
-    """Write the few figures that a terminal shows at the end of a run.
-
-    Args:
-        report: the report dict (schema in `tasks.report.page`).
-
-    Returns:
-        Lines without a line break, ASCII figures, nothing for what was not measured.
-    """
+    """The few figures that a terminal shows at the end of a run: ASCII, without what was not measured."""
     lines = [" ".join(str(report[key]) for key in ("title", "run") if report.get(key))]
     lines.append(verdict(report).replace("’", "'"))
     for judge in judges(report):
@@ -79,7 +70,7 @@ def summary_lines(report: Report) -> list[str]:
                 lines.append(f"{model:<9}{'   '.join(figures)}   ({JUDGES[judge]})")
     base, refined = (psnr(report, state) for state in STATES)
     if base is not None or refined is not None:
-        backend = report["reconstruction"].get("backend")
+        backend = (report.get("reconstruction") or {}).get("backend")
         lines.append(f"{'3D':<9}PSNR {_arrow(base, refined, 2)} dB" + (f"   ({backend})" if backend else ""))
     total = wall_total(report)
     if total is not None:
@@ -96,40 +87,23 @@ def _ascii(value: float | None, places: int) -> str:
 
 
 def markdown_table(report: Report) -> str:
-    """Write verdict and accuracy as Markdown, for a Prefect artifact.
-
-    Args:
-        report: the report dict (schema in `tasks.report.page`).
-
-    Returns:
-        Markdown; one table with a column per metric and judge, the paper's row named beside each of ours.
-    """
+    """Verdict and accuracy as markdown: a column per metric and judge, then the paper's."""
     lines = [verdict(report).replace("\n", " ")]
     measured = judges(report)
     if measured:
-        heads = [f"{m.title} {m.unit} {JUDGES[judge]}" for judge in measured for m in METRICS]
-        paper = [f"{m.title} {m.unit} in the paper" for m in METRICS]
-        lines += ["", "| | " + " | ".join(heads + paper) + " |", "|---|" + "---:|" * len(heads + paper)]
-        for model in MODELS:
-            for state in STATES:
-                row = f"{model}_{state}"
-                ours = [decimals(printed(report, judge, row, m)) for judge in measured for m in METRICS]
-                theirs = [decimals(value) for value in PAPER[row][1:]]
-                lines.append(f"| {model} {state} | " + " | ".join(ours + theirs) + " |")
-        lines += ["", "The paper measured on its own stage: its absolute values are not comparable."]
+        where = [*(JUDGES[judge] for judge in measured), "in the paper"]
+        heads = ["", *(f"{m.title} {m.unit} {words}" for words in where for m in METRICS)]
+        rows = []
+        for row, (_, *paper) in PAPER.items():
+            ours = [printed(report, judge, row, m) for judge in measured for m in METRICS]
+            rows.append([row.replace("_", " "), *map(decimals, [*ours, *paper])])
+        lines += ["", table(heads, rows), ""]
+        lines.append("The paper measured on its own stage: its absolute values are not comparable.")
     base, refined = (psnr(report, state) for state in STATES)
     if base is not None or refined is not None:
-        lines += [
-            "",
-            f"Reconstruction: {decimals(base, 2)} → {decimals(refined, 2)} dB {_gain(base, refined)}",
-        ]
+        gain = "" if base is None or refined is None else f"({decimals(refined - base, 2, sign=True)})"
+        lines += ["", f"Reconstruction: {decimals(base, 2)} → {decimals(refined, 2)} dB {gain}"]
     total = wall_total(report)
     if total is not None:
         lines += ["", f"Wall time: {duration(total)}"]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _gain(base: float | None, refined: float | None) -> str:
-    return (
-        "" if base is None or refined is None else f"({'+' if refined >= base else ''}{decimals(refined - base, 2)})"
-    )

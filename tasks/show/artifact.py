@@ -1,6 +1,5 @@
 """Pictures and tables as Prefect artifacts, so that people see them beside the run that made them."""
 
-import base64
 import re
 from typing import cast
 from uuid import UUID
@@ -10,10 +9,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.context import TaskRunContext
 
+from tasks.show.markdown import picture
 from tasks.show.sheet import at_most
 
 ARTIFACT_BYTES = 300_000
-"""Most that one artifact may hold. The UI's list of artifacts loads them all in full."""
+"""Limit of one artifact: the UI's list of artifacts loads all of them in full."""
 
 
 def show(
@@ -22,15 +22,15 @@ def show(
     """Put a picture beside the run in the Prefect UI; outside a task nothing happens.
 
     Args:
-        key: name of its place in the UI; what is shown there again stands before what was shown earlier.
-        title: what it shows, in words.
+        key: name of the artifact; the UI lists all that have it, the newest first.
+        title: what the picture shows.
         jpeg: the picture.
-        note: markdown that stands above it.
-        curves: an SVG document that stands below it.
-        before: what this call returned earlier; that picture is replaced, so that a long work has one.
+        note: markdown above it.
+        curves: an SVG document below it.
+        before: what an earlier call returned; its picture is replaced, so that a long task shows one.
 
     Returns:
-        What to give as `before`.
+        What to hand to the next call as `before`.
     """
     if TaskRunContext.get() is None:
         return None
@@ -43,21 +43,17 @@ def show(
 
 
 def artifact_key(words: str) -> str:
-    """Prefect takes small letters, digits and dashes; takes may be called anything."""
+    """A key that Prefect accepts: small letters, digits and dashes. A take may have any name."""
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
 
 
 def picture_text(title: str, jpeg: bytes, note: str = "", curves: str = "") -> str:
     """Markdown that holds its pictures itself, in at most `ARTIFACT_BYTES`; see `show`."""
-    drawn = _embedded("curves", "svg+xml", curves.encode()) if curves else ""
+    drawn = picture("curves", curves.encode(), "svg+xml") if curves else ""
     room = (ARTIFACT_BYTES - len(note) - len(drawn)) * 3 // 4 - 200  # base64 makes four bytes of three
-    return "\n\n".join(filter(None, (note, _embedded(title, "jpeg", at_most(jpeg, room)), drawn)))
+    return "\n\n".join(filter(None, (note, picture(title, at_most(jpeg, room)), drawn)))
 
 
-def _embedded(title: str, kind: str, data: bytes) -> str:
-    return f"![{title}](data:image/{kind};base64,{base64.b64encode(data).decode()})"
-
-
-def where_text(place: str) -> str:
+def where_text(url: str) -> str:
     """Where a report lies, as markdown to copy: browsers follow no link from a web page to a file."""
-    return f"The whole report: `{place if '://' in place else f'file://{place}'}`"
+    return f"The whole report: `{url if '://' in url else f'file://{url}'}`"

@@ -1,7 +1,10 @@
 """Figures in words: metrics with their units, numbers with fitting digits, durations, amounts."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
+
+MISSING = "–"
 
 
 class Metric(NamedTuple):
@@ -48,9 +51,10 @@ def change(before: float | None, after: float | None) -> str:
     return "±0 %" if percent == 0 else f"{'+' if percent > 0 else '−'}{abs(percent)} %"
 
 
-def decimals(value: float | None, places: int = 3) -> str:
-    """Write a figure with fixed decimals as the paper does, a true minus, and a dash for nothing."""
-    return MISSING if value is None else f"{value:.{places}f}".replace("-", "−")
+def decimals(value: float | None, places: int = 3, sign: bool = False) -> str:
+    """Write a figure with fixed decimals as the paper does, with a true minus, or a dash for None."""
+    plus = "+" if sign and value is not None and value >= 0 else ""
+    return MISSING if value is None else f"{plus}{value:.{places}f}".replace("-", "−")
 
 
 def significant(value: float | None) -> str:
@@ -86,4 +90,16 @@ def amount(count: float) -> str:
     return f"{count:.3g} {unit}"
 
 
-MISSING = "–"
+def dotted(value: object, name: str = "") -> list[tuple[str, str]]:
+    """Name and text of every value in nested settings: `teacher.iterations`, `180`. Empty ones are left out."""
+    if isinstance(value, Mapping):
+        inner = [dotted(v, f"{name}.{k}" if name else str(k)) for k, v in value.items()]
+        return [pair for pairs in inner for pair in pairs]
+    if isinstance(value, list | tuple):
+        return [(name, ", ".join(map(str, value)) or MISSING)]
+    return [] if value is None or value == "" else [(name, str(value))]
+
+
+def counted(count: int, noun: str) -> str:
+    """Write `1 take` or `2 takes`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

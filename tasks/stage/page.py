@@ -1,7 +1,5 @@
 """The report of a stage check as one HTML page: per camera its light, its pictures with the findings, and advice."""
 
-import base64
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tasks.show.page import document
+from tasks.show.page import render
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, fit_height, to_jpeg
 from tasks.stage.measure import Measured
 
@@ -23,86 +21,69 @@ _KEY = (
     ("#ff00dc", "not as in the plate, outside the subject"),
     ("#3cdc5a", "where the subject may be"),
 )
-_WORDS = {"red": "must be mended", "yellow": "will cost mattes", "green": "fit"}
+_WORDS = {"red": "must be mended", "yellow": "will cost mattes", "green": "fit"}  # the worst first
 
 
 def stage_page(report: Mapping[str, Any], found: Mapping[str, Measured]) -> str:
-    """Render a report.
+    """A complete HTML document, UTF-8.
 
     Args:
         report: see `tasks.stage.check`.
         found: what was measured, by camera.
-
-    Returns:
-        A complete HTML document, UTF-8.
     """
-    cameras = report["cameras"]
-    ordered = sorted(cameras, key=lambda camera: ("red", "yellow", "green").index(cameras[camera]["light"]))
     where = f"stage {report['stage']}" + (f", take {report['take']}" if report["take"] else "")
-    title = _text(f"Stage check: {where}")
-    count = {light: sum(camera["light"] == light for camera in cameras.values()) for light in _WORDS}
-    tiles = "".join(
-        f'<div class="tile"><h3><span><i class="light {light}"></i>{light}</span></h3>'
-        f'<p class="figure"><b>{count[light]}</b></p><p class="foot">{_WORDS[light]}</p></div>'
-        for light in _WORDS
+    lights = [camera["light"] for camera in report["cameras"].values()]
+    return render(
+        "stage/page.html",
+        title=f"Stage check: {where}",
+        facts=(f"session {report['session']}" if report["session"] else "", where),
+        verdict=verdict(report),
+        lights=[(light, lights.count(light), meaning) for light, meaning in _WORDS.items()],
+        notes=report["notes"],
+        key=_KEY,
+        cameras=[_camera(camera, one, found[camera]) for camera, one in _worst_first(report)],
     )
-    notes = "".join(f"<li>{_text(note)}</li>" for note in report["notes"])
-    key = "".join(
-        f'<span class="key"><i style="background:{colour}"></i>{_text(word)}</span>' for colour, word in _KEY
-    )
-    session = f"<span>session {_text(report['session'])}</span>" if report["session"] else ""
-    head = (
-        f'<header><p class="meta">{session}<span>{_text(where)}</span></p><h1>{title}</h1>'
-        f'<p class="verdict">{_text(verdict(report))}</p><div class="tiles">{tiles}</div>'
-        f"{f'<ul class=notes>{notes}</ul>' if notes else ''}</header>"
-        f'<p class="foot">{key}Difference: orange is brighter than the plate, blue darker.</p>'
-    )
-    links = "".join(f'<a href="#{_text(camera)}">{_text(camera)}</a>' for camera in ordered)
-    bodies = "".join(_camera(camera, cameras[camera], found[camera]) for camera in ordered)
-    return document(title, f"{head}<nav>{links}</nav>{bodies}")
+
+
+def _worst_first(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(report["cameras"].items(), key=lambda item: list(_WORDS).index(item[1]["light"]))
 
 
 def verdict(report: Mapping[str, Any]) -> str:
     """The report in one sentence."""
     cameras = report["cameras"]
-    said = []
+    parts = []
     for light in ("red", "yellow"):
         names = [camera for camera, one in cameras.items() if one["light"] == light]
         if names:
-            said.append(f"{light}: {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}")
-    return f"{'; '.join(said)}." if said else f"All {len(cameras)} cameras are fit."
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            parts.append(f"{light}: {', '.join(names[:8])}{more}")
+    return f"{'; '.join(parts)}." if parts else f"All {len(cameras)} cameras are fit."
 
 
 def stage_sheet(report: Mapping[str, Any], found: Mapping[str, Measured]) -> bytes:
-    """A JPEG of the cameras that have findings, the red ones first, at most eight."""
-    cameras = report["cameras"]
-    ordered = sorted(cameras, key=lambda camera: ("red", "yellow", "green").index(cameras[camera]["light"]))
+    """A JPEG of eight cameras at most, those with red findings first."""
     rows = []
-    for camera in ordered[:8]:
-        kinds = dict.fromkeys(finding["kind"] for finding in cameras[camera]["findings"])
-        rows.append(_row(camera, found[camera], cameras[camera]["findings"], (", ".join(kinds),), _SHEET))
+    for camera, one in _worst_first(report)[:8]:
+        kinds = dict.fromkeys(finding["kind"] for finding in one["findings"])
+        rows.append(_row(camera, found[camera], one["findings"], (", ".join(kinds),), _SHEET))
     return to_jpeg(contact_sheet(rows, ["empty stage", "take", "difference"], cell_height=_SHEET))
 
 
-def _camera(name: str, said: Mapping[str, Any], one: Measured) -> str:
-    row = _row("", one, said["findings"], (), _HEIGHT)
-    columns = ["empty stage", f"take, frame {one.frames[0]}" if one.frames else "take", "difference"]
-    if one.shot is None:
+def _camera(name: str, one: Mapping[str, Any], measured: Measured) -> dict[str, Any]:
+    """What the page shows of a camera."""
+    row = _row("", measured, one["findings"], (), _HEIGHT)
+    columns = ["empty stage", f"take, frame {measured.frames[0]}" if measured.frames else "take", "difference"]
+    if measured.shot is None:
         row, columns = Row("", row.pictures[:1]), columns[:1]
-    data = base64.b64encode(to_jpeg(contact_sheet([row], columns, cell_height=_HEIGHT), 82)).decode("ascii")
-    lines = [
-        f'<li><i class="light {finding["light"]}"></i>{_text(finding["what"])}. '
-        f"<b>{_text(finding['advice'])}</b></li>"
-        for finding in said["findings"]
-    ]
-    lines += [f"<li>{_text(kind)}: not measured: {_text(why)}.</li>" for kind, why in said["missing"].items()]
-    figures = ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in said["figures"].items())
-    return (
-        f'<section id="{_text(name)}"><h2><i class="light {said["light"]}"></i>{_text(name)}</h2>'
-        f'<figure><img alt="camera {_text(name)}" src="data:image/jpeg;base64,{data}"></figure>'
-        f'<ul class="notes">{"".join(lines) or "<li>Nothing was found.</li>"}</ul>'
-        f'<p class="foot">{_text(figures)}</p></section>'
-    )
+    return {
+        "name": name,
+        "light": one["light"],
+        "sheet": to_jpeg(contact_sheet([row], columns, cell_height=_HEIGHT), 82),
+        "findings": one["findings"],
+        "missing": one["missing"],
+        "figures": ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in one["figures"].items()),
+    }
 
 
 def _row(
@@ -159,7 +140,3 @@ def _arrow(picture: RGB, x: float, y: float) -> RGB:
     draw.line([middle, end], fill=(255, 40, 40), width=3)
     draw.ellipse([end[0] - 5, end[1] - 5, end[0] + 5, end[1] + 5], fill=(255, 40, 40))
     return np.asarray(canvas)
-
-
-def _text(text: object) -> str:
-    return html.escape(" ".join(str(text).split()))

@@ -1,17 +1,17 @@
 """Models beside each other on benchmarks: means with intervals, a plot, and contact sheets, as files and in the UI.
 
-    reports/validation-<digest>/validation.json      all figures, see `summarise`
+    reports/validation-<digest>/validation.json      all figures, a `Comparison`
     reports/validation-<digest>/validation.html      the same as a page that opens anywhere
     reports/validation-<digest>/<benchmark>-<column>.svg
     reports/validation-<digest>/<benchmark>-<model>.jpg     worst, median and best picture of a model
 
-The supervisor's column and the known truth stay apart from the first figure to the last.
+Figures against the supervisor and against the known truth are never mixed.
 """
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from tasks.show.figures import METRICS, MORE_METRICS
 from tasks.show.intervals import Lines, intervals_svg
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
 from tasks.validate.measure import COLUMNS
-from tasks.validate.page import markdown, render_validation
+from tasks.validate.page import Comparison, FrameTime, Mean, Rows, markdown, render_validation
 from tasks.validate.score import Scores
 
 EVERY = (*METRICS, *MORE_METRICS)
@@ -32,18 +32,8 @@ Measured = Mapping[str, Record]
 """Row (a name for a model in its role) -> record of `tasks.validate.measure.measure`."""
 
 
-def summarise(measured: Measured) -> dict[str, Any]:
-    """The figures of a comparison.
-
-    Args:
-        measured: all on the same benchmarks.
-
-    Returns:
-        `models` by row; and by benchmark (`name@version`) under `scores` for `supervisor` and `truth` the rows with
-        their measures: `mean`, `interval` (low, high; None where one picture says nothing), `pictures`. Under
-        `per_image` the scores of each picture, under `latency` the time of a frame by row, under `hull` how much does
-        not fit together. A measure or column that a benchmark does not allow is absent.
-    """
+def summarise(measured: Measured) -> Comparison:
+    """The figures of a comparison of models that were measured on the same benchmarks."""
     from capmat_models.confidence import LEVEL
 
     names = list(next(iter(measured.values()))["benchmarks"])
@@ -81,20 +71,14 @@ def summarise(measured: Measured) -> dict[str, Any]:
 def write_validation(store: str, measured: Measured) -> Record:
     """Write what was measured into the store's reports, and show it beside the run in the Prefect UI.
 
-    Args:
-        store: URL of the store.
-        measured: see `summarise`.
-
     Returns:
-        What `summarise` returns, `text` (the tables as markdown), and the places of `html` and `json`.
+        The comparison, `text` (its tables as markdown), and where `html` and `json` lie.
     """
     root, found = Root(store), summarise(measured)
     folder = f"reports/validation-{digest(found)}"
-    found |= {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "store": store,
-        "benchmarks": {name: _described(root, name) for name in found["scores"]},
-    }
+    found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    found["store"] = store
+    found["benchmarks"] = {name: _described(root, name) for name in found["scores"]}
     charts = {
         f"{name} {column}": intervals_svg(_panels(rows))
         for name, columns in found["scores"].items()
@@ -117,19 +101,12 @@ def write_validation(store: str, measured: Measured) -> Record:
         curves = "".join(charts.get(f"{bench} {column}", "") for column in COLUMNS[:1])
         note = f"{text}\n\n{where_text(root.at(f'{folder}/validation.html'))}"
         show(artifact_key(f"validation {name}"), f"{row} on {bench}: worst, median, best", jpeg, note, curves)
-    place = root.at(folder)
-    return {**found, "text": text, "html": f"{place}/validation.html", "json": f"{place}/validation.json"}
+    url = root.at(folder)
+    return {**found, "text": text, "html": f"{url}/validation.html", "json": f"{url}/validation.json"}
 
 
-def picture_sheet(root: Root, benchmark: str, row: str, found: Mapping[str, Any]) -> RGB:
-    """A model's worst, median and best picture by MSE against the supervisor, with the errors.
-
-    Args:
-        root: the store.
-        benchmark: `name@version`.
-        row: the model's row.
-        found: see `summarise`.
-    """
+def picture_sheet(root: Root, benchmark: str, row: str, found: Comparison) -> RGB:
+    """A model's worst, median and best picture by MSE against the supervisor, with the errors."""
     frozen = _open(root, benchmark)
     scores: dict[str, Scores] = found["per_image"][benchmark]["supervisor"][row]
     order = sorted(scores, key=lambda picture: -scores[picture]["mse"])
@@ -141,41 +118,40 @@ def picture_sheet(root: Root, benchmark: str, row: str, found: Mapping[str, Any]
         recording = Take.open(root, take)
         pha, ours = recording.read_alpha(found["models"][row]["run"], camera, frame), frozen.alpha(*key)
         pictures: list[np.ndarray | None] = [recording.read(camera, frame), ours, pha, error_picture(pha, ours)]
-        said = ["", "", "", f"MSE {1e4 * scores[picture]['mse']:.1f}e-4"]
+        captions = ["", "", "", f"MSE {1e4 * scores[picture]['mse']:.1f}e-4"]
         if frozen.known:
             true = frozen.truth(*key) if key in frozen.known else None
             pictures += [true, None if true is None else error_picture(pha, true)]
             mse = found["per_image"][benchmark]["truth"][row].get(picture, {}).get("mse")
-            said += ["", "" if mse is None else f"MSE {1e4 * mse:.1f}e-4"]
-        rows.append(Row(f"{word}: {take} {camera} {frame}", pictures, tuple(said)))
+            captions += ["", "" if mse is None else f"MSE {1e4 * mse:.1f}e-4"]
+        rows.append(Row(f"{word}: {take} {camera} {frame}", pictures, tuple(captions)))
     return contact_sheet(rows, columns)
 
 
-def _means(each: Mapping[str, Scores]) -> dict[str, Any]:
+def _means(each: Mapping[str, Scores]) -> dict[str, Mean]:
     from capmat_models.confidence import mean_interval
 
-    found = {}
+    means: dict[str, Mean] = {}
     for metric in EVERY:
         values = [scores[metric.key] for scores in each.values() if metric.key in scores]
         if values:
             interval = mean_interval(values)
-            found[metric.key] = {"mean": float(np.mean(values)), "interval": interval, "pictures": len(values)}
-    return found
+            means[metric.key] = {"mean": float(np.mean(values)), "interval": interval, "pictures": len(values)}
+    return means
 
 
-def _time(record: Record) -> dict[str, Any]:
-    keys = ("ms", "fastest", "slowest", "device", "hardware", "threads", "size", "together")
-    return {key: record[key] for key in keys}
+def _time(record: Record) -> FrameTime:
+    return cast(FrameTime, {key: record[key] for key in FrameTime.__annotations__})
 
 
 def _described(root: Root, benchmark: str) -> dict[str, Any]:
     frozen = _open(root, benchmark)
     by = [frozen.supervisor(*key) for key in frozen.keys]
-    made = sorted({f"{said.get('name')}@{said.get('version')}" for said in by})
+    made = sorted({f"{model.get('name')}@{model.get('version')}" for model in by})
     return {"entries": len(frozen), "known": len(frozen.known), "takes": frozen.takes, "supervisors": made}
 
 
-def _panels(rows: Mapping[str, Any]) -> dict[str, Lines]:
+def _panels(rows: Rows) -> dict[str, Lines]:
     return {
         f"{metric.title}, {metric.unit}": {
             row: (

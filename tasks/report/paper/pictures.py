@@ -1,4 +1,4 @@
-"""Strips of pictures for `capmat paper`: what figures look like, on the hardest frames of the benchmark."""
+"""Pictures for `capmat paper`: strips of mattes on the hardest frames of the benchmark, and charts of the tables."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,7 +33,7 @@ _FRAMES = 2
 def make_strips(
     root: Root, benchmark: Record, scores: Mapping[str, Record], judged: Record | None
 ) -> dict[str, bytes]:
-    """A JPEG per part of which two mattes at least were made.
+    """A JPEG per part that has at least two mattes to compare.
 
     Args:
         root: the store.
@@ -63,12 +63,12 @@ def _strip(root: Root, benchmark: Record, shown: Mapping[str, Record], noise: fl
     rows = []
     for camera, frame in _hardest(next(iter(shown.values()))):
         alphas = [read_matte(root, score["folder"], camera, frame) for score in shown.values()]
-        said = [
+        errors = [
             f"MSE {1e4 * score['per_image']['supervisor'][f'{camera}/{frame}']['mse']:.1f}e-4"
             for score in shown.values()
         ]
         pictures = [noisy_frame(take, camera, frame, noise, 0), frozen.alpha(take.name, camera, frame), *alphas]
-        rows.append(Row(f"{camera} frame {frame}", pictures, ("", "", *said)))
+        rows.append(Row(f"{camera} frame {frame}", pictures, ("", "", *errors)))
     return to_jpeg(contact_sheet(rows, ["image", "supervisor", *shown]))
 
 
@@ -78,8 +78,8 @@ def _hardest(score: Record) -> Sequence[tuple[str, int]]:
     return [(camera, int(frame)) for camera, _, frame in (picture.rpartition("/") for picture in worst)]
 
 
-WHO = {"supervisor": "supervisor", "truth": "ground truth", "teacher": "refined teacher"}
-"""Judges, as people call them."""
+JUDGE_NAMES = {"supervisor": "supervisor", "truth": "ground truth", "teacher": "refined teacher"}
+"""Names of the judges for people."""
 PAPER = "the paper"
 _TABLES = {
     "table1": ("Table 1: MSE, 1e-4", "mse", 1e4),
@@ -90,7 +90,7 @@ _TABLES = {
 
 
 def make_charts(tables: Tables) -> dict[str, str]:
-    """An SVG document per part that has any figure."""
+    """An SVG document per part that has a figure."""
     charts: dict[str, str] = {}
     for part, rows in tables.items():
         judges = list(dict.fromkeys(judge for row in rows for judge in row["by"]))
@@ -99,18 +99,18 @@ def make_charts(tables: Tables) -> dict[str, str]:
         if part in _TABLES:
             title, measure, scale = _TABLES[part]
             values = [(row["title"], _values(row, measure, scale)) for row in rows]
-            charts[part] = dots_svg(title, [*(WHO[judge] for judge in judges), PAPER], values)
+            charts[part] = dots_svg(title, [*(JUDGE_NAMES[judge] for judge in judges), PAPER], values)
         elif part == "fig5":
-            panels = {f"Fig. 5: MSE by the {WHO[judge]}, 1e-4": _noise_lines(rows, judge) for judge in judges}
+            panels = {f"Fig. 5: MSE by the {JUDGE_NAMES[judge]}, 1e-4": _noise_lines(rows, judge) for judge in judges}
             charts[part] = curves_svg(panels, "noise on the frames (standard deviation)")
         else:
-            lines = {WHO[judge]: _share_line(rows, judge) for judge in judges}
+            lines = {JUDGE_NAMES[judge]: _share_line(rows, judge) for judge in judges}
             charts[part] = curves_svg({"Fig. 6: MSE, 1e-4": lines}, "scribbled frames in a batch, %")
     return charts
 
 
 def _values(row: Scored, measure: str, scale: float) -> dict[str, float]:
-    ours = {WHO[judge]: scale * scores[measure] for judge, scores in row["by"].items()}
+    ours = {JUDGE_NAMES[judge]: scale * scores[measure] for judge, scores in row["by"].items()}
     theirs = {PAPER: scale * row["paper"][measure]} if measure in row["paper"] else {}
     return ours | theirs
 

@@ -19,10 +19,10 @@ PARTS = {
     "fig6": "Fig. 6: share of scribbled frames in a batch",
     "fig8": "Fig. 8: a radiance field from base and refined mattes",
 }
-"""What can be run, and what it is."""
+"""What can be run, with its title."""
 
 NEEDS_TEACHER = {"table1", "table2", "table3", "fig8"}
-"""Parts that need the refined teacher, and the student that learned from it."""
+"""Parts that need the refined teacher and the student that learned from it."""
 
 # Sec. 5.1 and 5.4, and the sources that they name: ViTMatte's layer decay and length, BackgroundMattingV2's crop.
 _FULL: dict[str, dict[str, Any]] = {
@@ -54,58 +54,57 @@ _FULL: dict[str, dict[str, Any]] = {
 
 
 def at_preset(config: Config, preset: PresetName) -> Config:
-    """The settings of a preset; what the file, the environment or the command line says stays.
+    """The settings of a preset. What the user set (in the file, environment or command line) stays.
 
     Args:
-        config: as it was read.
-        preset: `small` is `config` itself; `full` replaces the defaults of its sections by the paper's settings.
+        config: the user's settings.
+        preset: `small` is `config` itself; `full` replaces defaults by the paper's settings.
     """
     if preset == "small":
         return config
     sections: dict[str, Any] = {}
     for name, paper in _FULL.items():
         section = getattr(config, name)
-        said = {field: getattr(section, field) for field in section.model_fields_set}
-        sections[name] = type(section)(**{**paper, **said})
+        chosen = {field: getattr(section, field) for field in section.model_fields_set}
+        sections[name] = type(section)(**{**paper, **chosen})
     return config.model_copy(update=sections)
 
 
 def chosen_parts(only: str) -> tuple[str, ...]:
-    """The parts of a comma-separated list; all for an empty one.
+    """The parts of a comma-separated list; all parts for an empty one.
 
     Raises:
-        ConfigError: there is no such part.
+        ConfigError: a part is unknown.
     """
     asked = [part.strip() for part in only.split(",") if part.strip()]
     if unknown := [part for part in asked if part not in PARTS]:
         raise ConfigError(
-            f"the paper has no {', '.join(unknown)} that can be run", where="--only",
-            fix=f"Choose from {', '.join(PARTS)}.",
-        )  # fmt: skip
+            f"the paper has no part {', '.join(unknown)}", where="--only", fix=f"Choose from {', '.join(PARTS)}."
+        )
     return tuple(part for part in PARTS if not asked or part in asked)
 
 
 def check_paper(config: Config, parts: Sequence[str]) -> str:
-    """Refuse settings under which the figures would mean something else, before any work.
+    """Refuse settings that would change what the figures mean, before any work.
 
     Args:
         config: the settings.
         parts: what is run.
 
     Returns:
-        The take that everything is judged on.
+        The take of the benchmark.
 
     Raises:
-        ConfigError: there is nothing to distil from, a share makes no whole crop, the session has no benchmark, or
-            its take is trained on.
+        ConfigError: no take is named to distil from, a share is less than one crop of a batch, the session has no
+            benchmark, or the benchmark's take is trained on.
         SessionError: the session cannot be read.
     """
     batch = config.teacher.batch
     for share in config.paper.shares if "fig6" in parts else ():
         if share and not round(batch * share):
             raise ConfigError(
-                f"{share:.0%} of a batch of {batch} is not one scribbled crop", where="paper.shares",
-                fix="Leave it out, or use larger batches.",
+                f"{share:.0%} of a batch of {batch} is less than one scribbled crop", where="paper.shares",
+                fix="Remove this share, or use larger batches.",
             )  # fmt: skip
     distils = bool(NEEDS_TEACHER & set(parts))
     if distils and not config.pseudo_takes:
@@ -113,7 +112,7 @@ def check_paper(config: Config, parts: Sequence[str]) -> str:
     section = read_session(config.session).benchmark
     if section is None:
         raise ConfigError(
-            "everything is judged on a benchmark, and the session has none", where=config.session,
+            "the session has no benchmark to measure on", where=config.session,
             fix="Name a take and its trimaps in [benchmark].",
         )  # fmt: skip
     trained = {*(config.pseudo_takes if distils else ()), *config.scribble_takes}
@@ -122,10 +121,10 @@ def check_paper(config: Config, parts: Sequence[str]) -> str:
 
 
 def check_labels(store: str, version: str, benchmark: str) -> None:
-    """The same for the takes that were scribbled on.
+    """Refuse a label set that holds the benchmark's take.
 
     Raises:
-        ConfigError: the benchmark's take is one of them.
+        ConfigError: the label set holds it.
     """
     labels = LabelSet.open(Root(store), LABELS, version)
     _refuse(benchmark, {entry.take for entry in labels.entries}, f"label set {version}")
@@ -134,6 +133,6 @@ def check_labels(store: str, version: str, benchmark: str) -> None:
 def _refuse(benchmark: str, trained: set[str], where: str) -> None:
     if benchmark in trained:
         raise ConfigError(
-            f"{benchmark} is trained on, and judged on", where=where,
-            fix="Take another benchmark: the paper judges on images that no training saw.",
+            f"the benchmark's take {benchmark} is also trained on", where=where,
+            fix="Choose another benchmark: the paper measures on images that no training saw.",
         )  # fmt: skip

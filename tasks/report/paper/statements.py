@@ -1,26 +1,26 @@
 """What the paper says, and whether it holds here: pure functions of the tables.
 
-A statement is about order and sign, never about absolute values: other networks, another stage. "By far" means by a
-factor of at least `FAR`, which was fixed before anything was measured. Each judge answers on its own; a figure
-that is missing makes the answer "not run", never a guess.
+A statement is about order and sign, never about absolute values, because networks and stage differ. "By far" means
+by a factor of at least `FAR`, which was fixed before anything was measured. Each judge answers on its own. Where a
+figure is missing, the answer is "not run".
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
-from tasks.report.paper.tables import JUDGES, Tables
+from tasks.report.paper.tables import JUDGES, Row, Tables
 from tasks.show.figures import change
 
 HOLDS, FAILS, NOT_RUN = "holds", "does not hold", "not run"
 FAR = 1.5
-"""From which factor on one thing beats another "by far"."""
+"""One method beats another "by far" from this factor of their errors on."""
 
 Values = Mapping[str, float]
-"""One measure of one judge by the keys of a table's rows."""
+"""Key of a row -> its value of one measure, by one judge."""
 Answer = tuple[bool, str]
 Test = Callable[[Values], Answer | None]
-"""Gives whether a statement holds and the figures in words; None when a figure is missing."""
+"""Returns whether a statement holds, and the figures in words; None when a figure is missing."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Statement:
 
     Attributes:
         key: short name.
-        part: table or figure that it is judged on.
-        text: what is claimed.
+        part: the table or figure that decides it.
+        text: the claim.
         paper: the paper's own figures, in words.
-        test: whether it holds.
-        judges: who can say so.
-        measure: which column.
+        test: whether the claim holds.
+        judges: whose figures are tested.
+        measure: the column that is tested.
     """
 
     key: str
@@ -47,7 +47,7 @@ class Statement:
 
 
 def lower(worse: str, better: str) -> Test:
-    """`better` has the lower error."""
+    """A test that `better` has the lower error."""
 
     def test(of: Values) -> Answer | None:
         if worse not in of or better not in of:
@@ -58,7 +58,7 @@ def lower(worse: str, better: str) -> Test:
 
 
 def lowest(worse: Sequence[str], better: str, factor: float = 1.0) -> Test:
-    """`better` has a lower error than each of the others, by this factor at least."""
+    """A test that `better` has a lower error than each of the others, by this factor at least."""
 
     def test(of: Values) -> Answer | None:
         if better not in of or any(key not in of for key in worse):
@@ -70,7 +70,7 @@ def lowest(worse: Sequence[str], better: str, factor: float = 1.0) -> Test:
 
 
 def higher(before: str, after: str) -> Test:
-    """`after` is higher, in dB."""
+    """A test that `after` is higher, in dB."""
 
     def test(of: Values) -> Answer | None:
         if before not in of or after not in of:
@@ -81,18 +81,18 @@ def higher(before: str, after: str) -> Test:
 
 
 def noise_helps(of: Values) -> Answer | None:
-    """With noise in training the error is lower at every level of noise on the frames above 0."""
+    """Training with noise lowers the error at every level of noise on the frames above 0."""
     levels = sorted({key.partition("@")[2] for key in of}, key=float)
     pairs = {level: (of.get(f"no_noise @{level}"), of.get(f"plain @{level}")) for level in levels}
     seen = {lv: (a, b) for lv, (a, b) in pairs.items() if float(lv) > 0 and a is not None and b is not None}
     if not seen or len(seen) < sum(float(level) > 0 for level in levels):
         return None
-    said = "; ".join(f"noise {level}: {_moved(a, b)}" for level, (a, b) in seen.items())
-    return all(b < a for a, b in seen.values()), said
+    words = "; ".join(f"noise {level}: {_moved(a, b)}" for level, (a, b) in seen.items())
+    return all(b < a for a, b in seen.values()), words
 
 
 def far_worst(of: Values) -> Answer | None:
-    """Scribbles alone are worse by far than the worst mix."""
+    """Scribbles alone are by far worse than the worst mix."""
     mixes = {float(key): value for key, value in of.items()}
     alone = mixes.pop(1.0, None)
     if alone is None or len(mixes) < 2:
@@ -128,19 +128,23 @@ STATEMENTS = (
 )  # fmt: skip
 
 
-def judge_statements(tables: Tables) -> list[dict[str, Any]]:
-    """Ask every judge about every statement.
+class Judged(TypedDict):
+    """A statement, and by judge whether it holds (`verdicts`) and our figures in words (`ours`)."""
 
-    Args:
-        tables: see `tasks.report.paper.tables`; a part that was not run is not there.
+    key: str
+    part: str
+    text: str
+    paper: str
+    verdicts: dict[str, str]
+    ours: dict[str, str]
 
-    Returns:
-        Per statement `key`, `part`, `text`, `paper`, and by judge `verdicts` and `ours` (the figures in words).
-    """
-    said = []
+
+def judge_statements(tables: Tables) -> list[Judged]:
+    """Let every judge decide every statement; a part that was not run is absent from the tables."""
+    judged: list[Judged] = []
     for one in STATEMENTS:
         answers = {judge: one.test(_values(tables.get(one.part, []), judge, one.measure)) for judge in one.judges}
-        said.append(
+        judged.append(
             {
                 "key": one.key,
                 "part": one.part,
@@ -150,10 +154,10 @@ def judge_statements(tables: Tables) -> list[dict[str, Any]]:
                 "ours": {judge: answer[1] for judge, answer in answers.items() if answer},
             }
         )
-    return said
+    return judged
 
 
-def _values(rows: Sequence[Mapping[str, Any]], judge: str, measure: str) -> dict[str, float]:
+def _values(rows: Sequence[Row], judge: str, measure: str) -> dict[str, float]:
     return {row["key"]: row["by"][judge][measure] for row in rows if judge in row["by"]}
 
 

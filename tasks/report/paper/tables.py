@@ -1,20 +1,7 @@
-"""The tables and figures of the paper as rows: ours by each judge, the paper's beside them.
-
-A row is plain JSON:
-
-    key, title    what it is; keys are what `tasks.report.paper.statements` looks for
-    group         of Table 1: "none" (no background), "plate", "ours"
-    paper         {measure: value} as printed there, in plain units; {} where it prints none
-    by            {judge: {measure: value}}; judges are "supervisor" (the paper's), "truth" (of a rendered session),
-                  "teacher" (Table 3). {} where nothing was measured
-    note          why nothing was measured, or what must be known
-    each          the MSE of every seed by judge, where there are several
-
-Measures are `mse`, `sad` and `grad` as per-pixel means, and `psnr` in dB.
-"""
+"""The tables and figures of the paper as rows: ours by each judge, the paper's beside them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 import numpy as np
 
@@ -27,21 +14,44 @@ from tasks.runtime.step import Record, retryable
 from tasks.show.figures import METRICS
 
 
+class Row(TypedDict):
+    """A row of a table. Measures are `mse`, `sad` and `grad` as per-pixel means, and `psnr` in dB."""
+
+    key: str
+    """What `tasks.report.paper.statements` looks for."""
+    title: str
+    group: NotRequired[str]
+    """Of Table 1: none (no background), plate, ours or imported."""
+    paper: dict[str, float]
+    """Measure -> value as the paper prints it, in plain units; {} where it prints none."""
+    by: dict[str, dict[str, float]]
+    """Judge -> measure -> value. Judges are supervisor (the paper's), truth (of a rendered session) and teacher
+    (Table 3). {} where nothing was measured."""
+    note: str
+    """Why nothing was measured, or what must be known."""
+    each: NotRequired[dict[str, list[float]]]
+    """Judge -> MSE of every seed, where there are several."""
+
+
+Tables = dict[str, list[Row]]
+"""Rows by part."""
+
+
 class Method(NamedTuple):
     """One row of Table 1.
 
     Attributes:
         title: its name in the paper.
-        figures: MSE, SAD and Grad in the paper's units; None for a row of ours alone.
+        figures: MSE, SAD and Grad in the paper's units; None for a row that the paper lacks.
         group: `none` (no background), `plate` or `ours`.
-        played: name of the score here.
-        network: what to import where it is not there; "" for what is always there.
+        score: name of our score.
+        network: which network must be imported for it; "" for what capmat trains itself.
     """
 
     title: str
     figures: tuple[float, float, float] | None
     group: str
-    played: str
+    score: str
     network: str = ""
 
 
@@ -68,7 +78,7 @@ METHODS = (
 
 
 def why_absent(network: str) -> str:
-    """Why a method of Table 1 has no figures here, and how it gets some."""
+    """Why a method of Table 1 has no figures here, and how to get them."""
     from capmat_models.networks.configs import ARCHITECTURES, UNAVAILABLE
 
     if network in UNAVAILABLE:
@@ -83,28 +93,26 @@ def why_absent(network: str) -> str:
 
 
 def imported(store: str, known: list[Ref]) -> dict[str, Ref]:
-    """The newest version of every model that was brought from outside and can matte a take, by its name.
+    """The newest version of every imported model that can matte a take, by its name.
 
     Args:
         store: URL of the store.
-        known: models that have a row anyway.
+        known: models that have a row already.
     """
     from capmat_models.networks.configs import ARCHITECTURES
 
-    found: dict[str, Ref] = {}
+    models: dict[str, Ref] = {}
     for entry in Registry(Root(store)).entries():
         model, card = Ref(name=entry["name"], version=entry["version"]), entry["card"]
         network = ARCHITECTURES.get(card.get("architecture", ""))
         wants_trimap = network is not None and "trimap" in network.inputs
         if card.get("kind") in ("published", "adapted", "exported") and model not in known and not wants_trimap:
-            found[model["name"]] = model
-    return found
+            models[model["name"]] = model
+    return models
 
 
 imported_task = retryable("imported models")(imported)
 
-Row = dict[str, Any]
-Tables = dict[str, list[Row]]
 JUDGES = ("supervisor", "truth")
 
 STRATEGIES = (
@@ -112,14 +120,14 @@ STRATEGIES = (
     ("frozen_refiner", "Frozen refinement (2-stage)", (27.8, 5.75)),
     ("distilled", "Knowledge distillation", (8.05, 2.03)),
 )
-"""Table 2: name here, name there, MSE and SAD there."""
+"""Table 2: our score, the paper's name, its MSE and SAD."""
 ALIGNMENT = (
     ("student base to teacher", "BGMV2 (Base)", (17.892, 3.209, 6.068)),
     ("distilled 0 to teacher", "BGMV2 (Distill.)", (9.098, 2.126, 5.126)),
 )
-"""Table 3, likewise."""
+"""Table 3: our score, the paper's name, its MSE, SAD and Grad."""
 SHARES = {0.2: (4.978, 1.415), 1.0: (78, 11)}
-"""Fig. 6: MSE and SAD of the shares that the paper says in numbers (its best is the row of Table 1)."""
+"""Fig. 6: MSE and SAD of the shares for which the paper prints numbers (its best is the row of Table 1)."""
 
 
 def make_tables(config: Config, parts: Sequence[str], scores: Mapping[str, Record], judged: Record | None) -> Tables:
@@ -127,9 +135,9 @@ def make_tables(config: Config, parts: Sequence[str], scores: Mapping[str, Recor
 
     Args:
         config: the settings.
-        parts: which.
+        parts: which of `tasks.report.paper.preset.PARTS`.
         scores: by the names that `flows.paper` gives them.
-        judged: record of `tasks.geometry.reconstruct.judge`; None when Fig. 8 is left out.
+        judged: record of `tasks.geometry.reconstruct.judge`; None without Fig. 8.
     """
     makers = {
         "table1": lambda: _methods(scores),
@@ -143,36 +151,32 @@ def make_tables(config: Config, parts: Sequence[str], scores: Mapping[str, Recor
 
 
 def _row(key: str, title: str, score: Record | None, paper: Sequence[float] | None = None, **rest: Any) -> Row:
-    found = score or {}
-    by = {judge: found[judge] for judge in (*JUDGES, "teacher") if found.get(judge)}
+    by = {judge: score[judge] for judge in (*JUDGES, "teacher") if score.get(judge)} if score else {}
     printed = {m.key: value / m.scale for m, value in zip(METRICS, paper or (), strict=False)}
-    return {"key": key, "title": title, "paper": printed, "by": by, "note": "", **rest}
+    return cast(Row, {"key": key, "title": title, "paper": printed, "by": by, "note": "", **rest})
 
 
 def _methods(scores: Mapping[str, Record]) -> list[Row]:
-    rows, placed = [], set()
+    rows = []
     for method in METHODS:
-        score = scores.get(method.played)
+        score = scores.get(method.score)
         note = why_absent(method.network) if method.network and not score else ""
-        rows.append(_row(method.played, method.title, score, method.figures, group=method.group, note=note))
-        placed.add(method.played)
-    known = {"teacher base", "student base", "refined", "plain", "no_plate", "no_noise"}
-    for name, score in scores.items():  # brought from outside under another name
-        if name not in placed | known and " " not in name:
-            rows.append(_row(name, name, score, group="imported"))
-    return rows
+        rows.append(_row(method.score, method.title, score, method.figures, group=method.group, note=note))
+    known = {"no_noise", *(method.score for method in METHODS)}
+    others = [name for name in scores if name not in known and " " not in name]  # imported under another name
+    return rows + [_row(name, name, scores[name], group="imported") for name in others]
 
 
 def _strategies(config: Config, scores: Mapping[str, Record]) -> list[Row]:
     rows = []
     for key, title, paper in STRATEGIES:
-        found = [score for n in range(config.paper.seeds) if (score := scores.get(f"{key} {n}"))]
-        judges = [judge for judge in JUDGES if found and all(score.get(judge) for score in found)]
+        seeds = [score for n in range(config.paper.seeds) if (score := scores.get(f"{key} {n}"))]
+        judges = [judge for judge in JUDGES if seeds and all(score.get(judge) for score in seeds)]
         means = {
-            judge: {m.key: float(np.mean([score[judge][m.key] for score in found])) for m in METRICS}
+            judge: {m.key: float(np.mean([score[judge][m.key] for score in seeds])) for m in METRICS}
             for judge in judges
         }
-        each = {judge: [score[judge]["mse"] for score in found] for judge in judges}
+        each = {judge: [score[judge]["mse"] for score in seeds] for judge in judges}
         rows.append(_row(key, title, means, paper, each=each))
     return rows
 

@@ -1,15 +1,35 @@
 """The tables and statements of `capmat paper` as markdown, for the terminal, the Prefect UI and docs/paper.md."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
-from tasks.report.paper.pictures import PAPER, WHO
+from tasks.report.paper.pictures import JUDGE_NAMES, PAPER
 from tasks.report.paper.preset import PARTS
-from tasks.report.paper.statements import NOT_RUN
-from tasks.report.paper.tables import Row
+from tasks.report.paper.statements import NOT_RUN, Judged
+from tasks.report.paper.tables import Row, Tables
 from tasks.show.figures import METRICS
+from tasks.show.markdown import table
 
-Report = Mapping[str, Any]
+
+class PaperReport(TypedDict):
+    """What `paper.json` holds."""
+
+    title: str
+    created: str
+    preset: str
+    command: str
+    parts: list[str]
+    benchmark: dict[str, str]
+    """`benchmark`, `version` and `take`."""
+    tables: Tables
+    statements: list[Judged]
+    seconds: dict[str, dict[str, float]]
+    """Step -> `wall_s` and `cpu_s` of the time it really ran."""
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    config: dict[str, Any]
+
+
 _UNITS = {
     **{m.key: (f"{m.title} {m.unit}", m.scale) for m in METRICS},
     "psnr": ("PSNR dB", 1.0),
@@ -18,36 +38,35 @@ _UNITS = {
 }
 
 
-def markdown(report: Report) -> str:
+def markdown(report: PaperReport) -> str:
     """Statements, then every table, ours beside the paper's."""
     blocks = [statements_table(report["statements"])]
     for part, rows in report["tables"].items():
         blocks += [f"## {PARTS[part]}", figures_table(rows)]
-        if said := notes(rows):
-            blocks.append("\n".join(f"- {note}" for note in said))
+        if lines := notes(rows):
+            blocks.append("\n".join(f"- {line}" for line in lines))
     return "\n\n".join(blocks)
 
 
-def statements_table(statements: Sequence[Mapping[str, Any]]) -> str:
+def statements_table(statements: Sequence[Judged]) -> str:
     """A line per statement: what the paper says, its figures, the answers and ours."""
-    lines = ["| the paper says | its figures | here | our figures |", "|---|---|---|---|"]
-    lines += [f"| {one['text']} | {one['paper']} | {answers(one)} | {figures(one)} |" for one in statements]
-    return "\n".join(lines)
+    rows = [(one["text"], one["paper"], answers(one), figures(one)) for one in statements]
+    return table(("the paper says", "its figures", "here", "our figures"), rows, "---")
 
 
-def answers(statement: Mapping[str, Any]) -> str:
+def answers(statement: Judged) -> str:
     """`holds`, or what each judge says where they differ."""
     verdicts = {judge: verdict for judge, verdict in statement["verdicts"].items() if verdict != NOT_RUN}
     if not verdicts:
         return NOT_RUN
     if len(set(verdicts.values())) == 1:
-        return str(next(iter(verdicts.values())))
-    return "; ".join(f"{verdict} ({WHO[judge]})" for judge, verdict in verdicts.items())
+        return next(iter(verdicts.values()))
+    return "; ".join(f"{verdict} ({JUDGE_NAMES[judge]})" for judge, verdict in verdicts.items())
 
 
-def figures(statement: Mapping[str, Any]) -> str:
+def figures(statement: Judged) -> str:
     """Our figures, by judge."""
-    return "; ".join(f"{WHO[judge]}: {said}" for judge, said in statement["ours"].items())
+    return "; ".join(f"{JUDGE_NAMES[judge]}: {words}" for judge, words in statement["ours"].items())
 
 
 def columns(rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -59,37 +78,28 @@ def columns(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 def heading(judge: str, measure: str) -> str:
     """Name of a column."""
-    return f"{WHO.get(judge, PAPER)}: {_UNITS[measure][0]}"
+    return f"{JUDGE_NAMES.get(judge, PAPER)}: {_UNITS[measure][0]}"
 
 
 def cells(row: Row, shown: Sequence[tuple[str, str]]) -> list[str]:
     """The figures of a row in the paper's units; "" for what is not known."""
-    said = []
-    for judge, measure in shown:
-        value = (row["paper"] if judge == "paper" else row["by"].get(judge, {})).get(measure)
-        said.append("" if value is None else f"{value * _UNITS[measure][1]:.2f}")
-    return said
+    values = [(m, (row["paper"] if judge == "paper" else row["by"].get(judge, {})).get(m)) for judge, m in shown]
+    return ["" if value is None else f"{value * _UNITS[measure][1]:.2f}" for measure, value in values]
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """What must be known about rows, and where a mean is one of several seeds, the MSE of each."""
-    said = [f"{row['title']}: {row['note']}" for row in rows if row["note"]]
+    """What must be known about rows; for a mean over several seeds, the MSE of each."""
+    lines = [f"{row['title']}: {row['note']}" for row in rows if row["note"]]
     for row in rows:
-        each = {judge: found for judge, found in row.get("each", {}).items() if len(found) > 1}
+        each = {judge: seeds for judge, seeds in row.get("each", {}).items() if len(seeds) > 1}
         if each:
-            every = "; ".join(
-                f"{WHO[judge]} {', '.join(f'{1e4 * x:.1f}' for x in found)}" for judge, found in each.items()
-            )
-            said.append(f"{row['title']}, MSE of each seed: {every}")
-    return said
+            every = {judge: ", ".join(f"{1e4 * mse:.1f}" for mse in seeds) for judge, seeds in each.items()}
+            words = "; ".join(f"{JUDGE_NAMES[judge]} {errors}" for judge, errors in every.items())
+            lines.append(f"{row['title']}, MSE of each seed: {words}")
+    return lines
 
 
 def figures_table(rows: Sequence[Row]) -> str:
     """One table as markdown."""
     shown = columns(rows)
-    lines = [
-        "| | " + " | ".join(heading(*column) for column in shown) + " |",
-        "|---|" + "---:|" * len(shown),
-    ]
-    lines += [f"| {row['title']} | {' | '.join(cells(row, shown))} |" for row in rows]
-    return "\n".join(lines)
+    return table(["", *(heading(*column) for column in shown)], [[row["title"], *cells(row, shown)] for row in rows])

@@ -1,14 +1,8 @@
-"""The report of `capmat paper`: `paper.json`, an HTML page, charts as SVG, strips of pictures, Prefect artifacts.
-
-`paper.json` holds `title`, `created`, `preset`, `command`, `parts`, `tables` (see `tasks.report.paper.tables`),
-`statements` (see `tasks.report.paper.statements`), `seconds` (step: `wall_s` and `cpu_s` of the time it really ran),
-`hardware`, `versions` and `config`.
-"""
+"""The report of `capmat paper`: `paper.json`, an HTML page, charts as SVG, strips of pictures, Prefect artifacts."""
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
@@ -20,7 +14,7 @@ from tasks.report.paper.pictures import make_charts, make_strips
 from tasks.report.paper.preset import PARTS
 from tasks.report.paper.statements import judge_statements
 from tasks.report.paper.tables import make_tables
-from tasks.report.paper.text import markdown
+from tasks.report.paper.text import PaperReport, markdown
 from tasks.report.round import machine, versions
 from tasks.runtime.step import Record, digest, retryable
 from tasks.show.artifact import show, where_text
@@ -39,23 +33,23 @@ def write_paper(
 
     Args:
         config: the settings.
-        preset: its name.
+        preset: `small` or `full`.
         parts: what was run.
         benchmark: record of the benchmark.
         done: records of the trainings, by the names that `flows.paper` gives them.
-        scores: records of the scores, likewise.
+        scores: records of the scores, by the names that `flows.paper` gives them.
         judged: record of the radiance fields; None without.
 
     Returns:
-        `report`, and the places of `html`, `json` and `pictures` (a folder).
+        `report`, and where `html`, `json` and `pictures` (a folder) lie.
     """
     root = Root(config.store)
     tables = make_tables(config, parts, scores, judged)
-    report: dict[str, Any] = {
+    report: PaperReport = {
         "title": "The paper, run again",
         "created": time.strftime("%Y-%m-%d %H:%M"),
         "preset": preset,
-        "command": " ".join(["capmat paper", *_said(preset, parts)]),
+        "command": " ".join(["capmat paper", *_options(preset, parts)]),
         "parts": list(parts),
         "benchmark": {key: benchmark[key] for key in ("benchmark", "version", "take")},
         "tables": tables,
@@ -88,8 +82,8 @@ def write_paper(
     }
 
 
-def _said(preset: str, parts: Sequence[str]) -> list[str]:
-    """What the command line has to say for these parts at this preset."""
+def _options(preset: str, parts: Sequence[str]) -> list[str]:
+    """The options of the command line that ask for these parts and this preset."""
     only = [] if len(parts) == len(PARTS) else [f"--only {','.join(parts)}"]
     return [*only, *([] if preset == "small" else [f"--preset {preset}"])]
 
@@ -97,7 +91,7 @@ def _said(preset: str, parts: Sequence[str]) -> list[str]:
 def _seconds(
     benchmark: Record, done: Mapping[str, Record], scores: Mapping[str, Record], judged: Record | None
 ) -> dict[str, dict[str, float]]:
-    """Seconds of each training, and of all scores together; each record once, whatever it is called by."""
+    """Seconds of each training, and of all scores together. A record with two names counts once."""
     seconds = {"benchmark (supervisor)": _took(benchmark)}
     known: set[str] = set()
     for name, record in done.items():

@@ -56,7 +56,7 @@ def test_what_is_judged_on_is_not_trained_on(session: Path) -> None:
     )
     assert check_paper(config(session), tuple(PARTS)) == "walk"
     for pairs in (["pseudo_takes=walk,jump"], ["scribble_takes=walk"]):
-        with pytest.raises(ConfigError, match="walk is trained on"):
+        with pytest.raises(ConfigError, match="benchmark's take walk is also trained on"):
             check_paper(config(session, *pairs), tuple(PARTS))
 
 
