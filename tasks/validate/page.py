@@ -32,14 +32,6 @@ class FrameTime(TypedDict):
     together: int
 
 
-class HullScore(TypedDict, total=False):
-    """Share of the silhouettes that the other cameras contradict, or why there is no score."""
-
-    score: float
-    worst: str
-    absent: str
-
-
 Rows = Mapping[str, Mapping[str, Mean]]
 """Row (a name for a model in its role) -> measure -> its mean."""
 
@@ -54,12 +46,12 @@ class Comparison(TypedDict):
     """Row -> `model`, `role` and `run`."""
     scores: dict[str, dict[str, Rows]]
     """By benchmark and column."""
-    per_image: dict[str, dict[str, Any]]
+    per_image: Mapping[str, Mapping[Any, Any]]
     """By benchmark, column and row: picture -> its scores."""
     latency: dict[str, dict[str, FrameTime]]
     """By benchmark and row."""
-    hull: dict[str, dict[str, HullScore]]
-    """By benchmark and row."""
+    hull: dict[str, dict[str, Mapping[str, Any]]]
+    """By benchmark and row: `tasks.validate.measure.HullScore`."""
     level: float
     """Share of the resampled means inside an interval."""
     created: NotRequired[str]
@@ -131,14 +123,19 @@ def _lines(found: Comparison, name: str, column: str, metrics: Sequence[Metric])
     rows = found["scores"][name][column]
     return [
         [row, *(_cell(means, metric) for metric in _measured(rows, metrics)),
-         f"{found['latency'][name][row]['ms']:.1f}", hull_text(found, name, row)]
+         f"{found['latency'][name][row]['ms']:.1f}", hull_text(found["hull"][name], row)]
         for row, means in rows.items()
     ]  # fmt: skip
 
 
-def hull_text(found: Comparison, name: str, row: str) -> str:
-    """The hull score of a row in per cent, or a dash."""
-    score = found["hull"][name].get(row, {}).get("score")
+def hull_text(hull: Mapping[str, Mapping[str, Any]], row: str) -> str:
+    """The hull score of a row in per cent, or a dash.
+
+    Args:
+        hull: row -> `tasks.validate.measure.HullScore`, on one benchmark.
+        row: which.
+    """
+    score = hull.get(row, {}).get("score")
     return MISSING if score is None else f"{100 * score:.2f}"
 
 

@@ -65,5 +65,5 @@ def test_a_killed_run_goes_on_and_says_of_every_statement_whether_it_holds(
     assert all(took["wall_s"] > 0 for took in report["seconds"].values())
     assert {f"{part}.svg" for part in PARTS} <= {file.name for file in (tmp_path / "out").iterdir()}
     page = (tmp_path / "out/paper.html").read_text()
-    assert all(one["text"].replace("'", "&#x27;") in page for one in report["statements"])
+    assert all(one["text"].replace("'", "&#39;") in page for one in report["statements"])
     assert "statements hold here" in out

@@ -132,7 +132,7 @@ def test_where_mattes_are_to_fit_together_all_cameras_are_matted(store: str) -> 
     assert {camera: take.matted(run, camera) for camera in take.cameras} == dict.fromkeys(CAMERAS, [3])
     assert set(found["benchmarks"]["one@b0001"]["hull"]) in ({"score", "worst"}, {"absent"})
     told = summarise({"fitted": found})
-    assert hull_text(told, "one@b0001", "fitted")
+    assert hull_text(told["hull"]["one@b0001"], "fitted")
 
 
 def test_a_network_with_a_memory_sees_its_camera_from_the_first_frame(store: str) -> None:

@@ -65,6 +65,6 @@ def test_a_share_that_makes_no_crop_is_refused_only_where_shares_are_run(session
         session, "[takes.walk]", '[benchmark]\ntake = "walk"\ntrimaps = "t/{camera}/{frame:04d}.png"\n[takes.walk]'
     )
     small = config(session, "teacher.batch=4", "paper.shares=0,0.1")
-    with pytest.raises(ConfigError, match="not one scribbled crop"):
+    with pytest.raises(ConfigError, match="less than one scribbled crop"):
         check_paper(small, ["fig6"])
     assert check_paper(small, ["fig5"]) == "walk"
