@@ -59,7 +59,7 @@ def lines(comparison: dict[str, Any]) -> list[str]:
             rows.append(f"{'':28}{heads}{'ms/frame':>12}{'hull %' if comparison['hull'][name] else '':>9}")
             for model, means in models.items():
                 first = "".join(f"{_number(means, m):>15}" for m in metrics)
-                fit = f"{hull_text(comparison, name, model):>9}" if comparison["hull"][name] else ""
+                fit = f"{hull_text(comparison['hull'][name], model):>9}" if comparison["hull"][name] else ""
                 rows.append(f"{model:28}{first}{comparison['latency'][name][model]['ms']:12.1f}{fit}")
                 rows.append(f"{'':28}" + "".join(f"{_interval(means, m):>15}" for m in metrics))
     return rows
