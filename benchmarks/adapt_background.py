@@ -24,7 +24,7 @@ from capmat_models.data.base import BaseData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.metrics import mse, sad_paper
 from capmat_models.networks.factory import create_model
-from capmat_models.training.loop import Arrays, Stage, Tensors, mixed, run_stages, stack
+from capmat_models.training.loop import Arrays, Hooks, Phase, Tensors, mixed, run_phases, stack
 from capmat_models.training.losses import vitmatte_losses
 from capmat_models.training.optimisers import cosine, layerwise_groups
 from capmat_models.training.validation import evaluate
@@ -39,7 +39,7 @@ TRIMAP_LR, PLATE_LR = 3e-3, 1e-3
 COUNT = 16  # held-out composites of one measurement
 
 
-def stage(name: str, model: nn.Module, base: BaseData, iterations: int, lr: float, *, trimap: bool) -> Stage:
+def stage(name: str, model: nn.Module, base: BaseData, iterations: int, lr: float, *, trimap: bool) -> Phase:
     """The teacher's base training, with a trimap of the truth or with the plate as second input."""
 
     def batch(rng: Generator) -> Arrays:
@@ -53,7 +53,7 @@ def stage(name: str, model: nn.Module, base: BaseData, iterations: int, lr: floa
             pha = model(tensors["src"], known if trimap else tensors["bgr"])["pha"].float()
         return vitmatte_losses(pha, tensors["pha"], (known == 0.5).to(pha.dtype))
 
-    return Stage(
+    return Phase(
         name=name,
         iterations=iterations,
         optimiser=lambda: torch.optim.AdamW(layerwise_groups(model, lr, decay=1.0, weight_decay=0.05)),
@@ -67,14 +67,13 @@ def trimap_weights(work: Path, learn: BaseData, held: BaseData, iterations: int)
     """Train the trimap network, or read it."""
     torch.manual_seed(0)
     model = create_model(NETWORK, guide="trimap")
-    run_stages(
+    run_phases(
         model,
         [stage("trimap", model, learn, iterations, TRIMAP_LR, trimap=True)],
         seed=0,
         recipe=f"trimap {iterations}",
         save_every=50,
-        checkpointer=StoreCheckpointer(str(work), "trimap"),
-        progress=Progress("train with trimaps", iterations),
+        hooks=Hooks(StoreCheckpointer(str(work), "trimap"), Progress("train with trimaps", iterations)),
     )
     scores = []
     with torch.no_grad():
@@ -110,16 +109,18 @@ def train_start(name: str, model: nn.Module, data: tuple[BaseData, BaseData], ar
     if kept.exists():
         return json.loads(kept.read_text())
     begin = time.perf_counter()
-    history = run_stages(
+    history = run_phases(
         model,
         [stage(name, model, learn, args.steps, PLATE_LR, trimap=False)],
         seed=100 + seed,
         recipe=f"{name} {args.steps} {args.trimap_steps}",
         save_every=50,
-        checkpointer=StoreCheckpointer(str(work), f"{name.replace(' ', '-')}-{seed}"),
-        progress=Progress(f"{name}, seed {seed}", args.steps),
-        validate=lambda _: evaluate("teacher", model, held, count=COUNT, crop=CROP),
-        validate_every=args.steps // 8,
+        hooks=Hooks(
+            StoreCheckpointer(str(work), f"{name.replace(' ', '-')}-{seed}"),
+            Progress(f"{name}, seed {seed}", args.steps),
+            lambda _: evaluate("teacher", model, held, count=COUNT, crop=CROP),
+            args.steps // 8,
+        ),
     )
     records = [record for record in history if record["stage"] == "validation"]
     kept.write_text(json.dumps(records))

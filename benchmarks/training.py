@@ -16,6 +16,7 @@ from capmat_models.data.base import BaseData
 from capmat_models.data.stage import PairData, ScribbleData
 from capmat_models.networks.factory import create_model
 from capmat_models.training.distill import DistillConfig, distill_student
+from capmat_models.training.loop import Hooks
 from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
 from tasks.models.speed import hardware
 
@@ -73,7 +74,7 @@ def main() -> None:
     frames, plates, alphas = pictures(rng, 4, side)
     clock = Clock()
     finetune_teacher(
-        teacher, base, ScribbleData(list(zip(frames, plates, alphas, strict=True))), tune, progress=clock
+        teacher, base, ScribbleData(list(zip(frames, plates, alphas, strict=True))), tune, hooks=Hooks(progress=clock)
     )
     print(f"| hybrid fine-tuning | {tune.batch} | {tune.crop} | {clock.rate(0, args.steps):.2f} |", flush=True)
 
@@ -83,7 +84,8 @@ def main() -> None:
     frames, plates, alphas = pictures(rng, 2, teach.crop)
     student: Any = create_model("bgmv2_mobilenetv2_xs" if args.demo else "bgmv2_mobilenetv2").to(args.device)
     clock = Clock()
-    distill_student(student, PairData(list(zip(frames, plates, alphas, strict=True))), teach, progress=clock)
+    pairs = PairData(list(zip(frames, plates, alphas, strict=True)))
+    distill_student(student, pairs, teach, hooks=Hooks(progress=clock))
     print(f"| distillation, base network | {teach.batch} | {teach.crop} | {clock.rate(0, args.steps):.2f} |")
     print(
         f"| distillation, both | {teach.batch // 2} | {teach.crop} | {clock.rate(args.steps, 2 * args.steps):.2f} |"

@@ -1,13 +1,13 @@
 """Base training on composites, for networks that have no published weights to start from.
 
-The teacher has the losses of ViTMatte and the noise of Sec. 5.1; the student the two stages and augmentations
+The teacher has the losses of ViTMatte and the noise of Sec. 5.1; the student the two phases and augmentations
 of BackgroundMattingV2; the supervisor the plain training of DiffMatte (its self-aligned second half is left
 out: it pays after a hundred epochs). All warm up and then follow a cosine down, which suits short trainings
 better than the originals' steps.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,13 @@ import torch
 from numpy.random import Generator
 from torch import nn
 
-from capmat_errors import TrainingError
 from capmat_models.data.augment import HIGHEST, Augmentation, Sample, add_noise, augment_composite
 from capmat_models.data.base import BaseData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
-from capmat_models.training.loop import Arrays, History, Progress, Stage, Tensors, mixed, run_stages, stack
+from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, Phase, Tensors, mixed, run_phases, stack
 from capmat_models.training.losses import diffmatte_losses, vitmatte_losses
 from capmat_models.training.optimisers import cosine, layerwise_groups
-from capmat_models.training.resume import Checkpointer
-from capmat_models.training.student import student_stages
+from capmat_models.training.student import check_crop, student_phases
 from capmat_models.training.validation import Kind, evaluate
 
 NO_PLATE = 0.5
@@ -39,7 +37,7 @@ class BaseTrainConfig:
     iterations: int = 134_687
     """Steps of the optimiser: 100 epochs of ViTMatte."""
     batch: int = 32
-    """Crops per step. The student's second stage takes half."""
+    """Crops per step. The student's second phase takes half."""
     crop: int = 512
     """Side of the square crops in pixels, a multiple of 4."""
     lr: float = 5e-4
@@ -81,8 +79,7 @@ def train_base(
     cfg: BaseTrainConfig,
     *,
     held: BaseData | None = None,
-    checkpointer: Checkpointer | None = None,
-    progress: Progress | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> History:
     """Train a network in place.
 
@@ -92,35 +89,33 @@ def train_base(
         base: composites to learn from.
         cfg: settings.
         held: composites to measure on; None to go without.
-        checkpointer: where to go on from and to save to.
-        progress: progress(iterations done, note).
+        hooks: what it calls on the way; with `held`, it validates on those.
 
     Returns:
-        Records of about 200 iterations with the losses, and `mse` and `sad` under the stage "validation".
+        The history, see `run_phases`; validations have `mse` and `sad`.
 
     Raises:
         TrainingError: the crop is no multiple of 4, or a loss is not a number.
     """
-    if cfg.crop % 4:
-        raise TrainingError(f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells.")
+    check_crop(cfg.crop)
     recipes = {"teacher": _teacher, "student": _student, "supervisor": _supervisor}
-    validate = None
     if held is not None:
-        validate = lambda _: evaluate(kind, model, held, count=cfg.validate_on, crop=cfg.crop)  # noqa: E731
-    return run_stages(
+        hooks = replace(
+            hooks,
+            validate=lambda _: evaluate(kind, model, held, count=cfg.validate_on, crop=cfg.crop),
+            validate_every=cfg.validate_every,
+        )
+    return run_phases(
         model,
         recipes[kind](model, base, cfg),
         seed=cfg.seed,
         recipe=f"{kind} {cfg}",
         save_every=cfg.save_every,
-        checkpointer=checkpointer,
-        progress=progress,
-        validate=validate,
-        validate_every=cfg.validate_every,
+        hooks=hooks,
     )
 
 
-def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
+def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]:
     def batch(rng: Generator) -> Arrays:
         samples = [base.sample(rng, cfg.crop) for _ in range(cfg.batch)]
         arrays = stack([_shown(add_noise(rng, sample, highest=cfg.noise), cfg) for sample in samples])
@@ -132,12 +127,12 @@ def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Sta
         pha = pha.float()
         return vitmatte_losses(pha, tensors["pha"], (_trimap(tensors) == 0.5).to(pha.dtype))
 
-    return [_one_stage("teacher", model, cfg, batch, losses)]
+    return [_one_phase("teacher", model, cfg, batch, losses)]
 
 
-def _student(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
+def _student(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]:
     joint = round(cfg.iterations * _JOINT_SHARE)
-    return student_stages(
+    return student_phases(
         model,
         lambda rng: _shown(augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation), cfg),
         base_iterations=cfg.iterations - joint,
@@ -149,7 +144,7 @@ def _student(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
     )
 
 
-def _supervisor(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]:
+def _supervisor(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]:
     def batch(rng: Generator) -> Arrays:
         arrays = stack([base.sample(rng, cfg.crop) for _ in range(cfg.batch)])
         return {
@@ -171,17 +166,17 @@ def _supervisor(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Stage]
         x0 = x0.float()
         return diffmatte_losses(x0, tensors["pha"], (trimap == 0.5).to(x0.dtype))
 
-    return [_one_stage("supervisor", model, cfg, batch, losses)]
+    return [_one_phase("supervisor", model, cfg, batch, losses)]
 
 
-def _one_stage(
+def _one_phase(
     name: str,
     model: nn.Module,
     cfg: BaseTrainConfig,
     batch: Callable[[Generator], Arrays],
     losses: Callable[[Tensors], Tensors],
-) -> Stage:
-    return Stage(
+) -> Phase:
+    return Phase(
         name=name,
         iterations=cfg.iterations,
         optimiser=lambda: torch.optim.AdamW(

@@ -14,11 +14,10 @@ from capmat_errors import TrainingError
 from capmat_models.data.augment import Augmentation, augment_composite, augment_real, recolour_subject
 from capmat_models.data.base import BaseData
 from capmat_models.data.stage import PairData
-from capmat_models.training.loop import Arrays, History, Progress, Validate, run_stages
+from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, run_phases
 from capmat_models.training.losses import foreground_target
 from capmat_models.training.optimisers import constant, cosine
-from capmat_models.training.resume import Checkpointer
-from capmat_models.training.student import student_stages
+from capmat_models.training.student import check_crop, student_phases
 
 if TYPE_CHECKING:
     from capmat_models.networks.bgmv2 import BGMV2
@@ -26,26 +25,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """Settings of one distillation. The defaults are the paper's on its 580 frames."""
+    """Settings of one distillation. The defaults are the paper's on its 580 frames.
+
+    What a setting does stands in docs/settings.md, under the same name in `[student]`; the rest is described here.
+    """
 
     base_iterations: int = 365
-    """Steps of the base network alone: 5 epochs of 73 batches."""
     joint_iterations: int = 1450
-    """Steps of base network and refiner together: 10 epochs of 145 batches."""
     batch: int = 8
-    """Crops per step of the first stage; the second takes half."""
     crop: int = 2048
-    """Side of the square crops in pixels, a multiple of 4; at most the shorter side of a frame."""
     lr_scale: float = 1.0
-    """Factor on the original's rates (1e-4 backbone, 5e-4 heads; then 5e-5, 5e-5, 1e-4, 3e-4). Raise it for
-    short trainings of small networks."""
     base_share: float = 0.0
-    """Part of the crops that are base composites instead of stage frames. The paper: none, with 20 scenes; one
-    or two performers are learned by heart without."""
     recolour: float = 0.0
-    """Part of the stage crops whose subject gets other colours; for the same reason."""
     decay: bool = False
-    """Let the rates follow a cosine down in each stage, for short trainings at high rates. The paper: constant."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """What happens to a pair; its shadow is for composites alone, real frames have their own."""
     mixed_precision: bool = False
@@ -63,34 +55,25 @@ def distill_student(
     cfg: DistillConfig,
     *,
     base: BaseData | None = None,
-    checkpointer: Checkpointer | None = None,
-    progress: Progress | None = None,
-    validate: Validate | None = None,
-    validate_every: int = 0,
+    hooks: Hooks = NO_HOOKS,
 ) -> History:
     """Fine-tune a student in place.
 
     Args:
-        model: BackgroundMattingV2 (see `student_stages`).
+        model: BackgroundMattingV2 (see `student_phases`).
         pairs: frames, plates and the teacher's mattes.
         cfg: settings.
         base: composites; None needs a share of 0.
-        checkpointer: where to go on from and to save to.
-        progress: progress(iterations done, note).
-        validate: validate(iterations done) measures the student; see `run_stages`.
-        validate_every: iterations between two validations.
+        hooks: what it calls on the way.
 
     Returns:
-        Records of about 200 iterations with `stage` (base, joint) and the losses, and what `validate` found,
-        under the stage "validation".
+        The history, see `run_phases`; its stages are base and joint.
 
     Raises:
         TrainingError: the crop is no multiple of 4, a share of base data is asked for but there are none, or a
             loss is not a number.
     """
-    if cfg.crop % 4:
-        raise TrainingError(f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells.")
-
+    check_crop(cfg.crop)
     if cfg.base_share and base is None:
         raise TrainingError("a share of base data is asked for but there are none", fix="Set the share to 0.")
 
@@ -104,7 +87,7 @@ def distill_student(
         # solved before noise and jitter touch the inputs: Eq. 1 holds for what the camera saw
         return augment_real(rng, {**clean, "fgr": foreground_target(src, bgr, pha).numpy()}, cfg.augmentation)
 
-    stages = student_stages(
+    phases = student_phases(
         model,
         sample,
         base_iterations=cfg.base_iterations,
@@ -114,14 +97,11 @@ def distill_student(
         rate=(lambda iteration, iterations: cosine(iteration, iterations, 10)) if cfg.decay else constant,
         mixed_precision=cfg.mixed_precision,
     )
-    return run_stages(
+    return run_phases(
         model,
-        stages,
+        phases,
         seed=cfg.seed,
         recipe=repr(cfg),
         save_every=cfg.save_every,
-        checkpointer=checkpointer,
-        progress=progress,
-        validate=validate,
-        validate_every=validate_every,
+        hooks=hooks,
     )

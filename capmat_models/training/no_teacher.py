@@ -17,11 +17,10 @@ from capmat_errors import TrainingError
 from capmat_models.data.augment import Augmentation, augment_composite, augment_real
 from capmat_models.data.base import BaseData
 from capmat_models.data.stage import ScribbleData
-from capmat_models.training.loop import Arrays, History, Progress, Stage, Tensors, Validate, mixed, run_stages, stack
+from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, Phase, Tensors, mixed, run_phases, stack
 from capmat_models.training.losses import bgmv2_base_losses, bgmv2_refine_losses, scribble_loss
 from capmat_models.training.optimisers import cosine
-from capmat_models.training.resume import Checkpointer
-from capmat_models.training.student import BASE_RATES, JOINT_RATES, joint_losses, part_optimiser, shrink
+from capmat_models.training.student import BASE_RATES, JOINT_RATES, check_crop, joint_losses, part_optimiser, shrink
 
 if TYPE_CHECKING:
     from capmat_models.networks.bgmv2 import BGMV2
@@ -31,24 +30,22 @@ Strategy = Literal["scribbles_only", "frozen_refiner"]
 
 @dataclass(frozen=True)
 class ScribbleStudentConfig:
-    """Settings of one training. Lengths, batches and rates are those of the paper's distillation."""
+    """Settings of one training. Lengths, batches and rates are those of the paper's distillation.
+
+    What a setting does stands in docs/settings.md, under the same name in `[student]` and, for the scribbles, in
+    `[teacher]`; the rest is described here.
+    """
 
     base_iterations: int = 365
-    """Steps of the base network alone, on the mix."""
     second_iterations: int = 1450
-    """Steps of the second stage: of everything on the mix, or of the refiner on base composites."""
+    """Steps of the second phase: of everything on the mix, or of the refiner on base composites."""
     batch: int = 8
-    """Crops per step of the first stage; the second takes half."""
     crop: int = 2048
-    """Side of the square crops in pixels, a multiple of 4."""
     lr_scale: float = 1.0
-    """Factor on the original's rates; see `DistillConfig`."""
     scribble_share: float = 0.2
-    """Part of each mixed batch that is scribbled, at least one crop."""
+    """Of each mixed batch, at least one crop."""
     scribble_weight: float = 5.0
-    """How loud the loss of a scribbled crop is against that of a base crop; see `FinetuneConfig`."""
     decay: bool = False
-    """Let the rates follow a cosine down in each stage, for short trainings at high rates."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """What composites and frames go through; frames get no further shadow."""
     mixed_precision: bool = False
@@ -67,10 +64,7 @@ def train_scribble_student(
     scribbles: ScribbleData,
     cfg: ScribbleStudentConfig,
     *,
-    checkpointer: Checkpointer | None = None,
-    progress: Progress | None = None,
-    validate: Validate | None = None,
-    validate_every: int = 0,
+    hooks: Hooks = NO_HOOKS,
 ) -> History:
     """Train a student in place, without a teacher.
 
@@ -80,21 +74,17 @@ def train_scribble_student(
         base: composites.
         scribbles: stage frames.
         cfg: settings.
-        checkpointer: where to go on from and to save to.
-        progress: progress(iterations done, note).
-        validate: validate(iterations done) measures the student; see `run_stages`.
-        validate_every: iterations between two validations.
+        hooks: what it calls on the way.
 
     Returns:
-        Records of about 200 iterations with `stage` (base, then joint or refiner) and the losses; those of mixed
-        batches have `scribble` among them.
+        The history, see `run_phases`; its stages are base, then joint or refiner. Mixed batches have the loss
+        `scribble`, too.
 
     Raises:
         TrainingError: the crop is no multiple of 4, a batch has no room for a composite, or a loss is not a
             number.
     """
-    if cfg.crop % 4:
-        raise TrainingError(f"a crop of {cfg.crop} is no multiple of 4", fix="The refiner works on 4x4 cells.")
+    check_crop(cfg.crop)
     half = max(1, cfg.batch // 2)
     painted = [max(1, round(batch * cfg.scribble_share)) for batch in (cfg.batch, half)]
     if painted[0] >= cfg.batch or (strategy == "scribbles_only" and painted[1] >= half):
@@ -110,8 +100,8 @@ def train_scribble_student(
         truth = stack([{"pha": one["pha"], "fgr": one["fgr"]} for one in samples])
         return {**inputs, **truth, "label": stack([{"label": one["label"]} for one in strokes])["label"]}
 
-    def stage(name: str, iterations: int, rates: dict[str, float], **rest: Any) -> Stage:
-        return Stage(
+    def phase(name: str, iterations: int, rates: dict[str, float], **rest: Any) -> Phase:
+        return Phase(
             name=name,
             iterations=iterations,
             optimiser=lambda: part_optimiser(model, rates, cfg.lr_scale),
@@ -119,8 +109,8 @@ def train_scribble_student(
             **rest,
         )
 
-    stages = [
-        stage(
+    phases = [
+        phase(
             "base",
             cfg.base_iterations,
             BASE_RATES,
@@ -130,8 +120,8 @@ def train_scribble_student(
         )
     ]
     if strategy == "scribbles_only":
-        stages.append(
-            stage(
+        phases.append(
+            phase(
                 "joint",
                 cfg.second_iterations,
                 JOINT_RATES,
@@ -140,8 +130,8 @@ def train_scribble_student(
             )
         )
     else:
-        stages.append(
-            stage(
+        phases.append(
+            phase(
                 "refiner",
                 cfg.second_iterations,
                 {"refiner": JOINT_RATES["refiner"]},
@@ -150,16 +140,13 @@ def train_scribble_student(
                 frozen=tuple(BASE_RATES),
             )
         )
-    return run_stages(
+    return run_phases(
         model,
-        stages,
+        phases,
         seed=cfg.seed,
         recipe=f"{strategy} {cfg!r}",
         save_every=cfg.save_every,
-        checkpointer=checkpointer,
-        progress=progress,
-        validate=validate,
-        validate_every=validate_every,
+        hooks=hooks,
     )
 
 

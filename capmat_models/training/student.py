@@ -1,8 +1,8 @@
-"""The two stages in which BackgroundMattingV2 is trained, on composites as well as on a teacher's mattes.
+"""The two phases in which BackgroundMattingV2 is trained, on composites as well as on a teacher's mattes.
 
 First the base network alone, then base network and refiner together. The base network always sees pictures at
 the size it will see them at: shrunk by the student's `backbone_scale`. (The original crops other pictures for
-its first stage, at a size of their own.)
+its first phase, at a size of their own.)
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,8 @@ import torch
 from numpy.random import Generator
 from torch.nn import functional as F
 
-from capmat_models.training.loop import Arrays, Stage, Tensors, mixed, stack
+from capmat_errors import TrainingError
+from capmat_models.training.loop import Arrays, Phase, Tensors, mixed, stack
 from capmat_models.training.losses import bgmv2_base_losses, bgmv2_refine_losses
 from capmat_models.training.optimisers import constant, part_groups
 
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from capmat_models.networks.bgmv2 import BGMV2
 
 BASE_RATES = {"backbone": 1e-4, "aspp": 5e-4, "decoder": 5e-4}
-"""Learning rates of the original's first stage."""
+"""Learning rates of the original's first phase."""
 JOINT_RATES = {"backbone": 5e-5, "aspp": 5e-5, "decoder": 1e-4, "refiner": 3e-4}
-"""Learning rates of the original's second stage."""
+"""Learning rates of the original's second phase."""
 
 
-def student_stages(
+def student_phases(
     model: "BGMV2",
     sample: Callable[[Generator], Arrays],
     *,
@@ -35,8 +36,8 @@ def student_stages(
     lr_scale: float,
     mixed_precision: bool,
     rate: Callable[[int, int], float] = constant,
-) -> list[Stage]:
-    """Describe both stages.
+) -> list[Phase]:
+    """Describe both phases.
 
     Args:
         model: the student: model(src, bgr), model.base(src, bgr), model.backbone_scale, and its four parts.
@@ -46,14 +47,14 @@ def student_stages(
         batch: of the first stage; the second has half, as in the original.
         lr_scale: factor on all rates.
         mixed_precision: run the network in bfloat16.
-        rate: factor on the rates of a stage by iteration and number of iterations.
+        rate: factor on the rates of a phase by iteration and number of iterations.
 
     Returns:
-        Two stages for `run_stages`.
+        Two phases for `run_phases`.
     """
     joint_batch = max(1, batch // 2)
     return [
-        Stage(
+        Phase(
             name="base",
             iterations=base_iterations,
             optimiser=lambda: part_optimiser(model, BASE_RATES, lr_scale),
@@ -61,7 +62,7 @@ def student_stages(
             losses=lambda tensors: base_losses(model, tensors, mixed_precision=mixed_precision),
             rate=lambda iteration: rate(iteration, base_iterations),
         ),
-        Stage(
+        Phase(
             name="joint",
             iterations=joint_iterations,
             optimiser=lambda: part_optimiser(model, JOINT_RATES, lr_scale),
@@ -72,8 +73,20 @@ def student_stages(
     ]
 
 
+def check_crop(crop: int) -> None:
+    """Refuse a side of the crops that the refiner cannot divide into its cells.
+
+    Raises:
+        TrainingError: the crop is not a multiple of 4.
+    """
+    if crop % 4:
+        raise TrainingError(
+            f"a crop of {crop} pixels is not a multiple of 4", fix="Change it: the refiner works on cells of 4x4."
+        )
+
+
 def part_optimiser(model: "BGMV2", rates: Mapping[str, float], lr_scale: float) -> torch.optim.Optimizer:
-    """Make the Adam of a stage, with a rate per part of the network."""
+    """Make the Adam of a phase, with a rate per part of the network."""
     return torch.optim.Adam(part_groups(model, {name: lr * lr_scale for name, lr in rates.items()}))
 
 

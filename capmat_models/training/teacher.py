@@ -6,7 +6,7 @@ statistics of neither domain, the three stage crops in it are too few to move an
 stage is made with the running statistics, so the gradients should be too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from numpy.random import Generator
@@ -17,40 +17,32 @@ from capmat_models.data.augment import HIGHEST, add_noise
 from capmat_models.data.base import BaseData
 from capmat_models.data.stage import ScribbleData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
-from capmat_models.training.loop import Arrays, History, Progress, Stage, Tensors, Validate, mixed, run_stages, stack
+from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, Phase, Tensors, mixed, run_phases, stack
 from capmat_models.training.losses import scribble_loss, vitmatte_losses
 from capmat_models.training.optimisers import layerwise_groups
-from capmat_models.training.resume import Checkpointer
 
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """Settings of one fine-tuning. The defaults are the paper's, and ViTMatte's where the paper is silent."""
+    """Settings of one fine-tuning. The defaults are the paper's, and ViTMatte's where the paper is silent.
+
+    What a setting does stands in docs/settings.md, under the same name in `[teacher]`; the rest is described here.
+    """
 
     iterations: int = 2000
-    """Steps of the optimiser."""
     batch: int = 16
-    """Crops per step, base and scribbled together."""
     scribble_share: float = 0.2
-    """Part of each batch that is scribbled. Fig. 6: more forgets the base data, less leaves the errors."""
     scribble_weight: float = 5.0
-    """How loud the loss of a scribbled crop is against that of a base crop. Eq. 3 is a sum, so in the paper a
-    crop weighs as much as its strokes have pixels; with a mean the weight has to be said. The default makes
-    both parts of a 4:1 batch about equally loud. Raise it when painted errors survive."""
+    """Eq. 3 is a sum, so in the paper a crop weighs as much as its strokes have pixels. With a mean the weight has to
+    be said; the default makes both parts of a 4:1 batch about equally loud."""
     crop: int = 512
-    """Side of the square crops in pixels; at most the shorter side of a frame."""
     lr: float = 5e-5
-    """Learning rate at the start."""
     lr_late: float = 2.5e-5
-    """Learning rate later on."""
-    lr_late_from: int = 600
-    """First iteration with the late rate."""
+    lr_late_from: float = 0.3
     layer_decay: float = 0.65
-    """Factor between the rates of neighbouring ViT blocks. 1 for a small network without pretraining."""
     weight_decay: float = 0.1
     """Of AdamW."""
     noise: float = HIGHEST
-    """Highest standard deviation of the noise on both inputs."""
     mixed_precision: bool = False
     """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
     avx512_bf16 or AMX; slower on any other."""
@@ -66,10 +58,7 @@ def finetune_teacher(
     scribbles: ScribbleData | None,
     cfg: FinetuneConfig,
     *,
-    checkpointer: Checkpointer | None = None,
-    progress: Progress | None = None,
-    validate: Validate | None = None,
-    validate_every: int = 0,
+    hooks: Hooks = NO_HOOKS,
 ) -> History:
     """Fine-tune a teacher in place.
 
@@ -78,14 +67,10 @@ def finetune_teacher(
         base: composites.
         scribbles: stage frames; None needs a share of 0.
         cfg: settings.
-        checkpointer: where to go on from and to save to.
-        progress: progress(iterations done, note).
-        validate: validate(iterations done) measures the teacher; see `run_stages`.
-        validate_every: iterations between two validations.
+        hooks: what it calls on the way.
 
     Returns:
-        Records of about 200 iterations: the base losses, `scribble`, and their weighted sum `total`; and what
-        `validate` found, under the stage "validation".
+        The history, see `run_phases`: the base losses, `scribble`, and their weighted sum `total`.
 
     Raises:
         TrainingError: the share leaves nothing of what it should mix, or a loss is not a number.
@@ -127,7 +112,8 @@ def finetune_teacher(
             total = total + painted / cfg.batch * cfg.scribble_weight * terms["scribble"]
         return {**terms, "total": total}
 
-    stage = Stage(
+    late = round(cfg.lr_late_from * cfg.iterations)
+    phase = Phase(
         name="fine-tune",
         iterations=cfg.iterations,
         optimiser=lambda: torch.optim.AdamW(
@@ -135,17 +121,14 @@ def finetune_teacher(
         ),
         batch=batch,
         losses=losses,
-        rate=lambda iteration: 1.0 if iteration < cfg.lr_late_from else cfg.lr_late / cfg.lr,
+        rate=lambda iteration: 1.0 if iteration < late else cfg.lr_late / cfg.lr,
         frozen_norms=True,
     )
-    return run_stages(
+    return run_phases(
         model,
-        [stage],
+        [phase],
         seed=cfg.seed,
-        recipe=repr(cfg),
+        recipe=repr(replace(cfg, lr_late_from=late)),  # checkpoints name the iteration
         save_every=cfg.save_every,
-        checkpointer=checkpointer,
-        progress=progress,
-        validate=validate,
-        validate_every=validate_every,
+        hooks=hooks,
     )

@@ -81,6 +81,7 @@ def train_base_weights(
 
     from capmat_models.networks.factory import create_model
     from capmat_models.training.base import BaseTrainConfig, train_base
+    from capmat_models.training.loop import Hooks
     from capmat_models.weights.state import dump_weights, load_published
 
     if (minutes is None) == (iterations is None):
@@ -113,8 +114,7 @@ def train_base_weights(
         learn,
         config,
         held=measure,
-        checkpointer=keeper,
-        progress=Progress(f"train {network}", iterations),
+        hooks=Hooks(keeper, Progress(f"train {network}", iterations)),
     )
     metrics = {key: history[-1][key] for key in ("mse", "sad")}
     card = {
@@ -146,6 +146,7 @@ def _planned(
 ) -> int:
     """Steps that fit into `minutes`; once decided they stand, so that a stopped training can go on."""
     from capmat_models.training.base import train_base
+    from capmat_models.training.loop import Hooks
 
     if folder.exists("plan.json"):
         return int(json.loads(folder.read("plan.json"))["iterations"])
@@ -155,7 +156,7 @@ def _planned(
         model,
         data,
         replace(config, iterations=_TIMING_STEPS),
-        progress=lambda _done, _note: ends.append(time.perf_counter()),
+        hooks=Hooks(progress=lambda _done, _note: ends.append(time.perf_counter())),
     )
     # the first step of each half also pays for allocations
     half = len(ends) // 2

@@ -1,6 +1,7 @@
-"""How far mattes are from labels of takes that nobody trained on: the scribbled pixels of the validation part."""
+"""How far mattes are from labels of takes that no training sees: the scribbled pixels of the validation takes."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -9,59 +10,67 @@ from storage.labels.raster import BACKGROUND, FOREGROUND
 from storage.store.root import Root
 from tasks.labels.in_use import LabelsRecord, split_labels
 from tasks.runtime.progress import Progress, say
-from tasks.runtime.step import Record
 from tasks.train.watch import alpha_of, stage_frame
 
+_SIDES = {"foreground": FOREGROUND, "background": BACKGROUND}
 
-def label_error(store: str, labels: LabelsRecord, network: Any) -> Record:
-    """Measure a network on the labels that are kept back.
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A network on the labels that are held back.
+
+    Attributes:
+        takes: that are held back.
+        frames: labelled ones in them.
+        errors: mean absolute error of alpha, 0..1, on pixels marked as `foreground` and as `background`, where there
+            are such; and `error`, the mean of both, however many pixels each has, as in training.
+    """
+
+    takes: list[str]
+    frames: int
+    errors: dict[str, float]
+
+
+class LabelError(TypedDict):
+    """The errors of a network on held-back labels, before and after its training; see `HeldBack`."""
+
+    takes: list[str]
+    frames: int
+    before: dict[str, float]
+    after: dict[str, float]
+
+
+def label_error(store: str, labels: LabelsRecord | None, network: Any) -> HeldBack | None:
+    """Measure a network on the labels that are held back; None if there are none of them.
 
     Args:
         store: URL of the store.
-        labels: record of the label set.
+        labels: record of the label set; None for a training without labels.
         network: called as network(src, bgr) -> {"pha"}.
-
-    Returns:
-        `takes` and `frames` that are kept back, and the `error`: what alpha is off by on labelled pixels, 0..1,
-        foreground and background counting alike however many pixels they have, as they do in training; and both
-        alone. Empty where nothing is kept back.
     """
-    _, held = split_labels(store, labels)
-    if not held:
-        return {}
+    held = split_labels(store, labels)[1] if labels else []
+    if not labels or not held:
+        return None
     root, version = Root(store), LabelSet.open(Root(store), LABELS, labels["labels"])
-    off: dict[int, list[float]] = {FOREGROUND: [], BACKGROUND: []}
-    progress = Progress("measure on labels that were kept back", len(held))
+    off: dict[str, list[float]] = {name: [] for name in _SIDES}
+    progress = Progress("measure on labels that are held back", len(held))
     was_training = network.training
     network.eval()
     for n, key in enumerate(held):
         pha, label = alpha_of(network, stage_frame(root, *key, None)), version.label(*key)
-        for value, errors in off.items():
-            if (here := label == value).any():
-                errors.append(float(np.abs(pha[here] - value).mean()))
+        for name, value in _SIDES.items():
+            if (marked := label == value).any():
+                off[name].append(float(np.abs(pha[marked] - value).mean()))
         progress(n + 1)
     network.train(was_training)
-    sides = {
-        name: float(np.mean(off[value]))
-        for name, value in (("foreground", FOREGROUND), ("background", BACKGROUND))
-        if off[value]
-    }
+    sides = {name: float(np.mean(errors)) for name, errors in off.items() if errors}
     takes = sorted({take for take, _, _ in held})
-    return {"takes": takes, "frames": len(held), "error": float(np.mean(list(sides.values()))), **sides}
+    return HeldBack(takes, len(held), {"error": float(np.mean(list(sides.values()))), **sides})
 
 
-def compared(before: Record, after: Record) -> Record:
-    """`label_error` for a training's record and card: what was measured before and after it; empty without any."""
-    if not after:
-        return {}
-    words = f"{after['frames']} frames of {', '.join(after['takes'])}"
-    say(f"error on labels that were kept back ({words}): {before['error']:.3f} before, {after['error']:.3f} after")
-    measured = ("error", "foreground", "background")
-    return {
-        "label_error": {
-            "takes": after["takes"],
-            "frames": after["frames"],
-            "before": {key: before[key] for key in measured if key in before},
-            "after": {key: after[key] for key in measured if key in after},
-        }
-    }
+def compared(before: HeldBack, after: HeldBack) -> LabelError:
+    """What a training's record and card say of the error before and after it."""
+    words = f"{after.frames} frames of {', '.join(after.takes)}"
+    change = f"{before.errors['error']:.3f} before, {after.errors['error']:.3f} after"
+    say(f"error on labels that are held back ({words}): {change}")
+    return {"takes": after.takes, "frames": after.frames, "before": before.errors, "after": after.errors}

@@ -2,21 +2,17 @@
 
 from typing import TYPE_CHECKING, Any
 
-from storage.registry import Registry
-from storage.store.root import Root
 from tasks.config import Student, Teacher
 from tasks.labels.in_use import LabelsRecord
-from tasks.models.networks import Ref, described, load_network
-from tasks.runtime.checkpoint import StoreCheckpointer
-from tasks.runtime.progress import Progress
+from tasks.models.networks import Ref
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.train.base_data import load_base_data
-from tasks.train.held_back import compared, label_error
+from tasks.train.run import Training, TrainingRecord, train
 from tasks.train.student import FIXED_RIG
 from tasks.train.teacher import frames_to_watch, read_scribbles
-from tasks.train.watch import hold_out, watch
 
 if TYPE_CHECKING:
+    from capmat_models.data.base import BaseData
+    from capmat_models.training.loop import History, Hooks
     from capmat_models.training.no_teacher import Strategy
 
 
@@ -31,7 +27,7 @@ def scribble_student(
     seed: int,
     threads: int,
     benchmark: Record | None = None,
-) -> Record:
+) -> TrainingRecord:
     """Train a student on base data and scribbles alone, and register the result.
 
     Args:
@@ -40,86 +36,57 @@ def scribble_student(
         base: the student to start from.
         labels: record of the label set.
         base_data: folder of foregrounds and backgrounds.
-        settings: iterations, batch, crop, rates. The second stage has `joint_iterations`, so that every strategy
+        settings: iterations, batch, crop, rates. The second phase has `joint_iterations`, so that every strategy
             takes as many steps as distillation.
         mix: share and weight of the scribbles, those of the teacher.
         seed: start of the sampler.
         threads: torch threads.
         benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
-
-    Returns:
-        Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`);
-        where labels are kept back, `label_error` before and after, see there.
     """
+    scribbled = {"share": mix.scribble_share, "weight": mix.scribble_weight}
     inputs = {
         "strategy": strategy,
         "base": base,
         "labels": labels["digest"],
         "settings": settings.model_dump(),
-        "share": mix.scribble_share,
-        "weight": mix.scribble_weight,
+        **scribbled,
         "seed": seed,
     }
 
-    def work() -> dict[str, Any]:
+    def fit(network: Any, learn: "BaseData", hooks: "Hooks") -> "History":
         from capmat_models.data.augment import Augmentation
         from capmat_models.training.no_teacher import ScribbleStudentConfig, train_scribble_student
-        from capmat_models.weights.state import dump_weights
 
-        network = load_network(store, base, threads, fresh=True)
         config = ScribbleStudentConfig(
-            base_iterations=settings.base_iterations,
+            **settings.model_dump(include={"base_iterations", "batch", "crop", "lr_scale", "decay"}),
             second_iterations=settings.joint_iterations,
-            batch=settings.batch,
-            crop=settings.crop,
-            lr_scale=settings.lr_scale,
-            decay=settings.decay,
-            scribble_share=mix.scribble_share,
-            scribble_weight=mix.scribble_weight,
+            **mix.model_dump(include={"scribble_share", "scribble_weight"}),
             augmentation=Augmentation(**FIXED_RIG),
             seed=seed,
         )
-        name = f"{strategy.replace('_', '-')}-{digest(inputs)}"
-        iterations = settings.base_iterations + settings.joint_iterations
-        learn, held = hold_out(load_base_data(base_data))
-        look = watch(
-            Root(store),
-            name,
-            f"student-{strategy.replace('_', '-')}",
-            network,
-            frames_to_watch(store, labels, benchmark),
-            held,
-            iterations=iterations,
+        return train_scribble_student(strategy, network, learn, read_scribbles(store, labels), config, hooks=hooks)
+
+    def work() -> TrainingRecord:
+        dashed = strategy.replace("_", "-")
+        training = Training(
+            name=f"{dashed}-{digest(inputs)}",
+            title=f"student-{dashed}",
+            words=f"train student ({strategy.replace('_', ' ')})",
+            base=base,
+            iterations=settings.base_iterations + settings.joint_iterations,
             crop=settings.crop,
+            fit=fit,
+            frames=frames_to_watch(store, labels, benchmark),
+            card={
+                "role": "student",
+                "kind": strategy,
+                "labels": labels["labels"],
+                "settings": {**settings.model_dump(), **scribbled},
+                "seed": seed,
+            },
+            labels=labels,
         )
-        before = label_error(store, labels, network)
-        keeper = StoreCheckpointer(store, name)
-        history = train_scribble_student(
-            strategy,
-            network,
-            learn,
-            read_scribbles(store, labels),
-            config,
-            checkpointer=keeper,
-            progress=Progress(f"train student ({strategy.replace('_', ' ')})", iterations),
-            validate=look.validate,
-            validate_every=look.every,
-        )
-        error = compared(before, label_error(store, labels, network))
-        card = {
-            **described(network),
-            "role": "student",
-            "kind": strategy,
-            "parent": base,
-            "labels": labels["labels"],
-            "settings": {**settings.model_dump(), "share": mix.scribble_share, "weight": mix.scribble_weight},
-            "seed": seed,
-            **error,
-        }
-        version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
-        keeper.forget()
-        model = Ref(name=base["name"], version=version)
-        return {"model": model, "history": history, "pictures": look.pictures, **error}
+        return train(store, base_data, threads, training)
 
     return run_once(store, "scribble-student", f"{strategy} {labels['labels']}", inputs, work)
 

@@ -56,6 +56,7 @@ def train_short(
 
         from capmat_models.networks.factory import create_model
         from capmat_models.training.base import BaseTrainConfig, train_base
+        from capmat_models.training.loop import Hooks
         from capmat_models.weights.state import dump_weights
 
         torch.set_num_threads(threads)
@@ -70,8 +71,7 @@ def train_short(
             model,
             hold_out(load_base_data(base_data))[0],
             config,
-            checkpointer=keeper,
-            progress=Progress(f"train a teacher {what}", iterations),
+            hooks=Hooks(keeper, Progress(f"train a teacher {what}", iterations)),
         )
         card = {**described(model), "role": "", "kind": "paper", "settings": settings, "seed": seed}
         name = f"paper-{network}"

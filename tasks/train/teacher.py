@@ -1,28 +1,29 @@
 """Hybrid fine-tuning of the teacher on base data and scribbles (paper section 4.2)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.labels.label_set import LABELS, LabelSet
-from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.crops import frame_and_plate
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Teacher
 from tasks.labels.in_use import LabelsRecord, split_labels
-from tasks.models.networks import Ref, described, load_network
-from tasks.runtime.checkpoint import StoreCheckpointer
-from tasks.runtime.progress import Progress
+from tasks.models.networks import Ref
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.train.base_data import load_base_data
-from tasks.train.held_back import compared, label_error
-from tasks.train.watch import FRAMES, Frame, benchmark_frames, hold_out, stage_frame, watch
+from tasks.train.run import Training, TrainingRecord, train
+from tasks.train.watch import FRAMES, Frame, benchmark_frames, stage_frame
+
+if TYPE_CHECKING:
+    from capmat_models.data.base import BaseData
+    from capmat_models.data.stage import ScribbleData
+    from capmat_models.training.loop import History, Hooks
 
 
-def read_scribbles(store: str, labels: LabelsRecord) -> Any:
-    """The frames of a label set with their plates, read when and where they are cut, and labels, as training data.
+def read_scribbles(store: str, labels: LabelsRecord) -> "ScribbleData":
+    """The labelled frames of a label set, without those of takes that are held back for validation.
 
-    Frames of takes that are kept back for validation are not in it.
+    Frames and plates are read when, and where, they are cut.
     """
     from capmat_models.data.stage import ScribbleData
 
@@ -39,8 +40,8 @@ def read_scribbles(store: str, labels: LabelsRecord) -> Any:
 def frames_to_watch(store: str, labels: LabelsRecord, benchmark: Record | None) -> list[Frame]:
     """Frames of the benchmark; without one, scribbled frames, to see the strokes take effect but not to measure."""
     root, (trained, _) = Root(store), split_labels(store, labels)
-    found = benchmark_frames(root, benchmark, [take for take, _, _ in trained])
-    return found or [stage_frame(root, *key, None) for key in trained[:FRAMES]]
+    frames = benchmark_frames(root, benchmark, [take for take, _, _ in trained])
+    return frames or [stage_frame(root, *key, None) for key in trained[:FRAMES]]
 
 
 def finetune(
@@ -52,7 +53,7 @@ def finetune(
     seed: int,
     threads: int,
     benchmark: Record | None = None,
-) -> Record:
+) -> TrainingRecord:
     """Refine the teacher and register the result.
 
     Args:
@@ -65,70 +66,36 @@ def finetune(
         seed: start of the sampler.
         threads: torch threads.
         benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
-
-    Returns:
-        Record with `model` (a Ref), the training `history`, and `pictures` of it (keys of `sheet` and `curves`);
-        where labels are kept back, `label_error` before and after, see there.
     """
     inputs = {"base": base, "labels": labels["digest"], "settings": settings.model_dump(), "seed": seed}
 
-    def work() -> dict[str, Any]:
+    def fit(network: Any, learn: "BaseData", hooks: "Hooks") -> "History":
         from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
-        from capmat_models.weights.state import dump_weights
 
-        network = load_network(store, base, threads, fresh=True)
-        config = FinetuneConfig(
-            iterations=settings.iterations,
-            batch=settings.batch,
-            scribble_share=settings.scribble_share,
-            scribble_weight=settings.scribble_weight,
-            crop=settings.crop,
-            layer_decay=settings.layer_decay,
-            lr=settings.lr,
-            lr_late=settings.lr_late,
-            lr_late_from=round(settings.lr_late_from * settings.iterations),
-            noise=settings.noise,
-            seed=seed,
-        )
-        name = f"finetune-{digest(inputs)}"
-        learn, held = hold_out(load_base_data(base_data))
-        look = watch(
-            Root(store),
-            name,
-            "teacher",
-            network,
-            frames_to_watch(store, labels, benchmark),
-            held,
+        scribbles = read_scribbles(store, labels) if settings.scribble_share else None
+        config = FinetuneConfig(**settings.model_dump(exclude={"model", "tile"}), seed=seed)
+        return finetune_teacher(network, learn, scribbles, config, hooks=hooks)
+
+    def work() -> TrainingRecord:
+        training = Training(
+            name=f"finetune-{digest(inputs)}",
+            title="teacher",
+            words="fine-tune teacher",
+            base=base,
             iterations=settings.iterations,
             crop=settings.crop,
+            fit=fit,
+            frames=frames_to_watch(store, labels, benchmark),
+            card={
+                "role": "teacher",
+                "kind": "refined",
+                "labels": labels["labels"],
+                "settings": settings.model_dump(),
+                "seed": seed,
+            },
+            labels=labels,
         )
-        before = label_error(store, labels, network)
-        keeper = StoreCheckpointer(store, name)
-        history = finetune_teacher(
-            network,
-            learn,
-            read_scribbles(store, labels) if settings.scribble_share else None,
-            config,
-            checkpointer=keeper,
-            progress=Progress("fine-tune teacher", settings.iterations),
-            validate=look.validate,
-            validate_every=look.every,
-        )
-        error = compared(before, label_error(store, labels, network))
-        card = {
-            **described(network),
-            "role": "teacher",
-            "kind": "refined",
-            "parent": base,
-            "labels": labels["labels"],
-            "settings": settings.model_dump(),
-            "seed": seed,
-            **error,
-        }
-        version = Registry(Root(store)).add(base["name"], dump_weights(network), card)
-        keeper.forget()
-        model = Ref(name=base["name"], version=version)
-        return {"model": model, "history": history, "pictures": look.pictures, **error}
+        return train(store, base_data, threads, training)
 
     return run_once(store, "finetune", f"teacher {labels['labels']}", inputs, work)
 

@@ -60,7 +60,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Watch:
-    """What `run_stages` calls to measure, how often, and where the pictures are.
+    """What a training calls to measure, how often, and where the pictures are.
 
     Attributes:
         validate: validate(iterations done) -> figures.

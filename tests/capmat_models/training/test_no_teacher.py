@@ -8,6 +8,7 @@ import torch
 
 from capmat_errors import TrainingError
 from capmat_models.data.augment import Augmentation
+from capmat_models.training.loop import Hooks
 from capmat_models.training.no_teacher import ScribbleStudentConfig, train_scribble_student
 from tests.capmat_models.training.test_training import Memory, assert_equal, network
 from tests.capmat_models.training_data import base_data, scribbles
@@ -19,7 +20,7 @@ STRATEGIES = ("scribbles_only", "frozen_refiner")
 
 
 def train(strategy, model, config=SHORT, checkpointer=None):
-    return train_scribble_student(strategy, model, base_data(), scribbles(), config, checkpointer=checkpointer)
+    return train_scribble_student(strategy, model, base_data(), scribbles(), config, hooks=Hooks(checkpointer))
 
 
 def changed(model, before):
@@ -90,5 +91,5 @@ def test_even_a_small_batch_has_one_scribbled_crop():
 
 
 def test_a_crop_that_the_refiner_cannot_cut_into_cells_is_refused():
-    with pytest.raises(TrainingError, match="no multiple of 4"):
+    with pytest.raises(TrainingError, match="not a multiple of 4"):
         train("frozen_refiner", network("student"), replace(SHORT, crop=66))

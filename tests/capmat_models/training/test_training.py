@@ -11,7 +11,9 @@ from capmat_errors import CheckpointError, TrainingError
 from capmat_models.networks.factory import create_model
 from capmat_models.training.base import NO_PLATE, BaseTrainConfig, train_base
 from capmat_models.training.distill import DistillConfig, distill_student
+from capmat_models.training.loop import NO_HOOKS, Hooks
 from capmat_models.training.optimisers import cosine, layerwise_groups, part_groups
+from capmat_models.training.resume import unpack
 from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
 from tests.capmat_models.training_data import base_data, pairs, scribbles
 
@@ -33,7 +35,7 @@ NETWORKS = {
     "student": ("bgmv2_mobilenetv2_xs", STUDENT),
     "supervisor": ("diffmatte_xs", SUPERVISOR),
 }
-FINETUNE = FinetuneConfig(iterations=4, batch=5, crop=32, lr=1e-3, lr_late_from=2, save_every=1)
+FINETUNE = FinetuneConfig(iterations=4, batch=5, crop=32, lr=1e-3, lr_late_from=0.5, save_every=1)
 DISTILL = DistillConfig(base_iterations=3, joint_iterations=3, batch=4, crop=64, save_every=1)
 BASE = BaseTrainConfig(iterations=4, batch=2, crop=32, save_every=1, validate_on=2)
 
@@ -63,11 +65,11 @@ def network(kind, seed=0):
 
 
 def finetune(model, checkpointer=None):
-    return finetune_teacher(model, base_data(), scribbles(), FINETUNE, checkpointer=checkpointer)
+    return finetune_teacher(model, base_data(), scribbles(), FINETUNE, hooks=Hooks(checkpointer))
 
 
 def distill(model, checkpointer=None):
-    return distill_student(model, pairs(), DISTILL, checkpointer=checkpointer)
+    return distill_student(model, pairs(), DISTILL, hooks=Hooks(checkpointer))
 
 
 def base(kind):
@@ -75,7 +77,7 @@ def base(kind):
 
     def train(model, checkpointer=None):
         held = base_data(2)
-        return train_base(kind, model, base_data(), config, held=held, checkpointer=checkpointer)
+        return train_base(kind, model, base_data(), config, held=held, hooks=Hooks(checkpointer))
 
     return train
 
@@ -101,6 +103,13 @@ def test_a_killed_training_ends_in_the_same_bits(name):
     assert_equal(resumed, undisturbed)
 
 
+def test_a_checkpoint_names_its_settings_as_it_always_did():
+    """So that a training which an earlier version began goes on: the late rate by its first iteration."""
+    memory = Memory()
+    finetune(network("teacher"), memory)
+    unpack(memory.data, recipe=repr(FINETUNE).replace("lr_late_from=0.5", "lr_late_from=2"))
+
+
 def test_a_finished_training_is_not_run_again():
     memory, model = Memory(), network("teacher")
     history = finetune(model, memory)
@@ -111,8 +120,7 @@ def test_a_finished_training_is_not_run_again():
             base_data(),
             scribbles(),
             FINETUNE,
-            checkpointer=memory,
-            progress=lambda done, _note: calls.append(done),
+            hooks=Hooks(memory, lambda done, _note: calls.append(done)),
         )
         == history
     )
@@ -131,7 +139,7 @@ def test_a_checkpoint_of_other_settings_is_refused():
     finetune(network("teacher"), memory)
     with pytest.raises(CheckpointError, match="other settings"):
         finetune_teacher(
-            network("teacher"), base_data(), scribbles(), replace(FINETUNE, lr=1e-4), checkpointer=memory
+            network("teacher"), base_data(), scribbles(), replace(FINETUNE, lr=1e-4), hooks=Hooks(memory)
         )
 
 
@@ -290,16 +298,14 @@ def watched(train):
             with torch.no_grad():
                 return {"mean": float(model(src, src)["pha"].double().mean()), "done": float(done)}
 
-        return train(model, checkpointer, validate=validate, validate_every=2)
+        return train(model, Hooks(checkpointer, validate=validate, validate_every=2))
 
     return with_look
 
 
 WATCHED = {
-    "teacher": lambda model, keep, **look: finetune_teacher(
-        model, base_data(), scribbles(), FINETUNE, checkpointer=keep, **look
-    ),
-    "student": lambda model, keep, **look: distill_student(model, pairs(), DISTILL, checkpointer=keep, **look),
+    "teacher": lambda model, hooks: finetune_teacher(model, base_data(), scribbles(), FINETUNE, hooks=hooks),
+    "student": lambda model, hooks: distill_student(model, pairs(), DISTILL, hooks=hooks),
 }
 
 
@@ -307,7 +313,7 @@ WATCHED = {
 def test_looking_at_a_training_changes_no_bit_of_it(kind):
     seen, unseen = network(kind), network(kind)
     history = watched(WATCHED[kind])(seen)
-    assert [r for r in history if r["stage"] != "validation"] == WATCHED[kind](unseen, None)
+    assert [r for r in history if r["stage"] != "validation"] == WATCHED[kind](unseen, NO_HOOKS)
     assert_equal(seen, unseen)
 
 

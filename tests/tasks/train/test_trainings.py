@@ -27,7 +27,7 @@ from tasks.labels.in_use import newest_labels, split_labels
 from tasks.labels.incoming import import_scribbles
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record
-from tasks.train.held_back import label_error
+from tasks.train.held_back import HeldBack, label_error
 from tasks.train.no_teacher import scribble_student
 from tasks.train.student import distill
 from tasks.train.teacher import finetune
@@ -214,8 +214,8 @@ def test_the_error_on_labels_is_what_alpha_is_off_by_where_somebody_said_somethi
             return {"pha": self.weight.expand(1, 1, *src.shape[-2:])}
 
     found = label_error(store, newest_labels(store, "", ["jump"]), Grey())
-    assert found == {"takes": ["jump"], "frames": 1, "error": 0.5, "foreground": 0.75, "background": 0.25}
-    assert label_error(store, newest_labels(store), Grey()) == {}
+    assert found == HeldBack(["jump"], 1, {"error": 0.5, "foreground": 0.75, "background": 0.25})
+    assert label_error(store, newest_labels(store), Grey()) is None
 
 
 def test_a_split_that_leaves_nothing_to_learn_is_refused(folder):

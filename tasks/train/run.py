@@ -1,0 +1,110 @@
+"""The frame of every training: what is held out, the looks at it, its checkpoint, its model in the registry.
+
+A recipe hands in what is its own as a `Training`, with the function that fits the network. Everything else happens
+here, once for all of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NotRequired
+
+from storage.registry import Registry
+from storage.store.root import Root
+from tasks.labels.in_use import LabelsRecord
+from tasks.models.networks import Ref, described, load_network
+from tasks.runtime.checkpoint import StoreCheckpointer
+from tasks.runtime.progress import Progress
+from tasks.runtime.step import StepRecord
+from tasks.train.base_data import load_base_data
+from tasks.train.held_back import LabelError, compared, label_error
+from tasks.train.watch import Frame, hold_out, watch
+
+if TYPE_CHECKING:
+    from capmat_models.data.base import BaseData
+    from capmat_models.training.loop import History, Hooks
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training has of its own.
+
+    Attributes:
+        name: part of the keys of its checkpoint and its pictures; made from everything that the result depends on.
+        title: the network in words: `teacher`.
+        words: the work in words: `fine-tune teacher`.
+        base: the model to start from; the result is its next version.
+        iterations: of the whole training.
+        crop: side of the training window in pixels.
+        fit: fit(network, base data, hooks) trains in place and returns the history.
+        frames: what the pictures show.
+        card: what the model's card says of it.
+        against: see `tasks.train.watch.watch`.
+        labels: record of a label set whose held-back part is measured before and after; None measures nothing.
+    """
+
+    name: str
+    title: str
+    words: str
+    base: Ref
+    iterations: int
+    crop: int
+    fit: "Callable[[Any, BaseData, Hooks], History]"
+    frames: Sequence[Frame]
+    card: dict[str, Any]
+    against: str = "stage"
+    labels: LabelsRecord | None = None
+
+
+class TrainingRecord(StepRecord):
+    """What a training leaves behind.
+
+    Attributes:
+        model: what was registered.
+        history: losses and figures by iteration, see `capmat_models.training.loop.run_phases`.
+        pictures: keys in the store, of the last `sheet` and of the `curves`.
+        label_error: on labels that are held back, if there are any.
+    """
+
+    model: Ref
+    history: list[dict[str, Any]]
+    pictures: dict[str, str]
+    label_error: NotRequired[LabelError]
+
+
+def train(store: str, base_data: str, threads: int, training: Training) -> TrainingRecord:
+    """Train a copy of a model on base data and more, and register the result.
+
+    Args:
+        store: URL of the store.
+        base_data: folder of foregrounds and backgrounds.
+        threads: torch threads.
+        training: everything else.
+    """
+    from capmat_models.training.loop import Hooks
+    from capmat_models.weights.state import dump_weights
+
+    root, base = Root(store), training.base
+    network = load_network(store, base, threads, fresh=True)
+    learn, held = hold_out(load_base_data(base_data))
+    look = watch(
+        root,
+        training.name,
+        training.title,
+        network,
+        training.frames,
+        held,
+        iterations=training.iterations,
+        crop=training.crop,
+        against=training.against,
+    )
+    before = label_error(store, training.labels, network)
+    keeper = StoreCheckpointer(store, training.name)
+    progress = Progress(training.words, training.iterations)
+    history = training.fit(network, learn, Hooks(keeper, progress, look.validate, look.every))
+    record: TrainingRecord = {"model": base, "history": history, "pictures": look.pictures}
+    card = {**described(network), "parent": base, **training.card}
+    if before and (after := label_error(store, training.labels, network)):
+        card["label_error"] = record["label_error"] = compared(before, after)
+    version = Registry(root).add(base["name"], dump_weights(network), card)
+    keeper.forget()
+    return {**record, "model": Ref(name=base["name"], version=version)}
