@@ -25,6 +25,7 @@ import numpy as np
 from storage.calibration.camera import Camera
 from storage.labels.drafts import save_draft
 from storage.labels.strokes import Drawing, Stroke
+from storage.pictures.bayer import stored_planes
 from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.takes.plate import Plate
@@ -58,10 +59,10 @@ def make_take(root: Root, height: int, width: int) -> Take:
         root, "made-up", stage="made-up", cameras=cameras, colour=colour, frames=[1], fps=75.0, source={}
     )
     picture = np.clip(seen, 0, 4095).astype(np.uint16)
-    take.write_raw("C01", 1, picture)
+    take.write_planes("C01", 1, stored_planes(picture))
     take.write_previews("C01", 0, [make_preview(colour, picture.transpose(2, 0, 1))])
     take.start_run(RUN, {})
-    take.write_alpha(RUN, "C01", 1, pha)
+    take.write_alphas(RUN, "C01", {1: pha})
     take.seal()
     return take
 

@@ -11,6 +11,7 @@ from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.takes.take import Take
 from tests.ellipsoids import cutout as traced
+from tests.storage.raw_pictures import write_raw
 
 cutout = cache(traced)
 
@@ -32,7 +33,7 @@ def store_take(root: Root, cameras: Sequence[Camera], *, name: str = "solids", f
     for camera in cameras:
         picture = np.rint(cutout(camera).image.transpose(1, 2, 0) * 255).astype(np.uint8)
         for frame in frames:
-            take.write_raw(camera.id, frame, picture)
+            write_raw(take, camera.id, frame, picture)
     take.seal()
     add_run(take, cameras, "true", lambda _, alpha: alpha)
     return take

@@ -73,20 +73,14 @@ def export_mattes(
     """
     wanted = outputs(formats, what, name)
     chosen, numbers = _chosen(take, cameras, frames)
-    runs = take.alpha_runs()
-    if run not in runs:
-        raise NotFound(
-            f"there is no run {run}; the take has: {', '.join(runs) or 'no run'}",
-            where=f"take {take.name}",
-            fix="Matte the take first.",
-        )
+    info = take.run_info(run)
     _check_mattes(take, run, chosen, numbers)
     known = {camera: _known(out, take, camera) for camera in chosen}
     pictures = tuple(output for output in wanted if not output.video)
     videos = tuple(output for output in wanted if output.video)
     jobs = []
     for camera in chosen:
-        source = Source(take, camera, run, runs[run])
+        source = Source(take, camera, run, info)
         whole = Job(source, out, numbers, tuple(wanted), compression, inputs_digest(take, camera), {})
         if pictures:
             blocks = (numbers[start : start + _BLOCK] for start in range(0, len(numbers), _BLOCK))

@@ -1,9 +1,8 @@
-"""How pixels lie in zarr: arrays of frames, one file (shard) per block of frames, tiles inside, each with a checksum.
+"""Arrays of frames in Zarr: one file (shard) per block of frames, tiles inside, each with a checksum.
 
-A shard is encoded in memory and put into the store as one file, at once or not at all, with its checksum known
-before it is written: nothing is read before a write, no half file can ever be seen, and a writer that is killed
-leaves what was there before. Pictures have blocks of one frame, so that one writer owns a frame and a crop reads a
-few tiles of it. What is not there is never answered with zeros.
+A shard is encoded in memory and put into the store as one file, at once or not at all. Its checksum is known before
+the write, so nothing is read before a write. A killed writer leaves the old file. Pictures have blocks of one frame:
+one writer owns a frame, and a crop reads a few tiles of it. A missing frame is never answered with zeros.
 """
 
 import json
@@ -36,18 +35,14 @@ class FrameArray:
         Args:
             attributes: kept as the Zarr attribute `capmat`; plain json.
         """
-        file, document = f"{self.key}/zarr.json", self.layout.document()
+        document = self.layout.document()
         if attributes:
-            document = json.dumps(
-                {**json.loads(document), "attributes": {"capmat": dict(attributes)}}, indent=2
-            ).encode()
-        self.root.sweep(file)
-        if self.root.size(file) != len(document) or self.root.read(file) != document:
-            self.root.write(file, document)
-        return {file: fingerprint(document)}
+            described = {**json.loads(document), "attributes": {"capmat": dict(attributes)}}
+            document = json.dumps(described, indent=2).encode()
+        return write_document(self.root, f"{self.key}/zarr.json", document)
 
     def write(self, block: int, frames: dict[int, NDArray[Any]]) -> Files:
-        """Write one block: arrays by place within it. Returns the file as it now lies in the store."""
+        """Write one block: arrays by index within it. Returns the file as it now lies in the store."""
         file, seen = self.file(block), Fingerprint()
         self.root.sweep(file)
         self.root.write(file, seen.of(encode(self.layout, frames)))
@@ -55,26 +50,26 @@ class FrameArray:
 
     def has(self, index: int) -> bool:
         """Whether this frame was written; its file may be damaged all the same."""
-        block, place = divmod(index, self.layout.block)
+        block, inside = divmod(index, self.layout.block)
         if self.layout.block == 1:
             return bool(self.root.size(self.file(block)))
-        return place in self._places(block)
+        return inside in self._written(block)
 
-    def there(self) -> list[int]:
-        """The frames that were written, by place in the array; their files may be damaged all the same."""
+    def written(self) -> list[int]:
+        """The frames that were written, by index in the array; their files may be damaged all the same."""
         sizes = self.root.sizes(f"{self.key}/c/")
         blocks = [
             block for block in range(-(-self.layout.shape[0] // self.layout.block)) if sizes.get(self.file(block))
         ]
         if self.layout.block == 1:
             return blocks
-        return [block * self.layout.block + place for block in blocks for place in self._places(block)]
+        return [block * self.layout.block + inside for block in blocks for inside in self._written(block)]
 
     def read(self, index: int, what: str, window: Window | None = None) -> NDArray[Any]:
         """Read one frame, or the part y0:y1, x0:x1 of it given as `window` (y0, y1, x0, x1).
 
         Args:
-            index: place of the frame in the array.
+            index: of the frame in the array.
             what: take, camera and frame, for errors.
             window: part of the frame; None for all of it.
 
@@ -83,13 +78,13 @@ class FrameArray:
             StoreError: its file is damaged.
             ValueError: the window is empty or reaches beyond the frame.
         """
-        block, place = divmod(index, self.layout.block)
+        block, inside = divmod(index, self.layout.block)
         where = f"{what}, {self.root.at(self.file(block))}"
         if window is not None:
             _check(window, self.layout, where)
         try:
             with self.root.parts(self.file(block), whole=window is None) as (size, fetch):
-                frame = decode(self.layout, size, fetch, place, window)
+                frame = decode(self.layout, size, fetch, inside, window)
         except NotFound:
             frame = None
         except (Damaged, RuntimeError) as error:
@@ -101,25 +96,33 @@ class FrameArray:
         return frame
 
     def read_block(self, block: int, what: str) -> dict[int, NDArray[Any]]:
-        """All frames of a block's file, by place within it; empty if there is no file. Raises like `read`."""
-        return {place: self.read(block * self.layout.block + place, what) for place in self._places(block)}
+        """All frames of a block's file, by index within it; empty if the file does not exist. Raises like `read`."""
+        return {inside: self.read(block * self.layout.block + inside, what) for inside in self._written(block)}
 
     def file(self, block: int) -> str:
         """Key of a block's file."""
         return "/".join([self.key, "c", str(block), *["0"] * (len(self.layout.shape) - 1)])
 
-    def _places(self, block: int) -> list[int]:
-        """Places in a block whose frames were written; all of them, if its file is damaged."""
-        inside = range(min(self.layout.block, self.layout.shape[0] - block * self.layout.block))
+    def _written(self, block: int) -> list[int]:
+        """Indices in a block whose frames were written; all of them, if its file is damaged."""
+        indices = range(min(self.layout.block, self.layout.shape[0] - block * self.layout.block))
         try:
             with self.root.parts(self.file(block)) as (size, fetch):
                 tail = min(index_bytes(self.layout), size)
                 (data,) = fetch([(size - tail, tail)])
-                return [place for place in inside if size and holds(self.layout, data, place)]
+                return [inside for inside in indices if size and holds(self.layout, data, inside)]
         except NotFound:
             return []
         except Damaged:
-            return list(inside)
+            return list(indices)
+
+
+def write_document(root: Root, file: str, document: bytes) -> Files:
+    """Write a description unless the file holds it already. Returns the file, for the ledger."""
+    root.sweep(file)
+    if root.size(file) != len(document) or root.read(file) != document:
+        root.write(file, document)
+    return {file: fingerprint(document)}
 
 
 def encoded_size(planes: NDArray[Any]) -> int:
@@ -130,4 +133,4 @@ def encoded_size(planes: NDArray[Any]) -> int:
 def _check(window: Window, layout: Layout, where: str) -> None:
     y0, y1, x0, x1 = window
     if not (0 <= y0 < y1 <= layout.shape[-2] and 0 <= x0 < x1 <= layout.shape[-1]):
-        raise ValueError(f"{where}: there is no window {window} in {layout.shape[-1]}x{layout.shape[-2]} pixels")
+        raise ValueError(f"{where}: the window {window} reaches beyond {layout.shape[-1]}x{layout.shape[-2]} pixels")

@@ -7,9 +7,8 @@
     takes/<name>.zarr/cameras/<id>/alpha/RUN  (frame, y, x) uint16, 65535 is opaque
     takes/<name>.zarr/runs/RUN.json           how a run's mattes were made
 
-Frames are named by their number in the recording, everywhere. They are stored in blocks of eight: a block is what
-one entry of the ledger answers for. A take is sealed when all of it is there; an unsealed one is not opened by
-mistake.
+A frame is named by its number in the recording, everywhere. Frames are stored in blocks of eight: a block is what one
+entry of the ledger answers for.
 """
 
 import json
@@ -19,56 +18,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import CalibrationError, MatteError, NotFound, SizeMismatch, StoreError
+from capmat_errors import CalibrationError, MatteError, NotFound, SizeMismatch, StoreError, no_such
 from storage.calibration.camera import Camera
-from storage.pictures.bayer import join, stored_planes
 from storage.pictures.colour import Colour
-from storage.store.frame_array import FrameArray
-from storage.store.ledger import Files, Ledger, fingerprint, group_document, seal_key, set_seal, stored
+from storage.store.frame_array import FrameArray, write_document
+from storage.store.ledger import Files, set_seal, stored
 from storage.store.root import Root, checked_name
 from storage.store.shards import Layout, Window
+from storage.takes.group import Group, group_key, list_groups
 from storage.takes.schema import SCHEMA, camera_group, upgraded
-from storage.takes.views import display_window, preview_size
+from storage.takes.views import display, preview_size
 
 BLOCK = 8
 """Frames of one camera that are stored, recorded and resumed together."""
 
 
-class Take:
-    """An open take; make one with `Take.create` or `Take.open`. Pickles as its address.
+class Take(Group):
+    """An open take; make one with `Take.create` or `Take.open`.
 
-    Attributes:
-        root: the store.
-        name: the take's name.
+    Attributes beside those of `Group`:
         stage: name of the stage whose plates belong to it.
-        sensors: calibration by camera name, in the size of what was recorded.
-        cameras: calibration of the pictures; for Bayer mosaics half the size, else the same.
         frames: frame numbers, rising.
-        colour: what the stored numbers mean.
         fps: frames per second.
-        timecode: of the first frame, "HH:MM:SS:FF"; "" where nobody said.
-        source: where it came from.
+        timecode: of the first frame, "HH:MM:SS:FF"; "" if it is unknown.
         schema: version of the layout that it was written in.
-        complete: whether it is sealed.
     """
 
+    kind = "take"
+    _readable = staticmethod(upgraded)
+
     def __init__(self, root: Root, name: str, attributes: dict[str, Any]) -> None:
-        self.root, self.name = root, name
+        super().__init__(root, name, attributes)
         self.stage: str = attributes["stage"]
-        self.colour = Colour.from_json(attributes["colour"])
-        self.sensors = {id: Camera.from_json(id, data) for id, data in attributes["cameras"].items()}
-        self.cameras = {id: camera.halved() if self.colour.cfa else camera for id, camera in self.sensors.items()}
         self.frames: list[int] = list(attributes["frames"])
         self.fps: float = attributes["fps"]
         self.timecode: str = attributes["timecode"]
-        self.source: dict[str, Any] = attributes["source"]
         self.schema: str = attributes["schema"]
-        self.complete: bool = attributes["complete"]
-        self._places = {frame: index for index, frame in enumerate(self.frames)}
+        self._indices = {frame: index for index, frame in enumerate(self.frames)}
         self._arrays: dict[str, FrameArray] = {}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.root, self.name)
 
     def __repr__(self) -> str:
         return f"Take({self.name!r}, {len(self.cameras)} cameras, {len(self.frames)} frames, {self.root.url!r})"
@@ -87,7 +74,7 @@ class Take:
         source: dict[str, Any],
         timecode: str = "",
     ) -> "Take":
-        """Start a take: what describes it. Not sealed until `seal`.
+        """Start a take: write what describes it. It is not sealed until `seal`.
 
         Args:
             root: the store.
@@ -97,15 +84,15 @@ class Take:
             colour: what the numbers mean.
             frames: frame numbers, rising, the same for all cameras.
             fps: frames per second.
-            source: anything worth keeping about where it came from; plain json.
+            source: anything worth keeping about where it came from; plain JSON.
             timecode: of the first frame.
 
         Raises:
             CalibrationError: a camera has no size, or that of a mosaic is odd.
-            StoreError: a sealed take of this name is there, or the store cannot be written to.
+            StoreError: the store has a sealed or damaged take of this name, or cannot be written to.
         """
-        key = _key(name)
-        if (old := _attributes(root, key)) and old["complete"]:
+        key = group_key("take", name)
+        if (old := cls._stored(root, name)) and old["complete"]:
             raise StoreError(
                 "a take of this name is in the store",
                 where=root.at(key),
@@ -121,8 +108,6 @@ class Take:
                     where=f"camera {id}",
                     fix="Give the size of its pictures; even, for a Bayer mosaic.",
                 )
-        Ledger(root).forget(seal_key(key))
-        root.delete(key)
         attributes: dict[str, Any] = {
             "schema": SCHEMA,
             "name": name,
@@ -135,44 +120,11 @@ class Take:
             "source": source,
             "complete": False,
         }
-        root.write(f"{key}/zarr.json", group_document(attributes))
-        return cls(root, name, attributes)
-
-    @classmethod
-    def open(cls, root: Root, name: str, *, sealed: bool = True) -> "Take":
-        """Open a take that is there.
-
-        Args:
-            root: the store.
-            name: the take's name.
-            sealed: refuse a take that is not complete yet.
-
-        Raises:
-            NotFound: there is no such take; the message lists those there are.
-            StoreError: its ingest has not finished, or another version of capmat wrote it.
-        """
-        key = _key(name)
-        attributes = _attributes(root, key)
-        if attributes is None:
-            there = ", ".join(list_takes(root)) or "none"
-            raise NotFound(f"there is no take {name}; there is {there}", where=root.at(key), fix="Ingest it first.")
-        attributes = upgraded(attributes, root.at(key))
-        if sealed and not attributes["complete"]:
-            raise StoreError(
-                "the take is not complete, its ingest has not finished",
-                where=root.at(key),
-                fix="Run the ingest again; it goes on where it stopped.",
-            )
-        return cls(root, name, attributes)
-
-    def seal(self) -> None:
-        """Declare the take complete. The last write of an ingest."""
-        set_seal(self.root, _key(self.name), True)
-        self.complete = True
+        return cls._start(root, name, attributes, afresh=True)
 
     def unseal(self) -> None:
         """Take the seal off while frames are replaced."""
-        set_seal(self.root, _key(self.name), False)
+        set_seal(self.root, self.key, False)
         self.complete = False
 
     @property
@@ -182,74 +134,40 @@ class Take:
 
     def describe(self, camera: str) -> Files:
         """Write what describes a camera and its arrays, for zarr and OME viewers, unless it is there."""
-        key = f"{_key(self.name)}/cameras/{self._camera(camera).id}"
-        document = camera_group(self.sensors[camera], self.colour, self.fps)
-        self.root.sweep(f"{key}/zarr.json")
-        if self.root.size(f"{key}/zarr.json") != len(document) or self.root.read(f"{key}/zarr.json") != document:
-            self.root.write(f"{key}/zarr.json", document)
-        files = {f"{key}/zarr.json": fingerprint(document)}
+        file = f"{self.key}/cameras/{self.camera(camera).id}/zarr.json"
+        files = write_document(self.root, file, camera_group(self.sensors[camera], self.colour, self.fps))
         return files | self._recorded(camera).create() | self._array(camera, "preview").create()
 
     def raw_sizes(self, camera: str) -> dict[str, int]:
         """Bytes of every file in the store of a camera's pictures and previews, and of what describes them."""
-        key = f"{_key(self.name)}/cameras/{self._camera(camera).id}"
+        key = f"{self.key}/cameras/{self.camera(camera).id}"
         return {
             file: size
             for start in ("zarr.json", self._recorded(camera).key.rpartition("/")[2] + "/", "preview/")
             for file, size in self.root.sizes(f"{key}/{start}").items()
         }
 
-    def write_raw(self, camera: str, frame: int, picture: NDArray[Any]) -> Files:
-        """Store a picture as the camera made it.
-
-        Args:
-            camera: its name.
-            frame: number of the frame.
-            picture: (H, W, 3), or a Bayer mosaic (H, W), of the colour's dtype.
-
-        Returns:
-            The file written, for the ledger.
+    def write_planes(self, camera: str, frame: int, planes: NDArray[Any]) -> Files:
+        """Store a picture as the camera made it, see `read_planes`; returns the file written, for the ledger.
 
         Raises:
             SizeMismatch: it is of another size or type than the take's.
             NotFound: the take has no such camera or frame.
             StoreError: the store cannot be written to.
         """
-        sensor = self.sensors[self._camera(camera).id]
-        size = (sensor.height, sensor.width) if self.colour.cfa else (sensor.height, sensor.width, 3)
-        if picture.shape != size or picture.dtype != self.colour.dtype:
+        array, index = self._recorded(camera), self._index(frame)
+        shape, dtype = array.layout.shape[1:], array.layout.dtype
+        if planes.shape != shape or planes.dtype != dtype:
             raise SizeMismatch(
-                f"the picture is {picture.shape} {picture.dtype}, the take holds {size} {self.colour.dtype}",
+                f"the picture is {planes.shape} {planes.dtype}, the take holds {shape} {dtype}",
                 where=self._what(camera, frame),
                 fix="Export it like the others.",
-            )
-        return self.write_planes(camera, frame, stored_planes(picture))
-
-    def write_planes(self, camera: str, frame: int, planes: NDArray[Any]) -> Files:
-        """Store a picture that was made into planes already, see `read_planes`; raises like `write_raw`."""
-        array, index = self._recorded(camera), self._index(frame)
-        if planes.shape != array.layout.shape[1:] or planes.dtype != array.layout.dtype:
-            raise SizeMismatch(
-                f"the planes are {planes.shape} {planes.dtype}, the take holds {array.layout.shape[1:]} "
-                f"{array.layout.dtype}",
-                where=self._what(camera, frame),
-                fix="Export them like the others.",
             )
         return array.write(index, {0: planes})
 
     def write_previews(self, camera: str, block: int, previews: Sequence[NDArray[np.uint8]]) -> Files:
         """Store the previews, (3, h, w) sRGB each, of all frames of a block."""
         return self._array(camera, "preview").write(block, dict(enumerate(previews)))
-
-    def read_raw(self, camera: str, frame: int) -> NDArray[Any]:
-        """The camera's numbers as it made them: (H, W, 3), or a mosaic (H, W).
-
-        Raises:
-            NotFound: no such camera or frame, or the frame was never written.
-            StoreError: the stored frame is damaged.
-        """
-        planes = self.read_planes(camera, frame)
-        return join(planes) if self.colour.cfa else np.ascontiguousarray(planes.transpose(1, 2, 0))
 
     def read_planes(self, camera: str, frame: int, window: Window | None = None) -> NDArray[Any]:
         """The stored numbers: (3, H, W), or the four planes (4, H, W) of a mosaic at the picture's size.
@@ -267,10 +185,8 @@ class Take:
 
     def read(self, camera: str, frame: int, window: Window | None = None) -> NDArray[np.float32]:
         """Display-referred picture, (3, H, W) float32 0..1; arguments and errors as in `read_planes`."""
-        if window is None:
-            return self.colour.display(self.read_planes(camera, frame))
-        size = self._camera(camera).height, self.cameras[camera].width
-        return display_window(self.colour, size, window, lambda part: self.read_planes(camera, frame, part))
+        size = self.camera(camera).height, self.cameras[camera].width
+        return display(self.colour, size, window, lambda part: self.read_planes(camera, frame, part))
 
     def light(self, camera: str, frame: int) -> NDArray[np.float32]:
         """Linear light, (3, H, W) float32, 0..1 (of half floats also beyond); errors as in `read_planes`."""
@@ -284,37 +200,45 @@ class Take:
         """
         return self._array(camera, "preview").read(self._index(frame), f"preview of {self._what(camera, frame)}")
 
-    def has_raw(self, camera: str, frame: int) -> bool:
-        """Whether this frame was written."""
-        return self._recorded(camera).has(self._index(frame))
-
     def start_run(self, run: str, info: dict[str, Any]) -> None:
         """Make room for a run's mattes. Call it once, before workers write; calling it again keeps them.
 
         Args:
             run: the run's name.
-            info: how the mattes are made (model, version, settings), plain json; also in the attributes of the
+            info: how the mattes are made (model, version, settings), plain JSON; also in the attributes of the
                 arrays, under `capmat`.
         """
         checked_name("run", run)
         for id in self.cameras:
             self._array(id, f"alpha/{run}").create(info)
-        file = f"{_key(self.name)}/runs/{run}.json"
+        file = f"{self.key}/runs/{run}.json"
         self.root.sweep(file)
         self.root.write(file, json.dumps(info, indent=1).encode())
 
     def alpha_runs(self) -> dict[str, dict[str, Any]]:
-        """What was said to `start_run`, by run."""
-        folder = f"{_key(self.name)}/runs"
+        """How the mattes of every run are made, as `start_run` was told."""
+        folder = f"{self.key}/runs"
         return {
             name.removesuffix(".json"): json.loads(self.root.read(f"{folder}/{name}"))
             for name in self.root.names(folder)
         }
 
+    def run_info(self, run: str) -> dict[str, Any]:
+        """How the mattes of a run are made.
+
+        Raises:
+            NotFound: the take has no such run; the message lists those that it has.
+        """
+        runs = self.alpha_runs()
+        if run not in runs:
+            where, fix = f"take {self.name}", f"Run `capmat matte --take {self.name}` first, or check the name."
+            raise no_such("run of mattes", run, sorted(runs), where=where, fix=fix, holder="the take")
+        return runs[run]
+
     def run_files(self, run: str) -> Files:
-        """The files that announce a run, for the ledger: what made it, and what describes its mattes."""
-        places = [f"{_key(self.name)}/cameras/{id}/alpha/{run}/zarr.json" for id in self.cameras]
-        return stored(self.root, f"{_key(self.name)}/runs/{run}.json", *places)
+        """The files that announce a run, for the ledger: how it is made, and what describes its mattes."""
+        arrays = [f"{self.key}/cameras/{id}/alpha/{run}/zarr.json" for id in self.cameras]
+        return stored(self.root, f"{self.key}/runs/{run}.json", *arrays)
 
     def write_alphas(self, run: str, camera: str, mattes: Mapping[int, NDArray[Any]]) -> Files:
         """Store mattes, (H, W) float 0..1 by frame number, kept as 16-bit integers.
@@ -331,7 +255,7 @@ class Take:
             NotFound: the run was not started, or there is no such camera or frame.
             StoreError: the store cannot be written to.
         """
-        view = self._camera(camera)
+        view = self.camera(camera)
         array = self._run(run, camera)
         blocks: dict[int, dict[int, NDArray[Any]]] = {}
         for frame, pha in mattes.items():
@@ -348,16 +272,12 @@ class Take:
                     where=self._what(camera, frame),
                     fix="Nothing of this block was stored: look at the model's weights, or matte with another one.",
                 )
-            block, place = divmod(self._index(frame), array.layout.block)
-            blocks.setdefault(block, {})[place] = np.rint(pha.astype(np.float32) * 65535).astype(np.uint16)
+            block, inside = divmod(self._index(frame), array.layout.block)
+            blocks.setdefault(block, {})[inside] = np.rint(pha.astype(np.float32) * 65535).astype(np.uint16)
         files: Files = {}
         for block, new in blocks.items():
             files |= array.write(block, self._others(array, block, new) | new)
         return files
-
-    def write_alpha(self, run: str, camera: str, frame: int, pha: NDArray[Any]) -> Files:
-        """Store one matte; see `write_alphas`."""
-        return self.write_alphas(run, camera, {frame: pha})
 
     def read_alpha(self, run: str, camera: str, frame: int, window: Window | None = None) -> NDArray[np.float32]:
         """A matte, (H, W) float32 0..1; arguments and errors as in `read_planes`."""
@@ -367,7 +287,7 @@ class Take:
 
     def has_alpha(self, run: str, camera: str, frame: int) -> bool:
         """Whether this matte was written; its file may be damaged all the same."""
-        array = self._array(self._camera(camera).id, f"alpha/{run}")
+        array = self._array(self.camera(camera).id, f"alpha/{run}")
         return self.root.exists(f"{array.key}/zarr.json") and array.has(self._index(frame))
 
     def matted(self, run: str, camera: str) -> list[int]:
@@ -375,10 +295,10 @@ class Take:
 
         Their files may be damaged all the same.
         """
-        array = self._array(self._camera(camera).id, f"alpha/{run}")
+        array = self._array(self.camera(camera).id, f"alpha/{run}")
         if not self.root.exists(f"{array.key}/zarr.json"):
             return []
-        return [self.frames[place] for place in array.there()]
+        return [self.frames[index] for index in array.written()]
 
     def _others(self, array: FrameArray, block: int, new: dict[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
         """What lies in the block's file beside the new mattes; nothing, if the file is damaged."""
@@ -400,9 +320,9 @@ class Take:
 
     def _array(self, camera: str, name: str) -> FrameArray:
         """The array of a camera; what it looks like follows from the take, so this reads nothing."""
-        path = f"cameras/{self._camera(camera).id}/{name}"
+        path = f"cameras/{self.camera(camera).id}/{name}"
         if path not in self._arrays:
-            self._arrays[path] = FrameArray(self.root, f"{_key(self.name)}/{path}", self._layout(camera, name))
+            self._arrays[path] = FrameArray(self.root, f"{self.key}/{path}", self._layout(camera, name))
         return self._arrays[path]
 
     def _layout(self, camera: str, name: str) -> Layout:
@@ -415,23 +335,11 @@ class Take:
             return Layout((count, *size), "uint16", "small")
         return Layout((count, *size), "uint16", "small", tile=512, block=BLOCK)
 
-    def _camera(self, camera: str) -> Camera:
-        if camera not in self.cameras:
-            raise NotFound(
-                f"there is no camera {camera}; there is {', '.join(self.cameras)}",
-                where=f"take {self.name}",
-                fix="Check the name.",
-            )
-        return self.cameras[camera]
-
     def _index(self, frame: int) -> int:
-        if frame not in self._places:
-            raise NotFound(
-                f"there is no frame {frame}; there is {self.frames[0]}..{self.frames[-1]}",
-                where=f"take {self.name}",
-                fix="Check the number.",
-            )
-        return self._places[frame]
+        if frame not in self._indices:
+            listed = f"{self.frames[0]}..{self.frames[-1]}"
+            raise no_such("frame", frame, [listed], where=f"take {self.name}", holder="the take")
+        return self._indices[frame]
 
     def _what(self, camera: str, frame: int) -> str:
         return f"take {self.name} camera {camera} frame {frame}"
@@ -439,21 +347,4 @@ class Take:
 
 def list_takes(root: Root, *, sealed: bool = True) -> list[str]:
     """Names of the takes in the store; only complete ones unless `sealed` is False."""
-    names = [name.removesuffix(".zarr") for name in root.names("takes") if name.endswith(".zarr")]
-    return [name for name in names if (a := _attributes(root, _key(name))) and (a["complete"] or not sealed)]
-
-
-def _key(name: str) -> str:
-    return f"takes/{checked_name('take', name)}.zarr"
-
-
-def _attributes(root: Root, key: str) -> dict[str, Any] | None:
-    """Attributes of the group at `key`, as plain json: one request, no zarr. None if there is no take."""
-    if not root.exists(f"{key}/zarr.json"):
-        return None
-    attributes: dict[str, Any] = json.loads(root.read(f"{key}/zarr.json")).get("attributes", {})
-    return attributes if "complete" in attributes else None
-
-
-def _reopen(root: Root, name: str) -> Take:
-    return Take.open(root, name, sealed=False)
+    return list_groups(root, "take", sealed=sealed)

@@ -41,21 +41,21 @@ def make_preview(colour: Colour, planes: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(shown * 255).astype(np.uint8)
 
 
-def display_window(
-    colour: Colour, size: tuple[int, int], window: Window, read: Callable[[Window], NDArray[Any]]
+def display(
+    colour: Colour, size: tuple[int, int], window: Window | None, read: Callable[[Window | None], NDArray[Any]]
 ) -> NDArray[np.float32]:
-    """The display-referred picture within a window; the same numbers as cut out of the whole one.
+    """The display-referred picture, or a window of it; the same numbers as cut out of the whole one.
 
     Args:
         colour: what the stored numbers mean.
         size: height and width of the picture.
-        window: (y0, y1, x0, x1), inside the picture.
+        window: (y0, y1, x0, x1), inside the picture; None for all of it.
         read: gives the stored numbers (C, y, x) within a window.
 
     Returns:
         (3, y1 - y0, x1 - x0) float32, 0..1.
     """
-    if not colour.cfa:
+    if window is None or not colour.cfa:
         return colour.display(read(window))
     # Colours are interpolated from the neighbouring blocks, so one more of them is read all around.
     y0, y1, x0, x1 = window

@@ -67,9 +67,7 @@ def hull(
     checked_suffix(out)
     checked_resolution(resolution)
     stored = Take.open(Root(store), take)
-    if run not in stored.alpha_runs():
-        known = ", ".join(sorted(stored.alpha_runs())) or "none"
-        raise NotFound(f"the take has no mattes {run}; there are {known}", where=f"take {take}", fix="Check --run.")
+    stored.run_info(run)
     frame = stored.frames[len(stored.frames) // 2] if frame is None else frame
     if frame not in stored.frames:
         raise NotFound(f"the take has no frame {frame}", where=f"take {take}", fix=f"It has {_span(stored.frames)}.")

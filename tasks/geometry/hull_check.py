@@ -141,13 +141,7 @@ def hull_check(
         MatteError: the mattes agree on no place inside the box.
     """
     stored = Take.open(Root(store), take)
-    known = stored.alpha_runs()
-    if run not in known:
-        raise NotFound(
-            f"the take has no mattes {run}; there are {', '.join(sorted(known)) or 'none'}",
-            where=f"take {take}",
-            fix="Check the run.",
-        )
+    info = stored.run_info(run)
     chosen = [stored.frames[len(stored.frames) // 2]] if frames is None else list(frames)
 
     def work() -> dict[str, Any]:
@@ -160,7 +154,7 @@ def hull_check(
         return {"hull_score": score, "worst": max(means, key=means.__getitem__), "cameras": means, "frames": chosen}
 
     inputs = {
-        "run": known[run],
+        "run": info,
         "source": stored.source,
         "frames": chosen,
         "resolution": resolution,

@@ -84,8 +84,7 @@ class HullMaps:
     def _compare(self, take: Take, run: str, frame: int) -> dict[str, Maps]:
         from tasks.geometry.hull_check import check_frame
 
-        if run not in take.alpha_runs():
-            raise NotFound(f"there are no mattes {run}", where=f"take {take.name}", fix="Check the run.")
+        take.run_info(run)
         checked = check_frame(take, run, frame, self._settings, self._resolution)
         found = {}
         for camera in checked.cameras:

@@ -11,6 +11,7 @@ from storage.store.root import Root
 from storage.takes.plate import Plate
 from storage.takes.stage import Stage
 from storage.takes.take import Take
+from tests.storage.raw_pictures import write_raw
 
 RUN = "teacher-v0001"
 SIZES = {"c00": (300, 420), "c01": (280, 330)}
@@ -34,7 +35,7 @@ def make_take(root: Root, name: str = "walk", colour: Colour | None = None, seed
         files: dict[str, Any] = {}
         for frame in FRAMES:
             shape = (scale * height, scale * width) if colour.cfa else (height, width, 3)
-            files |= take.write_raw(id, frame, _noise(rng, shape, colour))
+            files |= write_raw(take, id, frame, _noise(rng, shape, colour))
         ledger.record(f"ingest/{name}/{id}/00000", {"frames": list(FRAMES), "files": files})
         numbers = [frame for frame in FRAMES if (id, frame) != BARE]
         mattes = {frame: np.round(rng.random((height, width), np.float32) * 3) / 3 for frame in numbers}

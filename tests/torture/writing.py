@@ -21,6 +21,7 @@ from storage.upkeep.verify import verify
 from tasks.ingest.session import ingest, plates
 from tasks.matte.take import snap
 from tasks.runtime.step import Step
+from tests.storage.raw_pictures import read_raw
 from tests.storage.tiny_session import write_session
 
 TAKES = ("walk", "run", "still")
@@ -97,7 +98,7 @@ def faults(store: str, session: Path, jobs: set[Job]) -> tuple[list[str], int]:
             for frame in take.frames:
                 if kind == "ingest":
                     source = read_image(session.parent / f"takes/walk/{camera}/{frame:04d}.png")
-                    same = np.array_equal(take.read_raw(camera, frame), source)
+                    same = np.array_equal(read_raw(take, camera, frame), source)
                 else:
                     whole = np.rint(matte_of(take.read(camera, frame)) * np.float32(65535))
                     same = np.array_equal(np.rint(take.read_alpha(RUN, camera, frame) * 65535), whole)

@@ -129,12 +129,7 @@ def mine(
     run = run or _in_use(root, "student", known)
     teacher = teacher or _in_use(root, "teacher", known, needed=False)
     for wanted in filter(None, (run, teacher)):
-        if wanted not in known:
-            raise NotFound(
-                f"the take has no mattes {wanted}; there are {', '.join(sorted(known)) or 'none'}",
-                where=f"take {take}",
-                fix=f"Run `capmat matte --take {take}` first, or check the run.",
-            )
+        stored.run_info(wanted)
     matted = {frame for camera in stored.cameras for frame in stored.matted(run, camera)}
     if not matted:
         raise NotFound(f"run {run} has no mattes yet", where=f"take {take}", fix=f"Run `capmat matte --take {take}`.")

@@ -24,7 +24,7 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_an_unknown_take_is_named_with_those_there_are(store: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert "there is no take wlak; there is walk" in said([*store, "wlak"], capsys)
+    assert "no take is called wlak; the store has: walk" in said([*store, "wlak"], capsys)
 
 
 def test_an_empty_store_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ from storage.takes.plate import Plate
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tests.project import ROOT
+from tests.storage.raw_pictures import write_raw
 
 HEIGHT, WIDTH = 30, 40
 PHA = np.tile(np.linspace(0, 1, WIDTH, dtype=np.float32), (HEIGHT, 1))
@@ -54,7 +55,7 @@ def make_take(root: Root, *, frames: int = 2, fps: float = 25.0, timecode: str =
     take.start_run("teacher", {"name": "bg_vitmatte_s", "version": "v0003"})
     for camera in cameras:
         for frame in take.frames:
-            take.write_raw(camera, frame, np.repeat(numbers[..., None], 3, axis=2))
+            write_raw(take, camera, frame, np.repeat(numbers[..., None], 3, axis=2))
         take.write_alphas("teacher", camera, dict.fromkeys(take.frames, PHA))
     take.seal()
     if plates:
@@ -235,10 +236,10 @@ def test_every_second_frame_plays_in_half_as_many_pictures_per_second(folder: Ro
 
 def test_what_is_not_there_is_said_before_anything_is_written(take: Take, out: Root) -> None:
     take.start_run("student", {})
-    take.write_alpha("student", "c0", 3, PHA)
+    take.write_alphas("student", "c0", {3: PHA})
     for message, options in {
         "take walk camera c0 frame 4: run student has no matte": {"run": "student"},
-        "no run other; the take has: student, teacher": {"run": "other"},
+        "no run of mattes is called other; the take has: student, teacher": {"run": "other"},
         "no camera c7; the take has: c0, c1": {"cameras": ["c0", "c7"]},
         "no frame 9. The take has 3 to 4": {"frames": [3, 9]},
     }.items():
@@ -292,7 +293,7 @@ def test_an_export_run_again_writes_only_what_changed(root: Root, request: pytes
     first = export_mattes(take, "teacher", out, formats)
     assert sorted(first.files) == first.written
     assert export_mattes(take, "teacher", out, formats).written == []
-    take.write_alpha("teacher", "c1", 4, PHA * np.float32(0.5))
+    take.write_alphas("teacher", "c1", {4: PHA * np.float32(0.5)})
     changed = ["walk/c1/c1_comp.mp4", "walk/c1/c1_rgba.000004.exr"]
     assert export_mattes(take, "teacher", out, formats).written == changed
     out.remove("walk/c0/c0_rgba.000003.exr")

@@ -25,6 +25,7 @@ from storage.export.scene import Cutout, export_cutouts, export_frame
 from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.takes.take import Take
+from tests.storage.raw_pictures import write_raw
 
 AIM = (0.1, -0.2, 1.0)
 
@@ -252,13 +253,13 @@ def test_a_frame_of_a_take_is_exported_with_the_mattes_of_a_run(tmp_path: Path) 
     recorded = {}
     for id in cameras:
         recorded[id] = rng.integers(0, 256, (10, 8, 3), dtype=np.uint8)
-        take.write_raw(id, 7, recorded[id])
+        write_raw(take, id, 7, recorded[id])
         if id != "D":
-            take.write_alpha("student", id, 7, np.eye(10, 8, dtype=np.float32))
+            take.write_alphas("student", id, {7: np.eye(10, 8, dtype=np.float32)})
     how: dict = {"train": "ABC", "test": "D", "box_centre": (0, 0, 1), "box_size": 2}
     with pytest.raises(MatteError, match="^D: .*no matte"):
         export_frame(tmp_path / "out", take, 7, "student", **how)
-    take.write_alpha("student", "D", 7, np.eye(10, 8, dtype=np.float32))
+    take.write_alphas("student", "D", {7: np.eye(10, 8, dtype=np.float32)})
     scene = read_scene(export_frame(tmp_path / "out", take, 7, "student", **how))
     assert np.array_equal(np.round(scene.views["B"].rgba[:3] * 255), recorded["B"].transpose(2, 0, 1))
     assert np.array_equal(scene.views["B"].rgba[3], np.eye(10, 8))

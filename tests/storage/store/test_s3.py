@@ -29,6 +29,7 @@ from storage.upkeep.verify import verify
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tests.project import ROOT
+from tests.storage.raw_pictures import read_raw
 from tests.storage.store.faulty_s3 import FaultyS3, faulty_s3
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 
@@ -99,7 +100,7 @@ def test_a_fifth_of_all_requests_may_fail_and_nothing_is_lost(
         np.testing.assert_array_equal(stage.plate(camera), there.plate(camera))
         for frame in take.frames:
             recorded = read_image(session / f"takes/walk/{camera}/{frame:04d}.png")
-            np.testing.assert_array_equal(take.read_raw(camera, frame), recorded)
+            np.testing.assert_array_equal(read_raw(take, camera, frame), recorded)
             np.testing.assert_array_equal(take.read_alpha("r", camera, frame), plain.read_alpha("r", camera, frame))
     assert LabelSet.open(s3, "painted").version == "l0001"
     assert Registry(s3).versions("m") == ["v0001"]

@@ -18,6 +18,7 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
 from tasks.ingest.take import ingest_take
+from tests.storage.raw_pictures import read_raw
 from tests.storage.tiny_session import tree
 
 RUN = "student-m-v0001"
@@ -38,7 +39,7 @@ def test_an_old_take_is_read_bit_for_bit(old: Path) -> None:
     for camera in take.cameras:
         for frame in take.frames:
             picture = read_image(old / f"session/takes/walk/{camera}/{frame:04d}.png")
-            np.testing.assert_array_equal(take.read_raw(camera, frame), picture)
+            np.testing.assert_array_equal(read_raw(take, camera, frame), picture)
             assert np.abs(take.read_alpha(RUN, camera, frame) - (frame + 1) / 4).max() < 1e-5
     with pytest.raises(NotFound, match="preview of take walk"):
         take.read_preview("c00", 0)
@@ -46,7 +47,7 @@ def test_an_old_take_is_read_bit_for_bit(old: Path) -> None:
 
 def test_mattes_are_added_to_an_old_take_in_its_own_layout(old: Path) -> None:
     take = Take.open(Root(old / "store"), "walk")
-    take.write_alpha(RUN, "c00", 1, np.full((16, 24), 0.9))
+    take.write_alphas(RUN, "c00", {1: np.full((16, 24), 0.9)})
     assert take.read_alpha(RUN, "c00", 1).mean() == pytest.approx(0.9, abs=1e-4)
     assert take.read_alpha(RUN, "c00", 0).mean() == pytest.approx(0.25, abs=1e-4)
 

@@ -139,10 +139,10 @@ def test_a_stage_gives_its_plates_as_the_networks_want_them(root: Root) -> None:
 
 
 def test_missing_stages_cameras_and_plates_are_named(folder: Root) -> None:
-    with pytest.raises(NotFound, match="no stage ring; there is none"):
+    with pytest.raises(NotFound, match="no stage is called ring; the store has: none"):
         Stage.open(folder, "ring")
     stage = _stage(folder)
-    with pytest.raises(NotFound, match="no camera c9; there is c0"):
+    with pytest.raises(NotFound, match="no camera is called c9; the stage has: c0"):
         stage.plate("c9")
     with pytest.raises(NotFound, match="c0/mean"):
         stage.plate("c0")

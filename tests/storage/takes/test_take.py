@@ -19,6 +19,7 @@ from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.takes.take import BLOCK, Take, list_takes
+from tests.storage.raw_pictures import has_raw, read_raw, write_raw
 
 COLOUR = Colour(bits=12, transfer="linear", black=64)
 
@@ -56,12 +57,12 @@ def _shard(root: Root, take: Take, frame: int, what: str = "rgb") -> Path:
 def test_pictures_come_back_bit_for_bit(root: Root) -> None:
     take = _take(root)
     small, large = _picture(30, 40), _picture(270, 300)
-    take.write_raw("c0", 5, small)
-    take.write_raw("c1", 8, large)
+    write_raw(take, "c0", 5, small)
+    write_raw(take, "c1", 8, large)
     take.seal()
     again = Take.open(root, "walk")
-    np.testing.assert_array_equal(again.read_raw("c0", 5), small)
-    np.testing.assert_array_equal(again.read_raw("c1", 8), large)
+    np.testing.assert_array_equal(read_raw(again, "c0", 5), small)
+    np.testing.assert_array_equal(read_raw(again, "c1", 8), large)
     part = again.read_planes("c1", 8, (10, 30, 250, 290))
     np.testing.assert_array_equal(part, large[10:30, 250:290].transpose(2, 0, 1))
     np.testing.assert_array_equal(again.read("c0", 5), COLOUR.display(small.transpose(2, 0, 1)))
@@ -90,10 +91,10 @@ def test_any_picture_of_any_size_and_depth_comes_back(data: st.DataObject, tmp_p
         fps=1.0,
         source={},
     )
-    take.write_raw("c", 7, picture)
+    write_raw(take, "c", 7, picture)
     take.start_run("r", {})
-    take.write_alpha("r", "c", 7, pha)
-    np.testing.assert_array_equal(take.read_raw("c", 7), picture)
+    take.write_alphas("r", "c", {7: pha})
+    np.testing.assert_array_equal(read_raw(take, "c", 7), picture)
     assert np.abs(take.read_alpha("r", "c", 7) - pha).max() <= 0.5001 / 65535
 
 
@@ -108,19 +109,19 @@ def test_all_that_describes_a_take_comes_back(root: Root) -> None:
 def test_black_pictures_and_empty_mattes_are_there_like_others(root: Root) -> None:
     take = _take(root)
     take.start_run("r", {})
-    take.write_raw("c0", 3, np.zeros((30, 40, 3), np.uint16))
-    take.write_alpha("r", "c0", 3, np.zeros((30, 40)))
+    write_raw(take, "c0", 3, np.zeros((30, 40, 3), np.uint16))
+    take.write_alphas("r", "c0", {3: np.zeros((30, 40))})
     again = pickle.loads(pickle.dumps(take))
-    assert again.has_raw("c0", 3)
+    assert has_raw(again, "c0", 3)
     assert again.has_alpha("r", "c0", 3)
-    assert again.read_raw("c0", 3).max() == 0
+    assert read_raw(again, "c0", 3).max() == 0
     assert again.read_alpha("r", "c0", 3).max() == 0
 
 
 def test_frames_that_were_never_written_are_not_black_but_missing(root: Root) -> None:
     take = _take(root)
     take.start_run("r", {})
-    assert not take.has_raw("c0", 5)
+    assert not has_raw(take, "c0", 5)
     assert not take.has_alpha("r", "c0", 5)
     assert not take.has_alpha("other", "c0", 5)
     for read in (lambda: take.read("c0", 5), lambda: take.read_alpha("r", "c0", 5)):
@@ -133,31 +134,31 @@ def test_a_damaged_file_is_reported_and_can_be_written_again(folder: Root, harm:
     take = _take(folder)
     take.start_run("r", {})
     picture, pha = _picture(30, 40), np.linspace(0, 1, 1200, dtype=np.float32).reshape(30, 40)
-    take.write_raw("c0", 5, picture)
-    take.write_alpha("r", "c0", 5, pha)
+    write_raw(take, "c0", 5, picture)
+    take.write_alphas("r", "c0", {5: pha})
     for what in ("rgb", "alpha/r"):
         file = _shard(folder, take, 5, what)
         data = bytearray(file.read_bytes())
         data[len(data) // 3] ^= 1 if harm == "bit" else 0
         file.write_bytes({"empty": b"", "short": data[:99], "one byte short": data[:-1], "bit": data}[harm])
     with pytest.raises(StoreError, match="take walk camera c0 frame 5, .*damaged"):
-        take.read_raw("c0", 5)
+        read_raw(take, "c0", 5)
     with pytest.raises(StoreError, match="damaged"):
         take.read("c0", 5, (0, 8, 0, 8))
     with pytest.raises(StoreError, match="take walk camera c0 frame 5 run r, .*damaged"):
         take.read_alpha("r", "c0", 5)
-    take.write_raw("c0", 5, picture)
-    take.write_alpha("r", "c0", 5, pha)
-    np.testing.assert_array_equal(take.read_raw("c0", 5), picture)
+    write_raw(take, "c0", 5, picture)
+    take.write_alphas("r", "c0", {5: pha})
+    np.testing.assert_array_equal(read_raw(take, "c0", 5), picture)
     assert np.abs(take.read_alpha("r", "c0", 5) - pha).max() < 1e-5
 
 
 def test_writing_again_removes_what_a_killed_writer_left(folder: Root) -> None:
     take = _take(folder)
-    take.write_raw("c0", 5, _picture(30, 40))
+    write_raw(take, "c0", 5, _picture(30, 40))
     stray = _shard(folder, take, 5).with_name(".0.1234.partial")
     stray.write_bytes(b"half")
-    take.write_raw("c0", 5, _picture(30, 40, seed=1))
+    write_raw(take, "c0", 5, _picture(30, 40, seed=1))
     assert not stray.exists()
 
 
@@ -175,27 +176,37 @@ def test_an_unfinished_take_is_not_opened_by_mistake(root: Root) -> None:
 
 def test_a_finished_take_is_not_overwritten_but_an_unfinished_one_is(root: Root) -> None:
     take = _take(root)
-    take.write_raw("c0", 5, _picture(30, 40))
+    write_raw(take, "c0", 5, _picture(30, 40))
     fresh = _take(root)
-    assert not fresh.has_raw("c0", 5)
+    assert not has_raw(fresh, "c0", 5)
     fresh.seal()
     with pytest.raises(StoreError, match="a take of this name"):
         _take(root)
 
 
 def test_an_unknown_take_is_answered_with_those_there_are(root: Root) -> None:
-    with pytest.raises(NotFound, match="no take run; there is none"):
+    with pytest.raises(NotFound, match="no take is called run; the store has: none"):
         Take.open(root, "run")
     _take(root).seal()
-    with pytest.raises(NotFound, match="no take run; there is walk"):
+    with pytest.raises(NotFound, match="no take is called run; the store has: walk"):
         Take.open(root, "run")
+
+
+def test_a_take_whose_description_is_damaged_is_named_and_kept(folder: Root) -> None:
+    _take(folder).seal()
+    folder.write("takes/walk.zarr/zarr.json", b"{")
+    for use in (lambda: Take.open(folder, "walk"), lambda: _take(folder)):
+        with pytest.raises(StoreError, match="walk.zarr/zarr.json: the description of the take is damaged"):
+            use()
+    assert list_takes(folder) == []
+    assert folder.read("takes/walk.zarr/zarr.json") == b"{"
 
 
 def test_unknown_cameras_frames_and_runs_are_named(folder: Root) -> None:
     take = _take(folder)
-    with pytest.raises(NotFound, match="no camera c7; there is c0, c1"):
+    with pytest.raises(NotFound, match="no camera is called c7; the take has: c0, c1"):
         take.read("c7", 3)
-    with pytest.raises(NotFound, match=r"no frame 4; there is 3\.\.8"):
+    with pytest.raises(NotFound, match=r"no frame is called 4; the take has: 3\.\.8"):
         take.read("c0", 4)
     with pytest.raises(NotFound, match="alpha/r"):
         take.read_alpha("r", "c0", 3)
@@ -205,14 +216,14 @@ def test_pictures_and_mattes_of_the_wrong_kind_are_refused(folder: Root) -> None
     take = _take(folder)
     take.start_run("r", {})
     with pytest.raises(SizeMismatch, match="camera c0 frame 3"):
-        take.write_raw("c0", 3, _picture(31, 40))
+        write_raw(take, "c0", 3, _picture(31, 40))
     with pytest.raises(SizeMismatch, match="uint8"):
-        take.write_raw("c0", 3, _picture(30, 40, white=255))
+        write_raw(take, "c0", 3, _picture(30, 40, white=255))
     with pytest.raises(SizeMismatch, match="camera c0 frame 3"):
-        take.write_alpha("r", "c0", 3, np.zeros((40, 30)))
+        take.write_alphas("r", "c0", {3: np.zeros((40, 30))})
     for wrong in (np.nan, -0.1, 1.1):
         with pytest.raises(ValueError, match="camera c0 frame 3"):
-            take.write_alpha("r", "c0", 3, np.full((30, 40), wrong))
+            take.write_alphas("r", "c0", {3: np.full((30, 40), wrong)})
     assert not take.has_alpha("r", "c0", 3)
 
 
@@ -220,7 +231,7 @@ def test_runs_are_listed_with_what_made_them(root: Root) -> None:
     take = _take(root)
     assert take.alpha_runs() == {}
     take.start_run("teacher-1", {"model": "bg_vitmatte_s"})
-    take.write_alpha("teacher-1", "c0", 3, np.ones((30, 40)))
+    take.write_alphas("teacher-1", "c0", {3: np.ones((30, 40))})
     take.start_run("teacher-1", {"model": "bg_vitmatte_s"})
     take.start_run("student", {"model": "bgmv2"})
     assert take.alpha_runs() == {"teacher-1": {"model": "bg_vitmatte_s"}, "student": {"model": "bgmv2"}}
@@ -228,17 +239,17 @@ def test_runs_are_listed_with_what_made_them(root: Root) -> None:
 
 
 def _write_elsewhere(take: Take, frame: int) -> int:
-    take.write_raw("c0", frame, np.full((30, 40, 3), frame, np.uint16))
-    return int(take.read_raw("c0", frame).max())
+    write_raw(take, "c0", frame, np.full((30, 40, 3), frame, np.uint16))
+    return int(read_raw(take, "c0", frame).max())
 
 
 def test_workers_in_other_processes_write_frames_of_one_take(root: Root) -> None:
     take = _take(root)
-    take.write_raw("c0", 3, _picture(30, 40))  # so that handles are open here when the take is sent
+    write_raw(take, "c0", 3, _picture(30, 40))  # so that handles are open here when the take is sent
     assert b"AWS" not in pickle.dumps(take)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as workers:
         assert list(workers.map(_write_elsewhere, [take] * 3, take.frames)) == take.frames
-    assert [take.read_raw("c0", frame).min() for frame in take.frames] == take.frames
+    assert [read_raw(take, "c0", frame).min() for frame in take.frames] == take.frames
 
 
 def test_take_names_that_are_paths_are_refused(folder: Root) -> None:

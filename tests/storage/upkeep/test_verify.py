@@ -178,7 +178,7 @@ def test_a_take_that_vanished_as_a_whole_is_found(local: Root) -> None:
     assert len(findings.damaged) == 1 + 3 * (
         1 + 1 + 3 + 2
     )  # its description; per camera that, three frames, previews
-    with pytest.raises(NotFound, match="no take run"):
+    with pytest.raises(NotFound, match="no take is called run"):
         verify_take(local, "run")
 
 
@@ -195,7 +195,7 @@ def test_a_take_of_a_similar_name_is_not_mixed_up(local: Root, tmp_path: Path) -
 def test_a_run_that_was_announced_and_not_finished_is_said_and_is_no_damage(local: Root) -> None:
     take = Take.open(local, "walk")
     take.start_run("student-m-v0001", {"role": "student", "name": "m", "version": "v0001"})
-    take.write_alpha("student-m-v0001", "c00", 1, np.ones((48, 64)))
+    take.write_alphas("student-m-v0001", "c00", {1: np.ones((48, 64))})
     (finding,) = verify(local).found
     assert finding.what == "run student-m-v0001 is not finished: 0 of 9 mattes"
     assert (finding.damage, finding.again) == (False, "capmat matte --take walk --role student")

@@ -18,6 +18,7 @@ from tasks.geometry.field import LOG
 from tasks.geometry.reconstruct import reconstruct
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, cutout, ring
+from tests.storage.raw_pictures import write_raw
 
 HOW = Reconstruction(
     backend="voxel-grid", resolution=32, iterations=8, held_out=("C02",), box_centre=BOX_CENTRE, box_size=BOX_SIZE
@@ -35,9 +36,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Root:
     take.start_run("student", {})
     for camera in cameras.values():
         seen = cutout(camera)
-        take.write_raw(camera.id, 7, np.round(seen.image.transpose(1, 2, 0) * 255).astype(np.uint8))
+        write_raw(take, camera.id, 7, np.round(seen.image.transpose(1, 2, 0) * 255).astype(np.uint8))
         assert seen.alpha is not None
-        take.write_alpha("student", camera.id, 7, seen.alpha)
+        take.write_alphas("student", camera.id, {7: seen.alpha})
     take.seal()
     return root
 

@@ -27,6 +27,7 @@ from storage.takes.take import Take, list_takes
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tests.project import ROOT
+from tests.storage.raw_pictures import read_raw
 from tests.storage.tiny_session import (
     BLACK,
     CAMERAS,
@@ -54,7 +55,9 @@ def store(tmp_path: Path) -> Root:
 def _holds_all(root: Root, session: Path, suffix: str = ".png") -> bool:
     take = Take.open(root, "walk")
     return all(
-        np.array_equal(take.read_raw(camera, frame), read_image(session / f"takes/walk/{camera}/{frame:04d}{suffix}"))
+        np.array_equal(
+            read_raw(take, camera, frame), read_image(session / f"takes/walk/{camera}/{frame:04d}{suffix}")
+        )
         for camera in take.cameras
         for frame in take.frames
     )
@@ -100,7 +103,7 @@ def test_mosaics_are_kept_to_the_bit_and_shown_at_half_the_size(
     ingest_take(root.url, session, "walk")
     take, stage = Take.open(root, "walk"), Stage.open(root, "ring")
     for (camera, frame), mosaic in mosaics.items():
-        np.testing.assert_array_equal(take.read_raw(camera, frame), mosaic)
+        np.testing.assert_array_equal(read_raw(take, camera, frame), mosaic)
     sensor, view = take.sensors["c00"], take.cameras["c00"]
     assert (sensor.width, view.width, view.height) == (2 * WIDTH, WIDTH, HEIGHT)
     np.testing.assert_allclose(view.K, [[60, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])
@@ -267,7 +270,7 @@ def test_other_picture_formats_are_taken_in(tmp_path: Path, store: Root, suffix:
     take = Take.open(store, "walk")
     file = session / f"takes/walk/c01/0001{suffix}"
     if suffix == ".exr":
-        np.testing.assert_array_equal(take.read_raw("c01", 1), read_image(file))
+        np.testing.assert_array_equal(read_raw(take, "c01", 1), read_image(file))
     else:
         assert _holds_all(store, session, suffix)
 
@@ -310,7 +313,7 @@ def test_videos_with_opencv_calibration_are_taken_in(tmp_path: Path, store: Root
     for number, camera in enumerate(CAMERAS):
         assert np.abs(stage.plate(camera) * 255 - (background(number) / 13).transpose(2, 0, 1)).mean() < 0.5
         assert np.median(stage.noise(camera)) * 255 == pytest.approx(2, rel=0.15)
-    assert take.read_raw("c00", 4)[20, 20].min() == 240
+    assert read_raw(take, "c00", 4)[20, 20].min() == 240
 
 
 @pytest.mark.parametrize("other", ["10:00:00:48", "10:00:00;49", ""])

@@ -61,7 +61,7 @@ def test_what_cannot_be_compared_says_why(take: Take) -> None:
     hulls = HullMaps(Reconstruction(), resolution=96)
     with pytest.raises(NotFound, match="it takes 3 to compare"):
         wait(hulls, take, "started")
-    with pytest.raises(NotFound, match="no mattes nonsense"):
+    with pytest.raises(NotFound, match="no run of mattes is called nonsense"):
         wait(hulls, take, "nonsense")
 
 

@@ -22,7 +22,7 @@ HERE = ("c00", 4)
 def take(tmp_path_factory: pytest.TempPathFactory) -> Take:
     made = make_take(Root(tmp_path_factory.mktemp("store")))
     made.start_run("student-v0001", {})
-    made.write_alpha("student-v0001", *HERE, np.zeros((300, 420), np.float32))
+    made.write_alphas("student-v0001", HERE[0], {HERE[1]: np.zeros((300, 420), np.float32)})
     return made
 
 

@@ -61,7 +61,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pha[12:40, 8:26] = 1
     for camera in CAMERAS:
         for frame in take.frames:
-            take.write_alpha("teacher-v0001", camera, frame, pha)
+            take.write_alphas("teacher-v0001", camera, {frame: pha})
     for name in ("bg_vitmatte_xs", "bgmv2_mobilenetv2_xs"):
         torch.manual_seed(0)
         Registry(root).add(name, dump_weights(create_model(name)), {"architecture": name, "kind": "base"})

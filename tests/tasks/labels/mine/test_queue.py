@@ -115,7 +115,7 @@ def test_frames_are_spread_over_the_take() -> None:
 
 
 def test_what_is_not_there_is_named(root: Root, tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no mattes other; there are holed"):
+    with pytest.raises(NotFound, match="no run of mattes is called other; the take has: holed"):
         mine(root.url, "solids", Config(store=root.url), "other")
     bare = _bare(Root(tmp_path / "store"))
     with pytest.raises(NotFound, match="started has no mattes yet"):
