@@ -4,8 +4,8 @@
     <track label> <polygon frame outside points/> ...       of a video: one shape in many frames
 
 Coordinates are pixels from the upper left corner. The runs of a mask go along the rows of its box. Shapes of an image
-are stacked by z_order, then as they come. In a video's export a picture is called <source>/<frame>, where source is
-the video's file without ending; frames in which a shape is `outside` do not have it.
+are stacked by z_order, then in the order of the file. In a video's export a picture is called <source>/<frame>, where
+source is the video's file without ending. A frame does not have the shapes that are `outside` in it.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _SILENT = {"points", "cuboid", "skeleton", "ellipse", "tag", "attribute"}
 
 
 def read_cvat(root: Element, where: str, radius: float) -> list[Annotated]:
-    """Every picture of an export.
+    """Return every picture of an export.
 
     Args:
         root: of the document.
@@ -27,7 +27,7 @@ def read_cvat(root: Element, where: str, radius: float) -> list[Annotated]:
         radius: of polylines, in pixels.
 
     Raises:
-        ScribbleError: no such document, or a shape that is none.
+        ScribbleError: it is another kind of document, or a shape is broken.
     """
     if root.tag != "annotations":
         raise refused(f"its root is {root.tag}, not annotations", where, "Export as CVAT for images or for video.")
@@ -40,12 +40,10 @@ def _image(image: Element, where: str, radius: float) -> Annotated:
     where = f"{where}: image {name!r}"
     size = size_of(image.get("height"), image.get("width"), where)
     stacked = sorted(image, key=lambda shape: number(shape.get("z_order", "0"), "z_order", where))
-    shapes = [
-        found
-        for n, shape in enumerate(stacked)
-        if (found := _shape(shape, shape.get("label", ""), f"{where}, {shape.tag} {n}", radius))
-    ]
-    return Annotated(without_ending(name), where, size, tuple(shapes))
+    shapes = (
+        _shape(shape, shape.get("label", ""), f"{where}, {shape.tag} {n}", radius) for n, shape in enumerate(stacked)
+    )
+    return Annotated(without_ending(name), where, size, tuple(filter(None, shapes)))
 
 
 def _video(root: Element, where: str, radius: float) -> Iterator[Annotated]:
@@ -55,19 +53,19 @@ def _video(root: Element, where: str, radius: float) -> Iterator[Annotated]:
         original = root.find("meta/original_size")
     frames: dict[int, list[tuple[float, Shape]]] = {}
     for track in root.iterfind("track"):
-        for shape in track:
-            place = f"{where}: track {track.get('id', '')}, {shape.tag}"
-            if shape.tag in _SILENT or shape.get("outside") == "1":
+        for element in track:
+            entry = f"track {track.get('id', '')}, {element.tag}"
+            if element.tag in _SILENT or element.get("outside") == "1":
                 continue
-            frame = whole(shape.get("frame"), "frame", place)
-            place = f"{where}: frame {frame}, track {track.get('id', '')}, {shape.tag}"
-            if found := _shape(shape, track.get("label", ""), place, radius):
-                order = number(shape.get("z_order", "0"), "z_order", place)
-                frames.setdefault(frame, []).append((order, found))
+            frame = whole(element.get("frame"), "frame", f"{where}: {entry}")
+            entry = f"{where}: frame {frame}, {entry}"
+            if shape := _shape(element, track.get("label", ""), entry, radius):
+                order = number(element.get("z_order", "0"), "z_order", entry)
+                frames.setdefault(frame, []).append((order, shape))
     if not frames:
         return
     if original is None:
-        raise refused("the video's export does not say its size", where, "Export as CVAT for video 1.1.")
+        raise refused("the export does not state the size of the video", where, "Export as CVAT for video 1.1.")
     size = size_of(original.findtext("height"), original.findtext("width"), where)
     for frame, shapes in sorted(frames.items()):
         stacked = tuple(shape for _, shape in sorted(shapes, key=lambda pair: pair[0]))
@@ -75,10 +73,10 @@ def _video(root: Element, where: str, radius: float) -> Iterator[Annotated]:
 
 
 def _shape(shape: Element, name: str, where: str, radius: float) -> Shape | None:
-    """None for kinds that cover no pixels."""
+    """Return the shape of an element; None for kinds that do not cover pixels."""
     if shape.tag == "box":
         if number(shape.get("rotation", "0"), "rotation", where):
-            raise refused("the box is turned", where, "Draw it as a polygon.")
+            raise refused("the box is rotated", where, "Draw it as a polygon.")
         sides = [number(shape.get(side), side, where) for side in ("xtl", "ytl", "xbr", "ybr")]
         return box(name, where, *sides)
     if shape.tag == "polygon":
@@ -92,7 +90,7 @@ def _shape(shape: Element, name: str, where: str, radius: float) -> Shape | None
         return part(name, where, lambda: from_counts(counts, size, where, columns=False), size, left, top)
     if shape.tag in _SILENT:
         return None
-    raise refused(f"{shape.tag} is no kind of shape that is known", where)
+    raise refused(f"the kind of shape {shape.tag} is not known", where)
 
 
 def _points(shape: Element, where: str) -> Points:

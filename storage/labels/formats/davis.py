@@ -2,42 +2,43 @@
 
     {"sequence": "walk_c00", "scribbles": [[], [{"path": [[x, y], ...], "object_id": 1, "start_time": 0}], ...]}
 
-One list for each frame of the sequence, from 0 on; a picture is called <sequence>/<frame>. Paths go from 0 to 1,
-where 0 is the centre of the first pixel and 1 that of the last. Names are the objects' numbers; 0 is the background.
+There is one list for each frame of the sequence, from 0 on; a picture is called <sequence>/<frame>. Paths go from 0
+to 1, where 0 is the centre of the first pixel and 1 that of the last. The number of an object is the name of its
+shapes; 0 is the background.
 """
 
 from typing import Any
 
-from storage.labels.formats.parse import pairs, record, refused, several, whole
+from storage.labels.formats.parse import json_list, json_object, pairs, refused, whole
 from storage.labels.formats.shapes import Annotated, Shape, Size, line
 
-_FAR = 0.5  # of a picture beside it; further is not from 0 to 1
+_FAR = 0.5  # how far a path may leave the picture, as a share of its size
 
 
 def read_davis(data: Any, where: str, radius: float) -> list[Annotated]:
-    """Every frame that has scribbles.
+    """Return every frame that has scribbles.
 
     Args:
-        data: what the JSON held.
+        data: the parsed JSON.
         where: the file, for errors.
         radius: of the brush, in pixels.
 
     Raises:
-        ScribbleError: no such file, or a path that is none.
+        ScribbleError: it is another kind of file, or a path is broken.
     """
-    parts = record(data, where)
-    sequence = parts.get("sequence")
+    document = json_object(data, where)
+    sequence = document.get("sequence")
     if not isinstance(sequence, str) or not sequence:
-        raise refused("it does not say which sequence it is of", where)
+        raise refused("it does not name its sequence", where)
     pictures = []
-    for frame, scribbles in enumerate(several(parts.get("scribbles"), where)):
-        place = f"{where}: frame {frame}"
+    for frame, scribbles in enumerate(json_list(document.get("scribbles"), where)):
+        entry = f"{where}: frame {frame}"
         shapes = tuple(
-            _shape(record(item, place), f"{place}, scribble {n}", radius)
-            for n, item in enumerate(several(scribbles, place))
+            _shape(json_object(item, entry), f"{entry}, scribble {n}", radius)
+            for n, item in enumerate(json_list(scribbles, entry))
         )
         if shapes:
-            pictures.append(Annotated(f"{sequence}/{frame}", place, None, shapes))
+            pictures.append(Annotated(f"{sequence}/{frame}", entry, None, shapes))
     return pictures
 
 

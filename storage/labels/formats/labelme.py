@@ -1,20 +1,19 @@
 """LabelMe: JSON of the program of that name, XML of the older web page.
 
-JSON lies beside its picture: polygons, boxes, circles, lines and masks, in pixels. XML says folder and file name of
-its picture; its masks are PNG files of their own, below Masks/<folder>. Single points cover nothing and are left
-away.
+JSON lies beside its picture: polygons, boxes, circles, lines and masks, in pixels. XML states folder and file name of
+its picture; its masks are separate PNG files below Masks/<folder>. Single points do not cover pixels and are ignored.
 """
 
 import base64
 import binascii
 import posixpath
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from capmat_errors import ImageUnreadable
-from storage.labels.formats.parse import pairs, record, refused, several, size_of, without_ending
+from storage.labels.formats.archive import Export
+from storage.labels.formats.parse import json_list, json_object, pairs, refused, size_of, without_ending
 from storage.labels.formats.shapes import Annotated, Mask, Shape, box, exact, line, part, polygon
 from storage.pictures.files import read_header, read_rgba
 from storage.pictures.png import decode_png
@@ -22,28 +21,27 @@ from storage.pictures.png import decode_png
 _SILENT = {"point", "points"}
 
 
-def read_labelme_json(data: Any, where: str, place: str, radius: float) -> Annotated:
-    """One picture.
+def read_labelme_json(data: Any, where: str, path: str, radius: float) -> Annotated:
+    """Return the picture of a JSON file.
 
     Args:
-        data: what the JSON held.
+        data: the parsed JSON.
         where: the file, for errors.
-        place: path of the file in the export.
+        path: of the file in the export.
         radius: of lines, in pixels.
 
     Raises:
-        ScribbleError: no such file, or a shape that is none.
+        ScribbleError: it is another kind of file, or a shape is broken.
     """
-    parts = record(data, where)
-    size = size_of(parts.get("imageHeight"), parts.get("imageWidth"), where)
-    picture = str(parts.get("imagePath") or posixpath.basename(place)).replace("\\", "/")
-    name = posixpath.normpath(posixpath.join(posixpath.dirname(place), picture))
-    shapes = [
-        found
-        for n, item in enumerate(several(parts.get("shapes"), where))
-        if (found := _json_shape(record(item, where), f"{where}, shape {n}", radius))
-    ]
-    return Annotated(without_ending(name), where, size, tuple(shapes))
+    document = json_object(data, where)
+    size = size_of(document.get("imageHeight"), document.get("imageWidth"), where)
+    picture = str(document.get("imagePath") or posixpath.basename(path)).replace("\\", "/")
+    name = posixpath.normpath(posixpath.join(posixpath.dirname(path), picture))
+    shapes = (
+        _json_shape(json_object(item, where), f"{where}, shape {n}", radius)
+        for n, item in enumerate(json_list(document.get("shapes"), where))
+    )
+    return Annotated(without_ending(name), where, size, tuple(filter(None, shapes)))
 
 
 def _json_shape(shape: dict[str, Any], where: str, radius: float) -> Shape | None:
@@ -68,59 +66,61 @@ def _json_shape(shape: dict[str, Any], where: str, radius: float) -> Shape | Non
         if mask.shape != size or min(round(x0), round(y0)) < 0:
             raise refused(f"its mask is {mask.shape[1]}x{mask.shape[0]}, its box {size[1]}x{size[0]}", where)
         return part(name, where, lambda: mask, size, round(x0), round(y0))
-    raise refused(f"{kind[:30]} is no kind of shape that is known", where)
+    raise refused(f"the kind of shape {kind[:30]} is not known", where)
 
 
 def _png_mask(text: Any, where: str) -> Mask:
     try:
         data = base64.b64decode(str(text), validate=True)
     except binascii.Error as error:
-        raise refused("its mask is no base64", where) from error
+        raise refused("its mask is not base64", where) from error
     height, width = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
     if height * width > 2**29:
-        raise refused(f"its mask says that it is {width}x{height}", where)
+        raise refused(f"its mask claims a size of {width}x{height}", where)
     try:
         mask = decode_png(data, where)
     except ImageUnreadable as error:
-        raise refused("its mask is no whole PNG", where) from error
+        raise refused("its mask is not a complete PNG", where) from error
     return (mask if mask.ndim == 2 else mask[..., :3].max(axis=2)) > 0
 
 
-def read_labelme_xml(root: Element, where: str, find: Callable[[str, str], Path | None], radius: float) -> Annotated:
-    """One picture.
+def read_labelme_xml(root: Element, where: str, export: Export, radius: float) -> Annotated:
+    """Return the picture of an XML file.
 
     Args:
         root: of the document.
         where: the file, for errors.
-        find: the file of a mask, given the picture's folder and the mask's name.
+        export: holds the files of masks.
         radius: of lines, in pixels.
 
     Raises:
-        ScribbleError: no such document, or a shape that is none.
+        ScribbleError: it is another kind of document, a shape is broken, or the file of a mask is missing.
     """
     if root.tag != "annotation":
         raise refused(f"its root is {root.tag}, not annotation", where)
     folder, file = (root.findtext("folder") or "").strip(), (root.findtext("filename") or "").strip()
     if not file:
-        raise refused("it does not say which picture it is of", where)
+        raise refused("it does not name its picture", where)
     shapes = []
     for n, thing in enumerate(root.iterfind("object")):
         if (thing.findtext("deleted") or "0").strip() == "1":
             continue
         name = (thing.findtext("name") or "").strip()
-        place = f"{where}, object {thing.findtext('id') or n}"
-        drawn, painted = thing.find("polygon"), thing.findtext("segm/mask")
-        if drawn is not None:
-            points = pairs([[p.findtext("x"), p.findtext("y")] for p in drawn.iterfind("pt")], "points", place)
+        entry = f"{where}, object {thing.findtext('id') or n}"
+        outline, mask = thing.find("polygon"), (thing.findtext("segm/mask") or "").strip()
+        if outline is not None:
+            points = pairs([[p.findtext("x"), p.findtext("y")] for p in outline.iterfind("pt")], "points", entry)
             is_line = (thing.findtext("type") or "").strip() == "line"
-            shapes.append(line(name, place, points, radius) if is_line else polygon(name, place, points))
-        elif painted:
-            if (mask := find(folder, painted.strip())) is None:
-                raise refused(f"its mask {painted.strip()!r} is not there", place, "Export the Masks folder too.")
-            shapes.append(_file_mask(name, place, mask))
-    size = root.find("imagesize")
-    said = None if size is None else size_of(size.findtext("nrows"), size.findtext("ncols"), where)
-    return Annotated(without_ending(posixpath.join(folder, file)), where, said, tuple(shapes))
+            shapes.append(line(name, entry, points, radius) if is_line else polygon(name, entry, points))
+        elif mask:
+            path = f"{folder}/{mask}"
+            files = (f for f in export.files if f.name == mask and export.place(f).endswith(path))
+            if (mask_file := next(files, None)) is None:
+                raise refused(f"its mask {mask!r} is missing", entry, "Export the Masks folder too.")
+            shapes.append(_file_mask(name, entry, mask_file))
+    stated = root.find("imagesize")
+    size = None if stated is None else size_of(stated.findtext("nrows"), stated.findtext("ncols"), where)
+    return Annotated(without_ending(posixpath.join(folder, file)), where, size, tuple(shapes))
 
 
 def _file_mask(name: str, where: str, file: Path) -> Shape:

@@ -1,17 +1,17 @@
-"""Which frame a picture of an export is: its name, read by a template.
+"""Which frame a picture of an export shows: its name, read with a template.
 
     {take}/{camera}/{frame}     the default: the last three parts of the path
-    {take}_{camera}_{frame}     one name for all; * stands for anything
+    {take}_{camera}_{frame}     one part for all; * stands for anything
 
-The template is compared with as many parts at the end of the path as it has itself. Names that hold what parts the
-fields are no trouble: the takes and cameras that there are decide.
+The template is compared with the end of the path, as many parts as it has itself. Takes and cameras may have names
+that hold the separator, because only names that exist in the store can match.
 """
 
 import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from capmat_errors import ConfigError
+from storage.labels.label_set import Key
 
 DEFAULT = "{take}/{camera}/{frame}"
 _FIELD = re.compile(r"(\{take\}|\{camera\}|\{frame\}|\*)")
@@ -23,26 +23,18 @@ _ANY = {
 }
 
 
-class Named(NamedTuple):
-    """A frame that a name may mean."""
-
-    take: str
-    camera: str
-    frame: int
-
-
 def check_template(template: str, take: str = "", camera: str = "") -> None:
-    """Refuse a template that does not say everything, or says it twice.
+    """Refuse a template that does not determine take, camera and frame, each once.
 
     Raises:
-        ConfigError: a field is missing that was not given otherwise, is there twice, or is unknown.
+        ConfigError: a field is missing and not given, is given twice, or is unknown.
     """
     for field, given in (("{take}", take), ("{camera}", camera), ("{frame}", "")):
         if template.count(field) + bool(given) != 1:
-            how = "twice" if field in template else "not"
-            raise ConfigError(f"{template!r} says {field} {how}", where="--names", fix=f"Such as {DEFAULT}.")
+            what = f"{template!r} gives {field} twice" if field in template else f"{template!r} lacks {field}"
+            raise ConfigError(what, where="--names", fix=f"Example: {DEFAULT}.")
     if re.search(r"[{}]", _FIELD.sub("", template)):
-        raise ConfigError(f"{template!r} has other fields", where="--names", fix="There are take, camera and frame.")
+        raise ConfigError(f"{template!r} has other fields", where="--names", fix="Use take, camera and frame.")
 
 
 def readings(
@@ -52,33 +44,33 @@ def readings(
     cameras: Callable[[str], Iterable[str]],
     take: str = "",
     camera: str = "",
-) -> list[Named]:
-    """The frames that a name may mean, in the order of takes and cameras.
+) -> list[Key]:
+    """Return the frames that a name may mean, in the order of takes and cameras.
 
     Args:
         template: see the module.
         name: of a picture, a path without ending.
-        takes: those that there are.
-        cameras: those of a take; asked only where the rest of the name fits.
+        takes: the takes of the store.
+        cameras: returns the cameras of a take; called only where the rest of the name fits.
         take: of all pictures; then the template has no {take}.
         camera: of all pictures; then the template has no {camera}.
     """
-    found: list[Named] = []
+    keys: list[Key] = []
     for known in [take] if take else takes:
         if not _match(template, name, {"{take}": re.escape(known)}):
             continue
-        found += [
-            Named(known, id, int(hit["frame"]))
+        keys += [
+            (known, id, int(hit["frame"]))
             for id in ([camera] if camera else cameras(known))
             if (hit := _match(template, name, {"{take}": re.escape(known), "{camera}": re.escape(id)}))
         ]
-    return found
+    return keys
 
 
-def meant(template: str, name: str, take: str = "", camera: str = "") -> Named | None:
-    """What a name says when nothing is known of takes; for errors. None: it does not fit the template."""
+def meant(template: str, name: str, take: str = "", camera: str = "") -> Key | None:
+    """Return what a name says without knowledge of the takes, for errors; None if it does not fit the template."""
     hit = _match(template, name, {})
-    return Named(take or hit["take"], camera or hit["camera"], int(hit["frame"])) if hit else None
+    return (take or hit["take"], camera or hit["camera"], int(hit["frame"])) if hit else None
 
 
 def _match(template: str, name: str, known: dict[str, str]) -> re.Match[str] | None:

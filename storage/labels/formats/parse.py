@@ -1,7 +1,7 @@
-"""XML and JSON of annotation tools, read so that no file can do more than be refused.
+"""XML and JSON of annotation tools, parsed so that a hostile file can do no harm.
 
-XML may define entities that become gigabytes, or that fetch files; no tool needs them for its export, so a file with
-a document type is refused before anything of it is expanded.
+XML may define entities that become gigabytes, or that fetch files. Annotation tools do not need them, so a file with
+a document type is refused before anything is expanded.
 """
 
 import json
@@ -20,19 +20,25 @@ MAX_POINTS = 100_000
 """Of one shape."""
 _MAX_BYTES = 512 * 2**20
 _MAX_DEPTH = 100
-_FAR = 1e6  # pixels; what a tool writes for a shape that was pulled out of the picture is far less
+_JSON_NAMES = {dict: "an object", list: "a list", str: "text", type(None): "null", bool: "true or false"}
+_FAR = 1e6  # pixels; shapes that were dragged out of the picture stay far below
 
 
 def refused(what: str, where: str, fix: str = "Export it again, or remove it.") -> ScribbleError:
-    """The error of everything that an export gets wrong."""
+    """Return the error for a fault in an export, to be raised by the caller."""
     return ScribbleError(what, where=where, fix=fix)
 
 
+def read_document(path: Path, where: str) -> Any:
+    """Return the root element of an XML file, or what another file holds as JSON; errors as in `read_xml`."""
+    return read_xml(path, where) if path.suffix.lower() == ".xml" else read_json(path, where)
+
+
 def read_xml(path: Path, where: str) -> Element:
-    """The root of an XML file.
+    """Return the root of an XML file.
 
     Raises:
-        ScribbleError: it is no whole XML, declares a document type or entities, or is nested too deeply.
+        ScribbleError: it is not complete XML, declares a document type or entities, or is nested too deeply.
     """
     tree, depth = TreeBuilder(), 0
     parser = expat.ParserCreate()
@@ -60,20 +66,20 @@ def read_xml(path: Path, where: str) -> Element:
     except (expat.ExpatError, LookupError, ValueError) as error:
         if isinstance(error, ScribbleError):
             raise
-        raise refused(f"it is no XML ({error})", where) from error
+        raise refused(f"it is not XML ({error})", where) from error
     return tree.close()
 
 
 def read_json(path: Path, where: str) -> Any:
-    """What lies in a JSON file.
+    """Return what a JSON file holds.
 
     Raises:
-        ScribbleError: it is no JSON.
+        ScribbleError: it is not JSON.
     """
     try:
         return json.loads(_bytes(path, where))
     except (ValueError, RecursionError) as error:
-        raise refused(f"it is no JSON ({error})", where) from error
+        raise refused(f"it is not JSON ({error})", where) from error
 
 
 def _bytes(path: Path, where: str) -> bytes:
@@ -85,60 +91,60 @@ def _bytes(path: Path, where: str) -> bytes:
         raise refused(f"it cannot be read ({error.strerror})", where) from error
 
 
-def record(data: Any, where: str) -> dict[str, Any]:
-    """`data` if it is an object of JSON."""
+def json_object(data: Any, where: str) -> dict[str, Any]:
+    """Return `data` if it is a JSON object, and refuse everything else."""
     if not isinstance(data, dict):
-        raise refused("it is no object of JSON", where)
+        raise refused(f"expected a JSON object, got {_JSON_NAMES.get(type(data), 'a number')}", where)
     return data
 
 
-def several(data: Any, where: str) -> list[Any]:
-    """`data` if it is a list of JSON."""
+def json_list(data: Any, where: str) -> list[Any]:
+    """Return `data` if it is a JSON list, and refuse everything else."""
     if not isinstance(data, list):
-        raise refused("it is no list of JSON", where)
+        raise refused(f"expected a JSON list, got {_JSON_NAMES.get(type(data), 'a number')}", where)
     return data
 
 
 def number(value: Any, what: str, where: str, far: float = _FAR) -> float:
-    """A number of at most `far`, from JSON or from text."""
+    """Return a number of at most `far`, from JSON or from text."""
     try:
-        found = math.nan if isinstance(value, bool) or value is None else float(value)
+        given = math.nan if isinstance(value, bool) or value is None else float(value)
     except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if not abs(found) <= far:
+        given = math.nan
+    if not abs(given) <= far:
         raise refused(f"its {what} is {str(value)[:30]!r}, not a number", where)
-    return found
+    return given
 
 
 def whole(value: Any, what: str, where: str) -> int:
-    """A whole number from 0 on, from JSON or from text."""
-    found = number(value, what, where, 2**53)
-    if found != int(found) or found < 0:
+    """Return a whole number from 0 on, from JSON or from text."""
+    given = number(value, what, where, 2**53)
+    if given != int(given) or given < 0:
         raise refused(f"its {what} is {str(value)[:30]!r}, not a whole number", where)
-    return int(found)
+    return int(given)
 
 
 def size_of(height: Any, width: Any, where: str) -> tuple[int, int]:
-    """(height, width), both at least 1."""
+    """Return (height, width), both at least 1."""
     size = whole(height, "height", where), whole(width, "width", where)
     if not min(size):
-        raise refused(f"it says that it is {size[1]}x{size[0]}", where)
+        raise refused(f"its size is {size[1]}x{size[0]}", where)
     return size
 
 
 def without_ending(path: str) -> str:
-    """A path without `.png` or the like; numbers after a dot are no ending."""
+    """Return a path without an ending such as `.png`; digits after a dot belong to the name."""
     return re.sub(r"\.[A-Za-z][A-Za-z0-9]{0,4}$", "", path)
 
 
 def pairs(data: Any, what: str, where: str) -> Points:
-    """Points from a list of pairs."""
-    points = several(data, where)
+    """Return points from a list of pairs."""
+    points = json_list(data, where)
     if not 1 <= len(points) <= MAX_POINTS:
         raise refused(f"its {what} are {len(points)}, not 1 to {MAX_POINTS}", where)
-    found = []
+    checked = []
     for n, point in enumerate(points):
         if not isinstance(point, Sequence) or isinstance(point, str) or len(point) != 2:
-            raise refused(f"{what} {n} is no pair x, y", where)
-        found.append((number(point[0], f"x of {what} {n}", where), number(point[1], f"y of {what} {n}", where)))
-    return found
+            raise refused(f"{what} {n} is not a pair x, y", where)
+        checked.append((number(point[0], f"x of {what} {n}", where), number(point[1], f"y of {what} {n}", where)))
+    return checked

@@ -1,7 +1,8 @@
-"""Labels and trimaps as grey pictures, of the frame's size.
+"""Labels that are pictures of the frame's size: label pictures, trimaps, and overlays painted over a frame.
 
 A label picture holds 0 background, 1 foreground, 255 open. A trimap is black background, white foreground, and
-anything between is open; PNG or TIFF, since what a lossy format makes of black and white is neither.
+anything between is open. An overlay has one colour per side, on transparency. All are PNG or TIFF, because a lossy
+format does not keep exact values.
 """
 
 import re
@@ -11,54 +12,110 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import ConfigError, ScribbleError
+from capmat_errors import ConfigError
 from storage.labels.formats.parse import refused
 from storage.labels.raster import BACKGROUND, FOREGROUND, GREEN, OPEN, RED, Colour
 from storage.pictures.files import read_grey, read_header, read_rgba
 from storage.pictures.png import decode_png
 
+# Programs save colours within a few levels; a soft brush leaves mixtures at its rim, which are left open.
+_TOLERANCE = 40
+_MOST_UNKNOWN = 0.2
+
 
 def read_label(path: Path, where: str) -> NDArray[np.uint8]:
-    """A label picture, (H, W) uint8 of 0, 1 and 255; of a PNG with a palette, the indices.
+    """Read a label picture, (H, W) uint8 of 0, 1 and 255; of a PNG with a palette, the indices.
 
     Raises:
-        ImageUnreadable: it is no whole picture.
-        ScribbleError: it holds something else.
+        ImageUnreadable: the picture is broken.
+        ScribbleError: it holds other values, leaves nothing open, or labels nothing.
     """
     grey = _indices(path) if has_palette(path) else _grey(path, where)
     if grey.dtype != np.uint8 or not np.isin(grey, (BACKGROUND, FOREGROUND, OPEN)).all():
         other = grey[~np.isin(grey, (BACKGROUND, FOREGROUND, OPEN))]
-        held = f"it holds {int(other[0])}" if other.size else "it is not 8-bit"
-        raise refused(held, where, "A label picture holds 0 background, 1 foreground, 255 open.")
-    return _with_something_open(grey, where)
+        what = f"it holds {int(other[0])}" if other.size else "it is not 8-bit"
+        raise refused(what, where, "A label picture holds 0 background, 1 foreground, 255 open.")
+    return _checked(grey, where)
 
 
 def read_trimap(path: Path, where: str) -> NDArray[np.uint8]:
-    """A trimap, (H, W) uint8 of 0, 1 and 255.
+    """Read a trimap as a label, (H, W) uint8 of 0, 1 and 255.
 
     Raises:
-        ImageUnreadable: it is no whole picture.
-        ScribbleError: it is not grey, or nothing in it is.
+        ImageUnreadable: the picture is broken.
+        ScribbleError: it is a JPEG or not grey, leaves nothing open, or labels nothing.
     """
     if read_header(path).channels > 4 or path.suffix.lower() in (".jpg", ".jpeg"):
-        raise refused("a JPEG keeps no exact black and white", where, "Save trimaps as PNG or TIFF.")
+        raise refused("a JPEG does not keep exact black and white", where, "Save trimaps as PNG or TIFF.")
     grey = _grey(path, where)
     label = np.full(grey.shape, OPEN, np.uint8)
     label[grey == 0] = BACKGROUND
     label[grey == np.iinfo(grey.dtype).max] = FOREGROUND
-    return _with_something_open(label, where)
+    return _checked(label, where)
 
 
-def _with_something_open(label: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
+def read_overlay(path: Path, where: str, foreground: Colour = GREEN, background: Colour = RED) -> NDArray[np.uint8]:
+    """Read an overlay as a label, (H, W) uint8 of 0, 1 and 255; see `overlay_to_label`."""
+    return overlay_to_label(read_rgba(path), where, foreground, background)
+
+
+def overlay_to_label(
+    rgba: NDArray[Any], where: str = "the overlay", foreground: Colour = GREEN, background: Colour = RED
+) -> NDArray[np.uint8]:
+    """Turn the pixels of an overlay into a label.
+
+    Args:
+        rgba: (H, W, 4) uint8, painted with a hard brush.
+        where: the file, for errors.
+        foreground: colour of the subject.
+        background: colour of everything else.
+
+    Returns:
+        (H, W) uint8: 0 background, 1 foreground, 255 open.
+
+    Raises:
+        ScribbleError: nothing or everything is painted, or more than a fifth in other colours.
+    """
+    if rgba.dtype != np.uint8:
+        raise refused("the overlay is not 8-bit", where, "Save it as PNG, 8 bits, RGBA.")
+    solid = rgba[..., 3] >= 128
+    colours = f"{_name(foreground)} on the subject and {_name(background)} on the background"
+    if not (rgba[..., 3] > 0).any():
+        raise refused("nothing is painted", where, f"Paint {colours}.")
+    label = np.full(rgba.shape[:2], OPEN, np.uint8)
+    label[solid & _near(rgba, foreground)] = FOREGROUND
+    label[solid & _near(rgba, background)] = BACKGROUND
+    unknown = float((solid & (label == OPEN)).sum()) / max(int(solid.sum()), 1)
+    if unknown > _MOST_UNKNOWN or not solid.any():
+        what = f"{unknown:.0%} of what is painted is neither {_name(foreground)} nor {_name(background)}"
+        raise refused(what, where, f"Use a hard brush: {colours}.")
     if (label != OPEN).all():
-        raise refused("every pixel is labelled", where, "Leave open what is not certain: edges and hair at least.")
-    if (label == OPEN).all():
-        raise refused("nothing is labelled", where)
+        raise refused("every pixel is painted", where, "Save the strokes alone, on a transparent layer.")
     return label
 
 
-def read_flat(path: Path, where: str) -> NDArray[Any] | None:
-    """The one channel of a picture that is grey in several, and opaque; None if it is not."""
+def colour_of(text: str) -> Colour:
+    """Return `00ff00`, with or without # before it, as (red, green, blue).
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    digits = text.removeprefix("#")
+    if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
+        raise ConfigError(f"{text!r} is not a colour", where="painted overlays", fix="Write it as 00ff00.")
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
+
+
+def has_palette(path: Path) -> bool:
+    """Return whether a file is a PNG whose pixels are indices of a palette."""
+    with path.open("rb") as file:
+        start = file.read(26)
+    return start[1:4] == b"PNG" and start[25] == 3
+
+
+def flat_channel(path: Path, where: str) -> NDArray[Any] | None:
+    """Return the one channel of a picture that is opaque and has equal channels; None for other pictures."""
     picture = decode_png(path.read_bytes(), where) if path.suffix.lower() == ".png" else read_grey(path)
     if picture.ndim == 2:
         return picture
@@ -67,17 +124,10 @@ def read_flat(path: Path, where: str) -> NDArray[Any] | None:
 
 
 def _grey(path: Path, where: str) -> NDArray[Any]:
-    grey = read_flat(path, where)
+    grey = flat_channel(path, where)
     if grey is None:
         raise refused("it is coloured or partly transparent", where, "Save it in grey, or import it as an overlay.")
     return grey
-
-
-def has_palette(path: Path) -> bool:
-    """Whether a file is a PNG whose pixels are numbers of colours in a list."""
-    with path.open("rb") as file:
-        start = file.read(26)
-    return start[1:4] == b"PNG" and start[25] == 3
 
 
 def _indices(path: Path) -> NDArray[Any]:
@@ -88,84 +138,17 @@ def _indices(path: Path) -> NDArray[Any]:
         return np.asarray(picture, np.uint8)
 
 
-# Programs save colours within a few levels; a soft brush leaves mixtures at its rim, which mean nothing.
-_TOLERANCE = 40
-_MOST_UNKNOWN = 0.2
-
-
-def colour_of(text: str) -> Colour:
-    """`00ff00`, with or without # before it, as (red, green, blue).
-
-    Raises:
-        ConfigError: it is no such text.
-    """
-    digits = text.removeprefix("#")
-    if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
-        raise ConfigError(f"{text!r} is no colour", where="painted overlays", fix="Write it as 00ff00.")
-    red, green, blue = bytes.fromhex(digits)
-    return red, green, blue
-
-
-def read_overlay(
-    path: Path, size: tuple[int, int], foreground: Colour = GREEN, background: Colour = RED
-) -> NDArray[np.uint8]:
-    """Read a scribble overlay: a PNG or TIFF with alpha, painted over a frame.
-
-    Args:
-        path: the file.
-        size: (height, width) of the frame that it was painted on.
-        foreground: colour of the subject.
-        background: colour of everything else.
-
-    Returns:
-        (H, W) uint8: 0 background, 1 foreground, 255 open.
-
-    Raises:
-        ImageUnreadable: it is no whole picture with alpha.
-        ScribbleError: wrong size, nothing painted, all painted, or more than a fifth in other colours.
-    """
-    rgba = read_rgba(path)
-    where = str(path)
-    if rgba.shape[:2] != size:
-        raise ScribbleError(
-            f"the overlay is {rgba.shape[1]}x{rgba.shape[0]}, the frame {size[1]}x{size[0]}",
-            where=where,
-            fix="Paint on the frame at its full size.",
-        )
-    return overlay_to_label(rgba, where, foreground, background)
-
-
-def overlay_to_label(
-    rgba: NDArray[Any], where: str = "the overlay", foreground: Colour = GREEN, background: Colour = RED
-) -> NDArray[np.uint8]:
-    """Turn an overlay's pixels, (H, W, 4) uint8, into labels; see `read_overlay`."""
-    if rgba.dtype != np.uint8:
-        raise ScribbleError("the overlay is not 8-bit", where=where, fix="Save it as PNG, 8 bits, RGBA.")
-    solid = rgba[..., 3] >= 128
-    painted = rgba[..., 3] > 0
-    said = f"{_name(foreground)} on the subject and {_name(background)} on the background"
-    if not painted.any():
-        raise ScribbleError("nothing is painted", where=where, fix=f"Paint {said}.")
-    label = np.full(rgba.shape[:2], OPEN, np.uint8)
-    label[solid & _near(rgba, foreground)] = FOREGROUND
-    label[solid & _near(rgba, background)] = BACKGROUND
-    unknown = float((solid & (label == OPEN)).sum()) / max(int(solid.sum()), 1)
-    if unknown > _MOST_UNKNOWN or not solid.any():
-        raise ScribbleError(
-            f"{unknown:.0%} of what is painted is neither {_name(foreground)} nor {_name(background)}",
-            where=where,
-            fix=f"Use a hard brush: {said}.",
-        )
+def _checked(label: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
     if (label != OPEN).all():
-        raise ScribbleError(
-            "every pixel is painted", where=where, fix="Save the strokes alone, on a transparent layer."
-        )
+        raise refused("every pixel is labelled", where, "Leave open what is not certain: edges and hair at least.")
+    if (label == OPEN).all():
+        raise refused("nothing is labelled", where)
     return label
 
 
 def _near(rgba: NDArray[Any], colour: Colour) -> NDArray[np.bool_]:
-    off = np.abs(rgba[..., :3].astype(np.int16) - np.array(colour, np.int16))
-    return np.all(off <= _TOLERANCE, axis=2)
+    difference = np.abs(rgba[..., :3].astype(np.int16) - np.array(colour, np.int16))
+    return np.all(difference <= _TOLERANCE, axis=2)
 
 
 def _name(colour: Colour) -> str:

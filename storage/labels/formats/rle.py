@@ -1,6 +1,6 @@
-"""Run lengths: how annotation tools write masks as lists of numbers.
+"""Run lengths: annotation tools write masks as lists of numbers.
 
-Runs of pixels outside and inside take turns, outside first. COCO counts down the columns, and packs the counts into
+Runs of pixels outside and inside alternate, outside first. COCO counts down the columns, and packs the counts into
 text; CVAT counts along the rows of a box; Label Studio packs RGBA pixels into a stream of bits.
 """
 
@@ -15,16 +15,16 @@ _SIGN, _MORE, _FIVE, _ASCII = 16, 32, 31, 48
 
 
 def from_counts(counts: Sequence[object], size: tuple[int, int], where: str, *, columns: bool) -> NDArray[np.bool_]:
-    """Runs of outside, inside, outside, ... to (H, W).
+    """Return the mask (H, W) of runs outside, inside, outside, ...
 
     Args:
         counts: the lengths.
         size: (height, width).
         where: for errors.
-        columns: whether they run down the columns; else along the rows.
+        columns: whether runs go down the columns; otherwise they go along the rows.
 
     Raises:
-        ScribbleError: they are no lengths, or not those of `size`.
+        ScribbleError: a count is not a length, or they do not add up to `size`.
     """
     runs = [whole(count, "run", where) for count in counts]
     if (total := sum(runs)) != size[0] * size[1]:
@@ -33,28 +33,21 @@ def from_counts(counts: Sequence[object], size: tuple[int, int], where: str, *, 
     return flat.reshape(size, order="F" if columns else "C")
 
 
-def to_counts(mask: NDArray[np.bool_], *, columns: bool) -> list[int]:
-    """Undo `from_counts`."""
-    flat = mask.reshape(-1, order="F" if columns else "C")
-    changes = np.flatnonzero(np.diff(flat)) + 1
-    runs = np.diff(np.concatenate([[0], changes, [len(flat)]])).tolist()
-    return [0, *runs] if flat[0] else runs
-
-
 def coco_counts(text: str, where: str) -> list[int]:
-    """The counts in COCO's compressed text.
+    """Return the counts in COCO's compressed text.
 
-    Five bits a character, the lowest first, and from the fourth count on its difference to the last but one.
+    A character holds five bits, the lowest first. From the fourth count on, the text holds the difference to the last
+    count but one.
 
     Raises:
-        ScribbleError: it is no such text.
+        ScribbleError: the text is damaged.
     """
     counts: list[int] = []
     value = shift = 0
     for character in text:
         bits = ord(character) - _ASCII
         if not 0 <= bits < 64 or shift > 40:
-            raise refused(f"its counts hold {character!r}, or end nowhere", where)
+            raise refused(f"its counts hold {character!r}, or a number that is too long", where)
         value |= (bits & _FIVE) << shift
         shift += 5
         if not bits & _MORE:
@@ -67,29 +60,15 @@ def coco_counts(text: str, where: str) -> list[int]:
     return counts
 
 
-def coco_text(counts: Sequence[int]) -> str:
-    """Undo `coco_counts`."""
-    text = []
-    for n, count in enumerate(counts):
-        value = count - counts[n - 2] if n > 2 else count
-        while True:
-            bits, value = value & _FIVE, value >> 5
-            done = value == (-1 if bits & _SIGN else 0)
-            text.append(chr(bits + _ASCII + (0 if done else _MORE)))
-            if done:
-                break
-    return "".join(text)
-
-
 def from_brush(data: Sequence[object], size: tuple[int, int], where: str) -> NDArray[np.bool_]:
-    """Label Studio's brush: a stream of bits that holds RGBA pixels along the rows, to (H, W) of alpha >= 128.
+    """Return the mask (H, W) of Label Studio's brush, a stream of bits that holds RGBA pixels along the rows.
 
-    It starts with the number of values (32 bits), the bits of a value less 1 (5), and four lengths less 1 (4 each).
-    Each run says whether it is one value repeated (1 bit), which of the four lengths its count has (2), the count
-    less 1, and one value, or so many.
+    The stream starts with the number of values (32 bits), the bits per value minus 1 (5), and four lengths minus 1 (4
+    each). A run tells whether it repeats one value (1 bit), which of the four lengths its count has (2), the count
+    minus 1, and then that value or `count` values. Pixels of alpha 128 or more belong to the mask.
 
     Raises:
-        ScribbleError: the numbers are no bytes, cut off, or a picture of another size.
+        ScribbleError: the numbers are not bytes, are cut off, or hold a picture of another size.
     """
     stream = bytes(_byte(value, where) for value in data)
     at, bits = 0, 8 * len(stream)
@@ -99,8 +78,8 @@ def from_brush(data: Sequence[object], size: tuple[int, int], where: str) -> NDA
         if at + count > bits:
             raise refused("its runs are cut off", where)
         first, at = at, at + count
-        piece = int.from_bytes(stream[first >> 3 : (at + 7) >> 3], "big")
-        return piece >> (-at % 8) & ((1 << count) - 1)
+        window = int.from_bytes(stream[first >> 3 : (at + 7) >> 3], "big")
+        return window >> (-at % 8) & ((1 << count) - 1)
 
     total, word = read(32), read(5) + 1
     lengths = [read(4) + 1 for _ in range(4)]
@@ -123,5 +102,5 @@ def from_brush(data: Sequence[object], size: tuple[int, int], where: str) -> NDA
 
 def _byte(value: object, where: str) -> int:
     if not isinstance(value, int) or not 0 <= value <= 255:
-        raise refused(f"its runs hold {str(value)[:30]!r}, which is no byte", where)
+        raise refused(f"its runs hold {str(value)[:30]!r}, which is not a byte", where)
     return int(value)

@@ -1,8 +1,8 @@
-"""What an annotation says of a picture, in whatever tool it was made: named shapes, and how names become labels.
+"""Annotations of a picture, whatever tool made them: named shapes, and how their names become labels.
 
-A shape's name is what people called it in their tool ("person", "shadow"). Names that nobody gave a meaning leave
-their pixels open, so nothing is labelled that was not labelled. Where the shapes of one frame claim a pixel for both
-sides, that is refused, unless a rule was asked for.
+A shape's name is what people called it in their tool ("person", "shadow"). Names without a given meaning leave their
+pixels open, so that nothing is labelled by guess. If shapes of one frame claim a pixel for both sides, the frame is
+refused, unless a rule was given.
 """
 
 from collections import Counter
@@ -26,12 +26,12 @@ Overlap = Literal["refuse", "later", "open"]
 
 
 class Shape(NamedTuple):
-    """A part of a picture that has a name.
+    """A named part of a picture.
 
     Attributes:
         name: of its label, in the tool.
         where: file, picture and number, for errors.
-        mask: makes it (H, W) bool, given (height, width) of the frame.
+        mask: returns (H, W) bool, given (height, width) of the frame.
     """
 
     name: str
@@ -41,13 +41,13 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Annotated:
-    """What an export says of one picture.
+    """One picture of an export and its annotations.
 
     Attributes:
         name: of the picture in the export, a path without ending.
         where: file and picture, for errors.
-        size: (height, width) that the export says; None where it does not.
-        shapes: what was marked, the later over the earlier.
+        size: (height, width) that the export states; None where it does not.
+        shapes: the later over the earlier.
         label: reads the label, (H, W) of 0, 1 and 255, where the format holds pixels instead of shapes.
         drawing: strokes, where the format holds ours.
     """
@@ -62,7 +62,7 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Meaning:
-    """Which names of a tool are the subject and which the background; `*` is every other name.
+    """Which names of a tool mean the subject and which the background; `*` is every other name.
 
     Attributes:
         foreground: names, in any case.
@@ -74,12 +74,11 @@ class Meaning:
 
     def __post_init__(self) -> None:
         if both := {n.casefold() for n in self.foreground} & {n.casefold() for n in self.background}:
-            raise ConfigError(
-                f"{', '.join(sorted(both))} cannot be foreground and background", where="names of labels"
-            )
+            what = f"{', '.join(sorted(both))} cannot be foreground and background"
+            raise ConfigError(what, where="names of labels")
 
     def of(self, name: str) -> int:
-        """0 background, 1 foreground, 255 neither."""
+        """Return 0 for background, 1 for foreground, 255 for neither."""
         sides = ((FOREGROUND, self.foreground), (BACKGROUND, self.background))
         for wanted in (name.casefold(), "*"):
             for value, names in sides:
@@ -89,23 +88,23 @@ class Meaning:
 
 
 def polygon(name: str, where: str, points: Points) -> Shape:
-    """A filled polygon."""
+    """Return a filled polygon."""
     return Shape(name, where, lambda size: fill_polygon(points, size))
 
 
 def box(name: str, where: str, left: float, top: float, right: float, bottom: float) -> Shape:
-    """A filled box."""
+    """Return a filled box."""
     return polygon(name, where, [(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
 def line(name: str, where: str, points: Points, radius: float) -> Shape:
-    """A line, as wide as a brush of `radius`; see `storage.labels.raster`."""
+    """Return a line as wide as a brush of `radius`; see `storage.labels.raster`."""
     stroke = Stroke("fg", radius, tuple(points))
     return Shape(name, where, lambda size: rasterise([stroke], size) == FOREGROUND)
 
 
 def part(name: str, where: str, mask: Callable[[], Mask], size: Size, left: int, top: int) -> Shape:
-    """A mask of a part of the picture, of that size; it is made when it is needed, and must lie inside."""
+    """Return a mask of `size` that covers a part of the picture; it is computed when needed, and must lie inside."""
     height, width = size
 
     def placed(frame: Size) -> Mask:
@@ -119,11 +118,10 @@ def part(name: str, where: str, mask: Callable[[], Mask], size: Size, left: int,
 
 
 def exact(name: str, where: str, mask: Callable[[], Mask], size: Size) -> Shape:
-    """A mask of the whole picture, of that size; it is made when it is needed."""
+    """Return a mask of `size` that covers the whole picture; it is computed when needed."""
 
     def whole(frame: Size) -> Mask:
-        if size != frame:
-            raise refused(f"a mask of {size[1]}x{size[0]} is not {frame[1]}x{frame[0]}", where)
+        _check_size(size, frame, where)
         return mask()
 
     return Shape(name, where, whole)
@@ -132,38 +130,34 @@ def exact(name: str, where: str, mask: Callable[[], Mask], size: Size) -> Shape:
 def paint(
     pictures: Iterable[Annotated], size: Size, meaning: Meaning, overlap: Overlap, where: str
 ) -> tuple[Label, Counter[str]]:
-    """The label that annotations of one frame make together.
+    """Combine all annotations of one frame to a label.
 
     Args:
         pictures: all annotations of the frame.
         size: (height, width) of the frame.
-        meaning: which names are what.
-        overlap: what becomes of pixels that are both: refuse, as the later says, or open.
+        meaning: which names are foreground and background.
+        overlap: what becomes of pixels that are both: refuse the frame, let the later win, or leave them open.
         where: the frame, for errors.
 
     Returns:
-        (H, W) uint8 of 0 background, 1 foreground, 255 open; and how many shapes of which name mean neither.
+        (H, W) uint8 of 0 background, 1 foreground, 255 open; and the number of shapes per name that mean neither.
 
     Raises:
-        ScribbleError: a size that is not the frame's, or a pixel that is both.
+        ScribbleError: an annotation has another size than the frame, or a pixel is both.
     """
     label, both = np.full(size, OPEN, np.uint8), np.zeros(size, bool)
     left_out: Counter[str] = Counter()
     for picture in pictures:
-        if picture.size and picture.size != size:
-            raise refused(
-                f"it is for {picture.size[1]}x{picture.size[0]}, the frame is {size[1]}x{size[0]}",
-                picture.where,
-                "Annotate the frame at its full size.",
-            )
-        for what, mask, value in _claims(picture, size, meaning, left_out):
+        if picture.size:
+            _check_size(picture.size, size, picture.where)
+        for claimant, mask, value in _claims(picture, size, meaning, left_out):
             clash = mask & (label != OPEN) & (label != value)
             if clash.any() and overlap == "refuse":
                 y, x = np.argwhere(clash)[0]
                 raise refused(
                     f"{int(clash.sum())} pixels are foreground and background (first x={x}, y={y})",
-                    f"{what}, {where}",
-                    "Mend it, or import with --overlap later (the later annotation wins) or open.",
+                    f"{claimant}, {where}",
+                    "Correct it, or import with --overlap later (the later annotation wins) or open.",
                 )
             both |= clash
             label[mask] = value
@@ -175,16 +169,12 @@ def paint(
 def _claims(
     picture: Annotated, size: Size, meaning: Meaning, left_out: Counter[str]
 ) -> Iterable[tuple[str, Mask, int]]:
+    """Yield who claims which pixels (H, W) for which side."""
     if picture.label:
-        whole = picture.label()
-        if whole.shape != size:
-            raise refused(
-                f"it is {whole.shape[1]}x{whole.shape[0]}, the frame {size[1]}x{size[0]}",
-                picture.where,
-                "Label the frame at its full size.",
-            )
+        label = picture.label()
+        _check_size((label.shape[0], label.shape[1]), size, picture.where)
         for value in (BACKGROUND, FOREGROUND):
-            yield picture.where, whole == value, value
+            yield picture.where, label == value, value
     for shape in picture.shapes:
         if (value := meaning.of(shape.name)) == OPEN:
             left_out[shape.name] += 1
@@ -192,6 +182,12 @@ def _claims(
             yield shape.where, shape.mask(size), value
 
 
+def _check_size(size: Size, frame: Size, where: str) -> None:
+    if size != frame:
+        what = f"it is for {size[1]}x{size[0]}, the frame is {frame[1]}x{frame[0]}"
+        raise refused(what, where, "Annotate the frame at its full size.")
+
+
 def names_of(pictures: Sequence[Annotated]) -> list[str]:
-    """All names that shapes have, sorted."""
+    """Return the names of all shapes, sorted."""
     return sorted({shape.name for picture in pictures for shape in picture.shapes})

@@ -102,7 +102,7 @@ def test_names_that_were_not_explained_are_told(capmat, tmp_path: Path) -> None:
     ("words", "says"),
     [
         (("import", "nowhere"), "nowhere: there is no such file"),
-        (("import", "walk", "--names", "{take}"), "--names: '{take}' says {camera} not"),
+        (("import", "walk", "--names", "{take}"), "--names: '{take}' lacks {camera}"),
         (("show",), "no version is stored here"),
         (("show", "l0009"), "no version is called l0009"),
         (("export", "l0009", "--out", "out"), "no version is called l0009"),

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.labels.formats.rle import coco_text, to_counts
 from storage.pictures.png import encode_png
 
 Label = NDArray[np.uint8]
@@ -37,6 +36,28 @@ def overlay(label: Label) -> NDArray[np.uint8]:
 def trimap(label: Label) -> Label:
     """Black, grey and white."""
     return np.select([label == 0, label == 1], [0, 255], 128).astype(np.uint8)
+
+
+def to_counts(mask: NDArray[np.bool_], *, columns: bool) -> list[int]:
+    """Run lengths of a mask, outside first."""
+    flat = mask.reshape(-1, order="F" if columns else "C")
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff(np.concatenate([[0], changes, [len(flat)]])).tolist()
+    return [0, *runs] if flat[0] else runs
+
+
+def coco_text(counts: Sequence[int]) -> str:
+    """COCO's compressed text of counts: five bits a character, from the fourth count on the difference."""
+    text = []
+    for n, count in enumerate(counts):
+        value = count - counts[n - 2] if n > 2 else count
+        while True:
+            bits, value = value & 31, value >> 5
+            done = value == (-1 if bits & 16 else 0)
+            text.append(chr(bits + 48 + (0 if done else 32)))
+            if done:
+                break
+    return "".join(text)
 
 
 def cvat(labels: dict[str, Label]) -> str:

@@ -90,6 +90,12 @@ def test_a_zip_file_is_read_like_its_folder(store: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(label_of(store), SOUND)
 
 
+def test_an_overlay_in_a_zip_file_is_refused_by_its_path_in_there(store: str, tmp_path: Path) -> None:
+    export = zipped(tmp_path / "task.zip", (f"{NAME}.png", encode_png(tools.overlay(FULL))))
+    with pytest.raises(ScribbleError, match=rf"task\.zip: {NAME}\.png: every pixel is painted"):
+        import_labels(store, export, Reading("overlay"))
+
+
 def test_what_is_imported_later_is_painted_over_or_said_anew(store: str, tmp_path: Path) -> None:
     more = np.full(SIZE, 255, np.uint8)
     more[2, 2:8] = 0
@@ -190,11 +196,11 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "an overlay of another size": (f"{NAME}.png", tools.overlay(SOUND[1:]), f"the frame is {WIDTH}x{HEIGHT}"),
     "an overlay that is all painted": (f"{NAME}.png", tools.overlay(FULL), "every pixel is painted"),
     "a label picture that leaves nothing open": (f"{NAME}.png", FULL, "every pixel is labelled"),
-    "a trimap that leaves nothing open": (f"{NAME}.png", FULL * np.uint8(255), "neither that it is a label"),
+    "a trimap that leaves nothing open": (f"{NAME}.png", FULL * np.uint8(255), "fit neither a label"),
     "an xml bomb": ("annotations.xml", BOMB, "declares a document type"),
     "an xml that reads files": ("annotations.xml", THIEF, "declares a document type"),
     "a deep xml": ("annotations.xml", "<a>" * 5000 + "</a>" * 5000, "nested more than 100 deep"),
-    "half an xml": ("annotations.xml", tools.cvat({f"{NAME}.jpg": SOUND})[:300], "it is no XML"),
+    "half an xml": ("annotations.xml", tools.cvat({f"{NAME}.jpg": SOUND})[:300], "it is not XML"),
     "a cvat mask of another size": (
         "annotations.xml",
         edited(' height="2"', ' height="3"'),
@@ -216,7 +222,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
         tools.labelme_json(
             {"label": "fg", "shape_type": "mask", "points": [[0, 0], [1, 1]], "mask": "abcd"}, size=SIZE
         ),
-        "shape 0: its mask is no whole PNG",
+        "shape 0: its mask is not a complete PNG",
     ),
     "a cvat mask outside": ("annotations.xml", edited('left="2"', f'left="{WIDTH}"'), "is not inside"),
     "a cvat mask without numbers": ("annotations.xml", edited('rle="0', 'rle="x'), "its run is 'x'"),
@@ -235,9 +241,9 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
         brushed(lambda r: r["value"]["rle"].__delitem__(slice(12, None))),
         "cut off",
     ),
-    "a brush of no bytes": ("a.json", brushed(lambda r: r["value"]["rle"].append(300)), "'300', which is no byte"),
+    "a brush of no bytes": ("a.json", brushed(lambda r: r["value"]["rle"].append(300)), "'300', which is not a byte"),
     "a brush without a name": ("a.json", brushed(lambda r: r["value"].update(brushlabels=[])), "0 labels, not one"),
-    "a turned picture": ("a.json", brushed(lambda r: r.update(image_rotation=90)), "the picture was turned"),
+    "a turned picture": ("a.json", brushed(lambda r: r.update(image_rotation=90)), "the picture was rotated"),
     "a coco mask of another size": (
         "a.json",
         instances(lambda d: d["annotations"][1]["segmentation"].update(size=[HEIGHT + 1, WIDTH])),
@@ -253,7 +259,11 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
         instances(lambda d: d["annotations"][1]["segmentation"].update(counts="\u00e4")),
         "annotation 1: its counts hold",
     ),
-    "coco annotations of no image": ("a.json", instances(lambda d: d["images"].clear()), "there is no image 0"),
+    "coco annotations of no image": (
+        "a.json",
+        instances(lambda d: d["images"].clear()),
+        "annotations of image 0",
+    ),
     "a polygon to infinity": (
         f"{NAME}.json",
         tools.labelme_json({"label": "person", "points": [[0, 0], [1e308 * 10, 0], [0, 4]]}, size=SIZE),
@@ -262,7 +272,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "a shape of no kind": (
         f"{NAME}.json",
         tools.labelme_json({"label": "person", "shape_type": ["x"], "points": [[0, 0], [4, 4]]}, size=SIZE),
-        "shape 0: ['x'] is no kind of shape",
+        "shape 0: the kind of shape ['x'] is not known",
     ),
     "a picture that is called ..": (
         "a.json",
@@ -285,8 +295,8 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
         encode_strokes(Drawing("walk", "c00", 1, WIDTH + 1, HEIGHT, (Stroke("fg", 2.0, ((1.0, 1.0),)),))),
         f"it is for {WIDTH + 1}x{HEIGHT}",
     ),
-    "half a json": ("a.json", '[{"annotations": [', "it is no JSON"),
-    "an endless json": ("a.json", "[" * 200_000, "it is no JSON"),
+    "half a json": ("a.json", '[{"annotations": [', "it is not JSON"),
+    "an endless json": ("a.json", "[" * 200_000, "it is not JSON"),
     "a file that is no picture": (f"{NAME}.png", "<html>", "not a PNG"),
 }
 
@@ -319,11 +329,11 @@ LIE.compress_type = zipfile.ZIP_DEFLATED
         ([("/etc/evil.json", b"[]")], "this file would be written outside"),
         ([("a\\..\\evil.json", b"[]")], "this file would be written outside"),
         ([(link("a.json"), b"/etc/passwd")], "a.json: this is a link"),
-        ([("a", b"1"), ("a/b.json", b"[]")], "in each other's way"),
-        ([("a.json", b"[]"), ("a.json", b"{}")], "in each other's way"),
+        ([("a", b"1"), ("a/b.json", b"[]")], "two of its files collide"),
+        ([("a.json", b"[]"), ("a.json", b"{}")], "two of its files collide"),
         ([(f"{n}.json", b"[]") for n in range(9)], "holds 9 files, more than 5"),
         ([("a.json", bytes(3_000_000))], "swells from"),
-        ([("notes.txt", b"hello")], "no file in it is of a format that is known"),
+        ([("notes.txt", b"hello")], "no file in it is of a known format"),
         ([], "there is no file in it"),
     ],
 )
@@ -348,7 +358,7 @@ def test_a_zip_file_that_lies_or_is_damaged_is_refused(store: str, tmp_path: Pat
         (b"PK\x03\x04", whole[:-30], whole.replace(b"a.json", b"b.json", 1), io.BytesIO().read())
     ):
         damaged = tools.put(tmp_path / f"{n}.zip", data)
-        with pytest.raises(ScribbleError, match=rf"{n}\.zip: it is no whole zip file"):
+        with pytest.raises(ScribbleError, match=rf"{n}\.zip: it is not a complete zip file"):
             import_labels(store, damaged, WHAT)
     assert list_label_sets(Root(store)) == {}
 
@@ -358,10 +368,10 @@ def test_what_is_not_there_and_what_is_asked_wrongly_is_refused(store: str, tmp_
         import_labels(store, tmp_path / "nowhere", WHAT)
     tools.put(tmp_path / f"{NAME}.png", encode_png(tools.overlay(SOUND)))
     for reading, says in (
-        (Reading(names="{take}"), "says {camera} not"),
-        (Reading(foreground=("green",)), "'green' is no colour"),
+        (Reading(names="{take}"), "lacks {camera}"),
+        (Reading(foreground=("green",)), "'green' is not a colour"),
         (Reading("label"), "it is coloured or partly transparent"),
-        (Reading("cvat"), "there is no .xml in it"),
+        (Reading("cvat"), "it holds no .xml file"),
         (Reading(foreground=("ff0000",)), "cannot be foreground and background"),
     ):
         with pytest.raises((ConfigError, ScribbleError)) as refusal:

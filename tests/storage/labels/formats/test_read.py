@@ -253,7 +253,7 @@ def test_what_says_nothing_of_its_format_is_asked_for(tmp_path: Path) -> None:
     tools.put(tmp_path / "a/0001.png", encode_png(np.full((9, 9, 3), (9, 0, 0), np.uint8)))
     tools.put(tmp_path / "b/0001.png", encode_png(np.full((9, 9), 255, np.uint8)))
     tools.put(tmp_path / "c/notes.json", {"hello": 1})
-    for folder, says in (("a", "no alpha"), ("b", "neither that it is a label"), ("c", "no file in it")):
+    for folder, says in (("a", "no alpha"), ("b", "fit neither a label"), ("c", "no file in it")):
         with pytest.raises(CapmatError, match=says) as error, opened(tmp_path / folder) as export:
             format_of(export)
         assert "--format" in str(error.value)

@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from capmat_errors import ScribbleError
-from storage.labels.formats.rle import coco_counts, coco_text, from_brush, from_counts, to_counts
+from storage.labels.formats.rle import coco_counts, from_brush, from_counts
 from storage.labels.raster import fill_polygon
-from tests.storage.labels.label_exports import brush
+from tests.storage.labels.label_exports import brush, coco_text, to_counts
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 corners = st.lists(st.tuples(st.floats(-5, 20), st.floats(-5, 20)), min_size=3, max_size=7)
