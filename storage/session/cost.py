@@ -1,7 +1,7 @@
 """What an ingest will cost: bytes in the store, and time on one core.
 
-Nothing is assumed about pictures or disks: sampled frames were decoded and encoded while the session was looked at,
-and one file of a frame's size is written, synced and removed on the store's disk.
+Both are measured: the plan decoded and encoded sampled frames, and here a file of a frame's size is written to the
+store's disk and synced.
 """
 
 import os
@@ -20,20 +20,20 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import BLOCK
 
-_SPARE = 1.05
+_SPARE = 1.05  # share of the estimate that must be free
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What is still to do for a session.
+    """What remains to be done for a session.
 
     Attributes:
-        frames: pictures of all takes and cameras, those that are stored already included.
+        frames: pictures of all takes and cameras, also those that are stored already.
         raw: bytes of their pixels.
-        blocks: pieces of work that they are.
+        blocks: pieces of work that they make.
         left: those of them that the ledger does not have.
-        stored: bytes that the rest will take in the store.
-        plates: bytes that plates will take at most, uncompressed.
+        stored: bytes that these will take in the store.
+        plates: bytes that the missing plates will take at most, uncompressed.
         free: bytes free on the store's disk; None on S3.
         seconds: on one core.
         measured: frames that all of this was measured on.
@@ -51,7 +51,7 @@ class Cost:
 
 
 def expected_cost(plan: SessionPlan, root: Root) -> Cost:
-    """Reckon what an ingest of `plan` into the store will cost.
+    """Estimate what an ingest of `plan` into the store will cost.
 
     Raises:
         StoreError: the store's disk cannot be written to.
@@ -59,7 +59,7 @@ def expected_cost(plan: SessionPlan, root: Root) -> Cost:
     frames = raw = blocks = left = measured = 0
     stored = seconds = writes = 0.0
     for take in plan.takes.values():
-        todo, pieces = blocks_left(root, take), len(take.rows) * len(_blocks(take))
+        todo, pieces = blocks_left(root, take), len(take.rows) * len(take.blocks)
         share = todo / pieces if pieces else 0.0
         blocks, left = blocks + pieces, left + todo
         for row in take.rows.values():
@@ -73,9 +73,9 @@ def expected_cost(plan: SessionPlan, root: Root) -> Cost:
     ledger, colour = Ledger(root), plan.session.colour
     missing = [camera for camera in plan.plates if ledger.done(f"plates/{plan.session.stage}/{camera}") is None]
     sizes = [plan.cameras[id].width * plan.cameras[id].height for id in missing if id in plan.cameras]
-    # Mean and noise as 32-bit floats, and one byte that says where they hold.
+    # Mean and noise as 32-bit floats, and one byte that says where they are valid.
     plates = sum(sizes) * ((1 if colour.cfa else 3) * 8 + 1)
-    # Plates are gone through twice.
+    # A plate's frames are read twice.
     seconds += 2 * plan.plate_seconds * len(missing) / len(plan.plates) if plan.plates else 0.0
     return Cost(frames, raw, blocks, left, round(stored), plates, free_bytes(root), seconds, measured)
 
@@ -84,7 +84,7 @@ def check_space(cost: Cost, root: Root) -> None:
     """Refuse an ingest that will not fit.
 
     Raises:
-        StoreError: less is free than it takes, and 5 % more.
+        StoreError: less is free than the estimate and 5 % more.
     """
     need = _SPARE * (cost.stored + cost.plates)
     if cost.free is not None and need > cost.free:
@@ -96,26 +96,22 @@ def check_space(cost: Cost, root: Root) -> None:
 
 
 def blocks_left(root: Root, take: TakePlan) -> int:
-    """Pieces of work of a take that the ledger does not have, or has from other files."""
+    """How many blocks of a take the ledger does not have, or has from other files."""
     entries = Ledger(root).entries(f"ingest/{take.name}/")
-    left = (len(take.rows) - len(take.recordings)) * len(_blocks(take))
+    left = (len(take.rows) - len(take.recordings)) * len(take.blocks)
     for camera, recording in take.recordings.items():
-        for number, frames in enumerate(_blocks(take)):
+        for number, frames in enumerate(take.blocks):
             entry = entries.get(f"ingest/{take.name}/{camera}/{number:05d}")
             left += not entry or entry.get("manifest") != recording.select(frames).manifest()
     return left
 
 
 def free_bytes(root: Root) -> int | None:
-    """Bytes free on the store's disk, also if the store is not there yet; None on S3."""
+    """Bytes free on the store's disk, also if the store does not exist yet; None on S3."""
     if root.remote:
         return None
     with store_errors(root.url, remote=False):
         return shutil.disk_usage(_existing(root)).free
-
-
-def _blocks(take: TakePlan) -> list[tuple[int, ...]]:
-    return [take.frames[start : start + BLOCK] for start in range(0, len(take.frames), BLOCK)]
 
 
 def _existing(root: Root) -> Path:
@@ -124,13 +120,13 @@ def _existing(root: Root) -> Path:
 
 
 def _write_seconds(root: Root, size: int) -> float:
-    """Seconds to bring one file of `size` bytes into the store, as every file is brought there."""
+    """Seconds that the store takes to write one file of `size` bytes, the median of three."""
     took = []
     for _ in range(3):
-        data = os.urandom(size)
+        data, probe = os.urandom(size), f".probe-{uuid.uuid4().hex}"
         start = time.perf_counter()
         if root.remote:
-            root.write(probe := f".probe-{uuid.uuid4().hex}", data)
+            root.write(probe, data)
         else:
             _write_nameless(_existing(root), data)
         took.append(time.perf_counter() - start)
@@ -140,7 +136,7 @@ def _write_seconds(root: Root, size: int) -> float:
 
 
 def _write_nameless(folder: Path, data: bytes) -> None:
-    """Write and sync a file that has no name, so that nothing is left by whoever is killed here."""
+    """Write and sync a file without a name, so that a killed process leaves nothing behind."""
     with store_errors(str(folder), remote=False), tempfile.TemporaryFile(dir=folder) as file:
         file.write(data)
         file.flush()

@@ -10,7 +10,6 @@ from storage.session.cost import blocks_left, expected_cost, free_bytes
 from storage.session.plan import SessionPlan, TakePlan
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.takes.take import BLOCK
 from tasks.config import Config
 from tasks.ingest.session import PlatesRecord, TakeRecord, take_record
 from tasks.matte.take import BlockRecord, block_steps
@@ -137,8 +136,7 @@ class Mattes:
     ) -> dict[str, int]:
         """How many mattes each camera lacks, by the records that nightly itself will look for."""
         wanted = set(take.frames[::every])
-        blocks = [take.frames[i : i + BLOCK] for i in range(0, len(take.frames), BLOCK)]
-        blocks = [chosen for block in blocks if (chosen := tuple(f for f in block if f in wanted))]
+        blocks = [chosen for block in take.blocks if (chosen := tuple(f for f in block if f in wanted))]
         if take.name not in self.known:
             listed = self.root.sizes(f"ledger/matte/{take.name}-")
             keys = {key.removeprefix("ledger/").removesuffix(".json") for key in listed}
@@ -199,7 +197,7 @@ def ingest_parts(wishes: Sequence[Wish], root: Root, rates: dict[str, Rate]) -> 
             if todo := blocks_left(root, take):
                 rows = take.rows.values()
                 # Blocks are of one length, but for the last of a take.
-                share = todo / (len(rows) * -(-len(take.frames) // BLOCK))
+                share = todo / (len(rows) * len(take.blocks))
                 ingest = replace(
                     ingest,
                     takes=(*ingest.takes, take.name),
