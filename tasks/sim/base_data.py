@@ -1,15 +1,12 @@
-"""Base data: performers cut out by the renderer, and rooms that are no stage.
-
-    python -m sim.base_data samples/base
+"""Base data: performers cut out by the renderer, and rooms to put behind them.
 
 The paper trains on a large public matting set before it turns to a stage, and keeps four fifths of every batch
 from it (Sec. 5.1). This is a small stand-in that can be given away: other people than those of the session, each
-lit differently, and cluttered rooms to put behind them.
+lit differently, and cluttered rooms that differ from a stage.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from storage.calibration.camera import Camera
 from tasks.sim.body import shapes
-from tasks.sim.cameras import Camera, look_at
+from tasks.sim.cameras import look_at
 from tasks.sim.performer import performer
 from tasks.sim.render import beauty, matte, use_variant
 from tasks.sim.sensor import lens, to_srgb, write_picture
+from tasks.sim.stage import rgb
 
 Progress = Callable[[str], None]
 
@@ -47,7 +46,7 @@ def render_base(
         size: (width, height) in pixels.
         spp: samples per pixel; alpha gets eight times as many.
         seed: decides everything.
-        progress: told the name of every picture that is written.
+        progress: called with the name of every picture that is written.
 
     Returns:
         `out`.
@@ -76,11 +75,11 @@ def _cutout(seed: int, index: int, size: tuple[int, int], spp: int) -> Any:
 
     rng = np.random.default_rng([seed, 51, index])
     # Far from the seeds of the session's cast: base data shows nobody whom the stage records.
-    who = 100_000 + 1000 * seed + index
-    look, frame = performer(who), int(rng.integers(20))
+    person = 100_000 + 1000 * seed + index
+    look, frame = performer(person), int(rng.integers(20))
     camera = _portrait(rng, size, look.height)
-    lit = mi.load_dict({"type": "scene", **_light(rng), **shapes(look, frame, who)})
-    covered = mi.load_dict({"type": "scene", **shapes(look, frame, who)})
+    lit = mi.load_dict({"type": "scene", **_light(rng), **shapes(look, frame, person)})
+    covered = mi.load_dict({"type": "scene", **shapes(look, frame, person)})
     colour = lens(beauty(lit, camera, spp=spp, seed=index, alone=True))
     alpha = lens(matte(covered, camera, spp=8 * spp, seed=index))
     straight = to_srgb(_unmultiply(colour, alpha))
@@ -110,7 +109,7 @@ def _light(rng: np.random.Generator) -> dict[str, Any]:
     """A few lamps all around and a tinted sky, so that faces are lit from any side and hair from behind."""
     import mitsuba as mi
 
-    made: dict[str, Any] = {"sky": {"type": "constant", "radiance": _rgb(rng.uniform(0.05, 0.35) * _tint(rng))}}
+    made: dict[str, Any] = {"sky": {"type": "constant", "radiance": rgb(rng.uniform(0.05, 0.35) * _tint(rng))}}
     for index in range(int(rng.integers(1, 5))):
         angle, z = rng.uniform(0, 2 * math.pi), rng.uniform(0.3, 3.2)
         half = rng.uniform(0.15, 0.6)
@@ -119,7 +118,7 @@ def _light(rng: np.random.Generator) -> dict[str, Any]:
             "to_world": mi.ScalarTransform4f()
             .look_at(origin=[2.5 * math.cos(angle), 2.5 * math.sin(angle), z], target=[0, 0, 1.1], up=[0, 0, 1])
             .scale([half, half, 1]),
-            "emitter": {"type": "area", "radiance": _rgb(rng.uniform(1.0, 3.5) / half**2 * _tint(rng))},
+            "emitter": {"type": "area", "radiance": rgb(rng.uniform(1.0, 3.5) / half**2 * _tint(rng))},
         }
     return made
 
@@ -138,8 +137,8 @@ def _room(seed: int, index: int, size: tuple[int, int], spp: int) -> Any:
         "bsdf": _matter(rng, 8.0),
     }
     for k in range(int(rng.integers(8, 26))):
-        place = [rng.uniform(-0.45, 0.45) * wide, rng.uniform(-0.15, 0.48) * deep, 0.0]
-        scene[f"thing_{k}"] = _thing(rng, place, high)
+        foot = [rng.uniform(-0.45, 0.45) * wide, rng.uniform(-0.15, 0.48) * deep, 0.0]
+        scene[f"thing_{k}"] = _thing(rng, foot, high)
     for k in range(int(rng.integers(1, 5))):
         scene[f"lamp_{k}"] = {
             "type": "rectangle",
@@ -147,7 +146,7 @@ def _room(seed: int, index: int, size: tuple[int, int], spp: int) -> Any:
             .translate([rng.uniform(-0.4, 0.4) * wide, rng.uniform(-0.4, 0.4) * deep, high - 0.05 - 0.01 * k])
             .rotate([1, 0, 0], 180)
             .scale([rng.uniform(0.2, 0.7), rng.uniform(0.2, 0.7), 1]),
-            "emitter": {"type": "area", "radiance": _rgb(rng.uniform(6, 16) * _tint(rng))},
+            "emitter": {"type": "area", "radiance": rgb(rng.uniform(6, 16) * _tint(rng))},
         }
     position = np.array([rng.normal(0, 0.6), -0.46 * deep, rng.uniform(0.9, 1.8)])
     target = np.array([rng.normal(0, 0.8), 0.3 * deep, rng.uniform(0.6, 1.5)])
@@ -158,30 +157,30 @@ def _room(seed: int, index: int, size: tuple[int, int], spp: int) -> Any:
     return np.rint(to_srgb(light) * 255).astype(np.uint8)
 
 
-def _thing(rng: np.random.Generator, place: list[float], high: float) -> dict[str, Any]:
+def _thing(rng: np.random.Generator, foot: list[float], high: float) -> dict[str, Any]:
     kind = rng.integers(4)
     if kind == 0:
         half = rng.uniform(0.1, 0.5, 3)
-        return _box([place[0], place[1], half[2]], half, rng.uniform(0, 90), _matter(rng, 2.0))
+        return _box([foot[0], foot[1], half[2]], half, rng.uniform(0, 90), _matter(rng, 2.0))
     if kind == 1:
         radius = rng.uniform(0.08, 0.4)
         return {
             "type": "sphere",
-            "center": [*place[:2], rng.uniform(radius, 1.6)],
+            "center": [*foot[:2], rng.uniform(radius, 1.6)],
             "radius": radius,
             "bsdf": _matter(rng, 6.0),
         }
     if kind == 2:
         return {
             "type": "cylinder",
-            "p0": place,
-            "p1": [*place[:2], rng.uniform(0.4, high)],
+            "p0": foot,
+            "p1": [*foot[:2], rng.uniform(0.4, high)],
             "radius": rng.uniform(0.02, 0.2),
             "bsdf": {"type": "twosided", "bsdf": _matter(rng, 4.0)},
         }
     # A shelf, a picture or a screen: thin, upright and patterned.
     flat = np.array([rng.uniform(0.2, 0.8), 0.02, rng.uniform(0.2, 0.9)])
-    return _box([place[0], place[1], rng.uniform(0.5, 1.8)], flat, rng.uniform(-40, 40), _matter(rng, 5.0))
+    return _box([foot[0], foot[1], rng.uniform(0.5, 1.8)], flat, rng.uniform(-40, 40), _matter(rng, 5.0))
 
 
 def _box(centre: Any, half: Any, turn: float, bsdf: dict[str, Any]) -> dict[str, Any]:
@@ -196,13 +195,13 @@ def _matter(rng: np.random.Generator, repeats: float) -> dict[str, Any]:
     """A random material: matt, glossy, metal or checked."""
     import mitsuba as mi
 
-    colour = _rgb(rng.uniform(0.03, 0.8) * _tint(rng, 0.35))
+    colour = rgb(rng.uniform(0.03, 0.8) * _tint(rng, 0.35))
     kind = rng.integers(5)
     if kind <= 1:
         paint: dict[str, Any] = {
             "type": "checkerboard",
             "color0": colour,
-            "color1": _rgb(rng.uniform(0.03, 0.8) * _tint(rng, 0.35)),
+            "color1": rgb(rng.uniform(0.03, 0.8) * _tint(rng, 0.35)),
             "to_uv": mi.ScalarTransform3f().scale([float(rng.integers(1, 5)) * repeats / 2, repeats]),
         }
         return {"type": "diffuse", "reflectance": paint}
@@ -215,21 +214,3 @@ def _matter(rng: np.random.Generator, repeats: float) -> dict[str, Any]:
 
 def _tint(rng: np.random.Generator, strength: float = 0.12) -> Any:
     return np.clip(1 + rng.normal(0, strength, 3), 0.2, 1.2)
-
-
-def _rgb(value: Any) -> dict[str, Any]:
-    return {"type": "rgb", "value": [float(v) for v in value]}
-
-
-def main() -> None:
-    """Render the base data from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--spp", type=int, default=24)
-    given = parser.parse_args()
-    render_base(given.out, seed=given.seed, spp=given.spp, progress=lambda what: print(what, flush=True))
-
-
-if __name__ == "__main__":
-    main()

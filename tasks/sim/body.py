@@ -1,4 +1,4 @@
-"""Bodies: where the joints of a performer are at a frame, and the shapes that he is rendered from.
+"""Bodies: where the joints of a performer are at a frame, and the shapes that are rendered.
 
 The pose is a function of the frame number, so a take can be rendered in any order and resumed anywhere.
 """

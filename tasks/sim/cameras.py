@@ -1,65 +1,23 @@
-"""The ring of calibrated cameras around the stage.
+"""The ring of calibrated cameras around the stage; they have no distortion.
 
-One convention throughout, that of the delivered calibration: OpenCV axes (x right, y down, z forward), world to
-camera, metres, z up in the world, pixel centres at integers. Mitsuba counts pixel corners instead, which is half
-a pixel further, and turns its camera half a circle about the viewing axis; both live in `mitsuba_sensor` only.
+World z is up. Mitsuba counts pixel corners, not centres, which is half a pixel further, and turns its camera half a
+circle about the viewing axis. `mitsuba_sensor` alone deals with both.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.calibration.camera import Camera
+
 Array = NDArray[np.float64]
 
 STAGE_RADIUS = 2.625  # metres: the paper's stage has a diameter of 5.25 m (Sec. 5.1)
 TARGET_HEIGHT = 1.0
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera without distortion.
-
-    Attributes:
-        id: name of the camera, such as "C03".
-        width: pixels per row.
-        height: rows.
-        K: (3, 3) intrinsics in pixels, pixel centres at integers.
-        R: (3, 3) rotation, world to camera.
-        t: (3,) translation in metres, world to camera.
-    """
-
-    id: str
-    width: int
-    height: int
-    K: Array
-    R: Array
-    t: Array
-
-    def centre(self) -> Array:
-        """Position of the camera in the world: (3,) metres."""
-        return -self.R.T @ self.t
-
-    def project(self, points: Array) -> Array:
-        """Pixels (N, 2) of world points (N, 3), x to the right and y down from the centre of the first pixel."""
-        seen = points @ self.R.T + self.t
-        pixels = (seen / seen[:, 2:3]) @ self.K.T
-        return pixels[:, :2]
-
-    def to_json(self) -> dict[str, Any]:
-        """The camera's entry in calibration.json."""
-        return {
-            "width": self.width,
-            "height": self.height,
-            "K": self.K.tolist(),
-            "dist": [0.0] * 5,
-            "R": self.R.tolist(),
-            "t": self.t.tolist(),
-        }
 
 
 def calibration(cameras: list[Camera]) -> dict[str, Any]:
@@ -103,11 +61,11 @@ def look_at(
     K = np.array(
         [[focal, 0.0, (width - 1) / 2 + shift[0]], [0.0, focal, (height - 1) / 2 + shift[1]], [0.0, 0.0, 1.0]]
     )
-    return Camera(id, width, height, K, R, -R @ position)
+    return Camera(id, width, height, K, np.zeros(5), R, -R @ position)
 
 
 def ring(count: int, size: tuple[int, int], seed: int = 0) -> list[Camera]:
-    """Cameras spread evenly around the stage at three heights, each a little different as real ones are.
+    """Cameras spread evenly around the stage at three heights, each a little different, as real ones are.
 
     Args:
         count: how many; names run from C01.

@@ -1,13 +1,11 @@
-"""A simulated annotator: sparse brush strokes on what a model got wrong, as a person would scribble them.
+"""A simulated annotator: sparse strokes on what a model got wrong, and trimaps, as a person would draw them.
 
 The paper's annotators paint over failures and keep away from boundaries (Sec. 4.2 and 4.3). This one knows the
-truth, looks where the prediction is far from it, and paints a few broken lines well inside sure foreground or
-background; a stroke or two on correct places tells the model what to keep.
+truth and paints a few broken lines where the prediction is far from it, well inside sure foreground or background.
+One to three strokes on correct places tell the model what to keep. Trimaps are wide at hair.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +38,7 @@ def annotate(
         alpha_true: (H, W) 0..1.
         alpha_pred: (H, W) 0..1.
         rng: decides where the hand moves.
-        strokes: lines on failures at most; up to three more confirm what is right.
+        strokes: most lines on failures; up to three more confirm what is right.
         radius: of the brush in pixels.
 
     Returns:
@@ -172,8 +170,7 @@ def annotate_take(store: str, inbox: str, truth: str, take: str, run: str, seed:
             Root(inbox).write(f"{take}/{camera}/{frame:04d}.png", encode_png(overlay))
             shares.append(painted)
     say(f"painted {len(shares)} overlays, {100 * float(np.mean(shares)):.1f} % of their pixels")
-    record: dict[str, Any] = {"overlays": len(shares), "painted_share": float(np.mean(shares))}
-    return record
+    return {"overlays": len(shares), "painted_share": float(np.mean(shares))}
 
 
 annotate_task = retryable("scribble", "scribble on {take}")(annotate_take)

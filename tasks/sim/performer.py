@@ -1,4 +1,4 @@
-"""Performers: who they are, drawn once from a seed. How they stand at a frame is the matter of `tasks.sim.body`.
+"""Performers: who they are, drawn once from a seed. `tasks.sim.body` says how they stand at a frame.
 
 A seed decides body, clothes, hair, pose and things held, so that base data can be as diverse as wanted and a
 take shows the same person in every frame. Paper, Sec. 3: hair, dark clothes and thin things held are where
@@ -24,7 +24,7 @@ PROPS = ("none", "stick", "ball", "box", "hoop")
 
 @dataclass(frozen=True)
 class Look:
-    """Who the performer is and how he moves.
+    """Who the performer is and how they move.
 
     Attributes:
         height: metres, from sole to crown.
@@ -38,7 +38,7 @@ class Look:
         hair: style, colour and number of strands.
         prop: one of PROPS.
         prop_cloth: what the prop is painted with.
-        yaw: which way he faces in radians.
+        yaw: which way they face, in radians.
         pose: joint angles in radians; see `performer`.
         swing: how much each angle changes over a cycle of frames.
         phase: where in the cycle frame 0 is.
@@ -122,7 +122,7 @@ _DARK_HAIR = (0.012, 0.010, 0.009)
 def cast(name: str) -> Look:
     """Who performs in a take: three chosen performers, and a random one for any other name.
 
-    "amber" is dark before dark panels, "birch" is bright, "cedar" wears a black skirt and the grey of the wall.
+    "amber" is dark in front of dark panels, "birch" is bright, "cedar" wears a black skirt and the grey of the wall.
     """
     if name == "amber":
         return performer(

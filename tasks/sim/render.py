@@ -1,7 +1,8 @@
-"""Rendering: which Mitsuba variant, which buffers, and the true alpha.
+"""Rendering: which Mitsuba variant, which buffers, how path noise is removed, and the true alpha.
 
 `llvm_ad_rgb` is used where it works (five times faster) and `scalar_rgb` everywhere else; pictures agree up to
-path noise. Everything is linear until `tasks.sim.sensor`.
+path noise. Noise goes by non-local means, guided by albedo, normal and depth. Everything is linear until
+`tasks.sim.sensor`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.sim.cameras import Camera, mitsuba_sensor
+from storage.calibration.camera import Camera
+from tasks.sim.cameras import mitsuba_sensor
 
 Image = NDArray[np.float32]
 
-CLAMP = 4.0  # lamps are this many times sensor white at most; brighter only feeds fireflies
+CLAMP = 4.0  # times sensor white; brighter lamps only feed fireflies
 _RADIUS = 4
 _STRENGTH = 0.7
 _TINY = 0.02
@@ -47,13 +49,13 @@ def clean(passes: Image, features: Image) -> Image:
     weights = np.zeros(mean.shape[:2] + (1,), np.float32)
     for dy in range(-_RADIUS, _RADIUS + 1):
         for dx in range(-_RADIUS, _RADIUS + 1):
-            there, spread, seen = (_shift(a, dy, dx) for a in (mean, noise, guide))
+            near, spread, buffers = (_shift(a, dy, dx) for a in (mean, noise, guide))
             both = noise + spread
-            apart = ((mean - there) ** 2 - both) / (1e-6 + _STRENGTH**2 * both)
+            apart = ((mean - near) ** 2 - both) / (1e-6 + _STRENGTH**2 * both)
             colour = _box(apart.mean(axis=-1, keepdims=True), 1)
-            surface = ((guide - seen) ** 2).sum(axis=-1, keepdims=True)
+            surface = ((guide - buffers) ** 2).sum(axis=-1, keepdims=True)
             weight = np.exp(-np.maximum(colour, 0) - 0.5 * surface - (dy * dy + dx * dx) / (2 * 3.0**2))
-            total += weight * there
+            total += weight * near
             weights += weight
     return (total / weights * albedo).astype(np.float32)
 
@@ -118,7 +120,7 @@ def beauty(scene: Any, camera: Camera, *, spp: int, seed: int, alone: bool = Fal
         camera: where to look from.
         spp: samples per pixel, shared between the passes.
         seed: of the sampler; the same seed gives the same picture.
-        alone: leave emitters out of view; what is not covered is black.
+        alone: hide emitters from view; uncovered pixels are black.
 
     Returns:
         (H, W, 3) float32, linear, 1 = sensor white; lamps are above 1.
@@ -126,7 +128,7 @@ def beauty(scene: Any, camera: Camera, *, spp: int, seed: int, alone: bool = Fal
     import mitsuba as mi
 
     light = mi.load_dict({"type": "path", "max_depth": _DEPTH, "hide_emitters": alone})
-    seen = mi.load_dict({"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"})
+    buffers = mi.load_dict({"type": "aov", "aovs": "albedo:albedo,normal:sh_normal,depth:depth"})
 
     def layers(integrator: Any, samples: int, number: int) -> Image:
         sensor = mitsuba_sensor(camera, spp=samples)
@@ -134,7 +136,7 @@ def beauty(scene: Any, camera: Camera, *, spp: int, seed: int, alone: bool = Fal
         return np.array(made, np.float32)
 
     passes = [layers(light, max(1, spp // PASSES), seed * PASSES + k)[..., :3] for k in range(PASSES)]
-    return clean(np.stack(passes), features=layers(seen, min(spp, 16), seed * PASSES)[..., -7:])
+    return clean(np.stack(passes), features=layers(buffers, min(spp, 16), seed * PASSES)[..., -7:])
 
 
 def matte(scene: Any, camera: Camera, *, spp: int, seed: int) -> Image:

@@ -1,15 +1,12 @@
 """A whole recorded day at the rendered stage: plates, takes, calibration, trimaps, and the truth beside it.
 
-    python -m sim.session samples/session
-
 The session folder holds what a real stage delivers and nothing more. Truth (alpha and foreground) goes to a
-folder of its own, so that no step of the pipeline can read it by accident. Every picture that exists is skipped,
-so an interrupted rendering is started again with the same command.
+folder of its own, so that no step of the pipeline reads it by accident. Pictures that exist are skipped, so an
+interrupted rendering goes on when it is started again.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import zlib
 from collections.abc import Callable, Mapping
@@ -18,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from storage.calibration.camera import Camera
 from tasks.sim.body import shapes
-from tasks.sim.cameras import Camera, calibration, ring
+from tasks.sim.cameras import calibration, ring
 from tasks.sim.hand import draw_trimap
 from tasks.sim.performer import cast
 from tasks.sim.render import beauty, matte, use_variant
@@ -55,9 +53,9 @@ def render_session(
         takes: number of frames of every take; frame numbers start at 1.
         spp: samples per pixel; alpha gets eight times as many.
         plate_frames: noisy frames of the empty stage per camera.
-        truth: where true alphas and foregrounds go; `out`'s sibling "truth" if not said.
+        truth: folder for true alphas and foregrounds; by default "truth" beside `out`.
         defect: a tidy stage with this defect, instead of the one where everything is hard, and no benchmark.
-        progress: told the name of every picture that is written.
+        progress: called with the name of every picture that is written.
 
     Returns:
         Path of session.toml.
@@ -212,17 +210,3 @@ def _number(seed: int, *names: object) -> int:
 
 def _eight(image: Any) -> Any:
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-
-
-def main() -> None:
-    """Render the sample session from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--spp", type=int, default=32)
-    given = parser.parse_args()
-    render_session(given.out, seed=given.seed, spp=given.spp, progress=lambda what: print(what, flush=True))
-
-
-if __name__ == "__main__":
-    main()

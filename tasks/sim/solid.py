@@ -1,7 +1,7 @@
 """Bodies as signed distances: round bones, ellipsoids, boxes and skirts that melt into one another, then a mesh.
 
-A distance field is the shortest way to a body without joints that show. Colour is decided per vertex by the
-nearest part, so a stripe or a sleeve needs no texture coordinates.
+A distance field is the shortest way to a body whose joints do not show. The nearest part decides the colour of a
+vertex, so a stripe or a sleeve needs no texture coordinates. Rods and bodies become Mitsuba shapes here.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ def surface(parts: list[Part], *, voxel: float = 0.013) -> Surface:
         last = np.minimum(((b + reach - low) / voxel).astype(int) + 2, counts)
         window = tuple(slice(int(i), int(j)) for i, j in zip(first, last, strict=True))
         axes = [low[k] + voxel * np.arange(first[k], last[k]) for k in range(3)]
-        there = part.distance(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
-        grid[window] = _melt(grid[window], there, part.blend)
+        inside = part.distance(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1))
+        grid[window] = _melt(grid[window], inside, part.blend)
     vertices, faces, normals, _ = marching_cubes(grid, 0.0, spacing=(voxel,) * 3, gradient_direction="ascent")
     vertices = vertices.astype(np.float64) + low
     return Surface(vertices, faces[:, ::-1].astype(np.int64), -normals.astype(np.float64), _paint(parts, vertices))

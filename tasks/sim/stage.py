@@ -1,8 +1,8 @@
 """The empty stage: panelled wall, truss, lamps, camera housings and a polished floor.
 
-Everything that makes Eq. 2 of the paper hard is here on purpose. The floor mirrors the performer and takes his
-shadow, the truss and the housings glint, lamps stand in view and clip, and some wall panels are as dark as dark
-clothes, so hair and trousers vanish before them (paper, Sec. 3).
+Everything that makes Eq. 2 of the paper hard is here on purpose. The floor mirrors the performer and takes
+their shadow, the truss and the housings glint, lamps stand in view and clip, and some wall panels are as dark as dark
+clothes, so hair and trousers vanish in front of them (paper, Sec. 3).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.sim.cameras import STAGE_RADIUS, Camera
+from storage.calibration.camera import Camera
+from tasks.sim.cameras import STAGE_RADIUS
 from tasks.sim.solid import VERTEX_COLOUR, Rod, Surface, mesh, rods_surface
 
 Scene = dict[str, Any]
@@ -47,14 +48,14 @@ def lamps() -> Scene:
     for row, z in enumerate(LAMP_HEIGHTS):
         for column in range(LAMP_COLUMNS):
             angle = 2 * math.pi * (column + 0.18 + 0.5 * row) / LAMP_COLUMNS
-            place = np.array([*around(angle, STAGE_RADIUS - 0.06), z])
-            inward = np.array([0.0, 0.0, 1.1]) - place
+            middle = np.array([*around(angle, STAGE_RADIUS - 0.06), z])
+            inward = np.array([0.0, 0.0, 1.1]) - middle
             inward /= np.linalg.norm(inward)
             right = np.cross(inward, [0.0, 0.0, 1.0])
             right /= np.linalg.norm(right)
             up = np.cross(right, inward)
             for x, y in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
-                vertices.append(place + 0.25 * x * right + 0.36 * y * up)
+                vertices.append(middle + 0.25 * x * right + 0.36 * y * up)
                 normals.append(inward)
     quads = 4 * np.arange(len(vertices) // 4)[:, None]
     faces = np.concatenate([quads + [0, 2, 1], quads + [1, 2, 3]])

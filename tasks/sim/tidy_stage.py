@@ -1,6 +1,6 @@
 """A stage as the paper advises (Sec. 4.1): carpet, even grey cloth, matt metal, and one large dim lamp out of view.
 
-The place to render one defect at a time: whatever a check finds here beyond the defect is a false alarm.
+One defect at a time is rendered in it: whatever a stage check finds beyond the defect is a false alarm.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tasks.sim.cameras import STAGE_RADIUS, Camera
+from storage.calibration.camera import Camera
+from tasks.sim.cameras import STAGE_RADIUS
 from tasks.sim.solid import Surface, mesh
 from tasks.sim.stage import Scene, around, housings, rgb, truss, wall
 
@@ -85,8 +86,8 @@ def _quads(quads: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Surface:
 
 
 DEFECTS = {
-    "none": "a tidy stage, nothing is the matter",
-    "glossy-floor": "a sheet of metal lies on the floor before the camera",
+    "none": "a tidy stage without a defect",
+    "glossy-floor": "a sheet of metal lies on the floor in front of the camera",
     "lamp": "a lamp stands where the camera looks",
     "moved-camera": "the camera's picture is shifted by 2 pixels in the takes",
     "exposure": "the camera exposes 5 % longer in the takes",
@@ -111,17 +112,17 @@ class Defect:
 
     def __post_init__(self) -> None:
         if self.name not in DEFECTS:
-            raise ValueError(f"there is no defect {self.name}; there is {', '.join(DEFECTS)}")
+            raise ValueError(f"no defect is called {self.name}; choose {', '.join(DEFECTS)}")
 
     def scene(self, cameras: list[Camera], seed: int) -> Scene:
-        """The empty stage with it, as entries of a Mitsuba scene."""
+        """The empty stage with the defect, as entries of a Mitsuba scene."""
         mine = self._mine(cameras)
         if self.name == "glossy-floor":
             return tidy_stage(cameras, seed, glossy=mine)
         return tidy_stage(cameras, seed, lit=mine if self.name == "lamp" else None)
 
     def in_take(self, camera: Camera) -> Camera:
-        """How a camera stands in the takes; its calibration and its plate know nothing of it."""
+        """The camera as it stands in the takes; its calibration and its plate stay as they were."""
         if self.name != "moved-camera" or camera.id != self.camera:
             return camera
         K = camera.K.copy()
