@@ -1,8 +1,7 @@
-"""A benchmark by hand: trimaps of any take in, a supervisor's mattes out, frozen as a version that never changes.
+"""A benchmark by hand: people choose takes, trimaps and supervisor, and let a benchmark grow version by version.
 
-`tasks.validate.supervise` does it for the one benchmark that a session names; here people choose takes, trimaps and
-supervisor, and let a benchmark grow. Every file is looked at before the supervisor starts, and every matte is a step
-of its own, so a killed command repeats one at most.
+`tasks.validate.supervise` makes the one benchmark that a session names. Here every file is checked before the
+supervisor starts, and every matte is a step, so a killed command repeats one matte at most.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,16 +41,16 @@ class AlphaRecord(StepRecord):
 
 
 class Listed(TypedDict):
-    """One version of a benchmark; `entries` and `known` are numbers of pictures."""
+    """One version of a benchmark."""
 
     name: str
     version: str
-    entries: int
-    known: int
+    entries: int  # how many pictures
+    known: int  # how many of them have a known alpha
     takes: list[str]
 
 
-Places = Mapping[tuple[str, int], NDArray[Any]]
+Pictures = Mapping[tuple[str, int], NDArray[Any]]
 """Pictures by (camera, frame)."""
 _ROWS = 8  # of a contact sheet: more are not readable on one screen
 
@@ -61,8 +60,8 @@ def grow(
     how: Literal["create", "add"],
     name: str,
     take: str,
-    trimaps: Places,
-    truth: Places,
+    trimaps: Pictures,
+    truth: Pictures,
     model: Ref,
     steps: int,
     seed: int,
@@ -72,28 +71,28 @@ def grow(
 
     Args:
         store: URL of the store.
-        how: "create" for a name that is new, "add" for the next version of one that is there.
+        how: "create" for a new name, "add" for the next version of an existing benchmark.
         name: of the benchmark.
         take: the take that the frames are of.
         trimaps: see `drawn` and `scribbled`.
         truth: known alphas of some of these frames, see `known`.
         model: the supervisor, a network that takes a trimap.
         steps: of its sampling.
-        seed: start of its noise; every frame has a stream of its own, whichever others there are.
+        seed: start of its noise; every frame has a stream of its own, whatever else is in the benchmark.
         threads: torch threads.
 
     Raises:
-        MatteError: "create" of a name that is taken, or an entry that is there with other pictures.
-        NotFound: "add" to what is not there.
+        MatteError: "create" of a name that is taken, or the benchmark has an entry with other pictures.
+        NotFound: "add" to a benchmark that does not exist.
         ConfigError: the model takes no trimap.
     """
     root = Root(store)
-    there = list_benchmarks(root)
-    if how == "create" and name in there:
+    existing = list_benchmarks(root)
+    if how == "create" and name in existing:
         fix = "Use `capmat benchmark add`, or another name."
-        raise MatteError("there is a benchmark of this name", where=f"benchmark {name}", fix=fix)
-    if how == "add" and name not in there:
-        what = f"there is no benchmark {name}; there is {', '.join(there) or 'none'}"
+        raise MatteError("a benchmark of this name exists", where=f"benchmark {name}", fix=fix)
+    if how == "add" and name not in existing:
+        what = f"no benchmark is called {name}; the store has: {', '.join(existing) or 'no benchmark'}"
         raise NotFound(what, where=store, fix="Use `capmat benchmark create`.")
     network = load_network(store, model, threads)
     if network.inputs != ("src", "trimap"):
@@ -102,21 +101,21 @@ def grow(
             where=f"{model['name']}@{model['version']}",
             fix="Name another one with --model.",
         )
-    recording, taken = Take.open(root, take), take_record(store, take)["digest"]
+    recording, ingested = Take.open(root, take), take_record(store, take)["digest"]
     bar = Progress(f"supervisor mattes of {take}", len(trimaps))
 
     def entry(camera: str, frame: int) -> NewEntry:
         trimap, stream = trimaps[camera, frame], _stream(seed, take, camera, frame)
-        said = made_by(network, model, steps, stream)
+        supervisor = made_by(network, model, steps, stream)
 
         def work() -> AlphaRecord:
             pha = supervise(network, recording.read(camera, frame), trimap, steps, stream)
             return {"alpha": keep_alpha(root, name, pha)}
 
-        inputs = {"take": taken, "trimap": sha256(trimap.tobytes()).hexdigest(), "by": said}
+        inputs = {"take": ingested, "trimap": sha256(trimap.tobytes()).hexdigest(), "by": supervisor}
         done = run_once(store, "supervise", f"{name} {take} {camera} {frame}", inputs, work)
         alpha = read_alpha(root, name, done["alpha"])
-        return NewEntry(take, camera, frame, trimap, alpha, said, truth.get((camera, frame)))
+        return NewEntry(take, camera, frame, trimap, alpha, supervisor, truth.get((camera, frame)))
 
     def entries() -> Iterator[NewEntry]:
         for number, (camera, frame) in enumerate(sorted(trimaps), 1):
@@ -127,19 +126,19 @@ def grow(
     return freeze(root, name, entries(), {"supervisor": model, "steps": steps, "seed": seed, "take": take})
 
 
-def drawn(store: str, take: str, folder: Path) -> Places:
-    """Painted trimaps, `<camera>/<frame>.png`, each looked at.
+def drawn(store: str, take: str, folder: Path) -> Pictures:
+    """Painted trimaps, `<camera>/<frame>.png`, each checked.
 
     Raises:
-        NotFound: there is none, or one for a camera or frame that the take does not have.
-        MatteError: one is no trimap, or has no unknown band.
-        SizeMismatch: one has not the size of its camera's pictures.
+        NotFound: the folder has no trimap, or one for a camera or frame that the take does not have.
+        MatteError: a picture is not a trimap, or has no unknown band.
+        SizeMismatch: a trimap and the pictures of its camera differ in size.
     """
     return _read(Take.open(Root(store), take), trimap_files(folder), read_trimap)
 
 
-def scribbled(store: str, take: str, version: str | None) -> Places:
-    """Trimaps of the scribbles of a take: green is foreground, red is background, what is not painted is unknown.
+def scribbled(store: str, take: str, version: str | None) -> Pictures:
+    """Trimaps of the scribbles of a take: green is foreground, red is background, unpainted pixels are unknown.
 
     Args:
         store: URL of the store.
@@ -147,47 +146,49 @@ def scribbled(store: str, take: str, version: str | None) -> Places:
         version: of the label set; None for the newest.
 
     Raises:
-        NotFound: there is no such version, or it has no label in this take.
-        MatteError: nothing was left open.
+        NotFound: the version does not exist, or has no label in this take.
+        MatteError: a label has no unknown pixel.
     """
     labels = LabelSet.open(Root(store), LABELS, version)
-    places = {}
-    for of, camera, frame in labels.keys:
-        if of == take:
-            places[camera, frame] = trimap_of(labels.label(of, camera, frame))
-            check_trimap(places[camera, frame], f"take {take} camera {camera} frame {frame}, labels {labels.version}")
-    if not places:
+    trimaps = {}
+    for name, camera, frame in labels.keys:
+        if name == take:
+            trimap = trimaps[camera, frame] = trimap_of(labels.label(take, camera, frame))
+            check_trimap(trimap, f"take {take} camera {camera} frame {frame}, labels {labels.version}")
+    if not trimaps:
         what = f"label set {labels.version} has no label in this take"
         raise NotFound(what, where=f"take {take}", fix="Scribble on it, or give --trimaps.")
-    return places
+    return trimaps
 
 
-def known(store: str, take: str, folder: Path, wanted: Sequence[tuple[str, int]]) -> Places:
-    """Known alphas of some frames, see `storage.labels.trimaps.truth_files`; those of other frames are passed over.
+def known(store: str, take: str, folder: Path, wanted: Sequence[tuple[str, int]]) -> Pictures:
+    """Known alphas of the wanted frames, see `storage.labels.trimaps.truth_files`.
 
     Raises:
-        NotFound: not one of the wanted frames is there.
-        MatteError: one holds nan or values outside 0..1.
-        SizeMismatch: one has not the size of its camera's pictures.
+        NotFound: the folder has no alpha of a wanted frame.
+        MatteError: an alpha holds nan or values outside 0..1.
+        SizeMismatch: an alpha and the pictures of its camera differ in size.
     """
     files = {key: file for key, file in truth_files(folder, take).items() if key in set(wanted)}
     if not files:
-        raise NotFound("holds no alpha of these frames", where=str(folder), fix="Correct --truth, or leave it away.")
+        raise NotFound(
+            "the folder has no alpha of these frames", where=str(folder), fix="Correct --truth, or remove it."
+        )
     return _read(Take.open(Root(store), take), files, read_truth)
 
 
 def benchmark_sheets(store: str, benchmark: Benchmark) -> list[RGB]:
-    """What a benchmark consists of, to be looked at: image, trimap, the supervisor's matte, and the true one.
+    """Contact sheets of a benchmark: image, trimap, the supervisor's matte, and the known alpha.
 
     Returns:
-        Pictures (H, W, 3) uint8 of eight entries each. A frame whose take has changed or gone has no image.
+        Pictures (H, W, 3) uint8 of eight entries each. A frame whose take has changed or is gone has no image.
     """
     takes: dict[str, Take] = {}
     columns = ["image", "trimap", "supervisor", *(["truth"] if benchmark.known else [])]
     rows = []
     for key in benchmark.keys:
         take, camera, frame = key
-        by = benchmark.supervisor(*key)
+        supervisor = benchmark.supervisor(*key)
         try:
             takes[take] = takes.get(take) or Take.open(Root(store), take)
             src = takes[take].read(camera, frame)
@@ -196,19 +197,20 @@ def benchmark_sheets(store: str, benchmark: Benchmark) -> list[RGB]:
         pictures = [src, benchmark.trimap(*key), benchmark.alpha(*key)]
         if benchmark.known:
             pictures.append(benchmark.truth(*key) if key in benchmark.known else None)
-        open_ = f"{100 * unknown_share(benchmark, key):.0f} % unknown"
-        rows.append(Row(f"{take} {camera} {frame}", pictures, ("", open_, f"{by.get('name')}@{by.get('version')}")))
+        unknown = f"{100 * unknown_share(benchmark, key):.0f} % unknown"
+        by = f"{supervisor.get('name')}@{supervisor.get('version')}"
+        rows.append(Row(f"{take} {camera} {frame}", pictures, ("", unknown, by)))
     return [contact_sheet(rows[i : i + _ROWS], columns) for i in range(0, len(rows), _ROWS)]
 
 
 def unknown_share(benchmark: Benchmark, key: tuple[str, str, int]) -> float:
-    """What part of an entry's picture its supervisor had to decide, 0..1."""
+    """The share of an entry's picture that its supervisor had to decide, 0..1."""
     return float(np.mean(benchmark.trimap(*key) == 128))
 
 
 def _read(
     take: Take, files: Mapping[tuple[str, int], Path], read: Callable[[Path, tuple[int, int]], NDArray[Any]]
-) -> Places:
+) -> Pictures:
     frames = set(take.frames)
     for (camera, frame), file in files.items():
         if camera not in take.cameras or frame not in frames:
@@ -228,17 +230,6 @@ def _stream(seed: int, take: str, camera: str, frame: int) -> int:
 
 def listed(store: str) -> list[Listed]:
     """Every version of every benchmark."""
-    root, found = Root(store), list[Listed]()
-    for name, versions in list_benchmarks(root).items():
-        for version in versions:
-            frozen = Benchmark.open(root, name, version)
-            found.append(
-                {
-                    "name": name,
-                    "version": version,
-                    "entries": len(frozen),
-                    "known": len(frozen.known),
-                    "takes": frozen.takes,
-                }
-            )
-    return found
+    root = Root(store)
+    every = [Benchmark.open(root, name, version) for name, some in list_benchmarks(root).items() for version in some]
+    return [Listed(name=b.name, version=b.version, entries=len(b), known=len(b.known), takes=b.takes) for b in every]

@@ -1,4 +1,4 @@
-"""The gate: is a challenger better than the model in use? Numbers in, a verdict with its reason out."""
+"""The gate: is a challenger better than the model in use? Scores in, a decision with its reasons out."""
 
 import math
 from collections.abc import Mapping
@@ -33,14 +33,12 @@ def decide(
         champion: scores per benchmark picture of the model in use; None where none is.
         challenger: the same of the candidate, on the same pictures.
         gate: the margins.
-        latency: the time of a frame with both, see `tasks.models.speed`; None where it is known to be the same.
-        hull: how much of their silhouettes does not fit together, see `tasks.validate.measure`; None where nobody
-            asked.
+        latency: the time of a frame with both, see `tasks.models.speed`; None where both are equally fast.
+        hull: the hull scores of both, see `tasks.validate.measure`; None where nobody asked.
 
     Returns:
-        REJECT when the challenger is worse or has no scores that are numbers, HOLD when it
-        is not better by the margin, spoils a single picture, is too slow, or its mattes fit together less. Without a
-        champion there is nothing to beat: PROMOTE.
+        REJECT when the challenger is worse or a score is nan. HOLD when it is not better by the margin, spoils a
+        single picture, is too slow, or its mattes fit together less. Without a champion PROMOTE.
 
     Raises:
         MatteError: the two were measured on different pictures, or on none.
@@ -54,14 +52,14 @@ def decide(
             fix="Validate both on one version of a benchmark.",
         )
     if broken := [p for p in pictures if not math.isfinite(challenger[p]["mse"])]:
-        return _verdict("REJECT", [f"the challenger's error is no number on {_some(broken)}"])
+        return _verdict("REJECT", [f"the challenger's error is nan or infinite on {_some(broken)}"])
     new = _mean(challenger)
     if champion is None:
-        said = f"benchmark MSE {new * 1e4:.2f}e-4 on {len(pictures)} pictures"
-        return _verdict("PROMOTE", [said, "no model is in use for this role: there is nothing to beat"])
+        mse = f"benchmark MSE {new * 1e4:.2f}e-4 on {len(pictures)} pictures"
+        return _verdict("PROMOTE", [mse, "no model is in use for this role, so nothing has to be beaten"])
     old = _mean(champion)
     if not math.isfinite(old):
-        return _verdict("HOLD", ["the champion's error is no number: measure it again"])
+        return _verdict("HOLD", ["the champion's error is nan or infinite: measure it again"])
     share = new / old if old else (math.inf if new else 1.0)
     reasons = [
         f"benchmark MSE {new * 1e4:.2f}e-4 against {old * 1e4:.2f}e-4: {share:.2f} of the champion's"
@@ -70,14 +68,14 @@ def decide(
     if share > 1:
         return _verdict("REJECT", [*reasons, "the challenger is worse"])
     against = []
-    # a picture that was nearly perfect may get worse by a factor without anybody seeing it
+    # nobody sees a nearly perfect picture get worse by a factor
     spoilt = [p for p in pictures if challenger[p]["mse"] > gate.worst * max(champion[p]["mse"], 0.1 * old)]
     if spoilt:
         against.append(f"more than {gate.worst:g} times worse on {_some(spoilt)}")
     if share > gate.margin:
         against.append(f"not below the margin of {gate.margin:g}")
-    for said, bad in [*_speed(latency or {}, gate), *_fit(hull or {}, gate)]:
-        (against if bad else reasons).append(said)
+    for reason, bad in [*_speed(latency or {}, gate), *_fit(hull or {}, gate)]:
+        (against if bad else reasons).append(reason)
     return _verdict("HOLD" if against else "PROMOTE", [*reasons, *against])
 
 
@@ -99,30 +97,30 @@ def _how_sure(champion: Mapping[str, Scores], challenger: Mapping[str, Scores]) 
     pictures = sorted(champion)
     if len(pictures) < 2:
         return ", by one picture, which says nothing about others"
-    found = ratio_interval([challenger[p]["mse"] for p in pictures], [champion[p]["mse"] for p in pictures])
-    return f" ({100 * LEVEL:.0f} % interval {found[0]:.2f} to {found[1]:.2f})" if found else ""
+    interval = ratio_interval([challenger[p]["mse"] for p in pictures], [champion[p]["mse"] for p in pictures])
+    return f" ({100 * LEVEL:.0f} % interval {interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
 
 
 def _speed(latency: Pair, gate: Gate) -> list[tuple[str, bool]]:
-    """What is said of the time of a frame, and whether it speaks against the challenger; nothing if not measured."""
+    """The reason from the time of a frame, and whether it speaks against the challenger; empty if not measured."""
     if not latency:
         return []
     old, new = latency["champion"], latency["challenger"]
     if any(old[key] != new[key] for key in ("hardware", "threads", "size")):
         return [("the times of the two were measured on different machines or sizes: measure them again", True)]
-    factor = new["ms"] / old["ms"]
-    said = f"{new['ms']:.1f} ms a frame against {old['ms']:.1f} on {new['hardware']}: {factor:.2f} of the champion's"
-    slow = factor > gate.latency
-    return [(f"{said}, more than {gate.latency:g}" if slow else said, slow)]
+    share = new["ms"] / old["ms"]
+    reason = f"{new['ms']:.1f} ms a frame against {old['ms']:.1f} on {new['hardware']}: {share:.2f} of the champion's"
+    slow = share > gate.latency
+    return [(f"{reason}, more than {gate.latency:g}" if slow else reason, slow)]
 
 
 def _fit(hull: Pair, gate: Gate) -> list[tuple[str, bool]]:
-    """What is said of the hull scores, and whether it speaks against the challenger; nothing where there are none."""
+    """The reason from the hull scores, and whether it speaks against the challenger; empty if not measured."""
     old, new = hull.get("champion") or {}, hull.get("challenger") or {}
     if "score" not in old:
         return []
     if "score" not in new:
         return [(f"the challenger has no hull score: {new.get('absent', 'not measured')}", True)]
-    said = f"{100 * new['score']:.2f} % of its silhouettes do not fit together against {100 * old['score']:.2f} %"
+    reason = f"{100 * new['score']:.2f} % of its silhouettes do not fit together against {100 * old['score']:.2f} %"
     worse = new["score"] > old["score"] + gate.hull
-    return [(f"{said}, worst {new['worst']}" if worse else said, worse)]
+    return [(f"{reason}, worst {new['worst']}" if worse else reason, worse)]

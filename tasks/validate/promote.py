@@ -1,4 +1,4 @@
-"""The gate: a refined model takes the place of the one in use only if the benchmark says it is better."""
+"""Which model is in use: the gate's verdict moves the pointer of a role, and every verdict is stored."""
 
 from collections.abc import Iterable, Mapping
 from typing import NotRequired, TypedDict
@@ -9,35 +9,32 @@ from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import Record, StepRecord, digest, retryable, run_once
-from tasks.validate.gate import Pair, decide
+from tasks.validate.gate import Decision, Pair, decide
 from tasks.validate.measure import HullScore, MeasureRecord, ScoresRecord
 from tasks.validate.score import ValidationRecord
 
 
 class VerdictRecord(StepRecord):
-    """What the gate decided about two models of a role; `champion` is None where no model is in use.
-
-    `benchmarks` are those that it asked about; absent for the one of a round.
-    """
+    """What the gate decided about two models of a role."""
 
     decision: str
     reasons: list[str]
     role: str
-    champion: Ref | None
+    champion: Ref | None  # None where no model is in use
     challenger: Ref
-    benchmarks: NotRequired[list[str]]
+    benchmarks: NotRequired[list[str]]  # absent in a round, which has one
 
 
 class ModelPair(TypedDict):
-    """Two models of a role, and the number of the gate's verdict about them, or ""."""
+    """Two models of a role, to be compared."""
 
     base: Ref
     refined: Ref
-    verdict: str
+    verdict: str  # number of the gate's verdict on them, or ""
 
 
 def check_role(role: str, model: Ref, inputs: tuple[str, ...]) -> None:
-    """A role's flows hand over certain inputs; a model that wants others would stop them in the night.
+    """Refuse a model that wants other inputs than the flows of a role hand over; it would stop them in the night.
 
     Raises:
         ConfigError: the model takes others.
@@ -59,10 +56,10 @@ def alike(store: str, one: Ref, other: Ref) -> bool:
 
 
 def incumbents(store: str, base: Mapping[str, Ref], challengers: Mapping[str, Ref]) -> dict[str, Ref]:
-    """Whom the challengers have to beat: the models in use.
+    """The models that the challengers have to beat, by role: those in use.
 
-    When a round is repeated its challenger may be in use already; then it is the one that it took the place of, so
-    that the same round gives the same verdict.
+    The challenger of a repeated round may be in use already. It then has to beat the model that it replaced, so that
+    the same round gives the same verdict.
 
     Args:
         store: URL of the store.
@@ -70,14 +67,14 @@ def incumbents(store: str, base: Mapping[str, Ref], challengers: Mapping[str, Re
         challengers: candidates by role.
     """
     registry = Registry(Root(store))
-    found: dict[str, Ref] = {}
+    to_beat: dict[str, Ref] = {}
     for role, challenger in challengers.items():
-        found[role] = base[role]
+        to_beat[role] = base[role]
         for newest in registry.history(role)[-1:]:
-            found[role] = Ref(name=newest["name"], version=newest["version"])
-            if found[role] == challenger:
-                found[role] = newest["record"].get("champion") or base[role]
-    return found
+            to_beat[role] = Ref(name=newest["name"], version=newest["version"])
+            if to_beat[role] == challenger:
+                to_beat[role] = newest["record"].get("champion") or base[role]
+    return to_beat
 
 
 def promote(
@@ -107,10 +104,8 @@ def promote(
 
     def work() -> VerdictRecord:
         old = (each.get(f"{role}_champion") or each[f"{role}_base"]) if champion else None
-        found = decide(old, each[f"{role}_refined"], gate, latency=latency, hull=hull)
-        verdict = VerdictRecord(
-            decision=found["decision"], reasons=found["reasons"], role=role, champion=champion, challenger=challenger
-        )
+        decision = decide(old, each[f"{role}_refined"], gate, latency=latency, hull=hull)
+        verdict = _verdict(decision, role, champion, challenger)
         return settle(store, role, verdict, validation["digest"], move=True)
 
     inputs = {
@@ -131,88 +126,91 @@ def ask_gate(store: str, role: str, measured: Mapping[str, MeasureRecord], gate:
     Args:
         store: URL of the store.
         role: such as `student`.
-        measured: records of `tasks.validate.measure.measure`: `challenger`, and `champion` where a model is in use.
+        measured: `challenger`, and `champion` where a model is in use.
         gate: the margins.
         move: whether to put the challenger in use on PROMOTE.
     """
     challenger = measured["challenger"]["model"]
     champion = measured["champion"]["model"] if "champion" in measured else None
+    benchmarks = list(measured["challenger"]["benchmarks"])
     pictures = {
-        who: {
+        row: {
             f"{name}: {picture}": scores
-            for name, found in record["benchmarks"].items()
-            for picture, scores in found["supervisor"].items()
+            for name, record in model["benchmarks"].items()
+            for picture, scores in record["supervisor"].items()
         }
-        for who, record in measured.items()
+        for row, model in measured.items()
     }
-    first = next(iter(measured["challenger"]["benchmarks"]))
     times = None
     if champion and not alike(store, champion, challenger):
-        times = {who: record["benchmarks"][first]["latency"] for who, record in measured.items()}
-    benchmarks = list(measured["challenger"]["benchmarks"])
-    hull = {who: _of_all(record["benchmarks"].values()) for who, record in measured.items()}
-    found = decide(pictures.get("champion"), pictures["challenger"], gate, latency=times, hull=hull)
-    verdict = VerdictRecord(
-        decision=found["decision"],
-        reasons=found["reasons"],
-        role=role,
-        champion=champion,
-        challenger=challenger,
-        benchmarks=benchmarks,
-    )
-    return settle(store, role, verdict, digest([record["digest"] for record in measured.values()]), move=move)
+        times = {row: model["benchmarks"][benchmarks[0]]["latency"] for row, model in measured.items()}
+    hull = {row: _of_all(model["benchmarks"].values()) for row, model in measured.items()}
+    decision = decide(pictures.get("champion"), pictures["challenger"], gate, latency=times, hull=hull)
+    verdict = _verdict(decision, role, champion, challenger)
+    verdict["benchmarks"] = benchmarks
+    return settle(store, role, verdict, digest([model["digest"] for model in measured.values()]), move=move)
+
+
+def _verdict(decision: Decision, role: str, champion: Ref | None, challenger: Ref) -> VerdictRecord:
+    return {
+        "decision": decision["decision"],
+        "reasons": decision["reasons"],
+        "role": role,
+        "champion": champion,
+        "challenger": challenger,
+    }
 
 
 def _of_all(benchmarks: Iterable[ScoresRecord]) -> HullScore:
     """One hull score for several benchmarks, each with the weight of its pictures."""
-    found = [(record["hull"], len(record["supervisor"])) for record in benchmarks if "hull" in record]
-    for one, _ in found:
+    scores = [(record["hull"], len(record["supervisor"])) for record in benchmarks if "hull" in record]
+    for one, _ in scores:
         if "absent" in one:
             return one
-    if not found:
+    if not scores:
         return {}
-    total = sum(weight for _, weight in found)
-    worst = max(found, key=lambda one: one[0]["score"])[0]["worst"]
-    return {"score": sum(one["score"] * weight for one, weight in found) / total, "worst": worst}
+    total = sum(weight for _, weight in scores)
+    worst = max(scores, key=lambda one: one[0]["score"])[0]["worst"]
+    return {"score": sum(one["score"] * weight for one, weight in scores) / total, "worst": worst}
 
 
 def settle(store: str, role: str, verdict: VerdictRecord, validation: str, *, move: bool) -> VerdictRecord:
-    """Keep a verdict, and move the pointer if it says so. A model that a person took back is not put in use again.
+    """Store a verdict, and move the pointer if it says so. A model that a person took back is not put in use again.
 
     Args:
         store: URL of the store.
         role: such as `student`.
         verdict: what the gate decided.
-        validation: digest of what it rests on.
+        validation: digest of the scores that the gate saw.
         move: whether to move the pointer on PROMOTE.
 
     Returns:
-        The verdict as it was kept.
+        The verdict as it was stored.
     """
     registry, challenger = Registry(Root(store)), verdict["challenger"]
-    if verdict["decision"] == "PROMOTE" and (said := _taken_back(store, role, challenger)):
-        verdict = {**verdict, "decision": "HOLD", "reasons": [*verdict["reasons"], said]}
-    # it is in use already if a run was killed right after it was promoted
-    now = challenger["name"], challenger["version"]
-    if move and verdict["decision"] == "PROMOTE" and registry.champion(role) != now:
-        registry.promote(role, *now, {**verdict, "validation": validation})
+    if verdict["decision"] == "PROMOTE" and (reason := _taken_back(store, role, challenger)):
+        verdict = {**verdict, "decision": "HOLD", "reasons": [*verdict["reasons"], reason]}
+    # a run that was killed right after the promotion finds the challenger in use
+    model = challenger["name"], challenger["version"]
+    if move and verdict["decision"] == "PROMOTE" and registry.champion(role) != model:
+        registry.promote(role, *model, {**verdict, "validation": validation})
     registry.add_verdict(role, dict(verdict))
     return verdict
 
 
 def _taken_back(store: str, role: str, model: Ref) -> str:
-    """Why a model must not be put in use again by the gate; "" if nothing speaks against it."""
-    said = ""
-    for entry in Registry(Root(store)).history(role):
-        record = entry["record"]
+    """Why the gate must not put a model in use again; "" if nothing speaks against it."""
+    reason = ""
+    for promotion in Registry(Root(store)).history(role):
+        record = promotion["record"]
         if record.get("taken_back") == model:
-            said = (
-                f"it was taken back on {entry['time'][:10]} by {record.get('by', 'somebody')}: "
+            reason = (
+                f"it was taken back on {promotion['time'][:10]} by {record.get('by', 'somebody')}: "
                 f"{'; '.join(record.get('reasons', []))}; promote it by hand if that is over"
             )
-        elif (entry["name"], entry["version"]) == (model["name"], model["version"]):
-            said = ""
-    return said
+        elif (promotion["name"], promotion["version"]) == (model["name"], model["version"]):
+            reason = ""
+    return reason
 
 
 def newest_pair(store: str, role: str, base: Ref) -> ModelPair:
@@ -221,12 +219,12 @@ def newest_pair(store: str, role: str, base: Ref) -> ModelPair:
     Args:
         store: URL of the store.
         role: such as `student`.
-        base: its base model, which stands for the former one where nothing was ever judged.
+        base: its base model, which is compared with the one in use where nothing was ever judged.
     """
     registry = Registry(Root(store))
     if verdicts := registry.verdicts(role):
-        said = verdicts[-1]["verdict"]
-        return {"base": said["champion"], "refined": said["challenger"], "verdict": verdicts[-1]["number"]}
+        verdict = verdicts[-1]["verdict"]
+        return {"base": verdict["champion"], "refined": verdict["challenger"], "verdict": verdicts[-1]["number"]}
     name, version = registry.champion(role) or (base["name"], base["version"])
     return {"base": base, "refined": Ref(name=name, version=version), "verdict": ""}
 
@@ -234,14 +232,10 @@ def newest_pair(store: str, role: str, base: Ref) -> ModelPair:
 def keep_reconstruction(store: str, role: str, verdict: str, judged: Record) -> None:
     """Put what a radiance field made of both models' mattes beside the gate's verdict."""
     figures = ("psnr", "psnr_foreground", "ssim", "collapsed")
-    how = ("black", "backend", "iterations", "resolution", "background", "held_out", "reference")
-    record = {
-        **{
-            name: {key: judged[row][key] for key in figures}
-            for name, row in (("champion", "base"), ("challenger", "refined"))
-        },
-        **{key: judged[key] for key in how},
-    }
+    settings = ("black", "backend", "iterations", "resolution", "background", "held_out", "reference")
+    rows = {"champion": "base", "challenger": "refined"}
+    record = {name: {key: judged[row][key] for key in figures} for name, row in rows.items()}
+    record |= {key: judged[key] for key in settings}
     Registry(Root(store)).add_measure(role, verdict, "reconstruction", record)
 
 

@@ -1,4 +1,4 @@
-"""Validation: the mattes of several models against one benchmark, in the paper's units (section 5.2)."""
+"""Scores of mattes against reference mattes, in the paper's units (section 5.2)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,18 +16,20 @@ from tasks.runtime.step import StepRecord, retryable, run_once
 from tasks.validate.supervise import BenchmarkRecord
 
 Scores = dict[str, float]
+Reference = Callable[[str, int], np.ndarray]
+"""Gives the reference alpha (H, W), 0..1, of a camera and a frame."""
 MEASURES = ("mse", "sad", "grad", "conn")
 
 
 class ValidationRecord(StepRecord):
-    """Scores against the supervisor's mattes: the mean of each row, and each picture (`camera/frame`) of each row."""
+    """Scores against the supervisor's mattes."""
 
-    supervisor: dict[str, Scores]
-    per_image: dict[str, dict[str, Scores]]
+    supervisor: dict[str, Scores]  # by row, the mean over pictures
+    per_image: dict[str, dict[str, Scores]]  # by row and `camera/frame`
 
 
-def score(pred: np.ndarray, true: np.ndarray, where: str) -> Scores:
-    """One matte against what is right.
+def paper_scores(pred: np.ndarray, true: np.ndarray, where: str) -> Scores:
+    """The paper's three measures of one matte.
 
     Args:
         pred: (H, W), 0..1.
@@ -35,27 +37,37 @@ def score(pred: np.ndarray, true: np.ndarray, where: str) -> Scores:
         where: take, camera and frame, for errors.
 
     Returns:
-        `mse`, `sad` and `grad` as per-pixel means over the whole image (the paper prints them in units of 1e-4, 1e-3
-        and 1e-5), and `conn` in thousands of pixels, see `capmat_models.metrics`.
+        `mse`, `sad` and `grad` as per-pixel means over the whole image. The paper prints them in units of 1e-4, 1e-3
+        and 1e-5.
 
     Raises:
         SizeMismatch: the two differ in size.
     """
     import torch
 
-    from capmat_models.metrics import conn, paper_metrics
+    from capmat_models.metrics import paper_metrics
 
-    _same_size(pred, true, where)
-    one, other = torch.from_numpy(pred)[None, None], torch.from_numpy(true)[None, None]
-    found = {**paper_metrics(one, other), "conn": conn(one, other)}
-    return {name: float(value) for name, value in found.items()}
+    if pred.shape != true.shape:
+        raise SizeMismatch(
+            f"the matte is {pred.shape[1]}x{pred.shape[0]}, the benchmark {true.shape[1]}x{true.shape[0]}",
+            where=where,
+            fix="If the take was ingested again at another size, make a benchmark of that.",
+        )
+    scores = paper_metrics(torch.from_numpy(pred), torch.from_numpy(true))
+    return {name: float(value) for name, value in scores.items()}
+
+
+def score(pred: np.ndarray, true: np.ndarray, where: str) -> Scores:
+    """As `paper_scores`, with `conn` in thousands of pixels, see `capmat_models.metrics`."""
+    import torch
+
+    from capmat_models.metrics import conn
+
+    return {**paper_scores(pred, true, where), "conn": float(conn(torch.from_numpy(pred), torch.from_numpy(true)))}
 
 
 def score_runs(
-    take: Take,
-    runs: Mapping[str, str],
-    entries: Sequence[tuple[str, int]],
-    reference: Callable[[str, int], np.ndarray],
+    take: Take, runs: Mapping[str, str], entries: Sequence[tuple[str, int]], reference: Reference
 ) -> tuple[dict[str, Scores], dict[str, dict[str, Scores]]]:
     """Score stored mattes against reference mattes over whole images.
 
@@ -63,11 +75,11 @@ def score_runs(
         take: the recording that the mattes belong to.
         runs: row name (`teacher_base`, ...) -> alpha run.
         entries: (camera, frame) of every benchmark picture.
-        reference: gives the reference alpha (H,W) 0..1 of one entry.
+        reference: of the take.
 
     Returns:
-        Per row the mean over pictures (each picture weighs the same), and per row the scores of each picture,
-        keyed `camera/frame`; see `score`.
+        Per row the mean over pictures, which all weigh the same; per row the scores of each picture, by
+        `camera/frame`.
 
     Raises:
         SizeMismatch: a reference is of another size than the take's pictures.
@@ -80,16 +92,14 @@ def score_runs(
     return {row: mean_scores(scores) for row, scores in each.items()}, each
 
 
-def flicker_of(
-    take: Take, run: str, entries: Sequence[tuple[str, int]], reference: Callable[[str, int], np.ndarray]
-) -> dict[str, float]:
+def flicker_of(take: Take, run: str, entries: Sequence[tuple[str, int]], reference: Reference) -> dict[str, float]:
     """Flicker (dtSSD) of stored mattes where a camera has entries at frames that follow each other in the take.
 
     Args:
         take: the recording.
         run: alpha run.
-        entries: (camera, frame) of every picture whose reference is there.
-        reference: as in `score_runs`.
+        entries: (camera, frame) of every picture that has a reference.
+        reference: of the take.
 
     Returns:
         By `camera/frame` of the later frame of each pair, see `capmat_models.metrics.dtssd`; empty where no two
@@ -99,16 +109,16 @@ def flicker_of(
 
     from capmat_models.metrics import dtssd
 
-    def stacked(camera: str, frames: tuple[int, int], read: Callable[[str, int], np.ndarray]) -> Any:
+    def stacked(camera: str, frames: tuple[int, int], read: Reference) -> Any:
         return torch.from_numpy(np.stack([read(camera, frame) for frame in frames]))[:, None]
 
-    found, there = {}, set(entries)
+    flicker, listed = {}, set(entries)
     for camera in take.cameras:
         for before, after in pairwise(take.frames):
-            if (camera, before) in there and (camera, after) in there:
+            if (camera, before) in listed and (camera, after) in listed:
                 pred = stacked(camera, (before, after), partial(take.read_alpha, run))
-                found[f"{camera}/{after}"] = float(dtssd(pred, stacked(camera, (before, after), reference))[0])
-    return found
+                flicker[f"{camera}/{after}"] = float(dtssd(pred, stacked(camera, (before, after), reference))[0])
+    return flicker
 
 
 def mean_scores(each: Mapping[str, Scores]) -> Scores:
@@ -144,15 +154,6 @@ def validate(
         "measures": MEASURES,
     }
     return run_once(store, "validate", benchmark["benchmark"], inputs, work)
-
-
-def _same_size(pred: np.ndarray, true: np.ndarray, where: str) -> None:
-    if pred.shape != true.shape:
-        raise SizeMismatch(
-            f"the matte is {pred.shape[1]}x{pred.shape[0]}, the benchmark {true.shape[1]}x{true.shape[0]}",
-            where=where,
-            fix="If the take was ingested again at another size, make a benchmark of that.",
-        )
 
 
 validate_task = retryable("validate", "validate on {benchmark[benchmark]}")(validate)

@@ -1,7 +1,7 @@
-"""The benchmark: mattes that a trimap model makes from hand-drawn trimaps (paper section 4.4).
+"""The benchmark of a session: mattes that a trimap model makes from hand-drawn trimaps (paper section 4.4).
 
-The supervisor only decides inside the unknown band that a person drew, which bounds its errors. Its mattes are
-what teacher and student are measured against where nobody knows the truth.
+The supervisor decides only inside the unknown band that a person drew, which bounds its errors. Teacher and student
+are measured against its mattes where nobody knows the truth.
 """
 
 from pathlib import Path
@@ -25,12 +25,12 @@ from tasks.runtime.step import StepRecord, retryable, run_once
 
 
 class BenchmarkRecord(StepRecord):
-    """A frozen benchmark: its name and version, its take, and the (camera, frame) of its entries."""
+    """A frozen benchmark."""
 
-    benchmark: str
+    benchmark: str  # its name
     version: str
     take: str
-    entries: list[tuple[str, int]]
+    entries: list[tuple[str, int]]  # camera and frame
 
 
 def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: int, seed: int) -> BenchmarkRecord:
@@ -42,18 +42,18 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
         model: the supervisor.
         ingested: digest of the benchmark take's ingest record.
         steps: sampling steps.
-        seed: start of the noise; each picture has its own stream, so order does not matter.
+        seed: start of the noise; each picture has a stream of its own, so that order does not matter.
 
     Raises:
         SessionError: the session names no benchmark.
     """
-    read = read_session(session)
-    if read.benchmark is None:
-        raise SessionError("has no [benchmark]", where=session, fix="Name a take and its trimaps there")
-    plan = check_session(read, only=read.benchmark.take)
-    root = Root(store)
-    files = plan.trimaps
-    take = Take.open(root, read.benchmark.take)
+    described = read_session(session)
+    if described.benchmark is None:
+        fix = "Add a [benchmark] with a take and its trimaps."
+        raise SessionError("the session has no [benchmark]", where=session, fix=fix)
+    plan = check_session(described, only=described.benchmark.take)
+    root, files = Root(store), plan.trimaps
+    take = Take.open(root, described.benchmark.take)
     name = f"{plan.session.name}-{take.name}"
 
     def work() -> BenchmarkRecord:
@@ -61,13 +61,11 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
         bar = Progress("supervisor mattes", len(files))
         entries = []
         for i, ((camera, frame), file) in enumerate(sorted(files.items())):
-            src = take.read(camera, frame)
             trimap = read_grey(file)
-            pha = supervise(network, src, trimap, steps, seed + i)
+            pha = supervise(network, take.read(camera, frame), trimap, steps, seed + i)
             entries.append(NewEntry(take.name, camera, frame, trimap, pha, made_by(network, model, steps, seed + i)))
             bar(i + 1, camera)
-        card = {"supervisor": model, "steps": steps, "seed": seed}
-        frozen = freeze_benchmark(root, name, entries, card)
+        frozen = freeze_benchmark(root, name, entries, {"supervisor": model, "steps": steps, "seed": seed})
         return {
             "benchmark": name,
             "version": frozen.version,

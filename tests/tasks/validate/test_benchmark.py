@@ -149,7 +149,7 @@ def test_what_is_there_is_not_made_over(made: Path, tmp_path: Path) -> None:
     make(made, "create", "taken", "trimaps")
     with pytest.raises(MatteError, match="of this name"):
         make(made, "create", "taken", "more")
-    with pytest.raises(NotFound, match="no benchmark nobody"):
+    with pytest.raises(NotFound, match="no benchmark is called nobody"):
         make(made, "add", "nobody", "more")
     put(tmp_path / "c00/1.png", np.flipud(trimap()))
     trimaps = drawn(str(made / "store"), "walk", tmp_path)

@@ -30,8 +30,8 @@ def scores(*mse: float) -> dict[str, dict[str, float]]:
         ((8e-3, 1e-6), (1e-3, 9e-6), "PROMOTE", "0.13"),  # from perfect to nearly perfect spoils nothing
         ((0.0, 0.0), (1e-4, 1e-4), "REJECT", "worse"),
         ((0.0, 0.0), (0.0, 0.0), "HOLD", "margin"),  # nothing is better than perfect
-        ((2e-3, 2e-3), (1e-3, math.nan), "REJECT", "no number on c1/1"),
-        ((2e-3, math.nan), (1e-3, 1e-3), "HOLD", "champion's error is no number"),
+        ((2e-3, 2e-3), (1e-3, math.nan), "REJECT", "nan or infinite on c1/1"),
+        ((2e-3, math.nan), (1e-3, 1e-3), "HOLD", "champion's error is nan or infinite"),
         ((2e-3,), (1e-3,), "PROMOTE", "one picture, which says nothing about others"),
     ],
 )
