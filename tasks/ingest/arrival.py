@@ -1,4 +1,4 @@
-"""What the store already has of a session that arrived: finished takes, and namesakes that must not be replaced."""
+"""What the store has of a session that arrived: takes that are finished, and names that another session uses."""
 
 from typing import TypedDict
 
@@ -15,19 +15,14 @@ from tasks.runtime.step import digest
 
 
 class Wanted(TypedDict):
-    """What a night is to do with a take.
+    """What a night is to do with a take."""
 
-    Attributes:
-        teacher: it sees every so many frames; 0 for none.
-        exports: where to, then the formats; empty for no exports.
-    """
-
-    teacher: int
-    exports: list[str]
+    teacher: int  # it sees every n-th frame; 0 for none
+    exports: list[str]  # where to, then the formats; empty for no exports
 
 
 def check_names(store: str, session: Session, take: str = "") -> None:
-    """Refuse what would take the place of another session's take or plates; one night must not undo another's.
+    """Refuse to replace a take or plates of another session.
 
     Args:
         store: URL of the store.
@@ -36,57 +31,57 @@ def check_names(store: str, session: Session, take: str = "") -> None:
 
     Raises:
         SessionError: the store holds a take or stage of this name from another session.
-        CapmatError: the plates are not fit.
+        CapmatError: the plates cannot be used.
     """
     root, kind, name = Root(store), "take" if take else "stage", take or session.stage
     try:
         stored: Take | Stage = (Take if take else Stage).open(root, name, sealed=False)
     except NotFound:
         return
-    theirs = stored.source.get("session")
-    if theirs in (None, session.name):
+    owner = stored.source.get("session")
+    if owner in (None, session.name):
         return
     if not take:
-        ours = {id: plate.manifest() for id, plate in check_stage(session, decode=False).plates.items()}
-        if ours == stored.source.get("manifests"):
+        manifests = {id: plate.manifest() for id, plate in check_stage(session, decode=False).plates.items()}
+        if manifests == stored.source.get("manifests"):
             return
     raise SessionError(
-        f"the store holds {'a take' if take else 'plates of a stage'} {name} of session {theirs}",
+        f"the store holds {'a take' if take else 'plates of a stage'} {name} of session {owner}",
         where=session.source,
         fix=f"Give this {kind} another name in session.toml.",
     )
 
 
-def is_finished(store: str, take: str, files: str, how: Wanted) -> bool:
-    """Whether an earlier night did all that was asked for with these files, whichever model was in use then."""
+def is_finished(store: str, take: str, files: str, wanted: Wanted) -> bool:
+    """Whether an earlier night did all that is wanted with these files, with whichever model."""
     root = Root(store)
     entry = Ledger(root).done(f"night/{take}")
-    if not entry or (entry["files"], entry["how"]) != (files, digest(how)):
+    if not entry or (entry["files"], entry["how"]) != (files, digest(wanted)):
         return False
     try:
         Take.open(root, take)
-    except (NotFound, StoreError):  # it was removed, or opened to be mended
+    except (NotFound, StoreError):  # it was removed, or its seal is off for a repair
         return False
     return True
 
 
 def unfinished(config: Config, arrived: Arrived) -> tuple[dict[str, Wanted], list[str]]:
-    """What is to be done with the takes of a session, by name, and the names of those that are finished."""
+    """What to do with the takes of a session, by name, and the names of those that are finished."""
     trimaps = arrived.session.benchmark.take if arrived.session.benchmark else ""
     todo: dict[str, Wanted] = {}
     finished = []
     for name, files in arrived.takes.items():
-        how = Wanted(
+        wanted = Wanted(
             teacher=1 if name in config.scribble_takes or name == trimaps else config.night.teacher_every,
             exports=[config.exports, *config.night.formats] if config.exports else [],
         )
-        if is_finished(config.store, name, files, how):
+        if is_finished(config.store, name, files, wanted):
             finished.append(name)
         else:
-            todo[name] = how
+            todo[name] = wanted
     return todo, finished
 
 
-def finish(store: str, take: str, files: str, how: Wanted, session: str) -> None:
-    """Remember that a night did all that was asked for with these files."""
-    Ledger(Root(store)).record(f"night/{take}", {"files": files, "how": digest(how), "session": session})
+def finish(store: str, take: str, files: str, wanted: Wanted, session: str) -> None:
+    """Record that a night did all that was wanted with these files."""
+    Ledger(Root(store)).record(f"night/{take}", {"files": files, "how": digest(wanted), "session": session})

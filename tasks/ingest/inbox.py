@@ -1,9 +1,8 @@
 """The inbox: which sessions and takes have arrived, and which are still being copied.
 
-A session is a folder with a `session.toml`. A file counts as copied when its inode has not changed for a while:
-the change time is set by every write, also by programs that keep the files' own times (rsync -a), and a wrong
-clock in a camera cannot spoil it. On S3, ETag and time of the last upload take that part. A second look a little
-later catches what a server reports late.
+A session is a folder with a `session.toml`. A file counts as copied when its inode has not changed for a while: every
+write sets that time, also by programs that keep the files' own times (rsync -a) and with a wrong clock in the camera.
+On S3 the ETag and the time of the last upload decide. A second look catches what a server reports late.
 """
 
 import os
@@ -39,8 +38,8 @@ class Arrived:
 
     Attributes:
         file: its session.toml.
-        session: what that says.
-        takes: those that are copied; what stands for their files and those of plates and calibration, by name.
+        session: the parsed session.toml.
+        takes: by name of a copied take, a digest of its files and of those that the session shares.
     """
 
     file: str
@@ -54,7 +53,7 @@ class Found:
 
     Attributes:
         place: the inbox.
-        sessions: those of which at least one take is copied, by path.
+        sessions: with at least one copied take, by path.
         left: what is still being copied.
         refused: sessions that cannot be used.
     """
@@ -83,13 +82,13 @@ def look(
     """Look into the inbox; reads no pictures and changes nothing.
 
     Args:
-        inbox: a folder, or s3://bucket/prefix; of the latter every session.toml is fetched.
-        still_minutes: how long nothing may have been written to what is taken in.
+        inbox: a folder, or s3://bucket/prefix, of which every session.toml is fetched.
+        still_minutes: a file counts as copied when nothing was written to it for so long.
         now: the clock, in seconds since 1970.
-        second_look_s: seconds between two looks at what seems to be copied.
+        second_look_s: seconds between the two looks.
 
     Raises:
-        ConfigError: the inbox is no folder of this machine.
+        ConfigError: the inbox is not a folder of this machine.
         StoreError: S3 does not answer.
     """
     place = open_place(inbox)
@@ -136,10 +135,10 @@ def look(
 
 
 def fetch(place: Bucket, arrived: Arrived, take: str) -> None:
-    """Copy a take from S3, and what its session shares; what is there already is not copied again.
+    """Copy a take from S3, and what its session shares; existing copies are kept.
 
     Raises:
-        StoreError: the disk has too little room, S3 does not answer, or the take was written to meanwhile.
+        StoreError: the disk has too little room, S3 does not answer, or the take changed meanwhile.
     """
     file, session = Path(arrived.file), arrived.session
     shared, takes = _listings(place, file, session)
@@ -158,7 +157,7 @@ def to_fetch(place: Bucket, arrived: Arrived, take: str) -> int:
 
 
 def drop(place: Bucket, arrived: Arrived, unfinished: Iterable[str]) -> None:
-    """Remove the copies of a session's takes, but for some; of all that it shares too, if there are none."""
+    """Remove the copies of a session's takes, but of `unfinished` ones; without these also of what it shares."""
     shared, takes = _listings(place, Path(arrived.file), arrived.session)
     kept = {file for name in unfinished for file in takes[name]}
     files = {file for listing in takes.values() for file in listing}
@@ -166,7 +165,7 @@ def drop(place: Bucket, arrived: Arrived, unfinished: Iterable[str]) -> None:
 
 
 def _one_of_a_name(read: list[tuple[Path, Session]], refused: list[Refused]) -> Iterator[tuple[Path, Session]]:
-    """Sessions whose name no other session of the inbox has; a copied session.toml is easily forgotten."""
+    """The sessions with a name of their own; a copied session.toml often keeps the name of the other."""
     folders: dict[str, list[Path]] = {}
     for file, session in read:
         folders.setdefault(session.name, []).append(file.parent)
@@ -194,23 +193,23 @@ def _listings(place: Place, file: Path, session: Session) -> tuple[Listing, dict
 def _stands_for(session: Session, take: str, listing: Listing) -> str:
     """Digest of what the session says about a take and of its files, wherever the inbox lies.
 
-    What it says about other takes does not matter: a day's session.toml grows with the day.
+    Other takes do not matter: a day's session.toml grows with the day.
     """
-    said = session.model_dump(mode="json", exclude={"takes", "source"})
+    shared = session.model_dump(mode="json", exclude={"takes", "source"})
     folder = session.folder
     files = {os.path.relpath(path, folder): at[:2] for path, at in listing.items() if path != session.source}
-    return digest([said, session.takes[take].model_dump(mode="json"), sorted(files.items())])
+    return digest([shared, session.takes[take].model_dump(mode="json"), sorted(files.items())])
 
 
 def _moving(listing: Listing, before: Listing, limit: float) -> str:
-    """Why these files do not seem to be copied; "" if they do."""
+    """Why these files do not count as copied yet; "" if they do."""
     for path, at in listing.items():
         if at[2] > limit:
             clock = time.strftime("%H:%M:%S", time.localtime(at[2]))
-            return f"{Path(path).name} changed at {clock}, not long enough ago"
+            return f"{Path(path).name} changed at {clock}, which is too recent"
         if before.get(path) != at:
             return f"{Path(path).name} changed between two looks"
-    return "files vanish" if before.keys() - listing.keys() else ""
+    return "files disappear" if before.keys() - listing.keys() else ""
 
 
 look_task = retryable("inbox", "look into {inbox}")(look)

@@ -1,7 +1,7 @@
-"""Where an inbox lies: in a folder, or on S3, from where what is worked on is copied to this machine first.
+"""The files of an inbox: in a folder, or on S3, from where the files of a take are copied to this machine first.
 
-Files on S3 go by the path that their copies will have, so that all else need not know the difference. A copy has the
-size and the time of its original; one that has not is fetched again.
+Files on S3 go by the path of their copies, so that nothing else has to know the difference. A copy has the size and
+the time of its original; a copy with others is fetched again.
 """
 
 import os
@@ -18,9 +18,9 @@ from storage.descriptor import Session
 from storage.store.root import Root
 
 STAGING = Path(".capmat/inbox")
-"""Where files from S3 lie while they are worked on."""
+"""Where copies of files from S3 lie."""
 Listing = dict[str, tuple[int, str, float]]
-"""Bytes, what changes with them (time of modification in ns, or ETag), and time of the last write (s), by path."""
+"""By path: bytes, time of modification (ns) or ETag, and time of the last write (s)."""
 _DEEP = 3  # folders below the inbox in which a session.toml is looked for
 _AT_ONCE = 8
 _SPARE = 1.05
@@ -37,7 +37,7 @@ class Place(Protocol):
     """An inbox."""
 
     def sessions(self, left: list[Postponed]) -> Iterator[Path]:
-        """Every session.toml, by path; folders of the inbox without any are noted in `left`."""
+        """Every session.toml, by path; folders of the inbox without one are noted in `left`."""
 
     def again(self) -> None:
         """Look anew at the next listing."""
@@ -57,13 +57,13 @@ def open_place(inbox: str, staging: Path = STAGING) -> "Folder | Bucket":
     """The inbox at a folder or s3:// address.
 
     Raises:
-        ConfigError: the inbox is no folder of this machine, nor a place on S3.
+        ConfigError: the inbox is neither a folder of this machine nor on S3.
     """
     if inbox.startswith("s3://"):
         return Bucket(inbox, staging)
     if "://" in inbox or not Path(inbox).is_dir():
         fix = "Create it, or mount what holds the sessions, or give s3://bucket/prefix."
-        raise ConfigError("the inbox is no folder", where=inbox, fix=fix)
+        raise ConfigError("the inbox is not a folder", where=inbox, fix=fix)
     return Folder(inbox)
 
 
@@ -87,16 +87,16 @@ class Folder:
                     left.append({"where": str(folder), "why": "has no session.toml yet"})
 
     def again(self) -> None:
-        """Nothing is remembered."""
+        """See `Place`; a folder is read anew each time."""
 
     def listing(self, places: Iterable[Path]) -> Listing:
         """See `Place`; a file's last write is the change of its inode, which no program can set back."""
-        found: Listing = {}
+        listing: Listing = {}
         for path in _files(places):
-            with suppress(FileNotFoundError):  # a copy renames its files when they are whole
+            with suppress(FileNotFoundError):  # rsync renames a file when it is whole
                 at = path.stat()
-                found[str(path)] = (at.st_size, str(at.st_mtime_ns), at.st_ctime)
-        return found
+                listing[str(path)] = (at.st_size, str(at.st_mtime_ns), at.st_ctime)
+        return listing
 
     def shown(self, path: Path) -> str:
         """See `Place`."""
@@ -124,15 +124,15 @@ class Bucket:
             *folders, name = key.split("/")
             if not folders or any(folder.startswith(".") for folder in folders):
                 continue
-            there = tops.setdefault(folders[0], [])
-            within = any(key.startswith(f"{other}/") for other in there)
+            sessions = tops.setdefault(folders[0], [])
+            within = any(key.startswith(f"{other}/") for other in sessions)
             if name == "session.toml" and len(folders) <= _DEEP and not within:
-                there.append("/".join(folders))
-        for top, found in sorted(tops.items()):
-            for folder in sorted(found):
+                sessions.append("/".join(folders))
+        for top, sessions in sorted(tops.items()):
+            for folder in sorted(sessions):
                 self._bring(file := self.staging / folder / "session.toml")
                 yield file
-            if not found:
+            if not sessions:
                 left.append({"where": self.root.at(top), "why": "has no session.toml yet"})
 
     def again(self) -> None:
@@ -141,24 +141,24 @@ class Bucket:
 
     def listing(self, places: Iterable[Path]) -> Listing:
         """See `Place`."""
-        stamps, keys, found = self._list(), self._keys, Listing()
+        stamps, keys, listing = self._list(), self._keys, Listing()
         for place in places:
             start = self._key(place)
             inside = keys[bisect_left(keys, f"{start}/") : bisect_left(keys, f"{start}0")]  # "0" follows "/"
             for key in [start] if start in stamps else inside:
-                found[str(self.staging / key)] = stamps[key]
-        return found
+                listing[str(self.staging / key)] = stamps[key]
+        return listing
 
     def shown(self, path: Path) -> str:
         """See `Place`."""
         return self.root.at(self._key(path))
 
     def fetch(self, files: Iterable[str], within: Iterable[Path]) -> None:
-        """Copy some files; copies that are there stay, copies of what is gone go.
+        """Copy files. Existing copies stay, copies of removed files are removed.
 
         Args:
             files: of a listing.
-            within: places that may hold copies of what is gone.
+            within: where copies of removed files may lie.
 
         Raises:
             StoreError: the disk has too little room, or S3 does not answer.
@@ -180,12 +180,12 @@ class Bucket:
             list(threads.map(self._bring, missing))
 
     def missing(self, files: Iterable[str]) -> dict[Path, int]:
-        """Bytes of those files of a listing that are not copied, by path."""
+        """By path, the bytes of those files of a listing that are not copied."""
         paths = map(Path, files)
         return {path: self._stamps[self._key(path)][0] for path in paths if not self._is_copied(path)}
 
     def drop(self, files: Iterable[str]) -> None:
-        """Remove the copies of some files of a listing, and folders that are empty then."""
+        """Remove the copies of some files of a listing, and folders that become empty."""
         for file in files:
             Path(file).unlink(missing_ok=True)
         for folder, _, _ in os.walk(self.staging, topdown=False):
@@ -196,7 +196,7 @@ class Bucket:
         if not self._is_copied(path):
             self.root.fetch(self._key(path), path)
             written = self._stamps[self._key(path)][2]
-            os.utime(path, (written, written))  # what is ingested is known by these times
+            os.utime(path, (written, written))  # part of the digest of what is ingested
 
     def _is_copied(self, path: Path) -> bool:
         size, _, written = self._stamps[self._key(path)]

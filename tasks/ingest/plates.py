@@ -1,4 +1,4 @@
-"""Plates of a session into the store: what each camera saw of the empty stage."""
+"""Bring the plates of a session into the store: what each camera saw of the empty stage."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from storage.takes.stage import Stage
 from tasks.runtime.rates import timed
 
 Progress = Callable[[int, int, str], None]
-"""Called with (pieces done, pieces in all, what it is at)."""
+"""Called with (pieces done, pieces in all, the piece in words)."""
 
 
 def ingest_plates(store_url: str, session_path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def ingest_plates(store_url: str, session_path: str | Path, progress: Progress |
 def _bring_plates(
     root: Root, session: Session, plan: SessionPlan, progress: Progress | None
 ) -> tuple[list[str], list[str]]:
-    """Write the plates that are missing; the cameras written, and those kept."""
-    ledger, colour = Ledger(root), session.colour.colour()
+    """Write the plates that are missing; returns the cameras written, and those kept."""
+    ledger, colour, folder = Ledger(root), session.colour.colour(), f"plates/{session.stage}"
     old = _open_stage(root, session.stage)
     if old and (old.sensors, old.colour) != (plan.cameras, colour):
         if old.complete:
@@ -64,9 +64,8 @@ def _bring_plates(
             )
         old = None
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
-    kept = [
-        camera for camera in plan.plates if old and _is(ledger, f"plates/{session.stage}/{camera}", manifests[camera])
-    ]
+    entries = {camera: ledger.done(f"{folder}/{camera}") or {} for camera in plan.plates} if old else {}
+    kept = [camera for camera, entry in entries.items() if entry.get("manifest") == manifests[camera]]
     sealed = old and old.complete and ledger.done(seal_key(f"stages/{session.stage}.zarr"))
     if sealed and len(kept) == len(plan.plates):
         return [], kept
@@ -78,23 +77,23 @@ def _bring_plates(
         source={"session": session.name, "manifests": manifests},
     )
     todo = [camera for camera in plan.plates if camera not in kept]
-    for place, camera in enumerate(todo):
+    for number, camera in enumerate(todo):
         if progress:
-            progress(place, len(todo), f"plate of camera {camera}")
-        key = f"plates/{session.stage}/{camera}"
+            progress(number, len(todo), f"plate of camera {camera}")
+        key = f"{folder}/{camera}"
         ledger.forget(key)
         start, sensor = time.perf_counter(), plan.cameras[camera]
         plate = build_plate(_Pictures(plan.plates[camera], colour))
         files = stage.write_plate(camera, plate)
-        said = {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
+        described = {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
         pace = timed(plate.n * sensor.width * sensor.height, time.perf_counter() - start)
-        ledger.record(key, {**said, **pace, "files": files, "session": session.source})
+        ledger.record(key, {**described, **pace, "files": files, "session": session.source})
     stage.seal()
     return todo, kept
 
 
 class _Pictures:
-    """A recording's pictures, to go through as often as needed; `build_plate` does so twice."""
+    """The pictures of a recording, read again at each iteration; `build_plate` iterates twice."""
 
     def __init__(self, recording: Recording, colour: Colour) -> None:
         self.recording, self.colour = recording, colour
@@ -103,7 +102,7 @@ class _Pictures:
         return len(self.recording.frames)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        # Numbers of a mosaic are averaged by plane.
+        # a Bayer mosaic is averaged by colour plane
         pictures = (picture for _, picture in self.recording.read(self.colour))
         return (stored_planes(p).transpose(1, 2, 0) if p.ndim == 2 else p for p in pictures)
 
@@ -113,8 +112,3 @@ def _open_stage(root: Root, name: str) -> Stage | None:
         return Stage.open(root, name, sealed=False)
     except NotFound:
         return None
-
-
-def _is(ledger: Ledger, key: str, manifest: str) -> bool:
-    entry = ledger.done(key)
-    return entry is not None and entry.get("manifest") == manifest

@@ -1,4 +1,4 @@
-"""A recorded day as steps of a flow: checked as a whole, then plates and takes brought into the store."""
+"""A session as steps of a flow: the check of all its files, then its plates and takes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +18,10 @@ from tasks.runtime.step import StepRecord, digest, retryable, run_once
 
 
 class SessionRecord(TypedDict):
-    """What a session has to do: the names of its `takes`, and the `benchmark` take, which has trimaps, or ""."""
+    """The takes of a session."""
 
     takes: list[str]
-    benchmark: str
+    benchmark: str  # the take that has trimaps, or ""
 
 
 class PlatesRecord(StepRecord):
@@ -40,10 +40,10 @@ class TakeRecord(StepRecord):
 
 
 def check(session: str) -> SessionRecord:
-    """Look at everything that a session refers to, before any work.
+    """Check everything that a session refers to, before any work.
 
     Raises:
-        CapmatError: with the take, camera and frame at fault; the first one, all of them have been said.
+        CapmatError: the first problem, with take, camera and frame; all of them are printed.
     """
     plan = plan_session(read_session(session))
     for problem in plan.problems:
@@ -55,17 +55,13 @@ def check(session: str) -> SessionRecord:
     return {"takes": list(plan.takes), "benchmark": section.take if section else ""}
 
 
-def _tell(done: int, total: int, what: str) -> None:
-    say(f"{what}  ({done + 1}/{total})")
-
-
 def plates(store: str, session: str) -> PlatesRecord:
     """Average the recordings of the empty stage; the record depends on their files."""
     plan = check_stage(read_session(session), decode=False)
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
 
     def work() -> PlatesRecord:
-        done = ingest_plates(store, session, _tell)
+        done = ingest_plates(store, session, lambda done, total, what: say(f"{what}  ({done + 1}/{total})"))
         return {"stage": done["stage"], "cameras": list(plan.plates)}
 
     return run_once(store, "plates", plan.session.stage, {"manifests": manifests}, work)
@@ -74,8 +70,7 @@ def plates(store: str, session: str) -> PlatesRecord:
 def take_record(store: str, take: str) -> TakeRecord:
     """What later steps need to know about an ingested take."""
     root = Root(store)
-    recording = Take.open(root, take)
-    ledger = Ledger(root)
+    recording, ledger = Take.open(root, take), Ledger(root)
     plates = (f"plates/{recording.stage}/{camera}" for camera in recording.cameras)
     entries = ledger.entries(f"ingest/{take}/") | {key: ledger.done(key) for key in plates}
     return {
@@ -93,9 +88,9 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> TakeRecor
         The record of the step with the digest of `take_record`: mattes are the same work whoever asks for them.
     """
     plan = check_session(read_session(session), only=take, decode=False)
-    manifests = {camera: recording.manifest() for camera, recording in plan.takes[take].recordings.items()}
-
-    frames = sum(len(recording.frames) for recording in plan.takes[take].recordings.values())
+    recordings = plan.takes[take].recordings
+    manifests = {camera: recording.manifest() for camera, recording in recordings.items()}
+    frames = sum(len(recording.frames) for recording in recordings.values())
     bar = Progress(f"ingest {take}", frames)
 
     def work() -> TakeRecord:

@@ -1,7 +1,7 @@
-"""Take a session in: plates first, then takes, one camera after the other.
+"""Bring a take into the store, bit for bit, several cameras at a time, one block of frames after the other.
 
-Bad input is found before anything is written. What is finished is in the ledger, so an ingest that was
-stopped goes on at the block of frames where it was, and one that is complete does nothing.
+Bad input is refused before anything is written. The ledger has every finished block, so an ingest that was stopped
+goes on at the block where it was, and one that is complete does nothing.
 """
 
 import os
@@ -39,7 +39,7 @@ Block = tuple[int, tuple[int, ...], str]
 def ingest_take(
     store_url: str, session_path: str | Path, take: str, progress: Progress | None = None, workers: int = 0
 ) -> dict[str, Any]:
-    """Store a take's pictures, bit for bit, several cameras at a time, one block of frames after the other.
+    """Store a take's pictures.
 
     Args:
         store_url: folder or s3:// prefix.
@@ -54,7 +54,7 @@ def ingest_take(
 
     Raises:
         CapmatError: what `check_session` raises, before anything is written.
-        ImageUnreadable: a picture is damaged inside; the take stays unsealed, and a second run goes on there.
+        ImageUnreadable: a picture is damaged; the take stays unsealed, and a second run goes on there.
         StoreError: the store cannot be used, or holds another take under this name, or another process is
             ingesting it.
     """
@@ -85,7 +85,7 @@ def ingest_take(
 def _bring_take(
     root: Root, plan: SessionPlan, chosen: TakePlan, progress: Progress | None, workers: int
 ) -> dict[str, list[Block]]:
-    """Write the blocks that are missing and seal the take; what was missing, by camera."""
+    """Write the blocks that are missing and seal the take; returns what was missing, by camera."""
     session = plan.session
     stored = _same_take(root, plan, chosen)
     if stored is None:
@@ -113,13 +113,13 @@ def _bring_take(
 
 
 def missing_blocks(stored: Take, chosen: TakePlan) -> dict[str, list[Block]]:
-    """What a take lacks of its recording, by camera: blocks that no entry of the ledger answers for.
+    """The blocks that the store does not have of a take, by camera.
 
-    An entry answers for a block if it was made of the same files, and what it lists lies in the store with the
-    sizes that were written. A camera whose description alone is missing has an empty list.
+    A block is stored if its entry of the ledger names the same source files, and the store holds what the entry lists
+    at the sizes that were written. A camera whose layout alone is missing has an empty list.
     """
     entries = Ledger(stored.root).entries(f"ingest/{stored.name}/")
-    out = {}
+    missing = {}
     for camera, recording in chosen.recordings.items():
         key = f"ingest/{stored.name}/{camera}"
         if stored.schema != SCHEMA:
@@ -130,32 +130,32 @@ def missing_blocks(stored: Take, chosen: TakePlan) -> dict[str, list[Block]]:
                     fix="Give this take another name in session.toml, or delete the stored one.",
                 )
             continue
-        there = stored.raw_sizes(camera)
+        sizes = stored.raw_sizes(camera)
         todo = []
         for block, frames in enumerate(stored.blocks):
             entry, manifest = entries.get(f"{key}/{block:05d}"), recording.select(frames).manifest()
-            if not entry or entry.get("manifest") != manifest or not _lies(entry, there):
+            if not entry or entry.get("manifest") != manifest or not _is_stored(entry, sizes):
                 todo.append((block, frames, manifest))
         layout = entries.get(f"{key}/layout")
-        if todo or not layout or not _lies(layout, there):
-            out[camera] = todo
-    return out
+        if todo or not layout or not _is_stored(layout, sizes):
+            missing[camera] = todo
+    return missing
 
 
 def _bring(
     stored: Take,
     chosen: TakePlan,
     todo: dict[str, list[Block]],
-    said: dict[str, str],
+    source: dict[str, str],
     progress: Progress | None,
     workers: int,
 ) -> None:
-    """Write the missing blocks, `workers` cameras at a time; the first fault stops all of them."""
+    """Write the missing blocks, `workers` cameras at a time; the first error stops all of them."""
     total, done, lock, stop = sum(len(b[1]) for blocks in todo.values() for b in blocks), 0, Lock(), Event()
 
     def one(camera: str) -> None:
         nonlocal done
-        for _ in _camera_frames(stored, camera, chosen.recordings[camera], todo[camera], said):
+        for _ in _camera_frames(stored, camera, chosen.recordings[camera], todo[camera], source):
             with lock:
                 done += 1
                 if progress:
@@ -175,12 +175,12 @@ def _bring(
 
 
 def _camera_frames(
-    stored: Take, camera: str, recording: Recording, todo: list[Block], said: dict[str, str]
+    stored: Take, camera: str, recording: Recording, todo: list[Block], source: dict[str, str]
 ) -> Iterator[int]:
-    """Write some blocks of a camera, each into the ledger when it is whole; yields the frames as they are stored."""
+    """Write some blocks of a camera and record each when it is whole; yields the frames as they are stored."""
     ledger, key = Ledger(stored.root), f"ingest/{stored.name}/{camera}"
-    ledger.record(f"{key}/layout", {**said, "files": stored.describe(camera)})
-    # One pass over all that is missing: a video that is opened again for every block would be decoded many times.
+    ledger.record(f"{key}/layout", {**source, "files": stored.describe(camera)})
+    # one pass over all missing blocks: a video opened anew for every block would be decoded many times
     pictures = recording.select(tuple(f for _, frames, _ in todo for f in frames)).read(stored.colour)
     sensor = stored.sensors[camera]
     for block, frames, manifest in todo:
@@ -196,29 +196,23 @@ def _camera_frames(
         files |= stored.write_previews(camera, block, previews)
         pace = timed(len(frames) * sensor.width * sensor.height, time.perf_counter() - start)
         ledger.record(
-            f"{key}/{block:05d}", {**said, **pace, "manifest": manifest, "frames": list(frames), "files": files}
+            f"{key}/{block:05d}", {**source, **pace, "manifest": manifest, "frames": list(frames), "files": files}
         )
 
 
-def _lies(entry: dict[str, Any], there: dict[str, int]) -> bool:
-    return all(there.get(file) == listed[0] for file, listed in entry["files"].items())
+def _is_stored(entry: dict[str, Any], sizes: dict[str, int]) -> bool:
+    return all(sizes.get(file) == listed[0] for file, listed in entry["files"].items())
 
 
 def _same_take(root: Root, plan: SessionPlan, chosen: TakePlan) -> Take | None:
-    """The take in the store if it is this recording; None if there is none, or another, broken-off one."""
+    """The take in the store if it is this recording; None if it does not exist, or is another, unfinished one."""
     try:
         stored = Take.open(root, chosen.name, sealed=False)
     except NotFound:
         return None
     session = plan.session
-    ours = (
-        list(chosen.frames),
-        _only(plan.cameras, chosen),
-        session.colour.colour(),
-        session.fps,
-        session.stage,
-    )
-    if (stored.frames, stored.sensors, stored.colour, stored.fps, stored.stage) == ours:
+    wanted = list(chosen.frames), _only(plan.cameras, chosen), session.colour.colour(), session.fps, session.stage
+    if (stored.frames, stored.sensors, stored.colour, stored.fps, stored.stage) == wanted:
         return stored
     if stored.complete:
         raise StoreError(

@@ -1,4 +1,4 @@
-"""Mattes as files, as a step of a flow; `storage.export.mattes` knows what is written already."""
+"""Mattes as files, as a task; `storage.export.mattes` skips the files that are up to date."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -12,10 +12,10 @@ from tasks.runtime.step import retryable
 
 
 class ExportRecord(TypedDict):
-    """How many files an export consists of, and how many were `written` now."""
+    """Numbers of files."""
 
-    files: int
-    written: int
+    files: int  # of the export
+    written: int  # now; the others were up to date
 
 
 def export(store: str, take: str, run: str, cameras: Sequence[str], out: str, formats: Sequence[str]) -> ExportRecord:

@@ -1,4 +1,4 @@
-"""One photograph, matted by any network: the quickest way to see what capmat, or a model, does."""
+"""One photograph, matted by any network: the quickest way to see what a model does."""
 
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from tasks.show.sheet import comp_on_green
 def read_display(path: Path) -> NDArray[np.float32]:
     """A photograph as networks want it: (3,H,W) float32, display-referred 0..1.
 
-    Integers are taken as they are encoded in the file, floats as linear light. Grey becomes three equal
-    channels; an alpha channel is dropped if it is opaque and refused if not.
+    Integers are display-referred already, floats are linear light. Grey becomes three equal channels. An opaque alpha
+    channel is dropped, any other is refused.
     """
     image = read_photograph(path)
     shown = encode_srgb(image) if image.dtype == np.float32 else _unit(image)
@@ -32,7 +32,7 @@ def read_guide(path: Path) -> NDArray[np.float32]:
     """A trimap or coarse alpha: (H,W) float32 0..1. Many programs save them as colour with equal channels.
 
     Raises:
-        ImageUnreadable: no picture, or one with colours.
+        ImageUnreadable: the file is not a picture, or has colours.
     """
     image = read_photograph(path)
     if (image != image[..., :1]).any():
@@ -41,15 +41,15 @@ def read_guide(path: Path) -> NDArray[np.float32]:
 
 
 def open_model(store: str, weights: Path, wanted: str) -> tuple[Any, str]:
-    """A network by what a person calls it, without writing anything: (network, its name and version).
+    """A network by name, without writing anything: (network, its name and version).
 
     Args:
         store: URL of the store.
-        weights: folder of the base weights; looked into for a name that the registry does not have.
+        weights: folder of the base weights, for a name that the registry does not have.
         wanted: NAME or NAME@VERSION.
 
     Raises:
-        NotFound: nothing of that name or version.
+        NotFound: no model has that name or version.
         CheckpointError: its weights cannot be used.
     """
     if "@" in wanted or wanted in Registry(Root(store)).names() or not (weights / wanted).is_dir():
@@ -62,7 +62,7 @@ def open_base(weights: Path, architecture: str) -> Any:
     """The network of some base weights.
 
     Raises:
-        CheckpointError: there are none, or they are of another network.
+        CheckpointError: the weights do not exist, or are of another network.
     """
     data, card = read_base_weights(weights, architecture)
     try:
@@ -85,20 +85,20 @@ def matte_picture(
 
     Args:
         network: any, in evaluation mode.
-        name: what to call it in messages.
+        name: of the network, for messages.
         image: the picture with the subject, PNG, TIFF, EXR or JPEG.
         out: folder for the results.
-        plate: the same view without the subject, same size; its bit depth may be another.
-        trimap: black stage, grey unknown, white subject; grey, same size.
-        mask: a coarse alpha; grey, same size.
+        plate: the same view without the subject, of the same size and any bit depth.
+        trimap: black stage, grey unknown, white subject; a grey picture of the same size.
+        mask: a coarse alpha; a grey picture of the same size.
 
     Returns:
-        The files by what they are, and what must be known about how they were made (or "").
+        The files by kind, and a note on how they were made, or "".
 
     Raises:
-        ConfigError: the network needs another input, or has no use for one.
+        ConfigError: the network needs another input, or takes no such input.
         SizeMismatch: the pictures differ in size.
-        ImageUnreadable: a file is no picture.
+        ImageUnreadable: a file is not a picture.
     """
     files = {key: path for key, path in (("bgr", plate), ("trimap", trimap), ("mask", mask)) if path}
     note = check_inputs(name, network.inputs, list(files))

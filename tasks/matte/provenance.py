@@ -1,8 +1,7 @@
-"""What a matte says of where it comes from: the model and its labels, the settings, the plates, the code.
+"""Where a matte comes from: the model and its labels, the settings, the plates, the code.
 
-It lies with the run: as attributes of every array of mattes (`zarr.open(...).attrs["capmat"]`), in `runs/RUN.json`,
-and from there in the headers of exported files. The settings are named by a digest; `configs/<digest>.json` of the
-store holds them.
+Every array of mattes has it as attributes (`zarr.open(...).attrs["capmat"]`), and so have `runs/RUN.json` and the
+headers of exported files. A digest names the settings, which lie in `configs/<digest>.json` of the store.
 """
 
 import json
@@ -21,46 +20,46 @@ from tasks.runtime.step import digest
 
 
 def keep_config(config: Config) -> str:
-    """Put the settings into their store, under the digest that names them; the digest."""
-    said = config.model_dump(mode="json")
-    root, name = Root(config.store), digest(said)
+    """Put the settings into their store; returns the digest that names them."""
+    settings = config.model_dump(mode="json")
+    root, name = Root(config.store), digest(settings)
     key = f"configs/{name}.json"
     if not root.exists(key):
-        root.write(key, json.dumps(said, indent=1, sort_keys=True).encode())
+        root.write(key, json.dumps(settings, indent=1, sort_keys=True).encode())
     return name
 
 
 def provenance(store: str, take: Take, model: Ref, config: str) -> dict[str, Any]:
-    """What a run of mattes is made from, beside its model; what nobody knows is absent.
+    """What a run of mattes is made from, beside its model; unknown parts are absent.
 
     Args:
         store: URL of the store.
         take: the take.
         model: the model.
-        config: digest of the settings, see `keep_config`; "" where there are none.
+        config: digest of the settings, see `keep_config`; "" names none.
 
     Returns:
         `labels` (the label set that the model, or its teacher, learned from), `config`, `stage` and `plates` (a
         digest of the recordings of the empty stage that its plates were averaged from), `code` (version of capmat).
     """
-    said = {
+    parts = {
         "labels": _labels(store, model),
         "config": config,
         "stage": take.stage,
         "plates": _plates(take),
         "code": version("capmat"),
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in parts.items() if value}
 
 
-def begun(take: Take, run: str, said: dict[str, Any]) -> dict[str, Any]:
-    """What a run says when it is opened once more: what it said, unless anything but the settings has changed.
+def begun(take: Take, run: str, described: dict[str, Any]) -> dict[str, Any]:
+    """The description of a run that is opened again: the stored one, unless more than the settings has changed.
 
-    Settings change every day without touching a matte. Those under which the mattes were begun are the ones to name.
+    Settings change every day without touching a matte. A run names those under which its mattes were begun.
     """
     before = take.alpha_runs().get(run, {})
-    same = {**before, "config": ""} == {**said, "config": ""}
-    return before if same and before.get("config") else said
+    same = {**before, "config": ""} == {**described, "config": ""}
+    return before if same and before.get("config") else described
 
 
 def _labels(store: str, model: Ref) -> str:
@@ -72,12 +71,12 @@ def _labels(store: str, model: Ref) -> str:
 
 
 def _teacher(card: dict[str, Any]) -> Ref | None:
-    """The teacher that labelled what a student learned from, by the name of its run."""
-    found = re.fullmatch(r"teacher-(.+)-(v\d{4,})(?:-tiles\d+)?", str(card.get("teacher", "")))
-    return Ref(name=found[1], version=found[2]) if found else None
+    """The teacher of a student, by the name of the run that the student learned from."""
+    match = re.fullmatch(r"teacher-(.+)-(v\d{4,})(?:-tiles\d+)?", str(card.get("teacher", "")))
+    return Ref(name=match[1], version=match[2]) if match else None
 
 
 def _plates(take: Take) -> str:
-    found = Ledger(take.root).entries(f"plates/{take.stage}/")
-    manifests = {key: entry["manifest"] for key, entry in found.items() if entry and "manifest" in entry}
+    entries = Ledger(take.root).entries(f"plates/{take.stage}/")
+    manifests = {key: entry["manifest"] for key, entry in entries.items() if entry and "manifest" in entry}
     return digest([take.stage, manifests]) if manifests else ""

@@ -52,7 +52,7 @@ def test_what_is_still_being_copied_is_left_and_the_reason_said(inbox: Path) -> 
     assert found.sessions == []
     (left,) = found.left
     assert left["where"] == str(inbox / "day")
-    assert "not long enough ago" in left["why"]
+    assert "which is too recent" in left["why"]
 
 
 def test_a_copy_that_keeps_the_times_of_the_files_is_seen_all_the_same(inbox: Path) -> None:
@@ -129,7 +129,7 @@ def test_two_sessions_of_one_name_are_both_refused(inbox: Path) -> None:
 
 @pytest.mark.parametrize("place", ["ftp://server/inbox", "nowhere"])
 def test_an_inbox_that_is_no_folder_is_refused(place: str) -> None:
-    with pytest.raises(ConfigError, match="the inbox is no folder"):
+    with pytest.raises(ConfigError, match="the inbox is not a folder"):
         look(place, 0)
 
 
@@ -199,7 +199,7 @@ def test_a_session_on_s3_is_copied_here_take_by_take_and_forgotten_when_it_is_do
     early = look(s3_root.url, 10, second_look_s=0)
     assert early.sessions == []
     assert {left["where"] for left in early.left} == {s3_root.at("2026/day"), s3_root.at("tuesday")}
-    assert "not long enough ago" in early.left[1]["why"]
+    assert "which is too recent" in early.left[1]["why"]
     found = look(s3_root.url, 10, now=lambda: time.time() + HOUR, second_look_s=0)
     (arrived,) = found.sessions
     assert list(arrived.takes) == ["walk", "run"]
