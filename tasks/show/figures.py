@@ -82,12 +82,11 @@ def duration(seconds: float | None) -> str:
 
 
 def amount(count: float) -> str:
-    """Bytes, as people say them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            break
-        count, unit = count / 1000, {"B": "kB", "kB": "MB", "MB": "GB", "GB": "TB"}[unit]
-    return f"{count:.3g} {unit}"
+    """Write bytes with three digits: `1.23 MB`."""
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while float(f"{count:.3g}") >= 1000 and len(units) > 1:
+        count, units = count / 1000, units[1:]
+    return f"{float(f'{count:.3g}'):.12g} {units[0]}"
 
 
 def dotted(value: object, name: str = "") -> list[tuple[str, str]]:

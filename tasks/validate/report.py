@@ -20,8 +20,8 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.runtime.step import Record, digest, retryable
 from tasks.show.artifact import artifact_key, show, where_text
+from tasks.show.charts import Intervals, intervals_svg
 from tasks.show.figures import METRICS, MORE_METRICS
-from tasks.show.intervals import Lines, intervals_svg
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
 from tasks.validate.measure import COLUMNS
 from tasks.validate.page import Comparison, FrameTime, Mean, Rows, markdown, render_validation
@@ -151,7 +151,7 @@ def _described(root: Root, benchmark: str) -> dict[str, Any]:
     return {"entries": len(frozen), "known": len(frozen.known), "takes": frozen.takes, "supervisors": made}
 
 
-def _panels(rows: Rows) -> dict[str, Lines]:
+def _panels(rows: Rows) -> dict[str, Intervals]:
     return {
         f"{metric.title}, {metric.unit}": {
             row: (

@@ -8,8 +8,7 @@ from storage.takes.take import Take
 from tasks.report.paper.tables import Row as Scored
 from tasks.report.paper.tables import Tables
 from tasks.runtime.step import Record
-from tasks.show.charts import curves_svg
-from tasks.show.dots import dots_svg
+from tasks.show.charts import curves_svg, dots_svg
 from tasks.show.sheet import Row, contact_sheet, to_jpeg
 from tasks.validate.conditions import noisy_frame, read_matte
 

@@ -15,7 +15,7 @@ from tasks.report.paper.preset import PARTS
 from tasks.report.paper.statements import judge_statements
 from tasks.report.paper.tables import make_tables
 from tasks.report.paper.text import markdown
-from tasks.show.dots import WIDTH, dots_svg
+from tasks.show.charts import DOTS_WIDTH, dots_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONFIG = Config(paper=Paper(shares=(0, 0.2, 1), noise=(0, 0.1), seeds=2))
@@ -112,7 +112,7 @@ def test_dots_lie_inside_their_picture_whatever_the_values(rows: list[tuple[str,
     tree = ET.fromstring(dots_svg("title <&>", ["a", "b"], rows))
     height = float(tree.attrib["height"])
     for dot in tree.iter(f"{SVG}circle"):
-        assert 0 <= float(dot.attrib["cx"]) <= WIDTH
+        assert 0 <= float(dot.attrib["cx"]) <= DOTS_WIDTH
         assert 0 <= float(dot.attrib["cy"]) <= height
     assert "".join(tree.itertext()).count("not run") >= sum(
         not any(v > 0 for v in values.values()) for _, values in rows
