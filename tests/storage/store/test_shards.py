@@ -77,7 +77,7 @@ def test_a_frame_that_a_block_does_not_hold_is_missing_and_not_black(root: Root)
         for window in (None, (0, 5, 0, 5)):
             with pytest.raises(NotFound, match="it: .* never written|it, .* never written"):
                 array.read(index, "it", window)
-    assert array.there() == [1, 3]
+    assert array.written() == [1, 3]
     assert array.read_block(0, "it").keys() == {1, 3}
 
 
@@ -85,7 +85,7 @@ def test_a_frame_that_a_block_does_not_hold_is_missing_and_not_black(root: Root)
 def test_a_window_that_is_not_in_the_frame_is_refused(folder: Root, window: tuple[int, int, int, int]) -> None:
     array = FrameArray(folder, "a", BLOCK)
     array.write(0, {0: np.zeros((40, 50), np.uint16)})
-    with pytest.raises(ValueError, match="no window .* in 50x40 pixels"):
+    with pytest.raises(ValueError, match="window .* reaches beyond 50x40 pixels"):
         array.read(0, "it", window)
 
 

@@ -51,7 +51,7 @@ def test_a_named_box_is_used(store: str, tmp_path: Path) -> None:
     [
         ({"run": "holed"}, MatteError, "C03: the matte is empty"),
         ({"run": "started"}, MatteError, "C04: this run wrote no matte"),
-        ({"run": "other"}, NotFound, "there are holed, started, true"),
+        ({"run": "other"}, NotFound, "the take has: holed, started, true"),
         ({"frame": 9}, NotFound, "no frame 9"),
         ({"out": Path("hull.obj")}, ConfigError, ".ply or .glb"),
         ({"resolution": 100}, ConfigError, "multiple of 16"),

@@ -60,7 +60,7 @@ def test_a_camera_without_a_matte_has_no_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"run": "other"}, NotFound, "there are holed, started, true"),
+        ({"run": "other"}, NotFound, "the take has: holed, started, true"),
         ({"run": "started"}, NotFound, "2 cameras have a matte started"),
         ({"take": "other"}, NotFound, "no take other"),
         ({"frames": [9]}, NotFound, "no frame 9"),
