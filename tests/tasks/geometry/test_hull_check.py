@@ -62,8 +62,8 @@ def test_a_camera_without_a_matte_has_no_say(tmp_path: Path) -> None:
     [
         ({"run": "other"}, NotFound, "the take has: holed, started, true"),
         ({"run": "started"}, NotFound, "2 cameras have a matte started"),
-        ({"take": "other"}, NotFound, "no take other"),
-        ({"frames": [9]}, NotFound, "no frame 9"),
+        ({"take": "other"}, NotFound, "no take is called other"),
+        ({"frames": [9]}, NotFound, "no frame is called 9"),
         ({"resolution": 100}, ConfigError, "multiple of 16"),
     ],
 )
