@@ -98,7 +98,7 @@ def test_an_ingested_stage_is_checked_from_the_store(day: Path, capsys: pytest.C
     ("words", "says"),
     [
         (["day", "--take", "run"], "no take run; it has walk"),
-        (["nowhere"], "no stage nowhere"),
+        (["nowhere"], "no stage is called nowhere"),
         (["nowhere.toml"], "nowhere.toml"),
     ],
 )
