@@ -59,7 +59,7 @@ class VoxelGrid:
         return cls(resolution, cells, lookup, corners, torch.zeros(len(vertices), 4))
 
     def find(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Which of the points (N, 3) lie in a voxel that is kept, and how its corners make up their value.
+        """Which of the points (N, 3) lie in a kept voxel, and how its corners make up their value.
 
         Returns:
             inside: (M,) int64, rows of `points`; corners: (M, 8) int64, rows of `values`; weights: (M, 8).
@@ -78,14 +78,14 @@ class VoxelGrid:
         return (values.gather(0, index).view(*corners.shape, values.shape[1]) * weights[..., None]).sum(1)
 
     def refined(self, hull: Tensor, resolution: int) -> VoxelGrid:
-        """Halve the voxels, keeping those of the hull whose parents are not clear.
+        """A grid of voxels half as large: those of the hull whose parents are not clear.
 
         Args:
             hull: (K, 3) voxels that may hold something.
-            resolution: which `hull` is given at.
+            resolution: of `hull`.
 
         Raises:
-            TrainingError: all of it turned out clear.
+            TrainingError: all voxels are clear.
         """
         edge = 2 * self.resolution
         alive = self.values[self.corners, 0].amax(1) > 0
@@ -95,7 +95,7 @@ class VoxelGrid:
         cells, rows = cells[kept], rows[kept]
         if len(cells) == 0:
             raise TrainingError(
-                "the reconstruction turned out empty", fix="Look at the mattes: holes in most views leave nothing."
+                "the reconstruction is empty", fix="Check the mattes: holes in most views leave nothing."
             )
         fine = VoxelGrid.over(edge, cells)
         for corner, offset in enumerate(CHILDREN):
@@ -106,7 +106,7 @@ class VoxelGrid:
 
 
 def trilinear(part: Tensor) -> Tensor:
-    """Weights (M, 8) of a voxel's corners at places (M, 3) 0..1 inside it."""
+    """Weights (M, 8) of a voxel's corners at points (M, 3) 0..1 inside it."""
     x, y, z = torch.stack([1 - part, part], 1).unbind(2)
     return (x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]).view(-1, 8)
 

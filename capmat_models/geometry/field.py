@@ -24,12 +24,12 @@ from capmat_models.geometry.hull import visual_hull
 from capmat_models.geometry.views import View, directions, packed_steps, project, spans
 from capmat_models.training.resume import Checkpointer
 
-SHARES = (0.3, 0.6, 1.0)  # of the iterations done at a quarter, a half and all of the resolution
+SHARES = (0.3, 0.6, 1.0)  # of the iterations that end at a quarter, a half and all of the resolution
 RATES = torch.tensor([1.0, 0.1, 0.1, 0.1])  # of density and colour; they end at a tenth
-SHIFT = 4.0  # raw density 0 means opacity 0.02 per voxel: unknown space starts clear
-FOG = 2.0  # raw density where all mattes agree, opacity 0.12 per voxel
-HIDDEN = 1e-3  # light that still gets through; samples behind this are not worth their time
-POOL = 4  # voxels per edge of the balls that bound a ray's way through the subject
+SHIFT = 4.0  # a raw density of 0 is an opacity of 0.02 per voxel: unknown space starts clear
+FOG = 2.0  # raw density where all mattes agree: an opacity of 0.12 per voxel
+HIDDEN = 1e-3  # share of light left; samples behind are skipped
+POOL = 4  # voxels along the edge of the cells whose balls bound a ray
 SAVE_S = 5.0  # seconds between two checkpoints
 
 
@@ -38,13 +38,13 @@ class VoxelConfig:
     """How fine and how long.
 
     Attributes:
-        resolution: voxels along the edge of the box, a multiple of 16. A voxel the size of a pixel at the
-            subject is best: raise it with the resolution of the pictures.
+        resolution: voxels along the edge of the box, a multiple of 16. A voxel as large as a pixel at the subject
+            is best, so raise it with the resolution of the pictures.
         iterations: steps of Adam.
         rays: rays per step.
         smoothness: weight of the total variation; raise it with fewer cameras or rougher mattes.
-        background: `random`, another colour behind every ray, or `black`. A hole or a halo can hide before black,
-            not before all colours.
+        background: `random`, another colour behind every ray, or `black`. A hole or a halo can hide in front of
+            black, but not in front of every colour.
         seed: makes a run repeatable on one machine.
 
     Raises:
@@ -70,16 +70,13 @@ def fit(
     progress: Callable[[int, float], None] | None = None,
     checkpointer: Checkpointer | None = None,
 ) -> VoxelGrid:
-    """Reconstruct the subject from cut-outs.
+    """The radiance field of the subject, learned from cut-outs.
 
     Args:
         views: cameras with cut-outs, 3 or more.
         config: how fine and how long.
         progress: called with the step and its loss, every 20 steps.
-        checkpointer: keeps the state every few seconds; a fit that was killed goes on from there, to the same grid.
-
-    Returns:
-        The grid.
+        checkpointer: keeps the state every few seconds; a killed fit goes on from there, to the same grid.
 
     Raises:
         MatteError: the mattes agree on no place inside the box.
@@ -112,7 +109,7 @@ def fit(
 
     for level, begin, end in zip(levels, [0, *ends], ends, strict=False):
         if level < state.grid.resolution:
-            continue  # behind us
+            continue  # a checkpoint is past this level
         if level > state.grid.resolution:
             state.refine(cells, config.resolution)
         _train(state, views, config, begin, end, done)
@@ -126,11 +123,11 @@ def render(grid: VoxelGrid, view: View, chunk: int = 16384) -> tuple[Tensor, Ten
     Returns:
         rgb: (3, H, W) float32 on black, that is, premultiplied; accumulation: (H, W) float32, 0..1.
     """
-    origins, ways, near, far, place = _rays(grid, view)
+    origins, ways, near, far, pixels = _rays(grid, view)
     out = torch.zeros(view.height * view.width, 4)
-    for part in torch.arange(len(place)).split(chunk):
+    for part in torch.arange(len(pixels)).split(chunk):
         half = torch.full((len(part),), 0.5)
-        out[place[part]] = march(grid, origins[part], ways[part], near[part], far[part], half)
+        out[pixels[part]] = march(grid, origins[part], ways[part], near[part], far[part], half)
     out = out.T.view(4, view.height, view.width).clamp(0, 1)
     return out[:3], out[3]
 
@@ -167,14 +164,14 @@ def _transmittance(thickness: Tensor, ray: Tensor) -> Tensor:
 
 
 def _rays(grid: VoxelGrid, view: View) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Origins, directions, near, far and place (in the flat picture) of the rays that can meet the grid."""
+    """Origins, directions, near, far and flat pixel of the rays that can meet the grid."""
     edge = grid.resolution // POOL
     centres = (unflat(flat(grid.cells // POOL, edge).unique(), edge) + 0.5) * (2 / edge) - 1
     near, far = spans(view, centres, POOL * 3**0.5 / grid.resolution)
-    place = near.flatten().isfinite().nonzero()[:, 0]
-    pixels = torch.stack([place % view.width, place // view.width], 1) + 0.5
-    origins = view.centre.float().expand(len(place), 3)
-    return origins, directions(view, pixels), near.flatten()[place], far.flatten()[place], place
+    pixel = near.flatten().isfinite().nonzero()[:, 0]
+    centre = torch.stack([pixel % view.width, pixel // view.width], 1) + 0.5
+    origins = view.centre.float().expand(len(pixel), 3)
+    return origins, directions(view, centre), near.flatten()[pixel], far.flatten()[pixel], pixel
 
 
 def _start(views: Sequence[View], edge: int, cells: Tensor, doubted: Tensor, resolution: int) -> VoxelGrid:
@@ -209,12 +206,12 @@ def _train(
     grid, random, mean, square = state.grid, state.random, state.mean, state.square
     parts = [(*_rays(grid, view), view.cutout().flatten(1).T) for view in views]
     origins, ways, near, far = (torch.cat([p[i] for p in parts]) for i in range(4))
-    truth = torch.cat([rgba[place] for *_, place, rgba in parts])
+    truth = torch.cat([rgba[pixel] for *_, pixel, rgba in parts])
     grid.values.requires_grad_()
     for step in range(max(begin, state.step), end):
         pick = torch.randint(len(near), (config.rays,), generator=random)
         jitter = torch.rand(config.rays, generator=random)
-        # a new background for every ray: a hole or a halo can hide before black, not before all colours
+        # another background for every ray, see VoxelConfig
         backdrop = torch.rand(config.rays, 3, generator=random)
         if config.background == "black":
             backdrop = torch.zeros_like(backdrop)

@@ -1,8 +1,8 @@
-"""The visual hull of a set of mattes, on a voxel grid, from coarse to fine.
+"""The visual hull of a set of mattes on a voxel grid, and the distances and filters that hulls are judged with.
 
-The rule is softer than the textbook's: a voxel is empty when two or more of the views that see it say empty.
-One view alone may be wrong (a hole in its matte) and must not drill through the subject in all others. Voxels
-that fewer than three views see are unknown, and since nothing can teach them their depth they are left out.
+The rule is softer than the textbook's: a voxel is empty if two or more of the views that see it say empty. One view
+alone may be wrong (a hole in its matte) and must not drill through the subject. Voxels that fewer than three views
+see are left out, because nothing tells their depth.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from capmat_models.geometry.cells import CHILDREN
 from capmat_models.geometry.views import View, project
 
 ENOUGH_TO_CARVE = 2
-ENOUGH_TO_KEEP = 3  # views that see a voxel: fewer cannot tell where on their rays a thing stands
+ENOUGH_TO_KEEP = 3  # views that must see a voxel; fewer cannot tell where on their rays a thing stands
 COVERED = 0.1  # alpha above which a pixel may show the subject
+SOLID = 0.5  # alpha from which a pixel belongs to the silhouette
 
 
 def visual_hull(views: Sequence[View], resolution: int) -> tuple[Tensor, Tensor]:
-    """Find the voxels that the subject may fill.
+    """The voxels that the subject may fill, found from coarse to fine.
 
     Args:
         views: cameras with cut-outs.
         resolution: voxels along the edge of the box -1..1.
 
     Returns:
-        cells: (K, 3) int64 voxel indices, and doubted: (K,) bool, True where one view said empty.
+        cells: (K, 3) int64 voxel indices, and doubted: (K,) bool, True where one view says empty.
 
     Raises:
-        MatteError: nothing is left; the mattes do not agree on any place inside the box.
+        MatteError: the mattes agree on no place inside the box.
     """
     edge = resolution
     while edge % 2 == 0 and edge > 32:
@@ -62,7 +63,7 @@ def _votes(views: Sequence[View], centres: Tensor, radius: float) -> tuple[Tenso
         depth = -((centres[inside].double() - view.centre) @ view.camera_to_world[:3, 2])
         if len(depth) == 0:
             continue
-        # a voxel is empty only when its whole footprint is
+        # a voxel is empty only if all of its footprint is
         reach = math.ceil(float(view.K[0, 0]) * radius / max(float(depth.min()), radius))
         alpha = view.cutout()[None, 3:]
         alpha = F.max_pool2d(alpha, (2 * reach + 1, 1), 1, (reach, 0)) if reach else alpha
@@ -74,7 +75,7 @@ def _votes(views: Sequence[View], centres: Tensor, radius: float) -> tuple[Tenso
 
 
 def nowhere(views: Sequence[View]) -> MatteError:
-    """The error of mattes that leave nothing."""
+    """The error of mattes whose hull is empty."""
     return MatteError(
         "the mattes agree on no place inside the subject box",
         where=", ".join(view.name for view in views),
@@ -82,15 +83,11 @@ def nowhere(views: Sequence[View]) -> MatteError:
     )
 
 
-SOLID = 0.5
-"""Alpha from which a pixel belongs to the silhouette."""
-
-
 def signed_distance(matte: Tensor, reach: int) -> Tensor:
     """Pixels to the edge of the silhouette of a matte (h, w): positive inside, 0 at its soft rim, negative outside.
 
-    Inside, the edge is where alpha falls below one half; outside, where it comes above 0.1. Nothing lies beyond the
-    border of the picture, and distances are cut at `reach`.
+    Inside, the edge is where alpha falls below one half; outside, where it rises above 0.1. The border of the picture
+    is not an edge. Distances are cut at `reach`.
     """
     inner = (distance(matte < SOLID, reach) - 0.5).clamp_min(0)
     outer = (distance(matte > COVERED, reach) - 0.5).clamp_min(0)
@@ -103,9 +100,9 @@ def distance(target: Tensor, reach: int) -> Tensor:
     for axis in (0, 1):
         length, best = squares.shape[axis], squares.clone()
         for step in range(1, min(reach, length - 1) + 1):
-            for here, there in ((0, step), (step, 0)):
-                nearer = best.narrow(axis, here, length - step)
-                torch.minimum(nearer, squares.narrow(axis, there, length - step) + step * step, out=nearer)
+            for to, start in ((0, step), (step, 0)):
+                nearer = best.narrow(axis, to, length - step)
+                torch.minimum(nearer, squares.narrow(axis, start, length - step) + step * step, out=nearer)
         squares = best
     return squares.sqrt()
 
@@ -117,5 +114,5 @@ def widened(grid: Tensor, reach: int) -> Tensor:
 
 
 def opened(grid: Tensor, side: int) -> Tensor:
-    """A map (h, w) without what is thinner than `side` pixels."""
+    """A map (h, w) without spots thinner than `side` pixels."""
     return widened(-widened(-grid, side // 2), side // 2)

@@ -1,9 +1,9 @@
-"""The visual hull as a surface: what all mattes of one frame agree on, to be looked at before anything is trained.
+"""The visual hull as a surface: what all mattes of one frame agree on, for a look before anything is trained.
 
-A field of alpha over space, of which the surface is the place where it is one half. At a point it is the second
-smallest alpha of the views that see it: as in `visual_hull`, one view alone may be wrong. Where few views see it, at
-the rim of the stage, two that agree by chance would be enough to put a ghost there, so it is the smallest. Colours
-are those of the views that see a place undisturbed and face it; they are for the eye.
+The surface is where a field of alpha over space is one half. At a point, the field is the second smallest alpha of
+the views that see it: as in `visual_hull`, one view alone may be wrong. Where few views see the point, at the rim of
+the stage, two could agree on a ghost by chance, so it is the smallest. Colours, which are for the eye, come from the
+views that face the surface and see it unhidden.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ from capmat_models.geometry.views import View, project
 
 _SURFACE = 0.5
 _FEW = 6
-"""Views that see a point, below which all of them must agree."""
+"""Views of a point below which all of them must agree."""
 _FACING = 0.2
-"""Cosine between a surface and a view, below which the view is too flat to give it a colour."""
+"""Cosine between normal and view below which the view is too flat to give a colour."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class HullMesh:
     Attributes:
         vertices: (V, 3) float32 in box units.
         faces: (F, 3) int64, counter-clockwise seen from outside.
-        colours: (V, 3) uint8, sRGB; grey where no view sees it.
+        colours: (V, 3) uint8, sRGB; grey where no view sees the surface.
     """
 
     vertices: NDArray[np.float32]
@@ -42,7 +42,7 @@ class HullMesh:
 
 @torch.no_grad()
 def hull_mesh(views: Sequence[View], resolution: int) -> HullMesh:
-    """Make the surface of the visual hull.
+    """The surface of the visual hull.
 
     Args:
         views: cameras with cut-outs, 3 or more. A pixel should be half a voxel or smaller; much smaller is waste.
@@ -66,7 +66,7 @@ def hull_mesh(views: Sequence[View], resolution: int) -> HullMesh:
 
 
 def volume(mesh: HullMesh) -> float:
-    """What the surface encloses, in cubic box units (divergence theorem)."""
+    """The volume inside the surface, in cubic box units (divergence theorem)."""
     a, b, c = (mesh.vertices[mesh.faces[:, i]].astype(np.float64) for i in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
 
@@ -88,8 +88,7 @@ def sample(picture: Tensor, pixels: Tensor) -> Tensor:
     """Bilinear values (C, N) of a picture (C, H, W) at pixels (N, 2), whose centres are half integers."""
     size = torch.tensor(picture.shape[:0:-1])
     grid = (2 * pixels / size - 1).float().clamp(-2, 2)
-    found = F.grid_sample(picture[None], grid[None, None], padding_mode="border", align_corners=False)
-    return found[0, :, 0]
+    return F.grid_sample(picture[None], grid[None, None], padding_mode="border", align_corners=False)[0, :, 0]
 
 
 def _colours(views: Sequence[View], vertices: Tensor, normals: Tensor, voxel: float) -> NDArray[np.uint8]:
@@ -100,14 +99,14 @@ def _colours(views: Sequence[View], vertices: Tensor, normals: Tensor, voxel: fl
         pixels, inside = project(view, vertices)
         facing = ((way / distance[:, None]) * normals).sum(1)
         use = inside & (facing > _FACING)
-        # what lies behind the nearest vertex of its neighbourhood is hidden; a voxel is as wide as `fold` pixels
+        # a vertex behind the nearest one of its cell is hidden; a cell is `fold` pixels wide, two voxels
         fold = max(1, round(float(view.K[0, 0]) * 2 * voxel / float(distance.min())))
         wide = view.width // fold + 1
-        place = (pixels.clamp_min(0) / fold).long()
-        place = torch.where(inside, place[:, 1] * wide + place[:, 0], 0)
+        column, row = (pixels.clamp_min(0) / fold).long().unbind(1)
+        cell = torch.where(inside, row * wide + column, 0)
         nearest = torch.full((wide * (view.height // fold + 1),), torch.inf)
-        nearest.scatter_reduce_(0, place[inside], distance[inside], "amin")
-        use &= distance < nearest[place] + 3 * voxel
+        nearest.scatter_reduce_(0, cell[inside], distance[inside], "amin")
+        use &= distance < nearest[cell] + 3 * voxel
         rgba = sample(view.cutout(), pixels)
         amount = torch.where(use, facing.clamp_min(0) ** 2 * rgba[3], 0)
         total += amount[:, None] * rgba[:3].T

@@ -1,4 +1,4 @@
-"""Cameras of the voxel grid: from points to pixels, from pixels to rays, and samples along rays.
+"""Cameras of the voxels: from points to pixels, from pixels to rays, samples along rays, and smaller pictures.
 
 Cameras are as in Nerfstudio's `transforms.json`: camera to world, OpenGL axes, pixel centres at half integers
 and the lens polynomial of OpenCV. Samples of all rays lie in one flat list with the number of their ray, so
@@ -83,7 +83,7 @@ def directions(view: View, pixels: Tensor) -> Tensor:
 
 
 def _normalised(view: View, pixels: Tensor) -> Tensor:
-    """Undo intrinsics and lens, by fixed point: lenses of stages are mild, ten rounds leave < 1e-6 pixels."""
+    """Undo intrinsics and lens by fixed point: stage lenses are mild, so ten rounds leave < 1e-6 pixels."""
     target = (pixels.double() - view.K[:2, 2]) / view.K.diagonal()[:2]
     xy = target
     for _ in range(10):
@@ -120,10 +120,10 @@ def spans(view: View, centres: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     pad = math.ceil(1.3 * float(view.K[0, 0]) * radius / float(depth[ahead].min())) + 1
     column = (pixels[:, 0].floor().long() + pad).clamp(0, w + 2 * pad - 1)
     row = (pixels[:, 1].floor().long() + pad).clamp(0, h + 2 * pad - 1)
-    place, distance = row * (w + 2 * pad) + column, distance[ahead].float()
+    index, distance = row * (w + 2 * pad) + column, distance[ahead].float()
     size = (h + 2 * pad) * (w + 2 * pad)
-    near = torch.full((size,), math.inf).scatter_reduce(0, place, distance - radius, "amin")
-    far = torch.full((size,), -math.inf).scatter_reduce(0, place, distance + radius, "amax")
+    near = torch.full((size,), math.inf).scatter_reduce(0, index, distance - radius, "amin")
+    far = torch.full((size,), -math.inf).scatter_reduce(0, index, distance + radius, "amax")
     near, far = (-_widen(-near, h, w, pad), _widen(far, h, w, pad))
     return near.clamp_min(0), far
 
@@ -158,25 +158,25 @@ def working_fold(view: View, resolution: int) -> int:
 
 
 def finest(views: Sequence[View], most: int) -> int:
-    """Voxels along the edge of the box, a multiple of 16 up to `most`, that are no smaller than a pixel there."""
+    """Voxels along the edge of the box, a multiple of 16 up to `most`, each at least as large as a pixel there."""
     pixels = min(2 * float(view.K[0, 0]) / float(view.centre.norm()) for view in views)
     return max(16, min(most, int(pixels)) // 16 * 16)
 
 
 def shrunk(view: View, fold: int) -> View:
-    """The same camera, without a picture, with `fold` times fewer pixels a side; one stands for what is left over."""
+    """The camera without a picture and with `fold` times fewer pixels a side, rounded up."""
     K = view.K.clone()
-    K[:2] /= fold  # centres are half integers here, so the whole of it scales
+    K[:2] /= fold  # pixel centres are half integers, so the principal point scales too
     return replace(view, width=-(-view.width // fold), height=-(-view.height // fold), K=K, rgba=None)
 
 
 def shrunk_picture(picture: Tensor, fold: int) -> Tensor:
-    """Means (C, h, w) over squares of `fold` pixels of (C, H, W), as `shrunk` counts them."""
+    """Means (C, h, w) over squares of `fold` pixels of (C, H, W), at the size of a `shrunk` view."""
     return F.avg_pool2d(picture[None], fold, ceil_mode=True, count_include_pad=False)[0]
 
 
 def on_device(view: View, device: torch.device) -> View:
-    """The same camera where the work is to be done."""
+    """The same camera on another device."""
     each = {f.name: getattr(view, f.name) for f in fields(view)}
     moved: dict[str, Any] = {name: value.to(device) for name, value in each.items() if isinstance(value, Tensor)}
     return replace(view, **moved)

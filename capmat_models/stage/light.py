@@ -1,7 +1,7 @@
 """What the light of an empty stage does to mattes: lamps that clip, bloom around them, and dark flat places.
 
-Hair before a lamp is gone, since the lamp outshines it; dark clothes before a dark wall differ from it by less than
-the noise (paper sections 3 and 4.1, Fig. 3).
+A lamp outshines hair in front of it; dark clothes in front of a dark wall differ from it by less than the noise
+(paper, Sec. 3 and 4.1, Fig. 3).
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ Mask = NDArray[np.bool_]
 CLIPPED = 0.985
 """Linear light from which a channel counts as clipped; codecs and white balance move white a little."""
 _BLOOM = 0.1
-"""A lamp's bloom ends where the picture is no more than this share of the way to white above what is farther out."""
+"""A lamp's bloom ends where the picture is brighter than farther out by at most this share of the way to white."""
 _NEAR = 0.1
-"""How far the logarithm of a pixel's ratio may be from the most frequent one."""
+"""Largest distance of the logarithm of a pixel's ratio from the most frequent one."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Lamp:
         y: of its middle, in pixels.
         area: pixels that are clipped.
         box: (left, top, right, bottom) in pixels, right and bottom outside.
-        bloom: how far around it the picture is brightened, in pixels.
+        bloom: width of the brightened rim around it, in pixels.
     """
 
     x: float
@@ -45,11 +45,11 @@ def clipped(picture: Floats) -> Mask:
 
 
 def find_lamps(picture: Floats, smallest: int) -> list[Lamp]:
-    """Find what is clipped, largest first.
+    """The clipped places, largest first.
 
     Args:
         picture: the empty stage, (3, H, W) linear light 0..1.
-        smallest: pixels that a lamp has at least.
+        smallest: least pixels of a lamp.
     """
     from scipy.ndimage import binary_closing, center_of_mass, find_objects, label
 
@@ -58,12 +58,12 @@ def find_lamps(picture: Floats, smallest: int) -> list[Lamp]:
     light = picture.mean(axis=0)
     lamps = []
     for number, (rows, columns) in enumerate(find_objects(numbers), 1):
-        mine = white & (numbers == number)
-        if (area := int(mine.sum())) < smallest:
+        lamp = white & (numbers == number)
+        if (area := int(lamp.sum())) < smallest:
             continue
-        y, x = center_of_mass(mine)
+        y, x = center_of_mass(lamp)
         box = (columns.start, rows.start, columns.stop, rows.stop)
-        lamps.append(Lamp(float(x), float(y), area, box, _bloom(light, mine, white, box)))
+        lamps.append(Lamp(float(x), float(y), area, box, _bloom(light, lamp, white, box)))
     return sorted(lamps, key=lambda lamp: -lamp.area)
 
 
@@ -88,7 +88,7 @@ def dark_places(picture: Floats, level: float, contrast: float) -> Mask:
     Args:
         picture: the empty stage, display-referred, (3, H, W).
         level: display-referred value below which a place is dark.
-        contrast: standard deviation in the neighbourhood, display-referred, below which it is flat.
+        contrast: display-referred standard deviation around a place, below which it is flat.
     """
     from scipy.ndimage import uniform_filter
 
@@ -100,9 +100,9 @@ def dark_places(picture: Floats, level: float, contrast: float) -> Mask:
 
 
 def channel_gains(plate: Floats, shot: Floats, use: Mask) -> NDArray[np.float64] | None:
-    """By what each channel of a shot is brighter than the plate.
+    """How many times brighter each channel of a shot is than in the plate.
 
-    Pixels near the most frequent ratio count, so that shadows, and what the subject lights up, move it little.
+    Only pixels near the most frequent ratio count, so that shadows and light from the subject move it little.
 
     Args:
         plate: the empty stage, (3, H, W) linear light.
@@ -119,7 +119,7 @@ def channel_gains(plate: Floats, shot: Floats, use: Mask) -> NDArray[np.float64]
             return None
         ratio = np.log(full[good] / empty[good])
         near = np.abs(ratio - _mode(ratio)) < _NEAR
-        # Sums and not ratios, since those of eight bits know but few values.
+        # Sums and not ratios: ratios of eight bits have few values.
         out.append(float(full[good][near].sum(dtype=np.float64) / empty[good][near].sum(dtype=np.float64)))
     return np.array(out)
 

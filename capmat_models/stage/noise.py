@@ -1,9 +1,9 @@
 """Noise and flicker of a camera, from a few frames of the empty stage.
 
-The difference of two frames of a stage where nothing moves is noise alone. Its variance grows with the light:
-photons that arrive at random give a part in proportion to it, the amplifier a part that is always there (the epsilon
-of Eq. 2, paper section 3). Differences between neighbours that are two pixels apart take out what changes slowly
-across the picture (flicker, shadows), and are independent also where a mosaic was interpolated.
+The difference of two frames of a still stage is noise alone. Its variance grows with the light: photons arrive at
+random and give a part in proportion to it, the amplifier gives a constant part (the epsilon of Eq. 2, paper, Sec. 3).
+Differences between neighbours two pixels apart cancel what changes slowly across the picture (flicker, shadows), and
+are independent even in an interpolated mosaic.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ Floats = NDArray[np.float32]
 
 _BINS = 16
 _ENOUGH = 40
-"""Pixels of one level, below which its variance says nothing."""
+"""Least pixels of one level; the variance of fewer says nothing."""
 _QUANTILE, _DEVIATIONS = 0.8, 1.2816
-"""Four in five differences of a normal distribution lie within so many deviations; the rest may be anything."""
+"""Four in five values of a normal distribution lie within so many deviations; the rest may be outliers."""
 _NEAR = 0.1
-"""How far a pixel's ratio may be from that of most; what moved is farther."""
+"""Largest distance of a pixel's ratio from the median; pixels that moved are farther."""
 DARK, BRIGHT = 0.004, 0.95
 """Linear light between which the sensor clips neither the noise nor the picture."""
 
@@ -76,7 +76,7 @@ def measure_noise(frames: Sequence[Floats], use: NDArray[np.bool_] | None = None
 
 
 def noise_of_map(mean: Floats, spread: Floats) -> Noise | None:
-    """The same from a plate's noise map.
+    """Noise by level, from a plate's noise map.
 
     Args:
         mean: the plate, (C, H, W) linear light.
@@ -92,7 +92,7 @@ def noise_of_map(mean: Floats, spread: Floats) -> Noise | None:
 
 
 def times_noisier(noise: Noise, other: Noise) -> float:
-    """How many times noisier one is than the other, over the levels at which it was measured."""
+    """How many times noisier `noise` is than `other`, over the levels at which it was measured."""
     return float(np.median(noise.spread / np.maximum(other.at(noise.levels), 1e-9)))
 
 
@@ -102,18 +102,18 @@ def fit_noise(levels: NDArray[np.float64], spread: NDArray[np.float64], count: N
     Args:
         levels: (L,) linear light.
         spread: (L,) standard deviation there.
-        count: (L,) how many pixels it was measured on.
+        count: (L,) pixels measured at each.
 
     Returns:
-        None if no level has any noise, as in pictures that were made and not taken.
+        None if no level has noise, as in synthetic pictures.
     """
     if not len(levels) or not spread.any():
         return None
-    # The variance of a variance is 2 / n of its square; levels that are quiet must not weigh without limit.
+    # The variance of a variance is 2 / n of its square; quiet levels must not weigh without limit.
     weight = np.sqrt(count) / np.maximum(spread**2, 0.05 * float(np.mean(spread**2)))
     terms, wanted = np.stack([levels, np.ones_like(levels)], 1) * weight[:, None], spread**2 * weight
     photon, dark = np.linalg.lstsq(terms, wanted, rcond=None)[0]
-    if min(photon, dark) < 0:  # the best of the two that have one part alone
+    if min(photon, dark) < 0:  # the better of the two fits with one part
         alone = terms.T @ wanted / np.square(terms).sum(axis=0)
         photon, dark = (alone[0], 0.0) if dark < 0 else (0.0, alone[1])
     return Noise(float(photon), float(np.sqrt(dark)), levels, spread)
@@ -136,14 +136,14 @@ def _by_level(
 
 
 def brightness(frames: Sequence[Floats], use: NDArray[np.bool_] | None = None) -> NDArray[np.float64] | None:
-    """How bright every frame of the empty stage is, against their median.
+    """How bright every frame of the empty stage is, relative to their median.
 
     Args:
         frames: (C, H, W) linear light.
         use: (H, W), False where something moved.
 
     Returns:
-        (N,) factors around 1; None if there are fewer than two frames, or nothing in them is lit.
+        (N,) factors around 1; None for fewer than two frames, or if nothing in them is lit.
     """
     if len(frames) < 2:
         return None
@@ -156,6 +156,6 @@ def brightness(frames: Sequence[Floats], use: NDArray[np.bool_] | None = None) -
     for frame in frames:
         ratio = frame[lit] / usual[lit]
         near = np.abs(ratio - np.median(ratio)) < _NEAR
-        # Sums and not a ratio, since those of eight bits know but few values.
+        # Sums and not a ratio: ratios of eight bits have few values.
         factors.append(float(frame[lit][near].sum(dtype=np.float64) / usual[lit][near].sum(dtype=np.float64)))
     return np.array(factors)

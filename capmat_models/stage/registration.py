@@ -1,8 +1,7 @@
 """Does a shot still lie on its plate? Sub-pixel registration that a subject does not disturb.
 
-Phase correlation finds a large move, then Gauss-Newton steps with weights that give up what does not fit (the
-subject, shadows) find the rest: shift, turn, scale, exposure. All on square roots of linear light, where photon noise
-is the same everywhere.
+Phase correlation finds a large move. Gauss-Newton steps then find shift, turn, scale and exposure, with weights that
+ignore the subject and shadows. All on square roots of linear light, where photon noise has one level.
 """
 
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ class Registration:
         turn: radians, clockwise.
         scale: how much larger the shot is, 0 for the same size.
         farthest: length of the shift at the corner of the picture where it is largest, pixels.
-        error: standard error of x and y, pixels; large where the stage has no texture.
+        error: standard error of x and y, pixels; large on a stage without texture.
     """
 
     x: float
@@ -46,21 +45,21 @@ def register(plate: Floats, shot: Floats, use: Mask) -> Registration | None:
     Args:
         plate: the empty stage, (H, W) linear light 0..1.
         shot: the same view, occupied.
-        use: (H, W), False for what is clipped, or known to be the subject.
+        use: (H, W), False where clipped or known to be the subject.
 
     Returns:
-        None if too little can be used or nothing in it has an edge.
+        None if too little can be used, or it has no edges.
     """
     empty, full = (np.sqrt(np.maximum(picture, 0)).astype(np.float64) for picture in (plate, shot))
     if use.mean() < _LEAST or empty[use].std() < 1e-4 or full[use].std() < 1e-4:
         return None
-    found = [_refine(empty, full, use, start) for start in {(0.0, 0.0), phase_shift(empty, full, use)}]
-    fits = [fit for fit in found if fit is not None]
+    starts = {(0.0, 0.0), phase_shift(empty, full, use)}
+    fits = [fit for start in starts if (fit := _refine(empty, full, use, start)) is not None]
     return min(fits, key=lambda fit: fit[1])[0] if fits else None
 
 
 def phase_shift(plate: NDArray[np.float64], shot: NDArray[np.float64], use: Mask) -> tuple[float, float]:
-    """Whole pixels (x, y) by which a shot is shifted, by phase correlation of its edges; (0, 0) if it cannot be seen.
+    """Whole pixels (x, y) by which a shot is shifted, by phase correlation of its edges; (0, 0) if that fails.
 
     Args:
         plate: (H, W).
@@ -85,13 +84,13 @@ def _edges(picture: NDArray[np.float64]) -> NDArray[np.float64]:
 def _refine(
     plate: NDArray[np.float64], shot: NDArray[np.float64], use: Mask, start: tuple[float, float]
 ) -> tuple[Registration, float] | None:
-    """Gauss-Newton from a start; also the residual that half of the pixels stay below."""
+    """Gauss-Newton from a start; also the median residual."""
     from scipy.ndimage import map_coordinates, spline_filter
 
     height, width = plate.shape
     half = np.hypot(height, width) / 2
     rows, columns = np.nonzero(use)
-    if len(rows) > _PIXELS:  # a part of a large picture says as much
+    if len(rows) > _PIXELS:  # a sample of a large picture is enough
         some = np.random.default_rng(0).choice(len(rows), _PIXELS, replace=False)
         rows, columns = rows[some], columns[some]
     u, v = (columns - (width - 1) / 2) / half, (rows - (height - 1) / 2) / half
@@ -99,7 +98,7 @@ def _refine(
     x, y, turn, scale = (*start, 0.0, 0.0)  # turn and scale in pixels at a corner
     middle, error, gain, offset = np.inf, np.inf, 0.0, 0.0
     for step in range(_STEPS):
-        # The plate as it would lie under the shot. Borders that come from outside do not count.
+        # Where the plate lies under the shot; pixels from beyond its border do not count.
         at = np.stack([rows - y - scale * v - turn * u, columns - x - scale * u + turn * v])
         inside = np.all((at >= 1) & (at <= np.array([[height - 2], [width - 2]])), axis=0)
         if inside.sum() < _LEAST * len(rows):
@@ -132,7 +131,7 @@ def _refine(
     return Registration(x, y, turn / half, scale / half, float(farthest), error / slope), middle
 
 
-def lay_under(plate: Floats, found: Registration) -> Floats:
+def lay_under(plate: Floats, moved: Registration) -> Floats:
     """The plate as it lies under the shot: (..., H, W), by cubic splines; borders repeat."""
     from scipy.ndimage import map_coordinates
 
@@ -140,25 +139,25 @@ def lay_under(plate: Floats, found: Registration) -> Floats:
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
     u, v = columns - (width - 1) / 2, rows - (height - 1) / 2
     at = np.stack(
-        [rows - found.y - found.scale * v - found.turn * u, columns - found.x - found.scale * u + found.turn * v]
+        [rows - moved.y - moved.scale * v - moved.turn * u, columns - moved.x - moved.scale * u + moved.turn * v]
     )
     planes = plate.reshape(-1, height, width)
-    moved = [map_coordinates(plane, at, order=3, mode="nearest", output=np.float32) for plane in planes]
-    return np.stack(moved).reshape(plate.shape)
+    out = [map_coordinates(plane, at, order=3, mode="nearest", output=np.float32) for plane in planes]
+    return np.stack(out).reshape(plate.shape)
 
 
 def detail_ratio(plate: Floats, shot: Floats, use: Mask) -> float | None:
-    """How much of the plate's finest detail a shot shows: below 1 it is softer, above 1 the plate is.
+    """How much of the plate's finest detail a shot shows: below 1 the shot is softer, above 1 the plate.
 
-    Energy that both pictures share, so that noise, which they do not share, is no detail.
+    Only energy that both pictures share counts, so that noise does not pass for detail.
 
     Args:
         plate: as it lies under the shot, (H, W) linear light with the shot's exposure.
         shot: (H, W).
-        use: (H, W), False for the subject and what is clipped.
+        use: (H, W), False for the subject and where clipped.
 
     Returns:
-        None if there is no detail.
+        None without detail.
     """
     from scipy.ndimage import binary_erosion, gaussian_filter
 
@@ -168,7 +167,7 @@ def detail_ratio(plate: Floats, shot: Floats, use: Mask) -> float | None:
     rough = [gaussian_filter(picture, 1.0) - gaussian_filter(picture, 3.0) for picture in (empty, full)]
     if good.sum() < 400:
         return None
-    # Only edges, and of these the part that the shot has as well: what changed has its own edges.
+    # Only edges that both have: what changed has edges of its own.
     strong = good & (np.abs(fine[0]) > np.quantile(np.abs(fine[0][good]), 0.9)) & (rough[0] * rough[1] > 0)
     if strong.sum() < 40 or float(np.abs(fine[0][strong]).mean()) < 0.004:
         return None

@@ -1,13 +1,90 @@
-"""Boxes stand where signals are, do not overlap, and do not ask for the same thing again and again."""
+"""Every signal sees what it is for; boxes stand where signals are, do not overlap and do not repeat one error."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
+from capmat_models import mining
 from capmat_models.mining import SAME_CAMERA, SAME_PLACE, diversified, shadow, spots
+
+SIZE = 64
+
+
+def subject(rim: int = 1) -> Tensor:
+    """A soft-edged disc."""
+    row, column = np.mgrid[:SIZE, :SIZE]
+    away = np.hypot(row - 32, column - 32)
+    return torch.from_numpy(np.clip((20 - away) / rim + 0.5, 0, 1).astype(np.float32))
+
+
+SPOT = (slice(28, 38), slice(28, 38))
+
+
+def spoiled(value: float) -> Tensor:
+    pha = subject()
+    pha[SPOT] = value
+    return pha
+
+
+def only_in_the_spot(signal: Tensor) -> bool:
+    outside = signal.clone()
+    outside[SPOT] = 0
+    return bool(signal[SPOT].mean() > 0.3 and outside.max() < 0.05)
+
+
+def test_two_mattes_disagree_where_one_lost_a_part_and_not_along_a_shifted_edge() -> None:
+    assert only_in_the_spot(mining.disagreement(spoiled(0), subject()))
+    assert mining.disagreement(subject(), subject().roll(1, 1)).max() < 0.05
+
+
+def test_a_picture_that_its_layers_do_not_explain_leaves_a_rest() -> None:
+    fgr, bgr = torch.full((3, SIZE, SIZE), 0.9), torch.full((3, SIZE, SIZE), 0.2)
+    src = subject() * fgr + (1 - subject()) * bgr
+    assert mining.residual(src, bgr, fgr, subject()).max() < 1e-5
+    assert only_in_the_spot(mining.residual(src, bgr, fgr, spoiled(0)))
+
+
+def test_soft_alpha_counts_in_areas_and_not_at_edges() -> None:
+    assert only_in_the_spot(mining.softness(spoiled(0.5)))
+    assert mining.softness(subject(rim=2)).max() < 0.05
+
+
+def test_mattes_that_change_with_the_view_are_unsteady() -> None:
+    assert only_in_the_spot(mining.unsteadiness(torch.stack([subject(), subject(), spoiled(0)])))
+    assert mining.unsteadiness(subject().expand(3, -1, -1)).max() == 0
+
+
+def test_a_matte_jumps_only_where_the_picture_stands_still() -> None:
+    still, moving = torch.zeros(3, SIZE, SIZE), torch.zeros(3, SIZE, SIZE)
+    moving[:, 20:45, 20:45] = 0.5
+    assert only_in_the_spot(mining.jump(spoiled(0), subject(), still, still))
+    assert mining.jump(spoiled(0), subject(), moving, still).max() == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6))
+def test_signals_stay_between_0_and_1(seed: int) -> None:
+    torch.manual_seed(seed)
+    a, b, src, bgr = torch.rand(32, 40), torch.rand(32, 40), torch.rand(3, 32, 40), torch.rand(3, 32, 40)
+    for signal in (
+        mining.disagreement(a, b),
+        mining.residual(src, bgr, bgr.flip(0), a),
+        mining.softness(a),
+        mining.unsteadiness(torch.stack([a, b, a])),
+        mining.jump(a, b, src, src),
+    ):
+        assert signal.shape == a.shape
+        assert 0 <= float(signal.min()) <= float(signal.max()) <= 1
+
+
+def test_small_maps_are_brought_to_the_size_of_the_picture() -> None:
+    assert mining.enlarged(torch.eye(4), (12, 16)).shape == (12, 16)
+    assert float(mining.enlarged(torch.full((4, 4), 0.25), (9, 9)).mean()) == pytest.approx(0.25)
 
 
 def maps() -> dict[str, torch.Tensor]:
