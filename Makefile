@@ -8,7 +8,7 @@ NERFSTUDIO := tasks/geometry/nerfstudio/nerfstudio
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup demo test coverage torture nerfstudio check fix ui base sample lock lock-nerfstudio clean
+.PHONY: help setup demo test coverage torture nerfstudio check fix ui base settings sample lock lock-nerfstudio clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,6 +56,9 @@ base: $(STAMP) ## train the small base weights again, from samples/base to tasks
 	@$(BIN)/capmat train-base teacher
 	@$(BIN)/capmat train-base student
 	@$(BIN)/capmat train-base supervisor
+
+settings: $(STAMP) ## write docs/settings.md from the texts in tasks/config.py
+	@$(BIN)/python -m tasks.runtime.settings > docs/settings.md
 
 sample: $(STAMP) ## render the sample session again, into samples/
 	@$(BIN)/capmat sim --out samples

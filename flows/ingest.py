@@ -13,10 +13,11 @@ from capmat_errors import CapmatError, PlateMismatch
 from flows.cluster.runner import default_runner
 from flows.service.restarts import HOOKS
 from flows.steps import outcome, session_name
-from tasks.config import Config, load_config
+from tasks.config import Config
 from tasks.ingest.arrival import check_names
 from tasks.ingest.inbox import Arrived, Refused, trouble
 from tasks.ingest.session import SessionRecord, TakeRecord, check_task, ingest_task, plates_task
+from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 from tasks.stage.check import stage_check_task
 

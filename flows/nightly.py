@@ -15,11 +15,12 @@ from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
 from flows.steps import matte_take, night_name
-from tasks.config import Config, load_config
+from tasks.config import Config
 from tasks.models.networks import champions_task, register_base_task
 from tasks.night.plan import plan_night, until_time
 from tasks.report.sheets import show_take_task
 from tasks.runtime.progress import say
+from tasks.runtime.settings import load_config
 from tasks.validate.supervise import make_benchmark_task
 
 

@@ -14,7 +14,7 @@ from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
 from flows.steps import matte_take, session_name
-from tasks.config import Config, load_config
+from tasks.config import Config
 from tasks.geometry.reconstruct import judge_task, reconstruct_task
 from tasks.ingest.session import TakeRecord
 from tasks.labels.in_use import LabelsRecord, has_labels, newest_labels_task
@@ -23,6 +23,7 @@ from tasks.report.paper.preset import NEEDS_TEACHER, PresetName, at_preset, chec
 from tasks.report.paper.tables import imported_task
 from tasks.report.paper.write import paper_report_task
 from tasks.runtime.progress import say
+from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 from tasks.sim.hand import annotate_task
 from tasks.train.no_teacher import scribble_student_task

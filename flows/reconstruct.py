@@ -14,9 +14,10 @@ from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
 from flows.steps import matte_take, session_name
-from tasks.config import Config, load_config
+from tasks.config import Config
 from tasks.geometry.reconstruct import judge_task, reconstruct_task
 from tasks.models.networks import Run, register_base_task
+from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 from tasks.validate.promote import keep_reconstruction_task, newest_pair_task
 from tasks.validate.supervise import make_benchmark_task

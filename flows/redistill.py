@@ -15,11 +15,12 @@ from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
 from flows.steps import matte_take, rename_run
-from tasks.config import Config, load_config
+from tasks.config import Config
 from tasks.labels.in_use import mark_used_task, newest_labels_task, waiting
 from tasks.models.networks import Ref, Run, register_base_task
 from tasks.report.sheets import show_take_task, show_validation_task
 from tasks.runtime.progress import say
+from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 from tasks.train.student import distill_task
 from tasks.train.teacher import finetune_task

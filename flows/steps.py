@@ -14,10 +14,11 @@ from prefect.client.orchestration import get_client
 from prefect.futures import PrefectFuture
 
 from capmat_errors import CapmatError, WorkerLost
-from tasks.config import Config, load_config
+from tasks.config import Config
 from tasks.matte.provenance import keep_config
 from tasks.matte.take import matte_task, open_run_task
 from tasks.models.networks import Ref, Run
+from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 
 

@@ -17,9 +17,10 @@ from flows.steps import matte_take, session_name
 from storage.benchmark import Benchmark
 from storage.registry import Registry
 from storage.store.root import Root
-from tasks.config import Config, load_config
+from tasks.config import Config
 from tasks.matte.provenance import keep_config
 from tasks.models.networks import Ref, Run, card_of, champions_task, find_model, inputs_of, register_base_task
+from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 from tasks.validate.measure import check_measurable, measure_task
 from tasks.validate.promote import ask_gate_task, check_role

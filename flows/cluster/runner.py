@@ -22,8 +22,8 @@ from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 from capmat_errors import WorkerLost
 from flows.cluster.kinds import start_cluster
 from flows.cluster.travel import Luggage, pack, run_there, sender
-from tasks.config import load_config
 from tasks.runtime import progress as hang
+from tasks.runtime.settings import load_config
 from tasks.runtime.step import wants_gpu
 
 

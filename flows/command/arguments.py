@@ -4,7 +4,8 @@ import argparse
 import re
 from typing import Protocol
 
-from tasks.config import Config, load_config
+from tasks.config import Config
+from tasks.runtime.settings import load_config
 
 FRAMES = "FIRST-LAST[:STEP]"
 """How `frames` is written."""
@@ -18,7 +19,7 @@ class Verbs(Protocol):
 
 
 def settings(args: argparse.Namespace) -> Config:
-    """The settings of this command line; see `tasks.config.load_config`."""
+    """The settings of this command line; see `tasks.runtime.settings.load_config`."""
     return load_config(args.config, args.set)
 
 

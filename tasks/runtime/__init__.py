@@ -1,1 +1,1 @@
-"""How any verb runs: once, resumable, watched, with a progress line and a measured rate."""
+"""How any verb runs: by its settings, once, resumable, with a progress line and a measured rate."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import ConfigError
-from tasks.config import load_config
+from tasks.runtime.settings import load_config, settings_page
 from tests.project import ROOT
 
 
@@ -62,3 +62,13 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 
 def test_the_shipped_file_is_valid() -> None:
     assert load_config(ROOT / "capmat.toml", (), {}).scribble_takes
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_page(), "run `make settings`"
+
+
+def test_the_page_names_every_setting_with_its_text() -> None:
+    rows = [line for line in settings_page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 80
+    assert all(text.strip(" |") for text in (row.rsplit(" | ", 1)[1] for row in rows))

@@ -16,7 +16,8 @@ from capmat_errors import ConfigError
 from flows.cluster.kinds import pods, shared_cluster, start_cluster
 from flows.cluster.runner import Runner
 from flows.service.doctor import examine
-from tasks.config import Cluster, Config, load_config
+from tasks.config import Cluster, Config
+from tasks.runtime.settings import load_config
 
 
 @pytest.mark.parametrize(

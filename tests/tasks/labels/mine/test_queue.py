@@ -14,10 +14,11 @@ from storage.store.root import Root
 from storage.takes.plate import Plate
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.config import Config, load_config
+from tasks.config import Config
 from tasks.labels.mine import queue as mining
 from tasks.labels.mine.queue import mine, mined_sheet, spread_frames
 from tasks.models.networks import find_model
+from tasks.runtime.settings import load_config
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 

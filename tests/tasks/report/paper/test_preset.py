@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from capmat_errors import ConfigError
-from tasks.config import Config, load_config
+from tasks.config import Config
 from tasks.report.paper.preset import PARTS, at_preset, check_paper, chosen_parts
+from tasks.runtime.settings import load_config
 from tests.storage.tiny_session import edit_toml, write_session
 
 
