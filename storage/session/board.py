@@ -1,9 +1,9 @@
 """How well a calibration explains pictures of a checkerboard: the lens of every camera, and the poses of all.
 
-A lens is right if some pose of a flat, even board explains the picture; that needs no other camera. Poses are right
-if the board that the other cameras see together falls where this one sees it: corners from their rays, and the even
-board that fits these best, so that two cameras cannot agree on a board that is bent or stretched. One wrong pose
-bends what the others are held against, so a camera that the rest agree better without is kept from having a say.
+A lens is right if some pose of a flat, even board explains the picture of this camera alone. A pose is right if the
+board that the other cameras see together falls where this camera sees it. That board is the flat, even one that best
+fits the corners triangulated from their rays, so two cameras cannot agree on a bent one. A wrong pose bends the board
+for all, so a camera without which the others agree much better is excluded from it.
 """
 
 import math
@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 
 from capmat_errors import CameraMissing
 from storage.calibration.camera import Camera
-from storage.session.corners import Corners, Seen, find_boards, open_boards
+from storage.session.corners import Boards, Corners, find_boards, open_boards
 
 GOOD, POOR = 1.0, 3.0
-"""Pixels: below the first a figure is good, above the second poor."""
-_OUTVOTED = 0.6  # of the disagreement, or less, is left when a camera that stands alone is taken out
+"""Pixels: an error below the first is good, above the second poor."""
+_OUTVOTED = 0.6  # share of the disagreement that may remain, at most, for a camera to be excluded
 _Points = NDArray[np.float64]
 
 
 class CameraCheck(NamedTuple):
-    """What the board says of one camera.
+    """What the board says about one camera.
 
     Attributes:
-        frames: pictures that were looked at.
+        frames: pictures that were searched.
         found: pictures in which the board was found.
-        lens: rms distance in pixels from the corners to the board's best pose for each picture; nan if not found.
-        stage: rms distance in pixels from the corners to those that the other cameras see; nan if none sees them.
-        trusted: whether it takes part in saying where corners are.
+        lens: rms distance in pixels from the corners to the board's best pose for each picture; nan without a board.
+        stage: rms distance in pixels from the corners to those that the other cameras see; nan if no other does.
+        trusted: whether the camera helps to determine where the corners are.
     """
 
     frames: int
@@ -43,11 +43,11 @@ class CameraCheck(NamedTuple):
 
 
 class BoardCheck(NamedTuple):
-    """What the board says of a calibration.
+    """What the board says about a calibration.
 
     Attributes:
         cameras: by name, those that recorded the board.
-        side: metres between neighbouring corners, as the calibration has them; nan if no two cameras see them.
+        side: metres between neighbouring corners by the calibration; nan if no two cameras see them.
     """
 
     cameras: dict[str, CameraCheck]
@@ -55,7 +55,7 @@ class BoardCheck(NamedTuple):
 
 
 def check_boards(cameras: Mapping[str, Camera], root: Path, template: str, size: tuple[int, int]) -> BoardCheck:
-    """Hold a calibration against pictures of a board that stands still, or is filmed in step.
+    """Check a calibration against pictures of a board that stands still, or is filmed by synchronised cameras.
 
     Args:
         cameras: the calibration, by name.
@@ -64,20 +64,20 @@ def check_boards(cameras: Mapping[str, Camera], root: Path, template: str, size:
         size: inner corners per row, and rows.
 
     Raises:
-        CalibrationError: nothing fits the path, or no camera shows the board.
-        CameraMissing: a camera is recorded, but not calibrated.
+        CalibrationError: no file fits the path, or no camera shows the board.
+        CameraMissing: a camera recorded the board, but is not calibrated.
         CapmatError: a recording cannot be read, see `storage.session.corners`.
     """
     recordings = open_boards(root, template)
-    if lost := [name for name in recordings if name not in cameras]:
+    if unknown := [name for name in recordings if name not in cameras]:
         raise CameraMissing(
-            f"camera {lost[0]} recorded a board, but is not calibrated; there is {', '.join(cameras)}",
+            f"camera {unknown[0]} recorded a board, but is not calibrated; calibrated are {', '.join(cameras)}",
             where=str(root / template),
-            fix="Take its recording away, or calibrate it.",
+            fix="Remove its recording, or calibrate it.",
         )
     seen = find_boards(recordings, cameras, size)
     stage, trusted, side = stage_errors(cameras, seen)
-    found = {
+    checks = {
         name: CameraCheck(
             len(recordings[name].frames),
             len(grids),
@@ -87,7 +87,7 @@ def check_boards(cameras: Mapping[str, Camera], root: Path, template: str, size:
         )
         for name, grids in seen.items()
     }
-    return BoardCheck(found, side)
+    return BoardCheck(checks, side)
 
 
 def lens_error(camera: Camera, grids: Iterable[Corners]) -> float:
@@ -98,27 +98,27 @@ def lens_error(camera: Camera, grids: Iterable[Corners]) -> float:
     for grid in grids:
         board, seen = _flat(grid), grid.reshape(-1, 2)
         fits = []
-        # A plane has two poses that look alike; the better one is known when both have been refined.
+        # A plane has two poses that look alike; only when both are refined, the better one is known.
         for turn, shift in zip(
             *cv2.solvePnPGeneric(board, seen, camera.K, camera.dist, flags=cv2.SOLVEPNP_IPPE)[1:3], strict=True
         ):
             turn, shift = cv2.solvePnPRefineLM(board, seen, camera.K, camera.dist, turn, shift)
-            there = cv2.projectPoints(board, turn, shift, camera.K, camera.dist)[0].reshape(-1, 2)
-            fits.append(((there - seen) ** 2).sum(1))
+            projected = cv2.projectPoints(board, turn, shift, camera.K, camera.dist)[0].reshape(-1, 2)
+            fits.append(((projected - seen) ** 2).sum(1))
         squares.append(min(fits, key=np.sum))
     return _rms(squares)
 
 
-def stage_errors(cameras: Mapping[str, Camera], seen: Seen) -> tuple[dict[str, float], set[str], float]:
-    """How far corners that cameras see together lie apart.
+def stage_errors(cameras: Mapping[str, Camera], seen: Boards) -> tuple[dict[str, float], set[str], float]:
+    """How far the corners that several cameras see lie apart.
 
     Args:
         cameras: the calibration, by name.
         seen: corners by camera and frame.
 
     Returns:
-        Rms distance in pixels by camera, those that see corners together with others; the cameras that say where
-        corners are; metres between neighbouring corners.
+        Rms distance in pixels by camera, for cameras that see the board together with others; the trusted cameras;
+        metres between neighbouring corners.
     """
     frames = sorted({frame for grids in seen.values() for frame in grids})
     together = [{name: grids[frame] for name, grids in seen.items() if frame in grids} for frame in frames]
@@ -127,23 +127,23 @@ def stage_errors(cameras: Mapping[str, Camera], seen: Seen) -> tuple[dict[str, f
     squares: dict[str, list[_Points]] = {}
     sides: list[float] = []
     for grids in shared:
-        sure = trusted & set(grids)
+        judges = trusted & set(grids)
         for name, grid in grids.items():
-            # Two cameras can only be held against what they say together.
-            among = sure - {name} if len(sure - {name}) > 1 else sure | {name}
-            if len(among) > 1:
-                board, _ = _board(cameras, {other: grids[other] for other in among})
+            # Two cameras can only be compared with the board that they see together.
+            others = judges - {name} if len(judges - {name}) > 1 else judges | {name}
+            if len(others) > 1:
+                board, _ = _board(cameras, {other: grids[other] for other in others})
                 squares.setdefault(name, []).append(_apart(cameras[name], board, grid))
-        if len(sure) > 1:
-            sides.append(_board(cameras, {name: grids[name] for name in sure})[1])
+        if len(judges) > 1:
+            sides.append(_board(cameras, {name: grids[name] for name in judges})[1])
     side = float(np.mean(sides)) if sides else math.nan
-    return {name: _rms(found) for name, found in squares.items()}, trusted, side
+    return {name: _rms(of_camera) for name, of_camera in squares.items()}, trusted, side
 
 
 def _one_order(cameras: Mapping[str, Camera], grids: dict[str, Corners]) -> dict[str, Corners]:
-    """The corners in an order that all share, the one that fits the other cameras best.
+    """The corners in one order for all cameras, the order in which they agree best.
 
-    A board turned by half a circle, or a square one by a quarter, looks the same.
+    A board looks the same when it is turned by 180 degrees, and a square one when it is turned by 90.
     """
     chosen: dict[str, Corners] = {}
     for _ in range(2):  # first against those before it, then against all
@@ -160,7 +160,7 @@ def _turns(grid: Corners) -> Iterator[Corners]:
 
 
 def _trusted(cameras: Mapping[str, Camera], shared: list[dict[str, Corners]]) -> set[str]:
-    """All cameras, less those that the others agree much better without."""
+    """All cameras, except those without which the others agree much better."""
     names = {name for grids in shared for name in grids}
     now = _disagreement(cameras, shared, names)
     while len(names) > 2 and now > GOOD:
@@ -200,13 +200,13 @@ def _board(cameras: Mapping[str, Camera], grids: Mapping[str, Corners]) -> tuple
 
 
 def _flat(grid: Corners) -> _Points:
-    """(N, 3): the corners of a board with squares of 1."""
+    """(N, 3): the corners of a board whose squares have side 1."""
     rows, columns = np.indices(grid.shape[:2])
     return np.stack([columns.ravel(), rows.ravel(), np.zeros(columns.size)], axis=1).astype(np.float64)
 
 
 def _triangulated(cameras: Mapping[str, Camera], grids: Mapping[str, Corners]) -> _Points:
-    """(N, 3) metres: the points whose straight projections fit all cameras best (linear least squares)."""
+    """(N, 3) metres: the points whose undistorted projections fit all cameras best (linear least squares)."""
     import cv2
 
     rows = []

@@ -1,7 +1,7 @@
-"""What the recognisers of folder layouts share: path templates found from examples, and what files say themselves.
+"""What the recognisers of folder layouts share: path templates made from examples, and what files say themselves.
 
-A recogniser fills in `Found`: the fields of a session.toml that the folder answers, and those that it leaves open.
-Nothing is guessed; what neither the layout nor a file says has to be stated by whoever knows it.
+A recogniser fills in a `Draft`: the fields of a session.toml that the folder answers, and those that it leaves open.
+Nothing is guessed; the user states what neither the layout nor a file says.
 """
 
 import re
@@ -14,18 +14,17 @@ from capmat_errors import ImageUnreadable
 from storage.pictures.files import IMAGE_SUFFIXES, read_header
 from storage.pictures.header import Header
 from storage.recordings.video import VIDEO_SUFFIXES
-
-UNIT = ("calibration.unit", "calibration.scale")
+from storage.recordings.video_colour import UNSPECIFIED
 
 
 @dataclass
-class Found:
-    """What a folder says about itself.
+class Draft:
+    """A session.toml as far as a folder answers it.
 
     Attributes:
         fields: values of session.toml by dotted name; "take" stands for "takes.<name>".
-        open: what has to be stated: names of fields of which one is enough, and what they are.
-        notes: what was taken for granted, and what the layout does not have.
+        open: what the user must state: names of fields, of which one suffices, and what they mean.
+        notes: what was assumed, and what the layout does not have.
     """
 
     fields: dict[str, Any] = field(default_factory=dict)
@@ -36,31 +35,42 @@ class Found:
         """Leave a field open."""
         self.open.append(((keys,) if isinstance(keys, str) else keys, what))
 
-    def ask_unit(self) -> None:
-        """The calibration does not say what its numbers are."""
-        self.ask(UNIT, "m, cm or mm; or calibration.scale, metres per unit of the calibration")
+    def jpeg(self) -> None:
+        """The pictures are JPEG."""
+        self.fields |= {"colour.bits": 8, "colour.transfer": "srgb"}
+        self.notes.append("JPEG pictures are read as sRGB, as JFIF says")
 
     def still(self) -> None:
-        """The take is one frame."""
+        """The take is one frame, so the frame rate does not matter."""
         self.fields["fps"] = 1.0
-        self.notes.append("one frame per camera: fps = 1 has no meaning here")
+        self.notes.append("every camera has one frame, so fps = 1 means nothing")
+
+
+def draft_of(form: str, calibration: str, take: str = "") -> Draft:
+    """A draft that names the calibration, whose unit it leaves open, and the take."""
+    draft = Draft({"calibration.format": form, "calibration.path": calibration})
+    if take:
+        draft.fields["take.path"] = take
+    unit = "m, cm or mm; or calibration.scale, metres per unit of the calibration"
+    draft.ask(("calibration.unit", "calibration.scale"), unit)
+    return draft
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted; hidden files left out, nothing if it is not there."""
+    """The entries of a folder, sorted, without hidden files; [] if it does not exist."""
     return sorted(path for path in folder.glob("*") if not path.name.startswith(".")) if folder.is_dir() else []
 
 
 def with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files of some kinds in a folder, sorted."""
+    """The files of a folder that have one of the suffixes, sorted."""
     return [path for path in visible(folder) if path.suffix.lower() in suffixes and path.is_file()]
 
 
 def recordings_below(folder: Path) -> tuple[str, Path] | None:
-    """What the cameras left in a folder: a file or a folder of numbered pictures each.
+    """The recordings in a folder: a file, or a folder of numbered pictures, for each camera.
 
     Returns:
-        The path template below `folder`, and the first file; None if there is nothing.
+        The path template below `folder`, and the first file; None if the folder holds neither.
     """
     files = with_suffix(folder, (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
     if files:
@@ -82,58 +92,57 @@ def numbered(file: Path, camera: str) -> str:
     return f"{before}{rest[: digits.start()]}{{frame:0{len(digits[0])}d}}{file.suffix}"
 
 
-def describe_file(found: Found, file: Path) -> None:
+def describe_file(draft: Draft, file: Path) -> None:
     """Fill in colour (and for videos fps) as far as a take's first file says them."""
     if file.suffix.lower() in VIDEO_SUFFIXES:
-        _describe_video(found, file)
+        _describe_video(draft, file)
     else:
-        _describe_picture(found, read_header(file), file.suffix.lower())
+        _describe_picture(draft, read_header(file), file.suffix.lower())
 
 
-def _describe_picture(found: Found, header: Header, suffix: str) -> None:
-    fields = found.fields
+def _describe_picture(draft: Draft, header: Header, suffix: str) -> None:
+    fields = draft.fields
     if header.dtype == "float16":
         fields |= {"colour.bits": 16, "colour.transfer": "linear", "colour.half": True}
         return
     if suffix in (".jpg", ".jpeg"):
-        fields |= {"colour.bits": 8, "colour.transfer": "srgb"}
-        found.notes.append("JPEG pictures are taken as sRGB, as JFIF has it")
+        draft.jpeg()
         return
     if header.cfa:
         fields |= {"colour.cfa": header.cfa, "colour.transfer": "linear"}
     else:
-        found.ask("colour.transfer", "linear, srgb or rec709: what the numbers of the pictures mean")
+        draft.ask("colour.transfer", "linear, srgb or rec709: what the numbers of the pictures mean")
     if header.dtype == "uint8":
         fields["colour.bits"] = 8
         return
     if header.bits:
         fields["colour.bits"] = header.bits
     else:
-        found.ask("colour.bits", "10, 12, 14 or 16: how many of the 16 carry signal")
+        draft.ask("colour.bits", "10, 12, 14 or 16: how many of the 16 carry signal")
     if header.black is None:
-        found.ask("colour.black", "the number that stands for no light, 0 for pictures that were developed")
+        draft.ask("colour.black", "the number that stands for no light, 0 for pictures that were developed")
     else:
         fields["colour.black"] = header.black
 
 
-def _describe_video(found: Found, file: Path) -> None:
+def _describe_video(draft: Draft, file: Path) -> None:
     rate, frame = _first_frame(file)
     if rate:
-        found.fields["fps"] = rate
+        draft.fields["fps"] = rate
     else:
-        found.ask("fps", "frames per second")
+        draft.ask("fps", "frames per second")
     bits = max(part.bits for part in frame.format.components)
-    found.fields["colour.bits"] = bits
+    draft.fields["colour.bits"] = bits
     if bits == 8:
-        found.fields["colour.transfer"] = "srgb"
-        found.notes.append("8-bit videos are taken as sRGB, as players show them")
+        draft.fields["colour.transfer"] = "srgb"
+        draft.notes.append("8-bit videos are read as sRGB, as players show them")
     else:
-        found.ask("colour.transfer", "rec709, srgb or linear: what the numbers of the video mean")
-    # As in `storage.recordings.video_colour`: these numbers say nothing, and motion JPEG names its range itself.
-    unsaid = int(frame.colorspace) in (0, 2, 3) or (int(frame.color_range) == 0 and frame.format.name[:4] != "yuvj")
-    if unsaid and not frame.format.is_rgb:
-        found.ask("video.matrix", "bt601 or bt709; the videos do not say it, bt601 is usual below 720 rows")
-        found.ask("video.range", "limited or full; the videos do not say it, limited is usual")
+        draft.ask("colour.transfer", "rec709, srgb or linear: what the numbers of the video mean")
+    # As in `storage.recordings.video_colour`: the pixel formats of motion JPEG name their range.
+    no_range = int(frame.color_range) == 0 and frame.format.name[:4] != "yuvj"
+    if (int(frame.colorspace) in UNSPECIFIED or no_range) and not frame.format.is_rgb:
+        draft.ask("video.matrix", "bt601 or bt709; the videos do not say it, bt601 is usual below 720 rows")
+        draft.ask("video.range", "limited or full; the videos do not say it, limited is usual")
 
 
 def _first_frame(file: Path) -> tuple[float, Any]:

@@ -1,7 +1,7 @@
-"""Folders that need no session.toml written by hand: the layout is recognised, and the file is written from it.
+"""Write the session.toml of a folder whose layout is known.
 
-What a folder cannot say, such as the frame rate of pictures or the unit of a reconstruction, is stated by whoever
-knows it; all that is open is asked for at once.
+The user states what a folder cannot say, such as the frame rate of pictures or the unit of a reconstruction. All open
+fields are asked for at once.
 """
 
 import json
@@ -26,10 +26,20 @@ from storage.descriptor import (
     VideoSection,
     read_session,
 )
-from storage.session.layouts.datasets import actorshq, easyvolcap, n3dv, pose2sim, smc
-from storage.session.layouts.parts import Found
-from storage.session.layouts.scenes import colmap, nerfstudio, opencv
+from storage.session.layouts.datasets import actorshq, easyvolcap, n3dv, opencv, pose2sim, smc
+from storage.session.layouts.parts import Draft
+from storage.session.layouts.scenes import colmap, nerfstudio
 
+LAYOUTS: dict[str, Callable[[Path], Draft | None]] = {
+    "easyvolcap": easyvolcap,
+    "actorshq": actorshq,
+    "smc": smc,
+    "n3dv": n3dv,
+    "pose2sim": pose2sim,
+    "colmap": colmap,
+    "nerfstudio": nerfstudio,
+    "opencv": opencv,
+}
 _SECTIONS: dict[str, type[BaseModel]] = {
     "colour": ColourSection,
     "calibration": CalibrationSection,
@@ -41,14 +51,90 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 }
 
 
-def session_toml(values: Mapping[tuple[str, ...], Any]) -> str:
-    """Write a descriptor.
+def describe(
+    folder: Path, *, root: str, layout: str | None = None, name: str | None = None, stated: Sequence[str] = ()
+) -> tuple[str, list[str]]:
+    """Write the session.toml of a folder in a known layout.
+
+    Args:
+        folder: the recordings.
+        root: how the descriptor names the folder.
+        layout: one of `LAYOUTS`; None to recognise it.
+        name: of the session, its stage and its take; None for the folder's own.
+        stated: "KEY=VALUE", what the folder does not say; the key is a field's dotted name, such as take.first.
+
+    Returns:
+        The text, which `read_session` accepts, and what was assumed.
+
+    Raises:
+        SessionError: no layout fits, or several do; a field is open and not stated, or is stated wrongly.
+        CalibrationError, ImageUnreadable: a file that describes the session is broken.
+    """
+    kind, draft = _recognised(folder, layout)
+    given = dict(_stated(item) for item in stated)
+    own = name or re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-._") or "session"
+    missing = [f"--state {keys[0]}=... ({what})" for keys, what in draft.open if not given.keys() & {*keys}]
+    if missing:
+        raise SessionError(
+            f"the folder has the layout {kind}, which leaves open: {'; '.join(missing)}",
+            where=str(folder),
+            fix="State each of them once.",
+        )
+    values = {"name": own, "stage": own, "root": root, **draft.fields, **given}
+    text = _session_toml({_path(key, own): value for key, value in values.items()})
+    _check(text, folder)
+    return text, [f"the folder is read as layout {kind}", *draft.notes]
+
+
+def _recognised(folder: Path, layout: str | None) -> tuple[str, Draft]:
+    if not folder.is_dir():
+        raise SessionError("the folder does not exist", where=str(folder), fix="Check the path.")
+    if layout is not None and layout not in LAYOUTS:
+        raise SessionError(f"the layout {layout!r} is not known", fix=f"Use one of {', '.join(LAYOUTS)}.")
+    wanted = [layout] if layout else list(LAYOUTS)
+    fits = {name: draft for name in wanted if (draft := LAYOUTS[name](folder)) is not None}
+    if not fits:
+        raise SessionError(
+            f"the folder has no session.toml, and does not have the layout {' or '.join(wanted)}",
+            where=str(folder),
+            fix="Write a session.toml (docs/ingest.md), or give the folder that holds the calibration.",
+        )
+    if len(fits) > 1:
+        raise SessionError(f"the layouts {', '.join(fits)} all fit", where=str(folder), fix="Choose with --layout.")
+    return next(iter(fits.items()))
+
+
+def _stated(item: str) -> tuple[str, Any]:
+    """KEY=VALUE as a pair; the value is read as TOML, or else as text."""
+    key, equals, value = item.partition("=")
+    if not equals or not key:
+        raise SessionError(f"--state {item!r} is not KEY=VALUE", fix="Write it like --state fps=50.")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value
+
+
+def _path(key: str, take: str) -> tuple[str, ...]:
+    first, *rest = key.split(".")
+    return ("takes", take, *rest) if first == "take" and rest else (first, *rest)
+
+
+def _check(text: str, folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "session.toml"
+        file.write_text(text, encoding="utf-8")
+        try:
+            read_session(file)
+        except SessionError as error:
+            raise SessionError(error.what, where=f"{folder}, as stated", fix="Correct --state or --name.") from error
+
+
+def _session_toml(values: Mapping[tuple[str, ...], Any]) -> str:
+    """The text of a session.toml, with the first sentence of each field's docstring as a comment.
 
     Args:
         values: by the path of the field: ("fps",), ("colour", "bits"), ("takes", "walk", "path").
-
-    Returns:
-        The text; comments are the first sentences of the fields' docstrings.
     """
     sections: dict[tuple[str, ...], list[str]] = {}
     for path, value in values.items():
@@ -76,96 +162,5 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(f"{_key(name)} = {_value(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
-    # A text, a number or a truth of json is one of toml.
+    # JSON writes texts, numbers, true and false as TOML does.
     return json.dumps(value, ensure_ascii=False)
-
-
-LAYOUTS: dict[str, Callable[[Path], Found | None]] = {
-    "easyvolcap": easyvolcap,
-    "actorshq": actorshq,
-    "smc": smc,
-    "n3dv": n3dv,
-    "pose2sim": pose2sim,
-    "colmap": colmap,
-    "nerfstudio": nerfstudio,
-    "opencv": opencv,
-}
-
-
-def describe(
-    folder: Path, *, root: str, layout: str | None = None, name: str | None = None, stated: Sequence[str] = ()
-) -> tuple[str, list[str]]:
-    """Write the session.toml of a folder in a known layout.
-
-    Args:
-        folder: the recordings.
-        root: how the descriptor names the folder.
-        layout: one of `LAYOUTS`; None to recognise it.
-        name: of the session, its stage and its take; None for the folder's own.
-        stated: "KEY=VALUE", what the folder does not say; a key is a field's dotted name, "take." the take's.
-
-    Returns:
-        The text, which `read_session` has read, and what was taken for granted.
-
-    Raises:
-        SessionError: no layout, or several, fit; something is open and not stated, or stated wrongly.
-        CalibrationError, ImageUnreadable: the files that tell are broken.
-    """
-    kind, found = _recognised(folder, layout)
-    given = dict(_stated(item) for item in stated)
-    own = name or re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-._") or "session"
-    missing = [f"--state {keys[0]}=... ({what})" for keys, what in found.open if not given.keys() & {*keys}]
-    if missing:
-        raise SessionError(
-            f"the folder is a layout {kind}, which leaves open: {'; '.join(missing)}",
-            where=str(folder),
-            fix="State these.",
-        )
-    values = {"name": own, "stage": own, "root": root, **found.fields, **given}
-    text = session_toml({_path(key, own): value for key, value in values.items()})
-    _check(text, folder)
-    return text, [f"the folder is read as layout {kind}", *found.notes]
-
-
-def _recognised(folder: Path, layout: str | None) -> tuple[str, Found]:
-    if not folder.is_dir():
-        raise SessionError("there is no such folder", where=str(folder), fix="Check the path.")
-    if layout is not None and layout not in LAYOUTS:
-        raise SessionError(f"the layout {layout!r} is not known", fix=f"Use one of {', '.join(LAYOUTS)}.")
-    wanted = [layout] if layout else list(LAYOUTS)
-    fits = {name: found for name in wanted if (found := LAYOUTS[name](folder)) is not None}
-    if not fits:
-        raise SessionError(
-            f"the folder has no session.toml, and is no layout {' or '.join(wanted)}",
-            where=str(folder),
-            fix="Write a session.toml (docs/ingest.md), or give the folder that holds the calibration.",
-        )
-    if len(fits) > 1:
-        raise SessionError(f"the layouts {', '.join(fits)} all fit", where=str(folder), fix="Choose with --layout.")
-    return next(iter(fits.items()))
-
-
-def _stated(item: str) -> tuple[str, Any]:
-    """KEY=VALUE, the value as toml has it; what is no toml is text."""
-    key, equals, value = item.partition("=")
-    if not equals or not key:
-        raise SessionError(f"--state {item!r} is not KEY=VALUE", fix="Such as --state fps=50.")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value
-
-
-def _path(key: str, take: str) -> tuple[str, ...]:
-    first, *rest = key.split(".")
-    return ("takes", take, *rest) if first == "take" and rest else (first, *rest)
-
-
-def _check(text: str, folder: Path) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "session.toml"
-        file.write_text(text, encoding="utf-8")
-        try:
-            read_session(file)
-        except SessionError as error:
-            raise SessionError(error.what, where=f"{folder}, as stated", fix="Correct --state or --name.") from error

@@ -11,7 +11,7 @@ import pytest
 from capmat_errors import CalibrationError, CameraMissing, FrameGap, SizeMismatch
 from storage.calibration.camera import Camera
 from storage.session.board import BoardCheck, check_boards, lens_error, stage_errors
-from storage.session.corners import Seen, find_boards, open_boards
+from storage.session.corners import Boards, find_boards, open_boards
 from tests.storage.session.boards import CORNERS, SIDE, camera, picture, stage, turned, write_boards
 
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def seen(folder: Path) -> Seen:
+def seen(folder: Path) -> Boards:
     return find_boards(open_boards(folder, "{camera}.png"), stage(), CORNERS)
 
 
@@ -42,7 +42,7 @@ def test_a_right_calibration_explains_the_board_to_a_third_of_a_pixel(folder: Pa
     assert found.side == pytest.approx(SIDE, rel=2e-3)
 
 
-def test_corners_are_where_they_were_drawn(seen: Seen) -> None:
+def test_corners_are_where_they_were_drawn(seen: Boards) -> None:
     columns, rows = np.meshgrid(np.arange(CORNERS[0]) - 3.5, np.arange(CORNERS[1]) - 2.5)
     floor = np.stack([columns * SIDE, -rows * SIDE, 0 * rows], axis=-1).reshape(-1, 3)
     for name, view in stage().items():
@@ -52,7 +52,7 @@ def test_corners_are_where_they_were_drawn(seen: Seen) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["C01", "C02", "C03"])
-def test_a_turned_camera_is_named_with_its_error_and_does_not_spoil_the_others(seen: Seen, wrong: str) -> None:
+def test_a_turned_camera_is_named_with_its_error_and_does_not_spoil_the_others(seen: Boards, wrong: str) -> None:
     cameras = stage()
     cameras[wrong] = turned(cameras[wrong], 0.5)
     errors, trusted, _ = stage_errors(cameras, seen)
@@ -61,21 +61,21 @@ def test_a_turned_camera_is_named_with_its_error_and_does_not_spoil_the_others(s
     assert max(errors.values()) < 0.3
 
 
-def test_two_cameras_cannot_agree_on_a_stretched_board(seen: Seen) -> None:
+def test_two_cameras_cannot_agree_on_a_stretched_board(seen: Boards) -> None:
     cameras = stage()
     cameras["C02"] = turned(cameras["C02"], 3)
     errors, _, _ = stage_errors(cameras, {name: seen[name] for name in ("C01", "C02")})
     assert min(errors.values()) > 1
 
 
-def test_a_wrong_focal_length_shows_in_the_lens_of_that_camera_alone(seen: Seen) -> None:
+def test_a_wrong_focal_length_shows_in_the_lens_of_that_camera_alone(seen: Boards) -> None:
     right = {name: lens_error(view, seen[name].values()) for name, view in stage().items()}
     long = lens_error(camera("C02", 110, focal=960), seen["C02"].values())
     assert max(right.values()) < 0.3
     assert long > 1
 
 
-def test_a_wrong_unit_shows_in_the_side_of_the_squares_and_nowhere_else(seen: Seen) -> None:
+def test_a_wrong_unit_shows_in_the_side_of_the_squares_and_nowhere_else(seen: Boards) -> None:
     cameras = {name: replace(view, t=view.t * 1000) for name, view in stage().items()}
     errors, _, side = stage_errors(cameras, seen)
     assert side == pytest.approx(1000 * SIDE, rel=2e-3)
@@ -83,7 +83,7 @@ def test_a_wrong_unit_shows_in_the_side_of_the_squares_and_nowhere_else(seen: Se
 
 
 @pytest.mark.parametrize("names", [("C01",), ("C02",), ("C01", "C03"), ("C02", "C03")])
-def test_it_does_not_matter_at_which_end_the_finder_starts(seen: Seen, names: tuple[str, ...]) -> None:
+def test_it_does_not_matter_at_which_end_the_finder_starts(seen: Boards, names: tuple[str, ...]) -> None:
     other = {name: {0: np.rot90(grids[0], 2) if name in names else grids[0]} for name, grids in seen.items()}
     errors, _, side = stage_errors(stage(), other)
     assert max(errors.values()) < 0.3
@@ -110,7 +110,7 @@ def test_recordings_that_cannot_be_used_are_refused(folder: Path, tmp_path: Path
         check_boards(stage(), folder, "{camera}.tif", CORNERS)
     with pytest.raises(CameraMissing, match="C03 recorded a board, but is not calibrated"):
         check({name: stage()[name] for name in ("C01", "C02")}, folder)
-    with pytest.raises(SizeMismatch, match="800x600, calibrated is 640x480"):
+    with pytest.raises(SizeMismatch, match="800x600, the calibration 640x480"):
         check({name: view.sized(640, 480) for name, view in stage().items()}, folder)
     for name, frame in (("C01", 1), ("C02", 2)):
         (tmp_path / name).mkdir()

@@ -305,7 +305,7 @@ def test_a_reconstruction_without_its_pictures_is_refused(folder: Path) -> None:
 
 def test_a_folder_of_no_known_layout_is_refused(folder: Path) -> None:
     (folder / "notes.txt").write_text("nothing")
-    with pytest.raises(SessionError, match="no layout easyvolcap or actorshq"):
+    with pytest.raises(SessionError, match="does not have the layout easyvolcap or actorshq"):
         describe(folder, root=".")
 
 
