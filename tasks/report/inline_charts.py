@@ -1,7 +1,7 @@
 """Charts of the report as inline SVG: a training curve, a before-and-after line, a bar.
 
-They carry no colours of their own: the page's style sheet draws them, so they follow light, dark and print.
-The numbers beside each chart are text in the page; a chart shows the shape only.
+The page's style sheet colours them, so they follow light, dark and print. The page prints the numbers beside each
+chart; a chart shows the shape only.
 """
 
 import html
@@ -15,13 +15,13 @@ from tasks.show.figures import number, significant
 Point = tuple[float, float]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 264, 130, 42, 8, 8, 22
 MOST_POINTS = 240
-NOTHING = 1e-200  # smaller values overflow when something is divided by them
-DEEPEST = 1e-9  # part of the highest value; deeper, a logarithmic axis would show rounding errors
-LOG_FROM = 30  # a curve that falls further than this factor shows nothing on a linear axis
+NOTHING = 1e-200  # division by a smaller value overflows
+DEEPEST = 1e-9  # of the highest value; below, a logarithmic axis would show rounding errors
+LOG_FROM = 30  # a curve that falls by a larger factor is flat on a linear axis
 
 
 def history_points(records: Sequence[Mapping[str, Any]], key: str) -> list[Point]:
-    """Pick (iteration, value) pairs out of a training history; records without a value are passed over."""
+    """The (iteration, value) pairs of a training history; records without a value are skipped."""
     points = []
     for i, record in enumerate(records):
         x, y = number(record.get("iteration", i)), number(record.get(key))
@@ -31,17 +31,17 @@ def history_points(records: Sequence[Mapping[str, Any]], key: str) -> list[Point
 
 
 def history_keys(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name the curves in a training history, in the order they first appear."""
+    """Names of the curves in a training history, in the order in which they first appear."""
     keys = {key for record in records for key, value in record.items() if number(value) is not None}
     ordered = dict.fromkeys(key for record in records for key in record)
     return [key for key in ordered if key in keys and key != "iteration"]
 
 
 def line_chart(points: Sequence[Point], title: str) -> str:
-    """Draw one training curve.
+    """One training curve.
 
     Long histories are averaged in equal runs down to 240 points: a picture this small cannot show more, and
-    the page stays small. The axis turns logarithmic when the values span more than a factor of 30.
+    the page stays small. The axis is logarithmic when the values span more than a factor of 30.
 
     Args:
         points: (iteration, value), in order, at least one.
@@ -59,7 +59,7 @@ def line_chart(points: Sequence[Point], title: str) -> str:
     low, high = ticks[0], ticks[-1]
     x0, x1 = thin[0][0], max(thin[-1][0], thin[0][0] + 1)
 
-    def place(x: float, y: float) -> tuple[float, float]:
+    def position(x: float, y: float) -> tuple[float, float]:
         part = math.log(y / low) / math.log(high / low) if log else (y - low) / (high - low)
         return (
             LEFT + (x - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT),
@@ -68,11 +68,11 @@ def line_chart(points: Sequence[Point], title: str) -> str:
 
     grid = []
     for tick in ticks:
-        y = place(x0, tick)[1]
+        y = position(x0, tick)[1]
         grid.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         grid.append(f'<text class="tick end" x="{LEFT - 6}" y="{y + 3.5:.1f}">{significant(tick)}</text>')
-    path = "M" + "L".join("{:.1f} {:.1f}".format(*place(x, y)) for x, y in thin)
-    end = place(*thin[-1])
+    path = "M" + "L".join("{:.1f} {:.1f}".format(*position(x, y)) for x, y in thin)
+    end = position(*thin[-1])
     first, last = significant(points[0][0]), significant(points[-1][0])
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">'
@@ -86,7 +86,7 @@ def line_chart(points: Sequence[Point], title: str) -> str:
 
 
 def before_after(before: float | None, after: float | None, top: float) -> str:
-    """Draw a ring at the value before, a dot at the value after, and the way between; 0 left, `top` right.
+    """A ring at the value before, a dot at the value after, and a line between; 0 is left, `top` is right.
 
     Positions are percentages, so the drawing fills its table cell and all rows share one scale.
     """
@@ -106,7 +106,7 @@ def before_after(before: float | None, after: float | None, top: float) -> str:
 
 
 def bar(part: float) -> str:
-    """Draw a horizontal bar that fills `part` (0..1) of its cell."""
+    """A horizontal bar that fills `part` (0..1) of its cell."""
     return (
         '<svg class="bar" width="100%" height="10" aria-hidden="true">'
         f'<rect width="{100 * min(max(part, 0), 1):.2f}%" height="10" rx="1"/></svg>'

@@ -13,12 +13,13 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.runtime.step import Record, retryable
 from tasks.show.artifact import show
-from tasks.show.figures import METRICS
+from tasks.show.figures import METRICS, Metric, mse_text
+from tasks.show.markdown import table
 from tasks.show.sheet import Row, contact_sheet, error_picture, overlay_picture, spread, to_jpeg
 
 
 def stage_sheet(root: Root, take: Take, cameras: Sequence[str], alphas: Mapping[str, Reference]) -> np.ndarray:
-    """Image, plate and some alphas (`heading -> alpha of camera and frame`), a row per camera, first frame."""
+    """The first frame of some cameras: image, plate, and alphas (heading -> alpha of camera and frame)."""
     stage, frame = Stage.open(root, take.stage), take.frames[0]
     rows = [
         Row(
@@ -38,12 +39,12 @@ def before_after_sheet(
     refined: str,
     reference: Reference,
 ) -> np.ndarray:
-    """Image, plate, base and refined alpha with their errors against a reference, one row per (camera, frame)."""
+    """Image, plate, base and refined alpha with their errors against a reference; a row per (camera, frame)."""
     stage, rows = Stage.open(root, take.stage), []
     for camera, frame in pictures:
         true = reference(camera, frame)
         before, after = (take.read_alpha(run, camera, frame) for run in (base, refined))
-        mse = [f"MSE {1e4 * float(np.mean((pha - true) ** 2)):.1f}e-4" for pha in (before, after)]
+        mse = [mse_text(float(np.mean((pha - true) ** 2))) for pha in (before, after)]
         rows.append(
             Row(
                 f"{take.name} {camera} frame {frame}",
@@ -78,7 +79,7 @@ def scribble_sheet(root: Root, labels: str, count: int = 8) -> np.ndarray:
 
 
 def show_take(store: str, take: str, runs: Sequence[str]) -> None:
-    """A contact sheet of a take and its runs, beside the flow run in the Prefect UI."""
+    """Show a contact sheet of a take and its runs beside the flow run in the Prefect UI."""
     root = Root(store)
     recording = Take.open(root, take)
     alphas = {run: partial(recording.read_alpha, run) for run in runs}
@@ -90,13 +91,13 @@ show_take_task = retryable("contact sheet", "contact sheet of {take}")(show_take
 
 
 def show_validation(store: str, benchmark: Record, validation: Record, runs: Mapping[str, str]) -> None:
-    """Scores as a table and the hardest pictures of the benchmark, beside the flow run in the Prefect UI.
+    """Show scores and the hardest pictures of the benchmark beside the flow run in the Prefect UI.
 
     Args:
         store: URL of the store.
         benchmark: record of the benchmark.
         validation: record of `tasks.validate.score.validate`.
-        runs: row -> alpha run, as they were scored.
+        runs: row -> alpha run that was scored.
     """
     root = Root(store)
     take = Take.open(root, benchmark["take"])
@@ -108,30 +109,29 @@ def show_validation(store: str, benchmark: Record, validation: Record, runs: Map
         camera, _, number = picture.rpartition("/")
         frame = int(number)
         alphas = [take.read_alpha(run, camera, frame) for run in runs.values()]
-        said = tuple(f"MSE {1e4 * each[row][picture]['mse']:.1f}e-4" for row in runs)
+        errors = [mse_text(each[row][picture]["mse"]) for row in runs]
         pictures = [take.read(camera, frame), frozen.alpha(take.name, camera, frame), *alphas]
-        rows.append(Row(f"{camera} frame {frame}", pictures, ("", "", *said)))
+        rows.append(Row(f"{camera} frame {frame}", pictures, ("", "", *errors)))
     sheet = contact_sheet(rows, ["image", "supervisor", *(row.replace("_", " ") for row in runs)])
     title = f"validation on {benchmark['benchmark']}"
     show("validation", title, to_jpeg(sheet), scores_table(validation["supervisor"], runs))
 
 
 def scores_table(scores: Mapping[str, Mapping[str, float]], runs: Mapping[str, str]) -> str:
-    """Markdown: a line per row with its scores in the paper's units, the best of each column in bold.
+    """Markdown: the scores of each row in the paper's units, the best of each column in bold.
 
     Args:
         scores: row -> `mse`, `sad`, `grad` as per-pixel means.
         runs: row -> alpha run.
     """
     best = {metric.key: min(scores[row][metric.key] for row in runs) for metric in METRICS}
-    lines = ["| | " + " | ".join(f"{m.title} {m.unit}" for m in METRICS) + " | run |", "|---|---:|---:|---:|---|"]
-    for row, run in runs.items():
-        cells = []
-        for m in METRICS:
-            text = f"{scores[row][m.key] * m.scale:.2f}"
-            cells.append(f"**{text}**" if scores[row][m.key] == best[m.key] else text)
-        lines.append(f"| {row.replace('_', ' ')} | {' | '.join(cells)} | `{run}` |")
-    return "\n".join(lines)
+
+    def cell(row: str, metric: Metric) -> str:
+        text = f"{scores[row][metric.key] * metric.scale:.2f}"
+        return f"**{text}**" if scores[row][metric.key] == best[metric.key] else text
+
+    rows = [[row.replace("_", " "), *(cell(row, m) for m in METRICS), f"`{run}`"] for row, run in runs.items()]
+    return table(["", *(f"{m.title} {m.unit}" for m in METRICS), "run"], rows)
 
 
 show_validation_task = retryable("scores", "scores on {benchmark[benchmark]}")(show_validation)

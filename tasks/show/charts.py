@@ -14,7 +14,7 @@ Point = tuple[float, float]
 Lines = Mapping[str, Sequence[Point]]
 """Name of a line -> its points, in order."""
 Intervals = Mapping[str, tuple[float, Sequence[float] | None]]
-"""Model -> mean, and (low, high) or None where there is no interval."""
+"""Model -> mean, and (low, high) or None without an interval."""
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 260, 64, 190, 34, 34  # of a panel of curves
 DOTS_WIDTH = 760

@@ -31,19 +31,19 @@ MORE_METRICS = (
 
 
 def number(value: object) -> float | None:
-    """Take a figure as float; None for what is missing, not a number or not finite."""
+    """A figure as float; None for what is missing, not a number or not finite."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
 
 
 def ratio(before: float | None, after: float | None) -> float | None:
-    """After / before; None where that says nothing."""
+    """After / before; None without both, or where before is 0."""
     return None if before is None or after is None or before <= 0 else after / before
 
 
 def change(before: float | None, after: float | None) -> str:
-    """Write a change in per cent with its sign, `−61 %`; empty when it cannot be told."""
+    """Write a change in per cent with its sign, `−61 %`; "" where there is no ratio."""
     factor = ratio(before, after)
     if factor is None:
         return ""
@@ -66,6 +66,11 @@ def significant(value: float | None) -> str:
     mantissa, exponent = f"{value:.3e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{float(mantissa):g}·10{power}".replace("-", "−")
+
+
+def mse_text(value: float) -> str:
+    """Write the MSE of a picture for the caption below it."""
+    return f"MSE {1e4 * value:.1f}e-4"
 
 
 def duration(seconds: float | None) -> str:

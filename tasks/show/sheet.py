@@ -60,7 +60,7 @@ def contact_sheet(rows: list[Row], columns: list[str], *, cell_height: int = 216
         (H,W,3) uint8 sRGB on a dark ground.
 
     Raises:
-        SizeMismatch: a row has more or fewer pictures than there are columns, or an array is no picture.
+        SizeMismatch: a row has more or fewer pictures than there are columns, or an array is not a picture.
     """
     for row in rows:
         if len(row.pictures) != len(columns):
@@ -207,7 +207,7 @@ def rgb8(picture: Picture) -> RGB:
     if picture.ndim == 2:
         picture = np.repeat(picture[..., None], 3, axis=2)
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
-        raise SizeMismatch(f"an array of shape {picture.shape} is no picture", where="contact sheet")
+        raise SizeMismatch(f"an array of shape {picture.shape} is not a picture", where="contact sheet")
     if picture.dtype == np.uint8:
         return picture
     unit = _unit(picture)

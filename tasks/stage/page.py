@@ -24,12 +24,12 @@ _KEY = (
 _WORDS = {"red": "must be mended", "yellow": "will cost mattes", "green": "fit"}  # the worst first
 
 
-def stage_page(report: Mapping[str, Any], found: Mapping[str, Measured]) -> str:
+def stage_page(report: Mapping[str, Any], measured: Mapping[str, Measured]) -> str:
     """A complete HTML document, UTF-8.
 
     Args:
         report: see `tasks.stage.check`.
-        found: what was measured, by camera.
+        measured: what was measured, by camera.
     """
     where = f"stage {report['stage']}" + (f", take {report['take']}" if report["take"] else "")
     lights = [camera["light"] for camera in report["cameras"].values()]
@@ -41,7 +41,7 @@ def stage_page(report: Mapping[str, Any], found: Mapping[str, Measured]) -> str:
         lights=[(light, lights.count(light), meaning) for light, meaning in _WORDS.items()],
         notes=report["notes"],
         key=_KEY,
-        cameras=[_camera(camera, one, found[camera]) for camera, one in _worst_first(report)],
+        cameras=[_camera(camera, one, measured[camera]) for camera, one in _worst_first(report)],
     )
 
 
@@ -61,12 +61,12 @@ def verdict(report: Mapping[str, Any]) -> str:
     return f"{'; '.join(parts)}." if parts else f"All {len(cameras)} cameras are fit."
 
 
-def stage_sheet(report: Mapping[str, Any], found: Mapping[str, Measured]) -> bytes:
+def stage_sheet(report: Mapping[str, Any], measured: Mapping[str, Measured]) -> bytes:
     """A JPEG of eight cameras at most, those with red findings first."""
     rows = []
     for camera, one in _worst_first(report)[:8]:
         kinds = dict.fromkeys(finding["kind"] for finding in one["findings"])
-        rows.append(_row(camera, found[camera], one["findings"], (", ".join(kinds),), _SHEET))
+        rows.append(_row(camera, measured[camera], one["findings"], (", ".join(kinds),), _SHEET))
     return to_jpeg(contact_sheet(rows, ["empty stage", "take", "difference"], cell_height=_SHEET))
 
 

@@ -60,57 +60,57 @@ class Comparison(TypedDict):
     """By benchmark: `entries`, `known`, `takes` and `supervisors`."""
 
 
-def markdown(found: Comparison, metrics: Sequence[Metric]) -> str:
+def markdown(comparison: Comparison, metrics: Sequence[Metric]) -> str:
     """A table per benchmark and column: each model's means with their intervals, and the time of a frame."""
     parts = []
-    for name, columns in found["scores"].items():
+    for name, columns in comparison["scores"].items():
         for column, rows in columns.items():
             heads = ["", *(f"{m.title} {m.unit}" for m in _measured(rows, metrics)), "ms/frame", "hull %"]
             parts.append(f"**{name}** {TITLES[column]}, {_count(rows)}")
-            parts.append(table(heads, _lines(found, name, column, metrics)))
-        parts.append(_foot(found, name))
-    return "\n\n".join([*parts, _certainty(found)])
+            parts.append(table(heads, _lines(comparison, name, column, metrics)))
+        parts.append(_foot(comparison, name))
+    return "\n\n".join([*parts, _certainty(comparison)])
 
 
 def render_validation(
-    found: Comparison, metrics: Sequence[Metric], charts: Mapping[str, str], sheets: Mapping[str, bytes]
+    comparison: Comparison, metrics: Sequence[Metric], charts: Mapping[str, str], sheets: Mapping[str, bytes]
 ) -> str:
     """A complete HTML document.
 
     Args:
-        found: the figures, with `created`, `store` and `benchmarks`.
+        comparison: the figures, with `created`, `store` and `benchmarks`.
         metrics: what to print, in this order, where it was measured.
         charts: SVG documents by `benchmark column`.
         sheets: JPEG files by `benchmark row`.
     """
     benchmarks = []
-    for name, scores in found["scores"].items():
-        columns = [_column(found, name, column, metrics) | {"chart": charts[f"{name} {column}"].encode()}
+    for name, scores in comparison["scores"].items():
+        columns = [_column(comparison, name, column, metrics) | {"chart": charts[f"{name} {column}"].encode()}
                    for column in scores]  # fmt: skip
-        pictures = [(row, sheets[f"{name} {row}"]) for row in found["models"]]
-        benchmarks.append({"name": name, "columns": columns, "foot": _foot(found, name), "sheets": pictures})
+        pictures = [(row, sheets[f"{name} {row}"]) for row in comparison["models"]]
+        benchmarks.append({"name": name, "columns": columns, "foot": _foot(comparison, name), "sheets": pictures})
     return render(
         "validate/page.html",
         title="Models on benchmarks",
-        facts=(found["created"], found["store"]),
-        verdict=_best(found),
+        facts=(comparison["created"], comparison["store"]),
+        verdict=_best(comparison),
         benchmarks=benchmarks,
-        certainty=_certainty(found),
+        certainty=_certainty(comparison),
     )
 
 
-def _column(found: Comparison, name: str, column: str, metrics: Sequence[Metric]) -> dict[str, Any]:
+def _column(comparison: Comparison, name: str, column: str, metrics: Sequence[Metric]) -> dict[str, Any]:
     """What stands under a heading: the scores, and the MSE of every picture, the hardest first."""
-    rows, each = found["scores"][name][column], found["per_image"][name][column]
+    rows, each = comparison["scores"][name][column], comparison["per_image"][name][column]
     first = next(iter(each.values()))
     order = sorted(first, key=lambda picture: -max(scores[picture]["mse"] for scores in each.values()))
     title = f"{TITLES[column]}, {_count(rows)}"
     if column == "supervisor":
-        title += f" ({', '.join(found['benchmarks'][name]['supervisors'])})"
+        title += f" ({', '.join(comparison['benchmarks'][name]['supervisors'])})"
     return {
         "title": title,
         "heads": ["", *((m.title, m.unit) for m in _measured(rows, metrics)), "ms/frame", ("hull", "%")],
-        "rows": _lines(found, name, column, metrics),
+        "rows": _lines(comparison, name, column, metrics),
         "models": list(each),
         "pictures": [
             [picture, *(f"{1e4 * scores[picture]['mse']:.2f}" for scores in each.values())] for picture in order
@@ -118,12 +118,12 @@ def _column(found: Comparison, name: str, column: str, metrics: Sequence[Metric]
     }
 
 
-def _lines(found: Comparison, name: str, column: str, metrics: Sequence[Metric]) -> list[list[str]]:
+def _lines(comparison: Comparison, name: str, column: str, metrics: Sequence[Metric]) -> list[list[str]]:
     """Per model its name, its means, the time of a frame and its hull score."""
-    rows = found["scores"][name][column]
+    rows = comparison["scores"][name][column]
     return [
         [row, *(_cell(means, metric) for metric in _measured(rows, metrics)),
-         f"{found['latency'][name][row]['ms']:.1f}", hull_text(found["hull"][name], row)]
+         f"{comparison['latency'][name][row]['ms']:.1f}", hull_text(comparison["hull"][name], row)]
         for row, means in rows.items()
     ]  # fmt: skip
 
@@ -158,32 +158,32 @@ def _count(rows: Rows) -> str:
     return counted(max((one["pictures"] for means in rows.values() for one in means.values()), default=0), "picture")
 
 
-def _foot(found: Comparison, name: str) -> str:
+def _foot(comparison: Comparison, name: str) -> str:
     """What the times were measured on (once, if all are alike), what hull scores are, and why some are missing."""
     machines = {
         f"{one['size'][1]}x{one['size'][0]}, {one['hardware']}"
         + (f", {counted(one['threads'], 'thread')}" if one["device"] == "cpu" else "")
-        for one in found["latency"][name].values()
+        for one in comparison["latency"][name].values()
     }
     lines = [f"Time of a frame: median of warm runs, without reading and writing; {'; '.join(sorted(machines))}."]
-    if hull := found["hull"][name]:
+    if hull := comparison["hull"][name]:
         lines += ["Hull: share of the silhouettes that the other cameras' mattes of the same frame contradict."]
         lines += [f"{row} has none: {one['absent']}." for row, one in hull.items() if "absent" in one]
     return " ".join(lines)
 
 
-def _certainty(found: Comparison) -> str:
-    means = [one for columns in found["scores"].values() for rows in columns.values() for one in rows.values()]
+def _certainty(comparison: Comparison) -> str:
+    means = [one for columns in comparison["scores"].values() for rows in columns.values() for one in rows.values()]
     alone = any(one["interval"] is None for each in means for one in each.values())
-    text = (f"In brackets: {100 * found['level']:.0f} % bootstrap intervals of the means over pictures. "
+    text = (f"In brackets: {100 * comparison['level']:.0f} % bootstrap intervals of the means over pictures. "
             "Lower is better everywhere.")  # fmt: skip
     return text + (" One picture alone has no interval: it says nothing about others." if alone else "")
 
 
-def _best(found: Comparison) -> str:
+def _best(comparison: Comparison) -> str:
     """The model with the lowest MSE, in a sentence per benchmark and column."""
     sentences = []
-    for name, columns in found["scores"].items():
+    for name, columns in comparison["scores"].items():
         for column, rows in columns.items():
             best = min(rows, key=lambda row: rows[row]["mse"]["mean"])
             sentences.append(f"{name}, {TITLES[column]}: {best} has the lowest MSE.")

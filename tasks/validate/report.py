@@ -21,7 +21,7 @@ from storage.takes.take import Take
 from tasks.runtime.step import Record, digest, retryable
 from tasks.show.artifact import artifact_key, show, where_text
 from tasks.show.charts import Intervals, intervals_svg
-from tasks.show.figures import METRICS, MORE_METRICS
+from tasks.show.figures import METRICS, MORE_METRICS, mse_text
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
 from tasks.validate.measure import COLUMNS
 from tasks.validate.page import Comparison, FrameTime, Mean, Rows, markdown, render_validation
@@ -74,41 +74,41 @@ def write_validation(store: str, measured: Measured) -> Record:
     Returns:
         The comparison, `text` (its tables as markdown), and where `html` and `json` lie.
     """
-    root, found = Root(store), summarise(measured)
-    folder = f"reports/validation-{digest(found)}"
-    found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-    found["store"] = store
-    found["benchmarks"] = {name: _described(root, name) for name in found["scores"]}
+    root, comparison = Root(store), summarise(measured)
+    folder = f"reports/validation-{digest(comparison)}"
+    comparison["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    comparison["store"] = store
+    comparison["benchmarks"] = {name: _described(root, name) for name in comparison["scores"]}
     charts = {
         f"{name} {column}": intervals_svg(_panels(rows))
-        for name, columns in found["scores"].items()
+        for name, columns in comparison["scores"].items()
         for column, rows in columns.items()
     }
     sheets = {
-        f"{name} {row}": to_jpeg(picture_sheet(root, name, row, found))
-        for name in found["scores"]
-        for row in found["models"]
+        f"{name} {row}": to_jpeg(picture_sheet(root, name, row, comparison))
+        for name in comparison["scores"]
+        for row in comparison["models"]
     }
-    text = markdown(found, EVERY)
+    text = markdown(comparison, EVERY)
     for name, svg in charts.items():
         root.write(f"{folder}/{_file(name)}.svg", svg.encode())
     for name, jpeg in sheets.items():
         root.write(f"{folder}/{_file(name)}.jpg", jpeg)
-    root.write(f"{folder}/validation.json", json.dumps(found, indent=1).encode())
-    root.write(f"{folder}/validation.html", render_validation(found, EVERY, charts, sheets).encode())
+    root.write(f"{folder}/validation.json", json.dumps(comparison, indent=1).encode())
+    root.write(f"{folder}/validation.html", render_validation(comparison, EVERY, charts, sheets).encode())
     for name, jpeg in sheets.items():
         bench, _, row = name.partition(" ")
         curves = "".join(charts.get(f"{bench} {column}", "") for column in COLUMNS[:1])
         note = f"{text}\n\n{where_text(root.at(f'{folder}/validation.html'))}"
         show(artifact_key(f"validation {name}"), f"{row} on {bench}: worst, median, best", jpeg, note, curves)
     url = root.at(folder)
-    return {**found, "text": text, "html": f"{url}/validation.html", "json": f"{url}/validation.json"}
+    return {**comparison, "text": text, "html": f"{url}/validation.html", "json": f"{url}/validation.json"}
 
 
-def picture_sheet(root: Root, benchmark: str, row: str, found: Comparison) -> RGB:
+def picture_sheet(root: Root, benchmark: str, row: str, comparison: Comparison) -> RGB:
     """A model's worst, median and best picture by MSE against the supervisor, with the errors."""
     frozen = _open(root, benchmark)
-    scores: dict[str, Scores] = found["per_image"][benchmark]["supervisor"][row]
+    scores: dict[str, Scores] = comparison["per_image"][benchmark]["supervisor"][row]
     order = sorted(scores, key=lambda picture: -scores[picture]["mse"])
     chosen = {order[-1]: "best", order[len(order) // 2]: "median", order[0]: "worst"}
     columns = ["image", "supervisor", row, "error"] + (["truth", "error by truth"] if frozen.known else [])
@@ -116,14 +116,14 @@ def picture_sheet(root: Root, benchmark: str, row: str, found: Comparison) -> RG
     for picture, word in reversed(chosen.items()):
         take, camera, frame = key = _key(picture)
         recording = Take.open(root, take)
-        pha, ours = recording.read_alpha(found["models"][row]["run"], camera, frame), frozen.alpha(*key)
+        pha, ours = recording.read_alpha(comparison["models"][row]["run"], camera, frame), frozen.alpha(*key)
         pictures: list[np.ndarray | None] = [recording.read(camera, frame), ours, pha, error_picture(pha, ours)]
-        captions = ["", "", "", f"MSE {1e4 * scores[picture]['mse']:.1f}e-4"]
+        captions = ["", "", "", mse_text(scores[picture]["mse"])]
         if frozen.known:
             true = frozen.truth(*key) if key in frozen.known else None
             pictures += [true, None if true is None else error_picture(pha, true)]
-            mse = found["per_image"][benchmark]["truth"][row].get(picture, {}).get("mse")
-            captions += ["", "" if mse is None else f"MSE {1e4 * mse:.1f}e-4"]
+            mse = comparison["per_image"][benchmark]["truth"][row].get(picture, {}).get("mse")
+            captions += ["", "" if mse is None else mse_text(mse)]
         rows.append(Row(f"{word}: {take} {camera} {frame}", pictures, tuple(captions)))
     return contact_sheet(rows, columns)
 

@@ -8,7 +8,7 @@ from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.geometry.hull_check import FrameCheck, check_frame
 from tasks.labels.mine.signals import ask, look
-from tasks.labels.mine.words import said
+from tasks.labels.mine.words import reasons
 from tasks.runtime.progress import say
 
 BOXES = 6
@@ -72,7 +72,7 @@ def mine_frame(
                     "box": [x0, y0, min(x1, view.width), min(y1, view.height)],
                     "score": spot.score,
                     "signals": {name: round(value, 4) for name, value in spot.signals.items()},
-                    "reasons": said(spot, looked, fit, camera),
+                    "reasons": reasons(spot, looked, fit, camera),
                 }
             )
     return sorted(boxes, key=lambda one: -one["score"])

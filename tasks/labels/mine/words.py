@@ -1,4 +1,4 @@
-"""Why a box was mined, in words: what somebody who scribbles should look for."""
+"""Why a box was mined, in words: what a person who scribbles should look for."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,26 +7,26 @@ from tasks.geometry.hull_check import FrameCheck
 if TYPE_CHECKING:
     from tasks.labels.mine.signals import Looked
 
-_WORTH = 0.03  # mean of a signal in a box, below which it is no reason
-_LOWEST = 0.15  # of the subject's height, in which its feet are
-_DARKER = 0.05
+_WORTH = 0.03  # a signal with a lower mean in the box is not worth naming
+_LOWEST = 0.15  # the feet are in this share of the subject's height
+_DARKER = 0.05  # share of the plate's light that a shadow takes at least
 
 _WORDS = {
     "err": "the student expects to be wrong here",
-    "soft": "the matte is half open far from any edge",
+    "soft": "the matte is half transparent far from any edge",
     "unsteady": "the matte changes when the picture is flipped or shifted",
     "jump": "the matte jumps between two frames and the picture does not",
 }
 
 
-def said(spot: Any, looked: "Looked", fit: FrameCheck | None, camera: str) -> list[str]:
-    """The reasons of a box, the strongest first; at least one.
+def reasons(spot: Any, looked: "Looked", fit: FrameCheck | None, camera: str) -> list[str]:
+    """The reasons of a box, at least one, the strongest first.
 
     Args:
-        spot: of `capmat_models.mining.spots`.
+        spot: the box, from `capmat_models.mining.spots`.
         looked: its picture.
         fit: the hull check of its frame.
-        camera: whose picture it is.
+        camera: the camera of the picture.
     """
     strong = sorted(spot.signals, key=lambda name: -spot.signals[name])
     strong = [name for name in strong if spot.signals[name] >= _WORTH] or strong[:1]
@@ -47,15 +47,13 @@ def _sentence(
     if name == "residual":
         dark = _shadow(looked, box, 1 - looked.pha)
         if dark >= _DARKER:
-            return (
-                f"background is {dark:.0%} darker than the plate: shadow, or a dark part of the subject that is lost"
-            )
-        return "neither subject nor plate explain the picture"
+            return f"background is {dark:.0%} darker than the plate: a shadow, or a dark part of the subject is lost"
+        return "neither subject nor plate explains the picture"
     return _of_hull(name, box, looked, fit, camera)
 
 
 def _of_hull(name: str, box: tuple[int, int, int, int], looked: "Looked", fit: FrameCheck | None, camera: str) -> str:
-    """`hole: 31 of 38 views see foreground here`, or what a halo may be."""
+    """`hole: 31 of 38 views see foreground here`, or what a halo can be."""
     if fit is None:
         raise ValueError("a hull signal comes from a hull check")
     halo, hole, fold = fit.maps(camera)
@@ -68,8 +66,10 @@ def _of_hull(name: str, box: tuple[int, int, int, int], looked: "Looked", fit: F
         return f"hole: {foreground} of {views} views see foreground here"
     where = " below the feet" if _at_feet(looked, box) else ""
     dark = _shadow(looked, box, looked.maps["halo"])
-    kind = f"{dark:.0%} darker than the plate: shadow" if dark >= _DARKER else ""
-    return f"halo{where}: {kind or f'at most {foreground} of {views} views see foreground behind it'}"
+    if dark >= _DARKER:
+        return f"halo{where}: {dark:.0%} darker than the plate: shadow"
+    seers = f"at most {foreground} of {views} other cameras see" if foreground else "no other camera sees"
+    return f"halo{where}: {seers} a subject here"
 
 
 def _at_feet(looked: "Looked", box: tuple[int, int, int, int]) -> bool:
@@ -81,7 +81,7 @@ def _at_feet(looked: "Looked", box: tuple[int, int, int, int]) -> bool:
 
 
 def _shadow(looked: "Looked", box: tuple[int, int, int, int], weight: Any) -> float:
-    """How much darker than the plate a box is where `weight` says, if it has the plate's colour."""
+    """How much darker than the plate a box is, weighted, if it has the plate's colour; 0..1."""
     from capmat_models.mining import shadow
 
     x0, y0, x1, y1 = box

@@ -9,6 +9,7 @@ from tasks.report.paper.tables import Row as Scored
 from tasks.report.paper.tables import Tables
 from tasks.runtime.step import Record
 from tasks.show.charts import curves_svg, dots_svg
+from tasks.show.figures import mse_text
 from tasks.show.sheet import Row, contact_sheet, to_jpeg
 from tasks.validate.conditions import noisy_frame, read_matte
 
@@ -62,12 +63,9 @@ def _strip(root: Root, benchmark: Record, shown: Mapping[str, Record], noise: fl
     rows = []
     for camera, frame in _hardest(next(iter(shown.values()))):
         alphas = [read_matte(root, score["folder"], camera, frame) for score in shown.values()]
-        errors = [
-            f"MSE {1e4 * score['per_image']['supervisor'][f'{camera}/{frame}']['mse']:.1f}e-4"
-            for score in shown.values()
-        ]
+        scores = [score["per_image"]["supervisor"][f"{camera}/{frame}"] for score in shown.values()]
         pictures = [noisy_frame(take, camera, frame, noise, 0), frozen.alpha(take.name, camera, frame), *alphas]
-        rows.append(Row(f"{camera} frame {frame}", pictures, ("", "", *errors)))
+        rows.append(Row(f"{camera} frame {frame}", pictures, ("", "", *(mse_text(one["mse"]) for one in scores))))
     return to_jpeg(contact_sheet(rows, ["image", "supervisor", *shown]))
 
 

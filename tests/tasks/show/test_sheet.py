@@ -76,8 +76,8 @@ def test_a_row_with_too_few_pictures_is_named():
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 4, 4), (4, 4, 4), (1, 3, 4, 4), (0, 4)])
-def test_an_array_that_is_no_picture_is_refused(shape):
-    with pytest.raises(SizeMismatch, match="no picture"):
+def test_an_array_that_is_not_a_picture_is_refused(shape):
+    with pytest.raises(SizeMismatch, match="not a picture"):
         rgb8(np.zeros(shape, np.float32))
 
 
