@@ -22,8 +22,8 @@ from flows.service.events import tell_waiting
 from flows.steps import matte_take, outcome
 from tasks.config import Config
 from tasks.ingest.arrival import Wanted, finish, unfinished
-from tasks.ingest.inbox import Arrived, Found, drop, fetch_task, look_task, trouble
-from tasks.ingest.place import Bucket
+from tasks.ingest.inbox import Arrived, Inbox, drop, fetch_task, read_inbox_task, trouble
+from tasks.ingest.inbox_files import Bucket
 from tasks.ingest.session import TakeRecord
 from tasks.labels.mine.queue import mine_night_task
 from tasks.matte.export import export_task
@@ -79,8 +79,8 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
     started = time.time()
     begun = datetime.now().astimezone()
     until = until_time(config.night.until, begun, "night.until")
-    found = look_task(config.inbox, config.night.still_minutes)
-    for place in found.left:
+    inbox = read_inbox_task(config.inbox, config.night.still_minutes)
+    for place in inbox.left:
         say(f"left for another night: {place['where']}: {place['why']}")
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
@@ -88,17 +88,17 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
         "inbox": config.inbox,
         "store": config.store,
         "models": {role: chosen[role] for role in ("teacher", "student", "supervisor")},
-        "refused": list(found.refused),
-        "left": found.left,
+        "refused": list(inbox.refused),
+        "left": inbox.left,
         "stages": [],
         "takes": [],
         "kept": [],
     }
-    wanted = _wanted(config, found, night)
-    plan, name = plan_task(config, found, until)
+    wanted = _wanted(config, inbox, night)
+    plan, name = plan_task(config, inbox, until)
     say(planned(plan))
     jobs: list[_Job] = []
-    for arrived in found.sessions:
+    for arrived in inbox.sessions:
         if how := wanted[arrived.file]:
             jobs += _start(config, arrived, how, base, chosen, night)
     for job in jobs:
@@ -108,10 +108,10 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
     jobs = [job for job in jobs if _matted(config, job, chosen["student"], night)]
     for job in jobs:
         _finish(config, job, night)
-    if isinstance(found.place, Bucket):
+    if isinstance(inbox.files, Bucket):
         done = {take["take"] for take in night["takes"] if take["finished"]} | {*night["kept"]}
-        for arrived in found.sessions:
-            drop(found.place, arrived, arrived.takes.keys() - done)
+        for arrived in inbox.sessions:
+            drop(inbox.files, arrived, arrived.takes.keys() - done)
 
     nothing = night["refused"] and not jobs and not night["kept"]
     night["state"] = "Failed" if nothing else "NeedsHuman" if night["refused"] else "Completed"
@@ -149,17 +149,17 @@ def needs_human(done: dict[str, Any]) -> Any:
     return Completed(name="NeedsHuman", message="\n".join([*lines, f"Report: {night['html']}"]), data=done)
 
 
-def _wanted(config: Config, found: Found, night: NightRecord) -> dict[str, dict[str, Wanted]]:
+def _wanted(config: Config, inbox: Inbox, night: NightRecord) -> dict[str, dict[str, Wanted]]:
     """What is to be done, by session.toml and take; what lies on S3 is copied here, or refused."""
     wanted: dict[str, dict[str, Wanted]] = {}
-    for arrived in found.sessions:
+    for arrived in inbox.sessions:
         todo, finished = unfinished(config, arrived)
         night["kept"] += finished
         for name in list(todo):
-            if not isinstance(found.place, Bucket):
+            if not isinstance(inbox.files, Bucket):
                 break
             try:
-                fetch_task(found.place, arrived, name)
+                fetch_task(inbox.files, arrived, name)
             except CapmatError as error:
                 night["refused"].append(trouble(arrived.session.name, name, "fetch", error))
                 del todo[name]

@@ -36,7 +36,7 @@ def plan(args: Namespace) -> int:
     Returns:
         1 if the night is too short even without the teacher, else 0.
     """
-    from tasks.ingest.inbox import look
+    from tasks.ingest.inbox import read_inbox
     from tasks.night.look_back import check_night
     from tasks.night.plan import keep_plan, plan_inbox, plan_night, until_time
 
@@ -56,7 +56,7 @@ def plan(args: Namespace) -> int:
     else:
         until = until_time(args.until, now, "--until")
     if config.inbox:
-        night = plan_inbox(config, look(config.inbox, config.night.still_minutes), now, until, args.gpus)
+        night = plan_inbox(config, read_inbox(config.inbox, config.night.still_minutes), now, until, args.gpus)
     else:
         night = plan_night(config, now, until, args.gpus)
     name = keep_plan(root, night)

@@ -14,7 +14,16 @@ from typing import TypedDict
 
 from capmat_errors import CapmatError, SessionError, StoreError
 from storage.descriptor import Session, read_session
-from tasks.ingest.place import Bucket, Folder, Listing, Place, Postponed, open_place, shared_places, take_place
+from tasks.ingest.inbox_files import (
+    Bucket,
+    Folder,
+    InboxFiles,
+    Listing,
+    Postponed,
+    open_inbox,
+    shared_paths,
+    take_path,
+)
 from tasks.runtime.step import digest, retryable
 
 SECOND_LOOK_S = 5.0
@@ -48,17 +57,17 @@ class Arrived:
 
 
 @dataclass
-class Found:
+class Inbox:
     """What an inbox holds.
 
     Attributes:
-        place: the inbox.
+        files: the inbox.
         sessions: with at least one copied take, by path.
         left: what is still being copied.
         refused: sessions that cannot be used.
     """
 
-    place: Folder | Bucket
+    files: Folder | Bucket
     sessions: list[Arrived] = field(default_factory=list)
     left: list[Postponed] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -76,9 +85,9 @@ def trouble(session: str, take: str, step: str, error: BaseException) -> Refused
     return Refused(session=session, take=take, step=step, error=type(error).__name__, what=what, where=where, fix=fix)
 
 
-def look(
+def read_inbox(
     inbox: str, still_minutes: float, now: Callable[[], float] = time.time, second_look_s: float = SECOND_LOOK_S
-) -> Found:
+) -> Inbox:
     """Look into the inbox; reads no pictures and changes nothing.
 
     Args:
@@ -91,77 +100,77 @@ def look(
         ConfigError: the inbox is not a folder of this machine.
         StoreError: S3 does not answer.
     """
-    place = open_place(inbox)
-    found = Found(place)
+    files = open_inbox(inbox)
+    contents = Inbox(files)
     read: list[tuple[Path, Session]] = []
     limit = now() - 60 * still_minutes
-    for file in place.sessions(found.left):
-        changed = max((at[2] for at in place.listing([file]).values()), default=limit)
+    for file in files.sessions(contents.left):
+        changed = max((at[2] for at in files.listing([file]).values()), default=limit)
         try:
             read.append((file, read_session(file)))
         except SessionError as error:
             if changed > limit:
-                found.left.append({"where": place.shown(file), "why": "is still being written"})
+                contents.left.append({"where": files.shown(file), "why": "is still being written"})
             else:
-                found.refused.append(trouble(str(file.parent), "", "read the session", error))
+                contents.refused.append(trouble(str(file.parent), "", "read the session", error))
     first = {}
     for file, session in read:
         try:
-            first[file] = _listings(place, file, session)
+            first[file] = _listings(files, file, session)
         except SessionError as error:
-            found.refused.append(trouble(session.name, "", "read the session", error))
+            contents.refused.append(trouble(session.name, "", "read the session", error))
     if first:
         time.sleep(second_look_s)
-        place.again()
-    for file, session in _one_of_a_name([item for item in read if item[0] in first], found.refused):
-        shared, takes = _listings(place, file, session)
+        files.again()
+    for file, session in _one_of_a_name([item for item in read if item[0] in first], contents.refused):
+        shared, takes = _listings(files, file, session)
         old_shared, old_takes = first[file]
         if why := _moving(shared, old_shared, limit):
-            found.left.append({"where": place.shown(file.parent), "why": why})
+            contents.left.append({"where": files.shown(file.parent), "why": why})
             continue
         fresh = any(_moving(takes[name], old_takes[name], limit) for name in takes)
         copied = {}
         for name, listing in takes.items():
             if why := _moving(listing, old_takes[name], limit):
-                found.left.append({"where": f"{place.shown(file.parent)}, take {name}", "why": why})
+                contents.left.append({"where": f"{files.shown(file.parent)}, take {name}", "why": why})
             elif not listing and fresh:
-                where = f"{place.shown(file.parent)}, take {name}"
-                found.left.append({"where": where, "why": "nothing of it has arrived yet"})
+                where = f"{files.shown(file.parent)}, take {name}"
+                contents.left.append({"where": where, "why": "nothing of it has arrived yet"})
             else:
                 copied[name] = _stands_for(session, name, shared | listing)
         if copied:
-            found.sessions.append(Arrived(str(file), session, copied))
-    return found
+            contents.sessions.append(Arrived(str(file), session, copied))
+    return contents
 
 
-def fetch(place: Bucket, arrived: Arrived, take: str) -> None:
+def fetch(files: Bucket, arrived: Arrived, take: str) -> None:
     """Copy a take from S3, and what its session shares; existing copies are kept.
 
     Raises:
         StoreError: the disk has too little room, S3 does not answer, or the take changed meanwhile.
     """
     file, session = Path(arrived.file), arrived.session
-    shared, takes = _listings(place, file, session)
-    place.fetch(shared | takes[take], [*shared_places(file, session), take_place(session, take)])
-    place.again()
-    shared, takes = _listings(place, file, session)
+    shared, takes = _listings(files, file, session)
+    files.fetch(shared | takes[take], [*shared_paths(file, session), take_path(session, take)])
+    files.again()
+    shared, takes = _listings(files, file, session)
     if _stands_for(session, take, shared | takes[take]) != arrived.takes[take]:
-        where = place.shown(take_place(session, take))
+        where = files.shown(take_path(session, take))
         raise StoreError("the take changed while it was copied", where=where, fix="Wait until it is whole.")
 
 
-def to_fetch(place: Bucket, arrived: Arrived, take: str) -> int:
+def to_fetch(files: Bucket, arrived: Arrived, take: str) -> int:
     """Bytes of a take, and of what its session shares, that are not copied from S3 yet."""
-    shared, takes = _listings(place, Path(arrived.file), arrived.session)
-    return sum(place.missing(shared | takes[take]).values())
+    shared, takes = _listings(files, Path(arrived.file), arrived.session)
+    return sum(files.missing(shared | takes[take]).values())
 
 
-def drop(place: Bucket, arrived: Arrived, unfinished: Iterable[str]) -> None:
+def drop(files: Bucket, arrived: Arrived, unfinished: Iterable[str]) -> None:
     """Remove the copies of a session's takes, but of `unfinished` ones; without these also of what it shares."""
-    shared, takes = _listings(place, Path(arrived.file), arrived.session)
+    shared, takes = _listings(files, Path(arrived.file), arrived.session)
     kept = {file for name in unfinished for file in takes[name]}
-    files = {file for listing in takes.values() for file in listing}
-    place.drop((files if kept else files | shared.keys()) - kept)
+    copies = {file for listing in takes.values() for file in listing}
+    files.drop((copies if kept else copies | shared.keys()) - kept)
 
 
 def _one_of_a_name(read: list[tuple[Path, Session]], refused: list[Refused]) -> Iterator[tuple[Path, Session]]:
@@ -182,11 +191,11 @@ def _one_of_a_name(read: list[tuple[Path, Session]], refused: list[Refused]) -> 
         refused.append(trouble(str(file.parent), "", "read the session", error))
 
 
-def _listings(place: Place, file: Path, session: Session) -> tuple[Listing, dict[str, Listing]]:
+def _listings(files: InboxFiles, file: Path, session: Session) -> tuple[Listing, dict[str, Listing]]:
     """The files of descriptor, calibration, plates and trimaps, and those of each take."""
-    takes = {name: place.listing([take_place(session, name)]) for name in session.takes}
+    takes = {name: files.listing([take_path(session, name)]) for name in session.takes}
     of_takes = {path for listing in takes.values() for path in listing}
-    shared = place.listing(shared_places(file, session))
+    shared = files.listing(shared_paths(file, session))
     return {path: at for path, at in shared.items() if path not in of_takes}, takes
 
 
@@ -212,5 +221,5 @@ def _moving(listing: Listing, before: Listing, limit: float) -> str:
     return "files disappear" if before.keys() - listing.keys() else ""
 
 
-look_task = retryable("inbox", "look into {inbox}")(look)
+read_inbox_task = retryable("inbox", "look into {inbox}")(read_inbox)
 fetch_task = retryable("fetch", "fetch {take}")(fetch)

@@ -33,7 +33,7 @@ class Postponed(TypedDict):
     why: str
 
 
-class Place(Protocol):
+class InboxFiles(Protocol):
     """An inbox."""
 
     def sessions(self, left: list[Postponed]) -> Iterator[Path]:
@@ -42,8 +42,8 @@ class Place(Protocol):
     def again(self) -> None:
         """Look anew at the next listing."""
 
-    def listing(self, places: Iterable[Path]) -> Listing:
-        """Every file at or below some places.
+    def listing(self, paths: Iterable[Path]) -> Listing:
+        """Every file at or below some paths.
 
         Raises:
             SessionError: one of them is not in the inbox, and the inbox is on S3.
@@ -53,7 +53,7 @@ class Place(Protocol):
         """A path as people know it."""
 
 
-def open_place(inbox: str, staging: Path = STAGING) -> "Folder | Bucket":
+def open_inbox(inbox: str, staging: Path = STAGING) -> "Folder | Bucket":
     """The inbox at a folder or s3:// address.
 
     Raises:
@@ -78,7 +78,7 @@ class Folder:
         self.inbox = Path(inbox)
 
     def sessions(self, left: list[Postponed]) -> Iterator[Path]:
-        """See `Place`."""
+        """See `InboxFiles`."""
         for folder in sorted(self.inbox.iterdir()):
             if folder.is_dir() and not folder.name.startswith("."):
                 files = sorted(_below(folder, _DEEP - 1))
@@ -87,19 +87,19 @@ class Folder:
                     left.append({"where": str(folder), "why": "has no session.toml yet"})
 
     def again(self) -> None:
-        """See `Place`; a folder is read anew each time."""
+        """See `InboxFiles`; a folder is read anew each time."""
 
-    def listing(self, places: Iterable[Path]) -> Listing:
-        """See `Place`; a file's last write is the change of its inode, which no program can set back."""
+    def listing(self, paths: Iterable[Path]) -> Listing:
+        """See `InboxFiles`; a file's last write is the change of its inode, which no program can set back."""
         listing: Listing = {}
-        for path in _files(places):
+        for path in _files(paths):
             with suppress(FileNotFoundError):  # rsync renames a file when it is whole
                 at = path.stat()
                 listing[str(path)] = (at.st_size, str(at.st_mtime_ns), at.st_ctime)
         return listing
 
     def shown(self, path: Path) -> str:
-        """See `Place`."""
+        """See `InboxFiles`."""
         return str(path)
 
 
@@ -117,7 +117,7 @@ class Bucket:
         self._stamps: Listing = {}
 
     def sessions(self, left: list[Postponed]) -> Iterator[Path]:
-        """See `Place`; the descriptors are fetched."""
+        """See `InboxFiles`; the descriptors are fetched."""
         self.again()
         tops: dict[str, list[str]] = {}
         for key in sorted(self._list(), key=lambda key: (key.count("/"), key)):
@@ -136,21 +136,21 @@ class Bucket:
                 left.append({"where": self.root.at(top), "why": "has no session.toml yet"})
 
     def again(self) -> None:
-        """See `Place`."""
+        """See `InboxFiles`."""
         self._keys, self._stamps = [], {}
 
-    def listing(self, places: Iterable[Path]) -> Listing:
-        """See `Place`."""
+    def listing(self, paths: Iterable[Path]) -> Listing:
+        """See `InboxFiles`."""
         stamps, keys, listing = self._list(), self._keys, Listing()
-        for place in places:
-            start = self._key(place)
+        for path in paths:
+            start = self._key(path)
             inside = keys[bisect_left(keys, f"{start}/") : bisect_left(keys, f"{start}0")]  # "0" follows "/"
             for key in [start] if start in stamps else inside:
                 listing[str(self.staging / key)] = stamps[key]
         return listing
 
     def shown(self, path: Path) -> str:
-        """See `Place`."""
+        """See `InboxFiles`."""
         return self.root.at(self._key(path))
 
     def fetch(self, files: Iterable[str], within: Iterable[Path]) -> None:
@@ -163,7 +163,7 @@ class Bucket:
         Raises:
             StoreError: the disk has too little room, or S3 does not answer.
         """
-        for path in _files(self.staging / self._key(place) for place in within):
+        for path in _files(self.staging / self._key(path) for path in within):
             if self._key(path) not in self._list():
                 path.unlink()
         missing = self.missing(files)
@@ -220,17 +220,17 @@ class Bucket:
         return self._stamps
 
 
-def shared_places(file: Path, session: Session) -> list[Path]:
+def shared_paths(file: Path, session: Session) -> list[Path]:
     """Where descriptor, calibration, plates and trimaps lie."""
-    places = [file, _fixed(session, session.calibration.path)]
+    paths = [file, _fixed(session, session.calibration.path)]
     if session.plates:
-        places.append(_fixed(session, session.plates.path))
+        paths.append(_fixed(session, session.plates.path))
     if session.benchmark:
-        places.append(_fixed(session, session.benchmark.trimaps))
-    return places
+        paths.append(_fixed(session, session.benchmark.trimaps))
+    return paths
 
 
-def take_place(session: Session, take: str) -> Path:
+def take_path(session: Session, take: str) -> Path:
     """Where the files of a take lie."""
     return _fixed(session, session.takes[take].path)
 
@@ -242,12 +242,12 @@ def _fixed(session: Session, template: str) -> Path:
     return session.folder.joinpath(*fixed)
 
 
-def _files(places: Iterable[Path]) -> Iterator[Path]:
-    for place in places:
-        if place.is_file():
-            yield place
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_file():
+            yield path
         else:
-            yield from (Path(top, name) for top, _, names in os.walk(place) for name in names)
+            yield from (Path(top, name) for top, _, names in os.walk(path) for name in names)
 
 
 def _below(folder: Path, deep: int) -> Iterator[Path]:

@@ -17,8 +17,8 @@ from storage.session.plan import plan_session
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.ingest.arrival import unfinished
-from tasks.ingest.inbox import Found, Refused, to_fetch, trouble
-from tasks.ingest.place import Bucket, Postponed
+from tasks.ingest.inbox import Inbox, Refused, to_fetch, trouble
+from tasks.ingest.inbox_files import Bucket, Postponed
 from tasks.night.parts import Mattes, Part, Wish, ingest_parts
 from tasks.night.rest import last_nights, rest_part
 from tasks.runtime.rates import Rate, read_rates
@@ -38,7 +38,7 @@ class NightPlan:
         every: the teacher sees every n-th of the frames that it is meant to see; 0 if it does not run.
         free: bytes free on the store's disk; None on S3.
         kept: takes of the inbox that are finished.
-        left: places of the inbox that must wait, see `tasks.ingest.inbox.Found`.
+        left: places of the inbox that must wait, see `tasks.ingest.inbox.Inbox`.
         refused: takes and sessions of the inbox that cannot be done, see `tasks.ingest.inbox.trouble`.
     """
 
@@ -115,7 +115,7 @@ def plan_night(config: Config, now: datetime, until: datetime | None = None, wor
 
 
 def plan_inbox(
-    config: Config, found: Found, now: datetime, until: datetime | None = None, workers: int | None = None
+    config: Config, inbox: Inbox, now: datetime, until: datetime | None = None, workers: int | None = None
 ) -> NightPlan:
     """Forecast what `nightly` would do now with an inbox. Arguments as those of `plan_night`.
 
@@ -125,13 +125,13 @@ def plan_inbox(
     Raises:
         CapmatError: the store cannot be used.
     """
-    root, kept, refused = Root(config.store), list[str](), list(found.refused)
-    todo, left = [], list(found.left)
-    for arrived in found.sessions:
+    root, kept, refused = Root(config.store), list[str](), list(inbox.refused)
+    todo, left = [], list(inbox.left)
+    for arrived in inbox.sessions:
         how, finished = unfinished(config, arrived)
         kept += finished
         for name in list(how):
-            if isinstance(found.place, Bucket) and (need := to_fetch(found.place, arrived, name)):
+            if isinstance(inbox.files, Bucket) and (need := to_fetch(inbox.files, arrived, name)):
                 why = f"lies on S3 ({amount(need)} to copy); how long it takes is known then"
                 left.append({"where": f"{arrived.session.name}, take {name}", "why": why})
                 del how[name]
@@ -228,9 +228,9 @@ def thinned(part: Callable[[int], Part], left: float | None, most: int) -> tuple
     return 0, Part(whole.verb, whole.key, note="left out: the night is too short")
 
 
-def _plan(config: Config, found: Found, until: datetime | None) -> tuple[NightPlan, str]:
+def _plan(config: Config, inbox: Inbox, until: datetime | None) -> tuple[NightPlan, str]:
     """`plan_inbox`, kept in the store; also the name that it has there."""
-    plan = plan_inbox(config, found, datetime.now().astimezone(), until)
+    plan = plan_inbox(config, inbox, datetime.now().astimezone(), until)
     return plan, keep_plan(Root(config.store), plan)
 
 

@@ -3,7 +3,7 @@
 from typing import TypedDict
 
 from tasks.ingest.inbox import Refused
-from tasks.ingest.place import Postponed
+from tasks.ingest.inbox_files import Postponed
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record
 

@@ -13,17 +13,17 @@ from storage.descriptor import read_session
 from storage.session.plan import check_stage
 from storage.store.root import Root
 from tasks.ingest.arrival import check_names, finish, is_finished
-from tasks.ingest.inbox import Found, drop, fetch, look, to_fetch
-from tasks.ingest.place import Bucket
+from tasks.ingest.inbox import Inbox, drop, fetch, read_inbox, to_fetch
+from tasks.ingest.inbox_files import Bucket
 from tasks.ingest.session import ingest, plates
 from tests.storage.tiny_session import CAMERAS, edit_toml, tree, write_session
 
 HOUR = 3600.0
 
 
-def see(inbox: Path, later: float = HOUR, still_minutes: float = 10) -> Found:
+def see(inbox: Path, later: float = HOUR, still_minutes: float = 10) -> Inbox:
     """What the inbox shows to somebody who comes `later` seconds after the files were written."""
-    return look(str(inbox), still_minutes, now=lambda: time.time() + later, second_look_s=0)
+    return read_inbox(str(inbox), still_minutes, now=lambda: time.time() + later, second_look_s=0)
 
 
 def named(folder: Path, name: str, take: str = "") -> Path:
@@ -72,7 +72,7 @@ def test_a_take_waits_for_its_own_files_only(inbox: Path) -> None:
     since = time.time()
     time.sleep(0.2)
     (session / "takes/run/c00/0001.png").touch()
-    found = look(str(inbox), 10, now=lambda: since + 10 * 60, second_look_s=0)
+    found = read_inbox(str(inbox), 10, now=lambda: since + 10 * 60, second_look_s=0)
     assert [list(arrived.takes) for arrived in found.sessions] == [["walk"]]
     why = {left["where"].rpartition(" ")[2]: left["why"] for left in found.left}
     assert why["run"].startswith("0001.png changed at ")
@@ -92,7 +92,7 @@ def test_a_file_that_grows_between_two_looks_is_not_copied(inbox: Path) -> None:
     copying = threading.Thread(target=grow)
     copying.start()
     # its clock is an hour ahead, as a file server may be that reports no change in time
-    found = look(str(inbox), 10, now=lambda: time.time() + HOUR, second_look_s=1.0)
+    found = read_inbox(str(inbox), 10, now=lambda: time.time() + HOUR, second_look_s=1.0)
     looked.set()
     copying.join()
     assert found.sessions == []
@@ -130,7 +130,7 @@ def test_two_sessions_of_one_name_are_both_refused(inbox: Path) -> None:
 @pytest.mark.parametrize("place", ["ftp://server/inbox", "nowhere"])
 def test_an_inbox_that_is_no_folder_is_refused(place: str) -> None:
     with pytest.raises(ConfigError, match="the inbox is not a folder"):
-        look(place, 0)
+        read_inbox(place, 0)
 
 
 def test_a_take_of_another_session_keeps_its_place_in_the_store(tmp_path: Path) -> None:
@@ -196,14 +196,14 @@ def test_a_session_on_s3_is_copied_here_take_by_take_and_forgotten_when_it_is_do
     s3_root.write("tuesday/notes.txt", b"later")
     before = s3_root.stamps()
 
-    early = look(s3_root.url, 10, second_look_s=0)
+    early = read_inbox(s3_root.url, 10, second_look_s=0)
     assert early.sessions == []
     assert {left["where"] for left in early.left} == {s3_root.at("2026/day"), s3_root.at("tuesday")}
     assert "which is too recent" in early.left[1]["why"]
-    found = look(s3_root.url, 10, now=lambda: time.time() + HOUR, second_look_s=0)
+    found = read_inbox(s3_root.url, 10, now=lambda: time.time() + HOUR, second_look_s=0)
     (arrived,) = found.sessions
     assert list(arrived.takes) == ["walk", "run"]
-    place = found.place
+    place = found.files
     assert isinstance(place, Bucket)
     staged = tmp_path / ".capmat/inbox/2026/day"
     assert tree(staged).keys() == {"session.toml"}  # a look costs no more than the descriptors
@@ -237,14 +237,14 @@ def test_a_take_on_s3_that_is_written_again_is_not_used(
     monkeypatch.chdir(tmp_path)
     session = write_session(tmp_path / "day")
     upload(session, s3_root, "day")
-    found = look(s3_root.url, 0, now=lambda: time.time() + HOUR, second_look_s=0)
+    found = read_inbox(s3_root.url, 0, now=lambda: time.time() + HOUR, second_look_s=0)
     (arrived,) = found.sessions
     s3_root.write("day/takes/walk/c00/0000.png", b"another picture")
-    assert isinstance(found.place, Bucket)
+    assert isinstance(found.files, Bucket)
     with pytest.raises(StoreError, match="changed while it was copied"):
-        fetch(found.place, arrived, "walk")
+        fetch(found.files, arrived, "walk")
     s3_root.write("far/session.toml", (session / "session.toml").read_bytes().replace(b"plates/{", b"../../x/{"))
-    (refused,) = look(s3_root.url, 0, now=lambda: time.time() + HOUR, second_look_s=0).refused
+    (refused,) = read_inbox(s3_root.url, 0, now=lambda: time.time() + HOUR, second_look_s=0).refused
     assert (refused["error"], refused["what"]) == ("SessionError", "the session's files are not in the inbox")
 
 

@@ -19,7 +19,7 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.config import Cluster, Config, Night
 from tasks.ingest.arrival import finish, unfinished
-from tasks.ingest.inbox import look
+from tasks.ingest.inbox import read_inbox
 from tasks.ingest.session import ingest, plates
 from tasks.matte.take import matte, open_run
 from tasks.models.imported import import_weights
@@ -167,7 +167,7 @@ def test_an_inbox_is_planned_without_what_is_finished_or_bad_and_its_night_looks
     night_of(config, "jump")
     slow_teacher(config)
     config = config.model_copy(update={"inbox": str(place), "night": Night(teacher_every=2)})
-    found = look(config.inbox, 10, now=lambda: time.time() + 3600, second_look_s=0)
+    found = read_inbox(config.inbox, 10, now=lambda: time.time() + 3600, second_look_s=0)
     start = now()
     whole = plan_inbox(config, found, start)
     assert [(item["take"], item["error"]) for item in whole.refused] == [("spoilt", "FrameGap")]
