@@ -1,7 +1,7 @@
-"""What somebody who scribbles has before them: takes, the frames that mining proposes, what was painted so far.
+"""The desk of a person who scribbles: takes, the frames that mining proposes, what was painted so far.
 
-Everything is plain json, for the page of `capmat scribble`. Strokes of a frame are those of the newest label set with
-the draft's on top: what was frozen once is only ever painted over, so two people lose nothing of each other.
+Everything is plain JSON, for the page of `capmat scribble`. The strokes of a frame are those of the newest label set
+and then those of the draft. Frozen strokes are only painted over, so two people lose nothing of each other.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, TypedDict
 
 from capmat_errors import NotFound, ScribbleError
+from storage.calibration.camera import Camera
 from storage.labels.drafts import Draft, read_draft, read_drafts, save_draft
 from storage.labels.freeze import freeze_labels
 from storage.labels.label_set import LABELS, LabelSet, list_label_sets
@@ -26,41 +27,33 @@ Json = dict[str, Any]
 
 
 class FinishedRecord(TypedDict):
-    """The newest label set after somebody finished.
+    """The newest label set after a person finished."""
 
-    Attributes:
-        labels: version of the set.
-        new: whether it was made now.
-        frames: how many went in now.
-        all: how many the set has.
-        painted_share: of a picture, the mean over them.
-    """
-
-    labels: str
-    new: bool
-    frames: int
-    all: int
-    painted_share: float
+    labels: str  # version of the set
+    new: bool  # whether it was made now
+    frames: int  # added now
+    all: int  # frames of the set
+    painted_share: float  # of a picture, the mean over all frames
 
 
 def newest_set(root: Root) -> LabelSet | None:
-    """The newest label set; None if nothing was ever frozen."""
+    """The newest label set; None if the store has no label set."""
     return LabelSet.open(root, LABELS) if list_label_sets(root).get(LABELS) else None
 
 
 def fresh(labels: LabelSet | None, draft: Drawing) -> list[Stroke]:
     """The strokes of a draft that the label set does not have."""
-    there = set(_frozen(labels, draft.take, draft.camera, draft.frame))
-    return [stroke for stroke in draft.strokes if stroke not in there]
+    frozen = set(_frozen(labels, draft.take, draft.camera, draft.frame))
+    return [stroke for stroke in draft.strokes if stroke not in frozen]
 
 
 def describe_take(root: Root, take: Take) -> Json:
     """A take, its queue, and what was painted on which frame.
 
     Returns:
-        Plain json: `name`; `cameras`, by name the sizes (height, width) of every level of the pyramid; `frames`;
-        `queue` with `version` and `items` as mined, or None; `drafts`, by "camera/frame" the numbers of strokes
-        `fg` and `bg` and their `authors`; `labelled`, the "camera/frame" whose strokes all are in the newest set.
+        `name`; `cameras`, by name the sizes (height, width) of every level of the pyramid; `frames`; `queue` with
+        `version` and `items` as mined, or None; `drafts`, by "camera/frame" the numbers of strokes `fg` and `bg` and
+        their `authors`; `labelled`, the "camera/frame" of which every stroke is in the newest set.
     """
     labels = newest_set(root)
     drafts = {address: draft.drawing for address, draft in read_drafts(root, take.name).items()}
@@ -80,14 +73,14 @@ def describe_take(root: Root, take: Take) -> Json:
 
 
 def describe_frame(root: Root, views: FrameViews, take: Take, camera: str, frame: int) -> Json:
-    """A frame: `levels`, alpha `runs` (those in use first), whether there is a `plate`, `strokes` and `revision`.
+    """A frame: `levels`, alpha `runs` (those in use first), whether it has a `plate`, `strokes` and `revision`.
 
-    `frozen` says how many of the strokes, from the first, are in the newest label set.
+    The first `frozen` strokes are in the newest label set.
 
     Raises:
         NotFound: the take has no such camera or frame.
     """
-    view = _there(take, camera, frame)
+    view = _checked(take, camera, frame)
     frozen = _frozen(newest_set(root), take.name, camera, frame)
     draft = read_draft(root, take.name, camera, frame)
     return {
@@ -95,7 +88,7 @@ def describe_frame(root: Root, views: FrameViews, take: Take, camera: str, frame
         "runs": _in_use_first(root, views.runs(take, camera, frame)),
         "plate": views.has_plate(take, camera),
         "frozen": len(frozen),
-        **_told(draft, frozen),
+        **_strokes(draft, frozen),
     }
 
 
@@ -105,19 +98,19 @@ def keep_strokes(root: Root, take: Take, camera: str, frame: int, drawing: Drawi
     Raises:
         NotFound: the take has no such camera or frame.
         ScribbleError: the drawing is of another frame, or of another size.
-        DraftConflict: somebody saved this frame since.
+        DraftConflict: another person saved this frame since.
         StoreError: the store cannot be written to.
     """
-    view = _there(take, camera, frame)
+    view = _checked(take, camera, frame)
     if (drawing.take, drawing.camera, drawing.frame) != (take.name, camera, frame):
         raise ScribbleError(
-            f"it was sent for take {take.name} camera {camera} frame {frame}",
+            f"the drawing was sent for take {take.name} camera {camera} frame {frame}",
             where=drawing.where,
             fix="Load the page again.",
         )
     if (drawing.width, drawing.height) != (view.width, view.height):
         raise ScribbleError(
-            f"it is for a picture of {drawing.width}x{drawing.height}, the frame has {view.width}x{view.height}",
+            f"the drawing has {drawing.width}x{drawing.height} pixels, the frame {view.width}x{view.height}",
             where=drawing.where,
             fix="Load the page again.",
         )
@@ -125,20 +118,19 @@ def keep_strokes(root: Root, take: Take, camera: str, frame: int, drawing: Drawi
 
 
 def saved_strokes(root: Root, take: Take, camera: str, frame: int) -> Json:
-    """`strokes` and `revision` of a frame as they are in the store now."""
-    return _told(read_draft(root, take.name, camera, frame), _frozen(newest_set(root), take.name, camera, frame))
+    """`strokes` and `revision` of a frame as stored now."""
+    return _strokes(read_draft(root, take.name, camera, frame), _frozen(newest_set(root), take.name, camera, frame))
 
 
-def _told(draft: Draft | None, frozen: Sequence[Stroke]) -> Json:
+def _strokes(draft: Draft | None, frozen: Sequence[Stroke]) -> Json:
     strokes = joined(frozen, draft.drawing.strokes if draft else ())
     return {"strokes": [asdict(stroke) for stroke in strokes], "revision": draft.revision if draft else 0}
 
 
-def _there(take: Take, camera: str, frame: int) -> Any:
+def _checked(take: Take, camera: str, frame: int) -> Camera:
     if camera not in take.cameras or frame not in take.frames:
-        raise NotFound(
-            f"there is no camera {camera} with frame {frame}", where=f"take {take.name}", fix="Choose another one."
-        )
+        what = f"the take has no camera {camera} with frame {frame}"
+        raise NotFound(what, where=f"take {take.name}", fix="Choose another one.")
     return take.cameras[camera]
 
 
@@ -163,37 +155,37 @@ def _counted(drawing: Drawing) -> Json:
 
 
 def _in_use_first(root: Root, runs: Sequence[str]) -> list[str]:
-    """Teacher's and student's in use, then all others, the newest names first."""
+    """The runs of the teacher and the student in use, then all others, the newest names first."""
     registry = Registry(root)
     used = [
-        Run(role, Ref(name=found[0], version=found[1])).name
+        Run(role, Ref(name=model.name, version=model.version)).name
         for role in ("teacher", "student")
-        if (found := registry.champion(role))
+        if (model := registry.champion(role))
     ]
     rest = sorted(set(runs) - set(used), reverse=True)
     return [run for run in used if run in runs] + rest
 
 
 def finish_scribbles(store: str, takes: Sequence[str], author: str = "") -> FinishedRecord:
-    """Freeze all drafts that hold something which the newest label set does not.
+    """Freeze all drafts with strokes that the newest label set does not have.
 
-    Strokes are added to those of the newest set, so whoever else freezes at the same moment loses nothing, and what
-    is drawn while this runs is there the next time.
+    Strokes are added to those of the newest set, so a person who freezes at the same moment loses nothing. Strokes
+    drawn meanwhile wait for the next time.
 
     Args:
         store: URL of the store.
         takes: whose drafts.
-        author: only frames on which this person drew; with everything that others drew there. Empty: all.
+        author: only frames on which this person drew, with the strokes of others there; "" for all frames.
 
     Raises:
-        ScribbleError: nobody has painted anything.
+        ScribbleError: no draft has a stroke.
         StoreError: the store cannot be written to.
     """
     root = Root(store)
     labels = newest_set(root)
     drafts = [draft.drawing for take in takes for draft in read_drafts(root, take).values()]
     wanted = [drawing for drawing in drafts if fresh(labels, drawing) and (not author or author in drawing.authors)]
-    # Who only erased, where there is nothing, labels nothing.
+    # a frame on which people only erased has a label only if it had one before
     painted = [
         drawing
         for drawing in wanted

@@ -1,4 +1,4 @@
-"""What the other cameras say of a matte, for the page: compared once per frame in a thread of its own, then kept."""
+"""A matte compared with those of the other cameras, for the page: once per frame, in a thread, then kept."""
 
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,73 +24,73 @@ Key = tuple[str, str, int]
 
 
 class Maps(NamedTuple):
-    """Of one camera: `halo` and `hole`, (h, w) uint8, and how many pixels of the picture one of theirs is wide."""
+    """The maps of one camera, (h, w) uint8."""
 
     halo: Pixels
     hole: Pixels
-    fold: int
+    fold: int  # side of a map's pixel, in pixels of the picture
 
 
 class HullMaps:
-    """The comparisons that were asked for lately.
+    """The last comparisons.
 
     Args:
-        settings: where the subject stands.
+        settings: the subject's box.
         resolution: voxels along the edge of its box.
     """
 
     def __init__(self, settings: Reconstruction, resolution: int = RESOLUTION) -> None:
         self._settings, self._resolution = settings, resolution
         self._thread = ThreadPoolExecutor(1, "hull")
-        self._there: OrderedDict[Key, Future[dict[str, Maps]]] = OrderedDict()
+        self._comparisons: OrderedDict[Key, Future[dict[str, Maps]]] = OrderedDict()
         self._lock = Lock()
 
     def ready(self, take: Take, run: str, frame: int) -> bool:
-        """Whether the comparison is there; it is begun if it is not.
+        """Whether the comparison is finished; it is begun at the first call.
 
         Raises:
             CapmatError: it is not possible; see `tasks.geometry.hull_check.check_frame`.
         """
         with self._lock:
             key = (take.name, run, frame)
-            if key not in self._there:
-                self._there[key] = self._thread.submit(self._compare, take, run, frame)
-                while len(self._there) > _KEPT:
-                    self._there.popitem(last=False)[1].cancel()
-            self._there.move_to_end(key)
-            found = self._there[key]
-            if not found.done():
+            if key not in self._comparisons:
+                self._comparisons[key] = self._thread.submit(self._compare, take, run, frame)
+                while len(self._comparisons) > _KEPT:
+                    self._comparisons.popitem(last=False)[1].cancel()
+            self._comparisons.move_to_end(key)
+            comparison = self._comparisons[key]
+            if not comparison.done():
                 return False
-            if found.exception():
-                del self._there[key]  # asked again, it is tried again
-        found.result()
+            if comparison.exception():
+                del self._comparisons[key]  # the next call tries again
+        comparison.result()
         return True
 
     def maps(self, take: Take, run: str, camera: str, frame: int) -> Maps:
-        """Of one camera, once they are `ready`.
+        """The maps of one camera, once the comparison is `ready`.
 
         Raises:
-            NotFound: they are not ready, or this camera has no matte.
+            NotFound: it is not ready, or this camera has no matte.
         """
         with self._lock:
-            found = self._there.get((take.name, run, frame))
+            comparison = self._comparisons.get((take.name, run, frame))
         where = f"take {take.name} camera {camera} frame {frame}"
-        if found is None or not found.done():
+        if comparison is None or not comparison.done():
             raise NotFound("the cameras are not compared yet", where=where, fix="Wait for it.")
-        if camera not in found.result():
-            raise NotFound(f"there is no matte {run}", where=where, fix="Matte it first.")
-        return found.result()[camera]
+        if camera not in comparison.result():
+            raise NotFound(f"the frame has no matte of {run}", where=where, fix="Matte it first.")
+        return comparison.result()[camera]
 
     def _compare(self, take: Take, run: str, frame: int) -> dict[str, Maps]:
         from tasks.geometry.hull_check import check_frame
 
         take.run_info(run)
         checked = check_frame(take, run, frame, self._settings, self._resolution)
-        found = {}
+        maps = {}
         for camera in checked.cameras:
             halo, hole, fold = checked.maps(camera)
-            found[camera] = Maps(_eight_bits(halo), _eight_bits(hole), fold)
-        return found
+            maps[camera] = Maps(_eight_bits(halo), _eight_bits(hole), fold)
+        return maps
 
 
 def paint_maps(picture: Pixels, maps: Maps, level: int, corner: tuple[int, int]) -> Pixels:
@@ -103,14 +103,14 @@ def paint_maps(picture: Pixels, maps: Maps, level: int, corner: tuple[int, int])
         corner: row and column of the tile's first pixel in its level.
     """
     size = picture.shape[:2]
-    places = [
+    indices = [
         (((start + np.arange(side) + 0.5) * 2**level) // maps.fold).astype(int).clip(0, most - 1)
         for start, side, most in zip(corner, size, maps.halo.shape, strict=True)
     ]
     shown = np.repeat(_DIM * picture.mean(axis=2, keepdims=True), 3, axis=2)
-    for found, colour in ((maps.halo, TOO_MUCH), (maps.hole, TOO_LITTLE)):
-        # The square root shows faint ones too, as in `tasks.show.sheet.error_picture`.
-        share = np.sqrt(found[np.ix_(*places)][..., None] / np.float32(255))
+    for error, colour in ((maps.halo, TOO_MUCH), (maps.hole, TOO_LITTLE)):
+        # the square root shows faint errors too, as in `tasks.show.sheet.error_picture`.
+        share = np.sqrt(error[np.ix_(*indices)][..., None] / np.float32(255))
         shown = (1 - share) * shown + share * np.array(colour, np.float32)
     return np.rint(shown).astype(np.uint8)
 

@@ -17,38 +17,31 @@ from tasks.runtime.step import StepRecord, retryable, run_once
 
 
 class LabelsRecord(StepRecord):
-    """A label set; it depends on the labels and the split alone, whoever froze them and in how many steps.
+    """A label set. Its digest depends on the labels and the split alone, whoever froze them and in how many steps."""
 
-    Attributes:
-        labels: version of the set.
-        frames: how many have labels.
-        painted_share: of a picture, the mean over the frames.
-        validation_takes: takes of the set that are kept from training; absent where none is.
-    """
-
-    labels: str
-    frames: int
-    painted_share: float
-    validation_takes: NotRequired[list[str]]
+    labels: str  # version of the set
+    frames: int  # that have labels
+    painted_share: float  # of a picture, the mean over the frames
+    validation_takes: NotRequired[list[str]]  # kept from training; absent where no take is
 
 
 def newest_labels(store: str, inbox: str = "", validation_takes: Sequence[str] = ()) -> LabelsRecord:
-    """The newest label set, after freezing what lies in the inbox; an empty inbox is no fault if there is a set.
+    """The newest label set, after freezing the overlays of the inbox, which may be empty if a set exists.
 
     Args:
         store: URL of the store.
-        inbox: folder of overlays. Empty: only what is frozen already.
+        inbox: folder of overlays; "" uses the frozen sets alone.
         validation_takes: takes whose labels are kept from training, by name or pattern (`*-val`).
 
     Raises:
-        ScribbleError: see `import_scribbles`; or no take is left to train on.
-        NotFound: there is no label set, and no inbox was given.
+        ScribbleError: see `import_scribbles`; or every take is a validation take.
+        NotFound: the store has no label set, and no inbox was given.
     """
     if inbox and (_overlays_in(inbox) or not _versions(store)):
         import_scribbles(store, inbox)
     labels = LabelSet.open(Root(store), LABELS)
     held = validation_part(labels, validation_takes)
-    if held == sorted({take for take, _, _ in labels.keys}):
+    if len(held) == len({take for take, _, _ in labels.keys}):
         raise ScribbleError(
             f"all labels are of validation takes ({', '.join(held)})",
             where=f"label set {labels.version}",
@@ -66,41 +59,33 @@ def newest_labels(store: str, inbox: str = "", validation_takes: Sequence[str] =
     return run_once(store, "scribbles", f"set {labels.version}", {"content": labels.content, **split}, work)
 
 
-def validation_part(labels: LabelSet, wanted: Sequence[str]) -> list[str]:
+def validation_part(labels: LabelSet, patterns: Sequence[str]) -> list[str]:
     """The takes of a label set that are kept back, sorted, given names or patterns."""
     takes = sorted({take for take, _, _ in labels.keys})
-    return [take for take in takes if any(fnmatchcase(take, pattern) for pattern in wanted)]
+    return [take for take in takes if any(fnmatchcase(take, pattern) for pattern in patterns)]
 
 
 def split_labels(store: str, labels: LabelsRecord) -> tuple[list[Key], list[Key]]:
-    """The frames of a label set to learn from, and those that are kept back to measure on; no take is in both.
-
-    Args:
-        store: URL of the store.
-        labels: record of the label set.
-
-    Returns:
-        (take, camera, frame) of each, sorted.
-    """
+    """(take, camera, frame) of a label set to learn from, and those kept back to measure on; no take is in both."""
     keys = LabelSet.open(Root(store), LABELS, labels["labels"]).keys
     held = labels.get("validation_takes", ())
     return [key for key in keys if key[0] not in held], [key for key in keys if key[0] in held]
 
 
 def has_labels(store: str) -> bool:
-    """Whether there is a label set."""
+    """Whether the store has a label set."""
     return bool(_versions(store))
 
 
 def waiting(store: str, inbox: str = "") -> bool:
-    """Whether there are labels that no finished round of training has used.
+    """Whether no finished round of training has used the newest labels.
 
     Args:
         store: URL of the store.
-        inbox: folder of overlays, to count those that nobody froze yet. Empty: label sets alone.
+        inbox: folder of overlays, which count before they are frozen, too; "" looks at label sets alone.
 
     Raises:
-        ScribbleError: something in the inbox is no file.
+        ScribbleError: something in the inbox is not a file.
     """
     if inbox and _overlays_in(inbox) and not is_frozen(store, inbox):
         return True
@@ -109,7 +94,7 @@ def waiting(store: str, inbox: str = "") -> bool:
 
 
 def mark_used(store: str, labels: LabelsRecord, verdicts: Mapping[str, str]) -> None:
-    """Record that a round of training with `labels` is finished; `verdicts` is what the gate said, by role."""
+    """Record that a round of training with `labels` is finished; `verdicts` are the gate's decisions by role."""
     Ledger(Root(store)).record(_used(labels["labels"]), {"labels": labels["digest"], "gate": dict(verdicts)})
 
 

@@ -1,4 +1,4 @@
-"""Labels in: what people painted, drew or annotated elsewhere becomes an immutable label set (paper section 4.2)."""
+"""Labels in: files that people painted or annotated become an immutable label set (paper section 4.2)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -29,29 +29,22 @@ INBOX = Reading(format="overlay")
 
 
 class Imported(TypedDict):
-    """What was read.
+    """What was read."""
 
-    Attributes:
-        frames: how many have labels.
-        painted_share: of a picture, the mean over the frames.
-        left_out: how many shapes of which name mean neither side.
-        several: how many frames are in it more than once.
-    """
-
-    frames: int
-    painted_share: float
-    left_out: dict[str, int]
-    several: int
+    frames: int  # that have labels
+    painted_share: float  # of a picture, the mean over the frames
+    left_out: dict[str, int]  # by name, the shapes that mean neither side
+    several: int  # frames that the export has more than once
 
 
 class ImportRecord(StepRecord, Imported):
-    """What was read, and `labels`, the version of the set that it became."""
+    """What was read, and the set that it became."""
 
-    labels: str
+    labels: str  # version of the set
 
 
 def import_scribbles(store: str, inbox: str) -> ImportRecord:
-    """Freeze what lies in the inbox as the next label set. Nothing is stored if a single overlay is refused.
+    """Freeze the overlays of the inbox as the next label set. A refused overlay refuses all.
 
     Args:
         store: URL of the store.
@@ -64,7 +57,7 @@ def import_scribbles(store: str, inbox: str) -> ImportRecord:
 
 
 def import_labels(store: str, path: Path, reading: Reading, *, anew: bool = False) -> ImportRecord:
-    """Freeze what an export holds as the next label set. Nothing is stored if a single label is refused.
+    """Freeze the labels of an export as the next label set. A refused label refuses all.
 
     Args:
         store: URL of the store.
@@ -81,11 +74,11 @@ def import_labels(store: str, path: Path, reading: Reading, *, anew: bool = Fals
         root = Root(store)
 
         def work() -> ImportRecord:
-            found = Labels(root, export, reading)
-            labels = freeze_labels(root, LABELS, found, replace=anew)
-            return cast(ImportRecord, {"labels": labels.version, **found.summary})
+            read = Labels(root, export, reading)
+            labels = freeze_labels(root, LABELS, read, replace=anew)
+            return cast(ImportRecord, {"labels": labels.version, **read.summary})
 
-        # Said anew, it depends on what was said before.
+        # labels that replace earlier ones depend on the set that has those
         newest = {"anew": list_label_sets(root).get(LABELS, [])[-1:]} if anew else {}
         return run_once(store, "scribbles", "inbox", _inputs(export, reading) | newest, work)
 
@@ -94,21 +87,21 @@ def check_labels(store: str, path: Path, reading: Reading) -> tuple[str, "Labels
     """Read an export to its end and store nothing.
 
     Returns:
-        Its format, and what was found.
+        Its format, and its labels.
 
     Raises:
         ScribbleError: see `import_labels`.
     """
     with opened(path) as export:
         reading = _settled(export, reading)
-        found = Labels(Root(store), export, reading)
-        for _ in found:
+        labels = Labels(Root(store), export, reading)
+        for _ in labels:
             pass
-        return reading.format, found
+        return reading.format, labels
 
 
 def is_frozen(store: str, inbox: str) -> bool:
-    """Whether what lies in the inbox was frozen as it is."""
+    """Whether the overlays of the inbox were frozen as they are now."""
     with opened(Path(inbox)) as export:
         return Step[ImportRecord](store, "scribbles", "inbox", _inputs(export, INBOX)).record() is not None
 
@@ -118,12 +111,12 @@ class Labels:
     """The labels of an export, frame after frame; iterating reads them.
 
     Attributes:
-        root: the store with the takes that they are of.
+        root: the store with their takes.
         export: the files.
         reading: how they are read.
-        frames: what was read so far: take, camera, frame, and shares of the picture that are fore- and background.
-        left_out: how many shapes of which name mean neither side.
-        several: how many frames are in it more than once.
+        frames: read so far: (take, camera, frame), and the shares of the picture that are fore- and background.
+        left_out: by name, the shapes that mean neither side.
+        several: frames that the export has more than once.
     """
 
     root: Root
@@ -134,7 +127,7 @@ class Labels:
     several: int = 0
 
     def __iter__(self) -> Iterator[tuple[str, str, int, NDArray[np.uint8]] | Drawing]:
-        """Read everything, and refuse what does not fit.
+        """Read the labels.
 
         Raises:
             ScribbleError: see `import_labels`.
@@ -145,14 +138,14 @@ class Labels:
         pictures = read_export(self.export, self.reading)
         for picture in pictures:
             by_frame.setdefault(takes.frame_of(picture), []).append(picture)
-        self.several = sum(len(found) > 1 for found in by_frame.values())
+        self.several = sum(len(same) > 1 for same in by_frame.values())
         progress = Progress("labels", len(by_frame))
-        for n, (key, found) in enumerate(sorted(by_frame.items())):
+        for n, (key, same) in enumerate(sorted(by_frame.items()), 1):
             size = takes.size(key)
             where = "take {} camera {} frame {}".format(*key)
-            label, left_out = paint(found, size, self.reading.meaning, self.reading.overlap, where)
+            label, left_out = paint(same, size, self.reading.meaning, self.reading.overlap, where)
             self.left_out += left_out
-            drawings = [picture.drawing for picture in found if picture.drawing]
+            drawings = [picture.drawing for picture in same if picture.drawing]
             for drawing in drawings:
                 yield drawing
                 label = rasterise(drawing.strokes, size, below=label)
@@ -160,18 +153,18 @@ class Labels:
                 self.frames.append((key, float((label == FOREGROUND).mean()), float((label == BACKGROUND).mean())))
                 if not drawings:
                     yield (*key, label)
-            progress(n + 1, f"{key[0]} {key[1]} {key[2]}")
+            progress(n, f"{key[0]} {key[1]} {key[2]}")
         if not self.frames:
             names = ", ".join(names_of(pictures)[:20]) or "none"
             raise ScribbleError(
-                f"nothing in it is labelled (names of shapes: {names})",
+                f"the export labels nothing (names of shapes: {names})",
                 where=self.export.name,
                 fix="Say which names are what: --foreground NAME --background NAME.",
             )
 
     @property
     def summary(self) -> Imported:
-        """What a record says of them."""
+        """What was read, for a record."""
         shares = [foreground + background for _, foreground, background in self.frames]
         return {
             "frames": len(self.frames),
@@ -184,36 +177,38 @@ class Labels:
 class _Takes:
     """The takes of a store, opened when a label asks for them."""
 
-    def __init__(self, root: Root, reading: Reading, place: str) -> None:
-        self._root, self._reading, self._place = root, reading, place
+    def __init__(self, root: Root, reading: Reading, folder: str) -> None:
+        self._root, self._reading, self._folder = root, reading, folder
         self._names = list_takes(root)
         self._open: dict[str, Take] = {}
 
     def frame_of(self, picture: Annotated) -> Key:
-        """The frame that a picture is of, which there must be."""
+        """The frame that a picture is of.
+
+        Raises:
+            ScribbleError: the store has no such take, camera or frame, or the name does not tell.
+        """
         reading = self._reading
+        meaning: tuple[str, str, int] | None
         if picture.drawing:
-            there = picture.drawing.take, picture.drawing.camera, picture.drawing.frame
-            found = [there] if there[0] in self._names else []
-            said: tuple[str, str, int] | None = there
+            meaning = picture.drawing.take, picture.drawing.camera, picture.drawing.frame
+            candidates = [meaning] if meaning[0] in self._names else []
         else:
-            how = (reading.take, reading.camera)
-            name = f"{self._place}/{picture.name}"  # who names the folder of a take means that take
-            shifted = readings(reading.names, name, self._names, self._cameras, *how)
-            found = [(take, camera, frame + reading.offset) for take, camera, frame in shifted]
-            said = meant(reading.names, name, *how)
-        for key in found:
+            given = reading.take, reading.camera
+            name = f"{self._folder}/{picture.name}"  # the folder may be called as the take
+            shifted = readings(reading.names, name, self._names, self._cameras, *given)
+            candidates = [(take, camera, frame + reading.offset) for take, camera, frame in shifted]
+            meaning = meant(reading.names, name, *given)
+        for key in candidates:
             if key[0] in self._names and self._has(key):
                 return key
-        if said is None:
-            what = f"the name {picture.name!r} does not say what it is for by {reading.names}"
+        if meaning is None:
+            what = f"the name {picture.name!r} does not fit {reading.names}, so its frame is not known"
             raise ScribbleError(what, where=picture.where, fix="Name pictures so, or give --names.")
-        take, camera, frame = found[0] if found else (said[0], said[1], said[2] + reading.offset)
-        what = (
-            f"take {take} has no camera {camera} with frame {frame}"
-            if take in self._names
-            else f"there is no take {take}; there is {', '.join(self._names) or 'none'}"
-        )
+        take, camera, frame = candidates[0] if candidates else (*meaning[:2], meaning[2] + reading.offset)
+        what = f"take {take} has no camera {camera} with frame {frame}"
+        if take not in self._names:
+            what = f"no take is called {take}; the store has: {', '.join(self._names) or 'none'}"
         raise ScribbleError(what, where=picture.where, fix="Rename or remove it, or give --names.")
 
     def size(self, key: Key) -> tuple[int, int]:
@@ -251,5 +246,5 @@ def _digest(file: Path) -> str:
             return file_digest(data, "sha256").hexdigest()
     except OSError as error:
         raise ScribbleError(
-            f"it cannot be read ({error.strerror})", where=str(file), fix="Check its permissions."
+            f"the file cannot be read ({error.strerror})", where=str(file), fix="Check its permissions."
         ) from error

@@ -1,7 +1,7 @@
-"""Pictures as pyramids of tiles, made when somebody looks: for pages that show 24 megapixels in a window of one.
+"""Pictures as pyramids of tiles, made on request: for pages that show 24 megapixels in a window of one.
 
-Level 0 is the picture itself, each further level half the size. The two finest levels are cut out of the store, so a
-tile costs the pixels under it; all others come from one small copy, a quarter of the size, that is made once.
+Level 0 is the picture itself, each further level half the size. Tiles of the two finest levels are read from the
+store, which costs the pixels under them. All others come from one copy at a quarter of the size, made once.
 """
 
 from collections import OrderedDict
@@ -17,7 +17,7 @@ from storage.store.shards import Window
 TILE = 512
 """Side of the tiles: two of those in which takes keep pictures, one of mattes."""
 SMALLEST = 320
-"""The last level's longer side is at most that: one tile that stands for the whole picture."""
+"""The largest side of the last level, which is one tile."""
 _LOCKS = 32
 
 Pixels = NDArray[np.uint8]
@@ -42,7 +42,7 @@ def tile_window(size: tuple[int, int], row: int, column: int) -> Window:
     """
     top, left = row * TILE, column * TILE
     if row < 0 or column < 0 or top >= size[0] or left >= size[1]:
-        raise IndexError(f"there is no tile {row}, {column} in {size[1]}x{size[0]} pixels")
+        raise IndexError(f"{size[1]}x{size[0]} pixels have no tile {row}, {column}")
     return top, min(top + TILE, size[0]), left, min(left + TILE, size[1])
 
 
@@ -57,17 +57,17 @@ def read_tile(
         row: of the tile in the level.
         column: of the tile in the level.
         read: reads a part of the picture.
-        small: the picture at a quarter of its size, see `quarter`; asked for from level 2 on.
+        small: the picture at a quarter of its size, see `quarter`; called from level 2 on.
 
     Returns:
         (h, w, 3) or (h, w) uint8, at most 512 x 512.
 
     Raises:
-        IndexError: there is no such level or tile.
+        IndexError: the picture has no such level or tile.
     """
     sizes = level_sizes(*size)
     if not 0 <= level < len(sizes):
-        raise IndexError(f"there is no level {level}, only 0..{len(sizes) - 1}")
+        raise IndexError(f"the picture has no level {level}, only 0..{len(sizes) - 1}")
     y0, y1, x0, x1 = tile_window(sizes[level], row, column)
     if level == 0:
         return read((y0, y1, x0, x1))
@@ -78,7 +78,7 @@ def read_tile(
 
 
 def quarter(size: tuple[int, int], read: Read) -> Pixels:
-    """The picture at a quarter of its size; what is read at once is a strip of it."""
+    """The picture at a quarter of its size, read strip by strip."""
     strips = [
         shrink(read((top, min(top + TILE, size[0]), 0, size[1])), 4) for top in range(0, max(size[0] - 3, 1), TILE)
     ]
@@ -86,18 +86,18 @@ def quarter(size: tuple[int, int], read: Read) -> Pixels:
 
 
 def shrink(picture: Pixels, factor: int) -> Pixels:
-    """Averages of factor x factor pixels; what is left over at the lower and right edge is dropped."""
+    """Averages of factor x factor pixels; incomplete ones at the lower and right edge are dropped."""
     if factor == 1:
         return picture
     height, width = (max(side // factor, 1) for side in picture.shape[:2])
     whole = picture[: height * factor, : width * factor]
-    # A side that is shorter than the factor is averaged as far as it goes.
+    # a side shorter than the factor becomes one pixel
     shape = (height, -(-whole.shape[0] // height), width, -(-whole.shape[1] // width), *picture.shape[2:])
     return np.rint(whole.reshape(shape).mean(axis=(1, 3), dtype=np.float32)).astype(np.uint8)
 
 
 class Kept:
-    """What was made lately, up to so many bytes. Of several threads that want the same, one makes it.
+    """A cache of the last results. Of several threads that want the same one, one makes it.
 
     Args:
         limit: in bytes.
@@ -105,26 +105,26 @@ class Kept:
 
     def __init__(self, limit: int) -> None:
         self._limit, self._used = limit, 0
-        self._there: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._results: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._lock, self._making = Lock(), [Lock() for _ in range(_LOCKS)]
 
     def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
-        """The thing of this key, made if it is not there.
+        """The result of this key, made if the cache does not have it.
 
         Args:
-            key: what it is.
+            key: identifies the result.
             make: makes it.
             size: its bytes.
         """
         with self._making[hash(key) % _LOCKS]:
             with self._lock:
-                if key in self._there:
-                    self._there.move_to_end(key)
-                    return cast(T, self._there[key][0])
+                if key in self._results:
+                    self._results.move_to_end(key)
+                    return cast(T, self._results[key][0])
             made = make()
             with self._lock:
-                self._there[key] = made, size(made)
+                self._results[key] = made, size(made)
                 self._used += size(made)
-                while self._used > self._limit and len(self._there) > 1:
-                    self._used -= self._there.popitem(last=False)[1][1]
+                while self._used > self._limit and len(self._results) > 1:
+                    self._used -= self._results.popitem(last=False)[1][1]
             return made

@@ -1,8 +1,7 @@
-"""What there is to see of a frame when its matte is judged, as tiles.
+"""The views of a frame on which its matte is judged, as tiles.
 
 The picture, the empty stage, a run's matte, the picture over a checkerboard or a green screen, and where two runs
-disagree. Every view is made of the stored pixels at the level that is looked at, so flipping from one to another
-reads little that is new, and nothing moves.
+disagree. Every view is made of the stored pixels at the level that is shown, so nothing moves between two views.
 """
 
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from capmat_errors import NotFound, PlateMissing
+from capmat_errors import NotFound, PlateMissing, no_such
 from storage.store.root import Root
 from storage.store.shards import Window
 from storage.takes.stage import Stage
@@ -23,9 +22,8 @@ from tasks.labels.pyramid import TILE, Kept, Pixels, Read, quarter, read_tile
 from tasks.show.sheet import comp_on_green, error_picture, to_jpeg
 
 VIEWS = ("picture", "plate", "alpha", "checker", "green", "difference", "hull")
-"""`alpha`, `checker`, `green` and `hull` are of a run, and `difference` of a run against another one: orange where it
-holds more for subject, blue where it holds less. `hull` is what the other cameras say,
-see `tasks.labels.hull_view`."""
+"""`alpha`, `checker`, `green` and `hull` are of one run. `difference` compares a run with another: orange where its
+alpha is larger, blue where it is smaller. `hull` compares with the other cameras, see `tasks.labels.hull_view`."""
 _CHECK = 16  # pixels of the level; 512, a tile's side, is a multiple of twice that
 _DARK, _LIGHT = 64, 128
 _TILE_BYTES, _SMALL_BYTES = 96 * 2**20, 192 * 2**20
@@ -40,11 +38,11 @@ class Tile(NamedTuple):
 
 
 class FrameViews:
-    """The views of some takes; what was looked at lately is kept.
+    """The views of takes; the last tiles are kept in memory.
 
     Args:
         root: the store.
-        hulls: what the other cameras say.
+        hulls: comparisons with the other cameras.
     """
 
     def __init__(self, root: Root, hulls: HullMaps) -> None:
@@ -53,7 +51,7 @@ class FrameViews:
         self._stages: dict[str, Stage | None] = {}
 
     def has_plate(self, take: Take, camera: str) -> bool:
-        """Whether the empty stage of this camera is in the store."""
+        """Whether the store has the plate of this camera."""
         stage = self._stage(take)
         try:
             return stage is not None and stage.plate(camera, (0, 1, 0, 1)) is not None
@@ -70,7 +68,7 @@ class FrameViews:
         camera: str,
         frame: int,
         view: str,
-        place: tuple[int, int, int],
+        at: tuple[int, int, int],
         runs: tuple[str, ...] = (),
     ) -> Tile:
         """A piece of a view.
@@ -80,27 +78,26 @@ class FrameViews:
             camera: its camera.
             frame: number of the frame.
             view: one of `VIEWS`.
-            place: level, row and column, see `tasks.labels.pyramid`.
+            at: level, row and column, see `tasks.labels.pyramid`.
             runs: the alpha run; for "difference" also the one that it is compared with.
 
         Raises:
-            NotFound: there is no such view, tile, camera, frame, run, plate or matte.
-            StoreError: what is stored is damaged.
+            NotFound: the view, tile, camera, frame, run, plate or matte does not exist.
+            StoreError: a file of the store is damaged.
         """
         wanted = {"picture": 0, "plate": 0, "difference": 2}.get(view, 1)
         if view not in VIEWS or len(runs) != wanted:
-            what = f"there is no view {view} of {len(runs)} runs; there is {', '.join(VIEWS)}"
-            raise NotFound(what, where=f"take {take.name}")
-        key = (take.name, camera, frame, view, place, runs)
+            raise no_such("view", f"{view} of {len(runs)} runs", VIEWS, where=f"take {take.name}", holder="the page")
+        key = (take.name, camera, frame, view, at, runs)
         return self._tiles.get(
-            key, lambda: _encoded(view, self._pixels(take, camera, frame, view, place, runs)), lambda t: len(t.data)
+            key, lambda: _encoded(view, self._pixels(take, camera, frame, view, at, runs)), lambda t: len(t.data)
         )
 
     def _pixels(
-        self, take: Take, camera: str, frame: int, view: str, place: tuple[int, int, int], runs: tuple[str, ...]
+        self, take: Take, camera: str, frame: int, view: str, at: tuple[int, int, int], runs: tuple[str, ...]
     ) -> Pixels:
         def source(name: str) -> Pixels:
-            return self._source(take, camera, frame, name, place)
+            return self._source(take, camera, frame, name, at)
 
         if view in ("picture", "plate"):
             return source(view)
@@ -110,36 +107,36 @@ class FrameViews:
             return error_picture(source(runs[0]), source(runs[1]))
         if view == "hull":
             maps = self.hulls.maps(take, runs[0], camera, frame)
-            return paint_maps(source("picture"), maps, place[0], (place[1] * TILE, place[2] * TILE))
+            return paint_maps(source("picture"), maps, at[0], (at[1] * TILE, at[2] * TILE))
         if view == "green":
             return comp_on_green(source("picture"), source(runs[0]))
         return _on_checker(source("picture"), source(runs[0]))
 
-    def _source(self, take: Take, camera: str, frame: int, name: str, place: tuple[int, int, int]) -> Pixels:
+    def _source(self, take: Take, camera: str, frame: int, name: str, at: tuple[int, int, int]) -> Pixels:
         """A tile of what is stored: the picture, the plate, or the mattes of a run."""
         read = self._reader(take, camera, frame, name)
         size = take.cameras[camera].height, take.cameras[camera].width
 
         def small() -> Pixels:
             if name == "picture":
-                with suppress(NotFound):  # takes of the first schema have none
+                with suppress(NotFound):  # takes of the first schema have no previews
                     return np.ascontiguousarray(take.read_preview(camera, frame).transpose(1, 2, 0))
             return quarter(size, read)
 
         key = (take.name, camera, 0 if name == "plate" else frame, name)
         try:
-            return read_tile(size, *place, read, lambda: self._small.get(key, small, lambda p: p.nbytes))
+            return read_tile(size, *at, read, lambda: self._small.get(key, small, lambda p: p.nbytes))
         except IndexError as error:
             raise NotFound(str(error), where=f"take {take.name} camera {camera}") from error
 
     def _reader(self, take: Take, camera: str, frame: int, name: str) -> Read:
         if camera not in take.cameras or frame not in take.frames:
-            raise NotFound(f"there is no camera {camera} with frame {frame}", where=f"take {take.name}")
+            raise NotFound(f"the take has no camera {camera} with frame {frame}", where=f"take {take.name}")
         if name == "picture":
             return _eight_bits(lambda window: take.read(camera, frame, window).transpose(1, 2, 0))
         if name == "plate":
             if (stage := self._stage(take)) is None:
-                raise NotFound("there is no plate", where=f"take {take.name}", fix="Ingest the empty stage.")
+                raise NotFound("its stage has no plates", where=f"take {take.name}", fix="Ingest the empty stage.")
             return _eight_bits(lambda window: stage.plate(camera, window).transpose(1, 2, 0))
         return _eight_bits(lambda window: take.read_alpha(name, camera, frame, window))
 

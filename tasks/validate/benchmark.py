@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import ConfigError, MatteError, NotFound
+from capmat_errors import ConfigError, MatteError, NotFound, no_such
 from storage.benchmark import (
     Benchmark,
     NewEntry,
@@ -92,8 +92,7 @@ def grow(
         fix = "Use `capmat benchmark add`, or another name."
         raise MatteError("a benchmark of this name exists", where=f"benchmark {name}", fix=fix)
     if how == "add" and name not in existing:
-        what = f"no benchmark is called {name}; the store has: {', '.join(existing) or 'no benchmark'}"
-        raise NotFound(what, where=store, fix="Use `capmat benchmark create`.")
+        raise no_such("benchmark", name, existing, where=store, fix="Use `capmat benchmark create`.")
     network = load_network(store, model, threads)
     if network.inputs != ("src", "trimap"):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The boxes of one frame: signals of all its cameras, then the network again for the few that promise most."""
+"""The boxes of one frame: signals of all its cameras, then the network again for the most promising pictures."""
 
 from typing import Any, TypedDict
 
@@ -16,11 +16,11 @@ BOXES = 6
 
 
 class Box(TypedDict):
-    """A place of a picture where a scribble helps; `box` is x0, y0, x1, y1 in pixels of the whole picture."""
+    """A part of a picture where a scribble helps."""
 
     camera: str
     frame: int
-    box: list[int]
+    box: list[int]  # x0, y0, x1, y1 in pixels of the whole picture
     score: float
     signals: dict[str, float]
     reasons: list[str]
@@ -40,9 +40,9 @@ def mine_frame(
     Args:
         take: the take.
         run: mattes that are judged.
-        teacher: mattes that they are compared with where there are some; "" for none.
+        teacher: mattes to compare with; "" for none.
         frame: which frame.
-        network: that made `run`; None if it cannot be asked again.
+        network: that made `run`; None if it cannot run again on one picture.
         settings: the subject's box.
         pictures: cameras whose picture goes through the network again.
     """
@@ -51,7 +51,7 @@ def mine_frame(
     stage = Stage.open(take.root, take.stage)
     cameras = [camera for camera in take.cameras if take.has_alpha(run, camera, frame)]
     fit = fit_of(take, run, frame, settings)
-    # Only scores are kept of all cameras: their pictures would not fit into memory together.
+    # the pictures of all cameras would not fit into memory together, so only their scores are kept
     promised: dict[str, float] = {}
     for camera in cameras:
         best = spots(look(take, stage, run, teacher, camera, frame, fit).maps, 1)
@@ -79,7 +79,7 @@ def mine_frame(
 
 
 def fit_of(take: Take, run: str, frame: int, settings: Reconstruction) -> FrameCheck | None:
-    """The hull check of the frame, where its cameras can be compared at all."""
+    """The hull check of the frame; None if its cameras cannot be compared."""
     try:
         return check_frame(take, run, frame, settings)
     except (NotFound, MatteError, CalibrationError) as error:

@@ -1,6 +1,6 @@
-"""Failure mining: which boxes of a take's pictures are worth a scribble, as a queue in the store.
+"""Failure mining: the boxes of a take's pictures that are worth a scribble, as a queue in the store.
 
-A few frames are looked at, spread over the take; each is a step of its own, so a killed run goes on with the next.
+A few frames, spread over the take, are mined. Each is a step, so a killed run goes on with the next.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,29 +30,17 @@ class FrameRecord(StepRecord):
 
 
 class MineRecord(StepRecord):
-    """A queue of boxes.
-
-    Attributes:
-        take: which take.
-        run: mattes that were judged.
-        teacher: mattes that they were compared with, or "".
-        frames: that were looked at.
-        pictures: how many of them the network saw again.
-        top: how many boxes were asked for.
-        mined: digest of the boxes.
-        queue: its version.
-        items: how many boxes it has.
-    """
+    """A queue of boxes."""
 
     take: str
-    run: str
-    teacher: str
-    frames: list[int]
-    pictures: int
-    top: int
-    mined: str
-    queue: str
-    items: int
+    run: str  # mattes that were judged
+    teacher: str  # mattes that they were compared with, or ""
+    frames: list[int]  # that were mined
+    pictures: int  # on which the network ran again, at most
+    top: int  # boxes that were wanted
+    mined: str  # digest of the boxes
+    queue: str  # its version
+    items: int  # boxes that it has
 
 
 _ROWS = 12
@@ -109,19 +97,19 @@ def framed(picture: np.ndarray, item: Mined) -> RGB:
 def mine(
     store: str, take: str, config: Config, run: str = "", teacher: str = "", top: int = 0, threads: int = 1
 ) -> MineRecord:
-    """Mine a take and write its queue, unless one of exactly this work is there.
+    """Mine a take and write its queue, unless the same work was done before.
 
     Args:
         store: URL of the store.
         take: which take.
-        config: `mine` and `reconstruction` of it.
+        config: its sections `mine` and `reconstruction`.
         run: mattes to judge; "" for those of the student in use.
-        teacher: mattes to compare them with; "" for those of the teacher in use, if there are some.
+        teacher: mattes to compare with; "" for those of the teacher in use, if the take has them.
         top: boxes in the queue; 0 for `mine.top`.
         threads: torch threads.
 
     Raises:
-        NotFound: there is no such take or run, or it has no mattes.
+        NotFound: the take or the run does not exist, or the run has no mattes.
     """
     root = Root(store)
     stored = Take.open(root, take)
@@ -145,7 +133,7 @@ def mine(
     bar = Progress(f"mine {take} {run}", len(frames))
     records = []
     for number, frame in enumerate(frames, 1):
-        there = {
+        matted_by = {
             kind: [camera for camera in stored.cameras if stored.has_alpha(name, camera, frame)]
             for kind, name in (("run", run), ("teacher", teacher))
             if name
@@ -156,7 +144,7 @@ def mine(
             boxes = mine_frame(stored, run, teacher, frame, network, config.reconstruction, each)
             return {"take": take, "boxes": boxes}
 
-        inputs = {**common, "frame": frame, "there": there}
+        inputs = {**common, "frame": frame, "there": matted_by}
         records.append(run_once(store, "mine", f"{take} {run} {frame}", inputs, work))
         bar(number, f"frame {frame}")
     count = top or config.mine.top
@@ -181,14 +169,14 @@ def mine(
 
 
 def mine_night(store: str, take: str, config: Config) -> MineRecord:
-    """Mine what a night has matted, with `mine.night_pictures`; arguments and errors as those of `mine`."""
+    """As `mine`, with `mine.night_pictures` in place of `mine.pictures`."""
     pictures = config.mine.night_pictures
     few = config.mine.model_copy(update={"pictures": pictures, "frames": min(pictures, config.mine.frames)})
     return mine(store, take, config.model_copy(update={"mine": few}))
 
 
 def spread_frames(frames: Sequence[int], count: int) -> list[int]:
-    """`count` of the frames, evenly spread, from the middle of the first stretch to that of the last."""
+    """`count` of the frames: the middle one of each of so many equal parts."""
     count = min(count, len(frames))
     return [frames[(2 * n + 1) * len(frames) // (2 * count)] for n in range(count)]
 
@@ -201,23 +189,24 @@ def _queue(boxes: Sequence[Box], run: str, count: int) -> list[Mined]:
         return x0, y0, x1, y1
 
     order = diversified([(b["camera"], b["frame"], edges(b), b["score"]) for b in boxes], count)
+    chosen = [(boxes[index], score) for index, score in order]
     return [
         Mined(b["camera"], b["frame"], round(score, 4), edges(b), tuple(b["reasons"]), b["signals"], run)
-        for b, score in ((boxes[index], score) for index, score in order)
+        for b, score in chosen
     ]
 
 
 def _in_use(root: Root, role: str, known: Mapping[str, Any], *, needed: bool = True) -> str:
     """The run of the model in use for a role, or else the newest of that role that the take has."""
-    found = Registry(root).champion(role)
-    name = Run(role, Ref(name=found[0], version=found[1])).name if found else ""
+    model = Registry(root).champion(role)
+    name = Run(role, Ref(name=model.name, version=model.version)).name if model else ""
     if name in known or (needed and name):
         return name
-    return max((run for run, said in known.items() if said.get("role") == role), default="")
+    return max((run for run, info in known.items() if info.get("role") == role), default="")
 
 
 def network_of(store: str, info: Mapping[str, Any], threads: int) -> Any:
-    """What made a run, if it can be asked again: whole frames, one at a time, with picture and plate alone."""
+    """The network of a run, if it can run again on one whole frame with its plate alone; else None."""
     if not info.get("version") or info.get("tile"):
         return None
     network = load_network(store, Ref(name=info["name"], version=info["version"]), threads)

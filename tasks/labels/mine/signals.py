@@ -1,4 +1,4 @@
-"""What the signals see in one frame: the pictures that they need, and their maps."""
+"""The signals of a picture: maps of where its matte may be wrong."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Looked:
         pha: (h, w).
         teacher: (h, w), or None.
         fold: pixels of the picture that one of these is wide.
-        maps: signal -> (h, w) 0..1.
+        maps: by signal, (h, w) 0..1.
     """
 
     src: Any
@@ -37,7 +37,7 @@ class Looked:
 
 
 def look(take: Take, stage: Stage, run: str, teacher: str, camera: str, frame: int, fit: FrameCheck | None) -> Looked:
-    """A picture with the signals that cost no network."""
+    """A picture with the signals that need no network."""
     import torch
 
     from capmat_models.mining import disagreement, enlarged, jump, softness
@@ -61,7 +61,7 @@ def look(take: Take, stage: Stage, run: str, teacher: str, camera: str, frame: i
 
 
 def ask(network: Any, take: Take, stage: Stage, camera: str, frame: int, looked: Looked) -> Mapping[str, Any]:
-    """The signals for which the network sees the picture again: as it is, flipped, and shifted."""
+    """The signals for which the network runs again: on the picture as it is, flipped, and shifted."""
     import torch
 
     from capmat_models.mining import residual, unsteadiness
@@ -97,7 +97,7 @@ def _small(picture: Any, fold: int) -> Any:
 
 
 def _neighbour(frames: Sequence[int], frame: int) -> int | None:
-    """The frame before, of the first the one after; None if they do not follow each other."""
-    place = list(frames).index(frame)
-    near = frames[place - 1] if place else frames[min(1, len(frames) - 1)]
+    """The frame before, or the one after the first; None if its number is not the next one."""
+    index = list(frames).index(frame)
+    near = frames[index - 1] if index else frames[min(1, len(frames) - 1)]
     return near if abs(near - frame) == 1 else None

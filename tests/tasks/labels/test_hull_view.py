@@ -59,7 +59,7 @@ def test_a_hole_is_blue_where_it_is(take: Take) -> None:
 
 def test_what_cannot_be_compared_says_why(take: Take) -> None:
     hulls = HullMaps(Reconstruction(), resolution=96)
-    with pytest.raises(NotFound, match="it takes 3 to compare"):
+    with pytest.raises(NotFound, match="the check compares 3 or more"):
         wait(hulls, take, "started")
     with pytest.raises(NotFound, match="no run of mattes is called nonsense"):
         wait(hulls, take, "nonsense")

@@ -189,10 +189,10 @@ def instances(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 
 TWICE = {"shapes": [{"label": n, "shape_type": "rectangle", "points": [[0, 0], [4, 4]]} for n in ("person", "floor")]}
 REFUSED: dict[str, tuple[str, Any, str]] = {
-    "an unknown take": (f"run/c00/{1:04d}.png", tools.overlay(SOUND), "there is no take run; there is walk"),
+    "an unknown take": (f"run/c00/{1:04d}.png", tools.overlay(SOUND), "no take is called run; the store has: walk"),
     "an unknown camera": ("walk/c77/0001.png", tools.overlay(SOUND), "take walk has no camera c77 with frame 1"),
     "an unknown frame": ("walk/c00/0077.png", tools.overlay(SOUND), "has no camera c00 with frame 77"),
-    "a name that says nothing": ("walk/c00/first.png", tools.overlay(SOUND), "does not say what it is for"),
+    "a name that says nothing": ("walk/c00/first.png", tools.overlay(SOUND), "so its frame is not known"),
     "an overlay of another size": (f"{NAME}.png", tools.overlay(SOUND[1:]), f"the frame is {WIDTH}x{HEIGHT}"),
     "an overlay that is all painted": (f"{NAME}.png", tools.overlay(FULL), "every pixel is painted"),
     "a label picture that leaves nothing open": (f"{NAME}.png", FULL, "every pixel is labelled"),
@@ -277,7 +277,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "a picture that is called ..": (
         "a.json",
         instances(lambda d: d["images"][0].update(file_name="..")),
-        "the name '..' does not say what it is for",
+        "the name '..' does not fit",
     ),
     "a pixel that is both": (
         f"{NAME}.json",
@@ -287,7 +287,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "names that nobody explained": (
         f"{NAME}.json",
         tools.labelme_json({"label": "lamp", "shape_type": "rectangle", "points": [[0, 0], [4, 4]]}, size=SIZE),
-        "nothing in it is labelled (names of shapes: lamp)",
+        "the export labels nothing (names of shapes: lamp)",
     ),
     "a path beyond the picture": ("a.json", tools.davis("walk", 1, f0=[(1, [(7, 0)])]), "does not go from 0 to 1"),
     "strokes of another size": (
