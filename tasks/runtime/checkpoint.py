@@ -1,4 +1,4 @@
-"""Where a training run keeps its state while it runs, so that it goes on after a kill."""
+"""Where a training keeps its state while it runs, so that it goes on after a kill."""
 
 from capmat_errors import NotFound
 from storage.store.root import Root
@@ -9,7 +9,7 @@ class StoreCheckpointer:
 
     Args:
         store: URL of the store.
-        key: its place; made from everything that the training depends on.
+        key: name of the checkpoint, made from everything that the training depends on.
     """
 
     def __init__(self, store: str, key: str) -> None:
@@ -27,5 +27,5 @@ class StoreCheckpointer:
         self._root.write(self._key, data)
 
     def forget(self) -> None:
-        """Drop the state of a finished run."""
+        """Delete the state of a finished training."""
         self._root.delete(self._key)

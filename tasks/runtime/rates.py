@@ -1,8 +1,8 @@
-"""How fast this machine really was, from the records of what it did.
+"""How fast this machine was, from the records of its work.
 
-Ingest and plates share cores and disk however many threads there are, so their rate is the machine's: pixels over
-the time in which any of them was at work. A worker that mattes has a core or a GPU of its own, so its rate is one
-worker's, and workers can be counted.
+Ingest and plates share cores and disk, whatever the number of threads. Their rate is the machine's: pixels over the
+time in which any of them was at work. A worker that mattes has a core or a GPU of its own, so its rate is that of one
+worker and grows with their number.
 """
 
 import re
@@ -18,9 +18,9 @@ from storage.store.root import Root
 
 Entry = Mapping[str, Any]
 _ENOUGH = 400  # records of a verb
-_OTHERS = 20  # other takes or stages that are looked through for them
+_OTHERS = 20  # other takes or stages that are searched for them
 _GROUPS = 10  # parts of a machine's records, for the spread of its rate
-_SPREAD = 10  # percentiles below and above it that count as out of the ordinary
+_SPREAD = 10  # percentile of the slow records; the fast ones are as far from the other end
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Rate:
         slow: a tenth of the records were slower than this.
         fast: a tenth were faster.
         density: bytes that a pixel of the result takes in the store.
-        records: how many there were.
-        note: what a reader must know about it, or "".
+        records: their number.
+        note: what a reader must know about the rate, or "".
     """
 
     mean: float
@@ -45,12 +45,12 @@ class Rate:
 
 
 class Timed(TypedDict):
-    """What a record says so that later nights can be forecast.
+    """What a record says for later forecasts.
 
     Attributes:
         host: the machine that did it.
-        pixels: of all frames of the piece.
-        seconds: that it took; records of steps round theirs for people.
+        pixels: of all frames of the piece of work.
+        seconds: that it took. (The `wall_s` of a step is rounded for people.)
         ended: when it was done, in seconds since 1970.
     """
 
@@ -67,12 +67,12 @@ def timed(pixels: int, seconds: float) -> Timed:
 
 
 def is_timed(entry: Entry | None) -> bool:
-    """Whether an entry is a piece of work that was timed; those of earlier versions were not."""
+    """Whether an entry says how long its work took; those of earlier versions do not."""
     return bool(entry) and "ended" in (entry or {})
 
 
 def span(entries: Iterable[Entry]) -> float:
-    """Seconds in which any of them was at work; what overlaps counts once, pauses do not count."""
+    """Seconds in which any of them was at work. Overlaps count once, pauses do not count."""
     total, end = 0.0, float("-inf")
     for start, stop in sorted((e["ended"] - e["seconds"], e["ended"]) for e in entries):
         total += max(0.0, stop - max(start, end))
@@ -81,44 +81,44 @@ def span(entries: Iterable[Entry]) -> float:
 
 
 def run_key(run: str) -> str:
-    """A run without the version of its model, which does not change its speed."""
+    """The name of a run without the version of its model, which does not change the speed."""
     return re.sub(r"-v\d{4,}(?=-tiles\d+$|$)", "", run)
 
 
 def read_rates(
     root: Root, takes: Sequence[str], stages: Sequence[str], threads: int = 1, host: str | None = None
 ) -> dict[str, Rate]:
-    """The rates that the store knows, by verb: `plates`, `ingest`, `matte <run without version>`.
+    """The rates in the store's records, by verb: `plates`, `ingest`, `matte <run without version>`.
 
     Args:
         root: the store.
-        takes: looked at first; then the last of the others, by name, until there are records enough. Of those that
-            were found, the newest count, since a machine changes.
-        stages: whose plates are looked at first; then others.
-        threads: torch threads of the workers to come. Where nothing ran with so many, rates per thread are used.
-        host: records of this machine alone; None for all.
+        takes: searched first; then the last of the others, by name, until the records suffice. The newest of them
+            count, since a machine changes.
+        stages: whose plates are searched first; then others.
+        threads: torch threads of the workers to come. Without records of so many, rates per thread are used.
+        host: only records of this machine; None for all machines.
     """
     ledger = Ledger(root)
     plates: list[Entry] = []
     for stage in (*stages, *_others(root, "stages", stages)):
         if len(plates) < _ENOUGH:
-            plates += _mine(ledger.entries(f"plates/{stage}/"), host)
+            plates += _on_host(ledger.entries(f"plates/{stage}/"), host)
     ingested: list[Entry] = []
     matted: list[Entry] = []
     for take in (*takes, *_others(root, "takes", takes)):
         if len(ingested) < _ENOUGH:
-            ingested += _mine(ledger.entries(f"ingest/{take}/"), host)
+            ingested += _on_host(ledger.entries(f"ingest/{take}/"), host)
         if len(matted) < _ENOUGH:
-            matted += _mine(ledger.entries(f"matte/{take}-"), host)
-    found = {"plates": _machine(_newest(plates)), "ingest": _machine(_newest(ingested))}
+            matted += _on_host(ledger.entries(f"matte/{take}-"), host)
+    rates = {"plates": _machine(_newest(plates)), "ingest": _machine(_newest(ingested))}
     by_run: dict[str, list[Entry]] = {}
     for entry in matted:
         by_run.setdefault(f"matte {run_key(entry['run'])}", []).append(entry)
-    found |= {key: _worker(_newest(entries), threads) for key, entries in by_run.items()}
-    return {key: rate for key, rate in found.items() if rate}
+    rates |= {key: _worker(_newest(entries), threads) for key, entries in by_run.items()}
+    return {key: rate for key, rate in rates.items() if rate}
 
 
-def _mine(entries: Mapping[str, dict[str, Any] | None], host: str | None) -> list[Entry]:
+def _on_host(entries: Mapping[str, dict[str, Any] | None], host: str | None) -> list[Entry]:
     return [e for e in entries.values() if e and is_timed(e) and host in (None, e["host"]) and e["seconds"] > 0]
 
 
@@ -128,7 +128,7 @@ def _others(root: Root, folder: str, but: Sequence[str]) -> list[str]:
 
 
 def _newest(entries: Sequence[Entry]) -> list[Entry]:
-    """As many as are enough, in the order in which they were made."""
+    """The last ones, as many as suffice, in the order in which they ended."""
     return sorted(entries, key=lambda e: float(e["ended"]))[-_ENOUGH:]
 
 

@@ -26,7 +26,7 @@ def load_config(
     """Read the configuration. Paths in the file are relative to its folder.
 
     Args:
-        path: the file; None reads `capmat.toml` of the working folder if it is there.
+        path: the file; None reads `capmat.toml` of the working folder if it exists.
         overrides: `key=value` pairs of the command line, nested keys with dots (`teacher.iterations=50`).
         environ: where `CAPMAT_<KEY>` variables are read; nested keys with two underscores.
 
@@ -65,7 +65,7 @@ def load_config(
 
 
 def _put(values: dict[str, Any], keys: Sequence[str], text: str, where: str) -> None:
-    """Store one textual setting at its nested place; lists are written with commas."""
+    """Set one value by its nested keys; commas separate the parts of a list."""
     node: Any = values
     for key in keys[:-1]:
         node = node.setdefault(key, {})

@@ -1,8 +1,8 @@
 """How every verb becomes a retryable, resumable step.
 
 A step's result is a small record in the store's ledger, keyed by a digest of everything that it depends on.
-A step whose record is there is not run again, whoever asks and however often the run was killed. The digest of
-a record is an input of the next step, so a change at the start of the chain reaches its end.
+A step that has a record does not run again, however often the run was killed. The digest of a record is an input of
+the next step, so a change at the start of the chain reaches its end.
 """
 
 import hashlib
@@ -102,7 +102,7 @@ class Step(Generic[Made]):
 
 
 def worth_retrying(task: Any, run: Any, state: Any) -> bool:
-    """Tell Prefect to try again only what may pass: never bad input, which stays bad."""
+    """Tell Prefect to try again what may pass; bad input stays bad."""
     return not isinstance(state.result(raise_on_failure=False), CapmatError)
 
 
@@ -110,14 +110,14 @@ _ON_GPU: set[str] = set()
 
 
 def wants_gpu(made: "Task[Any, Any]") -> bool:
-    """Whether a task was made for a worker that owns a GPU, where there is one."""
+    """Whether a task goes to a worker that owns a GPU, if the cluster has one."""
     return made.name in _ON_GPU
 
 
 def retryable(
     name: str, run_name: str | Callable[[], str] | None = None, *, gpu: bool = False
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Make a Prefect task of a plain function: what may pass is tried again, bad input is not.
+    """Make a Prefect task of a plain function; it tries again what may pass, and never bad input.
 
     Prefect's own result cache stays off, because the ledger remembers results.
 

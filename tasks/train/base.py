@@ -30,7 +30,7 @@ _SMALL: dict[str, dict[str, Any]] = {
     "student": {"crop": 160, "batch": 8, "lr_scale": 8.0},
     "supervisor": {"crop": 128, "batch": 8, "lr": 2e-3, "layer_decay": 1.0, "weight_decay": 0.05},
 }
-"""Settings of the demo sizes, which start from nothing: higher rates, alike in all layers; small crops."""
+"""Settings of the demo sizes, which start from fresh weights: higher rates, equal in all layers; small crops."""
 _TIMING_STEPS = 12
 _LICENCE = "Trained by this project on the base data named here; the terms of the project and of that data apply."
 
@@ -58,11 +58,11 @@ def train_base_weights(
         network: a name that `create_model` knows.
         data: folder of base data.
         out: folder of weights. The state of an unfinished training lies in it as well.
-        minutes: how long; the steps that fit are timed at the start, and kept when the training is resumed.
-        iterations: how many steps, instead of `minutes`.
+        minutes: length of the training. The number of steps is found by timing a few, and kept when it is resumed.
+        iterations: number of steps, instead of `minutes`.
         seed: decides initial weights and every batch.
-        crop: side of the training window; by default what suits the demo size of the kind, and that of
-            `BaseTrainConfig` for any other network.
+        crop: side of the training window in pixels. The default suits the demo size of the kind; for any other
+            network it is that of `BaseTrainConfig`.
         batch: crops per step, likewise.
         held: foregrounds and backgrounds to measure on instead of to learn from; by default a tenth.
         mixed_precision: run in bfloat16 while training.
@@ -85,7 +85,7 @@ def train_base_weights(
     from capmat_models.weights.state import dump_weights, load_published
 
     if (minutes is None) == (iterations is None):
-        raise TrainingError("the length of the training is not clear", fix="Give minutes or iterations.")
+        raise TrainingError("the length of the training is not clear", fix="Give either minutes or iterations.")
     torch.set_num_threads(threads)
     whole = load_base_data(data)
     fewer = min(len(whole.foregrounds), len(whole.backgrounds))
@@ -137,14 +137,14 @@ def train_base_weights(
 
 
 def small_settings(kind: "Kind", network: str) -> dict[str, Any]:
-    """Fields of `BaseTrainConfig` for a network of the demo sizes; nothing for any other, which has its defaults."""
+    """Fields of `BaseTrainConfig` that a network of the demo sizes changes; empty for any other network."""
     return _SMALL[kind] if network == _DEMO[kind] else {}
 
 
 def _planned(
     folder: Root, kind: "Kind", model: Any, data: "BaseData", config: "BaseTrainConfig", minutes: float
 ) -> int:
-    """Steps that fit into `minutes`; once decided they stand, so that a stopped training can go on."""
+    """Number of steps that fit into `minutes`; it is kept, so that a stopped training can go on."""
     from capmat_models.training.base import train_base
     from capmat_models.training.loop import Hooks
 

@@ -1,12 +1,11 @@
-"""Base data from a folder, in one of two layouts, told apart by the names of the folders in it.
+"""Base data from a folder, in one of two layouts that the names of its folders tell apart.
 
-Our own: `foregrounds/` (RGBA, straight alpha) and `backgrounds/` (RGB). It is read at once, and all of it is
-checked.
+Our own: `foregrounds/` (RGBA, straight alpha) and `backgrounds/` (RGB). All of it is read and checked at once.
 
-Adobe Deep Image Matting as people have it: `Combined_Dataset/Training_set/<set>/fg` and `.../alpha`, where a
-foreground and its alpha share their stem, and beside it a folder of backgrounds, `backgrounds/` or COCO's
-`train2014/`. 431 cut-outs of 12 MB and 80 000 backgrounds fit into no memory, so a picture is read when it is
-drawn. Before training, names are paired and the header of every file is read.
+Adobe Deep Image Matting as it is distributed: `Combined_Dataset/Training_set/<set>/fg` and `.../alpha`, where a
+foreground and its alpha share their stem. Backgrounds lie beside it in `backgrounds/` or COCO's `train2014/`. 431
+cut-outs of 12 MB and 80 000 backgrounds do not fit into memory, so a picture is read when it is drawn. Before
+training, names are paired and the header of every file is read.
 """
 
 import zlib
@@ -29,18 +28,18 @@ Picture = NDArray[np.uint8]
 _TRAINING_SETS = ("Combined_Dataset/Training_set", "Training_set")
 _BACKGROUNDS = ("backgrounds", "train2014")
 _KEEP = 2**30  # bytes of cut-outs that stay in memory; small enough for a worker of the local cluster
-_GREY_NOISE = 8  # by how much JPEG may turn the channels of a grey picture against each other
+_GREY_NOISE = 8  # by which JPEG may separate the channels of a grey picture
 _NAMED = 5  # file names in one message
 
 
 class Pictures(Sequence[Picture], Generic[T]):
-    """Pictures that are read when they are asked for.
+    """Pictures that are read when they are drawn.
 
     Args:
-        files: where each lies.
-        read: reads one.
-        keep: bytes that may stay in memory. The first that are read stay: training draws all of them equally
-            often, so it makes no difference which ones do.
+        files: one entry for each picture.
+        read: reads the picture of an entry.
+        keep: bytes that may stay in memory. The first pictures that are read stay, since training draws all of them
+            equally often.
     """
 
     def __init__(self, files: Sequence[T], read: Callable[[T], Picture], keep: int = 0) -> None:
@@ -70,7 +69,7 @@ def load_base_data(folder: str | Path) -> "BaseData":
     """Open the base data of a folder; see the module for its layouts.
 
     Raises:
-        TrainingError: the folder holds none, files do not pair up, or pictures are of another kind.
+        TrainingError: the folder has no base data, files do not pair up, or a picture has other channels or depth.
         ImageUnreadable: a file is damaged.
     """
     from capmat_models.data.base import BaseData
@@ -80,12 +79,12 @@ def load_base_data(folder: str | Path) -> "BaseData":
     if training is None:
         foregrounds, backgrounds = (pictures_in(folder / part) for part in ("foregrounds", "backgrounds"))
         return BaseData([read_rgba(file) for file in foregrounds], [read_image(file) for file in backgrounds])
-    behind = next((found for name in _BACKGROUNDS if (found := pictures_in(folder / name))), [])
+    behind = next((files for name in _BACKGROUNDS if (files := pictures_in(folder / name))), [])
     if not behind:
         raise TrainingError(
-            "there are cut-outs but no backgrounds",
+            "the folder has cut-outs but no backgrounds",
             where=str(folder),
-            fix=f"Put pictures without a subject into {' or '.join(_BACKGROUNDS)} beside them; a link will do.",
+            fix=f"Put pictures without a subject into {' or '.join(_BACKGROUNDS)} beside them; a link is enough.",
         )
     pairs = [pair for part in sorted(training.iterdir()) if (part / "fg").is_dir() for pair in _pairs(part)]
     for file in behind:
@@ -102,14 +101,14 @@ def load_base_data(folder: str | Path) -> "BaseData":
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder, by name; none if there is no such folder."""
+    """The picture files of a folder, by name; an empty list if the folder does not exist."""
     return sorted(file for file in folder.glob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def describe_base_data(folder: Path) -> dict[str, Any]:
-    """Say which data: the number of files, and a CRC over their names and bytes in order.
+    """What a card says of the data: the number of files, and a CRC over their names and bytes in order.
 
-    Of Adobe's layout the CRC takes names and sizes; reading 80 000 files for one line of a card would be too much.
+    For Adobe's layout the CRC covers names and sizes, since reading 80 000 files takes too long.
     """
     training = _training_set(folder)
     crc, count = 0, 0
@@ -137,7 +136,7 @@ def _pairs(part: Path) -> list[tuple[Path, Path]]:
         named.append({file.stem: file for file in files})
         if twice := sorted({file.name for file in files} - {file.name for file in named[-1].values()}):
             raise TrainingError(
-                f"there is another picture with the stem of {_some(twice)}",
+                f"another picture has the same stem: {_some(twice)}",
                 where=str(part / kind),
                 fix="Keep one of each.",
             )

@@ -1,7 +1,7 @@
-"""Teachers from nothing for `capmat paper`: one as always, one without plate (Table 1), one without noise (Fig. 5).
+"""Teachers from fresh weights for `capmat paper`: as usual, without plate (Table 1), without noise (Fig. 5).
 
-All three see the same pictures in the same order for as many steps, so that what is between them is the plate, or the
-noise, alone. They are short, and stay out of use.
+All three see the same pictures in the same order for the same number of steps, so they differ only by the plate or
+the noise. The trainings are short, and their models are never put in use.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
-"""A look at a training while it runs: figures on what is held out from it, and pictures of what it makes of that.
+"""Looks at a training while it runs: figures on held-out data, and pictures of the mattes.
 
-Held out are a few foregrounds and backgrounds of the base data (those that base training holds out, too), and the
-take of the benchmark, on whose frames the supervisor's mattes are the reference. No checkpoint is chosen by these
-figures; they tell a person early that a training goes wrong. Everything lies under `trainings/<name>/`:
+A few foregrounds and backgrounds of the base data are held out, as in base training, and so is the take of the
+benchmark, whose reference are the supervisor's mattes. The figures tell a person early that a training goes wrong;
+they choose no checkpoint. Everything lies under `trainings/<name>/`:
 
     000000.jpg, ...   image, alpha before the training, alpha now
     figures.json      figures by iteration
@@ -38,7 +38,7 @@ FRAMES = 3
 LOOKS = 8
 """Looks at a training, besides the one before it."""
 _COMPOSITES = 6
-_MOST_HELD = 8  # of base data; a tenth of 431 foregrounds would be missed
+_MOST_HELD = 8  # of base data; training would miss a tenth of 431 foregrounds
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Frame:
         label: take, camera and frame number.
         src: (3,H,W) float32 0..1.
         bgr: its plate, likewise.
-        reference: alpha (H,W) that counts as right, None if nobody knows.
+        reference: alpha (H,W) that counts as true; None if it is not known.
     """
 
     label: str
@@ -74,13 +74,13 @@ class Watch:
 
 
 def hold_out(base: "BaseData") -> "tuple[BaseData, BaseData | None]":
-    """Base data to learn from and to measure on; none to measure on when there is a single picture."""
+    """Base data to learn from, and to measure on; the latter is None if one of both kinds has a single picture."""
     fewer = min(len(base.foregrounds), len(base.backgrounds))
     return base.split(min(_MOST_HELD, max(1, fewer // 10))) if fewer > 1 else (base, None)
 
 
 def benchmark_frames(root: Root, benchmark: Record | None, trained_on: Sequence[str]) -> list[Frame]:
-    """Some frames of the benchmark with the supervisor's mattes; none if its take is one of those trained on."""
+    """Some frames of the benchmark with the supervisor's mattes; an empty list if training sees its take."""
     if benchmark is None or benchmark["take"] in trained_on:
         return []
     frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
@@ -108,19 +108,19 @@ def watch(
     crop: int,
     against: str = "stage",
 ) -> Watch:
-    """Prepare to look at a training; the network must still be as it was before it.
+    """Prepare the looks at a training, before it changes the network.
 
     Args:
         root: the store.
         name: of the training, part of the keys.
-        title: for people: `teacher`.
+        title: the network in words: `teacher`.
         network: called as network(src, bgr) -> {"pha"}.
         frames: what the pictures show; those with a reference are measured.
         held: base data to measure on.
         iterations: of the whole training.
         crop: side of the composites in pixels.
-        against: start of the figures' names for the frames. `stage`: held out, against the benchmark. `teacher`:
-            trained on, against the teacher's mattes; then they say how far the student agrees, and no more.
+        against: start of the figures' names for the frames. `stage`: held-out frames, against the benchmark.
+            `teacher`: frames of the training, against the teacher's mattes, which only shows how far both agree.
     """
     from capmat_models.training.validation import evaluate
 
@@ -134,8 +134,8 @@ def watch(
         now = [alpha_of(network, frame) for frame in frames]
         figures: dict[str, float] = {}
         if held is not None:
-            found = evaluate("teacher", network, held, count=_COMPOSITES, crop=crop)
-            figures |= {f"base_{key}": value for key, value in found.items()}
+            scores = evaluate("teacher", network, held, count=_COMPOSITES, crop=crop)
+            figures |= {f"base_{key}": value for key, value in scores.items()}
         errors = [pha - f.reference for pha, f in zip(now, frames, strict=True) if f.reference is not None]
         if errors:
             figures[f"{against}_mse"] = float(np.mean([np.mean(e**2) for e in errors]))
@@ -165,24 +165,24 @@ def alpha_of(network: Any, frame: Frame) -> Alpha:
 def _sheet(frames: Sequence[Frame], before: Sequence[Alpha], now: Sequence[Alpha], done: int) -> NDArray[np.uint8]:
     rows = []
     for frame, old, new in zip(frames, before, now, strict=True):
-        said = [""]
+        captions = [""]
         if frame.reference is not None:
             errors = [float(np.mean((pha - frame.reference) ** 2)) for pha in (old, new)]
-            said += [f"MSE {1e4 * error:.1f}e-4" for error in errors]
-        rows.append(Row(frame.label, [frame.src, old, new], tuple(said)))
+            captions += [f"MSE {1e4 * error:.1f}e-4" for error in errors]
+        rows.append(Row(frame.label, [frame.src, old, new], tuple(captions)))
     return contact_sheet(rows, ["image", "alpha before the training", f"alpha after {done} iterations"])
 
 
 def _keep(root: Root, folder: str, done: int, figures: dict[str, float]) -> str:
-    """Add the figures of one look and draw all curves anew; a look that is repeated replaces itself."""
+    """Add the figures of one look, draw all curves again, and return them; a repeated look replaces the first."""
     key = f"{folder}/figures.json"
     known = json.loads(root.read(key)) if root.exists(key) else {}
     known = {**{k: v for k, v in known.items() if int(k) < done}, str(done): figures}
     root.write(key, json.dumps(known, indent=1).encode())
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     names = {"base": "held-out composites", "stage": "benchmark frames", "teacher": "teacher's mattes"}
-    for iteration, found in known.items():
-        for figure, value in found.items():
+    for iteration, scores in known.items():
+        for figure, value in scores.items():
             against, _, kind = figure.partition("_")
             line = panels.setdefault(kind.upper(), {}).setdefault(names[against], [])
             line.append((int(iteration), value))

@@ -82,7 +82,7 @@ def test_a_training_can_start_from_weights_that_were_adapted(data, tmp_path):
 
 
 def test_the_length_has_to_be_clear(data, tmp_path):
-    with pytest.raises(TrainingError, match="minutes or iterations"):
+    with pytest.raises(TrainingError, match="either minutes or iterations"):
         train_base_weights("teacher", "bg_vitmatte_xs", data, tmp_path)
 
 

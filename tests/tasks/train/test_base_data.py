@@ -131,7 +131,7 @@ def test_a_foreground_without_alpha_is_named(adobe):
 
 def test_two_foregrounds_with_one_stem_are_named(adobe):
     shutil.copy(other(adobe, "fg") / "O 1.jpg", other(adobe, "fg") / "O 1.jpeg")
-    with pytest.raises(TrainingError, match="another picture with the stem of O 1.jpe?g"):
+    with pytest.raises(TrainingError, match="another picture has the same stem: O 1.jpe?g"):
         load_base_data(adobe)
 
 
