@@ -176,9 +176,7 @@ class Session(_Frozen):
         for name, take in self.takes.items():
             parts = [int(part) for part in take.timecode.split(":") if part]
             if parts and any(part >= end for part, end in zip(parts, (24, 60, 60, self.fps), strict=True)):
-                raise ValueError(
-                    f"takes.{name} timecode {take.timecode} is impossible at {self.fps:g} frames per second"
-                )
+                raise ValueError(f"takes.{name} timecode {take.timecode} is impossible at fps = {self.fps:g}")
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ Here the first bytes tell the format, every format has one exact reader, and a f
 """
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,21 +34,13 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"XPDS", "dpx"),
     (b"\xff\xd8\xff", "jpeg"),
 )
-_HEADERS = {
-    "png": png_header,
-    "tiff": tiff_header,
-    "exr": exr_header,
-    "dpx": dpx_header,
-    "dng": dng_header,
-    "jpeg": jpeg_header,
-}
-_READERS = {
-    "png": read_png,
-    "tiff": read_tiff,
-    "exr": read_exr,
-    "dpx": read_dpx,
-    "dng": read_dng,
-    "jpeg": read_jpeg,
+_FORMATS: dict[Format, tuple[Callable[[Path], Header], Callable[[Path], NDArray[Any]]]] = {
+    "png": (png_header, read_png),
+    "tiff": (tiff_header, read_tiff),
+    "exr": (exr_header, read_exr),
+    "dpx": (dpx_header, read_dpx),
+    "dng": (dng_header, read_dng),
+    "jpeg": (jpeg_header, read_jpeg),
 }
 _DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError, struct.error, RuntimeError)
 _PIXELS = 2**29  # more than any sensor has; a damaged header must not allocate all memory
@@ -61,7 +54,7 @@ def read_header(path: Path) -> Header:
     """
     form = _format(path)
     try:
-        header = _HEADERS[form](path)
+        header = _FORMATS[form][0](path)
     except ImageUnreadable:
         raise
     except _DAMAGE as error:
@@ -161,7 +154,7 @@ def _decode(path: Path) -> NDArray[Any]:
     """The picture as its reader returns it, of the type that the header names."""
     form, header = _format(path), read_header(path)
     try:
-        image = _READERS[form](path)
+        image = _FORMATS[form][1](path)
     except ImageUnreadable:
         raise
     except _DAMAGE as error:

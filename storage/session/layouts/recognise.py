@@ -10,22 +10,12 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from capmat_errors import SessionError
-from storage.descriptor import (
-    BenchmarkSection,
-    CalibrationSection,
-    ColourSection,
-    PlatesSection,
-    RawSection,
-    Session,
-    TakeSection,
-    VideoSection,
-    read_session,
-)
+from storage.descriptor import Session, read_session
 from storage.session.layouts.datasets import actorshq, easyvolcap, n3dv, opencv, pose2sim, smc
 from storage.session.layouts.parts import Draft
 from storage.session.layouts.scenes import colmap, nerfstudio
@@ -39,15 +29,6 @@ LAYOUTS: dict[str, Callable[[Path], Draft | None]] = {
     "colmap": colmap,
     "nerfstudio": nerfstudio,
     "opencv": opencv,
-}
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "colour": ColourSection,
-    "calibration": CalibrationSection,
-    "plates": PlatesSection,
-    "takes": TakeSection,
-    "raw": RawSection,
-    "video": VideoSection,
-    "benchmark": BenchmarkSection,
 }
 
 
@@ -148,7 +129,12 @@ def _session_toml(values: Mapping[tuple[str, ...], Any]) -> str:
 
 
 def _about(section: str, field: str) -> str:
-    fields = (_SECTIONS.get(section, Session) if section else Session).model_fields
+    """The first sentence of the field's docstring; "" for an unknown field."""
+    fields = Session.model_fields
+    if section in fields:
+        kind = fields[section].annotation  # a section, a section or None, or sections by name
+        models = [part for part in (kind, *get_args(kind)) if isinstance(part, type) and issubclass(part, BaseModel)]
+        fields = models[0].model_fields if models else {}
     text = " ".join((fields[field].description or "").split()) if field in fields else ""
     return text.split(". ")[0].split("; ")[0].rstrip(".")
 
