@@ -1,8 +1,7 @@
-"""Lay pictures out as one contact sheet: image, plate, mattes before and after, and where they are wrong.
+"""Contact sheets: image, plate, mattes before and after, and where they are wrong.
 
-Alpha error is invisible when two mattes stand side by side, so the sheet also takes a signed error picture.
-Everything stands on one neutral dark ground: black alpha, white alpha and a red stroke all keep their edges
-on it, in a light page as in a dark one. PIL draws the letters and writes the JPEG; all else is numpy.
+Nobody sees alpha error in two mattes side by side, so a sheet also shows a signed error picture. The ground is dark
+and neutral: black alpha, white alpha and a red stroke all keep their edges on it, on a light page and on a dark one.
 """
 
 import io
@@ -24,7 +23,7 @@ EMPTY = (38, 39, 42)
 INK = (236, 236, 234)
 QUIET = (158, 160, 164)
 GREEN_SCREEN = (0, 177, 64)
-# Orange against blue stays apart for every common kind of colour blindness.
+# Orange and blue differ for every common kind of colour blindness.
 TOO_MUCH, TOO_LITTLE = (255, 148, 40), (64, 156, 255)
 BROKEN = (255, 0, 255)
 SCRIBBLE = {0: (255, 40, 40), 1: (40, 230, 70)}
@@ -37,10 +36,10 @@ class Row:
     """One line of a contact sheet.
 
     Args:
-        label: what the row shows, for example a camera or `take / camera / frame`.
+        label: what the row shows, for example a camera.
         pictures: one per column; None leaves the cell empty. (H,W,3) or (3,H,W) is RGB, (H,W) is alpha; uint8
-            0..255, bool, or float 0..1 display-referred. Values that are not numbers come out magenta.
-        captions: a short line under each picture, for example its MSE; shorter tuples leave the rest bare.
+            0..255, bool, or float 0..1 display-referred. NaN and infinity become magenta.
+        captions: a short line under each picture, for example its MSE; it may be shorter than `pictures`.
     """
 
     label: str
@@ -49,15 +48,12 @@ class Row:
 
 
 def contact_sheet(rows: list[Row], columns: list[str], *, cell_height: int = 216) -> RGB:
-    """Draw rows of pictures under column headings.
+    """Rows of pictures under column headings: (H,W,3) uint8 sRGB.
 
     Args:
-        rows: the rows, top to bottom. Cameras of different size and orientation may stand together.
-        columns: the headings, left to right; every row has as many pictures.
-        cell_height: height of every picture in pixels; widths follow, so nothing is stretched or cropped.
-
-    Returns:
-        (H,W,3) uint8 sRGB on a dark ground.
+        rows: from top to bottom. Cameras of different size and orientation may be mixed.
+        columns: the headings, from left to right; every row has as many pictures.
+        cell_height: height of every picture in pixels. Nothing is stretched or cropped.
 
     Raises:
         SizeMismatch: a row has more or fewer pictures than there are columns, or an array is not a picture.
@@ -72,7 +68,7 @@ def contact_sheet(rows: list[Row], columns: list[str], *, cell_height: int = 216
     cells = [[None if p is None else fit_height(rgb8(p), cell_height) for p in row.pictures] for row in rows]
     widths = [max((c.shape[1] for c in column if c is not None), default=0) for column in zip(*cells, strict=True)]
     widths = widths or [0] * len(columns)
-    # A page shows the sheet about PAGE pixels wide: a wider sheet needs larger letters to be read there.
+    # A page shows the sheet about PAGE pixels wide, so a wider sheet needs larger letters.
     em = max(13, round(13 * (sum(widths) + 80) / PAGE))
     font = ImageFont.load_default(em)
     widths = [max(w, _width(font, name)) for w, name in zip(widths, columns, strict=True)]
@@ -102,18 +98,14 @@ def contact_sheet(rows: list[Row], columns: list[str], *, cell_height: int = 216
 
 
 def error_picture(pred: Picture, true: Picture) -> RGB:
-    """Colour where a matte is wrong, and in which direction.
+    """Where a matte is wrong, and in which direction: (H,W,3) uint8.
 
     Orange: alpha too high (background kept). Blue: alpha too low (foreground lost). Black: equal.
-    Brightness is the square root of |pred - true|, because an error of 0.04 already shows in a composite and
-    would be invisible on a linear scale.
+    Brightness is the square root of |pred - true|: an error of 0.04 shows in a composite, but not on a linear scale.
 
     Args:
         pred: (H,W) alpha, float 0..1 or uint8.
-        true: (H,W) alpha it is compared with.
-
-    Returns:
-        (H,W,3) uint8.
+        true: (H,W) alpha that it is compared with.
 
     Raises:
         SizeMismatch: the two differ in size.
@@ -130,14 +122,11 @@ def error_picture(pred: Picture, true: Picture) -> RGB:
 
 
 def overlay_picture(src: Picture, label: npt.NDArray[np.uint8]) -> RGB:
-    """Paint scribbles over a faded image: green foreground, red background, unpainted pixels stay bare.
+    """Scribbles over a faded image, green foreground and red background: (H,W,3) uint8.
 
     Args:
         src: the image, any form that `Row` takes.
         label: (H,W) uint8, 0 background, 1 foreground, anything else unpainted.
-
-    Returns:
-        (H,W,3) uint8.
 
     Raises:
         SizeMismatch: image and label differ in size.
@@ -153,17 +142,14 @@ def overlay_picture(src: Picture, label: npt.NDArray[np.uint8]) -> RGB:
 
 
 def comp_on_green(src: Picture, pha: Picture) -> RGB:
-    """Put an image over a green screen with its matte, the view in which holes and leftovers stand out.
+    """An image over a green screen, where holes and leftovers show: (H,W,3) uint8, mixed in display values.
 
-    The image itself is taken for the foreground (Eq. 1 with F = I), so half-transparent edges keep the colour
-    of the stage: this judges the matte, it is not a finished composite.
+    The image itself is the foreground (Eq. 1 with F = I), so half-transparent edges keep the colour of the stage.
+    This view judges the matte; it is not a finished composite.
 
     Args:
         src: the image, any form that `Row` takes.
         pha: (H,W) alpha, float 0..1 or uint8.
-
-    Returns:
-        (H,W,3) uint8, mixed in display values as the alpha was estimated.
 
     Raises:
         SizeMismatch: image and alpha differ in size.
@@ -180,15 +166,15 @@ def comp_on_green(src: Picture, pha: Picture) -> RGB:
 
 
 def to_jpeg(array: RGB, quality: int = 85) -> bytes:
-    """Encode (H,W,3) uint8 as JPEG with full colour resolution, so that thin coloured strokes survive."""
+    """A JPEG of (H,W,3) uint8 with full colour resolution, so that thin coloured strokes survive."""
     buffer = io.BytesIO()
-    # Without `optimize`: PIL does that in a buffer of one byte per pixel, which strong grain overflows.
+    # Not with `optimize`: PIL would use a buffer of one byte per pixel, which strong grain overflows.
     Image.fromarray(array).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
 
 
 def at_most(jpeg: bytes, size: int) -> bytes:
-    """The JPEG itself, or the same picture smaller, in no more than `size` bytes (and never below 64 pixels)."""
+    """The JPEG, made smaller until it has at most `size` bytes, but never below 64 pixels."""
     while len(jpeg) > size:
         image = Image.open(io.BytesIO(jpeg))
         width, height = (side * 4 // 5 for side in image.size)
@@ -199,7 +185,7 @@ def at_most(jpeg: bytes, size: int) -> bytes:
 
 
 def rgb8(picture: Picture) -> RGB:
-    """Bring any picture that `Row` takes to (H,W,3) uint8; raises SizeMismatch when it is none."""
+    """Any picture that `Row` takes as (H,W,3) uint8; raises SizeMismatch for another array."""
     if picture.ndim == 3 and picture.shape[2] != 3 and picture.shape[0] in (1, 3):
         picture = np.moveaxis(picture, 0, -1)
     if picture.ndim == 3 and picture.shape[2] == 1:
@@ -218,7 +204,7 @@ def rgb8(picture: Picture) -> RGB:
 
 
 def fit_height(image: RGB, height: int) -> RGB:
-    """Resize (H,W,3) to a height by area averaging, so that a hair or a stroke fades but never vanishes."""
+    """(H,W,3) at another height, by area averaging: a hair or a stroke fades but never vanishes."""
     if image.shape[0] == height:
         return image
     width = max(1, round(image.shape[1] * height / image.shape[0]))
@@ -228,7 +214,7 @@ def fit_height(image: RGB, height: int) -> RGB:
 
 
 def _area_weights(n: int, m: int) -> npt.NDArray[np.float32]:
-    """Weights (m,n) with which n old pixels cover each of m new ones; rows sum to 1."""
+    """Weights (m,n) by which n old pixels cover each of m new ones; rows sum to 1."""
     edges, old = np.arange(m + 1) * (n / m), np.arange(n)
     cover = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)
     return (np.clip(cover, 0, None) * (m / n)).astype(np.float32)
@@ -244,6 +230,6 @@ def _width(font: Any, text: str) -> int:
 
 
 def spread(names: Sequence[str], count: int) -> list[str]:
-    """`count` of the names, evenly spread, the first among them."""
+    """`count` of the names, evenly spread, including the first."""
     step = max(1, len(names) // count)
     return list(names[::step][:count])

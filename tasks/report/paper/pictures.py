@@ -13,6 +13,15 @@ from tasks.show.figures import mse_text
 from tasks.show.sheet import Row, contact_sheet, to_jpeg
 from tasks.validate.conditions import noisy_frame, read_matte
 
+JUDGE_NAMES = {"supervisor": "supervisor", "truth": "ground truth", "teacher": "refined teacher"}
+"""Names of the judges for people."""
+PAPER = "the paper"
+_TABLES = {
+    "table1": ("Table 1: MSE, 1e-4", "mse", 1e4),
+    "table2": ("Table 2: MSE, 1e-4", "mse", 1e4),
+    "table3": ("Table 3: MSE against the refined teacher, 1e-4", "mse", 1e4),
+    "fig8": ("Fig. 8: PSNR of held-out cameras, dB", "psnr", 1.0),
+}
 CAPTIONS = {
     "table1": "Alphas of teacher and student, before and after; the frames on which the base student errs most.",
     "table2": "Students with and without a teacher.",
@@ -27,7 +36,7 @@ _SHOWN = {
                "distilled 0": "distilled"},
     "fig6": {"share 0": "0 %", "share 0.2": "20 %", "share 0.6": "60 %", "share 1": "100 %"},
 }  # fmt: skip
-_FRAMES = 2
+_FRAMES = 2  # of a strip
 
 
 def make_strips(
@@ -73,17 +82,6 @@ def _hardest(score: Record) -> Sequence[tuple[str, int]]:
     each = score["per_image"]["supervisor"]
     worst = sorted(each, key=lambda picture: (-each[picture]["mse"], picture))[:_FRAMES]
     return [(camera, int(frame)) for camera, _, frame in (picture.rpartition("/") for picture in worst)]
-
-
-JUDGE_NAMES = {"supervisor": "supervisor", "truth": "ground truth", "teacher": "refined teacher"}
-"""Names of the judges for people."""
-PAPER = "the paper"
-_TABLES = {
-    "table1": ("Table 1: MSE, 1e-4", "mse", 1e4),
-    "table2": ("Table 2: MSE, 1e-4", "mse", 1e4),
-    "table3": ("Table 3: MSE against the refined teacher, 1e-4", "mse", 1e4),
-    "fig8": ("Fig. 8: PSNR of held-out cameras, dB", "psnr", 1.0),
-}
 
 
 def make_charts(tables: Tables) -> dict[str, str]:

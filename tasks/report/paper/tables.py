@@ -13,6 +13,8 @@ from tasks.report.figures import PAPER, PAPER_PSNR
 from tasks.runtime.step import Record, retryable
 from tasks.show.figures import METRICS
 
+JUDGES = ("supervisor", "truth")
+
 
 class Row(TypedDict):
     """A row of a table. Measures are `mse`, `sad` and `grad` as per-pixel means, and `psnr` in dB."""
@@ -60,7 +62,7 @@ def _printed(row: str) -> tuple[float, float, float]:
     return mse, sad, grad
 
 
-METHODS = (
+METHODS = (  # Table 1
     Method("MODNet", (258.070, 28.185, 11.236), "none", "modnet", "modnet"),
     Method("VideoMatte", (124.566, 19.31, 9.955), "none", "videomatte", "videomatte"),
     Method("BiMatting", (688.757, 79.614, 15.941), "none", "bimatting", "bimatting"),
@@ -75,46 +77,6 @@ METHODS = (
     Method("Bg-ViTMatte (Ours)", _printed("teacher_refined"), "ours", "refined"),
     Method("BGMV2 (D.)", _printed("student_refined"), "ours", "distilled 0"),
 )
-
-
-def why_absent(network: str) -> str:
-    """Why a method of Table 1 has no figures here, and how to get them."""
-    from capmat_models.networks.configs import ARCHITECTURES, UNAVAILABLE
-
-    if network in UNAVAILABLE:
-        reason, fix = UNAVAILABLE[network]
-        return f"{reason}. {fix}"
-    if network in ARCHITECTURES:
-        return f"No published weights were imported: capmat models import FILE --as {network}."
-    return (
-        "capmat cannot build this network. Import an exported one: "
-        f"capmat models import FILE --as {network} --contract rgb (or rgb+plate, recurrent)."
-    )
-
-
-def imported(store: str, known: list[Ref]) -> dict[str, Ref]:
-    """The newest version of every imported model that can matte a take, by its name.
-
-    Args:
-        store: URL of the store.
-        known: models that have a row already.
-    """
-    from capmat_models.networks.configs import ARCHITECTURES
-
-    models: dict[str, Ref] = {}
-    for entry in Registry(Root(store)).entries():
-        model, card = Ref(name=entry["name"], version=entry["version"]), entry["card"]
-        network = ARCHITECTURES.get(card.get("architecture", ""))
-        wants_trimap = network is not None and "trimap" in network.inputs
-        if card.get("kind") in ("published", "adapted", "exported") and model not in known and not wants_trimap:
-            models[model["name"]] = model
-    return models
-
-
-imported_task = retryable("imported models")(imported)
-
-JUDGES = ("supervisor", "truth")
-
 STRATEGIES = (
     ("scribbles_only", "Scribble supervision only", (89.2, 10.4)),
     ("frozen_refiner", "Frozen refinement (2-stage)", (27.8, 5.75)),
@@ -207,3 +169,40 @@ def _psnr(judged: Record | None) -> list[Row]:
             )
         rows.append(row)
     return rows
+
+
+def why_absent(network: str) -> str:
+    """Why a method of Table 1 has no figures here, and how to get them."""
+    from capmat_models.networks.configs import ARCHITECTURES, UNAVAILABLE
+
+    if network in UNAVAILABLE:
+        reason, fix = UNAVAILABLE[network]
+        return f"{reason}. {fix}"
+    if network in ARCHITECTURES:
+        return f"No published weights were imported: capmat models import FILE --as {network}."
+    return (
+        "capmat cannot build this network. Import an exported one: "
+        f"capmat models import FILE --as {network} --contract rgb (or rgb+plate, recurrent)."
+    )
+
+
+def imported(store: str, known: list[Ref]) -> dict[str, Ref]:
+    """The newest version of every imported model that can matte a take, by its name.
+
+    Args:
+        store: URL of the store.
+        known: models that have a row already.
+    """
+    from capmat_models.networks.configs import ARCHITECTURES
+
+    models: dict[str, Ref] = {}
+    for entry in Registry(Root(store)).entries():
+        model, card = Ref(name=entry["name"], version=entry["version"]), entry["card"]
+        network = ARCHITECTURES.get(card.get("architecture", ""))
+        wants_trimap = network is not None and "trimap" in network.inputs
+        if card.get("kind") in ("published", "adapted", "exported") and model not in known and not wants_trimap:
+            models[model["name"]] = model
+    return models
+
+
+imported_task = retryable("imported models")(imported)
