@@ -1,6 +1,6 @@
-"""Reading label sets: which frames a version has, and what is labelled on them. See `storage.labels.freeze`."""
+"""Reading a label set, which `storage.labels.freeze` writes: which frames it has, and what is labelled on them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,29 @@ LABELS = "scribbles"
 """Name of the label set; every import makes its next version, with all earlier labels in it."""
 Pixels = NDArray[np.uint8]
 Part = Pixels | tuple[Stroke, ...]
+Key = tuple[str, str, int]
+"""Take, camera and frame."""
+
+
+class LabelRecord(TypedDict):
+    """What a version stores about one frame.
+
+    `picture` is the sha256 of the label as pixels. `layers` lists what it was made of, the lowest first, as kind and
+    sha256; without it the picture was painted. `authors` drew strokes. `painted` lists the pictures that were frozen
+    on the frame; without it, `picture` alone.
+    """
+
+    take: str
+    camera: str
+    frame: int
+    picture: str
+    layers: NotRequired[list[list[str]]]
+    authors: NotRequired[list[str]]
+    painted: NotRequired[list[str]]
 
 
 class Layers(NamedTuple):
-    """The label of one frame.
+    """The label of one frame, as the parts that it was made of.
 
     Attributes:
         size: (height, width) of the frame.
@@ -31,13 +50,13 @@ class Layers(NamedTuple):
 
     @property
     def strokes(self) -> tuple[Stroke, ...]:
-        """All strokes, the lowest first."""
+        """Return all strokes, the lowest first."""
         return tuple(stroke for part in self.parts if isinstance(part, tuple) for stroke in part)
 
     def pixels(self, scale: float = 1.0) -> Pixels:
-        """The label, (H, W) uint8, at `scale` times the frame's size.
+        """Return the label, (H, W) uint8, at `scale` times the frame's size.
 
-        Strokes are painted at that size; of painted pixels those under the new pixels' centres are taken.
+        Strokes are painted at that size; painted pixels are sampled at the centres of the new pixels.
         """
         label = rasterise((), self.size, scale)
         for part in self.parts:
@@ -48,10 +67,10 @@ class Layers(NamedTuple):
         return label
 
     def over(self, below: "Layers", where: str) -> "Layers":
-        """Both, this one on top.
+        """Return both, this one on top.
 
         Raises:
-            ScribbleError: they are of two sizes.
+            ScribbleError: their sizes differ.
         """
         if self.size != below.size:
             (height, width), (old_height, old_width) = self.size, below.size
@@ -87,10 +106,6 @@ def _sampled(pixels: Pixels, size: tuple[int, ...]) -> Pixels:
     return pixels[rows[:, None], columns]
 
 
-Key = tuple[str, str, int]
-"""Take, camera and frame."""
-
-
 class LabelEntry(NamedTuple):
     """One annotated frame: label is (H, W) uint8 of 0 background, 1 foreground, 255 open."""
 
@@ -107,12 +122,12 @@ class LabelSet:
         name: the set's name.
         version: "l0001", ...
         keys: (take, camera, frame) of every label, sorted.
-        records: what the version says of each, by key.
+        records: what the version stores about each, by key.
     """
 
-    def __init__(self, root: Root, name: str, version: str, entries: list[dict[str, Any]]) -> None:
+    def __init__(self, root: Root, name: str, version: str, records: list[LabelRecord]) -> None:
         self.root, self.name, self.version = root, name, version
-        self.records = {(e["take"], e["camera"], int(e["frame"])): e for e in entries}
+        self.records: dict[Key, LabelRecord] = {(r["take"], r["camera"], int(r["frame"])): r for r in records}
         self.keys = sorted(self.records)
 
     def __len__(self) -> int:
@@ -126,14 +141,14 @@ class LabelSet:
         """Open a version, the newest if None.
 
         Raises:
-            NotFound: there is no such set or version.
+            NotFound: the set or version does not exist.
         """
-        found, data = Versions(root, labels_folder(name), "l").read(version)
-        return cls(root, name, found, data["entries"])
+        newest, data = Versions(root, labels_folder(name), "l").read(version)
+        return cls(root, name, newest, data["entries"])
 
     @property
     def content(self) -> list[tuple[str, str, int, str]]:
-        """(take, camera, frame, sha256 of the picture) of every label, sorted; nothing is read for it."""
+        """Take, camera, frame and sha256 of the picture of every label, sorted; no file is read for it."""
         return [(*key, self.records[key]["picture"]) for key in self.keys]
 
     @property
@@ -142,53 +157,50 @@ class LabelSet:
         return [LabelEntry(*key, self.label(*key)) for key in self.keys]
 
     def label(self, take: str, camera: str, frame: int, scale: float = 1.0) -> NDArray[np.uint8]:
-        """One label, (H, W) uint8, at the frame's size times `scale`.
-
-        Strokes are painted anew at that size; of painted pixels the ones under the new pixels' centres are taken.
+        """Return one label, (H, W) uint8, at the frame's size times `scale`, see `Layers.pixels`.
 
         Raises:
             NotFound: this frame is not in the set.
         """
-        entry = self._entry(take, camera, frame)
+        record = self._record(take, camera, frame)
         if scale != 1.0:
             return self.layers(take, camera, frame).pixels(scale)
-        return _picture(self.root, self.name, entry["picture"])
+        return self._picture(record["picture"])
 
     def strokes(self, take: str, camera: str, frame: int) -> Drawing | None:
-        """What was drawn on a frame; None where pixels alone were painted.
+        """Return what was drawn on a frame; None where only pixels were painted.
 
         Raises:
             NotFound: this frame is not in the set.
         """
-        entry = self._entry(take, camera, frame)
-        if "layers" not in entry:
+        if "layers" not in self._record(take, camera, frame):
             return None
         layers = self.layers(take, camera, frame)
         return Drawing(take, camera, frame, layers.size[1], layers.size[0], layers.strokes)
 
     def is_painted(self, take: str, camera: str, frame: int) -> bool:
-        """Whether a frame has painted pixels, alone or beside its strokes.
+        """Return whether a frame has painted pixels, alone or beside its strokes.
 
         Raises:
             NotFound: this frame is not in the set.
         """
-        entry = self._entry(take, camera, frame)
-        return any(kind == "picture" for kind, _ in entry.get("layers", [("picture", "")]))
+        record = self._record(take, camera, frame)
+        return "layers" not in record or any(kind == "picture" for kind, _ in record["layers"])
 
     def authors(self, take: str, camera: str, frame: int) -> list[str]:
-        """Who drew on a frame, sorted; nothing is known of those who painted pixels."""
-        return list(self._entry(take, camera, frame).get("authors", ()))
+        """Return who drew on a frame, sorted; people who painted pixels are not recorded."""
+        return list(self._record(take, camera, frame).get("authors", ()))
 
     def layers(self, take: str, camera: str, frame: int) -> Layers:
-        """What the label of a frame was made of.
+        """Return what the label of a frame was made of.
 
         Raises:
             NotFound: this frame is not in the set.
         """
-        entry, parts = self._entry(take, camera, frame), list[Part]()
-        for kind, digest in entry.get("layers", [("picture", entry["picture"])]):
+        record, parts = self._record(take, camera, frame), list[Part]()
+        for kind, digest in record.get("layers", [("picture", record["picture"])]):
             if kind == "picture":
-                parts.append(pixels := _picture(self.root, self.name, digest))
+                parts.append(pixels := self._picture(digest))
                 size = pixels.shape[0], pixels.shape[1]
             else:
                 key = f"{labels_folder(self.name)}/strokes/{digest}.json"
@@ -197,32 +209,28 @@ class LabelSet:
                 size = drawing.height, drawing.width
         return Layers(size, tuple(parts))
 
-    def _entry(self, take: str, camera: str, frame: int) -> dict[str, Any]:
-        entry = self.records.get((take, camera, frame))
-        if entry is None:
-            raise NotFound(
-                "this frame has no label",
-                where=where_of((take, camera, frame)),
-                fix=f"Annotate it, or take another version than {self.name} {self.version}.",
-            )
-        return entry
+    def _record(self, take: str, camera: str, frame: int) -> LabelRecord:
+        key = take, camera, frame
+        if key not in self.records:
+            fix = f"Annotate it, or use another version than {self.name} {self.version}."
+            raise NotFound("this frame has no label", where=where_of(key), fix=fix)
+        return self.records[key]
+
+    def _picture(self, digest: str) -> Pixels:
+        key = f"{labels_folder(self.name)}/pictures/{digest}.png"
+        return decode_png(self.root.read(key), self.root.at(key)).astype(np.uint8)
 
 
 def list_label_sets(root: Root) -> dict[str, list[str]]:
-    """The versions of every label set, oldest first."""
+    """Return the versions of every label set, oldest first."""
     return {name: Versions(root, labels_folder(name), "l").names() for name in root.names("labels")}
 
 
 def labels_folder(name: str) -> str:
-    """Key of the folder of a label set."""
+    """Return the key of the folder of a label set."""
     return f"labels/{checked_name('label set', name)}"
 
 
 def where_of(key: Key) -> str:
-    """A frame, as errors name it."""
+    """Return the name of a frame for errors."""
     return "take {} camera {} frame {}".format(*key)
-
-
-def _picture(root: Root, name: str, digest: str) -> NDArray[np.uint8]:
-    key = f"{labels_folder(name)}/pictures/{digest}.png"
-    return decode_png(root.read(key), root.at(key)).astype(np.uint8)

@@ -1,9 +1,9 @@
-"""Where a scribble would help most, best first: the queue that mining leaves and people work off.
+"""The mined queue: the boxes of a take where a scribble would help most, the best first.
 
     takes/<name>.zarr/mined/q0001.json    {"how": ..., "items": [...]}
 
-A queue never changes; mining again writes the next one, so whoever is in the middle of one keeps it. It lies in the
-take, since boxes of another recording with the same name would mean nothing.
+A queue never changes; mining again writes the next one, so that people who work on an earlier one can finish it. It
+lies in the take, because its boxes do not fit another recording with the same name.
 """
 
 import math
@@ -14,24 +14,24 @@ from typing import Any
 from capmat_errors import NotFound
 from storage.store.root import Root
 from storage.store.versions import Versions
-from storage.takes.take import Take, list_takes
+from storage.takes.take import Take
 
 Box = tuple[int, int, int, int]
-"""x0, y0, x1, y1 in pixels of the full-size picture; x1 and y1 are the first pixels behind it."""
+"""x0, y0, x1, y1 in pixels of the full-size picture; x1 and y1 are exclusive."""
 
 
 @dataclass(frozen=True)
 class Mined:
-    """One box in one picture, and why somebody should look at it.
+    """One box in one picture, and the reasons to look at it.
 
     Attributes:
         camera: its name.
         frame: number of the frame.
-        score: 0..1, how much a scribble promises.
+        score: 0..1, how much a scribble is expected to help.
         box: where in the picture.
         reasons: in words, the strongest first.
-        signals: name -> value that the score was made of.
-        run: alpha run that it was mined from.
+        signals: the values by name of which the score was made.
+        run: alpha run that was mined.
     """
 
     camera: str
@@ -51,7 +51,7 @@ class Queue:
         take: its name.
         version: "q0001", ...
         items: best first.
-        how: what it was made with (runs, settings), plain json.
+        how: what it was made with (runs, settings), plain JSON.
     """
 
     take: str
@@ -61,18 +61,18 @@ class Queue:
 
 
 def write_queue(root: Root, take: str, items: Sequence[Mined], how: Mapping[str, Any]) -> Queue:
-    """Store the next version of a take's queue; it is there whole or not at all.
+    """Store the next version of a take's queue in one step.
 
     Args:
         root: the store.
         take: name of an ingested take.
-        items: best first; an empty queue says that nothing was found.
-        how: what it was made with, plain json.
+        items: best first; empty if mining found nothing.
+        how: what it was made with, plain JSON.
 
     Raises:
-        NotFound: the take is not there, or has no such camera, frame or run.
-        ValueError: a score is not in 0..1, a signal is no number, a box is empty or leaves its picture, an item has
-            no reason, or the scores rise.
+        NotFound: the take, or the camera, frame or run of an item, is not in the store.
+        ValueError: a score is not in 0..1, a signal is not a number, a box is empty or leaves its picture, an item
+            has no reason, or the scores rise.
         StoreError: the store cannot be written to.
     """
     stored = Take.open(root, take)
@@ -86,40 +86,31 @@ def write_queue(root: Root, take: str, items: Sequence[Mined], how: Mapping[str,
 
 
 def read_queue(root: Root, take: str, version: str | None = None) -> Queue:
-    """The queue of a take, the newest if None.
+    """Read a version of the queue of a take, the newest if None.
 
     Raises:
-        NotFound: the take is not there, or was never mined.
+        NotFound: the take does not exist, or was never mined.
     """
     Take.open(root, take)
-    found, data = Versions(root, _folder(take), "q").read(version)
+    name, data = Versions(root, _folder(take), "q").read(version)
     items = (
         Mined(**{**item, "box": tuple(item["box"]), "reasons": tuple(item["reasons"])}) for item in data["items"]
     )
-    return Queue(take, found, tuple(items), data["how"])
-
-
-def list_queues(root: Root) -> dict[str, list[str]]:
-    """The versions of the queues of every take that was mined, oldest first."""
-    found = {take: Versions(root, _folder(take), "q").names() for take in list_takes(root)}
-    return {take: versions for take, versions in found.items() if versions}
+    return Queue(take, name, tuple(items), data["how"])
 
 
 def _check(take: Take, item: Mined) -> None:
     where = f"{item.camera} frame {item.frame}"
     if not take.has_alpha(item.run, item.camera, item.frame):
-        raise NotFound(
-            f"there are no mattes {item.run} of {where}",
-            where=f"take {take.name}",
-            fix="Matte it, then mine it again.",
-        )
+        what = f"run {item.run} has no matte of {where}"
+        raise NotFound(what, where=f"take {take.name}", fix="Matte it, then mine it again.")
     camera, (x0, y0, x1, y1) = take.cameras[item.camera], item.box
     if not (0 <= x0 < x1 <= camera.width and 0 <= y0 < y1 <= camera.height):
-        raise ValueError(f"{where}: the box {item.box} is no part of {camera.width}x{camera.height} pixels")
+        raise ValueError(f"{where}: the box {item.box} is not inside {camera.width}x{camera.height} pixels")
     if not 0 <= item.score <= 1 or not all(math.isfinite(value) for value in item.signals.values()):
         raise ValueError(f"{where}: score {item.score}, signals {dict(item.signals)}")
     if not item.reasons:
-        raise ValueError(f"{where}: nobody said why")
+        raise ValueError(f"{where}: the item has no reason")
 
 
 def _folder(take: str) -> str:

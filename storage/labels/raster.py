@@ -1,8 +1,9 @@
-"""Strokes become pixels: a pixel is painted when its centre is no further from the line than the brush's radius.
+"""Strokes and polygons become pixels, by one rule: a pixel belongs to a shape that its centre lies in.
 
-Row by row: what a round brush covers between two points is convex, so each row of pixels has one interval of it,
-whose ends have a formula. That costs what is painted, not the box around it, and gives the same pixels on every
-machine. At another size the centres of that size's pixels are asked the same question, so sizes agree but for edges.
+A stroke covers the pixels whose centre is at most the brush's radius away from the line. Between two points this area
+is convex, so it has one interval in each row of pixels, whose ends have a formula. The cost grows with the painted
+area, not with the box around it, and the pixels are the same on every machine. At another size the rule holds for the
+centres of that size's pixels, so that sizes agree except at edges.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,9 @@ from capmat_errors import ScribbleError
 from storage.labels.strokes import Stroke
 
 BACKGROUND, FOREGROUND, OPEN = 0, 1, 255
+Colour = tuple[int, int, int]
+GREEN, RED = (0, 255, 0), (255, 0, 0)
+"""Colours of foreground and background in painted overlays."""
 _VALUES = {"fg": FOREGROUND, "bg": BACKGROUND, "erase": OPEN}
 _ROWS_AT_ONCE = 200_000
 _Floats = NDArray[np.float64]
@@ -29,24 +33,23 @@ def rasterise(
     """Paint strokes, the later over the earlier.
 
     Args:
-        strokes: in the order in which they were drawn; their coordinates are explained in `storage.labels.strokes`.
+        strokes: in the order in which they were drawn; for their coordinates see `storage.labels.strokes`.
         size: (height, width) of the frame at full size.
         scale: size of the result as a share of the frame's.
-        below: label that they are painted over, of the result's size. None: everything is open.
+        below: label to paint over, of the result's size; None for an open one.
 
     Returns:
         (H, W) uint8, H and W being `size` times `scale`, rounded: 0 background, 1 foreground, 255 open.
 
     Raises:
-        ScribbleError: a scale that leaves no pixel, or `below` is of another size.
+        ScribbleError: the scale leaves no pixel, or `below` is of another size.
     """
     height, width = (round(side * scale) for side in size)
     if min(height, width) < 1:
         raise ScribbleError(f"at scale {scale:g} nothing is left of {size[1]}x{size[0]}", where="strokes")
     if below is not None and below.shape != (height, width):
-        raise ScribbleError(
-            f"strokes for {width}x{height} on a label of {below.shape[1]}x{below.shape[0]}", where="strokes"
-        )
+        what = f"strokes for {width}x{height} on a label of {below.shape[1]}x{below.shape[0]}"
+        raise ScribbleError(what, where="strokes")
     label = np.full((height, width), OPEN, np.uint8) if below is None else below.copy()
     flat = label.reshape(-1)
     step = size[0] / height, size[1] / width
@@ -61,7 +64,7 @@ def rasterise(
 
 
 def _parts(starts: _Floats, ends: _Floats, radius: float, step: float) -> Iterator[tuple[int, int]]:
-    """Ranges of segments that have few enough rows to be worked on together."""
+    """Yield ranges of segments that are few enough to be worked on together."""
     rows = np.cumsum((np.abs(ends[:, 1] - starts[:, 1]) + 2 * radius) / step + 2)
     first = 0
     while first < len(rows):
@@ -74,7 +77,7 @@ def _parts(starts: _Floats, ends: _Floats, radius: float, step: float) -> Iterat
 def _intervals(
     starts: _Floats, ends: _Floats, radius: float, step: tuple[float, float], size: tuple[int, int]
 ) -> tuple[_Ints, _Ints]:
-    """What the segments cover, as ranges [start, stop) of the pixels of the picture, counted row after row."""
+    """Return what the segments cover, as ranges [start, stop) of pixels that are numbered row after row."""
     height, width = size
     top = np.ceil((np.minimum(starts[:, 1], ends[:, 1]) - radius) / step[0] - 0.5).clip(0, height)
     bottom = np.floor((np.maximum(starts[:, 1], ends[:, 1]) + radius) / step[0] - 0.5).clip(-1, height - 1)
@@ -115,7 +118,7 @@ def _intervals(
 
 
 def _runs(starts: _Ints, stops: _Ints) -> Iterator[tuple[int, int]]:
-    """The same ranges, those that overlap or touch in one."""
+    """Yield the same ranges, with those that overlap or touch merged."""
     if not len(starts):
         return iter(())
     order = np.argsort(starts, kind="stable")
@@ -126,7 +129,7 @@ def _runs(starts: _Ints, stops: _Ints) -> Iterator[tuple[int, int]]:
 
 
 def fill_polygon(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Whether each pixel's centre is inside.
+    """Return whether each pixel's centre is inside a polygon (even-odd rule).
 
     Args:
         points: (x, y) of the corners, in pixels; the last is joined to the first.
@@ -137,7 +140,7 @@ def fill_polygon(points: Sequence[tuple[float, float]], size: tuple[int, int]) -
     end = np.roll(start, -1, axis=0)
     down = start[:, 1] <= end[:, 1]
     start, end = np.where(down[:, None], start, end), np.where(down[:, None], end, start)
-    # The rows whose centre lies from the upper end on, and above the lower one.
+    # The rows whose centre lies at or below the upper end, and above the lower end.
     first = np.ceil(start[:, 1] - 0.5).clip(0, height).astype(np.int64)
     last = np.ceil(end[:, 1] - 0.5).clip(0, height).astype(np.int64)
     count = last - first
@@ -148,7 +151,3 @@ def fill_polygon(points: Sequence[tuple[float, float]], size: tuple[int, int]) -
     crossed = np.zeros((height, width + 1), np.uint8)
     np.bitwise_xor.at(crossed, (row, np.ceil(x - 0.5).clip(0, width).astype(np.int64)), 1)
     return np.bitwise_xor.accumulate(crossed[:, :-1], axis=1).astype(bool)
-
-
-Colour = tuple[int, int, int]
-GREEN, RED = (0, 255, 0), (255, 0, 0)

@@ -1,9 +1,8 @@
-"""Strokes as vectors: what somebody drew on a frame, kept so that it can be made pixels at any size later.
+"""Strokes as vectors: what people drew on a frame, in a form that can become pixels at any size.
 
 Coordinates are those of the frame at its full size: x to the right, y down, in pixels, the frame's upper left corner
-at (0, 0). Pixel (row, column) covers the square from (column, row) to (column + 1, row + 1); its centre is at half
-integers. This is the convention of a browser's canvas, and positions of another size are these times the ratio of the
-sizes.
+at (0, 0). Pixel (row, column) covers the square from (column, row) to (column + 1, row + 1), so pixel centres lie at
+half numbers. This is the convention of a browser's canvas. For another size multiply by the ratio of the sizes.
 
     {"capmat": "strokes", "schema": 1, "take": "walk", "camera": "c00", "frame": 3, "width": 4096, "height": 3000,
      "strokes": [{"label": "fg", "radius": 12.0, "points": [[812.5, 97.0], [840.0, 99.5]],
@@ -22,7 +21,7 @@ from storage.store.root import checked_name
 
 Label = Literal["fg", "bg", "erase"]
 MIN_RADIUS = 0.75
-"""In pixels; anything thinner could pass between the centres of all pixels and paint nothing."""
+"""In pixels; a thinner stroke could pass between all pixel centres and paint nothing."""
 MAX_RADIUS = 2048.0
 MAX_STROKES = 10_000
 MAX_POINTS = 20_000
@@ -40,11 +39,11 @@ class Stroke:
     """One movement of a round brush; a single point is a dot.
 
     Attributes:
-        label: "fg" subject, "bg" background, "erase" makes open again what lies below.
+        label: "fg" subject, "bg" background, "erase" opens again what lies below.
         radius: of the brush, in pixels of the frame at full size.
-        points: (x, y) of its middle, see the module.
-        author: who drew it; may be empty.
-        time: when it was finished, ISO 8601 with an offset (or Z).
+        points: (x, y) of its centre, see the module.
+        author: name of the person; may be empty.
+        time: when it was finished, ISO 8601 with an offset (or Z); may be empty.
     """
 
     label: Label
@@ -81,15 +80,15 @@ class Drawing:
 
     @property
     def authors(self) -> list[str]:
-        """Everybody who drew one of them, sorted."""
+        """The names of all people who drew a stroke, sorted."""
         return sorted({stroke.author for stroke in self.strokes if stroke.author})
 
 
 def encode_strokes(drawing: Drawing) -> bytes:
-    """The drawing as JSON; the same drawing gives the same bytes.
+    """Return the drawing as JSON; the same drawing gives the same bytes.
 
     Raises:
-        ScribbleError: it holds something that `decode_strokes` would refuse.
+        ScribbleError: `decode_strokes` would refuse it.
     """
     data = {"capmat": "strokes", "schema": 1, **asdict(drawing)}
     drawing_from(data, drawing.where)
@@ -100,53 +99,53 @@ def decode_strokes(data: bytes, where: str = "the strokes") -> Drawing:
     """Read a drawing.
 
     Args:
-        data: JSON as in the module's text.
-        where: what errors call it.
+        data: JSON as in the module's docstring.
+        where: name of the data in errors.
 
     Raises:
-        ScribbleError: it is no such JSON, a number is not finite or out of bounds, or there are too many of them.
+        ScribbleError: it is other JSON, a number is not finite or out of bounds, or it is too large.
     """
     if len(data) > _MAX_BYTES:
-        raise _refused(f"there are {len(data)} bytes, more than {_MAX_BYTES}", where)
+        raise _refused(f"it has {len(data)} bytes, more than {_MAX_BYTES}", where)
     try:
-        found = json.loads(data)
+        parsed = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _refused("it is no JSON", where) from error
-    return drawing_from(found, where)
+        raise _refused("it is not JSON", where) from error
+    return drawing_from(parsed, where)
 
 
 def drawing_from(data: Any, where: str = "the strokes") -> Drawing:
-    """The drawing in what JSON became; see `decode_strokes`."""
+    """Return the drawing of parsed JSON; see `decode_strokes`."""
     if not isinstance(data, dict) or set(data) != _DRAWING_KEYS:
-        raise _refused(f"it has not the fields {', '.join(sorted(_DRAWING_KEYS))}", where)
+        raise _refused(f"expected exactly the fields {', '.join(sorted(_DRAWING_KEYS))}", where)
     if data["capmat"] != "strokes" or data["schema"] != 1:
-        raise _refused("it is no strokes of schema 1", where)
+        raise _refused("expected strokes of schema 1", where)
     for kind in ("take", "camera"):
         checked_name(kind, _text(data[kind], kind, where))
     width, height = (_whole(data[key], key, where, 1, MAX_SIDE) for key in ("width", "height"))
     frame = _whole(data["frame"], "frame", where, 0, 2**53)
     strokes = data["strokes"]
     if not isinstance(strokes, list | tuple) or len(strokes) > MAX_STROKES:
-        raise _refused(f"its strokes are no list, or more than {MAX_STROKES}", where)
-    made, count = [], 0
+        raise _refused(f"its strokes are not a list of up to {MAX_STROKES}", where)
+    checked, count = [], 0
     for n, item in enumerate(strokes):
-        made.append(_stroke(item, (width, height), f"{where}, stroke {n}"))
-        if (count := count + len(made[-1].points)) > _MAX_ALL_POINTS:
+        checked.append(_stroke(item, (width, height), f"{where}, stroke {n}"))
+        if (count := count + len(checked[-1].points)) > _MAX_ALL_POINTS:
             raise _refused(f"it has more than {_MAX_ALL_POINTS} points", where)
-    return Drawing(data["take"], data["camera"], frame, width, height, tuple(made))
+    return Drawing(data["take"], data["camera"], frame, width, height, tuple(checked))
 
 
 def joined(below: Sequence[Stroke], above: Sequence[Stroke]) -> tuple[Stroke, ...]:
-    """Both, `above` over `below`; strokes that are in both stay where they are below, once."""
+    """Return both, `above` over `below`; a stroke that is in both stays once, at its position in `below`."""
     return (*below, *added(below, above))
 
 
 def added(below: Sequence[Stroke], above: Sequence[Stroke]) -> tuple[Stroke, ...]:
-    """The strokes of `above` that `below` does not have, each as often as it is there more often."""
-    there, new = Counter(below), []
+    """Return the strokes of `above` that are not in `below`, counting repeated strokes."""
+    left, new = Counter(below), []
     for stroke in above:
-        if there[stroke]:
-            there[stroke] -= 1
+        if left[stroke]:
+            left[stroke] -= 1
         else:
             new.append(stroke)
     return tuple(new)
@@ -154,13 +153,13 @@ def added(below: Sequence[Stroke], above: Sequence[Stroke]) -> tuple[Stroke, ...
 
 def _stroke(data: Any, size: tuple[int, int], where: str) -> Stroke:
     if not isinstance(data, dict) or set(data) != _STROKE_KEYS:
-        raise _refused(f"it has not the fields {', '.join(sorted(_STROKE_KEYS))}", where)
+        raise _refused(f"expected exactly the fields {', '.join(sorted(_STROKE_KEYS))}", where)
     if data["label"] not in get_args(Label):
         raise _refused(f"its label is {str(data['label'])[:20]!r}, not fg, bg or erase", where)
     radius = _number(data["radius"], "radius", where, MIN_RADIUS, MAX_RADIUS)
     points = data["points"]
     if not isinstance(points, list | tuple) or not 1 <= len(points) <= MAX_POINTS:
-        raise _refused(f"its points are no list of 1 to {MAX_POINTS}", where)
+        raise _refused(f"its points are not a list of 1 to {MAX_POINTS}", where)
     author, time = (_text(data[key], key, where) for key in ("author", "time"))
     if time:
         try:
@@ -175,9 +174,9 @@ def _stroke(data: Any, size: tuple[int, int], where: str) -> Stroke:
 def _points(data: Sequence[Any], size: tuple[int, int], where: str) -> Iterator[tuple[float, float]]:
     for n, point in enumerate(data):
         if not isinstance(point, list | tuple) or len(point) != 2:
-            raise _refused("it is no pair x, y", f"{where}, point {n}")
+            raise _refused("it is not a pair x, y", f"{where}, point {n}")
         for value, axis, side in zip(point, "xy", size, strict=True):
-            # A hand may leave the picture and come back; a whole picture beside it is no hand.
+            # A hand may leave the picture and come back, but not by more than the size of the picture.
             if not _is_within(value, -side, 2 * side):
                 _number(value, axis, f"{where}, point {n}", -side, 2 * side)
         yield float(point[0]), float(point[1])
@@ -201,9 +200,9 @@ def _whole(value: Any, what: str, where: str, low: int, high: int) -> int:
 
 def _text(value: Any, what: str, where: str) -> str:
     if not isinstance(value, str) or len(value) > _MAX_TEXT or not (value.isprintable() or not value):
-        raise _refused(f"its {what} is no text of up to {_MAX_TEXT} printable characters", where)
+        raise _refused(f"its {what} is not text of up to {_MAX_TEXT} printable characters", where)
     return value
 
 
 def _refused(what: str, where: str) -> ScribbleError:
-    return ScribbleError(what, where=where, fix="Draw it again with `capmat scribble`, or mend the file.")
+    return ScribbleError(what, where=where, fix="Draw it again with `capmat scribble`, or correct the file.")

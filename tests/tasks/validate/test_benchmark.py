@@ -123,8 +123,8 @@ def test_scribbles_are_trimaps_with_much_left_open(made: Path) -> None:
         ("c00/0001.png", trimap()[1:], SizeMismatch, "63x48|64x47"),
         ("c00/0009.png", trimap(), NotFound, "no camera c00 with frame 9"),
         ("c09/0001.png", trimap(), NotFound, "no camera c09"),
-        ("0001.png", trimap(), MatteError, "its place"),
-        ("c00/first.png", trimap(), MatteError, "its place"),
+        ("0001.png", trimap(), MatteError, "its path does not name"),
+        ("c00/first.png", trimap(), MatteError, "its path does not name"),
     ],
 )
 def test_trimaps_are_refused_by_file_before_the_supervisor_runs(
