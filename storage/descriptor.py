@@ -6,7 +6,7 @@ recordings.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -198,25 +198,21 @@ def read_session(path: str | Path) -> Session:
     file = Path(path).absolute()
     if file.is_dir():
         file = file / "session.toml"
+    where, fix = str(file), "Give the path of a session.toml."
     if file.exists() and not file.is_file():
-        raise SessionError("the session is not a file", where=str(file), fix="Give the path of a session.toml.")
+        raise SessionError("the session is not a file", where=where, fix=fix)
     try:
-        data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SessionError(
-            f"the session cannot be opened ({error.strerror})",
-            where=str(file),
-            fix="Give the path of a session.toml.",
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise SessionError(f"the session is not TOML ({error})", where=str(file), fix="Correct that line.") from error
-    try:
-        session = Session.model_validate({**data, "source": str(file)})
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        session = Session.model_validate({**data, "source": where})
         session.colour.colour()
+    except OSError as error:
+        raise SessionError(f"the session cannot be opened ({error.strerror})", where=where, fix=fix) from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "session"
-        raise SessionError(f"{field}: {first['msg']}", where=str(file), fix="Correct this field.") from error
+        raise SessionError(f"{field}: {first['msg']}", where=where, fix="Correct this field.") from error
     except CapmatError as error:
-        raise SessionError(error.what, where=str(file), fix=error.fix) from error
+        raise SessionError(error.what, where=where, fix=error.fix) from error
+    except (ValueError, RecursionError) as error:
+        raise SessionError(f"the session is not TOML ({error})", where=where, fix="Correct that line.") from error
     return session

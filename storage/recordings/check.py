@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,32 +21,24 @@ def check_colour(header: Header, colour: Colour, where: str) -> None:
         ImageUnreadable: a mosaic where the session says RGB or the other way round, alpha, another depth, another
             order of the mosaic's colours, another black or white.
     """
+
+    def refuse(what: str, fix: str) -> NoReturn:
+        raise ImageUnreadable(what, where=where, fix=fix)
+
     _check_type(header.dtype, header.bits, colour, where)
     if header.channels > 3:
-        raise ImageUnreadable("the picture has an alpha channel", where=where, fix="Export it as plain RGB.")
+        refuse("the picture has an alpha channel", "Export it as plain RGB.")
     if header.channels < 3 and not colour.cfa:
-        raise ImageUnreadable(
-            "the picture has no colour", where=where, fix="Export it as RGB, or set [colour] cfa if it is a mosaic."
-        )
+        refuse("the picture has no colour", "Export it as RGB, or set [colour] cfa if it is a mosaic.")
     if header.channels == 3 and colour.cfa:
-        raise ImageUnreadable(
-            f"the picture has colour, the session says that it is a mosaic ({colour.cfa})",
-            where=where,
-            fix="Remove cfa from [colour], or export the mosaics.",
-        )
+        what = f"the picture has colour, the session says that it is a mosaic ({colour.cfa})"
+        refuse(what, "Remove cfa from [colour], or export the mosaics.")
     if colour.cfa and (header.width % 2 or header.height % 2):
-        raise ImageUnreadable(
-            f"a mosaic of {header.width}x{header.height} pixels has no whole 2x2 blocks",
-            where=where,
-            fix="Export the sensor's own size, which is even.",
-        )
+        what = f"a mosaic of {header.width}x{header.height} pixels has no whole 2x2 blocks"
+        refuse(what, "Export the sensor's own size, which is even.")
     for name, in_file, in_session in (("cfa", header.cfa, colour.cfa), ("black", header.black, colour.black)):
         if in_file not in ("", None) and in_file != in_session:
-            raise ImageUnreadable(
-                f"the file says that {name} is {in_file}, the session {in_session}",
-                where=where,
-                fix=f"Correct [colour] {name}.",
-            )
+            refuse(f"the file says that {name} is {in_file}, the session {in_session}", f"Correct [colour] {name}.")
 
 
 def checked(picture: NDArray[Any], colour: Colour, where: str) -> NDArray[Any]:

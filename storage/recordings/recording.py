@@ -179,7 +179,7 @@ def expected_file(root: Path, template: str, camera: str, frame: int) -> Path:
     return root / re.sub(r"\{camera:[^{}]*\}", "{camera}", template).format(camera=camera, frame=frame)
 
 
-def _matches(root: Path, template: str) -> Iterator[tuple[str, int, Path]]:
+def _matches(root: Path, template: str) -> list[tuple[str, int, Path]]:
     """(camera, number, file) for all files that fit, then for pictures of another format that repeat a frame."""
     stem, suffix = template[: -len(Path(template).suffix)], Path(template).suffix
     suffixes = tuple(dict.fromkeys((suffix, *IMAGE_SUFFIXES))) if "{frame" in template else (suffix,)
@@ -189,16 +189,14 @@ def _matches(root: Path, template: str) -> Iterator[tuple[str, int, Path]]:
         raise SessionError(
             f"the camera's pattern is not a regular expression ({error})", where=template, fix="Correct it."
         ) from error
-    own: list[tuple[str, int, Path]] = []
-    other: list[tuple[str, int, Path]] = []
+    files = []
     for path in sorted(root.glob(_FIELD.sub("*", stem) + ".*")):
         match = pattern.fullmatch(path.relative_to(root).as_posix())
         if match and path.is_file():
-            number = int(match.groupdict().get("frame") or 0)
-            (own if path.suffix.lower() == suffix.lower() else other).append((match["camera"], number, path))
-    yield from own
-    numbers = {(camera, number) for camera, number, _ in own}
-    yield from (item for item in other if item[:2] in numbers)
+            files.append((match["camera"], int(match.groupdict().get("frame") or 0), path))
+    own = [item for item in files if item[2].suffix.lower() == suffix.lower()]
+    numbers = {item[:2] for item in own}
+    return own + [item for item in files if item[2].suffix.lower() != suffix.lower() and item[:2] in numbers]
 
 
 def _regex(stem: str) -> str:

@@ -83,5 +83,5 @@ def _header(camera: str, path: Path, stated: VideoSection | None) -> tuple[Heade
 
 @lru_cache(maxsize=512)
 def _counted(path: Path, stated: VideoSection | None, changed: int) -> tuple[Header, int]:
-    """Counting means decoding, so it is done once per process and version of the file."""
+    """The header and the number of frames; all frames are decoded, so once per process and version of the file."""
     return read_video_header(path, stated)

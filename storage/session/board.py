@@ -7,7 +7,7 @@ for all, so a camera without which the others agree much better is excluded from
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -148,15 +148,10 @@ def _one_order(cameras: Mapping[str, Camera], grids: dict[str, Corners]) -> dict
     chosen: dict[str, Corners] = {}
     for _ in range(2):  # first against those before it, then against all
         for name, grid in grids.items():
-            turns = [chosen | {name: turned} for turned in _turns(grid)]
+            turned_grids = [np.rot90(grid, quarters) for quarters in range(4)]
+            turns = [chosen | {name: turned} for turned in turned_grids if turned.shape == grid.shape]
             chosen = min(turns, key=lambda turn: _disagreement(cameras, [turn], turn))
     return chosen
-
-
-def _turns(grid: Corners) -> Iterator[Corners]:
-    for quarters in (0, 1, 2, 3):
-        if (turned := np.rot90(grid, quarters)).shape == grid.shape:
-            yield turned
 
 
 def _trusted(cameras: Mapping[str, Camera], shared: list[dict[str, Corners]]) -> set[str]:
