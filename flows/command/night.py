@@ -142,9 +142,9 @@ def _metrics_options(parser: ArgumentParser) -> None:
 
 def metrics(args: Namespace) -> None:
     """Print figures of the last night for Prometheus, or write them into a file."""
-    from tasks.night.metrics import metrics as figures
+    from tasks.night.gauges import gauges
 
-    text = figures(settings(args).store)
+    text = gauges(settings(args).store)
     if args.out is None:
         print(text, end="")
         return

@@ -1,6 +1,6 @@
-"""Was the forecast right? The plan of a night beside what its records say.
+"""Was the forecast right? The plan of a night beside its records.
 
-Plans are kept in the store, `plans/<date>.json`, one per forecast; a plan that nothing was done after is passed over.
+The store keeps every plan, `plans/<date>.json`. A plan without records after it is skipped.
 """
 
 import json
@@ -19,23 +19,16 @@ from tasks.runtime.rates import Entry, is_timed, run_key, span
 
 @dataclass(frozen=True)
 class Checked:
-    """One verb, forecast and real.
+    """One verb, forecast and real."""
 
-    Attributes:
-        verb: as in the plan.
-        share: of the planned pixels that were done since, 0..1.
-        forecast: seconds for that share; None if no rate was known.
-        real: seconds in which any of its records was at work.
-    """
-
-    verb: str
-    share: float
-    forecast: float | None
-    real: float
+    verb: str  # as in the plan
+    share: float  # of the planned pixels, done since, 0..1
+    forecast: float | None  # seconds for that share; None if no rate was known
+    real: float  # seconds in which any of its records was at work
 
     @property
     def error(self) -> float | None:
-        """How far the forecast was off, as a share of the real time; below 0 it was too short."""
+        """The error of the forecast as a share of the real time; below 0 the forecast was too short."""
         return None if self.forecast is None else self.forecast / self.real - 1
 
     def to_json(self) -> Compared:
@@ -48,21 +41,21 @@ def check_night(root: Root, name: str = "") -> tuple[str, list[Checked]]:
 
     Args:
         root: the store.
-        name: of the plan, or its beginning (a date); "" for the last one after which something was done.
+        name: of the plan, or its beginning (a date); "" for the last one with records after it.
 
     Returns:
         The plan's name, and a row for every verb that has records.
 
     Raises:
-        NotFound: there is no such plan, or nothing was done since.
+        NotFound: the store has no such plan, or no record after it.
     """
-    there = [file.removesuffix(".json") for file in root.names("plans") if file.startswith(name)]
-    for found in reversed(there):
-        plan = json.loads(root.read(f"plans/{found}.json"))
+    plans = [file.removesuffix(".json") for file in root.names("plans") if file.startswith(name)]
+    for newest in reversed(plans):
+        plan = json.loads(root.read(f"plans/{newest}.json"))
         if rows := _compared(plan, _since(root, plan)):
-            return found, rows
+            return newest, rows
     raise NotFound(
-        "there is no plan after which anything was done" if there else "there is no such plan",
+        "nothing was done after any of these plans" if plans else "the store has no such plan",
         where=root.at(f"plans/{name}"),
         fix="Make one with `capmat plan` before the night; check it after.",
     )
@@ -88,8 +81,8 @@ def look_back(root: Root, name: str, ended: float) -> Forecast:
     if other:
         known = other["records"] > 0
         rows.append(Checked(other["verb"], 1.0, other["seconds"] if known else None, start + rest))
-    said = [row.forecast for row in rows]
-    whole = None if None in said else sum(seconds or 0.0 for seconds in said)
+    forecasts = [row.forecast for row in rows]
+    whole = None if None in forecasts else sum(seconds or 0.0 for seconds in forecasts)
     return {
         "plan": name,
         "host": gethostname(),
@@ -115,7 +108,7 @@ def _late(plan: dict[str, Any]) -> float:
 def _since(root: Root, plan: dict[str, Any]) -> dict[str, list[Entry]]:
     """The records that were made after a plan, by the verb of its parts."""
     made, ledger = datetime.fromisoformat(plan["made"]).timestamp(), Ledger(root)
-    # A record that was at work when the plan was made is not one of those that were planned.
+    # work that had begun when the plan was made was not planned
     return {
         part["verb"]: [e for e in _records(ledger, part) if is_timed(e) and e["ended"] - e["seconds"] >= made]
         for part in plan["parts"]
@@ -135,12 +128,9 @@ def _compared(plan: dict[str, Any], done: dict[str, list[Entry]]) -> list[Checke
 
 def _records(ledger: Ledger, part: dict[str, Any]) -> list[Entry]:
     verb, _, run = part["key"].partition(" ")
-    found: list[Entry] = []
-    if verb == "rest":
-        return found
-    for take in part["takes"]:
+    records: list[Entry] = []
+    for take in part["takes"] if verb != "rest" else ():
         start = f"matte/{take}-" if run else f"{verb}/{take}/"
-        entries = [e for e in ledger.entries(start).values() if e]
-        # Another take's name may begin like this one's; the key of its records then does as well.
-        found += [e for e in entries if not run or run_key(e["run"]) == run]
-    return found
+        # the key also fits a take whose name continues this one
+        records += [e for e in ledger.entries(start).values() if e and (not run or run_key(e["run"]) == run)]
+    return records

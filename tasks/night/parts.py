@@ -1,4 +1,4 @@
-"""What a night has to do, part by part, and how long each takes at measured rates."""
+"""The parts of a night: the work of each, and how long it takes at measured rates."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,59 +20,33 @@ from tasks.runtime.step import Step
 
 @dataclass(frozen=True)
 class Part:
-    """One verb of the night.
+    """One verb of the night."""
 
-    Attributes:
-        verb: plates, ingest, student mattes, teacher mattes, all else.
-        key: of its rate; the verb and the run without the version of its model.
-        takes: that have something to do.
-        frames: pictures to do, of all cameras.
-        pixels: of them.
-        tasks: pieces that workers take from each other.
-        workers: at work on them; 1 where the rate is the whole machine's.
-        seconds: until all are done; None if no rate is known.
-        fastest: the same, at the rate that a tenth of the records exceed.
-        slowest: the same, at the rate that a tenth of them do not reach.
-        stored: bytes that the results will take; None if not known.
-        records: that the rate was measured on; 0 if sampled frames were timed instead.
-        note: what a reader must know, or "".
-    """
-
-    verb: str
-    key: str
-    takes: tuple[str, ...] = ()
-    frames: int = 0
-    pixels: int = 0
-    tasks: int = 0
-    workers: int = 1
-    seconds: float | None = 0.0
-    fastest: float | None = 0.0
-    slowest: float | None = 0.0
-    stored: int | None = 0
-    records: int = 0
-    note: str = ""
+    verb: str  # plates, ingest, student mattes, teacher mattes, all else
+    key: str  # of its rate: the verb and the run without the version of its model
+    takes: tuple[str, ...] = ()  # that need work
+    frames: int = 0  # pictures to do, of all cameras
+    pixels: int = 0  # of those pictures
+    tasks: int = 0  # pieces that workers share
+    workers: int = 1  # 1 where the rate is that of the whole machine
+    seconds: float | None = 0.0  # until all are done; None if no rate is known
+    fastest: float | None = 0.0  # the same at the rate that a tenth of the records exceed
+    slowest: float | None = 0.0  # the same at the rate that a tenth of the records do not reach
+    stored: int | None = 0  # bytes of the results; None if not known
+    records: int = 0  # that gave the rate; 0 if sampled frames were timed instead
+    note: str = ""  # for the reader
 
 
 @dataclass(frozen=True)
 class Wish:
-    """A session of which some takes are to be done.
+    """A session of which some takes need work."""
 
-    Attributes:
-        plan: what was found of those takes.
-        teacher: by take, the teacher sees every so many of its frames; 0 for none.
-    """
-
-    plan: SessionPlan
-    teacher: dict[str, int]
+    plan: SessionPlan  # of those takes
+    teacher: dict[str, int]  # by take, the teacher sees every n-th frame; 0 for none
 
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
-    """When the last of some independent tasks ends, the longest begun first.
-
-    Args:
-        seconds: of every task.
-        workers: that take the next one when they are free.
-    """
+    """When the last of independent tasks of so many seconds ends; a free worker takes the longest one left."""
     free = [0.0] * workers
     heapify(free)
     for length in sorted(seconds, reverse=True):
@@ -82,28 +56,20 @@ def makespan(seconds: Iterable[float], workers: int) -> float:
 
 @dataclass(frozen=True)
 class Mattes:
-    """Forecasts mattes.
-
-    Attributes:
-        config: the settings.
-        root: the store.
-        rates: that are known.
-        workers: that matte.
-        wishes: what is to be matted.
-        known: of every take, the keys of its mattes in the ledger and the digest of its ingest.
-    """
+    """Forecasts mattes."""
 
     config: Config
     root: Root
-    rates: dict[str, Rate]
-    workers: int
+    rates: dict[str, Rate]  # that are known
+    workers: int  # that matte
     wishes: Sequence[Wish]
+    # of every take, the keys of its mattes in the ledger and the digest of its ingest
     known: dict[str, tuple[set[str], str]] = field(default_factory=dict)
 
     def part(self, role: str, every: int = 1) -> Part:
         """The mattes of a role that the ledger does not have; of the teacher's, every n-th."""
-        model, run = self._model(role)
-        verb, rate = f"matte {run_key(run)}", self.rates.get(f"matte {run_key(run)}")
+        run = self._run(role)
+        verb = f"matte {run_key(run.name)}"
         tasks: list[int] = []
         frames, named, group = 0, [], self.config.cameras_per_task
         for wish in self.wishes:
@@ -111,7 +77,7 @@ class Mattes:
                 step = 1 if role == "student" else every * wish.teacher.get(take.name, 0)
                 if not step:
                     continue
-                missing = self._missing(wish.plan, take, role, model, run, step)
+                missing = self._missing(wish.plan, take, run, step)
                 sizes = {camera: take.rows[camera].width * take.rows[camera].height for camera in missing}
                 if wish.plan.session.colour.cfa:  # pictures have half the sensor's sides
                     sizes = {camera: size // 4 for camera, size in sizes.items()}
@@ -121,54 +87,49 @@ class Mattes:
                 frames += sum(missing.values())
                 named += [take.name] if any(missing.values()) else []
         part = Part(f"{role} mattes", verb, tuple(named), frames, sum(tasks), len(tasks), self.workers)
-        return _timed(part, tasks, rate)
+        return _timed(part, tasks, self.rates.get(verb))
 
-    def _model(self, role: str) -> tuple[Ref | None, str]:
-        """The model in use and the name of its run; before the first night, only what it will be called."""
-        found, tile = Registry(self.root).champion(role), self.config.tile(role)
-        if found is None:
-            return None, Run(role, Ref(name=self.config.architectures[role], version="v0001"), tile).name
-        model = Ref(name=found[0], version=found[1])
-        return model, Run(role, model, tile).name
+    def _run(self, role: str) -> Run:
+        """The run of the model in use; before the first night, of the base model that will be registered."""
+        name, version = Registry(self.root).champion(role) or (self.config.architectures[role], "v0001")
+        return Run(role, Ref(name=name, version=version), self.config.tile(role))
 
-    def _missing(
-        self, plan: SessionPlan, take: TakePlan, role: str, model: Ref | None, run: str, every: int
-    ) -> dict[str, int]:
-        """How many mattes each camera lacks, by the records that nightly itself will look for."""
+    def _missing(self, plan: SessionPlan, take: TakePlan, run: Run, every: int) -> dict[str, int]:
+        """How many mattes each camera lacks, by the records that nightly will look for."""
         wanted = set(take.frames[::every])
         blocks = [chosen for block in take.blocks if (chosen := tuple(f for f in block if f in wanted))]
         if take.name not in self.known:
             listed = self.root.sizes(f"ledger/matte/{take.name}-")
             keys = {key.removeprefix("ledger/").removesuffix(".json") for key in listed}
             self.known[take.name] = keys, self._ingested(plan, take)
-        done, record = self.known[take.name]
+        done, ingested = self.known[take.name]
         missing = {}
         for camera in take.recordings:
             steps: Sequence[Step[BlockRecord]] = []
-            # Making a step costs a millisecond; takes that nobody matted have none to look for.
-            if model and record and any(f"-{camera}-{run}/" in key for key in done):
-                tile = self.config.tile(role)
-                steps = block_steps(self.config.store, take.name, camera, Run(role, model, tile), blocks, record)
-            there = sum(len(block) for step, block in zip(steps, blocks, strict=False) if step.key in done)
-            missing[camera] = len(wanted) - there
+            # a step costs a millisecond, and a camera without mattes has none to look for
+            if ingested and any(f"-{camera}-{run.name}/" in key for key in done):
+                steps = block_steps(self.config.store, take.name, camera, run, blocks, ingested)
+            stored = sum(len(block) for step, block in zip(steps, blocks, strict=False) if step.key in done)
+            missing[camera] = len(wanted) - stored
         return missing
 
     def _ingested(self, plan: SessionPlan, take: TakePlan) -> str:
-        """The digest that the take's mattes depend on; "" if it is not ingested as it is now."""
+        """The digest that the take's mattes depend on; "" if the store does not have its present files."""
         store = self.config.store
         plates = {camera: recording.manifest() for camera, recording in plan.plates.items()}
-        first = Step[PlatesRecord](store, "plates", plan.session.stage, {"manifests": plates}).record()
-        if first is None:
+        stage = Step[PlatesRecord](store, "plates", plan.session.stage, {"manifests": plates}).record()
+        if stage is None:
             return ""
         files = {camera: recording.manifest() for camera, recording in take.recordings.items()}
-        found = Step[TakeRecord](store, "take", take.name, {"manifests": files, "plates": first["digest"]}).record()
-        return take_record(store, take.name)["digest"] if found else ""
+        inputs = {"manifests": files, "plates": stage["digest"]}
+        ingested = Step[TakeRecord](store, "take", take.name, inputs).record()
+        return take_record(store, take.name)["digest"] if ingested else ""
 
 
 def ingest_parts(wishes: Sequence[Wish], root: Root, rates: dict[str, Rate]) -> tuple[Part, Part, int | None]:
-    """Plates and takes that the store does not have, and the bytes free there.
+    """The plates and takes that the store does not have, and the bytes free there.
 
-    Where nothing was ever ingested, sampled frames say how long it takes.
+    Before the first ingest, sampled frames give the rate.
     """
     ledger, cores = Ledger(root), len(sched_getaffinity(0))
     plates, ingest = Part("plates", "plates"), Part("ingest", "ingest")
@@ -196,7 +157,7 @@ def ingest_parts(wishes: Sequence[Wish], root: Root, rates: dict[str, Rate]) -> 
         for take in plan.takes.values() if cost.left else ():
             if todo := blocks_left(root, take):
                 rows = take.rows.values()
-                # Blocks are of one length, but for the last of a take.
+                # all blocks but the last are of one length
                 share = todo / (len(rows) * len(take.blocks))
                 ingest = replace(
                     ingest,
@@ -208,12 +169,12 @@ def ingest_parts(wishes: Sequence[Wish], root: Root, rates: dict[str, Rate]) -> 
     room = plates.stored
     plates = replace(_timed(plates, [plates.pixels], rates.get("plates"), plate_seconds), stored=room)
     ingest = _timed(ingest, [ingest.pixels], rates.get("ingest"), sampled)
-    # Without pictures to look at, what earlier takes occupy by pixel.
+    # without sampled frames, the bytes by pixel of earlier takes
     return plates, replace(ingest, stored=stored or ingest.stored), free_bytes(root)
 
 
 def _timed(part: Part, tasks: Sequence[int], rate: Rate | None, sampled: float | None = None) -> Part:
-    """The part with its times; `sampled` are seconds that stand in for a rate that nobody knows."""
+    """The part with its times; without a rate they are `sampled` seconds."""
     if not part.pixels:
         return part
     if rate is None:

@@ -1,7 +1,7 @@
-"""How long will the night be? What is still to do, at the rates that this machine was measured to have.
+"""How long will the night be? The work that is left, at the measured rates of this machine.
 
-Nothing is assumed about speed: a verb that no record speaks of stays open and is named. When the night is too short,
-the student keeps its place, since it is what the next day works with, and the teacher leaves frames out.
+No speed is assumed: a verb without a record stays open and is named. When the night is too short, the student mattes
+all frames, since the next day needs them, and the teacher leaves frames out.
 """
 
 import json
@@ -28,43 +28,31 @@ from tasks.show.figures import amount
 
 @dataclass(frozen=True)
 class NightPlan:
-    """The night that is to come.
+    """The night to come."""
 
-    Attributes:
-        made: when the plan was made, with its time zone.
-        until: when it should be done; None if nobody said.
-        host: whose rates these are.
-        parts: in the order of the night.
-        every: the teacher sees every n-th of the frames that it is meant to see; 0 if it does not run.
-        free: bytes free on the store's disk; None on S3.
-        kept: takes of the inbox that are finished.
-        left: places of the inbox that must wait, see `tasks.ingest.inbox.Inbox`.
-        refused: takes and sessions of the inbox that cannot be done, see `tasks.ingest.inbox.trouble`.
-    """
-
-    made: datetime
-    until: datetime | None
-    host: str
-    parts: tuple[Part, ...]
-    every: int
-    free: int | None
-    kept: tuple[str, ...] = ()
-    left: tuple[Postponed, ...] = ()
-    refused: tuple[Refused, ...] = ()
+    made: datetime  # when the plan was made, with its time zone
+    until: datetime | None  # when the night should end; None for any time
+    host: str  # whose rates these are
+    parts: tuple[Part, ...]  # in the order of the night
+    every: int  # the teacher sees every n-th of its frames; 0 if it does not run
+    free: int | None  # bytes free on the store's disk; None on S3
+    kept: tuple[str, ...] = ()  # takes of the inbox that are finished
+    left: tuple[Postponed, ...] = ()  # what must wait in the inbox
+    refused: tuple[Refused, ...] = ()  # takes and sessions of the inbox that cannot be used
 
     @property
     def open(self) -> list[Part]:
-        """Parts whose rate nobody knows."""
+        """Parts without a known rate."""
         return [part for part in self.parts if part.seconds is None]
 
     @property
     def seconds(self) -> float:
-        """Of all parts whose rate is known."""
+        """The seconds of all parts with a known rate."""
         return sum(part.seconds or 0.0 for part in self.parts)
 
     @property
     def done(self) -> datetime:
-        """When those are done, if they start now."""
+        """When those are done if they start now."""
         return self.made + timedelta(seconds=self.seconds)
 
     @property
@@ -82,14 +70,14 @@ def until_time(text: str, now: datetime, where: str) -> datetime | None:
         where: the option or setting, for the message.
 
     Raises:
-        ConfigError: it is no time.
+        ConfigError: the text is not a time.
     """
     if not text:
         return None
-    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
-    if not found:
-        raise ConfigError(f"{text!r} is no time", where=where, fix="Give hours and minutes, such as 07:00.")
-    then = now.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
+    time = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
+    if not time:
+        raise ConfigError(f"expected a time, got {text!r}", where=where, fix="Give hours and minutes, such as 07:00.")
+    then = now.replace(hour=int(time[1]), minute=int(time[2]), second=0, microsecond=0)
     return then if then > now else then + timedelta(days=1)
 
 
@@ -99,8 +87,8 @@ def plan_night(config: Config, now: datetime, until: datetime | None = None, wor
     Args:
         config: the settings.
         now: with its time zone.
-        until: when it has to be done. The teacher then sees as many frames as fit.
-        workers: that matte; None for those of the configuration.
+        until: when the night has to end; the teacher then sees as many frames as fit.
+        workers: that matte; None for those of the settings.
 
     Raises:
         CapmatError: the session cannot be used; nightly would refuse it as well.
@@ -119,8 +107,8 @@ def plan_inbox(
 ) -> NightPlan:
     """Forecast what `nightly` would do now with an inbox. Arguments as those of `plan_night`.
 
-    A take that cannot be done is left out of the forecast; it and why are among `refused`. One that lies on S3 and is
-    not copied yet is among `left`, since nobody has seen its pictures.
+    The forecast leaves out a take that cannot be used, which is among `refused`, and one that is not copied from S3
+    yet, whose pictures are not known; it is among `left`.
 
     Raises:
         CapmatError: the store cannot be used.
@@ -132,12 +120,12 @@ def plan_inbox(
         kept += finished
         for name in list(how):
             if isinstance(inbox.files, Bucket) and (need := to_fetch(inbox.files, arrived, name)):
-                why = f"lies on S3 ({amount(need)} to copy); how long it takes is known then"
+                why = f"lies on S3 ({amount(need)} to copy); its time is known after the copy"
                 left.append({"where": f"{arrived.session.name}, take {name}", "why": why})
                 del how[name]
         if how:
             todo.append((arrived.session, {name: wanted["teacher"] for name, wanted in how.items()}))
-    # Pictures are decoded only where their cost is not known from earlier takes.
+    # pictures are decoded only if no earlier take tells their cost
     decode = "ingest" not in _rates(config, root, [session for session, _ in todo])
     wishes = [wish for session, teacher in todo for wish in _sound(session, teacher, decode, refused)]
     plan = _planned(config, wishes, now, until, workers, rest=True)
@@ -145,7 +133,7 @@ def plan_inbox(
 
 
 def _sound(session: Session, teacher: dict[str, int], decode: bool, refused: list[Refused]) -> Iterator[Wish]:
-    """The takes of a session that are fit, together if all are; the others are noted in `refused`."""
+    """The usable takes of a session, in one wish if all are usable; the others are noted in `refused`."""
     section = session.benchmark if session.benchmark and session.benchmark.take in teacher else None
     takes = {name: session.takes[name] for name in teacher}
     try:
@@ -170,10 +158,10 @@ def _rates(config: Config, root: Root, sessions: Sequence[Session]) -> dict[str,
 
 
 def keep_plan(root: Root, night: NightPlan) -> str:
-    """Keep a plan in the store; the name it has there."""
+    """Store a plan; returns its name."""
     name = f"{night.made:%Y-%m-%d-%H%M%S}"
-    said = {**asdict(night), "made": night.made.isoformat(), "until": night.until and night.until.isoformat()}
-    root.write(f"plans/{name}.json", json.dumps(said, indent=1, default=str).encode())
+    plan = {**asdict(night), "made": night.made.isoformat(), "until": night.until and night.until.isoformat()}
+    root.write(f"plans/{name}.json", json.dumps(plan, indent=1, default=str).encode())
     return name
 
 
@@ -191,7 +179,7 @@ def _planned(
     plates, ingest, free = ingest_parts(wishes, root, rates)
     mattes = Mattes(config, root, rates, workers or config.cluster.workers, wishes)
     student = mattes.part("student")
-    # What a night does beside was measured in nights, which have a report; that of one session has none.
+    # nights over an inbox measure the rest in their report; a night of one session has no report
     others = (rest_part(root, student.frames),) if rest else ()
     spent = sum(part.seconds or 0.0 for part in (plates, ingest, student, *others))
     left = None if until is None else (until - now).total_seconds() - spent
@@ -207,20 +195,20 @@ def _planned(
 
 
 def thinned(part: Callable[[int], Part], left: float | None, most: int) -> tuple[int, Part]:
-    """The smallest n for which every n-th frame fits into the time that is left: (n, the part).
+    """The smallest n for which every n-th frame fits into the time that is left, and that part.
 
     Args:
-        part: with every n-th frame.
+        part: the part with every n-th frame.
         left: seconds; None for as many as needed.
         most: the largest n that leaves a frame.
 
     Returns:
-        n is 0, and the part empty, if not even one frame fits.
+        (0, an empty part) if not even one frame fits.
     """
     every = whole = part(1)
     if left is None or every.seconds is None or every.seconds <= max(left, 0):
         return 1, whole
-    # What every n-th frame takes is not less than the n-th part of the whole.
+    # every n-th frame takes at least the n-th part of the whole time
     for n in range(max(2, int(every.seconds / left)), most + 1) if left > 0 else ():
         every = part(n)
         if every.seconds is not None and every.seconds <= left:
@@ -229,7 +217,7 @@ def thinned(part: Callable[[int], Part], left: float | None, most: int) -> tuple
 
 
 def _plan(config: Config, inbox: Inbox, until: datetime | None) -> tuple[NightPlan, str]:
-    """`plan_inbox`, kept in the store; also the name that it has there."""
+    """`plan_inbox`, stored; also its name."""
     plan = plan_inbox(config, inbox, datetime.now().astimezone(), until)
     return plan, keep_plan(Root(config.store), plan)
 

@@ -9,40 +9,26 @@ from tasks.runtime.step import Record
 
 
 class Attention(TypedDict):
-    """Something that nobody asked for but somebody should know."""
+    """A message for the morning."""
 
     what: str
     fix: str
 
 
 class NightTake(TypedDict, total=False):
-    """A take of the night.
-
-    Attributes:
-        take: its name.
-        session: of which it is.
-        cameras: how many.
-        frames: how many, of one camera.
-        runs: its mattes.
-        teacher: it saw every so many frames; 0 for none.
-        teacher_wanted: the same as the settings ask for.
-        finished: whether all was done that was asked for.
-        mined: boxes that wait for scribbles.
-        seconds: of work, all tasks together.
-        bytes: in the store, with all mattes.
-    """
+    """A take of the night."""
 
     take: str
     session: str
-    cameras: int
-    frames: int
-    runs: list[str]
-    teacher: int
-    teacher_wanted: int
-    finished: bool
-    mined: int
-    seconds: float
-    bytes: int
+    cameras: int  # how many
+    frames: int  # how many, of one camera
+    runs: list[str]  # its mattes
+    teacher: int  # it saw every n-th frame; 0 for none
+    teacher_wanted: int  # the same, by the settings
+    finished: bool  # whether all was done that is wanted
+    mined: int  # boxes that wait for scribbles
+    seconds: float  # of work, all tasks together
+    bytes: int  # in the store, with all mattes
 
 
 class Compared(TypedDict):
@@ -55,70 +41,37 @@ class Compared(TypedDict):
 
 
 class Forecast(TypedDict, total=False):
-    """A plan and the night that followed it; empty if nothing was recorded since.
+    """A plan and the night that followed it; empty if nothing was recorded since."""
 
-    Attributes:
-        plan: its name.
-        host: the machine that looks back.
-        until: when all was to be done, as ISO time; None if nobody said.
-        every: the teacher was planned to see every so many frames.
-        late: seconds by which the night is too short without teacher.
-        parts: by verb.
-        whole: all verbs; its forecast is None where that of a part is.
-        start: seconds before the first record, see `tasks.night.rest`.
-        rest: seconds after it in which no recorded piece was at work.
-        pictures: that were matted by the student.
-    """
-
-    plan: str
-    host: str
-    until: str | None
-    every: int
-    late: float
+    plan: str  # its name
+    host: str  # the machine that looks back
+    until: str | None  # when all should be done, as ISO time
+    every: int  # the teacher was planned to see every n-th frame
+    late: float  # seconds by which the night is too short even without teacher
     parts: list[Compared]
-    whole: Compared
-    start: float
-    rest: float
-    pictures: int
+    whole: Compared  # all parts; its forecast is None where that of one part is
+    start: float  # seconds before the first record, see `tasks.night.rest`
+    rest: float  # seconds after it without any recorded work
+    pictures: int  # that the student matted
 
 
 class NightRecord(TypedDict, total=False):
-    """A night; records of earlier versions lack some keys.
-
-    Attributes:
-        inbox: where the sessions came from.
-        store: URL of the store.
-        models: that matted, by role.
-        state: Completed, NeedsHuman or Failed.
-        refused: what could not be done.
-        left: what was still being copied.
-        stages: records of `tasks.stage.check.stage_check` of the takes that came in.
-        takes: done this night.
-        kept: names of takes that an earlier night had finished.
-        night: when it began, in local time.
-        ended: when it ended, as ISO time.
-        attention: what somebody should know.
-        forecast: the plan looked back at.
-        seconds: wall time.
-        free: bytes left on the store's disk; None on S3.
-        html: where the page lies.
-        json: where the record lies.
-    """
+    """A night; records of earlier versions lack some keys."""
 
     inbox: str
     store: str
-    models: dict[str, Ref]
-    state: str
+    models: dict[str, Ref]  # that matted, by role
+    state: str  # Completed, NeedsHuman or Failed
     refused: list[Refused]
     left: list[Postponed]
-    stages: list[Record]
-    takes: list[NightTake]
-    kept: list[str]
-    night: str
-    ended: str
+    stages: list[Record]  # of `tasks.stage.check.stage_check`, for the takes that came in
+    takes: list[NightTake]  # done this night
+    kept: list[str]  # takes that an earlier night had finished
+    night: str  # when it began, in local time
+    ended: str  # ISO time
     attention: list[Attention]
     forecast: Forecast
-    seconds: float
-    free: int | None
-    html: str
-    json: str
+    seconds: float  # wall time
+    free: int | None  # bytes left on the store's disk; None on S3
+    html: str  # where the page lies
+    json: str  # where this record lies

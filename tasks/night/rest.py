@@ -1,8 +1,7 @@
-"""What a night takes beside plates, ingest and mattes: starting workers, checks, exports, pictures for the report.
+"""The time of a night beside plates, ingest and mattes: starting workers, checks, exports, pictures for the report.
 
-No record speaks of it. A night measures it as the time in which no recorded piece was at work: before the first one
-(starting, which does not depend on the night's size) and after that (which grows with it). The next night reckons
-with the middle of the last few.
+No step records it. It is the time without recorded work: before the first record (the start, whatever the night's
+size) and after it (which grows with the size). The forecast is the median of the last few nights.
 """
 
 import json
@@ -25,18 +24,18 @@ def last_nights(root: Root) -> list[NightRecord]:
 
 
 def nights(root: Root) -> Iterator[NightRecord]:
-    """The records of all morning reports, the newest first; read when asked for, since a year has hundreds."""
+    """The records of all morning reports, the newest first, read one by one, since a year has hundreds."""
     names = (name for name in root.names("reports") if name.startswith("night-") and name.endswith(".json"))
     return (json.loads(root.read(f"reports/{name}")) for name in sorted(names, reverse=True))
 
 
 def measured_rest(entries: list[Entry], began: float, ended: float) -> tuple[float, float]:
-    """Seconds before the first of some records, and seconds after that in which none was at work.
+    """Seconds before the first record, and seconds after that without recorded work.
 
     Args:
-        entries: that were made in the night, at least one.
+        entries: records of the night, at least one.
         began: when the night's plan was made, in seconds since 1970.
-        ended: when all was done.
+        ended: when the night ended, likewise.
     """
     first = min(entry["ended"] - entry["seconds"] for entry in entries)
     start = max(0.0, first - began)
@@ -44,7 +43,7 @@ def measured_rest(entries: list[Entry], began: float, ended: float) -> tuple[flo
 
 
 def rest_part(root: Root, pictures: int) -> Part:
-    """How long a night over so many pictures takes beside its records, as the last nights of this machine say."""
+    """The rest of a night over so many pictures, from the last nights of this machine."""
     nights = [night["forecast"] for night in last_nights(root) if _measured(night)]
     if not pictures:
         return Part("all else", "rest")
@@ -58,6 +57,6 @@ def rest_part(root: Root, pictures: int) -> Part:
 
 
 def _measured(night: NightRecord) -> bool:
-    """Whether a night knows what it took beside its records, on this machine."""
+    """Whether a night of this machine measured its rest."""
     forecast = night.get("forecast", {})  # earlier versions and empty nights have none
     return bool(forecast.get("pictures")) and forecast["host"] == socket.gethostname()

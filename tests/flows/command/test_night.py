@@ -31,7 +31,7 @@ def test_a_plan_is_said_kept_and_read_by_programs(
     assert (plan["parts"][2]["workers"], plan["fits"], plan["every"]) == (8, True, 1)
     assert main([*capmat, "plan", "--check"]) == 2
     assert main([*capmat, "plan", "--until", "25:00"]) == 2
-    assert "'25:00' is no time" in capsys.readouterr().err
+    assert "expected a time, got '25:00'" in capsys.readouterr().err
 
     assert main(["--set", "store=store", "ingest", session]) == 0
     capsys.readouterr()

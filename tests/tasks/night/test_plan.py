@@ -105,7 +105,7 @@ def test_the_second_half_of_a_day_is_forecast_from_the_first(config: Config) -> 
     with pytest.raises(NotFound, match="no such plan"):
         check_night(root)
     name = keep_plan(root, half)
-    with pytest.raises(NotFound, match="after which anything was done"):
+    with pytest.raises(NotFound, match="nothing was done after any of these plans"):
         check_night(root)
 
     night_of(config, "walk")

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flows.command.main import main
 from storage.store.root import Root
-from tasks.night.metrics import metrics
+from tasks.night.gauges import gauges
 from tests.tasks.night.test_morning import NIGHT
 
 
@@ -28,7 +28,7 @@ def put(store: Path, day: int, **changes: Any) -> None:
 
 
 def test_an_empty_store_has_no_night_and_says_nothing_about_one(tmp_path: Path) -> None:
-    found = figures(metrics(str(tmp_path)))
+    found = figures(gauges(str(tmp_path)))
     assert not [name for name in found if "night" in name or "forecast" in name]
     assert found["labels_waiting"] == 0
     assert found["store_free_bytes"] > 0
@@ -37,7 +37,7 @@ def test_an_empty_store_has_no_night_and_says_nothing_about_one(tmp_path: Path) 
 def test_the_newest_night_counts_and_the_last_good_one_is_remembered(tmp_path: Path) -> None:
     put(tmp_path, 2, state="Completed", refused=[])
     put(tmp_path, 3)
-    found = figures(metrics(str(tmp_path)))
+    found = figures(gauges(str(tmp_path)))
     assert found["night_state NeedsHuman"] == 1
     assert found["night_state Completed"] == found["night_state Failed"] == 0
     takes = {result: found[f"night_takes {result}"] for result in ("done", "refused", "left", "kept")}

@@ -1,10 +1,10 @@
-"""Figures of the last night for Prometheus, in the text format that node_exporter's textfile collector reads.
+"""Gauges of the last night for Prometheus, in the text format that node_exporter's textfile collector reads.
 
 They come from the store alone: the newest record of a night, the label sets, and the plan that was made before it.
-No server is asked, so they are there when everything else is down, which is when they are wanted.
+They need no server, so they work when everything else is down.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from datetime import datetime
 from itertools import chain
 
@@ -22,12 +22,8 @@ Family = tuple[str, str, list[tuple[str, float]]]
 """Name, help, and by labels (`{state="Failed"}`, or nothing) the values."""
 
 
-def metrics(store: str) -> str:
-    """The figures as text, one per line; those that nobody knows are left out.
-
-    Args:
-        store: URL of the store.
-    """
+def gauges(store: str) -> str:
+    """The gauges of a store as text, one per line; unknown ones are absent."""
     root = Root(store)
     lines: list[str] = []
     for name, what, samples in _families(root, store):
@@ -37,10 +33,10 @@ def metrics(store: str) -> str:
 
 
 def _families(root: Root, store: str) -> Iterator[Family]:
-    found = nights(root)
-    if newest := next(found, None):
+    records = nights(root)
+    if newest := next(records, None):
         yield from _of_night(newest)
-        good = next((night for night in chain([newest], found) if night["state"] == "Completed"), None)
+        good = next((night for night in chain([newest], records) if night["state"] == "Completed"), None)
         if good:
             what = "When the last night without a refusal ended, in seconds since 1970."
             yield "good_night_end_timestamp_seconds", what, [("", _end(good))]
@@ -63,16 +59,12 @@ def _of_night(night: NightRecord) -> Iterator[Family]:
         "1 for the state in which the last night ended.",
         [(f'{{state="{state}"}}', night["state"] == state) for state in _STATES],
     )
-    counts = {
-        "done": len(night["takes"]),
-        "refused": len(night["refused"]),
-        "left": len(night["left"]),
-        "kept": len(night["kept"]),
-    }
+    lists: dict[str, Sized] = {"done": night["takes"]}
+    lists |= {"refused": night["refused"], "left": night["left"], "kept": night["kept"]}
     yield (
         "night_takes",
         "Takes of the last night: done, refused, left for another night, finished before.",
-        [(f'{{result="{name}"}}', count) for name, count in counts.items()],
+        [(f'{{result="{name}"}}', len(items)) for name, items in lists.items()],
     )
     yield "night_frames", "Frames of all cameras that the last night matted.", [("", frames)]
     if frames and night["seconds"]:
