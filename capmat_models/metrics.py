@@ -1,9 +1,9 @@
-"""How far a matte is from the truth.
+"""The error of a matte against the truth.
 
-Two conventions are in use and their numbers differ by orders of magnitude, so both are here under their own
-names. `sad`, `grad` and `conn` follow the Deep Image Matting evaluation: sums over pixels, divided by 1000.
-`sad_paper` and `grad_paper` reproduce the capture-stage paper's Table 1: means over pixels, and a gradient
-kernel that is not normalised (the printed numbers admit no other reading). `mse` is a mean in both.
+Two conventions are in use, and their numbers differ by orders of magnitude, so each has its own names. `sad`,
+`grad` and `conn` follow the Deep Image Matting evaluation: sums over pixels, divided by 1000. `sad_paper` and
+`grad_paper` reproduce the capture-stage paper's Table 1: means over pixels, and a gradient kernel that is not
+normalised (no other reading fits the printed numbers). `mse` is a mean in both.
 
 Every function takes `pred` and `true`, alphas in 0..1 as (N, 1, H, W) or one as (H, W), and optionally a bool
 `region` of the same shape to restrict the sum to (filters still see the whole image). It returns (N,)
@@ -62,10 +62,10 @@ def conn(pred: torch.Tensor, true: torch.Tensor, region: torch.Tensor | None = N
 
 
 def dtssd(pred: torch.Tensor, true: torch.Tensor, region: torch.Tensor | None = None) -> torch.Tensor:
-    """Flicker: how far the change from frame to frame is from the true change (dtSSD, Erofeev et al., 2015).
+    """Flicker: the error of the change from frame to frame (dtSSD, Erofeev et al., 2015).
 
     For each frame t but the first, sqrt(mean over pixels of ((pred_t - pred_t-1) - (true_t - true_t-1))^2): a root
-    mean square in units of alpha, 0 for a matte that moves as the truth does, however wrong it is. Tables of video
+    mean square in units of alpha; 0 for a matte that moves as the truth does, even if it is wrong. Tables of video
     matting print it times 100.
 
     Args:
@@ -77,11 +77,11 @@ def dtssd(pred: torch.Tensor, true: torch.Tensor, region: torch.Tensor | None = 
         (T - 1,) float64, one value for each frame but the first.
 
     Raises:
-        ValueError: there are fewer than two frames.
+        ValueError: fewer than two frames.
     """
     pred, true, inside = _prepare(pred, true, region)
     if len(pred) < 2:
-        raise ValueError("flicker takes two consecutive frames or more")
+        raise ValueError("flicker needs two consecutive frames or more")
     return _mean((pred.diff(dim=0) - true.diff(dim=0)).square(), inside[1:]).sqrt()
 
 
@@ -141,7 +141,7 @@ def _joined_up_to(pred: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     for image, whole in zip(both, joined, strict=True):
         if not (some := image >= 0.1).any():
             continue
-        inner = tuple(slice(at.min(), at.max() + 1) for at in some.nonzero())  # beyond it nothing belongs to any body
+        inner = tuple(slice(i.min(), i.max() + 1) for i in some.nonzero())  # no body lies beyond it
         inside, level = image[inner], whole[inner]
         level[:] = 1
         member = np.ones(inside.shape, bool)
@@ -158,7 +158,7 @@ def _largest_body(inside: np.ndarray) -> np.ndarray:
     if not count:
         return inside
     sizes = np.bincount(labels.ravel())
-    sizes[0] = 0  # what lies outside is no body, however large
+    sizes[0] = 0  # the outside is not a body
     return labels == sizes.argmax()
 
 

@@ -1,4 +1,4 @@
-"""The student run the way its released code runs: what benchmarks compare with.
+"""The student run as its released code runs it, for benchmarks to compare with.
 
 One frame at a time, everything recomputed, full-frame copies for resizing and padding, a map of cells turned
 into indices (which makes a GPU wait for the host), windows indexed pixel by pixel, default memory layout. Same

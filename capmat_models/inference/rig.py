@@ -3,12 +3,12 @@
 A stage's cameras do not move, so half of the student's input never changes. A `Rig` keeps, per camera, the
 plate at every size the network needs, already in its place in buffers that live as long as the rig; a frame
 only fills in the rest. Everything is channels-last with the norms folded, cells to refine are cut out as whole
-rows of eight pixels, and their number is fixed, so nothing waits for the host: on a GPU the whole step is one
+rows of eight pixels, and their number is fixed, so nothing waits for the host, and on a GPU the whole step is one
 CUDA graph. The matte equals that of the network (`BGMV2.forward`) up to rounding, about 1e-5 in float32.
 
-After the first ReLU image and plate are mixed, so there is nothing else to keep. The two layers that see the
-plate before that (the first convolution, and the last of the decoder through its skip) could be split by
-channel; it would save 2 % of the arithmetic and cost a pass over memory each, which is no gain.
+After the first ReLU image and plate are mixed, so nothing else can be kept. The two layers that see the plate
+before (the first convolution, and the last of the decoder through its skip) could be split by channel. That would
+save 2 % of the arithmetic and cost a pass over memory each, so it does not pay.
 """
 
 from collections.abc import Iterable, Iterator
@@ -108,7 +108,7 @@ class Rig:
         return self._made
 
     def stream(self, frames: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
-        """Matte a sequence; while one frame is computed the next is read and travels to the GPU.
+        """Matte a sequence; while one frame is computed, the next is read and copied to the GPU.
 
         Args:
             frames: as `matte` takes them, on the CPU; all of one dtype.
@@ -124,27 +124,27 @@ class Rig:
         ready: list[tuple[Tensor, Any]] = []
 
         def send(index: int, src: Tensor) -> None:
-            # two pinned buffers in turn; the one that is overwritten has been waited for by then
+            # two pinned buffers in turn; the copy out of the older one has ended by now
             if len(pinned) < 2:
                 pinned.append(torch.empty(src.shape, dtype=src.dtype, pin_memory=True))
-            place = pinned[index % 2]
-            place.copy_(src)
+            buffer = pinned[index % 2]
+            buffer.copy_(src)
             with torch.cuda.stream(upload):
-                there = place.to(self.device, non_blocking=True)
-                ready.append((there, upload.record_event()))
+                uploaded = buffer.to(self.device, non_blocking=True)
+                ready.append((uploaded, upload.record_event()))
 
         for index, src in enumerate(frames):
             send(index, src)
             if len(ready) == 2:
                 yield self._finish(*ready.pop(0))
-        for there, event in ready:
-            yield self._finish(there, event)
+        for uploaded, event in ready:
+            yield self._finish(uploaded, event)
 
-    def _finish(self, there: Tensor, event: Any) -> dict[str, Tensor]:
+    def _finish(self, uploaded: Tensor, event: Any) -> dict[str, Tensor]:
         current: Any = torch.cuda.current_stream(self.device)
         current.wait_event(event)
-        there.record_stream(current)
-        return {name: x.cpu() for name, x in self.matte(there).items()}
+        uploaded.record_stream(current)
+        return {name: x.cpu() for name, x in self.matte(uploaded).items()}
 
     def _record(self, src: Tensor) -> None:
         """Run once to warm up, then record every kernel of a step into a CUDA graph."""

@@ -1,8 +1,8 @@
 """A matte made in tiles, for frames that do not fit in one piece.
 
-An approximation, and the caller has to say so: each tile sees only itself, so its attention lacks the rest of
-the stage and its matte may differ from that of the whole frame. Tiles overlap and are blended by weights that
-fall to their edges, which hides seams but not differences.
+It is an approximation, and the caller must say so: a tile sees only itself, so its attention lacks the rest of the
+stage, and its matte may differ from that of the whole frame. Tiles overlap, and weights that fall to their edges
+blend them, which hides seams but not differences.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Background Matting (Sengupta et al., CVPR 2020): "BGM" in Table 1, the first matting with a plate.
 
-It wants a coarse mask of the subject besides image and plate and sees a square of 512 pixels around it, so at
-capture resolution it is soft by construction. Parameter names are the official ones.
+Besides image and plate it needs a coarse mask of the subject. It sees a square of 512 pixels around the subject, so
+it is soft by construction at capture resolution. Parameter names are the official ones.
 """
 
 import numpy as np
@@ -19,6 +19,7 @@ Box = tuple[slice, slice]
 _SUBJECT = 0.2  # a mask above this is subject
 _MARGIN = 0.1
 _KEPT = 0.05  # alpha above this belongs to a connected part
+_OPAQUE = 0.95  # the foreground is the image wherever alpha is above this
 
 # OpenCV's ellipses of 3x3 and 5x5.
 _SMALL = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
@@ -51,7 +52,7 @@ def _within(span: npt.NDArray[np.intp], side: int, length: int) -> slice:
 
 
 def clean(mask: torch.Tensor) -> torch.Tensor:
-    """Shrink a mask to what is surely subject and blur it.
+    """Shrink a mask to the sure subject, and blur it.
 
     Args:
         mask: (1, 1, H, W), 0..1, at the working size.
@@ -68,7 +69,7 @@ def clean(mask: torch.Tensor) -> torch.Tensor:
 
 
 def largest_part(pha: torch.Tensor) -> torch.Tensor:
-    """1 on the largest connected part of an alpha, diagonals connect, 0 elsewhere; (1, 1, H, W) as given."""
+    """1 on the largest connected part of an alpha (1, 1, H, W), 0 elsewhere; diagonals connect."""
     parts, count = ndimage.label((pha[0, 0] > _KEPT).cpu().numpy(), np.ones((3, 3)))
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     sizes[0] = 0  # not the background
@@ -79,15 +80,11 @@ def _like(array: npt.NDArray[np.generic], tensor: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(array)[None, None].to(tensor)
 
 
-_OPAQUE = 0.95  # the foreground is the image wherever alpha is above this
-
-
 class BGM(nn.Module):
     """Alpha and foreground from an image, the empty stage and a coarse mask.
 
-    The published network has a fourth encoder for frames before and after, and combines features of
-    "motion" with it. The released code hands that combination the plate's features instead: what the fourth
-    encoder makes is used nowhere. Its weights are kept so that checkpoints load; it never runs.
+    The published network has a fourth encoder, for the frames before and after. The released code combines the
+    plate's features in its place and never uses its output. Its weights are kept so that checkpoints load.
 
     Args:
         config: the working size.
@@ -120,11 +117,11 @@ class BGM(nn.Module):
         self.model_fg_out = nn.Sequential(*_step_up(128 + 128, 64), *_last(3))
 
     def forward(self, src: torch.Tensor, bgr: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Matte whole frames, with the published way there and back.
+        """Matte whole frames as the published code does.
 
-        A square with some margin around the mask is scaled to the working size; the mask is cleaned; of the
-        result only the largest connected part is kept and put back into the square. A frame without mask
-        has no subject. Scaling down averages (the description of the published code leaves the filter open).
+        A square with some margin around the mask is scaled to the working size, and the mask is cleaned. Only the
+        largest connected part of the result is put back into the square. A frame with an empty mask has no
+        subject. Scaling down averages (the description of the published code leaves the filter open).
 
         Args:
             src: (N, 3, H, W) display-referred RGB, 0..1. Any H and W.

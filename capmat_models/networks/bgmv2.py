@@ -2,8 +2,7 @@
 
 A coarse network sees a small copy of image and plate; it predicts alpha, foreground, and where it expects
 to be wrong. A tiny refiner recomputes only those places at full resolution. Parameter names outside the
-encoder are the official ones; the encoder is timm's and `capmat_models.weights.official_names` knows how its names
-translate.
+encoder are the official ones; the encoder is timm's, and `capmat_models.weights.official_names` translates its names.
 """
 
 from typing import Any
@@ -55,7 +54,7 @@ class BGMV2(nn.Module):
     def forward(self, src: torch.Tensor, bgr: torch.Tensor) -> dict[str, torch.Tensor]:
         """Matte whole frames, coarse and refined.
 
-        Sizes that are no multiple of 4 are padded by repeating the border and cropped back.
+        Sizes that are not multiples of 4 are padded by repeating the border and cropped back.
 
         Returns:
             `pha` (N, 1, H, W) and `fgr` (N, 3, H, W), both 0..1; `err` (N, 1, H, W), how far off the coarse

@@ -1,8 +1,8 @@
-"""Sizes of every network that capmat knows, as frozen dataclasses, and the names they go by.
+"""Sizes of every network that capmat knows, as frozen dataclasses, and their names.
 
 The defaults are the published full sizes, so official checkpoints load into them. The `_xs` names are the
-same classes with smaller numbers: they train and run on one CPU core in the demo. This module imports no
-torch, so a command line can list and check architectures at once.
+same classes with smaller numbers: they train and run on one CPU core in the demo. This module does not import
+torch, so a command line lists and checks architectures at once.
 """
 
 from dataclasses import dataclass, field
@@ -40,8 +40,7 @@ class ViTMatteConfig(ViTConfig):
     fusion_channels: tuple[int, ...] = (256, 128, 64, 32)
     """Widths of the decoder at 1/8, 1/4, 1/2 and 1/1."""
     padding: Literal["minimal", "official"] = "minimal"
-    """How a size that is no multiple of 32 is padded; see `capmat_models.networks.inputs`. Only parity tests need
-    `official`."""
+    """How other sizes are padded to multiples of 32, see `padded_size`. Only parity tests need `official`."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -70,7 +69,7 @@ class BGMV2Config:
     """80 000 for HD, 320 000 for 4K (both about 4 % of the pixels)."""
     refine_threshold: float = 0.1
     prevent_oversampling: bool = True
-    """Leave cells alone whose predicted error is zero, even if that means fewer than asked for."""
+    """Skip cells whose predicted error is zero, even if fewer are then refined."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ class DiffMatteConfig(ViTConfig):
     time_channels: int = 32
     head_channels: int = 16
     signal_scale: float = 0.2
-    """How loud the matte is against the noise (b in the paper)."""
+    """Amplitude of the matte relative to the noise (b in the paper)."""
     padding: Literal["minimal", "official"] = "minimal"
     """See `ViTMatteConfig.padding`."""
 
@@ -123,7 +122,7 @@ class Architecture:
     network: str
     config: ViTMatteConfig | BGMV2Config | DiffMatteConfig | MODNetConfig | RVMConfig | BGMConfig
     role: str = field(default="")
-    """What it is for in the pipeline: teacher, student, supervisor, baseline (only compared with), or empty."""
+    """Its part in the pipeline: teacher, student, supervisor, baseline (for comparison only), or empty."""
     recurrent: bool = False
     """Frames of a camera come in order: forward(src, state) also returns "state" for the next one."""
     rig: bool = False
@@ -199,8 +198,8 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 UNAVAILABLE: dict[str, tuple[str, str]] = {
     "bimatting": (
-        "capmat has no BiMatting of its own: the signs in it flip with the last bit of a sum, so a second "
-        "implementation cannot be checked against the published one",
+        "capmat has no BiMatting: its signs flip with the last bit of a sum, so another implementation cannot be "
+        "checked against the published one",
         "Import a traced TorchScript of the published network: "
         "capmat models import FILE --as bimatting --contract recurrent.",
     ),

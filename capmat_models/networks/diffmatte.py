@@ -1,8 +1,8 @@
-"""DiffMatte (Hu et al., ECCV 2024): mattes good enough to validate the others, from a hand-checked trimap.
+"""DiffMatte (Hu et al., ECCV 2024): mattes good enough to validate others, from a hand-checked trimap.
 
-The encoder runs once per image, the decoder once per step; DDIM needs about ten. Mattes live in -1..1 in here
-and in 0..1 outside. The result depends on the noise it starts from, so the noise is drawn on the CPU from a
-seed per image: the same image gives the same matte on every machine and at every place in a batch.
+The encoder (a ViT) runs once per image, the U-shaped decoder once per step; DDIM needs about ten. Mattes are in -1..1
+inside this module and in 0..1 outside. The result depends on the noise it starts from, so the noise is drawn
+on the CPU from a seed per image: an image gives the same matte on every machine and at every position in a batch.
 """
 
 import math
@@ -24,8 +24,7 @@ IN_CHANNELS = 7
 class DUNet(nn.Module):
     """Noisy matte, image and ViT features to alpha logits.
 
-    Down to 1/8, where the ViT features join from 1/16, and back up to 1/1. There is no skip at full
-    resolution.
+    Down to 1/8, where the ViT features join from 1/16, and back up to 1/1, without a skip at full resolution.
     """
 
     def __init__(self, config: DiffMatteConfig) -> None:
@@ -71,10 +70,10 @@ class DUNet(nn.Module):
 
 
 def sinusoid(time: torch.Tensor, channels: int) -> torch.Tensor:
-    """Cosines, then sines, of `time` itself (not of 1000 steps): (N,) -> (N, channels)."""
+    """Cosines, then sines, of `time` 0..1 (not of 1000 steps): (N,) -> (N, channels)."""
     half = channels // 2
-    at = torch.arange(half, device=time.device, dtype=torch.float32)
-    angle = time.float()[:, None] * torch.exp(-math.log(10_000) / half * at)
+    index = torch.arange(half, device=time.device, dtype=torch.float32)
+    angle = time.float()[:, None] * torch.exp(-math.log(10_000) / half * index)
     return torch.cat([angle.cos(), angle.sin()], 1)
 
 
@@ -163,8 +162,8 @@ class DiffMatte(nn.Module):
             steps: denoising steps, at least 1.
             noise: (N, 1, H, W) standard normal float32 to start from; drawn from `seed` when None.
             seed: for every image of the batch alike.
-            force_foreground: known foreground becomes exactly 1. The released code forces known background
-                only (its test for foreground compares with 2), which parity needs and nobody wants.
+            force_foreground: known foreground becomes exactly 1. The released code forces only known background,
+                because its test for foreground compares with 2; parity tests need that.
 
         Returns:
             `pha`: (N, 1, H, W) alpha, 0..1.
@@ -228,7 +227,7 @@ class DiffMatte(nn.Module):
         return x / self.config.signal_scale
 
     def schedule(self, time: float) -> tuple[float, float]:
-        """Loudness of the matte and of the noise in x_t at `time` in 0..1 (1 is pure noise)."""
+        """Amplitude of the matte and of the noise in x_t at `time` in 0..1 (1 is pure noise)."""
         gamma = max(1 - time, 1e-9)
         return self.config.signal_scale * gamma**0.5, (1 - gamma) ** 0.5
 

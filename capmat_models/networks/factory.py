@@ -1,8 +1,7 @@
 """Networks by name.
 
-A name is enough to build a network; keyword arguments change single fields of its configuration. What was
-built travels with it as `model.architecture` and `model.config`, so that a checkpoint can say how to
-rebuild it.
+A name is enough to build a network; keyword arguments change single fields of its configuration. The network
+carries both as `model.architecture` and `model.config`, so that a checkpoint says how to build it again.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ def list_models(role: str = "") -> list[str]:
     """Names that `create_model` knows.
 
     Args:
-        role: only those for one part of the pipeline: teacher, student, supervisor or baseline.
+        role: only those of one part: teacher, student, supervisor or baseline.
     """
     return [name for name, entry in ARCHITECTURES.items() if role in ("", entry.role)]
 
@@ -33,14 +32,14 @@ def create_model(name: str, **config: Any) -> nn.Module:
     Args:
         name: one of `list_models()`.
         **config: fields of the network's configuration to change (see `capmat_models.networks.configs`). Lists are
-            taken for tuples, so a configuration that went through JSON works.
+            read as tuples, so a configuration from JSON works.
 
     Returns:
         The network in train mode, with `architecture` (the name), `config` (a frozen dataclass), and
         `inputs`, `recurrent`, `rig` and `sampled` as `capmat_models.networks.configs.Architecture` describes them.
 
     Raises:
-        ConfigError: the name or a field is unknown, or the network is known but cannot be had.
+        ConfigError: the name or a field is unknown, or the network is known but not available.
     """
     if name in UNAVAILABLE:
         reason, instead = UNAVAILABLE[name]

@@ -1,6 +1,6 @@
-"""Frames of any size in networks that want multiples of a stride.
+"""What networks share to take frames of any size: padding, normalisation, and bands of rows that bound the memory.
 
-Padding goes to the bottom and the right, so pixel (0, 0) stays where it is and cropping is a slice.
+Padding goes to the bottom and the right, so pixel (0, 0) stays in place and cropping is a slice.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# (123.675, 116.28, 103.53) / 255 and (58.395, 57.12, 57.375) / 255: the released ViTMatte code trains with
+# them. The `transformers` port uses 0.5, for which the weights were not made.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+_HALO = 6  # rows on each side, even; an upsampling and three 3x3 convolutions need five
+_PIXELS_CPU = 2**19  # of a band; 150 MB for 70 channels, and fewer cache misses than in one go
+_PIXELS_GPU = 2**23
+
 
 def padded_size(size: Sequence[int], stride: int, rule: Literal["minimal", "official"]) -> tuple[int, int]:
     """The size a frame grows to before it enters the network.
@@ -18,8 +26,8 @@ def padded_size(size: Sequence[int], stride: int, rule: Literal["minimal", "offi
         size: height and width.
         stride: what both must be a multiple of.
         rule: `minimal` grows each side to the next multiple. `official` is ViTMatte's released code: if
-            either side is no multiple, both grow by `stride - side % stride`, so that a side that already
-            fits grows by a whole stride (96x150 becomes 128x160).
+            either side is not a multiple, both grow by `stride - side % stride`, so a side that already fits
+            grows by a whole stride (96x150 becomes 128x160).
     """
     if rule == "official" and any(side % stride for side in size):
         height, width = (side + stride - side % stride for side in size)
@@ -28,34 +36,23 @@ def padded_size(size: Sequence[int], stride: int, rule: Literal["minimal", "offi
     return height, width
 
 
-def pad_to(x: torch.Tensor, size: Sequence[int], *, mode: str = "constant") -> torch.Tensor:
+def pad_to(x: Tensor, size: Sequence[int], *, mode: str = "constant") -> Tensor:
     """Pad (N, C, H, W) at the bottom and the right to `size`; a no-op when it already has that size."""
     grow_h, grow_w = size[0] - x.shape[-2], size[1] - x.shape[-1]
     return F.pad(x, (0, grow_w, 0, grow_h), mode=mode) if grow_h or grow_w else x
 
 
-# (123.675, 116.28, 103.53) / 255 and (58.395, 57.12, 57.375) / 255: what the released ViTMatte code trains
-# with. The `transformers` port uses 0.5 instead, which is not what the weights were made for.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-
-
-def imagenet(rgb: torch.Tensor) -> torch.Tensor:
+def imagenet(rgb: Tensor) -> Tensor:
     """Normalise display-referred RGB (N, 3, H, W) in 0..1 per channel."""
     mean = rgb.new_tensor(MEAN).view(3, 1, 1)
     std = rgb.new_tensor(STD).view(3, 1, 1)
     return (rgb - mean) / std
 
 
-_HALO = 6  # rows on each side, even; an upsampling and three 3x3 convolutions need five
-_PIXELS_CPU = 2**19  # of a band; 150 MB for 70 channels, and fewer cache misses than in one go
-_PIXELS_GPU = 2**23
-
-
 def in_strips(block: Callable[[Tensor, Tensor | None], Tensor], coarse: Tensor, fine: Tensor | None = None) -> Tensor:
-    """Run a block that doubles the size of its input, in bands where that saves memory.
+    """Run a block that doubles the size of its input, in bands if that saves memory.
 
-    With gradients the block runs in one go: what they need would be kept anyway.
+    With gradients the block runs in one go, because they keep everything anyway.
 
     Args:
         block: block(coarse, fine) -> (N,D,2h,2w); each row of the output must depend on rows of the input

@@ -1,7 +1,7 @@
 """The second half of BackgroundMattingV2: recompute only the 4x4 cells that the coarse network doubts.
 
 Cells are chosen and gathered by index with a fixed count per image (`sampling`), so nothing waits for the
-host and a batch gives exactly what its images give alone. A cell that was gathered but needs no refinement
+host, and a batch gives exactly what its images give alone. A cell that was gathered but needs no refinement
 gets its coarse value back. Refining every cell this way equals the dense computation of mode `full`.
 """
 
@@ -29,7 +29,7 @@ class Cells(NamedTuple):
 
 
 def resize(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Bilinear resize of (N, C, H, W), half-pixel centres, no antialiasing; nothing to do at equal size."""
+    """Bilinear resize of (N, C, H, W), half-pixel centres, no antialiasing; `x` itself at equal size."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
@@ -123,7 +123,7 @@ def choose(
         The cells, or None for every cell.
 
     Raises:
-        ConfigError: there is no such mode.
+        ConfigError: the mode is unknown.
     """
     if mode == "full":
         return None

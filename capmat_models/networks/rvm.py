@@ -1,8 +1,8 @@
 """Robust Video Matting (Lin et al., WACV 2022) with MobileNetV3: "VideoMatte" in Table 1.
 
-A recurrent network: what it saw in earlier frames travels on in its state, so frames of one camera come in
-order and every camera keeps its own state. It works on a small copy of the frame; a guided filter carries
-alpha and foreground back to full size. Written from a description of the published network; parameter names
+A recurrent network: its state carries what earlier frames showed, so frames of one camera come in order and
+every camera keeps its own state. It works on a small copy of the frame; a guided filter carries alpha and
+foreground back to full size. Written from a description of the published network; parameter names
 are the official ones.
 """
 
@@ -88,7 +88,7 @@ class RVM(nn.Module):
 def shrink(src: torch.Tensor, ratio: float) -> torch.Tensor:
     """Bilinear at exactly `ratio`, not at the ratio of the rounded sizes; `src` itself at 1.
 
-    A side that would vanish keeps its length.
+    A side that would shrink to 0 keeps its length.
     """
     if not 0 < ratio <= 1:
         raise ConfigError(f"downsample_ratio is {ratio}", fix="Choose a number above 0 and at most 1.")

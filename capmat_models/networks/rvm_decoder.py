@@ -1,4 +1,4 @@
-"""RVM's decoder: from 1/16 to full size, with a memory at every step but the last (RVM paper, section 3.2)."""
+"""RVM's way to full size (its section 3.2): a decoder with a memory at every step but the last, and a filter."""
 
 from collections.abc import Sequence
 
@@ -121,7 +121,7 @@ def _conv_norm(in_channels: int, channels: int) -> list[nn.Module]:
 
 
 def _pool(image: torch.Tensor) -> torch.Tensor:
-    """Half the size; a last odd row or column is averaged over what there is of it."""
+    """Half the size; a last odd row or column is averaged alone."""
     return F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
 
 
@@ -134,11 +134,11 @@ def _double(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 class GuidedFilter(nn.Module):
     """Alpha and foreground as a linear function of the picture that changes slowly over the frame.
 
-    The linear function is found on the small copy and applied to the full picture, so edges follow the
-    full picture. Where a classic guided filter divides covariance by variance, three 1x1 convolutions do it.
+    The function is fitted on the small copy and applied to the full picture, so edges follow the full picture. Three
+    1x1 convolutions replace the division of covariance by variance in a classic guided filter.
 
     Args:
-        hidden_channels: of the decoder's features, which help to find the function.
+        hidden_channels: of the decoder's features, which help to fit the function.
     """
 
     def __init__(self, hidden_channels: int) -> None:

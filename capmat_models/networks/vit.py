@@ -3,8 +3,8 @@
 timm's SAM blocks have the same arithmetic and the same parameter names as the official code, so official
 weights load without a key map. Three things are added: a convolution after each global block, absolute
 positions resized without antialiasing, and global attention that works through the queries a few rows at a
-time. The last is exact; it keeps the memory of a 6-megapixel frame bounded, where the whole bias would take
-14 GB (float32, six heads).
+time. The last is exact and bounds the memory: the whole bias of a 6-megapixel frame would take 14 GB (float32, six
+heads).
 """
 
 from functools import partial
@@ -23,8 +23,8 @@ from capmat_models.networks.configs import ViTConfig
 PATCH = 16
 
 # Elements of attention bias held at once: 8 MB in float32, which stays in a CPU's cache and below the size for
-# which the allocator asks the system for fresh pages (64 MB took 1.5 times as long at 1536x1536). A GPU wants
-# few large pieces and has the memory.
+# which the allocator asks the system for fresh pages (64 MB took 1.5 times as long at 1536x1536). A GPU has the
+# memory, and few large pieces suit it.
 _BIAS_ELEMENTS = 2**21
 _BIAS_ELEMENTS_GPU = 2**28
 
@@ -71,7 +71,7 @@ class ViT(nn.Module):
     def _positions(self, height: int, width: int) -> torch.Tensor:
         positions = self.pos_embed[:, 1:].unflatten(1, (self.grid, self.grid))
         if (height, width) != (self.grid, self.grid):
-            # Not timm's own resize: that one antialiases and moves alpha by up to 7e-2.
+            # Not timm's own resize, which antialiases and moves alpha by up to 7e-2.
             positions = F.interpolate(
                 positions.permute(0, 3, 1, 2), (height, width), mode="bicubic", align_corners=False
             ).permute(0, 2, 3, 1)

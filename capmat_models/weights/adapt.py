@@ -1,7 +1,7 @@
 """From a published trimap ViTMatte to the start of a Bg-ViTMatte (capture-stage paper, section 5.1).
 
-The paper says that background images take the place of trimaps, not what the weights of the new input start
-from. What was tried and how it went is in docs/decisions/0005-the-plate-starts-as-a-difference.md.
+The paper says that background images replace trimaps, but not from what the weights of the new input start.
+docs/decisions/0005-the-plate-starts-as-a-difference.md says what was tried.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from capmat_errors import CheckpointError
 
 Way = Literal["zero", "unknown", "difference"]
 
-# The only tensors that see the input: patch embedding, first detail convolution, and the last fusion, which
-# gets the input as its full-resolution detail. What is added to their outputs is the bias of the first, and
-# (with the sign turned) the running mean of the norms behind the other two.
+# The only tensors that see the input: patch embedding, first detail convolution, and the last fusion, whose
+# full-resolution detail is the input. Beside each, the tensor that adds a constant to its output: a bias, or (with
+# the sign turned) the running mean of the norm behind it.
 _INPUTS = {
     "backbone.patch_embed.proj.weight": ("backbone.patch_embed.proj.bias", 1),
     "decoder.convstream.convs.0.conv.weight": ("decoder.convstream.convs.0.bn.running_mean", -1),
@@ -30,11 +30,11 @@ def background_from_trimap(state: Mapping[str, torch.Tensor], way: Way = "differ
     Args:
         state: of a network with `guide="trimap"`, in our (official) names.
         way: what the first layers make of the plate before any training.
-            `zero`: nothing, and the trimap's column goes: to the network that reads "all is background".
-            `unknown`: nothing, but the trimap reads "unknown" everywhere. The constant that its column adds is
-            moved into biases and running means; zero padding at the borders, one pixel wide, knows nothing of it.
+            `zero`: nothing, and the trimap's column is dropped, which the network reads as "all is background".
+            `unknown`: nothing, but the trimap reads "unknown" everywhere. The constant that its column adds moves
+            into biases and running means; zero padding at the borders, one pixel wide, lacks it.
             `difference`: as `unknown`, and the plate is subtracted from the image. Both have the same
-            normalisation, so the network sees the subject before the flat grey of the data's mean.
+            normalisation, so the network sees the subject in front of the flat grey of the data's mean.
 
     Returns:
         A state dict for `guide="background"`; tensors that do not change are shared.

@@ -1,7 +1,7 @@
 """Our networks as files that run without us: TorchScript, ONNX, or bare weights.
 
-The two graph formats are recorded on one frame size and hold for that size only: the refiner's cells and the
-padding depend on it, and a file for any size would have to carry those rules along. So the size is asked for.
+The two graph formats are recorded on one frame size and hold for that size only, because the refiner's cells and the
+padding depend on it. So the caller names the size.
 """
 
 import copy
@@ -24,18 +24,18 @@ _OUTPUTS = ("pha", "fgr")
 def export_network(
     model: nn.Module, form: Literal["safetensors", "torchscript", "onnx"], size: tuple[int, int] | None = None
 ) -> bytes:
-    """Write a network down as the bytes of a file.
+    """A network as the bytes of a file.
 
     Args:
         model: with an image and a plate as inputs, for the two graph formats; any for safetensors.
         form: safetensors keeps the weights in 32 bits; the others are called with `src` and `bgr`, each
-            (1, 3, H, W) display-referred RGB in 0..1, and give `pha` (1, 1, H, W) and, where the network
-            makes it, `fgr` (1, 3, H, W).
-        size: height and width; the graph formats need it.
+            (1, 3, H, W) display-referred RGB in 0..1, and return `pha` (1, 1, H, W) and, if the network
+            has it, `fgr` (1, 3, H, W).
+        size: height and width, for the graph formats.
 
     Raises:
-        ConfigError: the size is missing, or the network cannot be exported so.
-        CheckpointError: a weight is not a number.
+        ConfigError: the size is missing, or the network has no such export.
+        CheckpointError: a weight is not finite.
     """
     if form == "safetensors":
         return dump_weights(model, half=False)
@@ -47,13 +47,13 @@ def export_network(
     graph = _Outputs(copy.deepcopy(model).cpu().eval())
     example = tuple(torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) for _ in _INPUTS)
     with torch.no_grad(), warnings.catch_warnings():
-        # Both recorders warn that the size becomes part of the file, which is what is said above.
+        # Both recorders warn that the size becomes part of the file, as the docstring says.
         warnings.simplefilter("ignore")
         return _torchscript(graph, example, size) if form == "torchscript" else _onnx(graph, example)
 
 
 class _Outputs(nn.Module):
-    """A network that gives its full-size outputs as a tuple, which both formats can hold."""
+    """A network whose full-size outputs are a tuple, which both formats can hold."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -65,11 +65,11 @@ class _Outputs(nn.Module):
 
 
 def _unfit(model: Any, name: str) -> str:
-    """Why this network has no graph, or nothing."""
+    """Why this network has no graph, or an empty text."""
     if name == "exported":
         return "it came as an exported file; use that"
     if model.inputs != _INPUTS:
-        return f"only networks that take src and bgr are, this one takes {' and '.join(model.inputs)}"
+        return f"it takes {' and '.join(model.inputs)}, and only networks with src and bgr can be"
     return ""
 
 
@@ -84,7 +84,7 @@ def _onnx(graph: nn.Module, example: Any) -> bytes:
     module: Any
     for module in graph.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = False  # the exporter knows fused attention with four axes only, timm has three
+            module.fused_attn = False  # the exporter knows fused attention with four axes, timm has three
     made = len(graph(*example))
     program: Any = torch.onnx.export(
         graph, example, input_names=_INPUTS, output_names=_OUTPUTS[:made], dynamo=True, verbose=False

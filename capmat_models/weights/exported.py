@@ -1,8 +1,8 @@
 """Networks from elsewhere, as TorchScript or ONNX files, behind the same interface as our own.
 
-Such a file runs without its source, which is how networks are used here whose code may not be copied. It says
-neither what range its input wants nor which of its outputs is the alpha; a `Contract` does. What cannot be
-read from the file is found by running it once on a small made-up picture (`fit`), before anybody relies on it.
+Such a file runs without its source, so networks whose code may not be copied can be used. A `Contract` says what the
+file does not: the range of its input, and which output is the alpha. The rest is found by running it once on a small
+made-up picture (`fit`), before anybody relies on it.
 """
 
 import math
@@ -18,16 +18,16 @@ from capmat_errors import CheckpointError
 from capmat_models.networks.inputs import imagenet, pad_to, padded_size
 from capmat_models.weights.graphs import Graph, Port, open_graph
 
-_RECURRENT_SIDE = 512  # RVM's own rule: its coarse pass sees at most so many pixels a side
-_SLACK = 1e-3  # how far an alpha may leave 0..1 by rounding
+_RECURRENT_SIDE = 512  # RVM's rule: the longest side of its coarse pass
+_SLACK = 1e-3  # by which rounding may take an alpha out of 0..1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What an exported file wants and gives."""
+    """What an exported file takes and returns."""
 
     kind: Literal["rgb", "rgb+plate", "recurrent"] = "rgb"
-    """One frame; a frame and its plate; or frames in order, with states that go from one to the next."""
+    """One frame; a frame and its plate; or frames in order, with a state that passes from one to the next."""
     range: Literal["0..1", "-1..1", "imagenet"] = "0..1"
     """What the file's input expects of a display-referred picture."""
     multiple: int = 1
@@ -35,11 +35,11 @@ class Contract:
     side: int = 0
     """Length of the shorter side at which the network works; 0 for the frame's own size."""
     size: Sequence[int] | None = None
-    """Height and width, for a file that takes one size only (most traces). ONNX files and our own say it."""
+    """Height and width, for a file that takes one size only (most traces). ONNX files and our own name it."""
     alpha: int | str = ""
-    """Which output is the alpha, by place or name; empty for the only one that looks like it."""
+    """Which output is the alpha, by index or name; empty for the only one with an alpha's shape."""
     clip: bool = False
-    """The input has an axis for time, (N, T, 3, H, W). Found out by `fit`."""
+    """The input has an axis for time, (N, T, 3, H, W). `fit` finds it out."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a card."""
@@ -56,9 +56,9 @@ class ExportedModel(nn.Module):
 
     Attributes:
         inputs: what forward takes, in order.
-        recurrent: whether forward hands out a state.
-        rig: False, as a file cannot be split at its plate.
-        sampled: False, as a file draws no noise from outside.
+        recurrent: whether forward returns a state.
+        rig: False: a file cannot be split at its plate.
+        sampled: False: a file takes no noise.
 
     Raises:
         CheckpointError: the bytes cannot be opened, or their inputs do not fit the contract.
@@ -81,11 +81,11 @@ class ExportedModel(nn.Module):
 
         Args:
             src: (N, 3, H, W) display-referred RGB, 0..1, any H and W.
-            bgr: the plate, like `src`, where the contract wants one.
+            bgr: the plate, like `src`, if the contract takes one.
             state: of the frame before, of the same camera; None at the start.
 
         Returns:
-            `pha` (N, 1, H, W), 0..1; `state` where the contract is recurrent.
+            `pha` (N, 1, H, W), 0..1; `state` if the contract is recurrent.
 
         Raises:
             CheckpointError: the file cannot run on this input.
@@ -105,7 +105,7 @@ class ExportedModel(nn.Module):
             shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in outputs.items())
             raise CheckpointError(
                 f"{len(fits) or 'none'} of the outputs can be the alpha: {shapes}",
-                fix="Name it with --alpha, or the sizes that the network takes with --multiple, --side or --size.",
+                fix="Name it with --alpha, or give the network's size with --multiple, --side or --size.",
             )
         return outputs[fits[0]], states
 
@@ -121,15 +121,15 @@ class ExportedModel(nn.Module):
             feed |= {port.name: value for port, value in zip(self.states, values, strict=True)}
         if self.ratio:
             feed[self.ratio.name] = self.ratio.number(min(_RECURRENT_SIDE / max(size), 1.0))
-        found = list(self.graph.run(feed).items())
-        count = len(found) - len(self.states)
-        outputs = dict(found[:count])
+        results = list(self.graph.run(feed).items())
+        count = len(results) - len(self.states)
+        outputs = dict(results[:count])
         axes = pictures[0].dim()
         alike = [n for n, x in outputs.items() if x.dim() == axes and tuple(x.shape[-3:]) == (1, *size)]
-        return outputs, alike, tuple(x for _, x in found[count:])
+        return outputs, alike, tuple(x for _, x in results[count:])
 
     def _prepare(self, x: torch.Tensor) -> torch.Tensor:
-        """To the size and range that the file wants."""
+        """To the size and range that the file takes."""
         height, width = x.shape[-2:]
         multiple, side = self.contract.multiple, self.contract.side
         if self.size:
@@ -161,27 +161,27 @@ def fit(data: bytes, form: Literal["torchscript", "onnx"], contract: Contract) -
     Args:
         data: the bytes of the file.
         form: "torchscript" or "onnx".
-        contract: what its owner says about it.
+        contract: as far as its owner knows it.
 
     Returns:
-        The contract with `clip` found out.
+        The contract with `clip` set.
 
     Raises:
-        CheckpointError: it cannot be opened, its inputs or outputs are others, or its alpha is not within 0..1.
+        CheckpointError: it cannot be opened, its inputs or outputs differ, or its alpha is not within 0..1.
     """
     rank = ExportedModel(data, form, contract).frames[0].rank
     flat, clip = (ExportedModel(data, form, replace(contract, clip=value)) for value in (False, True))
-    # TorchScript does not say how many axes it wants: five if they, and not four, give something like an alpha.
+    # TorchScript does not say how many axes it takes: five if they, and not four, give an alpha's shape.
     fitted = clip if rank == 5 or (rank is None and not _makes_alpha(flat) and _makes_alpha(clip)) else flat
     state: tuple[torch.Tensor, ...] | None = None
     for seed in range(2 if fitted.recurrent else 1):  # the second frame with the state of the first
         pha, state = fitted.run(*_noise(fitted, seed), state)
         if not pha.isfinite().all():
-            raise CheckpointError("the alpha holds values that are no numbers", fix="Export it again.")
+            raise CheckpointError("the alpha holds values that are not finite", fix="Export it again.")
         low, high = pha.min().item(), pha.max().item()
         if low < -_SLACK or high > 1 + _SLACK:
             raise CheckpointError(
-                f"the output runs from {low:.2g} to {high:.2g}, which is no alpha",
+                f"the output runs from {low:.2g} to {high:.2g}, so it is not an alpha",
                 fix="Name another output with --alpha, or give the --range that it was exported for.",
             )
     return fitted.contract
@@ -195,8 +195,8 @@ def _makes_alpha(model: ExportedModel) -> bool:
 
 
 def _noise(model: ExportedModel, seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """A made-up frame and, if it is wanted, plate."""
-    # not square, so that swapped sides are noticed; large enough for networks that halve five times
+    """A made-up frame and, if the file takes one, plate."""
+    # not square, to notice swapped sides; large enough for networks that halve five times
     step = math.lcm(32, model.contract.multiple)
     pictures = torch.rand(2, 1, 3, 3 * step, 4 * step, generator=torch.Generator().manual_seed(seed))
     return pictures[0], pictures[1] if len(model.frames) > 1 else None

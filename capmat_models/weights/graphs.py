@@ -1,7 +1,7 @@
 """TorchScript and ONNX files opened: which inputs they have, and tensors by name in and out.
 
-Both are programs for an interpreter of their own that knows tensors and nothing of the machine, so neither
-can do what an unpickled object can.
+Both are programs for an interpreter that knows tensors only and has no access to the machine, so they cannot do what
+an unpickled object can.
 """
 
 import io
@@ -14,6 +14,9 @@ from torch import nn
 
 from capmat_errors import CheckpointError
 
+SIZE_FILE = "capmat_size"
+"""File inside our own TorchScript exports that holds their size, as "1080x1920"."""
+
 
 @dataclass(frozen=True)
 class Port:
@@ -21,17 +24,17 @@ class Port:
 
     name: str
     tensor: bool
-    """Whether it takes a tensor; else a number or a flag."""
+    """Whether it takes a tensor, else a number or a flag."""
     optional: bool = False
     """Whether it may be left out."""
     rank: int | None = None
-    """Number of axes, where the file says."""
+    """Number of axes, if the file says so."""
     size: tuple[int, int] | None = None
-    """Height and width, where the file was exported for one size only."""
+    """Height and width, if the file was exported for one size only."""
     dtype: torch.dtype = torch.float32
 
     def start(self, like: torch.Tensor) -> torch.Tensor | None:
-        """What a state is before the first frame: nothing, or a single zero that spreads (RVM's exports)."""
+        """A state before the first frame: None, or a single zero that spreads (RVM's exports)."""
         return None if self.optional else torch.zeros((1, 1, 1, 1), dtype=self.dtype, device=like.device)
 
     def number(self, value: float) -> Any:
@@ -45,7 +48,7 @@ class Graph(Protocol):
     ports: list[Port]
 
     def run(self, feed: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Inputs by name to outputs by name (their places where they have none).
+        """Inputs by name to outputs by name (by index if they have none).
 
         Raises:
             CheckpointError: it does not run on these inputs.
@@ -57,7 +60,7 @@ def open_graph(data: bytes, form: Literal["torchscript", "onnx"]) -> Graph:
     """Open the bytes of a file.
 
     Raises:
-        CheckpointError: they are of another kind, or torn.
+        CheckpointError: they are of another kind, or damaged.
     """
     return _TorchScript(data) if form == "torchscript" else _Onnx(data)
 
@@ -70,7 +73,7 @@ class _TorchScript(nn.Module):
         extra = {SIZE_FILE: b""}
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # torch wants nobody to start with TorchScript
+                warnings.simplefilter("ignore", FutureWarning)  # torch advises against TorchScript
                 self.script = torch.jit.load(io.BytesIO(data), map_location="cpu", _extra_files=extra).eval()
         except (RuntimeError, ValueError, EOFError) as error:
             raise _unopened("TorchScript", error) from error
@@ -112,8 +115,8 @@ class _Onnx:
         options = onnx.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3  # errors are raised anyway
-        there = onnx.get_available_providers()
-        wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in there]
+        available = onnx.get_available_providers()
+        wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
         try:
             self.session = onnx.InferenceSession(data, options, providers=wanted)
         except unopened as error:
@@ -145,7 +148,7 @@ def _fixed(sides: list[Any]) -> bool:
 def _unopened(kind: str, error: Exception) -> CheckpointError:
     return CheckpointError(
         f"the file cannot be opened as {kind} ({_brief(error)})",
-        fix="Export it again, with its weights inside; for a file of weights leave --contract away.",
+        fix="Export it again, with its weights inside. Import a file of weights without --contract.",
     )
 
 
@@ -160,7 +163,3 @@ def _stuck(feed: dict[str, Any], error: Exception) -> CheckpointError:
 def _brief(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:160] if lines else type(error).__name__
-
-
-SIZE_FILE = "capmat_size"
-"""Where our own TorchScript exports say for which size they were made, as "1080x1920"."""

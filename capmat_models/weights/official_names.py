@@ -1,8 +1,8 @@
 """What released checkpoints call their parameters, where that differs from the names here.
 
-The encoders of BackgroundMattingV2 and MODNet are timm's MobileNetV2, whose names follow another scheme with
-the same tensors in the same order. ViTMatte is also released for the `transformers` library, which renamed a
-few parts. Both translations are rules, not tables. All other parameters have official names here.
+The encoders of BackgroundMattingV2 and MODNet are timm's MobileNetV2, which names the same tensors by another
+scheme. ViTMatte is also released for the `transformers` library, which renamed a few parts. Both translations are
+rules, not tables. All other parameters have official names here.
 """
 
 import re
@@ -57,7 +57,7 @@ def official_name(name: str) -> str:
 
 
 def from_transformers(state: Mapping[str, Tensors]) -> dict[str, Tensors]:
-    """Give ViTMatte's weights of the `transformers` library their authors' names; others stay as they are."""
+    """ViTMatte's weights of the `transformers` library under their authors' names; others unchanged."""
     if "backbone.embeddings.position_embeddings" not in state:
         return dict(state)
     renamed = {}
@@ -74,7 +74,7 @@ def without_copies(state: Mapping[str, torch.Tensor], *, where: str = "") -> dic
     Its checkpoints hold every tensor of the encoder as `backbone.*` and again as `lr_branch.backbone.*`.
 
     Raises:
-        CheckpointError: the two listings differ, so one of them is not what was trained.
+        CheckpointError: the two listings differ, so one of them is wrong.
     """
     copies = {name: name.removeprefix("lr_branch.") for name in state if str(name).startswith(_COPY)}
     for copy, original in copies.items():

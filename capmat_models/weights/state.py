@@ -1,7 +1,7 @@
-"""Weights as bytes and back, and checkpoints as their authors released them.
+"""Weights as bytes and back, and checkpoints as their authors released them; a network takes them strictly.
 
-Our own weights travel as safetensors: nothing in them can run, and a torn file is noticed. Released files are
-often pickles; they are read as plain tensors only.
+Our own weights travel as safetensors: nothing in them can run, and a damaged file is noticed. Released files are
+often pickles; they are read as plain tensors only. Weights fit a network by all names and shapes, or are refused.
 """
 
 import pickle
@@ -20,69 +20,8 @@ from torch import nn
 from capmat_errors import CheckpointError
 from capmat_models.weights.official_names import from_transformers, official_name, without_copies
 
-_SHOWN = 3  # names per kind of difference; the count says how many there are
-
-
-def apply_state(model: nn.Module, state: Mapping[str, torch.Tensor], *, where: str = "") -> None:
-    """Copy tensors into a network if, and only if, all names and shapes fit and all values are finite.
-
-    Args:
-        model: the network; keeps its dtype and device.
-        state: tensors by name, any floating dtype.
-        where: file to name in errors.
-
-    Raises:
-        CheckpointError: something does not fit; the network is unchanged.
-    """
-    own = model.state_dict()
-    strangers = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
-    shaped = [
-        f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
-        for name, value in state.items()
-        if name in own and name not in strangers and value.shape != own[name].shape
-    ]
-    differences = {
-        "missing": [name for name in own if name not in state],
-        "unexpected": [name for name in state if name not in own],
-        "of another shape": shaped,
-        "no tensor": strangers,
-    }
-    if any(differences.values()):
-        raise CheckpointError(
-            "the weights belong to another network: "
-            + "; ".join(_list(kind, names) for kind, names in differences.items() if names),
-            where=where,
-            fix=_advice(shaped, differences),
-        )
-    refuse_broken(state, where)
-    model.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()}, strict=True)
-
-
-def _list(kind: str, names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} {kind} ({', '.join(names[:_SHOWN])}{more})"
-
-
-def _advice(shaped: list[str], differences: Mapping[str, list[str]]) -> str:
-    others = sum(len(names) for names in differences.values()) - len(shaped)
-    if shaped and not others and all(".attn.rel_pos_" in line for line in shaped):
-        # Nothing but the tables of the global blocks: the same network, trained on crops of another size.
-        return "Create the network with the image_size that it was trained with (127 rows mean 1024)."
-    return "Create the network by the name and configuration in the checkpoint's card."
-
-
-def refuse_broken(state: Mapping[str, torch.Tensor], where: str = "") -> None:
-    """Raise CheckpointError when a value is infinite or not a number."""
-    broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        raise CheckpointError(
-            f"weights are not numbers: {_list('broken', broken)}",
-            where=where,
-            fix="Training diverged; go back to an earlier checkpoint.",
-        )
-
-
-# What torch and safetensors raise, between them, on files that were cut off, overwritten or never tensors.
+_SHOWN = 3  # names that a message lists per kind of difference, beside their count
+# What torch and safetensors raise on files that were cut off, overwritten or never held tensors.
 _DAMAGE = (
     *(safetensors.SafetensorError, pickle.UnpicklingError, struct.error, OSError, EOFError, RuntimeError),
     *(ValueError, TypeError, LookupError, AttributeError, AssertionError),
@@ -94,13 +33,13 @@ def dump_weights(model: nn.Module, half: bool = True) -> bytes:
 
     Args:
         model: any network.
-        half: store floating point in 16 bits, half the size. A tensor with values beyond fp16 keeps 32 bits.
+        half: store floats in 16 bits. A tensor with values beyond fp16 keeps 32 bits.
 
     Returns:
         A safetensors file.
 
     Raises:
-        CheckpointError: a weight is not a number; such a network must not be kept.
+        CheckpointError: a weight is not finite.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     refuse_broken(state)
@@ -111,13 +50,13 @@ def load_weights(model: nn.Module, weights: bytes) -> None:
     """Put weights from `dump_weights` into a network of the same architecture and configuration.
 
     Raises:
-        CheckpointError: the bytes are torn, hold values that are no numbers, or belong to another network.
+        CheckpointError: the bytes are damaged, hold values that are not finite, or belong to another network.
     """
     try:
         state = safetensors.torch.load(weights)
     except safetensors.SafetensorError as error:
         raise CheckpointError(
-            f"the weights are torn or no safetensors ({error})", fix="Fetch or train them again."
+            f"the weights are damaged, or are not safetensors ({error})", fix="Fetch or train them again."
         ) from error
     apply_state(model, state)
 
@@ -161,6 +100,69 @@ def read_published(source: Path | str | Mapping[str, torch.Tensor]) -> dict[str,
     return without_copies(from_transformers(state), where="" if isinstance(source, Mapping) else str(source))
 
 
+def apply_state(model: nn.Module, state: Mapping[str, torch.Tensor], *, where: str = "") -> None:
+    """Copy tensors into a network if all names and shapes fit and all values are finite.
+
+    Args:
+        model: the network; keeps its dtype and device.
+        state: tensors by name, any floating dtype.
+        where: file to name in errors.
+
+    Raises:
+        CheckpointError: something does not fit; the network is unchanged.
+    """
+    own = model.state_dict()
+    strangers = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    shaped = [
+        f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
+        for name, value in state.items()
+        if name in own and name not in strangers and value.shape != own[name].shape
+    ]
+    differences = {
+        "missing": [name for name in own if name not in state],
+        "unexpected": [name for name in state if name not in own],
+        "of another shape": shaped,
+        "not a tensor": strangers,
+    }
+    if any(differences.values()):
+        raise CheckpointError(
+            "the weights belong to another network: "
+            + "; ".join(_list(kind, names) for kind, names in differences.items() if names),
+            where=where,
+            fix=_advice(shaped, differences),
+        )
+    refuse_broken(state, where)
+    model.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()}, strict=True)
+
+
+def _list(kind: str, names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} {kind} ({', '.join(names[:_SHOWN])}{more})"
+
+
+def _advice(shaped: list[str], differences: Mapping[str, list[str]]) -> str:
+    others = sum(len(names) for names in differences.values()) - len(shaped)
+    if shaped and not others and all(".attn.rel_pos_" in line for line in shaped):
+        # Only tables of the global blocks differ: the same network, trained on crops of another size.
+        return "Create the network with the image_size that it was trained with (127 rows mean 1024)."
+    return "Create the network by the name and configuration in the checkpoint's card."
+
+
+def refuse_broken(state: Mapping[str, torch.Tensor], where: str = "") -> None:
+    """Refuse weights with an infinite value or nan.
+
+    Raises:
+        CheckpointError: a value is not finite; the message names the tensors.
+    """
+    broken = [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise CheckpointError(
+            f"weights are not numbers: {_list('broken', broken)}",
+            where=where,
+            fix="Training diverged; go back to an earlier checkpoint.",
+        )
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     if _is_torchscript(path):
         raise CheckpointError(
@@ -172,10 +174,10 @@ def _read(path: Path) -> Mapping[str, Any]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about pickles that are refused below anyway
+            warnings.simplefilter("ignore", UserWarning)  # about pickles, which are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise CheckpointError("there is no such file", where=str(path)) from None
+        raise CheckpointError("the file does not exist", where=str(path)) from None
     except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
@@ -193,7 +195,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Both kinds of file are archives; only programs keep their constants in a file of its own."""
+    """Programs and weights are both archives; only programs hold a file of constants."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())

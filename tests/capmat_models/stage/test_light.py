@@ -13,7 +13,7 @@ def grey(level: float = 0.2, size: tuple[int, int] = (120, 160)) -> np.ndarray:
 def test_a_lamp_is_found_with_place_size_and_no_bloom() -> None:
     picture = grey()
     picture[:, 30:50, 100:130] = 1
-    picture[:, 80, 20] = 1  # a hot pixel is no lamp
+    picture[:, 80, 20] = 1  # a hot pixel is not a lamp
     (lamp,) = find_lamps(picture, smallest=4)
     assert (lamp.x, lamp.y, lamp.area, lamp.box) == (114.5, 39.5, 600, (100, 30, 130, 50))
     assert lamp.bloom <= 1

@@ -22,7 +22,7 @@ def made_up(name: str) -> nn.Module:
     return model.eval()
 
 
-# sizes at which the refiner has to choose its cells, and which are no multiple of 4
+# sizes at which the refiner has to choose its cells, and which are not multiples of 4
 @pytest.mark.parametrize(
     ("name", "size"),
     [("bgmv2_mobilenetv2_xs", (110, 150)), ("bgmv2_mobilenetv2", (330, 420)), ("bg_vitmatte_xs", (90, 150))],

@@ -34,7 +34,7 @@ class Difference(nn.Module):
 
 
 class Strided(nn.Module):
-    """Halves and doubles: sides that are no multiple of 8 come back longer than they went in."""
+    """Halves and doubles: sides that are not multiples of 8 come back longer."""
 
     def forward(self, src: torch.Tensor) -> torch.Tensor:
         small = F.avg_pool2d(src, 8)
@@ -211,8 +211,8 @@ def test_clips_are_recognised_and_their_alpha_named_by_place() -> None:
         (lambda: traced(Difference(), HALF, HALF.clone()), {}, "needs bgr too; its inputs are src, bgr"),
         (lambda: traced(Brightness(), HALF), {"alpha": 0}, r"0 \(1, 3, 96, 128\), 1 \(1, 1, 96, 128\)"),
         (lambda: traced(Brightness(), HALF), {"alpha": "matte"}, "none of the outputs can be the alpha"),
-        (lambda: traced(Brightness(7.0), HALF), {}, "which is no alpha"),
-        (lambda: traced(Brightness(float("nan")), HALF), {}, "no numbers"),
+        (lambda: traced(Brightness(7.0), HALF), {}, "it is not an alpha"),
+        (lambda: traced(Brightness(float("nan")), HALF), {}, "not finite"),
         (lambda: b"<html>Quota exceeded</html>", {}, "cannot be opened as TorchScript"),
         (lambda: traced(Brightness(), HALF)[:-200], {}, "cannot be opened as TorchScript"),
     ],

@@ -57,7 +57,7 @@ def test_values_beyond_half_precision_keep_32_bits(student: nn.Module) -> None:
 
 @pytest.mark.parametrize("keep", [0, 7, 100, -1])
 def test_torn_weights_are_refused(student: nn.Module, keep: int) -> None:
-    with pytest.raises(CheckpointError, match="torn"):
+    with pytest.raises(CheckpointError, match="damaged"):
         load_weights(student, dump_weights(student)[:keep])
 
 
@@ -122,7 +122,7 @@ def test_a_checkpoint_cannot_run_code(student: nn.Module, tmp_path: Path) -> Non
 
 
 def test_files_that_are_no_checkpoints_are_refused(student: nn.Module, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such file"):
+    with pytest.raises(CheckpointError, match="does not exist"):
         load_published(student, tmp_path / "nowhere.pth")
     (tmp_path / "page.pth").write_text("<html>Quota exceeded</html>")
     with pytest.raises(CheckpointError, match="page.pth"):
