@@ -9,6 +9,8 @@ from typing import Any
 from capmat_errors import NotFound, StoreError
 from storage.store.ledger import Ledger, is_as_written
 from storage.store.root import Root
+from storage.takes.group import group_key
+from storage.takes.take import BLOCK
 
 Tell = Callable[[int, int], None]
 """Called with (files read, files in all) while every byte is read."""
@@ -66,16 +68,16 @@ def strays(
     `blocks` says how many files an array has, by its name.
     """
     for file in sorted(sizes.keys() - whose.keys()):
-        at = place(file.removeprefix(f"{folder}/"))
-        beyond = at.block is not None and at.block >= blocks(at.array)
+        part = part_of(file.removeprefix(f"{folder}/"))
+        beyond = part.block is not None and part.block >= blocks(part.array)
         if file.endswith(".partial"):
             yield file, "was left by a writer that was killed, unless one is at work now; nothing reads it"
-        elif at.kind == "other" or (at.camera and at.camera not in cameras) or beyond:
+        elif part.kind == "other" or (part.camera and part.camera not in cameras) or beyond:
             yield file, "nobody recorded this file; nothing reads it"
 
 
 @dataclass(frozen=True)
-class Place:
+class Part:
     """What a file of a take or stage is, by its key.
 
     Attributes:
@@ -93,28 +95,28 @@ class Place:
     block: int | None = None
 
 
-def place(inside: str) -> Place:
+def part_of(inside: str) -> Part:
     """What a file is, by its key inside the folder of a take or stage."""
     match inside.split("/"):
         case ["zarr.json"]:
-            return Place("take")
+            return Part("take")
         case ["runs", file] if file.endswith(".json"):
-            return Place("run", run=file.removesuffix(".json"))
+            return Part("run", run=file.removesuffix(".json"))
         case ["cameras", camera, "zarr.json"]:
-            return Place("camera", camera)
+            return Part("camera", camera)
         case ["cameras", camera, "alpha", run, *rest]:
-            return _part(rest, camera, run, "alpha", 4)
+            return _array_part(rest, camera, run, "alpha", 4)
         case ["cameras", camera, array, *rest]:
-            return _part(rest, camera, "", array, 5)
-    return Place("other")
+            return _array_part(rest, camera, "", array, 5)
+    return Part("other")
 
 
-def _part(rest: list[str], camera: str, run: str, array: str, depth: int) -> Place:
+def _array_part(rest: list[str], camera: str, run: str, array: str, depth: int) -> Part:
     if rest == ["zarr.json"]:
-        return Place("array", camera, run, array)
+        return Part("array", camera, run, array)
     if rest[:1] == ["c"] and len(rest) == depth and rest[1].isdigit() and set(rest[2:]) == {"0"}:
-        return Place("pixels", camera, run, array, int(rest[1]))
-    return Place("other", camera, run, array)
+        return Part("pixels", camera, run, array, int(rest[1]))
+    return Part("other", camera, run, array)
 
 
 def is_json(data: bytes) -> bool:
@@ -146,10 +148,61 @@ def all_takes(root: Root) -> list[str]:
 
 def matte_entries(ledger: Ledger, take: str) -> Entries:
     """Entries of a take's mattes, and those of this beginning that cannot be read any more."""
-    found = ledger.entries(f"matte/{take}-")
-    return {key: e for key, e in found.items() if e is None or key.split("/")[1] == f"{take}-{_of(e)[0]}-{_of(e)[1]}"}
+    return {
+        key: entry
+        for key, entry in ledger.entries(f"matte/{take}-").items()
+        if entry is None or key.split("/")[1] == "-".join((take, *camera_and_run(entry)))
+    }
 
 
-def _of(entry: dict[str, Any]) -> tuple[str, str]:
+def run_info(root: Root, take: str, run: str, entry: dict[str, Any] | None) -> dict[str, Any] | None:
+    """How a run is made, by its ledger entry, else by the take's own file; None if neither can be read."""
+    file = f"{group_key('take', take)}/runs/{run}.json"
+    if entry or not root.size(file):
+        return entry
+    data = root.read(file)
+    return json.loads(data) if is_json(data) else None
+
+
+def camera_and_run(entry: dict[str, Any]) -> tuple[str, str]:
     """Camera and run of a matte's entry."""
     return entry.get("camera", ""), entry.get("run", "")
+
+
+class Shape:
+    """Which files a take has, by what it says about itself; this depends on its schema.
+
+    Args:
+        about: the attributes of the take.
+    """
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        self.frames: list[int] = about.get("frames", [])
+        self.old = about.get("schema") == "capmat.take/1"
+        self.raw = "raw" if about.get("colour", {}).get("cfa") else "rgb"
+
+    def block(self, array: str) -> int:
+        """Frames in one file of an array."""
+        return 1 if array == self.raw or self.old else BLOCK
+
+    def blocks(self, array: str) -> int:
+        """Files of an array."""
+        return -(-len(self.frames) // self.block(array))
+
+    def frame(self, part: Part) -> int | None:
+        """The first frame in a file of pixels; None for another file, or one beyond the take."""
+        if part.block is None or part.block >= self.blocks(part.array):
+            return None
+        return self.frames[part.block * self.block(part.array)]
+
+    def ingested(self, key: str, folder: str) -> dict[str, list[str]]:
+        """Files of a camera's pictures that must exist, by the ledger entry that answers for them."""
+        raw = [f"{folder}/{self.raw}/c/{index}/0/0/0" for index in range(len(self.frames))]
+        described = [f"{folder}/{self.raw}/zarr.json"]
+        if self.old:
+            return {key: described + raw}
+        entries = {f"{key}/layout": [f"{folder}/zarr.json", *described, f"{folder}/preview/zarr.json"]}
+        for block in range(self.blocks("preview")):
+            own = raw[block * BLOCK : (block + 1) * BLOCK]
+            entries[f"{key}/{block:05d}"] = [*own, f"{folder}/preview/c/{block}/0/0/0"]
+        return entries

@@ -1,4 +1,4 @@
-"""What `capmat verify` has to say: one finding per file or piece of work that is not as the ledger says."""
+"""The findings of `capmat verify`: one per file or piece of work that differs from the ledger."""
 
 import shlex
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ class Finding:
     Attributes:
         take: the take; of a stage's plates, the name of the stage.
         what: what is wrong, in words.
-        again: the command that mends it; "" if there is nothing to do.
+        again: the command that mends it; "" if nothing is to be done.
         camera: "" if it concerns no single one.
         frame: its number in the recording; None if it concerns no single one.
         file: key in the store, or "".
@@ -39,8 +39,8 @@ class Finding:
     clear: str = ""
 
     def __str__(self) -> str:
-        place = [self.take, self.camera, "" if self.frame is None else f"frame {self.frame}"]
-        line = f"{' '.join(filter(None, place))}: {self.what}"
+        where = [self.take, self.camera, "" if self.frame is None else f"frame {self.frame}"]
+        line = f"{' '.join(filter(None, where))}: {self.what}"
         line += f" ({self.file})" if self.file else ""
         return f"{line}; {self.again}" if self.again else line
 
@@ -50,9 +50,9 @@ class Findings:
     """What was looked at, and what was found.
 
     Attributes:
-        takes: their names.
-        files: how many files they have in the store, with the plates of their stages.
-        bytes: how much that is.
+        takes: names of the takes.
+        files: number of their files, with those of their stages.
+        bytes: of these files.
         deep: whether every byte was read.
         found: what is not as it should be.
     """
@@ -63,6 +63,11 @@ class Findings:
     deep: bool = False
     found: list[Finding] = field(default_factory=list)
 
+    def add(self, sizes: dict[str, int], found: Iterable[Finding]) -> None:
+        """Count the files of one take or stage, and add what was found there."""
+        self.files, self.bytes = self.files + len(sizes), self.bytes + sum(sizes.values())
+        self.found += found
+
     @property
     def damaged(self) -> list[Finding]:
         """Those that are damage."""
@@ -70,19 +75,19 @@ class Findings:
 
 
 def ingest_command(entries: list[dict[str, Any] | None], take: str = "") -> str:
-    """How to ingest something again, by what its entries say of the session."""
-    said = [entry["session"] for entry in entries if entry and "session" in entry]
-    command = f"capmat ingest {shlex.quote(said[0]) if said else 'SESSION.toml'}"
+    """How to ingest something again, by the session that its entries name."""
+    sessions = [entry["session"] for entry in entries if entry and "session" in entry]
+    command = f"capmat ingest {shlex.quote(sessions[0]) if sessions else 'SESSION.toml'}"
     return f"{command} --take {take}" if take else command
 
 
 def matte_command(take: str, run: dict[str, Any] | None) -> str:
-    """How to make a run's mattes again, by what was announced of it."""
+    """How to make a run's mattes again, by how it is made."""
     run = run or {}
     if "role" not in run or "name" not in run:
         return f"capmat matte --take {take}"
-    mine = run["role"] == run["name"]
-    which = f"--model {run['name']}@{run['version']}" if mine else f"--role {run['role']}"
+    by_hand = run["role"] == run["name"]
+    which = f"--model {run['name']}@{run['version']}" if by_hand else f"--role {run['role']}"
     tile = f" --set {run['role']}.tile={run['tile']}" if "tile" in run else ""
     return f"capmat{tile} matte --take {take} {which}"
 

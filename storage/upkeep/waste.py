@@ -1,10 +1,9 @@
-"""What may go: mattes of models that others took the place of, and what killed or finished work left behind.
+"""What may go: mattes of superseded models, and what killed or finished work left behind.
 
-Plates and recorded frames are never among it. Entries of the ledger go before what they answer for, so whoever is
-killed here leaves work that has to be done again and never work that seems to be done.
+Plates and recorded frames never go. Entries of the ledger go before what they answer for: a removal that is killed
+leaves work that is done again, and never work that only seems to be done.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from storage.registry import ModelEntry, Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.store.writers import is_gone
-from storage.upkeep.files import all_takes, is_json, matte_entries
+from storage.takes.group import group_key
+from storage.upkeep.files import all_takes, matte_entries, run_info
 
 KINDS = ("mattes", "half-written files", "claims", "checkpoints")
 _STARTS = ("base", "published", "adapted")  # kinds of models that every round starts from
@@ -28,10 +28,10 @@ class Waste:
 
     Attributes:
         kind: one of `KINDS`.
-        what: it is, in words.
-        bytes: that it takes.
-        keys: of files and folders, in the order in which they go.
-        entries: of the ledger, which go first.
+        what: a description.
+        bytes: its size.
+        keys: files and folders, in the order in which they go.
+        entries: entries of the ledger; they go first.
     """
 
     kind: str
@@ -69,37 +69,36 @@ def remove_waste(root: Root, waste: Iterable[Waste]) -> None:
 
 
 def _mattes(root: Root, keep: int) -> Iterator[Waste]:
-    """Runs that were made for a role by a model that is out of use, no start, and not among the newest."""
+    """Runs that a superseded model made for a role."""
     ledger, old = Ledger(root), _superseded(Registry(root), keep)
     for take in all_takes(root) if old else ():
-        folder = f"takes/{take}.zarr"
-        runs = [run for run, said in _runs(root, ledger, take).items() if _made_by(said, old)]
+        folder = group_key("take", take)
+        runs = [run for run, info in _runs(root, ledger, take).items() if _made_by(info, old)]
         entries = matte_entries(ledger, take) if runs else {}
         for run in runs:
-            theirs = [k for k, entry in entries.items() if entry and entry.get("run") == run]
+            mattes = [key for key, entry in entries.items() if entry and entry.get("run") == run]
             arrays = [f"{folder}/cameras/{camera}/alpha/{run}" for camera in root.names(f"{folder}/cameras")]
             size = sum(sum(root.sizes(f"{array}/").values()) for array in arrays)
             # What announces the run goes last: by it the rest is found again after a kill.
             keys = (*arrays, f"{folder}/runs/{run}.json")
-            yield Waste("mattes", f"take {take} run {run}", size, keys, (*theirs, f"run/{take}/{run}"))
+            yield Waste("mattes", f"take {take} run {run}", size, keys, (*mattes, f"run/{take}/{run}"))
 
 
 def _runs(root: Root, ledger: Ledger, take: str) -> dict[str, dict[str, Any]]:
-    """What the ledger, or else the take itself, says of every run; runs of which neither does are left out."""
-    found = {key.rpartition("/")[2]: said for key, said in ledger.entries(f"run/{take}/").items() if said}
-    for file in root.names(f"takes/{take}.zarr/runs"):
-        if (run := file.removesuffix(".json")) not in found:
-            data = root.read(f"takes/{take}.zarr/runs/{file}")
-            found |= {run: json.loads(data)} if is_json(data) else {}
-    return found
+    """How every run is made, where that is known."""
+    entries = {key.rpartition("/")[2]: entry for key, entry in ledger.entries(f"run/{take}/").items()}
+    names = {file.removesuffix(".json") for file in root.names(f"{group_key('take', take)}/runs")}
+    infos = ((run, run_info(root, take, run, entries.get(run))) for run in sorted({*entries, *names}))
+    return {run: info for run, info in infos if info}
 
 
-def _made_by(said: dict[str, Any], models: set[tuple[str, str]]) -> bool:
-    """Whether one of these models made a run for a role; what people made with `--model` is theirs."""
-    return said.get("role") != said.get("name") and (said.get("name"), said.get("version")) in models
+def _made_by(info: dict[str, Any], models: set[tuple[str, str]]) -> bool:
+    """Whether one of these models made a run for a role; a run of `--model` belongs to whoever asked for it."""
+    return info.get("role") != info.get("name") and (info.get("name"), info.get("version")) in models
 
 
 def _superseded(registry: Registry, keep: int) -> set[tuple[str, str]]:
+    """Models out of use that no round starts from and that are not among the newest `keep` of their name."""
     used = {registry.champion(role) for role in registry.root.names("promotions")}
     by_name: dict[str, list[ModelEntry]] = defaultdict(list)
     for entry in registry.entries():
@@ -130,11 +129,11 @@ def _claims(root: Root) -> Iterator[Waste]:
 
 def _checkpoints(root: Root) -> Iterator[Waste]:
     """Those of trainings that have a record; a training without one goes on from its checkpoint."""
-    there = root.names("checkpoints")
-    records = (entry for kind in _TRAININGS for entry in Ledger(root).entries(f"{kind}/").values()) if there else ()
+    files = root.names("checkpoints")
+    records = (entry for kind in _TRAININGS for entry in Ledger(root).entries(f"{kind}/").values()) if files else ()
     # A training's name is part of the keys of its pictures.
     named = {Path(key).parent.name for entry in records if entry for key in entry.get("pictures", {}).values()}
-    for file in there:
+    for file in files:
         if file.removesuffix(".pt") in named:
             key = f"checkpoints/{file}"
             yield Waste("checkpoints", f"{key}: that training is finished", root.size(key) or 0, (key,))

@@ -12,9 +12,9 @@ from capmat_errors import NotFound
 from storage.store.ledger import Ledger, stored
 from storage.store.root import Root
 from storage.takes.take import Take
-from storage.upkeep.files import place
+from storage.upkeep.files import part_of
 from storage.upkeep.findings import forget_damage
-from storage.upkeep.verify import verify, verify_take
+from storage.upkeep.verify import verify
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tests.storage.tiny_session import write_session
@@ -78,10 +78,10 @@ def test_any_damage_to_any_file_is_found_where_it_is(local: Root, harm: str) -> 
         before = local.read(file)
         _damage(local, file, harm, chance)
         needs_deep = harm in ("zeros", "bit") and not file.endswith(".json")
-        findings = verify_take(local, "walk", deep=needs_deep)
+        findings = verify(local, ["walk"], deep=needs_deep)
         assert {f.file for f in findings.damaged} == {file}
-        assert not needs_deep or not verify_take(local, "walk").damaged
-        at = place(file.split("/", 2)[2])
+        assert not needs_deep or not verify(local, ["walk"]).damaged
+        at = part_of(file.split("/", 2)[2])
         for finding in findings.damaged:
             assert finding.camera == at.camera
             assert finding.frame == (at.block if file.startswith("takes/") else None)
@@ -179,7 +179,7 @@ def test_a_take_that_vanished_as_a_whole_is_found(local: Root) -> None:
         1 + 1 + 3 + 2
     )  # its description; per camera that, three frames, previews
     with pytest.raises(NotFound, match="no take is called run"):
-        verify_take(local, "run")
+        verify(local, ["run"])
 
 
 def test_a_take_of_a_similar_name_is_not_mixed_up(local: Root, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_take_of_a_similar_name_is_not_mixed_up(local: Root, tmp_path: Path) -
     edit_toml(tmp_path / "session", "[takes.walk]", "[takes.walk-2]")
     ingest_take(local.url, tmp_path / "session", "walk-2")
     local.delete("takes/walk-2.zarr/cameras/c00")
-    assert verify_take(local, "walk").found == []
+    assert verify(local, ["walk"]).found == []
     assert {f.take for f in verify(local).damaged} == {"walk-2"}
 
 
@@ -225,7 +225,7 @@ def test_a_look_costs_no_request_per_frame(s3_root: Root, tmp_path: Path, caplog
         place = Root(f"{s3_root.url}/{frames}")
         _ingest(place, write_session(tmp_path / f"{frames}", frames=frames))
         caplog.clear()  # the server logs a line per request
-        assert verify_take(place, "walk").found == []
+        assert verify(place, ["walk"]).found == []
         return sum(record.name == "werkzeug" for record in caplog.records)
 
     caplog.set_level("INFO", "werkzeug")
