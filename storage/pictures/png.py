@@ -44,7 +44,10 @@ def read_png(path: Path) -> NDArray[Any]:
     import cv2
     import imageio.v3 as iio
 
-    _check_chunks(path.read_bytes(), str(path))
+    data = path.read_bytes()
+    if any("\udc80" <= letter <= "\udcff" for letter in str(path)):  # not UTF-8, which crashes OpenCV's file reader
+        return decode_png(data, str(path))
+    _check_chunks(data, str(path))
     try:
         return iio.imread(path, plugin="opencv", index=0, flags=cv2.IMREAD_UNCHANGED)
     except cv2.error as error:

@@ -93,7 +93,7 @@ def write_video(path: Path, pictures: list[NDArray[np.uint8]], codec: str = "ffv
 
 
 def edit_toml(folder: Path, old: str, new: str) -> None:
-    """Replace a part of session.toml; it must be there."""
+    """Replace a part of session.toml; the part must exist."""
     file = folder / "session.toml"
     text = file.read_text()
     assert old in text
@@ -118,5 +118,5 @@ def session_dict(folder: Path) -> dict[str, Any]:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below `folder` with its bytes; empty if there is none."""
+    """Every file below `folder` with its bytes; {} without files."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -36,8 +36,8 @@ def write_packed_tiff(
     for tag, (kind, values) in sorted(fields.items()):
         packed = struct.pack(f"<{len(values)}{kind}", *values)
         if len(packed) > 4:
-            packed, place = struct.pack("<I", len(data)), packed
-            data += place
+            packed, values_elsewhere = struct.pack("<I", len(data)), packed
+            data += values_elsewhere
         entries += struct.pack("<HHI", tag, 3 if kind == "H" else 4, len(values)) + packed.ljust(4, b"\0")
     struct.pack_into("<I", data, 4, len(data))
     path.write_bytes(bytes(data) + struct.pack("<H", len(fields)) + entries + bytes(4))

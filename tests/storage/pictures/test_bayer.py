@@ -18,8 +18,8 @@ mosaics = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
 def mosaic_of(scene: np.ndarray, cfa: str) -> np.ndarray:
     """What a sensor records of a scene given at every photosite, (3, H, W)."""
     out = np.empty(scene.shape[1:], scene.dtype)
-    for place, colour in enumerate(cfa):
-        y, x = divmod(place, 2)
+    for index, colour in enumerate(cfa):
+        y, x = divmod(index, 2)
         out[y::2, x::2] = scene["RGB".index(colour), y::2, x::2]
     return out
 
@@ -56,8 +56,8 @@ def test_a_picture_never_leaves_the_range_of_its_photosites(mosaic: np.ndarray, 
 def test_the_noise_of_a_picture_is_what_it_measures(cfa: str) -> None:
     noise = np.random.default_rng(1).normal(0, 20, (400, 40, 40)).astype(np.float32) + 1000
     measured = np.stack([superpixel(split(frame), cfa) for frame in noise]).std(axis=0)[:, 1:-1, 1:-1]
-    said = superpixel_noise(np.full((4, 20, 20), 20, np.float32), cfa)[:, 1:-1, 1:-1]
-    np.testing.assert_allclose(measured.mean(axis=(1, 2)), said.mean(axis=(1, 2)), rtol=0.03)
+    predicted = superpixel_noise(np.full((4, 20, 20), 20, np.float32), cfa)[:, 1:-1, 1:-1]
+    np.testing.assert_allclose(measured.mean(axis=(1, 2)), predicted.mean(axis=(1, 2)), rtol=0.03)
 
 
 def test_a_point_keeps_its_place_when_the_picture_has_half_the_size() -> None:

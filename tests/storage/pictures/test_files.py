@@ -1,5 +1,6 @@
-"""Pictures are read exactly or refused; there is nothing in between."""
+"""Pictures are read exactly or refused; nothing lies in between."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,14 @@ def test_8_bit_pictures_are_the_same_to_pillow(tmp_path: Path, suffix: str) -> N
         with Image.open(tmp_path / f"p{suffix}") as image:
             read = read_image if picture.ndim == 3 else read_grey
             np.testing.assert_array_equal(read(tmp_path / f"p{suffix}"), np.asarray(image))
+
+
+def test_a_name_that_is_not_utf8_is_read_like_any_other(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path / "p") + b"\xff.png"))
+    for suffix in (".png", ".tif", ".jpg"):
+        write_picture(path.with_suffix(suffix), EIGHT)
+        assert read_image(path.with_suffix(suffix)).shape == EIGHT.shape
+    np.testing.assert_array_equal(read_image(path), EIGHT)
 
 
 def test_every_12_bit_value_survives_png(tmp_path: Path) -> None:
@@ -140,10 +149,10 @@ def test_no_part_of_a_file_passes_for_the_whole(tmp_path: Path, suffix: str) -> 
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
-def test_a_flipped_bit_in_a_png_never_gives_another_picture(place: float, bit: int) -> None:
+@given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_in_a_png_never_gives_another_picture(position: float, bit: int) -> None:
     data = bytearray(encode_png(TWELVE))
-    data[8 + int(place * (len(data) - 8))] ^= 1 << bit
+    data[8 + int(position * (len(data) - 8))] ^= 1 << bit
     try:
         again = decode_png(bytes(data), "memory")
     except ImageUnreadable:

@@ -88,14 +88,14 @@ def test_grey_pictures_are_mosaics_where_the_session_says_so(tmp_path: Path, suf
     colour, picture = Colour(bits, "linear", cfa="GBRG"), _whole(bits, (20, 32))
     write_picture(tmp_path / f"a_7{suffix}", picture)
     recording = find_recordings(tmp_path, f"{{camera}}_{{frame}}{suffix}")["a"]
-    ((place, header),) = recording.headers()
-    check_colour(header, colour, place)
+    ((where, header),) = recording.headers()
+    check_colour(header, colour, where)
     ((number, again),) = recording.read(colour)
     assert number == 7
     assert again.dtype == colour.dtype
     np.testing.assert_array_equal(again, picture)
     with pytest.raises(ImageUnreadable, match="no colour.*set .colour. cfa"):
-        check_colour(header, Colour(bits, "linear"), place)
+        check_colour(header, Colour(bits, "linear"), where)
 
 
 def test_colour_pictures_and_odd_sides_are_no_mosaics(tmp_path: Path) -> None:
@@ -126,8 +126,8 @@ def test_every_finite_half_survives_exr(tmp_path: Path) -> None:
     half = Colour(16, "linear", half=True)
     _exr(tmp_path / "a_0.exr", {"RGB": every})
     recording = find_recordings(tmp_path, "{camera}_{frame}.exr")["a"]
-    ((place, header),) = recording.headers()
-    check_colour(header, half, place)
+    ((where, header),) = recording.headers()
+    check_colour(header, half, where)
     ((_, again),) = recording.read(half)
     np.testing.assert_array_equal(again.view(np.uint16), every.view(np.uint16))
 
@@ -159,7 +159,7 @@ def test_exr_of_other_channels_or_windows_is_refused(tmp_path: Path) -> None:
 
 def _dpx(path: Path, picture: np.ndarray, bits: int, order: str = ">", **field: int) -> Path:
     """A DPX composed by hand: fields of SMPTE 268M that matter, and filled words."""
-    said = {"descriptor": 50, "transfer": 2, "packing": int(bits in (10, 12)), "encoding": 0} | field
+    fields = {"descriptor": 50, "transfer": 2, "packing": int(bits in (10, 12)), "encoding": 0} | field
     wide = picture.astype(np.uint32)
     if bits == 10:
         words = wide[..., 0] << 22 | wide[..., 1] << 12 | wide[..., 2] << 2
@@ -170,8 +170,8 @@ def _dpx(path: Path, picture: np.ndarray, bits: int, order: str = ">", **field: 
     head[:4], head[8:12] = b"SDPX" if order == ">" else b"XPDS", b"V1.0"
     struct.pack_into(f"{order}I", head, 4, len(head))
     struct.pack_into(f"{order}HHII", head, 768, 0, 1, picture.shape[1], picture.shape[0])
-    struct.pack_into("4B", head, 800, said["descriptor"], said["transfer"], 0, bits)
-    struct.pack_into(f"{order}HHI", head, 804, said["packing"], said["encoding"], len(head))
+    struct.pack_into("4B", head, 800, fields["descriptor"], fields["transfer"], 0, bits)
+    struct.pack_into(f"{order}HHI", head, 804, fields["packing"], fields["encoding"], len(head))
     path.write_bytes(bytes(head) + data)
     return path
 
@@ -227,9 +227,9 @@ def test_dng_gives_the_mosaic_and_says_what_it_is(tmp_path: Path) -> None:
     mosaic = _whole(12, (48, 64))
     _dng(tmp_path / "a_0.dng", mosaic)
     recording = find_recordings(tmp_path, "{camera}_{frame}.dng")["a"]
-    ((place, header),) = recording.headers()
+    ((where, header),) = recording.headers()
     assert header == Header(64, 48, 1, "uint16", 12, "RGGB", 64)
-    check_colour(header, MOSAIC, place)
+    check_colour(header, MOSAIC, where)
     ((_, again),) = recording.read(MOSAIC)
     np.testing.assert_array_equal(again, mosaic)
 

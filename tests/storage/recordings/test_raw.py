@@ -41,8 +41,8 @@ def test_every_pixel_format_is_read_exactly(tmp_path: Path, name: str) -> None:
     colour = Colour(form.bits, "linear", cfa="" if form.channels == 3 else form.cfa or "GRBG")
     (tmp_path / "a_0001.raw").write_bytes(_bytes_of(picture, name))
     recording = find_recordings(tmp_path, "{camera}_{frame:04d}.raw", _section(name))["a"]
-    ((place, header),) = recording.headers()
-    check_colour(header, colour, place)
+    ((where, header),) = recording.headers()
+    check_colour(header, colour, where)
     ((number, again),) = recording.read(colour)
     assert number == 1
     assert again.dtype == colour.dtype
@@ -109,11 +109,11 @@ def test_the_packing_and_the_order_of_colours_must_agree_with_the_pictures(tmp_p
     with pytest.raises(ImageUnreadable, match="looks like BayerRG12p, not BayerRG12Packed.*pixel_format"):
         list(wrong.headers())
     right = find_recordings(tmp_path, "{camera}.raw", _section("BayerRG12p"))["a"]
-    ((place, header),) = right.headers()
+    ((where, header),) = right.headers()
     with pytest.raises(ImageUnreadable, match="cfa is RGGB, the session BGGR"):
-        check_colour(header, Colour(12, "linear", cfa="BGGR"), place)
+        check_colour(header, Colour(12, "linear", cfa="BGGR"), where)
     with pytest.raises(ImageUnreadable, match="12 bits per channel, the session says 10"):
-        check_colour(header, Colour(10, "linear", cfa="RGGB"), place)
+        check_colour(header, Colour(10, "linear", cfa="RGGB"), where)
 
 
 def test_numbers_above_white_are_refused(tmp_path: Path) -> None:

@@ -26,16 +26,16 @@ def test_numbers_are_read_whatever_their_padding(
     for number in numbers:
         (root / f"cam_A/shot_{number:0{width}d}.png").parent.mkdir(exist_ok=True)
         (root / f"cam_A/shot_{number:0{width}d}.png").touch()
-    found = find_recordings(root, "{camera}/shot_{frame:04d}.png")
-    assert found["cam_A"].frames == tuple(sorted(numbers))
+    recordings = find_recordings(root, "{camera}/shot_{frame:04d}.png")
+    assert recordings["cam_A"].frames == tuple(sorted(numbers))
 
 
 def test_the_camera_may_stand_twice_in_a_path_and_must_agree(tmp_path: Path) -> None:
     for name in ("a/a_001.jpg", "b/b_001.jpg", "b/a_002.jpg", "a/a_001.txt", "a/._a_001.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = find_recordings(tmp_path, "{camera}/{camera}_{frame:03d}.jpg")
-    assert {camera: recording.frames for camera, recording in found.items()} == {"a": (1,), "b": (1,)}
+    recordings = find_recordings(tmp_path, "{camera}/{camera}_{frame:03d}.jpg")
+    assert {camera: recording.frames for camera, recording in recordings.items()} == {"a": (1,), "b": (1,)}
 
 
 def test_one_single_picture_is_a_recording_of_frame_0(tmp_path: Path) -> None:

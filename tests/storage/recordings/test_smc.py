@@ -48,15 +48,15 @@ def _write(path: Path, frames: int = 3) -> Path:
 
 def test_every_camera_and_frame_is_found_and_read(tmp_path: Path) -> None:
     _write(tmp_path / "take.smc", frames=11)
-    found = find_recordings(tmp_path, "take.smc")
-    assert list(found) == ["00", "02", "48"]
-    assert found["48"].frames == tuple(range(11))
-    sizes = {camera: (h.width, h.height) for camera, r in found.items() for _, h in r.select((0,)).headers()}
+    recordings = find_recordings(tmp_path, "take.smc")
+    assert list(recordings) == ["00", "02", "48"]
+    assert recordings["48"].frames == tuple(range(11))
+    sizes = {camera: (h.width, h.height) for camera, r in recordings.items() for _, h in r.select((0,)).headers()}
     assert sizes == {"00": (24, 20), "02": (24, 20), "48": (40, 30)}
-    for number, picture in found["02"].select((2, 10)).read(EIGHT):
+    for number, picture in recordings["02"].select((2, 10)).read(EIGHT):
         assert np.abs(picture.astype(int) - (4 + 5 * number)).max() <= 2
-    assert found["00"].file(3) == tmp_path / "take.smc"
-    before = found["00"].manifest()
+    assert recordings["00"].file(3) == tmp_path / "take.smc"
+    before = recordings["00"].manifest()
     _write(tmp_path / "take.smc", frames=2)
     assert find_recordings(tmp_path, "take.smc")["00"].manifest() != before
     assert find_recordings(tmp_path, "other.smc") == {}

@@ -84,10 +84,10 @@ def test_colour_bars_come_out_as_the_standards_say(
     if codec == "libx265" and not flagged:
         codec = "ffv1"  # x265 writes a range of its own
     path = _encode(tmp_path / "a.mkv", codec, form, frames, flags)
-    said = None if flagged else VideoSection(matrix=matrix, range="full" if full else "limited")  # type: ignore[arg-type]
-    header, count = read_video_header(path, said)
+    stated = None if flagged else VideoSection(matrix=matrix, range="full" if full else "limited")  # type: ignore[arg-type]
+    header, count = read_video_header(path, stated)
     assert (header.channels, header.dtype, count) == (3, "uint8" if bits == 8 else "uint16", 2)
-    for _, picture in read_video(path, [0, 1], said):
+    for _, picture in read_video(path, [0, 1], stated):
         middle = picture[HEIGHT // 2, BAR // 2 :: BAR].astype(int)
         assert np.abs(middle - np.rint(BARS * (2**bits - 1))).max() <= most
 
@@ -115,10 +115,10 @@ def test_the_depth_of_the_stream_must_be_the_sessions(tmp_path: Path) -> None:
     from storage.recordings.check import check_colour
 
     recording = find_recordings(tmp_path, "{camera}.mkv")["a"]
-    ((place, header),) = recording.headers()
-    check_colour(header, Colour(10, "rec709"), place)
+    ((where, header),) = recording.headers()
+    check_colour(header, Colour(10, "rec709"), where)
     with pytest.raises(ImageUnreadable, match="has 10 bits per channel, the session says 12"):
-        check_colour(header, Colour(12, "rec709"), place)
+        check_colour(header, Colour(12, "rec709"), where)
 
 
 def test_a_grey_video_is_a_mosaic(tmp_path: Path) -> None:
@@ -145,13 +145,13 @@ def _noise(count: int) -> Iterator[object]:
 def test_no_part_of_a_video_passes_for_the_whole(tmp_path: Path, name: str) -> None:
     codec = {"a.mp4": "libx264", "b.mkv": "libx265", "c.avi": "mpeg4", "d.mov": "libx264"}[name]
     path = _encode(tmp_path / name, codec, "yuv420p", list(_noise(14)), (1, 1, 1))
-    said = VideoSection(matrix="bt709", range="limited")
-    assert read_video_header(path, said)[1] == 14
+    stated = VideoSection(matrix="bt709", range="limited")
+    assert read_video_header(path, stated)[1] == 14
     data = path.read_bytes()
     for share in np.linspace(0.03, 0.97, 16):
         path.write_bytes(data[: int(len(data) * share)])
         with pytest.raises(ImageUnreadable, match=name):
-            read_video_header(path, said)
+            read_video_header(path, stated)
 
 
 def test_damage_in_the_middle_of_a_stream_is_refused_and_not_skipped(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from tests.storage.session.boards import CORNERS, SIDE, camera, picture, stage, 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The board as three right cameras see it."""
-    place = tmp_path_factory.mktemp("boards")
-    write_boards(place, stage())
-    return place
+    folder = tmp_path_factory.mktemp("boards")
+    write_boards(folder, stage())
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +33,21 @@ def check(cameras: dict[str, Camera], folder: Path) -> BoardCheck:
 
 
 def test_a_right_calibration_explains_the_board_to_a_third_of_a_pixel(folder: Path) -> None:
-    found = check(stage(), folder)
-    assert list(found.cameras) == ["C01", "C02", "C03"]
-    for view in found.cameras.values():
+    result = check(stage(), folder)
+    assert list(result.cameras) == ["C01", "C02", "C03"]
+    for view in result.cameras.values():
         assert (view.frames, view.found, view.trusted) == (1, 1, True)
         assert view.lens < 0.3
         assert view.stage < 0.3
-    assert found.side == pytest.approx(SIDE, rel=2e-3)
+    assert result.side == pytest.approx(SIDE, rel=2e-3)
 
 
 def test_corners_are_where_they_were_drawn(seen: Boards) -> None:
     columns, rows = np.meshgrid(np.arange(CORNERS[0]) - 3.5, np.arange(CORNERS[1]) - 2.5)
     floor = np.stack([columns * SIDE, -rows * SIDE, 0 * rows], axis=-1).reshape(-1, 3)
     for name, view in stage().items():
-        there = view.project(floor).reshape(seen[name][0].shape)
-        off = min(np.abs(seen[name][0] - order).max() for order in (there, there[::-1, ::-1]))
+        expected = view.project(floor).reshape(seen[name][0].shape)
+        off = min(np.abs(seen[name][0] - order).max() for order in (expected, expected[::-1, ::-1]))
         assert off < 0.3
 
 
@@ -93,11 +93,11 @@ def test_it_does_not_matter_at_which_end_the_finder_starts(seen: Boards, names: 
 def test_a_camera_that_does_not_show_the_board_is_told_from_those_that_do(tmp_path: Path) -> None:
     write_boards(tmp_path, stage())
     cv2.imwrite(str(tmp_path / "C03.png"), np.full((600, 800, 3), 110, np.uint8))
-    found = check(stage(), tmp_path)
-    assert [view.found for view in found.cameras.values()] == [1, 1, 0]
-    assert np.isnan(found.cameras["C03"].lens)
-    assert np.isnan(found.cameras["C03"].stage)
-    assert found.cameras["C01"].stage < 0.3
+    result = check(stage(), tmp_path)
+    assert [view.found for view in result.cameras.values()] == [1, 1, 0]
+    assert np.isnan(result.cameras["C03"].lens)
+    assert np.isnan(result.cameras["C03"].stage)
+    assert result.cameras["C01"].stage < 0.3
 
 
 def test_a_board_of_another_size_is_refused_with_the_file_and_what_to_do(folder: Path) -> None:
@@ -132,7 +132,7 @@ def test_of_videos_a_few_frames_are_looked_at_whatever_their_colours_mean(tmp_pa
             frame.pts = number
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
-    found = check_boards({"C01": view}, tmp_path, "{camera}.mkv", CORNERS).cameras["C01"]
-    assert (found.frames, found.found) == (5, 5)
-    assert found.lens < 0.3
-    assert np.isnan(found.stage)
+    result = check_boards({"C01": view}, tmp_path, "{camera}.mkv", CORNERS).cameras["C01"]
+    assert (result.frames, result.found) == (5, 5)
+    assert result.lens < 0.3
+    assert np.isnan(result.stage)
