@@ -10,13 +10,13 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-from capmat_errors import ConfigError, NotFound, StoreError
+from capmat_errors import ConfigError, NotFound, StoreError, no_such
 from storage.export.exr import Compression
 from storage.export.frame import Source
 from storage.export.job import Done, Job, Known, do, inputs_digest
@@ -108,31 +108,25 @@ def export_mattes(
 def _chosen(
     take: Take, cameras: Sequence[str] | None, frames: Sequence[int] | None
 ) -> tuple[list[str], tuple[int, ...]]:
-    where = f"take {take.name}"
+    where, span = f"take {take.name}", f"{take.frames[0]} to {take.frames[-1]}"
     chosen = list(take.cameras) if cameras is None else list(dict.fromkeys(cameras))
-    if unknown := [camera for camera in chosen if camera not in take.cameras]:
-        what = f"there is no camera {', '.join(unknown)}; the take has: {', '.join(take.cameras)}"
-        raise NotFound(what, where=where, fix="Check the name.")
+    for camera in chosen:
+        take.camera(camera)  # refuses unknown names
     numbers = tuple(take.frames) if frames is None else tuple(sorted(set(frames)))
-    if (missing := sorted(set(numbers) - set(take.frames))) or not numbers:
-        what = f"there is no frame {missing[0]}" if missing else "no frame was chosen"
-        raise NotFound(what, where=where, fix=f"The take has {take.frames[0]} to {take.frames[-1]}.")
+    if missing := sorted(set(numbers) - set(take.frames)):
+        raise no_such("frame", missing[0], [span], where=where, fix="Choose other frames.", holder="the take")
+    if not numbers:
+        raise NotFound("no frame was chosen", where=where, fix=f"Choose from {span}.")
     if not chosen:
         raise ConfigError("no camera was chosen", where=where, fix="Name one, or remove the option for all.")
     return chosen, numbers
 
 
 def _check_mattes(take: Take, run: str, cameras: Sequence[str], frames: Sequence[int]) -> None:
-    wanted = [(camera, frame) for camera in cameras for frame in frames]
-    with ThreadPoolExecutor(16 if take.root.remote else 1) as pool:
-        stored = pool.map(lambda item: take.has_alpha(run, *item), wanted)
-        for (camera, frame), is_stored in zip(wanted, stored, strict=True):
-            if not is_stored:
-                raise NotFound(
-                    f"run {run} has no matte",
-                    where=f"take {take.name} camera {camera} frame {frame}",
-                    fix="Finish the run first.",
-                )
+    for camera in cameras:
+        if missing := sorted(set(frames) - set(take.matted(run, camera))):
+            where = f"take {take.name} camera {camera} frame {missing[0]}"
+            raise NotFound(f"run {run} has no matte", where=where, fix="Finish the run first.")
 
 
 def _check_room(out: Root, jobs: Sequence[Job]) -> None:

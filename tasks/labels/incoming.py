@@ -235,7 +235,7 @@ def _settled(export: Export, reading: Reading) -> Reading:
 def _inputs(export: Export, reading: Reading) -> dict[str, Any]:
     files = files_of(export, reading.format)
     return {
-        "content": [(export.place(file), _digest(file)) for file in files],
+        "content": [(export.path_of(file), _digest(file)) for file in files],
         "reading": asdict(reading),
     }
 

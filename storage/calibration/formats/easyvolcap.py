@@ -69,7 +69,7 @@ def _file(folder: Path, stem: str) -> Path:
         if (path := folder / f"{stem}{ending}").is_file():
             return path
     fix = "Give the folder that holds both files."
-    raise refused("there is no calibration file", folder / f"{stem}.yml", fix=fix)
+    raise refused("the calibration file is missing", folder / f"{stem}.yml", fix=fix)
 
 
 def easyvolcap_files(cameras: Mapping[str, Camera]) -> dict[str, str]:

@@ -62,7 +62,7 @@ def read_opencv(path_template: str, root: Path, cameras: Sequence[str] | None) -
         )
     if not cameras:
         fix = "Check [calibration] path."
-        raise refused("there is no calibration file", root / path_template, fix=fix)
+        raise refused("the calibration file is missing", root / path_template, fix=fix)
     return Calibration(dict(_camera(name, root / path_template.replace("{camera}", name)) for name in cameras))
 
 
@@ -74,7 +74,7 @@ def _between(text: str, before: str, after: str) -> str:
 def _camera(name: str, path: Path) -> tuple[str, Camera]:
     if not path.is_file():
         fix = "Calibrate this camera, or take it out of the session."
-        raise refused("there is no calibration file", path, name, fix)
+        raise refused("the calibration file is missing", path, name, fix)
     try:
         nodes = opencv_nodes(path)
     except CalibrationError as error:

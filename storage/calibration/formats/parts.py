@@ -44,7 +44,7 @@ def file_bytes(path: Path) -> bytes:
             raise refused("the calibration is not a file", path, fix="Check the path of the calibration.")
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise refused("there is no calibration file", path, fix="Check the path of the calibration.") from error
+        raise refused("the calibration file is missing", path, fix="Check the path of the calibration.") from error
     except OSError as error:
         raise refused(f"the calibration cannot be opened ({error.strerror})", path) from error
 

@@ -24,7 +24,7 @@ def read_smc(path: Path) -> Calibration:
         CalibrationError: it is another kind of file, holds no cameras, or `Camera` refuses the numbers.
     """
     if not path.is_file():
-        raise refused("there is no calibration file", path, fix="Check the path of the calibration.")
+        raise refused("the calibration file is missing", path, fix="Check the path of the calibration.")
     try:
         with opened(path, str(path)) as file:
             # Only reading happens in this block, so that a refusal below does not look like a damaged file.

@@ -37,13 +37,13 @@ class Export(NamedTuple):
     folder: Path
     files: tuple[Path, ...]
 
-    def place(self, file: Path) -> str:
+    def path_of(self, file: Path) -> str:
         """Return the path of a file below the folder, with slashes; its absolute path if it was given itself."""
         return file.absolute().as_posix() if self._is(file) else file.relative_to(self.folder).as_posix()
 
     def where(self, file: Path) -> str:
         """Return the name of a file for errors: its path, or zip file and path in it."""
-        return f"{self.name}: {self.place(file)}" if Path(self.name).is_file() and not self._is(file) else str(file)
+        return f"{self.name}: {self.path_of(file)}" if Path(self.name).is_file() and not self._is(file) else str(file)
 
     def _is(self, file: Path) -> bool:
         return Path(self.name) == file

@@ -114,7 +114,7 @@ def read_labelme_xml(root: Element, where: str, export: Export, radius: float) -
             shapes.append(line(name, entry, points, radius) if is_line else polygon(name, entry, points))
         elif mask:
             path = f"{folder}/{mask}"
-            files = (f for f in export.files if f.name == mask and export.place(f).endswith(path))
+            files = (f for f in export.files if f.name == mask and export.path_of(f).endswith(path))
             if (mask_file := next(files, None)) is None:
                 raise refused(f"its mask {mask!r} is missing", entry, "Export the Masks folder too.")
             shapes.append(_file_mask(name, entry, mask_file))

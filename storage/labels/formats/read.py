@@ -181,7 +181,7 @@ def _picture(export: Export, file: Path, reading: Reading) -> Annotated:
         label: Callable[[], Any] = partial(read_overlay, file, where, *(colour_of(names[0]) for names in sides))
     else:
         label = partial(read_label if reading.format == "label" else read_trimap, file, where)
-    return Annotated(without_ending(export.place(file)), where, (header.height, header.width), label=label)
+    return Annotated(without_ending(export.path_of(file)), where, (header.height, header.width), label=label)
 
 
 def _document(export: Export, file: Path, reading: Reading) -> list[Annotated]:
@@ -203,4 +203,4 @@ def _document(export: Export, file: Path, reading: Reading) -> list[Annotated]:
             return [Annotated("", where, (drawing.height, drawing.width), drawing=drawing)]
     if isinstance(document, Element):
         return [read_labelme_xml(document, where, export, radius)]
-    return [read_labelme_json(document, where, export.place(file), radius)]
+    return [read_labelme_json(document, where, export.path_of(file), radius)]

@@ -150,13 +150,13 @@ def paint(
     for picture in pictures:
         if picture.size:
             _check_size(picture.size, size, picture.where)
-        for claimant, mask, value in _claims(picture, size, meaning, left_out):
+        for origin, mask, value in _claims(picture, size, meaning, left_out):
             clash = mask & (label != OPEN) & (label != value)
             if clash.any() and overlap == "refuse":
                 y, x = np.argwhere(clash)[0]
                 raise refused(
                     f"{int(clash.sum())} pixels are foreground and background (first x={x}, y={y})",
-                    f"{claimant}, {where}",
+                    f"{origin}, {where}",
                     "Correct it, or import with --overlap later (the later annotation wins) or open.",
                 )
             both |= clash
@@ -169,7 +169,7 @@ def paint(
 def _claims(
     picture: Annotated, size: Size, meaning: Meaning, left_out: Counter[str]
 ) -> Iterable[tuple[str, Mask, int]]:
-    """Yield who claims which pixels (H, W) for which side."""
+    """Yield the origin, the pixels (H, W) and the side of every claim."""
     if picture.label:
         label = picture.label()
         _check_size((label.shape[0], label.shape[1]), size, picture.where)

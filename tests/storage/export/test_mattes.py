@@ -240,8 +240,8 @@ def test_what_is_not_there_is_said_before_anything_is_written(take: Take, out: R
     for message, options in {
         "take walk camera c0 frame 4: run student has no matte": {"run": "student"},
         "no run of mattes is called other; the take has: student, teacher": {"run": "other"},
-        "no camera c7; the take has: c0, c1": {"cameras": ["c0", "c7"]},
-        "no frame 9. The take has 3 to 4": {"frames": [3, 9]},
+        "no camera is called c7; the take has: c0, c1": {"cameras": ["c0", "c7"]},
+        "no frame is called 9; the take has: 3 to 4": {"frames": [3, 9]},
     }.items():
         with pytest.raises(NotFound, match=message):
             export_mattes(take, **{"run": "teacher", "out": out, **options})  # type: ignore[arg-type]

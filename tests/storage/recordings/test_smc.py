@@ -119,5 +119,5 @@ def test_a_calibration_that_cannot_be_is_refused(tmp_path: Path) -> None:
                 file[f"Camera_Parameter/02/{key}"] = value
         with pytest.raises(CalibrationError, match=f"take.smc: .*{says}"):
             open_calibration("smc", "take.smc", tmp_path, None)
-    with pytest.raises(CalibrationError, match="no calibration file"):
+    with pytest.raises(CalibrationError, match="the calibration file is missing"):
         open_calibration("smc", "none.smc", tmp_path, None)

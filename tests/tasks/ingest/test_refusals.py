@@ -294,7 +294,7 @@ CASES = [
     ),
     # calibration
     Case(
-        "no calibration file",
+        "the calibration file is missing",
         errors.CalibrationError,
         ("calibration.json",),
         lambda s: (s / "calibration.json").unlink(),

@@ -58,7 +58,7 @@ def test_json_in_millimetres_becomes_metres(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_missing_broken_or_incomplete_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match=r"camera cam1, .*cam1/config.xml: there is no calibration file"):
+    with pytest.raises(CalibrationError, match=r"camera cam1, .*cam1/config.xml: the calibration file is missing"):
         open_calibration("opencv-xml", "{camera}/config.xml", tmp_path, ["cam1"])
     _write(tmp_path / "cam1/config.xml", VARIANTS[0][:3])
     with pytest.raises(CalibrationError, match="camera cam1.*no t .Translation"):

@@ -74,7 +74,8 @@ NUMBER = r"-?[\d.]+(e-?\d+)?"
 THREE = rf"({NUMBER}), ({NUMBER}), ({NUMBER})"
 CASES: list[tuple[str, str, Edit, str]] = [
     # easyvolcap
-    ("easyvolcap", "a file gone", lambda folder: (folder / "extri.yml").unlink(), "extri.yml: there is no calib"),
+    ("easyvolcap", "a file gone", lambda folder: (folder / "extri.yml").unlink(),
+     "extri.yml: the calibration file is missing"),
     ("easyvolcap", "no K", swap("intri.yml", "K_C02", "Q_C02"), "camera C02, .*intri.yml: missing key K_C02"),
     ("easyvolcap", "no distortion", swap("intri.yml", "dist_C02", "d_C02"), "camera C02.*missing key D_C02"),
     ("easyvolcap", "no R", swap("extri.yml", "R_C01", "r_C01"), "camera C01, .*extri.yml: missing key R_C01"),
@@ -178,7 +179,7 @@ def test_it_is_refused_by_file_and_camera(tmp_path: Path, kind: str, broken: str
 @pytest.mark.parametrize("kind", MAKERS)
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, kind: str) -> None:
     format, path = _made(tmp_path, kind)
-    with pytest.raises(CalibrationError, match="gone.*there is no calibration file"):
+    with pytest.raises(CalibrationError, match="gone.*the calibration file is missing"):
         open_calibration(format, "gone", path.parent)
 
 

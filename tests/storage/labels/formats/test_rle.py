@@ -1,4 +1,4 @@
-"""Masks survive being written as run lengths, and runs that are none are refused."""
+"""Masks survive being written as run lengths, and broken run lengths are refused."""
 
 from contextlib import suppress
 
