@@ -14,14 +14,13 @@ from flows.cluster.runner import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
-from flows.steps import matte_take, night_name
+from flows.steps import freeze_benchmark, matte_take, night_name
 from tasks.config import Config
-from tasks.models.networks import champions_task, register_base_task
+from tasks.models.networks import ROLES, champions_task, register_base_task
 from tasks.night.plan import plan_night, until_time
 from tasks.report.sheets import show_take_task
 from tasks.runtime.progress import say
 from tasks.runtime.settings import load_config
-from tasks.validate.supervise import make_benchmark_task
 
 
 @flow(name="nightly", flow_run_name=night_name, task_runner=default_runner(), **HOOKS)
@@ -33,11 +32,11 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
         models: `champion` mattes with the models in use, `base` with the base weights.
 
     Returns:
-        Records: `takes` by name, `models` by role, `mattes`, and `benchmark` when there is one. With an inbox also
-        `night`, the record of the morning report; the flow run ends as `NeedsHuman` if something was refused.
+        Records: `takes` by name, `models` by role, `mattes`, and `benchmark` if the session has one. With an inbox
+        also `night`, the record of the morning report; the flow run ends as `NeedsHuman` if something was refused.
 
     Raises:
-        CapmatError: something is wrong with the session; of an inbox, nothing at all could be done.
+        CapmatError: the session is faulty; of an inbox, nothing at all could be done.
     """
     config = config or load_config()
     if config.inbox:
@@ -47,36 +46,31 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
     plan, takes = ingest_session(config, look=True)
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
+    every = _teacher_every(config)
 
-    begun = datetime.now().astimezone()
-    every = 1
-    if until := until_time(config.night.until, begun, "night.until"):
-        every = plan_night(config, begun, until).every
-        say({0: "the night is too short for the teacher", 1: "the night is long enough for all"}.get(
-            every, f"the night is short: the teacher sees one frame in {every}"))  # fmt: skip
-    benchmark = None
-    if plan["benchmark"]:
-        benchmark = make_benchmark_task.submit(
-            config.store,
-            config.session,
-            base["supervisor"],
-            takes[plan["benchmark"]]["digest"],
-            config.supervisor.steps,
-            config.seed,
-        )
-    futures = []
-    for take in takes.values():
-        futures += matte_take(config, take, "student", chosen["student"])
+    benchmark = freeze_benchmark(config, base, takes[plan["benchmark"]]) if plan["benchmark"] else None
+    started = [future for take in takes.values() for future in matte_take(config, take, "student", chosen["student"])]
     for name, take in takes.items():
         if every and (name in config.scribble_takes or name == plan["benchmark"]):
-            futures += matte_take(config, take, "teacher", chosen["teacher"], take["frames"][::every])
-    mattes = [future.result() for future in futures]
+            started += matte_take(config, take, "teacher", chosen["teacher"], take["frames"][::every])
+    mattes = [future.result() for future in started]
     for name in takes:
-        runs = sorted({m["run"] for m in mattes if m["take"] == name})
-        show_take_task(config.store, name, runs)
+        show_take_task(config.store, name, sorted({record["run"] for record in mattes if record["take"] == name}))
     return {
         "takes": takes,
-        "models": {role: base[role] for role in ("teacher", "student", "supervisor")},
+        "models": {role: base[role] for role in ROLES},
         "mattes": mattes,
         "benchmark": benchmark.result() if benchmark else None,
     }
+
+
+def _teacher_every(config: Config) -> int:
+    """The teacher sees every n-th frame, so that the night ends in time; 0 if it sees none."""
+    begun = datetime.now().astimezone()
+    until = until_time(config.night.until, begun, "night.until")
+    if not until:
+        return 1
+    every = plan_night(config, begun, until).every
+    say({0: "the night is too short for the teacher", 1: "the night is long enough for all"}.get(
+        every, f"the night is short: the teacher sees one frame in {every}"))  # fmt: skip
+    return every

@@ -1,11 +1,11 @@
-"""What runs are called in the UI: by what they work on, so that a list of nights can be read.
+"""What several flows share: starting the mattes of a take, freezing the benchmark, waiting for a task, naming a run.
 
-Prefect asks for the name before the flow begins. Settings that cannot be read are no matter of a name: the flow
-itself is about to say what is wrong with them.
+Runs are named in the UI by what they work on, so that a list of nights can be read. Prefect asks for the name before
+the flow begins, and settings that cannot be read give none: the flow itself reports what is wrong with them.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,82 @@ from prefect.futures import PrefectFuture
 
 from capmat_errors import CapmatError, WorkerLost
 from tasks.config import Config
+from tasks.geometry.reconstruct import reconstruct_task
+from tasks.ingest.session import TakeRecord
 from tasks.matte.provenance import keep_config
-from tasks.matte.take import matte_task, open_run_task
+from tasks.matte.take import MattesRecord, matte_task, open_run_task
 from tasks.models.networks import Ref, Run
 from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
+from tasks.validate.supervise import BenchmarkRecord, make_benchmark_task
+
+
+def matte_take(
+    config: Config, take: TakeRecord, role: str, model: Ref, frames: Sequence[int] = ()
+) -> list[PrefectFuture[MattesRecord]]:
+    """Start the inference tasks of a take, some cameras each; `frames` chooses some of its frames."""
+    run = Run(role, model, config.tile(role), config=keep_config(config))
+    open_run_task(config.store, take["take"], run)
+    frames = list(frames) or take["frames"]
+    return [
+        matte_task.submit(config.store, take["take"], cameras, frames, run, take["digest"])
+        for cameras in camera_groups(config, take)
+    ]
+
+
+def camera_groups(config: Config, take: TakeRecord) -> list[list[str]]:
+    """The cameras of a take, in groups of one task each."""
+    cameras, size = take["cameras"], config.cameras_per_task
+    return [cameras[i : i + size] for i in range(0, len(cameras), size)]
+
+
+def freeze_benchmark(
+    config: Config, base: Record, take: TakeRecord, session: str = ""
+) -> PrefectFuture[BenchmarkRecord]:
+    """Start the task that freezes the benchmark of a session, by default that of the settings.
+
+    Args:
+        config: the settings.
+        base: record of the base models; its supervisor makes the mattes.
+        take: the take of the benchmark.
+        session: session.toml of another session.
+    """
+    return make_benchmark_task.submit(
+        config.store,
+        session or config.session,
+        base["supervisor"],
+        take["digest"],
+        config.supervisor.steps,
+        config.seed,
+    )
+
+
+def start_fields(config: Config, take: TakeRecord, runs: Mapping[str, str]) -> dict[str, PrefectFuture[Record]]:
+    """Start reconstructing the first frame of a take from each of some alpha runs."""
+    frame = take["frames"][0]
+    return {
+        name: reconstruct_task.submit(config.store, take, frame, run, config.reconstruction, config.seed)
+        for name, run in runs.items()
+    }
+
+
+def outcome(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
+    """Wait for a task; its result and None, or None and why it failed.
+
+    Prefect raises the error of a task whose workers died again and again, instead of returning it.
+    """
+    try:
+        result = future.result(raise_on_failure=False)
+    except WorkerLost as error:
+        return None, error
+    return (None, result) if isinstance(result, BaseException) else (result, None)
 
 
 def night_name() -> str:
     """`nightly 2026-11-23 stage-inbox`; without an inbox the session's folder."""
     config = _config()
-    place = config.inbox.rstrip("/").rpartition("/")[2] or _session(config) if config else ""
-    return " ".join(filter(None, (runtime.flow_run.flow_name, time.strftime("%Y-%m-%d"), place)))
+    folder = config.inbox.rstrip("/").rpartition("/")[2] or _session(config) if config else ""
+    return " ".join(filter(None, (runtime.flow_run.flow_name, time.strftime("%Y-%m-%d"), folder)))
 
 
 def session_name() -> str:
@@ -50,33 +114,3 @@ def _config() -> Config | None:
 
 def _session(config: Config) -> str:
     return Path(config.session).resolve().parent.name
-
-
-def matte_take(config: Config, take: Record, role: str, model: Ref, frames: Sequence[int] = ()) -> list[Any]:
-    """Start the inference tasks of one take, some cameras each; returns their futures."""
-    run = Run(role, model, config.tile(role), config=keep_config(config))
-    open_run_task(config.store, take["take"], run)
-    cameras, size = take["cameras"], config.cameras_per_task
-    return [
-        matte_task.submit(
-            config.store,
-            take["take"],
-            cameras[i : i + size],
-            list(frames) or take["frames"],
-            run,
-            take["digest"],
-        )
-        for i in range(0, len(cameras), size)
-    ]
-
-
-def outcome(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
-    """Wait for a task; its result and None, or None and why it failed.
-
-    A task whose workers died again and again has an error that Prefect has heard of from nobody.
-    """
-    try:
-        said = future.result(raise_on_failure=False)
-    except WorkerLost as error:
-        return None, error
-    return (None, said) if isinstance(said, BaseException) else (said, None)

@@ -13,7 +13,7 @@ from capmat_errors import ConfigError, SessionError
 from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
-from flows.steps import matte_take, session_name
+from flows.steps import freeze_benchmark, matte_take, session_name
 from storage.benchmark import Benchmark
 from storage.registry import Registry
 from storage.store.root import Root
@@ -25,7 +25,6 @@ from tasks.runtime.step import Record
 from tasks.validate.measure import check_measurable, measure_task
 from tasks.validate.promote import ask_gate_task, check_role
 from tasks.validate.report import write_validation_task
-from tasks.validate.supervise import make_benchmark_task
 
 
 @flow(name="validate", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
@@ -122,9 +121,7 @@ def _of_session(config: Config, base: Record, rows: dict[str, tuple[str, Ref]]) 
             "has no [benchmark]", where=config.session, fix="Name a take and its trimaps there, or use --benchmark."
         )
     take = takes[plan["benchmark"]]
-    made = make_benchmark_task.submit(
-        config.store, config.session, base["supervisor"], take["digest"], config.supervisor.steps, config.seed
-    ).result()
+    made = freeze_benchmark(config, base, take).result()
     for future in [future for role, model in rows.values() for future in matte_take(config, take, role, model)]:
         future.result()
     return made["benchmark"], made["version"]
