@@ -1,8 +1,8 @@
 """How each kind of cluster is started. Workers are processes with one Dask thread each.
 
 A training step sets its own number of torch threads, and an inference task keeps one core or one GPU busy. GPU
-workers of one machine are told apart by `CUDA_VISIBLE_DEVICES`, which is all that is needed where no array ever
-travels; so `local-cuda` needs no package beyond Dask. Packages of other kinds are imported when they are asked for.
+workers of one machine differ by `CUDA_VISIBLE_DEVICES`. That is enough, because no array travels, so `local-cuda` needs
+no package beyond Dask. Packages of other kinds are imported when they are used.
 """
 
 import importlib
@@ -21,7 +21,7 @@ PACKAGES = {"slurm": "dask_jobqueue", "kubernetes": "dask_kubernetes"}
 """Kinds that need a package that capmat does not bring; the name of the extra is that of the kind."""
 
 _DASK = {
-    # a worker that comes back late must not be dropped for good, or the next task waits for ever
+    # a worker that returns late must not be dropped for good, or the next task waits for ever
     "distributed.deploy.lost-worker-timeout": "600s",
     "distributed.scheduler.allowed-failures": 2,
     # a task that holds the interpreter (loading torch) is no reason for a warning
@@ -31,12 +31,12 @@ _DASK = {
     "distributed.admin.system-monitor.interval": "10s",
     # the stacks of every second, kept for an hour on a page that nobody opens: they grow to 100 MB in each worker
     "distributed.worker.profile.enabled": False,
-    # nothing lies on a worker that could be spilled: one that pauses near its limit would wait for ever
+    # workers hold nothing that could be spilled: one that pauses near its limit would wait for ever
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
 }
-# Dask lets a worker hand memory back whenever 64 kB are free. Training then takes it anew from the system in every
+# By default a worker returns memory to the system whenever 64 kB are free. Training then requests it again in every
 # step, which doubles the processor time of a step.
 _KEPT = {"MALLOC_TRIM_THRESHOLD_": 1 << 30, "MALLOC_MMAP_THRESHOLD_": 1 << 25}
 _LOOPBACK = {"host": "127.0.0.1"}
@@ -50,7 +50,7 @@ def start_cluster(config: Cluster) -> Any:
         A Dask cluster, to be used as a context manager.
 
     Raises:
-        ConfigError: its package is not installed, no GPU is there, the memory limit is no size.
+        ConfigError: its package is not installed, the machine has no GPU, or the memory limit is wrong.
     """
     import dask
     from dask.utils import parse_bytes
@@ -58,7 +58,9 @@ def start_cluster(config: Cluster) -> Any:
     try:
         parse_bytes(config.memory)
     except ValueError as e:
-        raise ConfigError("is no size", where=f"cluster.memory = {config.memory}", fix="Write it like 8GiB") from e
+        raise ConfigError(
+            "expected an amount of memory", where=f"cluster.memory = {config.memory}", fix="Write it like 8GiB"
+        ) from e
     dask.config.set(_DASK)
     cluster = {"local": _local, "local-cuda": _local_cuda, "slurm": _slurm, "kubernetes": _kubernetes}[config.kind](
         config
@@ -87,7 +89,7 @@ def _local_cuda(config: Cluster) -> Any:
     given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     gpus = (given.split(",") if given else [str(i) for i in range(64)])[: torch.cuda.device_count()]
     if not gpus:
-        raise ConfigError("no CUDA device is to be seen", where="cluster.kind = local-cuda", fix="Set it to local")
+        raise ConfigError("no CUDA device is visible", where="cluster.kind = local-cuda", fix="Set it to local")
     return mixed_cluster(config, gpus)
 
 
@@ -111,7 +113,7 @@ def mixed_cluster(config: Cluster, gpus: Sequence[str]) -> Any:
 
 
 def worker_environment() -> dict[str, str]:
-    """Variables of workers that inherit nothing from this process: Dask's settings, and our log lines in Prefect."""
+    """Variables of workers that inherit nothing from this process: Dask's settings, and capmat's logger."""
     names = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(value) for key, value in _DASK.items()}
     return {**names, "PREFECT_LOGGING_EXTRA_LOGGERS": "capmat", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -144,7 +146,7 @@ def _kubernetes(config: Cluster) -> Any:
 
 
 def pods(config: Cluster, package: Any) -> dict[str, Any]:
-    """What the Dask operator of Kubernetes is asked for: a scheduler, and workers with their memory and GPU.
+    """What capmat asks the Dask operator of Kubernetes for: a scheduler, and workers with their memory and GPU.
 
     Args:
         config: the settings.
@@ -184,9 +186,9 @@ def _package(kind: str) -> Any:
 
 def answers(address: str) -> bool:
     """Whether something listens at `tcp://host:port`."""
-    place = urlsplit(address if "://" in address else f"tcp://{address}")
+    url = urlsplit(address if "://" in address else f"tcp://{address}")
     try:
-        with socket.create_connection((place.hostname or "", place.port or 8786), timeout=5):
+        with socket.create_connection((url.hostname or "", url.port or 8786), timeout=5):
             return True
     except (OSError, ValueError):
         return False
@@ -197,14 +199,14 @@ def shared_cluster(config: Cluster) -> Iterator[str]:
     """One cluster for all flows started inside; yields the address of its scheduler.
 
     Raises:
-        ConfigError: a package of this kind is not installed, nobody answers at the address, no GPU is there.
+        ConfigError: a package of this kind is not installed, the address does not answer, or the machine has no GPU.
     """
     if config.address:
         if not answers(config.address):
             raise ConfigError(
                 "no Dask scheduler answers",
                 where=f"cluster.address = {config.address}",
-                fix="Start one with `dask scheduler`, or leave the address away",
+                fix="Start one with `dask scheduler`, or remove the address",
             )
         yield config.address
         return

@@ -1,8 +1,8 @@
-"""Sends tasks to workers: those that run a network to GPU workers, where there are any, the rest to the CPU.
+"""Sends tasks to workers: those that run a network to GPU workers, if the cluster has any, the rest to the CPU.
 
 Workers carry a label in Dask's words, a resource `GPU` or `CPU`. A cluster without labels takes every task
-anywhere, so the same flow runs on a laptop. Only addresses and small records may travel: what is larger is said
-out loud, because it would go through the scheduler's memory.
+anywhere, so the same flow runs on a laptop. Only addresses and small records may travel: the log names what is
+larger, because it goes through the scheduler's memory. A worker whose task shows no progress ends itself.
 """
 
 import os
@@ -13,6 +13,7 @@ from uuid import uuid4
 from cloudpickle import dumps
 from distributed import KilledWorker, WorkerPlugin
 from prefect import Task, get_client
+from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 from prefect.states import Crashed
 from prefect.utilities.engine import collect_task_run_inputs_sync
@@ -21,17 +22,28 @@ from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from capmat_errors import WorkerLost
 from flows.cluster.kinds import start_cluster
-from flows.cluster.travel import Luggage, pack, run_there, sender
-from tasks.runtime import progress as hang
+from flows.cluster.travel import Luggage, pack, run_on_worker, sender
+from tasks.config import Cluster
+from tasks.runtime import progress
 from tasks.runtime.settings import load_config
 from tasks.runtime.step import wants_gpu
 
+SMALL = 100_000
+"""Bytes of arguments or of a result beyond which the log names a task."""
+
+
+def _settings() -> Cluster:
+    """The settings of the flow that runs here: those that it was given, else capmat.toml and the environment."""
+    context = FlowRunContext.get()
+    config = context.parameters.get("config") if context and context.parameters else None
+    return (config or load_config()).cluster
+
 
 class Watch(WorkerPlugin):
-    """Watches while a task runs.
+    """Ends a worker whose task hangs.
 
     Args:
-        silence_s: seconds without a sign of progress.
+        silence_s: seconds without progress after which a task hangs.
     """
 
     name = "capmat-watch"
@@ -41,23 +53,14 @@ class Watch(WorkerPlugin):
         self._running: set[Any] = set()
 
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
-        """Dask calls it when a task starts or stops running."""
+        """Watch while a task runs; Dask calls it when one starts or stops."""
         if finish == "executing":
             self._running.add(key)
-            hang.watch(self.silence_s)
+            progress.watch(self.silence_s)
         elif start == "executing":
             self._running.discard(key)
             if not self._running:
-                hang.rest()
-
-
-SMALL = 100_000
-"""Bytes of arguments or of a result beyond which a task is named in the log."""
-
-
-def configured_cluster() -> Any:
-    """The cluster that `capmat.toml` and the environment ask for; called when a deployed flow starts."""
-    return start_cluster(load_config().cluster)
+                progress.rest()
 
 
 class Future(PrefectDaskFuture[Any]):
@@ -72,32 +75,32 @@ class Future(PrefectDaskFuture[Any]):
             WorkerLost: its worker died, and so did those that tried it again.
         """
         try:
-            found = super().result(timeout, raise_on_failure)
+            result = super().result(timeout, raise_on_failure)
         except KilledWorker as e:
             lost = WorkerLost(
-                "every worker that ran it died, for want of memory or because it hung",
+                "every worker that ran it died, because memory ran out or the task hung",
                 where=self.name,
                 fix="Raise cluster.memory, or lower cameras_per_task, batch or crop; worker.log says where it hung",
             )
-            with get_client(sync_client=True) as client:  # nobody else would ever end this run
+            with get_client(sync_client=True) as client:  # nothing else ends this run
                 client.set_task_run_state(self.task_run_id, Crashed(message=str(lost)), force=True)
             raise lost from e
-        _weigh(self.name, "its result", found)
-        return found
+        _weigh(self.name, "its result", result)
+        return result
 
 
 class Runner(DaskTaskRunner):
     """A Dask task runner that knows which workers own a GPU.
 
     Args:
-        address: of a running scheduler. Empty: that of the settings when the first task is sent; where they have
-            none, a cluster that lives as long as the flow.
+        address: of a running scheduler. Empty: that of the flow's settings when the first task is sent; without one,
+            a cluster of the settings that lives as long as the flow.
         **settings: of DaskTaskRunner.
     """
 
     def __init__(self, address: str | None = None, **settings: Any) -> None:
         if not address:
-            settings["cluster_class"] = settings.get("cluster_class") or configured_cluster
+            settings["cluster_class"] = settings.get("cluster_class") or _start_cluster
         super().__init__(address=address, **settings)
         self._packed: tuple[Any, Luggage] | None = None
 
@@ -105,13 +108,13 @@ class Runner(DaskTaskRunner):
     def client(self) -> PrefectDaskClient:
         """The connection to the scheduler, made at the first use."""
         if not self._client and not self.address:
-            self.address = os.environ.get("CAPMAT_CLUSTER__ADDRESS") or load_config().cluster.address or None
+            self.address = os.environ.get("CAPMAT_CLUSTER__ADDRESS") or _settings().address or None
             if self.address:
                 self.cluster_class = None
         new = self._client is None
         client = super().client
         if new:
-            client.register_plugin(Watch(60 * load_config().cluster.silent_minutes))
+            client.register_plugin(Watch(60 * _settings().silent_minutes))
         return client
 
     def submit(  # type: ignore[override]  # one signature for the two overloads
@@ -130,7 +133,7 @@ class Runner(DaskTaskRunner):
             inputs[name] = inputs.get(name, set()) | more
         run = uuid4()
         sent = client.submit(
-            run_there,
+            run_on_worker,
             self._luggage(),
             task,
             task_run_id=run,
@@ -152,8 +155,12 @@ class Runner(DaskTaskRunner):
         return self._packed[1]
 
 
+def _start_cluster() -> Any:
+    return start_cluster(_settings())
+
+
 def _labels(client: PrefectDaskClient) -> set[str]:
-    """Labels that the workers have; waits for the first worker, which a queue may keep for a while."""
+    """Labels of the workers; waits for the first worker, which a queue may hold back for a while."""
     if not (workers := client.scheduler_info(n_workers=-1)["workers"]):
         get_logger("capmat.cluster").warning("waiting for the first worker of %s", client.scheduler_info()["address"])
         client.wait_for_workers(1)
@@ -167,5 +174,5 @@ def _weigh(name: str, what: str, thing: Any) -> None:
 
 
 def default_runner() -> Any:
-    """The task runner that a flow has when nobody gives it another."""
+    """The task runner of every flow. Prefect's type for it allows no runner with futures of its own."""
     return Runner()

@@ -66,5 +66,5 @@ def test_a_night_says_when_it_is_done_and_what_the_teacher_leaves_out() -> None:
     assert said(3, made + timedelta(hours=2)).endswith("02:30; the teacher sees one frame in 3")
     assert said(0, made + timedelta(minutes=30)).endswith("02:30, after 02:00; the teacher is left out")
     open_part = Part("student mattes", "matte student", ("walk",), frames=9, pixels=9, seconds=None)
-    assert said(1, None, open_part) == "planned: not known when it is done"
+    assert said(1, None, open_part) == "planned: it is not known when it is done"
     assert said(1, None, Part("ingest", "ingest")) == "nothing is to be done"

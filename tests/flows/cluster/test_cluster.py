@@ -23,7 +23,7 @@ from capmat_errors import WorkerLost
 from flows.cluster.kinds import mixed_cluster, start_cluster
 from flows.cluster.runner import SMALL, Runner
 from flows.steps import outcome
-from tasks.config import Cluster
+from tasks.config import Cluster, Config
 from tasks.models.networks import _load, load_network, register_base
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import retryable
@@ -52,6 +52,11 @@ def fill(share: float) -> int:
     while psutil.Process().memory_info().rss < share * LIMIT:
         _kept.append(bytearray(os.urandom(2**20) * 32))
     return os.getpid()
+
+
+def silence() -> float:
+    """Seconds without progress after which this worker is ended."""
+    return float(get_worker().plugins["capmat-watch"].silence_s)
 
 
 def die_once(mark: str) -> str:
@@ -93,6 +98,7 @@ on_gpu = retryable("on the GPU", gpu=True)(place)
 on_cpu = retryable("on the CPU")(place)
 load_task = retryable("load", gpu=True)(load)
 fill_task = retryable("fill")(fill)
+silence_task = retryable("silence")(silence)
 die_once_task = retryable("die once")(die_once)
 hang_once_task = retryable("hang once")(hang_once)
 progress_task = retryable("progress")(progress)
@@ -168,6 +174,17 @@ def test_a_task_that_hangs_is_ended_and_done_by_another_and_a_long_one_is_not(
     _, steps = run(plain, work)
     assert mark.exists()
     assert steps == 9
+
+
+def test_the_settings_that_a_flow_is_given_reach_the_workers(plain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPMAT_CLUSTER__SILENT_MINUTES", "7")
+
+    @flow(name="try", task_runner=Runner(plain))
+    def work(config: Config | None = None) -> float:
+        return silence_task.submit().result()
+
+    assert work(Config(cluster=Cluster(silent_minutes=11))) == 60 * 11  # as `--set` does, which no file knows
+    assert work() == 60 * 7
 
 
 def test_a_worker_close_to_its_limit_goes_on_working(plain: str) -> None:
