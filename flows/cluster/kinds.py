@@ -1,8 +1,8 @@
 """How each kind of cluster is started. Workers are processes with one Dask thread each.
 
 A training step sets its own number of torch threads, and an inference task keeps one core or one GPU busy. GPU
-workers of one machine differ by `CUDA_VISIBLE_DEVICES`. That is enough, because no array travels, so `local-cuda` needs
-no package beyond Dask. Packages of other kinds are imported when they are used.
+workers of one machine differ by `CUDA_VISIBLE_DEVICES`. That is enough, because no array travels, and `local-cuda`
+needs no package beyond Dask. Packages of other kinds are imported when they are used.
 """
 
 import importlib
