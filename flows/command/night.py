@@ -14,9 +14,9 @@ from storage.store.root import Root
 from tasks.show.figures import amount, duration
 
 if TYPE_CHECKING:
-    from tasks.night.look_back import Checked
     from tasks.night.parts import Part
     from tasks.night.plan import NightPlan
+    from tasks.night.record import Compared
 
 _GOAL = 0.2
 
@@ -37,7 +37,7 @@ def plan(args: Namespace) -> int:
         1 if the night is too short even without the teacher, else 0.
     """
     from tasks.ingest.inbox import read_inbox
-    from tasks.night.look_back import check_night
+    from tasks.night.look_back import check_night, error_of
     from tasks.night.plan import keep_plan, plan_inbox, plan_night, until_time
 
     config = settings(args)
@@ -45,7 +45,7 @@ def plan(args: Namespace) -> int:
     if args.check is not None:
         name, rows = check_night(root, args.check)
         if args.json:
-            parts = [{**asdict(row), "error": row.error} for row in rows]
+            parts = [{**row, "error": error_of(row)} for row in rows]
             print(json.dumps({"plan": name, "parts": parts}, indent=2))
         else:
             print("\n".join(_checked(name, rows)))
@@ -124,16 +124,19 @@ def _range(part: "Part") -> tuple[float | None, float | None]:
     return part.slowest, part.fastest
 
 
-def _checked(name: str, rows: "list[Checked]") -> Iterator[str]:
+def _checked(name: str, rows: "list[Compared]") -> Iterator[str]:
+    from tasks.night.look_back import error_of
+
     yield f"plan {name}: forecast and real time of what was done since"
     for row in rows:
-        done = "" if row.share == 1 else f", {100 * row.share:.0f} % of it done"
-        if row.error is None or row.forecast is None:
-            yield f"{row.verb:15}  no forecast, {row.real:.1f} s{done}"
+        done = "" if row["share"] == 1 else f", {100 * row['share']:.0f} % of it done"
+        error = error_of(row)
+        if error is None:
+            yield f"{row['verb']:15}  no forecast, {row['real']:.1f} s{done}"
             continue
-        goal = "within" if abs(row.error) <= _GOAL else "beyond"
-        off = f"{100 * row.error:+.0f} %, {goal} {100 * _GOAL:.0f} %"
-        yield f"{row.verb:15}  {row.forecast:.1f} s, {row.real:.1f} s: {off}{done}"
+        goal = "within" if abs(error) <= _GOAL else "beyond"
+        off = f"{100 * error:+.0f} %, {goal} {100 * _GOAL:.0f} %"
+        yield f"{row['verb']:15}  {row['forecast']:.1f} s, {row['real']:.1f} s: {off}{done}"
 
 
 def _metrics_options(parser: ArgumentParser) -> None:

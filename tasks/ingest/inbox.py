@@ -102,27 +102,28 @@ def read_inbox(
     """
     files = open_inbox(inbox)
     contents = Inbox(files)
-    read: list[tuple[Path, Session]] = []
+    sessions: list[tuple[Path, Session]] = []
+    first = {}
     limit = now() - 60 * still_minutes
     for file in files.sessions(contents.left):
         changed = max((at[2] for at in files.listing([file]).values()), default=limit)
         try:
-            read.append((file, read_session(file)))
+            session = read_session(file)
         except SessionError as error:
             if changed > limit:
                 contents.left.append({"where": files.shown(file), "why": "is still being written"})
             else:
                 contents.refused.append(trouble(str(file.parent), "", "read the session", error))
-    first = {}
-    for file, session in read:
+            continue
         try:
             first[file] = _listings(files, file, session)
+            sessions.append((file, session))
         except SessionError as error:
             contents.refused.append(trouble(session.name, "", "read the session", error))
     if first:
         time.sleep(second_look_s)
         files.again()
-    for file, session in _one_of_a_name([item for item in read if item[0] in first], contents.refused):
+    for file, session in _one_of_a_name(sessions, contents.refused):
         shared, takes = _listings(files, file, session)
         old_shared, old_takes = first[file]
         if why := _moving(shared, old_shared, limit):
@@ -134,8 +135,8 @@ def read_inbox(
             if why := _moving(listing, old_takes[name], limit):
                 contents.left.append({"where": f"{files.shown(file.parent)}, take {name}", "why": why})
             elif not listing and fresh:
-                where = f"{files.shown(file.parent)}, take {name}"
-                contents.left.append({"where": where, "why": "nothing of it has arrived yet"})
+                why = "nothing of it has arrived yet"
+                contents.left.append({"where": f"{files.shown(file.parent)}, take {name}", "why": why})
             else:
                 copied[name] = _stands_for(session, name, shared | listing)
         if copied:

@@ -1,7 +1,6 @@
 """Mattes as files, as a task; `storage.export.mattes` skips the files that are up to date."""
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 from prefect import runtime
 
@@ -11,15 +10,8 @@ from storage.takes.take import Take
 from tasks.runtime.step import retryable
 
 
-class ExportRecord(TypedDict):
-    """Numbers of files."""
-
-    files: int  # of the export
-    written: int  # now; the others were up to date
-
-
-def export(store: str, take: str, run: str, cameras: Sequence[str], out: str, formats: Sequence[str]) -> ExportRecord:
-    """Write a run's mattes of some cameras.
+def export(store: str, take: str, run: str, cameras: Sequence[str], out: str, formats: Sequence[str]) -> int:
+    """Write a run's mattes of some cameras; returns how many files were not up to date.
 
     Args:
         store: URL of the store.
@@ -32,8 +24,7 @@ def export(store: str, take: str, run: str, cameras: Sequence[str], out: str, fo
     Raises:
         CapmatError: what `export_mattes` raises.
     """
-    done = export_mattes(Take.open(Root(store), take), run, Root(out), formats, cameras=cameras)
-    return {"files": len(done.files), "written": len(done.written)}
+    return len(export_mattes(Take.open(Root(store), take), run, Root(out), formats, cameras=cameras).written)
 
 
 def _name() -> str:

@@ -80,6 +80,6 @@ def _forecast_error(root: Root) -> float | None:
         _, rows = check_night(root)
     except NotFound:
         return None
-    known = [(row.forecast, row.real) for row in rows if row.forecast is not None]
+    known = [(row["forecast"], row["real"]) for row in rows if row["forecast"] is not None]
     real = sum(seconds for _, seconds in known)
     return sum(seconds for seconds, _ in known) / real - 1 if real else None

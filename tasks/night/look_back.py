@@ -4,7 +4,6 @@ The store keeps every plan, `plans/<date>.json`. A plan without records after it
 """
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from socket import gethostname
 from typing import Any
@@ -17,26 +16,12 @@ from tasks.night.rest import measured_rest
 from tasks.runtime.rates import Entry, is_timed, run_key, span
 
 
-@dataclass(frozen=True)
-class Checked:
-    """One verb, forecast and real."""
-
-    verb: str  # as in the plan
-    share: float  # of the planned pixels, done since, 0..1
-    forecast: float | None  # seconds for that share; None if no rate was known
-    real: float  # seconds in which any of its records was at work
-
-    @property
-    def error(self) -> float | None:
-        """The error of the forecast as a share of the real time; below 0 the forecast was too short."""
-        return None if self.forecast is None else self.forecast / self.real - 1
-
-    def to_json(self) -> Compared:
-        """For the record of the night."""
-        return Compared(verb=self.verb, share=self.share, forecast=self.forecast, real=self.real)
+def error_of(row: Compared) -> float | None:
+    """The error of a forecast as a share of the real time; below 0 the forecast was too short."""
+    return None if row["forecast"] is None else row["forecast"] / row["real"] - 1
 
 
-def check_night(root: Root, name: str = "") -> tuple[str, list[Checked]]:
+def check_night(root: Root, name: str = "") -> tuple[str, list[Compared]]:
     """Compare a plan with the records that were made after it.
 
     Args:
@@ -76,12 +61,14 @@ def look_back(root: Root, name: str, ended: float) -> Forecast:
         return {}
     start, rest = measured_rest(entries, made, ended)
     rows = _compared(plan, done)
-    share = {row.verb: row.share for row in rows}.get("student mattes", 1.0)
+    share = {row["verb"]: row["share"] for row in rows}.get("student mattes", 1.0)
     (other,) = [part for part in plan["parts"] if part["key"] == "rest"] or [{}]
     if other:
         known = other["records"] > 0
-        rows.append(Checked(other["verb"], 1.0, other["seconds"] if known else None, start + rest))
-    forecasts = [row.forecast for row in rows]
+        seconds = other["seconds"] if known else None
+        rows.append({"verb": other["verb"], "share": 1.0, "forecast": seconds, "real": start + rest})
+    forecasts = [row["forecast"] for row in rows]
+    smallest = min([1.0, *(row["share"] for row in rows)])
     whole = None if None in forecasts else sum(seconds or 0.0 for seconds in forecasts)
     return {
         "plan": name,
@@ -89,8 +76,8 @@ def look_back(root: Root, name: str, ended: float) -> Forecast:
         "until": plan["until"],
         "every": plan["every"],
         "late": _late(plan),
-        "parts": [row.to_json() for row in rows],
-        "whole": Checked("all", min([1.0, *(row.share for row in rows)]), whole, ended - made).to_json(),
+        "parts": rows,
+        "whole": {"verb": "all", "share": smallest, "forecast": whole, "real": ended - made},
         "start": round(start, 2),
         "rest": round(rest, 2),
         "pictures": round(share * other.get("frames", 0)),
@@ -115,14 +102,14 @@ def _since(root: Root, plan: dict[str, Any]) -> dict[str, list[Entry]]:
     }
 
 
-def _compared(plan: dict[str, Any], done: dict[str, list[Entry]]) -> list[Checked]:
+def _compared(plan: dict[str, Any], done: dict[str, list[Entry]]) -> list[Compared]:
     rows = []
     for part in plan["parts"]:
         real = done[part["verb"]]
         if real and part["pixels"]:
             share = min(1.0, sum(e["pixels"] for e in real) / part["pixels"])
             forecast = None if part["seconds"] is None else share * part["seconds"]
-            rows.append(Checked(part["verb"], share, forecast, span(real)))
+            rows.append(Compared(verb=part["verb"], share=share, forecast=forecast, real=span(real)))
     return rows
 
 

@@ -32,12 +32,12 @@ class NightTake(TypedDict, total=False):
 
 
 class Compared(TypedDict):
-    """A verb, forecast and real, see `tasks.night.look_back.Checked`."""
+    """One verb, forecast and real."""
 
-    verb: str
-    share: float
-    forecast: float | None
-    real: float
+    verb: str  # as in the plan
+    share: float  # of the planned pixels, done since, 0..1
+    forecast: float | None  # seconds for that share; None if no rate was known
+    real: float  # seconds in which any of its records was at work
 
 
 class Forecast(TypedDict, total=False):

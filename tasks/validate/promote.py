@@ -1,7 +1,7 @@
 """Which model is in use: the gate's verdict moves the pointer of a role, and every verdict is stored."""
 
 from collections.abc import Iterable, Mapping
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 from capmat_errors import ConfigError
 from storage.registry import Registry
@@ -9,7 +9,7 @@ from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import Record, StepRecord, digest, retryable, run_once
-from tasks.validate.gate import Decision, Pair, decide
+from tasks.validate.gate import Pair, decide
 from tasks.validate.measure import HullScore, MeasureRecord, ScoresRecord
 from tasks.validate.score import ValidationRecord
 
@@ -105,8 +105,8 @@ def promote(
     def work() -> VerdictRecord:
         old = (each.get(f"{role}_champion") or each[f"{role}_base"]) if champion else None
         decision = decide(old, each[f"{role}_refined"], gate, latency=latency, hull=hull)
-        verdict = _verdict(decision, role, champion, challenger)
-        return settle(store, role, verdict, validation["digest"], move=True)
+        verdict = {**decision, "role": role, "champion": champion, "challenger": challenger}
+        return settle(store, role, cast(VerdictRecord, verdict), validation["digest"], move=True)
 
     inputs = {
         "champion": champion,
@@ -146,19 +146,9 @@ def ask_gate(store: str, role: str, measured: Mapping[str, MeasureRecord], gate:
         times = {row: model["benchmarks"][benchmarks[0]]["latency"] for row, model in measured.items()}
     hull = {row: _of_all(model["benchmarks"].values()) for row, model in measured.items()}
     decision = decide(pictures.get("champion"), pictures["challenger"], gate, latency=times, hull=hull)
-    verdict = _verdict(decision, role, champion, challenger)
-    verdict["benchmarks"] = benchmarks
+    models = {"role": role, "champion": champion, "challenger": challenger}
+    verdict = cast(VerdictRecord, {**decision, **models, "benchmarks": benchmarks})
     return settle(store, role, verdict, digest([model["digest"] for model in measured.values()]), move=move)
-
-
-def _verdict(decision: Decision, role: str, champion: Ref | None, challenger: Ref) -> VerdictRecord:
-    return {
-        "decision": decision["decision"],
-        "reasons": decision["reasons"],
-        "role": role,
-        "champion": champion,
-        "challenger": challenger,
-    }
 
 
 def _of_all(benchmarks: Iterable[ScoresRecord]) -> HullScore:
