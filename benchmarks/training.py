@@ -18,7 +18,7 @@ from capmat_models.networks.factory import create_model
 from capmat_models.training.distill import DistillConfig, distill_student
 from capmat_models.training.loop import Hooks
 from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
-from tasks.models.speed import hardware
+from tasks.models.latency import hardware
 
 _WARM = 3  # first steps of a stage allocate and do not count
 

@@ -221,8 +221,7 @@ def bench(args: Namespace) -> None:
     """Time a network of published size (with random weights), and print a table."""
     import torch
 
-    from tasks.models.bench import PAPER, bench_student, bench_teacher
-    from tasks.models.speed import table
+    from tasks.models.bench import PAPER, bench_student, bench_teacher, table
 
     height, width = (max(64, side // 4 * 4) for side in args.size)
     frame = (height, width)

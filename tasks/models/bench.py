@@ -1,14 +1,18 @@
-"""How fast a network is here: alone, on a fixed rig, and from file to file.
+"""`capmat bench`: how fast a network is on this machine: alone, on a fixed rig, and from file to file.
 
-Weights are made up: they do not change the speed, and the student refines exactly as many cells as it is
-allowed to, as in the published speed test.
+Candidates take turns, round after round, so that other programs on the machine slow all of them alike. The table has
+the median of the rounds and the ratio to the first row. The weights are random: they do not change the speed, and the
+student refines exactly as many cells as it may, as in the published speed test.
 """
 
+import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +20,79 @@ import numpy as np
 
 from storage.pictures.files import read_image
 from storage.pictures.png import encode_png
-from tasks.models.speed import Candidate, Row, race
+from tasks.models.latency import hardware
 
 PAPER = "the paper: 152 FPS on an RTX 4070 Ti SUPER, resolution and precision not stated"
 
 _HD = 2.5e6  # pixels up to which the settings published for HD are used
 _4K_SHARE = 26  # above, one pixel in so many may be refined, at a backbone scale of 1/8
 _FILES = 8  # frames of a file-to-file round
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: the candidate.
+        batch: frames in one call.
+        dtype: of its arithmetic.
+        seconds: per frame, median of the rounds.
+        spread: fastest and slowest round, seconds per frame.
+        ratio: how many times as fast as the first row.
+        note: what else was seen, such as the difference to the alpha of the first row.
+    """
+
+    what: str
+    batch: int
+    dtype: str
+    seconds: float
+    spread: tuple[float, float]
+    ratio: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is timed: `run` processes `batch` frames and returns when they are done."""
+
+    what: str
+    batch: int
+    dtype: str
+    run: Callable[[], Any]
+    note: str = ""
+
+
+def race(candidates: Sequence[Candidate], rounds: int) -> list[Row]:
+    """Time candidates in turns. The first call of each allocates and compiles, and does not count."""
+    for candidate in candidates:
+        candidate.run()
+    seconds: list[list[float]] = [[] for _ in candidates]
+    for _ in range(rounds):
+        for candidate, seen in zip(candidates, seconds, strict=True):
+            start = time.perf_counter()
+            candidate.run()
+            seen.append((time.perf_counter() - start) / candidate.batch)
+    first = statistics.median(seconds[0])
+    return [
+        Row(c.what, c.batch, c.dtype, statistics.median(s), (min(s), max(s)), first / statistics.median(s), c.note)
+        for c, s in zip(candidates, seconds, strict=True)
+    ]
+
+
+def table(rows: Sequence[Row], size: tuple[int, int], device: str, threads: int) -> list[str]:
+    """The rows as Markdown, with size, hardware and threads, without which the figures mean nothing."""
+    lines = [
+        f"{size[1]}x{size[0]}, {hardware(device)}, {threads} threads",
+        "",
+        "| what | batch | dtype | s/frame (fastest - slowest) | frames/s | x the first row | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {r.what} | {r.batch} | {r.dtype} | {r.seconds:.4f} ({r.spread[0]:.4f} - {r.spread[1]:.4f}) "
+        f"| {1 / r.seconds:.2f} | {r.ratio:.2f} | {r.note} |"
+        for r in rows
+    ]
 
 
 def bench_student(
@@ -127,9 +197,9 @@ def bench_teacher(
 
 
 def _spread_out(model: Any) -> None:
-    """Draw weights whose alphas and errors vary and stay inside 0..1, so that comparing them means something.
+    """Draw weights whose alphas and errors vary inside 0..1, so that two ways of running can be compared.
 
-    Where many errors are clamped to the same value, it is chance which cells are refined.
+    If many errors are clamped to the same value, chance decides which cells are refined.
     """
     import torch
 

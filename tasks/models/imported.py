@@ -1,7 +1,7 @@
-"""Published weights and exported networks into the registry, once they have been seen to work.
+"""Brings published weights and exported networks into the registry.
 
-Nothing in a file is run that a person could have hidden there: weights are read as plain tensors, exported
-networks by the interpreters that are made for them. What is registered has matted a small made-up picture.
+No code that a person could have hidden in a file is run: weights are read as plain tensors, exported networks by the
+interpreters that are made for them. Each must matte a small made-up picture before it is registered.
 """
 
 import json
@@ -47,8 +47,9 @@ def import_weights(
         The entry; the same file twice gives the same one.
 
     Raises:
-        CheckpointError: the file is torn, of another network, holds no numbers, or its matte is broken.
-        ConfigError: no such network or setting.
+        CheckpointError: the file is damaged or of another network, has values that are not finite, or its matte is
+            not an alpha.
+        ConfigError: the network or the setting does not exist.
     """
     import torch
 
@@ -60,7 +61,7 @@ def import_weights(
     settings = _settings(architecture, changes)
     data = _bytes(file)
     if adapt and ("bgr" not in ARCHITECTURES[architecture].inputs or "guide" not in _known(architecture)):
-        raise ConfigError(f"{architecture} is no ViTMatte with a plate", where="--adapt background",
+        raise ConfigError(f"{architecture} is not a ViTMatte with a plate", where="--adapt background",
                           fix="Adapt to bg_vitmatte_s.")  # fmt: skip
     state = read_published(file)
     try:
@@ -128,18 +129,18 @@ def import_exported(store: str, file: Path, name: str, contract: dict[str, Any])
 
 
 def _try(network: Any) -> None:
-    """Matte noise of a size that fits no stride; what comes out must be an alpha."""
+    """Matte noise of a size that is not a multiple of any stride; the result must be an alpha."""
     shape = (75, 101)
     noise = np.random.default_rng(0).random((2, 3, *shape), dtype=np.float32)
     trimap = np.full(shape, 0.5, np.float32)
     trimap[:20], trimap[-20:] = 0, 1
-    given = {"bgr": noise[1], "trimap": trimap, "mask": trimap}
-    wanted = {key: value for key, value in given.items() if key in network.inputs}
-    pha = infer(network, noise[0], **wanted)["pha"]
+    guides = {"bgr": noise[1], "trimap": trimap, "mask": trimap}
+    inputs = {key: value for key, value in guides.items() if key in network.inputs}
+    pha = infer(network, noise[0], **inputs)["pha"]
     if pha.shape != shape or not np.isfinite(pha).all() or pha.min() < 0 or pha.max() > 1:
         raise CheckpointError(
             f"the matte of a test picture runs from {pha.min():.3g} to {pha.max():.3g}",
-            fix="Download the file again; if it stays so, it was not made for this network.",
+            fix="Download the file again. If that does not help, it belongs to another network.",
         )
 
 
@@ -156,28 +157,28 @@ def _training_size(architecture: str, settings: dict[str, Any], state: dict[str,
 
 
 def _refuse_trimap_weights(architecture: str, settings: dict[str, Any], state: dict[str, Any]) -> None:
-    """Say what to do about the likeliest mistake: ViTMatte's own files are for trimaps."""
+    """Refuse the likeliest mistake, with what to do: ViTMatte's own files are for trimaps."""
     from capmat_models.networks.configs import ARCHITECTURES
 
     first = state.get("backbone.patch_embed.proj.weight")
     plate = "guide" in _known(architecture) and "bgr" in ARCHITECTURES[architecture].inputs
     if plate and settings.get("guide") != "trimap" and first is not None and first.ndim == 4 and first.shape[1] == 4:
         raise CheckpointError(
-            f"these weights take a trimap, {architecture} takes a plate",
+            f"these weights take a trimap, but {architecture} takes a plate",
             fix="Add --adapt background, or import them as vitmatte_s.",
         )
 
 
 def _settings(architecture: str, changes: Sequence[str]) -> dict[str, Any]:
-    """`field=value` pairs as typed settings; values are json, or else words."""
+    """`field=value` pairs as typed settings; values are JSON, or else text."""
     from capmat_models.networks.configs import ARCHITECTURES
     from capmat_models.networks.factory import create_model
 
     if architecture not in ARCHITECTURES:
-        create_model(architecture)  # refuses, and says which there are
+        create_model(architecture)  # refuses, and lists the known ones
     settings: dict[str, Any] = {}
     for pair in changes:
-        key, found, text = pair.partition("=")
+        key, equals, text = pair.partition("=")
         default = getattr(ARCHITECTURES[architecture].config, key, None) if key in _known(architecture) else None
         try:
             value = json.loads(text)
@@ -188,9 +189,9 @@ def _settings(architecture: str, changes: Sequence[str]) -> dict[str, Any]:
         elif isinstance(default, float) and type(value) is int:
             value = float(value)
         # an unknown key is left to create_model, which lists the known ones
-        if not found or (default is not None and type(value) is not type(default)):
+        if not equals or (default is not None and type(value) is not type(default)):
             kind = type(default).__name__ if default is not None else "value"
-            raise ConfigError(f"is not of the form field={kind}", where=f"--set {pair}", fix="Correct it.")
+            raise ConfigError(f"is not of the form field={kind}", where=f"--set {pair}", fix="Correct the value.")
         settings[key] = value
     if settings:
         create_model(architecture, **settings)

@@ -1,4 +1,4 @@
-"""One picture through any network: the one place that knows which inputs go in, where, and what comes back."""
+"""One picture, or the frames of one camera, through any network: which inputs it takes, and what comes back."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,37 +15,41 @@ from tasks.runtime.progress import say
 Picture = NDArray[np.float32]
 
 _OPTIONS = {"bgr": "plate", "trimap": "trimap", "mask": "mask"}
-_AT_ONCE = 8  # frames of a camera in one batch of a GPU, which one frame leaves idle
+_AT_ONCE = 8  # frames of a camera in one batch on a GPU; a single frame leaves it idle
 _DIFFERENCE = 0.1  # of 0..1; well above sensor noise, well below clothes that happen to match the stage
 
 
 def check_inputs(name: str, inputs: Sequence[str], given: Sequence[str]) -> str:
-    """Refuse to start on a picture without an input that a network needs, or with one that it ignores.
+    """Refuse a picture that lacks an input of a network, or has one that the network does not take.
 
     Args:
         name: of the network, for the message.
         inputs: what its forward takes.
-        given: which of "bgr", "trimap" and "mask" there are.
+        given: those of "bgr", "trimap" and "mask" that exist.
 
     Returns:
         What a reader of the result must know about its inputs, or "".
 
     Raises:
-        ConfigError: something is missing, or given and of no use.
+        ConfigError: an input is missing, or the network does not take it.
     """
     missing = [f"--{_OPTIONS[key]}" for key in inputs if key in ("bgr", "trimap") and key not in given]
     if missing:
         raise ConfigError(f"{name} needs {' and '.join(missing)}", fix="Add it, or choose another --model.")
     if surplus := [f"--{_OPTIONS[key]}" for key in given if key not in inputs]:
-        raise ConfigError(f"{name} has no use for {' and '.join(surplus)}", fix="Leave it away.")
+        raise ConfigError(f"{name} does not take {' and '.join(surplus)}", fix="Remove it.")
     return mask_note() if "mask" in inputs and "mask" not in given else ""
 
 
 def check_take(name: str, inputs: Sequence[str], take: str) -> str:
-    """The same for a take, which has plates and nothing else."""
+    """The same for a take, which has plates and no other input; returns what a reader must know.
+
+    Raises:
+        ConfigError: the network needs trimaps.
+    """
     if "trimap" in inputs:
         raise ConfigError(
-            f"{name} needs a trimap for every frame, and takes have none",
+            f"{name} needs a trimap for every frame, which takes do not have",
             where=f"take {take}",
             fix="Matte single pictures with it (--image, --trimap), or choose another --model.",
         )
@@ -53,19 +57,19 @@ def check_take(name: str, inputs: Sequence[str], take: str) -> str:
 
 
 def mask_note() -> str:
-    """Where a mask came from that nobody gave."""
+    """How the coarse mask is made, for the reader of a result."""
     return f"the coarse mask is where picture and plate differ by more than {_DIFFERENCE:g} of full scale"
 
 
 def coarse_mask(src: Picture, bgr: Picture) -> Picture:
-    """Where a picture differs from its plate, for networks that want a first guess (BGM).
+    """Where a picture differs from its plate: the first guess that BGM needs.
 
     Args:
         src: (3,H,W), 0..1.
         bgr: the plate, like `src`.
 
     Returns:
-        (H,W), 0 or 1. Noise and shadows are part of it; the networks clean it up themselves.
+        (H,W), 0 or 1, with noise and shadows, which the network removes.
     """
     return (np.abs(src - bgr).max(0) > _DIFFERENCE).astype(np.float32)
 
@@ -86,17 +90,17 @@ def infer(
     Args:
         network: any network of `load_network`, in evaluation mode.
         src: (3,H,W) float32 numpy, display-referred 0..1.
-        bgr: the plate, same shape and range; left out for networks that take none.
+        bgr: the plate, same shape and range; None for networks without one.
         trimap: (H,W), 0 stage, 0.5 unknown, 1 subject.
-        mask: (H,W) coarse alpha; made from the plate where a network wants one and it is None.
-        state: of a recurrent network after the frame before; None at the start.
-        tile: side of the tiles for a network that takes a plate and cannot have the frame in one piece; 0 for
-            whole frames. See `capmat_models.inference.tiles` for what it costs.
+        mask: (H,W) coarse alpha; if it is None and the network needs one, it is made from the plate.
+        state: of a recurrent network after the previous frame; None at the start.
+        tile: side of the tiles in pixels, for a network with a plate and frames that do not fit into memory; 0 for
+            whole frames. `capmat_models.inference.tiles` says what tiles cost.
         **settings: more arguments of the network's forward (steps and noise of DiffMatte).
 
     Returns:
-        numpy arrays without the batch axis: `pha` (H,W) and whatever else the network makes. `state`, where
-        there is one, stays as the network gave it.
+        numpy arrays without the batch axis: `pha` (H,W) and what else the network makes. The `state` of a recurrent
+        network stays as it is.
     """
     import torch
 
@@ -123,15 +127,15 @@ def infer(
 def infer_camera(
     network: Any, frames: Iterable[Picture], bgr: Picture | None = None, *, tile: int = 0
 ) -> Iterator[Picture]:
-    """The frames of one camera, in order, each way of going through them in the one place.
+    """The frames of one camera, in order, as fast as the network allows.
 
-    The student gets a rig of its own, with what depends on the plate computed once, and on a GPU several frames
-    at a time; a recurrent network the state of the frame before.
+    The student runs on a rig, which computes once what depends on the plate, and on a GPU takes several frames at a
+    time. A recurrent network gets the state of the previous frame.
 
     Args:
         network: any network of `load_network` that needs no trimap.
         frames: (3,H,W) float32, display-referred 0..1, all of one size.
-        bgr: the camera's plate, where the network takes one.
+        bgr: the camera's plate, if the network takes one.
         tile: see `infer`.
 
     Yields:
@@ -157,11 +161,11 @@ def at_once(network: Any) -> int:
 def on_rig(network: Any, frames: Iterable[Picture], bgr: Picture, several: int) -> Iterator[Picture]:
     """The frames of one camera through the student on a fixed rig, `several` at a time; see `infer_camera`.
 
-    A GPU that has no room for so many, because somebody else has taken it, gets half as many from there on.
+    If the GPU runs out of memory, because other programs use it, it gets half as many from there on.
     """
     import torch
 
-    ahead, held = iter(frames), deque[Picture]()  # held: on their way, so far without a matte
+    ahead, held = iter(frames), deque[Picture]()  # held: frames that have no matte yet
     while True:
         try:
             for pha in _in_batches(network, ahead, bgr, several, held):
@@ -172,9 +176,9 @@ def on_rig(network: Any, frames: Iterable[Picture], bgr: Picture, several: int) 
             if several == 1:
                 raise
             several //= 2
-            say(f"no room on the GPU: {several} frames at a time from here on")
+            say(f"the GPU is out of memory: {several} frames at a time from here on")
             ahead, held = chain(list(held), ahead), deque()
-        torch.cuda.empty_cache()  # here and not above, where the error still holds what there is
+        torch.cuda.empty_cache()  # here, because in the handler the error still holds the memory
 
 
 def _in_batches(
@@ -204,6 +208,6 @@ def _batch(picture: Picture | None) -> Any:
     import torch
 
     if picture is None:
-        raise TypeError("an input of the network was left out")  # check_inputs comes first
+        raise TypeError("an input of the network is missing")  # check_inputs comes first
     x = torch.from_numpy(np.ascontiguousarray(picture))
     return x[None] if x.dim() == 3 else x[None, None]

@@ -64,7 +64,7 @@ def _load(store: str, name: str, version: str) -> Any:
 
 
 def build(weights: bytes, card: Mapping[str, Any]) -> Any:
-    """The network that a card describes, in evaluation mode, on the GPU if there is one.
+    """The network that a card describes, in evaluation mode, on the GPU if the machine has one.
 
     Args:
         weights: safetensors, or an exported file.
@@ -91,7 +91,7 @@ def build(weights: bytes, card: Mapping[str, Any]) -> Any:
 
 
 def described(network: Any) -> dict[str, Any]:
-    """The part of a card that `build` needs: architecture, and what of its configuration was changed."""
+    """The part of a card that `build` needs: architecture, and changes of its configuration."""
     from capmat_models.networks.configs import ARCHITECTURES
 
     published = asdict(ARCHITECTURES[network.architecture].config)
@@ -106,10 +106,10 @@ def load_network(store: str, model: Ref, threads: int = 1, *, fresh: bool = Fals
         store: URL of the store.
         model: which one.
         threads: torch threads for this process from now on.
-        fresh: a copy of its own, for training.
+        fresh: load a new copy, for training.
 
     Raises:
-        NotFound: no such entry.
+        NotFound: the registry does not have it.
         CheckpointError: the weights do not fit the architecture that its card names.
     """
     import torch
@@ -117,7 +117,7 @@ def load_network(store: str, model: Ref, threads: int = 1, *, fresh: bool = Fals
     torch.set_num_threads(threads)
     if fresh:
         return _load.__wrapped__(store, model["name"], model["version"])
-    with _LOADING:  # two threads that want the same network at once would both load it
+    with _LOADING:  # or two threads that need the same network would both load it
         return _load(store, model["name"], model["version"])
 
 
@@ -125,19 +125,18 @@ def read_base_weights(folder: Path, architecture: str) -> tuple[bytes, dict[str,
     """Base weights as they are delivered: `<folder>/<architecture>/model.safetensors` and `card.json`.
 
     Raises:
-        CheckpointError: not there.
+        CheckpointError: the folder does not have them.
     """
     import json
 
-    place = folder / architecture
     try:
-        weights = (place / "model.safetensors").read_bytes()
-        card = json.loads((place / "card.json").read_text())
+        weights = (folder / architecture / "model.safetensors").read_bytes()
+        card = json.loads((folder / architecture / "card.json").read_text())
     except FileNotFoundError as e:
         raise CheckpointError(
-            "base weights are not there",
+            "the base weights are missing",
             where=str(e.filename),
-            fix="Train them with `capmat train-base`, or set `weights` to the folder that has them",
+            fix="Train them with `capmat train-base`, or set `weights` to the folder that has them.",
         ) from e
     return weights, card
 
@@ -157,7 +156,7 @@ def register_base(store: str, weights: str, architectures: Mapping[str, str]) ->
         Record with a `Ref` per role.
 
     Raises:
-        CheckpointError: an architecture has no weights in either place.
+        CheckpointError: neither the folder nor the registry has weights of an architecture.
     """
     registry = Registry(Root(store))
     starts = {role: _base(registry, Path(weights), name) for role, name in architectures.items()}
@@ -178,7 +177,7 @@ def register_base(store: str, weights: str, architectures: Mapping[str, str]) ->
 
 
 def _base(registry: Registry, folder: Path, architecture: str) -> tuple[str, bytes, dict[str, Any]]:
-    """Where a role starts: an imported version, or (with "" for the version) bytes and card of the folder."""
+    """Where a role starts: bytes and card of the folder, with "" as version, or else an imported version."""
     try:
         return "", *read_base_weights(folder, architecture)
     except CheckpointError:
@@ -195,10 +194,10 @@ def find_model(store: str, weights: str, wanted: str) -> Ref:
     Args:
         store: URL of the store.
         weights: folder of the base weights, where a name is looked for that the registry does not have.
-        wanted: NAME or NAME@VERSION. Without version: the one in use, else the newest.
+        wanted: NAME or NAME@VERSION. Without version: the one in use, or else the newest.
 
     Raises:
-        NotFound: nothing of that name or version; the message lists what there is.
+        NotFound: no model has that name or version; the message lists the names.
     """
     name, _, version = wanted.partition("@")
     registry = Registry(Root(store))
@@ -209,11 +208,11 @@ def find_model(store: str, weights: str, wanted: str) -> Ref:
         role = ARCHITECTURES[name].role if name in ARCHITECTURES else ""
         registry.add(name, data, {**card, "architecture": name, "role": role, "kind": "base"})
     if name not in registry.names():
-        there = sorted({*registry.names(), *(p.parent.name for p in Path(weights).glob("*/card.json"))})
+        existing = sorted({*registry.names(), *(p.parent.name for p in Path(weights).glob("*/card.json"))})
         raise NotFound(
-            f"there is no model {name}; there is {', '.join(there) or 'none'}",
+            f"no model is called {name}; the store has: {', '.join(existing) or 'no models'}",
             where=store,
-            fix="Import one with `capmat models import`, or name another.",
+            fix="Name one of these, or import one with `capmat models import`.",
         )
     return Ref(name=name, version=registry.resolve(name, version or None))
 
@@ -222,17 +221,17 @@ def card_of(store: str, model: Ref) -> dict[str, Any]:
     """The card of a model, without its weights.
 
     Raises:
-        NotFound: there is no such model.
+        NotFound: the registry does not have it.
     """
     for entry in Registry(Root(store)).entries(model["name"]):
         if entry["version"] == model["version"]:
             return dict(entry["card"])
     where = f"{model['name']}@{model['version']}"
-    raise NotFound("there is no such model", where=where, fix="See `capmat models` for what there is.")
+    raise NotFound("the store does not have this model", where=where, fix="`capmat models` lists them.")
 
 
 def inputs_of(card: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a network takes, by its card alone; nothing where this capmat does not know it."""
+    """The inputs of a network, by its card alone; empty for one that this version of capmat does not know."""
     from capmat_models.networks.configs import ARCHITECTURES
 
     if card.get("architecture") == "exported":
@@ -247,10 +246,10 @@ def champion(store: str, role: str) -> Ref:
     Raises:
         CheckpointError: the store has none yet.
     """
-    found = Registry(Root(store)).champion(role)
-    if found is None:
-        raise CheckpointError(f"no {role} in the registry", where=store, fix="Run `capmat nightly` first")
-    return Ref(name=found[0], version=found[1])
+    in_use = Registry(Root(store)).champion(role)
+    if in_use is None:
+        raise CheckpointError(f"the registry has no {role} in use", where=store, fix="Run `capmat nightly` first.")
+    return Ref(name=in_use[0], version=in_use[1])
 
 
 def champions(store: str) -> dict[str, Ref]:

@@ -33,7 +33,7 @@ def decide(
         champion: scores per benchmark picture of the model in use; None where none is.
         challenger: the same of the candidate, on the same pictures.
         gate: the margins.
-        latency: the time of a frame with both, see `tasks.models.speed`; None where both are equally fast.
+        latency: the time of a frame with both, see `tasks.models.latency`; None where both are equally fast.
         hull: the hull scores of both, see `tasks.validate.measure`; None where nobody asked.
 
     Returns:

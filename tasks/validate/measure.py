@@ -20,8 +20,8 @@ from tasks.geometry.hull_check import hull_check
 from tasks.ingest.session import take_record
 from tasks.matte.take import block_steps, matte, open_run
 from tasks.models.infer import check_take
+from tasks.models.latency import device_of, hardware, latency
 from tasks.models.networks import Ref, Run, card_of, inputs_of, load_network
-from tasks.models.speed import device_of, hardware, latency
 from tasks.runtime.step import Record, StepRecord, retryable, run_once
 from tasks.validate.score import MEASURES, Scores, flicker_of, score_runs
 
@@ -43,7 +43,7 @@ class ScoresRecord(StepRecord):
 
     supervisor: dict[str, Scores]  # with `flicker` where the frame before is in the benchmark too
     truth: dict[str, Scores]  # the same against known mattes; empty where nothing is known
-    latency: NotRequired[Record]  # see `tasks.models.speed.latency`
+    latency: NotRequired[Record]  # see `tasks.models.latency.latency`
     hull: NotRequired[HullScore]  # where it was asked for
 
 
@@ -201,7 +201,7 @@ def frame_time(store: str, benchmark: Bench, run: Run) -> Record:
     """How long a model takes for a benchmark's first picture; measured once on each kind of machine.
 
     Returns:
-        Record, see `tasks.models.speed.latency`.
+        Record, see `tasks.models.latency.latency`.
     """
     frozen = Benchmark.open(Root(store), *benchmark)
     name, camera, frame = frozen.keys[0]

@@ -168,7 +168,7 @@ def test_inputs_that_are_missing_or_of_no_use_are_named(pair: tuple[Path, Path],
         matte_picture(teacher, "bg_vitmatte_xs", pair[0], tmp_path / "out")
     with pytest.raises(ConfigError, match="diffmatte_xs needs --trimap"):
         matte_picture(supervisor, "diffmatte_xs", pair[0], tmp_path / "out", plate=pair[1])
-    with pytest.raises(ConfigError, match="bg_vitmatte_xs has no use for --trimap"):
+    with pytest.raises(ConfigError, match="bg_vitmatte_xs does not take --trimap"):
         matte_picture(teacher, "bg_vitmatte_xs", pair[0], tmp_path / "out", plate=pair[1], trimap=pair[1])
     assert not (tmp_path / "out").exists()
 
@@ -222,7 +222,7 @@ def test_a_model_is_found_in_the_registry_or_among_the_base_weights(tmp_path: Pa
     assert open_model(store, WEIGHTS, STUDENT)[1] == f"{STUDENT}@v0001"
     with pytest.raises(NotFound, match="no version is called v0009; the store has: v0001"):
         open_model(store, WEIGHTS, f"{STUDENT}@v0009")
-    with pytest.raises(NotFound, match="no model nobody; there is bg_vitmatte_xs, .*diffmatte_xs"):
+    with pytest.raises(NotFound, match="no model is called nobody; the store has: bg_vitmatte_xs, .*diffmatte_xs"):
         open_model(store, WEIGHTS, "nobody")
 
 

@@ -119,9 +119,9 @@ def test_trimap_weights_become_the_start_of_a_teacher(store: str, tmp_path: Path
         ours.state_dict()["backbone.patch_embed.proj.weight"][:, :3].cpu(),
         theirs.state_dict()["backbone.patch_embed.proj.weight"][:, :3],
     )
-    with pytest.raises(CheckpointError, match="take a trimap, bg_vitmatte_xs takes a plate. Add --adapt background"):
+    with pytest.raises(CheckpointError, match="a trimap, but bg_vitmatte_xs takes a plate. Add --adapt background"):
         import_weights(store, file, "bg_vitmatte_xs")
-    with pytest.raises(ConfigError, match="bgmv2_mobilenetv2_xs is no ViTMatte"):
+    with pytest.raises(ConfigError, match="bgmv2_mobilenetv2_xs is not a ViTMatte"):
         import_weights(store, file, STUDENT, adapt=True)
 
 
@@ -200,7 +200,7 @@ def test_an_exported_file_is_kept_byte_by_byte_and_runs(store: str, tmp_path: Pa
 
 def test_a_role_starts_from_imported_weights_where_the_folder_has_none(store: str, tmp_path: Path) -> None:
     empty = str(tmp_path / "no_weights")
-    with pytest.raises(CheckpointError, match="base weights are not there"):
+    with pytest.raises(CheckpointError, match="the base weights are missing"):
         register_base(store, empty, {"student": STUDENT})
     versions = []
     for seed in (1, 2):

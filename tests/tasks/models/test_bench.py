@@ -1,4 +1,4 @@
-"""The benchmark times real networks on real files and says what a figure needs to mean something."""
+"""`capmat bench` times real networks on real files and says what a figure needs to mean something."""
 
 import time
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from flows.command.main import main
-from tasks.models.bench import bench_student, bench_teacher
-from tasks.models.speed import Candidate, hardware, race, table
+from tasks.models.bench import Candidate, bench_student, bench_teacher, race, table
+from tasks.models.latency import hardware
 
 
 def test_candidates_take_turns_and_are_compared_with_the_first() -> None:
@@ -38,7 +38,7 @@ def test_the_student_is_timed_beside_its_released_structure(tmp_path: Path, monk
     text = "\n".join(table(rows, (96, 128), "cpu", 1))
     assert "128x96" in text
     assert hardware("cpu") in text
-    assert not list(tmp_path.iterdir()), "the pictures it made are gone"
+    assert not list(tmp_path.glob("capmat-bench-*")), "the pictures it made are gone"
 
 
 def test_the_teacher_is_timed_on_any_size() -> None:
