@@ -6,6 +6,7 @@ The pose is a function of the frame number, so a take can be rendered in any ord
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,51 +82,30 @@ def _body(look: Look, at: dict[str, Array]) -> list[Part]:
     s, w = look.height, look.girth
     skin = Cloth(look.skin)
     lower = skin if look.skirt else look.bottom
+
+    def round_(middle: Array, radii: Array, cloth: Cloth, blend: float = 0.025) -> Part:
+        return Part("ellipsoid", middle, radii, cloth, turn=look.yaw, blend=blend)
+
+    torso = (
+        (at["chest"] + [0, 0, 0.015 * s], (0.098 * w, 0.065 * w, 0.105), look.top, 0.05),
+        (at["pelvis"] + [0, 0, 0.07 * s], (0.082 * w, 0.062 * w, 0.10), look.top, 0.05),
+        (at["pelvis"] - [0, 0, 0.005 * s], (0.092 * w, 0.068 * w, 0.07), look.bottom, 0.04),
+    )
     parts = [
-        Part("ellipsoid", at["head"], _head_radii(look), skin, turn=look.yaw),
+        round_(at["head"], _head_radii(look), skin),
         Part("bone", at["neck"] - [0, 0, 0.02 * s], at["head"], skin, 0.034 * s, 0.032 * s),
-        Part(
-            "ellipsoid",
-            at["chest"] + [0, 0, 0.015 * s],
-            s * np.array([0.098 * w, 0.065 * w, 0.105]),
-            look.top,
-            turn=look.yaw,
-            blend=0.05,
-        ),
-        Part(
-            "ellipsoid",
-            at["pelvis"] + [0, 0, 0.07 * s],
-            s * np.array([0.082 * w, 0.062 * w, 0.10]),
-            look.top,
-            turn=look.yaw,
-            blend=0.05,
-        ),
-        Part(
-            "ellipsoid",
-            at["pelvis"] - [0, 0, 0.005 * s],
-            s * np.array([0.092 * w, 0.068 * w, 0.07]),
-            look.bottom,
-            turn=look.yaw,
-            blend=0.04,
-        ),
+        *(round_(middle, s * np.array(radii), cloth, blend) for middle, radii, cloth, blend in torso),
     ]
     for n in "lr":
         get = {name: at[f"{n}_{name}"] for name in _LIMB}
         upper = look.top if look.sleeves >= 1 else skin
         fore = look.top if look.sleeves >= 2 else skin
         thick = 0.008 * s if look.sleeves == 2 else 0.0
+        sole = get["ankle"] - [0, 0, 0.016 * s], get["toe"] - [0, 0, 0.008 * s]
         parts += [
             Part("bone", get["hip"], get["knee"], lower, 0.055 * s * w, 0.037 * s * w**0.5),
             Part("bone", get["knee"], get["ankle"], lower, 0.037 * s * w**0.5, 0.026 * s),
-            Part(
-                "bone",
-                get["ankle"] - [0, 0, 0.016 * s],
-                get["toe"] - [0, 0, 0.008 * s],
-                look.shoes,
-                0.027 * s,
-                0.022 * s,
-                blend=0.01,
-            ),
+            Part("bone", sole[0], sole[1], look.shoes, 0.027 * s, 0.022 * s, blend=0.01),
             Part("bone", get["shoulder"], get["elbow"], upper, 0.034 * s * w**0.5, 0.026 * s + thick),
             Part("bone", get["elbow"], get["wrist"], fore, 0.025 * s + thick, 0.018 * s + thick),
             Part("bone", get["wrist"], get["palm"], skin, 0.018 * s, 0.024 * s),
@@ -143,34 +123,16 @@ def _fingers(wrist: Array, palm: Array, skin: Cloth, size: float) -> list[Part]:
     along = (palm - wrist) / np.linalg.norm(palm - wrist)
     across = np.cross(along, [0.0, 0.0, 1.0]) + 1e-3
     across /= np.linalg.norm(across)
-    return [
-        Part(
-            "bone",
-            palm,
-            palm + size * (0.045 * along + k * 0.03 * across),
-            skin,
-            0.009 * size,
-            0.006 * size,
-            blend=0.008,
-        )
-        for k in (-1.0, -0.33, 0.33, 1.0)
-    ]
+    tips = [palm + size * (0.045 * along + k * 0.03 * across) for k in (-1.0, -0.33, 0.33, 1.0)]
+    return [Part("bone", palm, tip, skin, 0.009 * size, 0.006 * size, blend=0.008) for tip in tips]
 
 
 def _head_radii(look: Look) -> Array:
     return look.height * np.array([0.047, 0.056, 0.067])
 
 
-def _held_at(look: Look, at: dict[str, Array]) -> Array:
-    if look.prop == "box":
-        return at["r_palm"] + np.array([0, 0, -0.10])
-    if look.prop == "ball":
-        return at["r_palm"] + np.array([0, 0, -0.13])
-    return at["r_palm"]
-
-
 def _prop(look: Look, at: dict[str, Array]) -> list[Part]:
-    where = _held_at(look, at)
+    where = at["r_palm"] - np.array([0, 0, {"box": 0.10, "ball": 0.13}.get(look.prop, 0.0)])
     side = np.array([math.cos(look.yaw), math.sin(look.yaw), 0.0])
     lean = np.array([0.25 * side[0], 0.25 * side[1], 1.0])
     if look.prop == "stick":
@@ -181,12 +143,9 @@ def _prop(look: Look, at: dict[str, Array]) -> list[Part]:
     if look.prop == "box":
         return [Part("box", where, np.array([0.14, 0.09, 0.1]), look.prop_cloth, turn=look.yaw, blend=0)]
     if look.prop == "hoop":
-        ring = [
-            where + 0.26 * (math.cos(t) * side + [0, 0, math.sin(t) + 0.9]) for t in np.linspace(0, 2 * math.pi, 21)
-        ]
-        return [
-            Part("bone", a, b, look.prop_cloth, 0.012, 0.012, blend=0) for a, b in zip(ring, ring[1:], strict=False)
-        ]
+        turn = np.linspace(0, 2 * math.pi, 21)
+        ring = [where + 0.26 * (math.cos(t) * side + [0, 0, math.sin(t) + 0.9]) for t in turn]
+        return [Part("bone", a, b, look.prop_cloth, 0.012, 0.012, blend=0) for a, b in pairwise(ring)]
     return []
 
 

@@ -177,30 +177,34 @@ def foreground(picture: Any, alone: Any, alpha: Any) -> Any:
     return np.where(away[..., None] <= 8, colour[rows, columns], 0)
 
 
+_DESCRIPTOR = """\
+name = "{name}"
+stage = "{stage}"
+root = "."
+fps = 25.0
+
+[colour]
+bits = 12
+transfer = "linear"
+black = 64
+
+[calibration]
+format = "capmat"
+path = "calibration.json"
+
+[plates]
+path = "plates/{{camera}}/{{frame:04d}}.png"
+"""
+
+
 def _descriptor(takes: Mapping[str, int], benchmark: str, defect: Defect | None) -> str:
-    lines = [
-        f'name = "{f"tidy-{defect.name}" if defect else "sample"}"',
-        f'stage = "{f"tidy-{defect.name}" if defect else "cylinder"}"',
-        'root = "."',
-        "fps = 25.0",
-        "",
-        "[colour]",
-        "bits = 12",
-        'transfer = "linear"',
-        "black = 64",
-        "",
-        "[calibration]",
-        'format = "capmat"',
-        'path = "calibration.json"',
-        "",
-        "[plates]",
-        'path = "plates/{camera}/{frame:04d}.png"',
-    ]
+    tidy = f"tidy-{defect.name}" if defect else ""
+    text = _DESCRIPTOR.format(name=tidy or "sample", stage=tidy or "cylinder")
     for name in takes:
-        lines += ["", f"[takes.{name}]", f'path = "takes/{name}/{{camera}}/{{frame:04d}}.png"']
+        text += f'\n[takes.{name}]\npath = "takes/{name}/{{camera}}/{{frame:04d}}.png"\n'
     if benchmark:
-        lines += ["", "[benchmark]", f'take = "{benchmark}"', 'trimaps = "trimaps/{camera}/{frame:04d}.png"']
-    return "\n".join([*lines, ""])
+        text += f'\n[benchmark]\ntake = "{benchmark}"\ntrimaps = "trimaps/{{camera}}/{{frame:04d}}.png"\n'
+    return text
 
 
 def _number(seed: int, *names: object) -> int:
