@@ -9,7 +9,7 @@ from storage.session.cameras import CameraRow
 from storage.session.cost import Cost
 from storage.session.plan import SessionPlan
 from storage.takes.take import BLOCK
-from tasks.show.figures import amount, duration
+from tasks.show.figures import amount, counted, duration
 
 _HEAD = ("take", "cameras", "frames", "count", "missing", "size", "type", "source", "plate", "fits", "raw", "stored")
 
@@ -34,10 +34,9 @@ def table(plan: SessionPlan) -> Iterator[str]:
 def summary(plan: SessionPlan, cost: Cost) -> list[str]:
     """The totals; the first line is enough before an ingest."""
     cameras = {id for take in plan.takes.values() for id in take.rows}
-    takes = "take" if len(plan.takes) == 1 else "takes"
+    counts = (counted(len(plan.takes), "take"), counted(len(cameras), "camera"), counted(cost.frames, "frame"))
     return [
-        f"session {plan.session.name}: {len(plan.takes)} {takes}, {len(cameras)} cameras, {cost.frames} frames, "
-        f"{amount(cost.raw)} raw; {_to_come(cost)}",
+        f"session {plan.session.name}: {', '.join(counts)}, {amount(cost.raw)} raw; {_to_come(cost)}",
         f"{cost.left} of {cost.blocks} blocks of {BLOCK} frames remain to be stored",
     ]
 
@@ -47,7 +46,7 @@ def _to_come(cost: Cost) -> str:
         return "all of it is in the store"
     plates = f", and plates of at most {amount(cost.plates)}" if cost.plates else ""
     free = "" if cost.free is None else f" ({amount(cost.free)} free)"
-    time = f"about {duration(cost.seconds)} on one core (measured on {cost.measured} frames)"
+    time = f"about {duration(cost.seconds)} on one core (measured on {counted(cost.measured, 'frame')})"
     return f"about {amount(cost.stored)} to store{plates}{free}, {time}"
 
 

@@ -21,6 +21,7 @@ from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
 from storage.labels.queue import read_queue
 from storage.labels.raster import BACKGROUND, FOREGROUND
 from storage.store.root import Root
+from tasks.show.figures import counted
 
 LABEL_FORMATS = ("overlay", "label", "trimap", "labelstudio", "cvat", "labelme", "coco", "davis", "strokes")
 
@@ -70,7 +71,7 @@ def list_sets(args: Namespace) -> None:
     for version in versions:
         takes = Counter(take for take, _, _ in LabelSet.open(root, LABELS, version).keys)
         counts = ", ".join(f"{take} {count}" for take, count in sorted(takes.items()))
-        print(f"{version}  {sum(takes.values())} frames: {counts}")
+        print(f"{version}  {counted(sum(takes.values()), 'frame')}: {counts}")
     if not versions:
         print("no labels yet; capmat scribbles import brings some in")
 
@@ -82,7 +83,7 @@ def show_set(args: Namespace) -> None:
     config = settings(args)
     root = Root(config.store)
     labels = LabelSet.open(root, LABELS, args.version)
-    print(f"{labels.name} {labels.version}: {len(labels)} frames")
+    print(f"{labels.name} {labels.version}: {counted(len(labels), 'frame')}")
     held = validation_part(labels, config.validation_takes)
     for key in labels.keys:
         label, drawing, authors = labels.label(*key), labels.strokes(*key), labels.authors(*key)
@@ -115,11 +116,12 @@ def import_set(args: Namespace) -> None:
         for key, foreground, background in content.frames:
             print(_line(key, foreground, background))
         _print_rest(content.summary)
-        print(f"{len(content.frames)} frames as {format}; nothing was stored")
+        print(f"{counted(len(content.frames), 'frame')} as {format}; nothing was stored")
         return
     done = import_labels(config.store, path, reading, anew=args.replace)
     known = "; it was imported before (--replace imports it again)" if done["reused"] else ""
-    print(f"label set {done['labels']}: {done['frames']} frames, {100 * done['painted_share']:.2f} % painted{known}")
+    frames = counted(done["frames"], "frame")
+    print(f"label set {done['labels']}: {frames}, {100 * done['painted_share']:.2f} % painted{known}")
     _print_rest(done)
     from flows.service.events import tell_labels
 
@@ -137,7 +139,8 @@ def export_set(args: Namespace) -> None:
         )
     print(f"{len(done.files)} files written to {args.out}")
     if done.painted:
-        print(f"{len(done.painted)} frames have painted pixels, which strokes cannot hold; use --format label")
+        frames = counted(len(done.painted), "frame")
+        print(f"{frames} with painted pixels, which strokes cannot hold; use --format label")
 
 
 def _line(key: Key, foreground: float, background: float) -> str:

@@ -12,6 +12,7 @@ from flows.command.arguments import no_options, settings
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.report.paper.preset import at_preset, check_paper, chosen_parts
+from tasks.show.figures import counted
 from tasks.train.ready import check_round
 
 
@@ -63,7 +64,8 @@ def nightly(args: Namespace) -> None:
         from flows.nightly import nightly as flow
 
         done = flow(config)
-    print(f"{len(done['takes'])} takes, {sum(m['frames'] for m in done['mattes'])} mattes in {config.store}")
+    takes = counted(len(done["takes"]), "take")
+    print(f"{takes}, {sum(m['frames'] for m in done['mattes'])} mattes in {config.store}")
     if night := done.get("night"):
         print(f"{len(night['refused'])} refused, {len(night['left'])} left for another night; report {night['html']}")
 

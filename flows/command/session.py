@@ -15,6 +15,7 @@ from storage.session.cost import Cost, check_space, expected_cost
 from storage.session.layouts.recognise import describe
 from storage.session.plan import SessionPlan, plan_session
 from storage.store.root import Root
+from tasks.show.figures import counted
 
 DEFECTS = ("none", "glossy-floor", "lamp", "moved-camera", "exposure", "noise")  # as in tasks.sim.tidy_stage
 
@@ -96,7 +97,8 @@ def ingest(args: Namespace) -> int:
             if stage["light"] != "green":
                 print(f"{name}: the stage check says {stage['light']}; see {stage['html']}")
             done = steps.ingest(config.store, str(file), name, plates["digest"])
-            print(f"{name}: {len(done['cameras'])} cameras, {len(done['frames'])} frames in {config.store}")
+            cameras, frames = counted(len(done["cameras"]), "camera"), counted(len(done["frames"]), "frame")
+            print(f"{name}: {cameras}, {frames} in {config.store}")
     return 0
 
 

@@ -9,7 +9,7 @@ from storage.store.root import Root
 from storage.upkeep.findings import Findings, forget_damage
 from storage.upkeep.verify import verify as examine
 from storage.upkeep.waste import KINDS, find_waste, remove_waste
-from tasks.show.figures import amount
+from tasks.show.figures import amount, counted
 
 
 def _verify_options(parser: ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def verify(args: Namespace) -> int:
 
 
 def _summary(findings: Findings) -> str:
-    takes = f"{len(findings.takes)} take{'' if len(findings.takes) == 1 else 's'}"
+    takes = counted(len(findings.takes), "take")
     state = f"{count} damaged" if (count := len(findings.damaged)) else "all intact"
     depth = "every byte read" if findings.deep else "presence and size; --deep reads every byte"
     return f"{takes}, {findings.files} files, {amount(findings.bytes)}, {state} ({depth})"

@@ -47,14 +47,14 @@ def test_labels_go_in_are_shown_and_come_out_again(capmat, store: str, tmp_path:
     how = ("import", export, "--names", "{take}_{camera}_{frame}", "--foreground", "person", "--background", "floor")
     code, said = capmat(*how, "--dry-run")
     assert code == 0
-    assert "foreground  5.08 %  background  8.46 %\n1 frames as cvat; nothing was stored" in said
+    assert "foreground  5.08 %  background  8.46 %\n1 frame as cvat; nothing was stored" in said
     assert list_label_sets(Root(store)) == {}
     code, said = capmat(*how)
-    assert "label set l0001: 1 frames, 13.54 % painted" in said
+    assert "label set l0001: 1 frame, 13.54 % painted" in said
     assert "no Prefect server was told" in said
     freeze_labels(Root(store), LABELS, [Drawing("walk", "c01", 2, WIDTH, HEIGHT, (MIA,))])
 
-    assert capmat("list")[1] == "l0001  1 frames: walk 1\nl0002  2 frames: walk 2\n"
+    assert capmat("list")[1] == "l0001  1 frame: walk 1\nl0002  2 frames: walk 2\n"
     code, said = capmat("show", "--picture", tmp_path / "sheet.jpg")
     assert "walk             c00           1  foreground  5.08 %  background  8.46 %  painted" in said
     assert "1 strokes by Mia" in said
@@ -73,7 +73,7 @@ def test_labels_go_in_are_shown_and_come_out_again(capmat, store: str, tmp_path:
         ]
     code, said = capmat("export", "l0002", "--out", tmp_path / "strokes", "--format", "strokes")
     assert "1 files written" in said
-    assert "1 frames have painted pixels" in said
+    assert "1 frame with painted pixels" in said
     assert capmat("import", tmp_path / "strokes", "--replace")[0] == 0
     assert LabelSet.open(Root(store), LABELS).strokes("walk", "c01", 2) == Drawing(
         "walk", "c01", 2, WIDTH, HEIGHT, (MIA,)
@@ -82,8 +82,8 @@ def test_labels_go_in_are_shown_and_come_out_again(capmat, store: str, tmp_path:
 
 def test_the_inbox_is_the_default_and_holds_overlays(capmat, tmp_path: Path) -> None:
     put(tmp_path / "inbox", "walk/c00/0001.png", overlay())
-    assert "label set l0001: 1 frames, 0.78 % painted\n" in capmat("import")[1]
-    assert "label set l0001: 1 frames, 0.78 % painted; it was imported before" in capmat("import")[1]
+    assert "label set l0001: 1 frame, 0.78 % painted\n" in capmat("import")[1]
+    assert "label set l0001: 1 frame, 0.78 % painted; it was imported before" in capmat("import")[1]
     code, said = capmat("import", "--format", "trimap")
     assert code == 2
     assert "the inbox holds only overlays" in said
