@@ -53,7 +53,7 @@ class FrameGap(CapmatError, ValueError):
 
 
 class ImageUnreadable(CapmatError, OSError):
-    """A file is no image, is truncated, or holds values that no camera makes."""
+    """A file is not an image, is truncated, or holds values that no camera makes."""
 
 
 class SizeMismatch(CapmatError, ValueError):

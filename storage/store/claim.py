@@ -1,8 +1,8 @@
 """A claim: one ingest at a time works on a take or on the plates of a stage.
 
-Everybody who wants to writes a file of its own first, and then looks who else did. Of two at the same moment both
-see each other, step back, and try again after a moment of chance; nothing depends on which storage this is. What a
-killed process left does not count.
+Every ingest writes a file of its own first, and then looks for those of others. Two that start at the same moment see
+each other, step back, and try again after a random pause. This needs nothing of the storage but listing. The claim of
+a killed process does not count.
 """
 
 import random
@@ -20,24 +20,23 @@ _TRIES = 4
 
 @contextmanager
 def claim(root: Root, folder: str) -> Iterator[None]:
-    """Keep others from what lies at `folder` while the block runs.
+    """Keep other ingests from what lies at `folder` while the block runs.
 
     Args:
         root: the store.
         folder: such as "takes/walk.zarr".
 
     Raises:
-        StoreError: another process is at work there; the message says which.
+        StoreError: another process is at work there; the message names it.
     """
-    place = f"claims/{folder}"
-    mine = f"{place}/{mark()}.{uuid.uuid4().hex}"
-    for left in reversed(range(_TRIES)):
-        root.write(mine, b"")
-        others = _others(root, place, mine)
+    own = f"claims/{folder}/{mark()}.{uuid.uuid4().hex}"
+    for tries_left in reversed(range(_TRIES)):
+        root.write(own, b"")
+        others = _others(root, f"claims/{folder}", own)
         if not others:
             break
-        root.remove(mine)
-        if not left:
+        root.remove(own)
+        if not tries_left:
             process, start, machine = others[0].rpartition("/")[2].partition(".")[0].split("_")
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(start)))
             raise StoreError(
@@ -49,15 +48,15 @@ def claim(root: Root, folder: str) -> Iterator[None]:
     try:
         yield
     finally:
-        root.remove(mine)
+        root.remove(own)
 
 
-def _others(root: Root, place: str, mine: str) -> list[str]:
-    """Claims of those who are at work; the others' are taken away, with what they had half written."""
+def _others(root: Root, claims: str, own: str) -> list[str]:
+    """Claims of other processes at work; removes the claims and half-written claims of processes that have ended."""
     out = []
-    for key in root.list(place):
+    for key in root.list(claims):
         name = key.rpartition("/")[2].lstrip(".")
-        if key == mine or name.count("_") < 2:
+        if key == own or name.count("_") < 2:
             continue
         if is_gone(name.partition(".")[0]):
             root.remove(key)

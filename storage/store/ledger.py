@@ -1,7 +1,8 @@
 """What is finished: one small file per finished piece of work, written after its results are on the disk.
 
-Zarr cannot tell a black frame from one that was never computed, so nothing is ever taken as done because
-pixels seem to be there. A piece that was interrupted has no entry, and is done again.
+Zarr cannot tell a black frame from one that was never computed, so pixels alone never prove that work is done. An
+interrupted piece has no entry, and is done again. The seal of a take or a stage is an entry with a copy of its
+description.
 """
 
 import json
@@ -18,10 +19,10 @@ Files = dict[str, list[int]]
 
 
 def stored(root: Root, *keys: str) -> Files:
-    """Size and checksum of files, of the bytes as they lie in the store and not as they were meant to.
+    """Size and checksum of files, from the bytes that lie in the store.
 
     Raises:
-        NotFound: one of them is not there.
+        NotFound: a file does not exist.
         StoreError: the store cannot be read.
     """
     return {key: fingerprint(root.read(key)) for key in keys}
@@ -30,27 +31,27 @@ def stored(root: Root, *keys: str) -> Files:
 def fingerprint(data: bytes) -> list[int]:
     """[bytes, crc32].
 
-    Not crc32c: every part of a shard ends on its own crc32c, and over such a file another crc32c is the same for all
-    files of that size. A frame in place of another would pass.
+    It is crc32 and not crc32c: every part of a shard ends on its own crc32c, so the crc32c of the whole file would be
+    the same for all files of that size. A frame in place of another would pass.
     """
     return [len(data), zlib.crc32(data)]
 
 
 class Fingerprint:
-    """The fingerprint of what goes by in pieces."""
+    """The fingerprint of data that passes in pieces."""
 
     def __init__(self) -> None:
         self.value = [0, 0]
 
     def of(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass the pieces on, and count them."""
+        """Pass the pieces on, and include them in `value`."""
         for piece in pieces:
             self.value = [self.value[0] + len(piece), zlib.crc32(piece, self.value[1])]
             yield piece
 
 
 def is_as_written(data: bytes, listed: list[int]) -> bool:
-    """Whether data is what an entry lists; entries of earlier versions hold crc32c."""
+    """Whether data matches the fingerprint of an entry; entries of early versions hold crc32c."""
     import google_crc32c
 
     return listed in (fingerprint(data), [len(data), google_crc32c.value(data)])
@@ -67,10 +68,7 @@ class Ledger:
         self.root = root
 
     def done(self, key: str) -> dict[str, Any] | None:
-        """What was recorded under `key`, or None if that work is not finished.
-
-        An entry that cannot be read says nothing, so its work is done again.
-        """
+        """The entry of `key`; None if that work is not finished, or if its entry cannot be read."""
         try:
             return _entry(self.root.read(_file(key)))
         except NotFound:
@@ -78,24 +76,26 @@ class Ledger:
 
     def entries(self, start: str) -> dict[str, dict[str, Any] | None]:
         """All entries whose key starts with `start`; None for one that cannot be read."""
-        found = self.root.read_all([file for file in self.root.sizes(f"ledger/{start}") if file.endswith(".json")])
-        keys = {file: file.removeprefix("ledger/").removesuffix(".json") for file in found}
-        return {keys[file]: _entry(data) for file, data in found.items()}
+        files = [file for file in self.root.sizes(f"ledger/{start}") if file.endswith(".json")]
+        return {
+            file.removeprefix("ledger/").removesuffix(".json"): _entry(data)
+            for file, data in self.root.read_all(files).items()
+        }
 
     def record(self, key: str, entry: dict[str, Any]) -> None:
-        """Say that the work `key` is finished. Call it last.
+        """Record that the work `key` is finished. Call it last.
 
         Args:
             key: such as "ingest/walk/c03/00000".
-            entry: what identifies inputs and settings, so that a change can be seen; plain json. Under "files"
-                what it stored, see `stored`.
+            entry: what identifies inputs and settings, so that a change can be seen; plain JSON. "files" holds the
+                files that the work stored, see `stored`.
         """
         self.root.sweep(_file(key))
         whole = {**entry, _CHECK: _checksum(entry)}
         self.root.write(_file(key), json.dumps(whole, indent=1, sort_keys=True).encode())
 
     def forget(self, key: str) -> None:
-        """Take an entry back, before its results are replaced."""
+        """Remove an entry, before its results are replaced."""
         self.root.remove(_file(key))
 
 
@@ -106,7 +106,7 @@ def _entry(data: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(entry, dict):
         return None
-    # Entries of earlier versions have none.
+    # Entries of early versions have no checksum.
     return entry if entry.pop(_CHECK, None) in (None, _checksum(entry)) else None
 
 
@@ -122,11 +122,7 @@ def set_seal(root: Root, folder: str, complete: bool) -> None:
     """Put the seal on the group at `folder`, or take it off."""
     ledger, file = Ledger(root), f"{folder}/zarr.json"
     ledger.forget(seal_key(folder))
-    whole = json.loads(root.read(file))
-    whole["attributes"]["complete"] = complete
-    data = json.dumps(whole, indent=1).encode()
-    root.sweep(file)
-    root.write(file, data)
+    data = _write_description(root, file, json.loads(root.read(file)), complete)
     if complete:
         # As text, because the ledger sorts keys and cameras have an order.
         ledger.record(seal_key(folder), {"files": {file: fingerprint(data)}, "description": data.decode()})
@@ -138,28 +134,26 @@ def group_document(attributes: dict[str, Any]) -> bytes:
 
 
 def break_seal(root: Root, folder: str) -> None:
-    """Take the seal off something whose description may be damaged; it comes back from the ledger's copy.
+    """Take the seal off a group whose description may be damaged, and restore that from the ledger's copy.
 
-    Where there is no copy, a damaged description is removed: the next ingest then makes all of it again.
+    Without a copy, a damaged description is removed: the next ingest then makes all of it again.
     """
     ledger, file = Ledger(root), f"{folder}/zarr.json"
-    whole = sealed_copy(ledger.done(seal_key(folder)), folder) or read_description(root, folder)
-    if whole is None:
+    description = sealed_copy(ledger.done(seal_key(folder)), folder) or read_description(root, folder)
+    if description is None:
         root.remove(file)
     else:
-        whole["attributes"]["complete"] = False
-        root.sweep(file)
-        root.write(file, json.dumps(whole, indent=1).encode())
+        _write_description(root, file, description, False)
     ledger.forget(seal_key(folder))
 
 
 def read_description(root: Root, folder: str) -> dict[str, Any] | None:
-    """The zarr.json of a take or a stage; None if it is not there or cannot be understood."""
+    """The zarr.json of a take or a stage; None if it does not exist or cannot be understood."""
     return _description(root.read(f"{folder}/zarr.json")) if root.exists(f"{folder}/zarr.json") else None
 
 
 def sealed_copy(entry: dict[str, Any] | None, folder: str) -> dict[str, Any] | None:
-    """The description that was sealed, by its entry in the ledger; None if that is damaged itself."""
+    """The description that was sealed, from its entry in the ledger; None if that is damaged itself."""
     text = str((entry or {}).get("description", "")).encode()
     listed = (entry or {}).get("files", {}).get(f"{folder}/zarr.json", [])
     return _description(text) if is_as_written(text, listed) else None
@@ -168,6 +162,14 @@ def sealed_copy(entry: dict[str, Any] | None, folder: str) -> dict[str, Any] | N
 def seal_key(folder: str) -> str:
     """Where the ledger keeps the seal of the group at `folder`."""
     return f"seal/{folder}"
+
+
+def _write_description(root: Root, file: str, description: dict[str, Any], complete: bool) -> bytes:
+    description["attributes"]["complete"] = complete
+    data = json.dumps(description, indent=1).encode()
+    root.sweep(file)
+    root.write(file, data)
+    return data
 
 
 def _description(text: str | bytes) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """The bytes of a shard: a block of frames in tiles, each compressed and with a checksum, and an index at the end.
 
-This is Zarr's sharding codec (ZEP 2) for the two layouts that takes have, and any zarr reads what it writes. Zarr
-itself needs about as long for its own bookkeeping as for the pixels; a stage writes two gigabytes a second. Reading
-also knows what zarr does not say: whether a tile was ever written.
+This is Zarr's sharding codec (ZEP 2) for the two layouts that takes have; any zarr reads what it writes. Zarr itself
+spends about as long on bookkeeping as on the pixels, and a stage writes two gigabytes a second. Reading here also
+tells whether a tile was ever written, which zarr does not.
 """
 
 from collections.abc import Iterator
@@ -68,14 +68,14 @@ def encode(layout: Layout, frames: dict[int, NDArray[Any]]) -> Iterator[bytes]:
 
     Args:
         layout: of the array.
-        frames: (C, y, x) or (y, x) by place in the block; other places stay empty.
+        frames: (C, y, x) or (y, x) by index in the block; frames that are left out stay empty.
     """
     compress = _codec(layout).encode
     height, width = layout.tile_size
     index = np.full((layout.block, layout.tiles, 2), _NOTHING, "<u8")
     tile = np.zeros((*layout.shape[1:-2], height, width), layout.dtype)
     at = 0
-    for place, frame in sorted(frames.items()):
+    for inside, frame in sorted(frames.items()):
         for number, (y, x) in enumerate(_corners(layout)):
             seen = frame[..., y : y + height, x : x + width]
             if seen.shape != tile.shape:
@@ -84,21 +84,21 @@ def encode(layout: Layout, frames: dict[int, NDArray[Any]]) -> Iterator[bytes]:
             data = bytes(compress(tile))
             yield data
             yield _checksum(data)
-            index[place, number] = at, len(data) + 4
+            index[inside, number] = at, len(data) + 4
             at += len(data) + 4
     tail = index.tobytes()
     yield tail
     yield _checksum(tail)
 
 
-def decode(layout: Layout, size: int, fetch: Fetch, place: int, window: Window | None) -> NDArray[Any] | None:
+def decode(layout: Layout, size: int, fetch: Fetch, inside: int, window: Window | None) -> NDArray[Any] | None:
     """One frame of a shard, or a window of it.
 
     Args:
         layout: of the array.
         size: bytes of the file.
         fetch: reads parts of it.
-        place: of the frame in the block.
+        inside: index of the frame in the block.
         window: (y0, y1, x0, x1), inside the frame.
 
     Returns:
@@ -111,7 +111,7 @@ def decode(layout: Layout, size: int, fetch: Fetch, place: int, window: Window |
     if size < tail:
         raise Damaged("the file is shorter than its index")
     (data,) = fetch([(size - tail, tail)])
-    index = read_index(layout, data)[place]
+    index = read_index(layout, data)[inside]
     height, width = layout.tile_size
     y0, y1, x0, x1 = window or (0, layout.shape[-2], 0, layout.shape[-1])
     wanted = [
@@ -154,9 +154,9 @@ def read_index(layout: Layout, tail: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(tail[:-4], "<u8").reshape(layout.block, layout.tiles, 2)
 
 
-def holds(layout: Layout, tail: bytes, place: int) -> bool:
+def holds(layout: Layout, tail: bytes, inside: int) -> bool:
     """Whether a frame of the block was written, by the index; raises like `read_index`."""
-    return bool((read_index(layout, tail)[place, :, 0] != _NOTHING).all())
+    return bool((read_index(layout, tail)[inside, :, 0] != _NOTHING).all())
 
 
 def _corners(layout: Layout) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,6 @@
 """Who is writing: a mark that tells a writer at work from one that was killed.
 
-A mark is part of the name of what a writer leaves behind when it is killed: its claims, and its half-written files.
+A mark is part of the name of what a killed writer leaves behind: its claims, and its half-written files.
 """
 
 import os
@@ -13,20 +13,21 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9-]")
 
 
 def mark() -> str:
-    """This process on this machine, as a part of a name: number, time of its start, machine."""
+    """This process on this machine, as a part of a name: its number, the time of its start, the machine."""
     return _mark(os.getpid())
 
 
 def is_gone(text: str) -> bool:
-    """Whether the process of a mark runs no more.
+    """Whether the process of a mark has ended.
 
-    False for one of another machine, which cannot be asked; True for what is no mark: earlier versions made none.
+    False for a process of another machine, which cannot be asked. True for any other text: early versions of capmat
+    made no marks.
     """
     import psutil
 
-    if not (found := _MARK.fullmatch(text)):
+    if not (match := _MARK.fullmatch(text)):
         return True
-    process, start, machine = found.groups()
+    process, start, machine = match.groups()
     if machine != _machine():
         return False
     try:

@@ -36,24 +36,24 @@ class Plate:
 def build_plate(frames: Iterable[NDArray[Any]]) -> Plate:
     """Average recordings of the empty stage.
 
-    A median of up to nine frames spread over the recording says what the stage looks like; then all frames
-    are summed, leaving out what is more than four standard deviations from it. Two frames are plainly
-    averaged. Memory is that of about a dozen frames, if `frames` can be gone through twice and has a length
-    (a list, or an object with __iter__ and __len__); a bare generator is kept whole.
+    A median of up to nine frames spread over the recording shows the stage. Then all frames are summed, without
+    the values that differ from the median by more than four standard deviations: a person who crosses the stage
+    leaves no trace. Two frames are plainly averaged. Memory is that of about a dozen frames if `frames` can be
+    iterated twice and has a length; a bare generator is kept whole.
 
     Args:
         frames: (H, W, C) integers or half floats each, all of one size.
 
     Raises:
-        PlateMismatch: there is no frame.
+        PlateMismatch: `frames` is empty.
         SizeMismatch: the frames differ in size.
     """
-    again = frames if hasattr(frames, "__len__") else list(frames)
-    count = len(again)  # type: ignore[arg-type]
+    recording = frames if hasattr(frames, "__len__") else list(frames)
+    count = len(recording)  # type: ignore[arg-type]
     if not count:
-        raise PlateMismatch("there is no frame of the empty stage", fix="Record it.")
+        raise PlateMismatch("the empty stage has no frame", fix="Record it.")
     chosen = set(np.linspace(0, count - 1, min(_SEED, count)).round().astype(int).tolist())
-    seed = [frame for index, frame in enumerate(again) if index in chosen]
+    seed = [frame for index, frame in enumerate(recording) if index in chosen]
     if len({frame.shape for frame in seed}) != 1:
         raise SizeMismatch("frames of the empty stage differ in size", fix="Export them at one size.")
     centre = _by_rows(seed, lambda block: np.median(block, axis=0))
@@ -67,7 +67,7 @@ def build_plate(frames: Iterable[NDArray[Any]]) -> Plate:
     del seed
     total, squares = np.zeros_like(centre), np.zeros_like(centre)
     kept = np.zeros(centre.shape, np.uint16)
-    for frame in again:
+    for frame in recording:
         if frame.shape != centre.shape:
             raise SizeMismatch("frames of the empty stage differ in size", fix="Export them at one size.")
         for rows in _row_blocks(centre.shape[0]):
@@ -104,8 +104,8 @@ def _by_rows(frames: Sequence[NDArray[Any]], reduce: Any) -> NDArray[np.float32]
 def _level_noise(seed: Sequence[NDArray[Any]], centre: NDArray[np.float32], step: float) -> NDArray[np.float32]:
     """Noise as a function of brightness, put back at every pixel: with few frames no pixel knows its own.
 
-    From the difference of two frames far apart; from neighbouring pixels if there is but one, which counts
-    texture as noise and so errs on the safe side.
+    It comes from the difference of two frames far apart. With one frame it comes from neighbouring pixels, which
+    counts texture as noise and so errs on the safe side.
     """
     out = np.empty_like(centre)
     for channel in range(centre.shape[2]):

@@ -133,7 +133,7 @@ class Take(Group):
         return [tuple(self.frames[start : start + BLOCK]) for start in range(0, len(self.frames), BLOCK)]
 
     def describe(self, camera: str) -> Files:
-        """Write what describes a camera and its arrays, for zarr and OME viewers, unless it is there."""
+        """Write what describes a camera and its arrays, for zarr and OME viewers, unless it is stored."""
         file = f"{self.key}/cameras/{self.camera(camera).id}/zarr.json"
         files = write_document(self.root, file, camera_group(self.sensors[camera], self.colour, self.fps))
         return files | self._recorded(camera).create() | self._array(camera, "preview").create()
@@ -252,7 +252,7 @@ class Take(Group):
         Raises:
             SizeMismatch: one has not the camera's size.
             MatteError: one holds nan, or values outside 0..1.
-            NotFound: the run was not started, or there is no such camera or frame.
+            NotFound: the run was not started, or the take has no such camera or frame.
             StoreError: the store cannot be written to.
         """
         view = self.camera(camera)

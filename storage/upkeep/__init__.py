@@ -1,1 +1,1 @@
-"""Is everything still there, what may go, taking damaged work back."""
+"""Is the store intact, what may go, and taking damaged work back."""

@@ -1,4 +1,4 @@
-"""Files in the store beside the lists of what was written: what is missing, changed, or belongs to nobody."""
+"""Files in the store beside the lists of what was written: what is missing, changed or unknown."""
 
 import errno
 import json
@@ -38,7 +38,7 @@ def differing(
 
 
 def absent(root: Root, sizes: dict[str, int], files: list[str], entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Files that must be there, beside those that the entry lists: (file, what is wrong)."""
+    """Files that must exist, beside those that the entry lists: (file, what is wrong)."""
     listed = entry.get("files")
     for file in files:
         if listed and file in listed:
@@ -63,7 +63,7 @@ def listed_files(entries: Entries) -> Lists:
 def strays(
     sizes: dict[str, int], whose: Lists, folder: str, cameras: list[str], blocks: Callable[[str], int]
 ) -> Iterator[tuple[str, str]]:
-    """Files that belong to nothing; what an interrupted or running piece of work wrote is not among them.
+    """Files that belong to nothing, except those of an interrupted or running piece of work.
 
     `blocks` says how many files an array has, by its name.
     """
@@ -73,7 +73,7 @@ def strays(
         if file.endswith(".partial"):
             yield file, "was left by a writer that was killed, unless one is at work now; nothing reads it"
         elif part.kind == "other" or (part.camera and part.camera not in cameras) or beyond:
-            yield file, "nobody recorded this file; nothing reads it"
+            yield file, "the ledger does not list this file; nothing reads it"
 
 
 @dataclass(frozen=True)

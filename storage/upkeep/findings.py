@@ -12,7 +12,7 @@ from storage.upkeep.files import matte_entries
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be, or that is worth knowing.
+    """One thing that is wrong, or that is worth knowing.
 
     Attributes:
         take: the take; of a stage's plates, the name of the stage.
@@ -21,10 +21,10 @@ class Finding:
         camera: "" if it concerns no single one.
         frame: its number in the recording; None if it concerns no single one.
         file: key in the store, or "".
-        damage: False for what is information only.
+        damage: False if it is only information.
         entries: ledger entries to take back before the command can mend it.
         unseal: folder of the take or stage that is not complete without it.
-        clear: key of what has to go because nothing can be written beside it.
+        clear: key of what must go because nothing can be written beside it.
     """
 
     take: str

@@ -1,7 +1,7 @@
-"""Is everything still there? Compares what lies in the store with what the ledger says was put there.
+"""Is the store intact? Compares its files with what the ledger lists.
 
-The list of files costs one request per thousand of them; the ledger, and what describes arrays, one each. Only
-a deep look reads every byte. A file that belongs to several finished pieces of work (mattes made again) is whole
+The list of files costs one request per thousand of them; entries of the ledger and descriptions of arrays one each.
+Only a deep look reads every byte. A file that belongs to several finished pieces of work (mattes made again) is whole
 if it is what any of them wrote.
 """
 
@@ -261,7 +261,7 @@ class _Stage(_Group):
                 yield self.unknown("the ledger does not know this plate, or its entry cannot be read", camera, key)
         yield from self.unfinished("not all plates are stored, their ingest has not finished")
         for file in sorted(self.sizes.keys() - listed.keys() - wanted):
-            yield Finding(self.name, "nobody recorded this file; nothing reads it", file=file, damage=False)
+            yield Finding(self.name, "the ledger does not list this file; nothing reads it", file=file, damage=False)
 
     def _at(self, file: str, what: str, *keys: str) -> Finding:
         camera = part_of(file.removeprefix(f"{self.folder}/")).camera
