@@ -1,1 +1,1 @@
-"""The camera, reading and writing calibrations, the subject's box."""
+"""The camera and the subject's box; `formats` reads and writes calibration files."""

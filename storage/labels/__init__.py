@@ -1,1 +1,1 @@
-"""Strokes, label sets, drafts, the mined queue, trimaps and known alphas."""
+"""Strokes, label sets, drafts, the mined queue, trimaps, known alphas; `formats` reads the labels of other tools."""

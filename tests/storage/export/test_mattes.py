@@ -18,63 +18,13 @@ import zarr
 from PIL import Image
 
 from capmat_errors import ConfigError, NotFound, StoreError
-from storage.calibration.camera import Camera
 from storage.export.mattes import export_mattes
-from storage.export.video import video_file
-from storage.pictures.colour import Colour, decode_srgb, encode_srgb
+from storage.pictures.colour import encode_srgb
 from storage.pictures.files import read_grey, read_rgba
 from storage.store.root import Root
-from storage.takes.plate import Plate
-from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tests.project import ROOT
-from tests.storage.raw_pictures import write_raw
-
-HEIGHT, WIDTH = 30, 40
-PHA = np.tile(np.linspace(0, 1, WIDTH, dtype=np.float32), (HEIGHT, 1))
-SUBJECT, EMPTY = np.float32(0.6), np.float32(0.2)
-COLOUR = Colour(12, "linear", 64)
-
-
-def make_take(root: Root, *, frames: int = 2, fps: float = 25.0, timecode: str = "", plates: bool = True) -> Take:
-    """A subject of one grey, mixed by PHA with a stage of another, as sensor numbers."""
-    K = np.array([[50.0, 0, 20], [0, 50, 15], [0, 0, 1]])
-    cameras = {id: Camera(id, WIDTH, HEIGHT, K, np.zeros(5), np.eye(3), np.zeros(3)) for id in ("c0", "c1")}
-    take = Take.create(
-        root,
-        "walk",
-        stage="ring",
-        cameras=cameras,
-        colour=COLOUR,
-        frames=range(3, 3 + frames),
-        fps=fps,
-        timecode=timecode,
-        source={"session": "day", "path": "takes/walk/{camera}/{frame:04d}.png"},
-    )
-    numbers = np.rint(64 + (PHA * SUBJECT + (1 - PHA) * EMPTY) * (4095 - 64)).astype(np.uint16)
-    take.start_run("teacher", {"name": "bg_vitmatte_s", "version": "v0003"})
-    for camera in cameras:
-        for frame in take.frames:
-            write_raw(take, camera, frame, np.repeat(numbers[..., None], 3, axis=2))
-        take.write_alphas("teacher", camera, dict.fromkeys(take.frames, PHA))
-    take.seal()
-    if plates:
-        stage = Stage.create(root, "ring", cameras=cameras, colour=COLOUR, source={})
-        mean = np.full((HEIGHT, WIDTH, 3), 64 + EMPTY * (4095 - 64), np.float32)
-        for camera in cameras:
-            stage.write_plate(camera, Plate(mean, np.ones_like(mean), np.ones((HEIGHT, WIDTH), bool), 9))
-        stage.seal()
-    return Take.open(root, "walk")
-
-
-@pytest.fixture
-def take(folder: Root) -> Take:
-    return make_take(folder)
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Root:
-    return Root(tmp_path / "out")
+from tests.storage.export.mixed_take import EMPTY, HEIGHT, PHA, SUBJECT, WIDTH, make_take
 
 
 def _exr(path: str) -> tuple[dict[str, Any], np.ndarray]:
@@ -173,65 +123,6 @@ def test_png_and_tiff_hold_sixteen_bits_of_matte_and_straight_colour(take: Take,
     np.testing.assert_array_equal(colour[..., 3], grey)
     soft = PHA > 0.2
     assert np.abs(colour[soft][:, :3] / 65535 - encode_srgb(SUBJECT)).max() < 2e-3
-
-
-def _video(path: str) -> tuple[Any, list[np.ndarray]]:
-    with av.open(path) as file:
-        stream = file.streams.video[0]
-        context = stream.codec_context
-        facts = {
-            "rate": stream.average_rate,
-            "timecode": stream.metadata.get("timecode"),
-            "colour": (context.colorspace, context.color_primaries, context.color_trc, context.color_range),
-            "format": context.pix_fmt,
-            "codec": context.name,
-        }
-        return facts, [frame.to_ndarray(format="rgba64le") for frame in file.decode(stream)]
-
-
-def test_h264_shows_the_subject_before_grey_at_the_exact_rate(folder: Root, out: Root) -> None:
-    take = make_take(folder, frames=3, fps=23.976, timecode="10:00:00:00")
-    comp, alpha = export_mattes(take, "teacher", out, ("mp4",), what=["comp", "alpha"], cameras=["c0"]).files
-    assert (comp, alpha) == ("walk/c0/c0_comp.mp4", "walk/c0/c0_alpha.mp4")
-    facts, pictures = _video(out.at(comp))
-    assert facts["rate"] == Fraction(24000, 1001)
-    assert facts["timecode"] == "10:00:00:00"
-    assert facts["colour"] == (1, 1, 13, 1)
-    assert len(pictures) == 3
-    grey = PHA * SUBJECT + (1 - PHA) * decode_srgb(np.float32(0.5))
-    assert np.abs(pictures[1][..., 1] / 65535 - encode_srgb(grey)).mean() < 0.01
-    assert np.abs(_video(out.at(alpha))[1][2][..., 0] / 65535 - PHA).mean() < 0.01
-
-
-def test_prores_4444_carries_alpha(take: Take, out: Root) -> None:
-    (name,) = export_mattes(take, "teacher", out, ("prores",), cameras=["c0"]).files
-    facts, pictures = _video(out.at(name))
-    assert name == "walk/c0/c0_rgba.mov"
-    assert facts["codec"] == "prores"
-    assert facts["format"].startswith("yuva444p")
-    assert len(pictures) == 2
-    assert np.abs(pictures[0][..., 3] / 65535 - PHA).max() < 2e-3
-    assert np.abs(pictures[0][PHA > 0.2][:, :3] / 65535 - encode_srgb(SUBJECT)).max() < 0.02
-
-
-def test_alpha_is_right_in_every_one_of_many_pictures(tmp_path: Path) -> None:
-    """FFmpeg's scaler, left to its threads, spoilt a slice of the alpha in one picture of thirty."""
-    picture = np.full((HEIGHT, WIDTH, 4), 30000, np.uint16)
-    picture[..., 3] = np.rint(PHA * 65535)
-    path, count = tmp_path / "many.mov", 300
-    with video_file(path, "prores", (HEIGHT, WIDTH), Fraction(25), "", alpha=True) as add:
-        for index in range(count):
-            add(picture, index)
-    _, pictures = _video(str(path))
-    assert len(pictures) == count
-    assert max(np.abs(seen[..., 3] / 65535 - PHA).max() for seen in pictures) < 2e-3
-
-
-def test_every_second_frame_plays_in_half_as_many_pictures_per_second(folder: Root, out: Root) -> None:
-    take = make_take(folder, frames=5)
-    (name,) = export_mattes(take, "teacher", out, ("mp4",), cameras=["c0"], frames=[3, 5, 7]).files
-    facts, pictures = _video(out.at(name))
-    assert (facts["rate"], len(pictures)) == (Fraction(25, 2), 3)
 
 
 def test_what_is_not_there_is_said_before_anything_is_written(take: Take, out: Root) -> None:
@@ -345,12 +236,3 @@ def test_side_by_side_or_alone_the_files_are_the_same(take: Take, tmp_path: Path
     done = export_mattes(take, "teacher", together, ("png", "tiff"), workers=2, progress=lambda *n: seen.append(n))
     assert seen[-1] == (len(done.files), len(done.files))
     assert all(alone.read(name) == together.read(name) for name in done.files)
-
-
-def test_odd_sides_are_grown_for_h264(tmp_path: Path) -> None:
-    picture = np.full((31, 41, 3), 30000, np.uint16)
-    with video_file(tmp_path / "a.mp4", "mp4", (31, 41), Fraction(25)) as add:
-        add(picture, 0)
-    (shown,) = _video(str(tmp_path / "a.mp4"))[1]
-    assert shown.shape[:2] == (32, 42)
-    assert np.abs(shown[..., :3].astype(float) - 30000).max() < 600
