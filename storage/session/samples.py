@@ -85,9 +85,9 @@ def sample_take(recording: Recording, colour: Colour, plates: Mapping[str, Pictu
     encoded, camera = round(float(np.mean(sizes))), recording.camera
     if camera not in plates:
         return Sample(encoded, seconds, len(pictures))
-    frames = [_thumbnail(colour, picture) for picture in pictures]
-    owner = plate_owner(camera, frames, plates)
-    distance = plate_distance(frames, plates[camera])
+    thumbnails = [_thumbnail(colour, picture) for picture in pictures]
+    owner = plate_owner(camera, thumbnails, plates)
+    distance = plate_distance(thumbnails, plates[camera])
     return Sample(encoded, seconds, len(pictures), distance, "" if owner == camera else owner)
 
 
