@@ -1,7 +1,7 @@
-"""What BackgroundMattingV2 does to its training pictures, so that a student forgives what a stage does.
+"""The augmentations of BackgroundMattingV2, so that a student tolerates shadows, noise and light of a stage.
 
-Composites get everything; real frames get all but the shadow, which they have already. The numbers are the
-original's, in one place (its training loop has them in line).
+Composites get all of them; real frames get all but the shadow, which they have already. The numbers are the
+original's, gathered from its training loop.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ def add_noise(
     highest: float = HIGHEST,
     probability: float = 1.0,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the sample with noise on `src` and `bgr`; what it holds besides is passed on.
+    """Return the sample with noise on `src` and `bgr`; the rest is unchanged.
 
     Args:
         rng: where the draws come from.
@@ -54,7 +54,7 @@ _NATIVE = 512  # the crop for which the original's shadow blur is meant
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often and how far. The defaults are the original's."""
+    """Probabilities and strengths. The defaults are the original's."""
 
     shadow: float = 0.3
     """Probability that a composite's background gets a soft shadow of the subject. Set to 0 to see the domain
@@ -99,7 +99,7 @@ def augment_composite(rng: Generator, sample: Sample, how: Augmentation) -> Samp
 
 
 def augment_real(rng: Generator, sample: Sample, how: Augmentation) -> Sample:
-    """Add noise to both inputs; change colours and place of the background.
+    """Add noise to both inputs; change the colours of the background, and move it.
 
     Args:
         rng: where the draws come from.
@@ -150,10 +150,10 @@ _DRESSES = {"brightness": 0.6, "contrast": 0.4, "saturation": 0.5, "hue": 0.5}
 
 
 def recolour_subject(rng: Generator, sample: Sample) -> Sample:
-    """Give the subject of a real frame other clothes: strong colour changes where alpha says so.
+    """Give the subject of a real frame other colours, in proportion to alpha.
 
-    The stage, its shadows and reflections stay what the camera saw, so a handful of performers teaches that the
-    stage is background without teaching that background is whatever they did not wear.
+    The stage with its shadows and reflections stays as the camera saw it. So a student learns the stage from a few
+    performers, and does not learn their clothes by heart.
 
     Args:
         rng: where the draws come from.

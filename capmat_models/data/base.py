@@ -67,11 +67,11 @@ class BaseData:
         foregrounds: (H,W,4) uint8 each, sRGB with straight alpha. Any sequence that can be sliced.
         backgrounds: (H,W,3) uint8 each, sRGB, without a subject. Likewise.
 
-    A list or tuple is in memory and looked at once, here. Of any other sequence an item is read when it is drawn,
-    because large base data fit into no memory; what is wrong with it shows then.
+    A list or tuple is in memory and checked at once. Of any other sequence an item is read and checked when it is
+    drawn, because large base data do not fit into memory.
 
     Raises:
-        TrainingError: one of the sequences is empty, a picture has the wrong shape or type, or a subject is
+        TrainingError: a sequence is empty, a picture has the wrong shape or type, or a subject is
             nowhere opaque.
     """
 
@@ -90,7 +90,7 @@ class BaseData:
             self._anchors = {index: _anchors(picture, index) for index, picture in enumerate(foregrounds)}
 
     def split(self, held: int) -> tuple["BaseData", "BaseData"]:
-        """Set the last `held` foregrounds and backgrounds aside: to learn from, and to measure on."""
+        """Base data to learn from, and the last `held` foregrounds and backgrounds to measure on."""
         if not 0 < held < min(len(self.foregrounds), len(self.backgrounds)):
             raise TrainingError(
                 f"cannot hold {held} of {len(self.foregrounds)} foregrounds and {len(self.backgrounds)} "
@@ -171,7 +171,7 @@ def _anchors(picture: NDArray[np.uint8], index: int) -> NDArray[np.uint16]:
     if len(places) < 10:
         places = np.argwhere(alpha > 0)
     if len(places) == 0:
-        raise TrainingError("nothing is visible", where=f"foreground {index}", fix="Remove the picture.")
+        raise TrainingError("the alpha is 0 everywhere", where=f"foreground {index}", fix="Remove the picture.")
     cells = places // _CELL
     _, first = np.unique(cells[:, 0] * alpha.shape[1] + cells[:, 1], return_index=True)
     return places[first].astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Stage frames with the teacher's mattes: what the student learns from (Sec. 4.3, capture-stage paper)."""
+"""Stage frames to learn from: with the teacher's mattes (paper, Sec. 4.3), or with scribbles (Sec. 4.2)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -51,16 +51,16 @@ class PairData:
 
     Args:
         items: `src` and `bgr` (3,H,W), `pha` (1,H,W) or (H,W), float32 in 0..1. Any sequence, and any pictures
-            that have a shape and can be sliced: the frames of a stage fit into no memory, so only what is cut out
-            of them is read.
+            that have a shape and can be sliced: the frames of a stage do not fit into memory, so only what is cut
+            out of them is read.
 
     Raises:
-        TrainingError: there are no items.
+        TrainingError: `items` is empty.
     """
 
     def __init__(self, items: Sequence[Pair]) -> None:
         if len(items) == 0:
-            raise TrainingError("there are no mattes to distil", fix="Run the teacher on a take first.")
+            raise TrainingError("no mattes to distil are given", fix="Run the teacher on a take first.")
         self.items = items
 
     def __len__(self) -> int:
@@ -87,11 +87,11 @@ class PairData:
         return crop_aligned({"src": src, "bgr": bgr, "pha": pha}, top, left, crop, flip=flip)
 
 
-_PLACES = 4096
+_MOST = 4096  # annotated pixels of a class that are kept
 
 
 class ScribbleData:
-    """Frames in which somebody painted what is wrong.
+    """Frames in which a person marked foreground and background.
 
     Args:
         items: `src` (3,H,W) and `bgr` (3,H,W) float32 in 0..1, `label` (H,W) uint8: 0 background, 1
@@ -99,14 +99,14 @@ class ScribbleData:
             be sliced, so that only what is cut out of them is read.
 
     Raises:
-        TrainingError: there are no items, an item has no stroke, or its sizes differ.
+        TrainingError: `items` is empty, an item has no stroke, or its sizes differ.
     """
 
     def __init__(self, items: Sequence[tuple[Any, Any, NDArray[np.uint8]]]) -> None:
         if len(items) == 0:
-            raise TrainingError("there are no scribbles to learn from", fix="Annotate at least one frame.")
+            raise TrainingError("no scribbles to learn from are given", fix="Annotate at least one frame.")
         self.items = items
-        self._places = [_places(src, bgr, label, index) for index, (src, bgr, label) in enumerate(items)]
+        self._strokes = [_strokes(src, bgr, label, index) for index, (src, bgr, label) in enumerate(items)]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -123,7 +123,7 @@ class ScribbleData:
         """
         index = int(rng.integers(len(self.items)))
         src, bgr, label = self.items[index]
-        strokes = self._places[index][int(rng.integers(len(self._places[index])))]
+        strokes = self._strokes[index][int(rng.integers(len(self._strokes[index])))]
         y, x = strokes[int(rng.integers(len(strokes)))]
         top, left = int(y) - int(rng.integers(crop)), int(x) - int(rng.integers(crop))
         flip = bool(rng.random() < 0.5)
@@ -135,13 +135,13 @@ class ScribbleData:
         return crop_aligned({"src": src, "bgr": bgr, "label": label[None]}, top, left, crop, flip=flip)
 
 
-def _places(src: Any, bgr: Any, label: NDArray[np.uint8], index: int) -> list[NDArray[np.int32]]:
+def _strokes(src: Any, bgr: Any, label: NDArray[np.uint8], index: int) -> list[NDArray[np.int32]]:
     """List the annotated pixels (K,2) of each class that the label has."""
     where = f"scribbled image {index}"
     if src.shape != bgr.shape or src.shape[-2:] != label.shape:
         raise TrainingError(f"sizes differ: src {src.shape}, bgr {bgr.shape}, label {label.shape}", where=where)
-    found = [np.argwhere(label == value) for value in (0, 1)]
-    classes = [places[:: -(-len(places) // _PLACES)].astype(np.int32) for places in found if len(places)]
+    marked = [np.argwhere(label == value) for value in (0, 1)]
+    classes = [pixels[:: -(-len(pixels) // _MOST)].astype(np.int32) for pixels in marked if len(pixels)]
     if not classes:
-        raise TrainingError("no pixel is annotated", where=where, fix="Paint a stroke or leave the image out.")
+        raise TrainingError("no pixel is annotated", where=where, fix="Paint a stroke or remove the image.")
     return classes

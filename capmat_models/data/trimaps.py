@@ -1,4 +1,4 @@
-"""Trimaps made from true mattes while training runs: everything soft, widened at random."""
+"""Trimaps from true mattes while training runs: the soft pixels, widened at random."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ _SURE = 0.5 / 255  # nearer than half an 8-bit step to 0 or 1 counts as known
 def random_radii(rng: Generator, count: int, crop: int) -> np.ndarray:
     """Draw how far sure foreground and sure background shrink: (count,2) in pixels.
 
-    In proportion to the crop, but at least up to 3, or small crops would have trimaps that no hand can draw.
+    In proportion to the crop, but at least up to 3 pixels, as fine as a hand can draw.
     """
     return rng.integers(0, max(3, round(_WIDEST * crop)) + 1, (count, 2))
 

@@ -1,1 +1,1 @@
-"""The loop, losses, optimisers, the recipes."""
+"""Trainings: the loop that they share, losses, optimisers, checkpoints, and one recipe a file."""

@@ -1,8 +1,8 @@
 """Base training on composites, for networks that have no published weights to start from.
 
-The teacher has the losses of ViTMatte and the noise of Sec. 5.1; the student the two phases and augmentations
-of BackgroundMattingV2; the supervisor the plain training of DiffMatte (its self-aligned second half is left
-out: it pays after a hundred epochs). All warm up and then follow a cosine down, which suits short trainings
+The teacher has the losses of ViTMatte and the noise of Sec. 5.1. The student has the two phases and augmentations
+of BackgroundMattingV2. The supervisor has the plain training of DiffMatte, without its self-aligned second half,
+which pays only after a hundred epochs. All rates warm up and then follow a cosine down, which suits short trainings
 better than the originals' steps.
 """
 
@@ -25,9 +25,9 @@ from capmat_models.training.student import check_crop, student_phases
 from capmat_models.training.validation import Kind, evaluate
 
 NO_PLATE = 0.5
-"""What a network without plate is shown in its place, all over."""
+"""The grey that a network without plate gets in its place."""
 
-_JOINT_SHARE = 0.3  # of the student's iterations; from nothing, the base network needs most of the time
+_JOINT_SHARE = 0.3  # of the student's iterations; from fresh weights, the base network needs most of them
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class BaseTrainConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     """What the student's composites go through; its shadows can be switched off."""
     plate: bool = True
-    """False shows grey (`NO_PLATE`) in place of the plate, to see what the plate is worth: the network is then one
-    without background input, of the same size. It has to be shown grey ever after."""
+    """False shows grey (`NO_PLATE`) in place of the plate, to see what the plate is worth. The network is then one
+    without background input, of the same size, and needs grey in use, too."""
     mixed_precision: bool = False
     """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
     avx512_bf16 or AMX; slower on any other."""
@@ -95,7 +95,7 @@ def train_base(
         The history, see `run_phases`; validations have `mse` and `sad`.
 
     Raises:
-        TrainingError: the crop is no multiple of 4, or a loss is not a number.
+        TrainingError: the crop is not a multiple of 4, or a loss is not a number.
     """
     check_crop(cfg.crop)
     recipes = {"teacher": _teacher, "student": _student, "supervisor": _supervisor}
@@ -189,7 +189,7 @@ def _one_phase(
 
 
 def _shown(sample: Sample, cfg: BaseTrainConfig) -> Sample:
-    """Take the plate away, after it was used to make the picture."""
+    """Replace the plate by grey, if so set; the picture was composited over the true one."""
     return sample if cfg.plate else {**sample, "bgr": np.full_like(sample["bgr"], NO_PLATE)}
 
 

@@ -70,12 +70,12 @@ def distill_student(
         The history, see `run_phases`; its stages are base and joint.
 
     Raises:
-        TrainingError: the crop is no multiple of 4, a share of base data is asked for but there are none, or a
-            loss is not a number.
+        TrainingError: the crop is not a multiple of 4, a share of base data is set without base data, or a loss
+            is not a number.
     """
     check_crop(cfg.crop)
     if cfg.base_share and base is None:
-        raise TrainingError("a share of base data is asked for but there are none", fix="Set the share to 0.")
+        raise TrainingError("base_share is set, but no base data is given", fix="Set base_share to 0.")
 
     def sample(rng: Generator) -> Arrays:
         if base is not None and rng.random() < cfg.base_share:

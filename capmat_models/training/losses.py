@@ -1,9 +1,8 @@
 """What each training minimises, as plain functions that return their terms by name, with the sum as "total".
 
-Every term is a mean over pixels, so that no weight changes its meaning with the size of a crop or of a
-stroke: the official ViTMatte code gets there only at 512x512 (`reference_pixels` gives its numbers for other
-sizes), and Eq. 3 of the capture-stage paper is printed as a sum (see `scribble_loss` for why it is not one
-here).
+Every term is a mean over pixels, so that a weight means the same for every size of a crop or a stroke. In the
+official ViTMatte code this holds only at 512x512 (`reference_pixels` gives its numbers for other sizes). Eq. 3 of the
+capture-stage paper is printed as a sum; `scribble_loss` says why it is a mean here.
 """
 
 import torch

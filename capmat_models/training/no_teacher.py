@@ -1,9 +1,9 @@
 """The two ways of training a student without a teacher that Table 2 of the capture-stage paper compares (Sec. 5.3).
 
-Both begin alike: the base network learns from base composites and scribbled stage frames, mixed as in a
-fine-tuning of the teacher. `scribbles_only` then trains base network and refiner on the same mix. Strokes avoid
-edges, so the refiner unlearns them there; `frozen_refiner` therefore leaves it alone at first, and then trains the
-refiner, and nothing else, on base composites. The paper gives no settings; these follow its distillation.
+Both begin alike: the base network learns from base composites and scribbled stage frames, mixed as in a fine-tuning
+of the teacher. `scribbles_only` then trains base network and refiner on the same mix. Strokes avoid edges, so the
+refiner unlearns edges. `frozen_refiner` therefore freezes it in the first phase, and then trains the refiner alone,
+on base composites. The paper gives no settings; these follow its distillation.
 """
 
 from dataclasses import dataclass, field
@@ -81,14 +81,14 @@ def train_scribble_student(
         `scribble`, too.
 
     Raises:
-        TrainingError: the crop is no multiple of 4, a batch has no room for a composite, or a loss is not a
+        TrainingError: the crop is not a multiple of 4, a batch has no room for a composite, or a loss is not a
             number.
     """
     check_crop(cfg.crop)
     half = max(1, cfg.batch // 2)
     painted = [max(1, round(batch * cfg.scribble_share)) for batch in (cfg.batch, half)]
     if painted[0] >= cfg.batch or (strategy == "scribbles_only" and painted[1] >= half):
-        raise TrainingError("no crop of a batch is a composite", fix="Use larger batches or a smaller share.")
+        raise TrainingError("a batch has no room for a composite", fix="Use larger batches or a smaller share.")
 
     def composite(rng: Generator) -> Arrays:
         return augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation)

@@ -17,11 +17,11 @@ _NORMS = (nn.LayerNorm, nn.BatchNorm2d, nn.GroupNorm)
 
 
 def layerwise_groups(model: nn.Module, lr: float, *, decay: float, weight_decay: float) -> Groups:
-    """Group parameters the ViTDet way: the deeper below the head, the smaller the rate.
+    """Group parameters as ViTDet does: the farther a layer is from the head, the smaller its rate.
 
     The factor is decay^(depth + 1 - id), with id 0 for position and patch embedding, i + 1 for block i; the
-    decoder and the residual convolutions, which start from nothing, keep the full rate. Norms and positions
-    have no weight decay. (The official code forgets the norms inside the residual convolutions here.)
+    decoder and the residual convolutions, which start from fresh weights, keep the full rate. Norms and positions
+    have no weight decay. (The official code omits the norms inside the residual convolutions here.)
 
     Args:
         model: with the official names, `backbone.blocks.N.` and so on.
@@ -32,7 +32,7 @@ def layerwise_groups(model: nn.Module, lr: float, *, decay: float, weight_decay:
     Returns:
         Groups for a torch optimiser; each has `lr` and `weight_decay`.
     """
-    blocks = [int(found[1]) for name, _ in model.named_parameters() if (found := _BLOCK.search(name))]
+    blocks = [int(match[1]) for name, _ in model.named_parameters() if (match := _BLOCK.search(name))]
     depth = max(blocks, default=-1) + 1
     plain = {
         f"{path}.{name}"
@@ -42,8 +42,8 @@ def layerwise_groups(model: nn.Module, lr: float, *, decay: float, weight_decay:
     }
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        found = _BLOCK.search(name)
-        layer = int(found[1]) + 1 if found else 0 if _FIRST.search(name) else depth + 1
+        match = _BLOCK.search(name)
+        layer = int(match[1]) + 1 if match else 0 if _FIRST.search(name) else depth + 1
         decayed = name not in plain and not name.endswith("pos_embed")
         group = groups.setdefault(
             (layer, decayed),
@@ -58,7 +58,7 @@ def layerwise_groups(model: nn.Module, lr: float, *, decay: float, weight_decay:
 
 
 def part_groups(model: nn.Module, rates: Mapping[str, float]) -> Groups:
-    """Group the parameters of named children, each with a rate of its own; other children are left alone.
+    """Group the parameters of named children, each with a rate of its own; other children get no group.
 
     Args:
         model: has a child of every name in `rates`.

@@ -10,7 +10,7 @@ from capmat_errors import CheckpointError
 
 
 class Checkpointer(Protocol):
-    """One place for one training's state; where that is, is the caller's business."""
+    """Keeps the state of one training; the caller decides where."""
 
     def load(self) -> bytes | None:
         """Return what was saved last, None at the start."""

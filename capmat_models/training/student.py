@@ -1,8 +1,8 @@
 """The two phases in which BackgroundMattingV2 is trained, on composites as well as on a teacher's mattes.
 
 First the base network alone, then base network and refiner together. The base network always sees pictures at
-the size it will see them at: shrunk by the student's `backbone_scale`. (The original crops other pictures for
-its first phase, at a size of their own.)
+the size that it sees in use: shrunk by the student's `backbone_scale`. (The original crops other pictures for its
+first phase, at a size of their own.)
 """
 
 from collections.abc import Callable, Mapping

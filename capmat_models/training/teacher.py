@@ -1,9 +1,8 @@
 """Error-aligned fine-tuning of the teacher, Sec. 4.2 and 5.1 of the capture-stage paper.
 
-Four fifths of each batch are base composites with the losses of ViTMatte, one fifth are scribbled stage
-frames with the selective loss of Eq. 3. BatchNorm keeps its running statistics: a mixed batch has the
-statistics of neither domain, the three stage crops in it are too few to move an average, and the matte on the
-stage is made with the running statistics, so the gradients should be too.
+Four fifths of each batch are base composites with the losses of ViTMatte, one fifth are scribbled stage frames
+with the selective loss of Eq. 3. BatchNorm keeps and uses its running statistics. A mixed batch has the statistics of
+neither domain, its three stage crops are too few to move an average, and mattes are made with the running statistics.
 """
 
 from dataclasses import dataclass, replace
@@ -73,12 +72,12 @@ def finetune_teacher(
         The history, see `run_phases`: the base losses, `scribble`, and their weighted sum `total`.
 
     Raises:
-        TrainingError: the share leaves nothing of what it should mix, or a loss is not a number.
+        TrainingError: the share makes no whole crop, scribbles are missing, or a loss is not a number.
     """
     painted = round(cfg.batch * cfg.scribble_share)
     composed = cfg.batch - painted
     if painted and scribbles is None:
-        raise TrainingError("a share of scribbles is asked for but there are none", fix="Set the share to 0.")
+        raise TrainingError("scribble_share is set, but no scribbles are given", fix="Set scribble_share to 0.")
     if scribbles is not None and painted == 0:
         raise TrainingError(
             f"{cfg.scribble_share:.0%} of a batch of {cfg.batch} is not one scribbled crop",

@@ -1,4 +1,4 @@
-"""How a training sees whether it gets anywhere: on composites held out from it, always the same ones."""
+"""Measures a network while it trains, on held-out composites that are always the same."""
 
 from typing import Literal
 

@@ -180,7 +180,7 @@ def _read_cut_out(pair: tuple[Path, Path]) -> Picture:
             raise TrainingError("the alpha is coloured", where=str(alpha), fix="Export it as a grey picture.")
         pha = three[..., 1]
     if not pha.any():
-        raise TrainingError("nothing is visible", where=str(alpha), fix="Remove the picture and its foreground.")
+        raise TrainingError("the alpha is 0 everywhere", where=str(alpha), fix="Remove it with its foreground.")
     return np.dstack([rgb, pha])
 
 

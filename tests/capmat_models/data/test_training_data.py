@@ -63,7 +63,7 @@ def test_base_data_that_cannot_be_used_are_refused_by_name():
     rng = np.random.default_rng(0)
     empty = subject(rng)
     empty[..., 3] = 0
-    with pytest.raises(TrainingError, match="foreground 1.*nothing is visible"):
+    with pytest.raises(TrainingError, match="foreground 1.*the alpha is 0 everywhere"):
         BaseData([subject(rng), empty], [np.zeros((9, 9, 3), np.uint8)])
     with pytest.raises(TrainingError, match="at least one"):
         BaseData([], [])

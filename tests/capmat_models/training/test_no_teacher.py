@@ -79,9 +79,9 @@ def test_the_painted_pixels_improve():
 
 
 def test_a_batch_without_room_for_a_composite_is_refused():
-    with pytest.raises(TrainingError, match="no crop of a batch is a composite"):
+    with pytest.raises(TrainingError, match="a batch has no room for a composite"):
         train("frozen_refiner", network("student"), replace(SHORT, scribble_share=1.0))
-    with pytest.raises(TrainingError, match="no crop of a batch is a composite"):
+    with pytest.raises(TrainingError, match="a batch has no room for a composite"):
         train("scribbles_only", network("student"), replace(SHORT, batch=2))
 
 

@@ -157,7 +157,7 @@ def test_cut_outs_without_backgrounds_are_refused(adobe):
 
 def test_an_alpha_without_anything_visible_is_named_when_it_is_drawn(adobe):
     (other(adobe, "alpha") / "O 0.png").write_bytes(encode_png(np.zeros((40, 50), np.uint8)))
-    with pytest.raises(TrainingError, match="O 0.png: nothing is visible"):
+    with pytest.raises(TrainingError, match="O 0.png: the alpha is 0 everywhere"):
         load_base_data(adobe).foregrounds[2]
 
 
