@@ -163,15 +163,16 @@ def show(args: Namespace) -> None:
 
 
 def _list(store: str, args: Namespace) -> None:
-    from tasks.validate.benchmark import listed
+    from tasks.validate.benchmark import every_version
 
-    benchmarks = listed(store)
+    benchmarks = every_version(store)
     if args.json:
-        print(json.dumps(benchmarks, indent=2))
+        rows = [(b.name, b.version, len(b), len(b.known), b.takes) for b in benchmarks]
+        keys = ("name", "version", "entries", "known", "takes")
+        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
         return
-    for one in benchmarks:
-        print(f"{one['name']}@{one['version']}  {one['entries']:4} entries, {one['known']:4} with known alpha, "
-              f"of {', '.join(one['takes'])}")  # fmt: skip
+    for b in benchmarks:
+        print(f"{b.name}@{b.version}  {len(b):4} entries, {len(b.known):4} with known alpha, of {', '.join(b.takes)}")
     if not benchmarks:
         print("no benchmark yet; capmat benchmark create makes one, capmat nightly makes that of a session")
 

@@ -16,7 +16,6 @@ from capmat_errors import CapmatError, SessionError, StoreError
 from storage.descriptor import Session, read_session
 from tasks.ingest.inbox_files import (
     Bucket,
-    Folder,
     InboxFiles,
     Listing,
     Postponed,
@@ -67,7 +66,7 @@ class Inbox:
         refused: sessions that cannot be used.
     """
 
-    files: Folder | Bucket
+    files: InboxFiles
     sessions: list[Arrived] = field(default_factory=list)
     left: list[Postponed] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
 from capmat_errors import ConfigError, SessionError, StoreError
 from storage.descriptor import Session
@@ -33,27 +33,7 @@ class Postponed(TypedDict):
     why: str
 
 
-class InboxFiles(Protocol):
-    """An inbox."""
-
-    def sessions(self, left: list[Postponed]) -> Iterator[Path]:
-        """Every session.toml, by path; folders of the inbox without one are noted in `left`."""
-
-    def again(self) -> None:
-        """Look anew at the next listing."""
-
-    def listing(self, paths: Iterable[Path]) -> Listing:
-        """Every file at or below some paths.
-
-        Raises:
-            SessionError: one of them is not in the inbox, and the inbox is on S3.
-        """
-
-    def shown(self, path: Path) -> str:
-        """A path as people know it."""
-
-
-def open_inbox(inbox: str, staging: Path = STAGING) -> "Folder | Bucket":
+def open_inbox(inbox: str, staging: Path = STAGING) -> "InboxFiles":
     """The inbox at a folder or s3:// address.
 
     Raises:
@@ -78,7 +58,7 @@ class Folder:
         self.inbox = Path(inbox)
 
     def sessions(self, left: list[Postponed]) -> Iterator[Path]:
-        """See `InboxFiles`."""
+        """Every session.toml, by path; folders of the inbox without one are noted in `left`."""
         for folder in sorted(self.inbox.iterdir()):
             if folder.is_dir() and not folder.name.startswith("."):
                 files = sorted(_below(folder, _DEEP - 1))
@@ -87,10 +67,10 @@ class Folder:
                     left.append({"where": str(folder), "why": "has no session.toml yet"})
 
     def again(self) -> None:
-        """See `InboxFiles`; a folder is read anew each time."""
+        """Nothing to do: a folder is read anew at every listing."""
 
     def listing(self, paths: Iterable[Path]) -> Listing:
-        """See `InboxFiles`; a file's last write is the change of its inode, which no program can set back."""
+        """Every file at or below some paths; the last write is the time of the inode, which no program sets back."""
         listing: Listing = {}
         for path in _files(paths):
             with suppress(FileNotFoundError):  # rsync renames a file when it is whole
@@ -99,7 +79,7 @@ class Folder:
         return listing
 
     def shown(self, path: Path) -> str:
-        """See `InboxFiles`."""
+        """A path as people know it."""
         return str(path)
 
 
@@ -117,7 +97,7 @@ class Bucket:
         self._stamps: Listing = {}
 
     def sessions(self, left: list[Postponed]) -> Iterator[Path]:
-        """See `InboxFiles`; the descriptors are fetched."""
+        """As of `Folder`; every session.toml is fetched."""
         self.again()
         tops: dict[str, list[str]] = {}
         for key in sorted(self._list(), key=lambda key: (key.count("/"), key)):
@@ -136,11 +116,15 @@ class Bucket:
                 left.append({"where": self.root.at(top), "why": "has no session.toml yet"})
 
     def again(self) -> None:
-        """See `InboxFiles`."""
+        """Read the bucket anew at the next listing."""
         self._keys, self._stamps = [], {}
 
     def listing(self, paths: Iterable[Path]) -> Listing:
-        """See `InboxFiles`."""
+        """Every file at or below some paths.
+
+        Raises:
+            SessionError: a path is not in the inbox.
+        """
         stamps, keys, listing = self._list(), self._keys, Listing()
         for path in paths:
             start = self._key(path)
@@ -150,7 +134,7 @@ class Bucket:
         return listing
 
     def shown(self, path: Path) -> str:
-        """See `InboxFiles`."""
+        """The address of a path."""
         return self.root.at(self._key(path))
 
     def fetch(self, files: Iterable[str], within: Iterable[Path]) -> None:
@@ -218,6 +202,9 @@ class Bucket:
             self._stamps = self.root.stamps()
             self._keys = sorted(self._stamps)
         return self._stamps
+
+
+InboxFiles = Folder | Bucket
 
 
 def shared_paths(file: Path, session: Session) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def _bring_plates(
 ) -> tuple[list[str], list[str]]:
     """Write the plates that are missing; returns the cameras written, and those kept."""
     ledger, colour, folder = Ledger(root), session.colour.colour(), f"plates/{session.stage}"
-    old = _open_stage(root, session.stage)
+    old: Stage | None = None
+    with suppress(NotFound):
+        old = Stage.open(root, session.stage, sealed=False)
     if old and (old.sensors, old.colour) != (plan.cameras, colour):
         if old.complete:
             raise StoreError(
@@ -105,10 +108,3 @@ class _Pictures:
         # a Bayer mosaic is averaged by colour plane
         pictures = (picture for _, picture in self.recording.read(self.colour))
         return (stored_planes(p).transpose(1, 2, 0) if p.ndim == 2 else p for p in pictures)
-
-
-def _open_stage(root: Root, name: str) -> Stage | None:
-    try:
-        return Stage.open(root, name, sealed=False)
-    except NotFound:
-        return None

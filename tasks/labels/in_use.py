@@ -12,7 +12,7 @@ from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
 from storage.labels.raster import OPEN
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from tasks.labels.incoming import import_scribbles, is_frozen
+from tasks.labels.incoming import INBOX, import_labels, is_frozen
 from tasks.runtime.step import StepRecord, retryable, run_once
 
 
@@ -34,11 +34,11 @@ def newest_labels(store: str, inbox: str = "", validation_takes: Sequence[str] =
         validation_takes: takes whose labels are kept from training, by name or pattern (`*-val`).
 
     Raises:
-        ScribbleError: see `import_scribbles`; or every take is a validation take.
+        ScribbleError: see `import_labels`; or every take is a validation take.
         NotFound: the store has no label set, and no inbox was given.
     """
     if inbox and (_overlays_in(inbox) or not _versions(store)):
-        import_scribbles(store, inbox)
+        import_labels(store, Path(inbox), INBOX)
     labels = LabelSet.open(Root(store), LABELS)
     held = validation_part(labels, validation_takes)
     if len(held) == len({take for take, _, _ in labels.keys}):

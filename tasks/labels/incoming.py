@@ -25,7 +25,7 @@ from tasks.runtime.progress import Progress
 from tasks.runtime.step import Step, StepRecord, run_once
 
 INBOX = Reading(format="overlay")
-"""How the inbox of painted overlays is read."""
+"""How the inbox is read: overlays <take>/<camera>/<frame>.png, green foreground, red background, the rest open."""
 
 
 class Imported(TypedDict):
@@ -41,19 +41,6 @@ class ImportRecord(StepRecord, Imported):
     """What was read, and the set that it became."""
 
     labels: str  # version of the set
-
-
-def import_scribbles(store: str, inbox: str) -> ImportRecord:
-    """Freeze the overlays of the inbox as the next label set. A refused overlay refuses all.
-
-    Args:
-        store: URL of the store.
-        inbox: folder of overlays, <take>/<camera>/<frame>.png: green foreground, red background, the rest open.
-
-    Raises:
-        ScribbleError: unknown take, camera or frame, wrong size, nothing or everything painted.
-    """
-    return import_labels(store, Path(inbox), INBOX)
 
 
 def import_labels(store: str, path: Path, reading: Reading, *, anew: bool = False) -> ImportRecord:

@@ -7,7 +7,7 @@ supervisor starts, and every matte is a step, so a killed command repeats one ma
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,16 +38,6 @@ class AlphaRecord(StepRecord):
     """A supervisor's matte in the store, by the digest of its picture."""
 
     alpha: str
-
-
-class Listed(TypedDict):
-    """One version of a benchmark."""
-
-    name: str
-    version: str
-    entries: int  # how many pictures
-    known: int  # how many of them have a known alpha
-    takes: list[str]
 
 
 Pictures = Mapping[tuple[str, int], NDArray[Any]]
@@ -227,8 +217,7 @@ def _stream(seed: int, take: str, camera: str, frame: int) -> int:
     return int(digest([seed, take, camera, frame])[:8], 16)
 
 
-def listed(store: str) -> list[Listed]:
+def every_version(store: str) -> list[Benchmark]:
     """Every version of every benchmark."""
     root = Root(store)
-    every = [Benchmark.open(root, name, version) for name, some in list_benchmarks(root).items() for version in some]
-    return [Listed(name=b.name, version=b.version, entries=len(b), known=len(b.known), takes=b.takes) for b in every]
+    return [Benchmark.open(root, name, version) for name, some in list_benchmarks(root).items() for version in some]

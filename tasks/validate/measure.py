@@ -184,13 +184,8 @@ def hull_score(store: str, frames: Mapping[str, Sequence[int]], run: str, settin
     return {"score": float(np.mean(scores)), "worst": worst[0]}
 
 
-def frames_of(frozen: Benchmark) -> dict[str, list[int]]:
-    """The frames of a benchmark, whatever their cameras, by take."""
-    return {take: sorted({frame for _, frame in _of(frozen.keys, take)}) for take in frozen.takes}
-
-
 def _hull(store: str, frozen: Benchmark, run: Run, settings: Reconstruction) -> HullScore:
-    frames = frames_of(frozen)
+    frames = {take: sorted({frame for _, frame in _of(frozen.keys, take)}) for take in frozen.takes}
     for take, numbers in frames.items():
         cameras = Take.open(frozen.root, take).cameras
         matte_entries(store, take, [(camera, frame) for camera in cameras for frame in numbers], run)

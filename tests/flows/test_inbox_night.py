@@ -13,7 +13,7 @@ import pytest
 from flows.inbox_night import announce, planned
 from tasks.config import Config
 from tasks.labels.in_use import mark_used, newest_labels
-from tasks.labels.incoming import import_scribbles
+from tasks.labels.incoming import INBOX, import_labels
 from tasks.night.parts import Part
 from tasks.night.plan import NightPlan
 from tests.tasks.labels.test_in_use import overlay, put, store  # noqa: F401
@@ -47,7 +47,7 @@ def test_a_night_announces_labels_that_wait_and_no_others(
     announce(config)
     assert told == []
     put(tmp_path / "painted", "walk/c00/0001.png", overlay())
-    import_scribbles(store, str(tmp_path / "painted"))
+    import_labels(store, tmp_path / "painted", INBOX)
     announce(config)
     assert [event["event"] for event in told] == ["capmat.labels.new"]
     mark_used(store, newest_labels(store), {"teacher": "HOLD"})

@@ -10,7 +10,7 @@ from flows.service.events import tell_labels
 from storage.labels.label_set import LABELS, list_label_sets
 from storage.store.root import Root
 from tasks.labels.in_use import mark_used, newest_labels, waiting
-from tasks.labels.incoming import import_scribbles
+from tasks.labels.incoming import INBOX, import_labels
 from tests.tasks.labels.test_in_use import overlay, put, store  # noqa: F401
 
 
@@ -20,7 +20,7 @@ def test_labels_wait_until_a_finished_round_has_used_them(store: str, tmp_path: 
     put(inbox, "walk/c00/0001.png", overlay())
     assert waiting(store, str(inbox))
     assert not waiting(store)  # nobody froze them yet
-    import_scribbles(store, str(inbox))
+    import_labels(store, inbox, INBOX)
     assert waiting(store)
     mark_used(store, newest_labels(store, str(inbox)), {"teacher": "HOLD"})
     assert not waiting(store, str(inbox))
@@ -30,9 +30,9 @@ def test_labels_wait_until_a_finished_round_has_used_them(store: str, tmp_path: 
 
 def test_a_round_takes_the_newest_labels_whoever_froze_them(store: str, tmp_path: Path) -> None:  # noqa: F811
     put(tmp_path / "inbox", "walk/c00/0001.png", overlay())
-    import_scribbles(store, str(tmp_path / "inbox"))
+    import_labels(store, tmp_path / "inbox", INBOX)
     put(tmp_path / "elsewhere", "walk/c01/0001.png", overlay())
-    second = import_scribbles(store, str(tmp_path / "elsewhere"))
+    second = import_labels(store, tmp_path / "elsewhere", INBOX)
     newest = newest_labels(store, str(tmp_path / "inbox"))
     assert newest["labels"] == second["labels"]
     assert newest["frames"] == 2
@@ -40,7 +40,7 @@ def test_a_round_takes_the_newest_labels_whoever_froze_them(store: str, tmp_path
 
 def test_an_empty_inbox_is_no_fault_where_there_are_labels(store: str, tmp_path: Path) -> None:  # noqa: F811
     put(tmp_path / "inbox", "walk/c00/0001.png", overlay())
-    first = import_scribbles(store, str(tmp_path / "inbox"))
+    first = import_labels(store, tmp_path / "inbox", INBOX)
     assert newest_labels(store, str(tmp_path / "nothing"))["labels"] == first["labels"]
 
 

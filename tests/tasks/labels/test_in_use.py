@@ -11,7 +11,7 @@ from storage.pictures.png import encode_png
 from storage.store.root import Root
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
-from tasks.labels.incoming import import_scribbles
+from tasks.labels.incoming import INBOX, import_labels
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
 
 SIZE = (HEIGHT, WIDTH)
@@ -41,7 +41,7 @@ def put(inbox: Path, name: str, picture: np.ndarray) -> Path:
 
 def test_what_was_painted_is_what_is_stored(store: str, tmp_path: Path) -> None:
     put(tmp_path / "inbox", "walk/c00/0001.png", overlay())
-    record = import_scribbles(store, str(tmp_path / "inbox"))
+    record = import_labels(store, tmp_path / "inbox", INBOX)
     label = LabelSet.open(Root(store), LABELS, record["labels"]).label("walk", "c00", 1)
     assert (label[2:4, 2:8] == 1).all()
     assert (label[6:8, 2:8] == 0).all()
@@ -51,7 +51,7 @@ def test_what_was_painted_is_what_is_stored(store: str, tmp_path: Path) -> None:
 
 def test_the_same_inbox_makes_one_label_set(store: str, tmp_path: Path) -> None:
     put(tmp_path / "inbox", "walk/c00/0001.png", overlay())
-    first, second = (import_scribbles(store, str(tmp_path / "inbox")) for _ in range(2))
+    first, second = (import_labels(store, tmp_path / "inbox", INBOX) for _ in range(2))
     assert first["labels"] == second["labels"]
     assert second["reused"]
 
@@ -75,7 +75,7 @@ def test_a_wrong_overlay_is_refused_and_nothing_is_stored(
     put(tmp_path / "inbox", "walk/c01/0001.png", overlay())
     put(tmp_path / "inbox", name, picture)
     with pytest.raises(CapmatError) as refusal:
-        import_scribbles(store, str(tmp_path / "inbox"))
+        import_labels(store, tmp_path / "inbox", INBOX)
     assert Path(name).parts[-1] in str(refusal.value) or Path(name).parts[0] in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert list_label_sets(Root(store)) == {}
@@ -84,4 +84,4 @@ def test_a_wrong_overlay_is_refused_and_nothing_is_stored(
 def test_an_empty_inbox_is_refused(store: str, tmp_path: Path) -> None:
     (tmp_path / "inbox").mkdir()
     with pytest.raises(CapmatError, match="inbox"):
-        import_scribbles(store, str(tmp_path / "inbox"))
+        import_labels(store, tmp_path / "inbox", INBOX)

@@ -24,7 +24,7 @@ from tasks.config import Student, Teacher
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tasks.labels.in_use import newest_labels, split_labels
-from tasks.labels.incoming import import_scribbles
+from tasks.labels.incoming import INBOX, import_labels
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record
 from tasks.train.held_back import HeldBack, label_error
@@ -95,7 +95,7 @@ def benchmark() -> Record:
 
 def teacher(folder: Path, bench: Record | None) -> Record:
     store, ref = str(folder / "store"), Ref(name="bg_vitmatte_xs", version="v0001")
-    labels = import_scribbles(store, str(folder / "inbox"))
+    labels = import_labels(store, folder / "inbox", INBOX)
     return finetune(store, ref, labels, str(folder / "base"), TEACHER, 0, 1, bench)
 
 
@@ -160,7 +160,7 @@ def test_what_is_measured_on_is_not_learned_from():
 @pytest.mark.parametrize("strategy", ["scribbles_only", "frozen_refiner"])
 def test_a_student_without_a_teacher_is_registered_with_its_strategy(folder, strategy):
     store, ref = str(folder / "store"), Ref(name="bgmv2_mobilenetv2_xs", version="v0001")
-    labels = import_scribbles(store, str(folder / "inbox"))
+    labels = import_labels(store, folder / "inbox", INBOX)
     words = (store, strategy, ref, labels, str(folder / "base"), STUDENT, TEACHER, 0, 1, benchmark())
     record = scribble_student(*words)
     _, card = Registry(Root(store)).load(**record["model"])
@@ -172,7 +172,7 @@ def test_a_student_without_a_teacher_is_registered_with_its_strategy(folder, str
 
 def test_labels_of_validation_takes_are_measured_on_and_never_learned_from(folder):
     store, ref = str(folder / "store"), Ref(name="bg_vitmatte_xs", version="v0001")
-    import_scribbles(store, str(folder / "inbox"))
+    import_labels(store, folder / "inbox", INBOX)
     alone = newest_labels(store)
     kept_back = np.full((HEIGHT, WIDTH), 255, np.uint8)
     kept_back[14:20, 10:24], kept_back[2:6, 2:30] = 1, 0
