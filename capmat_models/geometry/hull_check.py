@@ -28,19 +28,19 @@ from capmat_models.geometry.hull import SOLID, nowhere, opened, signed_distance,
 from capmat_models.geometry.views import View, directions, on_device, project
 
 HOLE_MARGIN = 2.0
-"""Depth in voxels from which background is a hole. A hull is fatter than the subject, so it is more than 0."""
+"""Depth in voxels from which background is a hole; above 0, because a hull is fatter than the subject."""
 HALO_MARGIN = 0.5
 """Distance from the hull, in voxels, from which foreground is a halo."""
 SPECK = 0.002
-"""A spot that is thinner than a square of this share of the silhouette is dropped; crescents along edges are."""
+"""Spots thinner than a square of this share of the silhouette are dropped, with them crescents along edges."""
 HALO_DISSENT, HOLE_DISSENT = 0.1, 0.05
 """Share of the other views that may deny a voxel without effect, because their mattes may be wrong too."""
 FEW_VIEWS = 6
-"""Up to so many other views, one of them may always deny a voxel, and two must see it, before a halo is called."""
+"""With up to so many other views, one of them may always deny a voxel, and a halo needs two that see it."""
 HOLE_WITNESSES = 6
-"""Other views (and half of them all) that must see a voxel before background there is a hole. The silhouettes of
-fewer cameras leave room in the hull that nothing stands in."""
-_CELL = 4  # voxels along the edge of a cell; cells are sorted out before their voxels are looked at
+"""Other views, and at least half of them all, that must see a voxel before background there is a hole: between the
+silhouettes of fewer cameras the hull has empty room."""
+_CELL = 4  # voxels along the edge of a cell; cells far from the hull are dropped with all their voxels
 _CELL_RADIUS = _CELL * math.sqrt(3) / 2
 _CHUNK = 2**15
 

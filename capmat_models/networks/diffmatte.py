@@ -127,7 +127,7 @@ class Encoded(NamedTuple):
     features: torch.Tensor
     """(N, embed_dim, h/16, w/16) of the padded frame."""
     condition: torch.Tensor
-    """(N, 6, H, W): image and one-hot trimap as the decoder wants them, not padded."""
+    """(N, 6, H, W): image and one-hot trimap as the decoder takes them, not padded."""
 
 
 class DiffMatte(nn.Module):

@@ -56,7 +56,7 @@ def hull(
         `low` and `high`, the corners of the surface, in metres.
 
     Raises:
-        NotFound: there is no such take, frame or run.
+        NotFound: the take, frame or run is not stored.
         MatteError: a matte is missing, empty, full or not a number, or the mattes agree on no place in the box.
         ConfigError: fewer than 3 cameras, another kind of file, or the resolution is not a multiple of 16.
         StoreError: the file cannot be written.

@@ -43,9 +43,9 @@ class Defect:
         return torch.where(self.pixels, 0.0 if self.hole else 1.0, matte)
 
     def found(self, checked: ViewCheck) -> bool:
-        """A tenth of it was pointed out."""
-        said = checked.hole if self.hole else checked.halo
-        return float((said >= 0.5)[self.pixels].float().mean()) >= 0.1
+        """Whether a tenth of it is called."""
+        called = checked.hole if self.hole else checked.halo
+        return float((called >= 0.5)[self.pixels].float().mean()) >= 0.1
 
 
 def defects(matte: Tensor, view: int, rng: np.random.Generator) -> Iterator[Defect]:
@@ -85,7 +85,7 @@ def test_holes_and_halos_of_2_percent_are_found_and_nothing_else_is_said() -> No
             wrong = ((one.halo >= 0.5) | (one.hole >= 0.5)).numpy()
             own = [ndimage.binary_dilation(d.pixels.numpy(), iterations=2) for d in made if d.view == index]
             spots, count = ndimage.label(wrong)
-            false += sum(not any(place[spots == spot].any() for place in own) for spot in range(1, count + 1))
+            false += sum(not any(mask[spots == spot].any() for mask in own) for spot in range(1, count + 1))
     assert found / wanted >= 0.95
     assert false <= 2 * 24 / 10  # one in ten views
 
@@ -106,11 +106,11 @@ def test_an_empty_matte_is_all_hole_and_blames_nobody_else() -> None:
     assert max(one.score for one in checked[1:]) == 0
 
 
-def test_who_does_not_see_a_place_has_no_say_in_it() -> None:
+def test_a_view_has_no_vote_on_voxels_it_does_not_see() -> None:
     views, mattes = stage(12)
     half = []
     for view, matte in zip(views, mattes, strict=True):
-        # all but one camera see the lower half alone, so nobody can deny what that one sees above
+        # all but one camera see only the lower half, so no view can deny what that one sees above
         K = view.K.clone()
         if view.name != "C00":
             K[1, 2] -= 80
@@ -168,6 +168,6 @@ def test_the_distance_is_the_one_to_the_nearest_pixel_beyond_the_edge(seed: int,
 def test_a_gpu_says_the_same() -> None:
     views, mattes = stage(12)
     broken = [torch.zeros_like(mattes[0]), *mattes[1:]]
-    there = [one.cpu() for one in check_hull(views, [matte.cuda() for matte in broken], 64)]
-    for here, other in zip(check_hull(views, broken, 64), there, strict=True):
-        assert here.score == pytest.approx(other.score, abs=2e-3)
+    on_gpu = [one.cpu() for one in check_hull(views, [matte.cuda() for matte in broken], 64)]
+    for on_cpu, other in zip(check_hull(views, broken, 64), on_gpu, strict=True):
+        assert on_cpu.score == pytest.approx(other.score, abs=2e-3)

@@ -159,13 +159,13 @@ def test_a_wrong_path_to_nerfstudio_is_an_error_and_not_a_fallback(tmp_path: Pat
 
 def test_nerfstudio_is_started_as_the_paper_did_with_poses_left_alone() -> None:
     command = train_command(Path("py"), Path("scene"), Path("work"), PRESETS["paper"], 3)
-    said = " ".join(command)
-    assert "instant-ngp-bounded" in said
-    assert "--max-num-iterations 100000" in said
-    assert "--pipeline.model.max-res 65536" in said
-    assert "--pipeline.model.background-color black" in said
-    assert "appearance" not in said  # its default, which trains one whatever the switch is called
-    assert "--orientation-method none --center-method none --auto-scale-poses False" in said
+    line = " ".join(command)
+    assert "instant-ngp-bounded" in line
+    assert "--max-num-iterations 100000" in line
+    assert "--pipeline.model.max-res 65536" in line
+    assert "--pipeline.model.background-color black" in line
+    assert "appearance" not in line  # its default, which trains one
+    assert "--orientation-method none --center-method none --auto-scale-poses False" in line
     assert command.index("nerfstudio-data") > command.index("--machine.seed")  # it takes the flags after it
     assert str(Path("work/scene/instant-ngp-bounded/run/config.yml")) in render_command(Path("py"), Path("work"))
 
@@ -184,16 +184,16 @@ def test_what_nerfstudio_rendered_is_read_by_camera(tmp_path: Path) -> None:
 
 
 def test_presets_differ_in_what_they_say(tmp_path: Path, seen: list[Cutout]) -> None:
-    said = {name: _by_nerfstudio(preset) for name, preset in PRESETS.items()}
-    assert [said[n]["background"] for n in ("paper", "carve", "quick")] == ["black", "random", "random"]
-    assert [said[n]["iterations"] for n in ("paper", "carve", "quick")] == [100_000, 100_000, 5_000]
-    assert [said[n]["resolution"] for n in ("paper", "carve", "quick")] == [65_536, 65_536, 2048]
-    assert [said[n]["comparable"] for n in ("paper", "carve", "quick")] == [
+    records = {name: _by_nerfstudio(preset) for name, preset in PRESETS.items()}
+    assert [records[n]["background"] for n in ("paper", "carve", "quick")] == ["black", "random", "random"]
+    assert [records[n]["iterations"] for n in ("paper", "carve", "quick")] == [100_000, 100_000, 5_000]
+    assert [records[n]["resolution"] for n in ("paper", "carve", "quick")] == [65_536, 65_536, 2048]
+    assert [records[n]["comparable"] for n in ("paper", "carve", "quick")] == [
         COMPARABLE,
         NOT_COMPARABLE,
         NOT_COMPARABLE,
     ]
-    assert all(s["appearance_embedding"] for s in said.values())
+    assert all(s["appearance_embedding"] for s in records.values())
     for preset, want in (("paper", ("black", 32, 6)), ("carve", ("random", 32, 6)), ("quick", ("random", 16, 2))):
         record = _run(tmp_path / preset, seen, SMALL.model_copy(update={"iterations": 6, "preset": preset}))
         assert (record["background"], record["resolution"], record["iterations"]) == want
@@ -252,16 +252,16 @@ def test_a_killed_voxel_grid_goes_on_to_the_same_renders(
 
 
 def test_a_work_folder_stays_when_work_fails_and_goes_when_it_is_done(tmp_path: Path) -> None:
-    place = tmp_path / "a" / "work"
+    folder = tmp_path / "a" / "work"
 
     def work(name: str) -> None:
-        with work_folder(place):
-            (place / name).mkdir()
+        with work_folder(folder):
+            (folder / name).mkdir()
 
-    place.mkdir(parents=True)
-    (place / "checkpoint").mkdir()
+    folder.mkdir(parents=True)
+    (folder / "checkpoint").mkdir()
     with pytest.raises(FileExistsError):
         work("checkpoint")
-    assert (place / "checkpoint").exists()
+    assert (folder / "checkpoint").exists()
     work("renders")
-    assert not place.exists()
+    assert not folder.exists()

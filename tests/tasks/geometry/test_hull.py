@@ -47,7 +47,7 @@ def test_a_named_box_is_used(store: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "said"),
+    ("change", "error", "message"),
     [
         ({"run": "holed"}, MatteError, "C03: the matte is empty"),
         ({"run": "started"}, MatteError, "C04: this run wrote no matte"),
@@ -58,10 +58,10 @@ def test_a_named_box_is_used(store: str, tmp_path: Path) -> None:
     ],
 )
 def test_what_bounds_no_volume_is_refused_by_name(
-    store: str, tmp_path: Path, change: dict, error: type[Exception], said: str
+    store: str, tmp_path: Path, change: dict, error: type[Exception], message: str
 ) -> None:
     how = {"run": "true", "out": Path("hull.ply"), "frame": 4, "resolution": 32} | change
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         hull(store, "solids", how["run"], tmp_path / how["out"], SETTINGS, how["frame"], resolution=how["resolution"])
     assert list(tmp_path.iterdir()) == []
 

@@ -41,16 +41,16 @@ def test_mattes_with_a_hole_score_worse_and_the_camera_is_named(store: str) -> N
 
 
 def test_maps_and_witnesses_are_those_of_the_camera(store: str) -> None:
-    found = check_frame(Take.open(Root(store), "solids"), "holed", 4, SETTINGS, 96)
-    halo, hole, fold = found.maps("C03")
+    frame = check_frame(Take.open(Root(store), "solids"), "holed", 4, SETTINGS, 96)
+    halo, hole, fold = frame.maps("C03")
     assert halo.max() == 0
     row, column = np.unravel_index(hole.argmax(), hole.shape)
     assert 60 <= row * fold < 80
     assert 40 <= column * fold < 56
-    assert found.witnesses("C03", int(row), int(column)) == (11, 11)
+    assert frame.witnesses("C03", int(row), int(column)) == (11, 11)
 
 
-def test_a_camera_without_a_matte_has_no_say(tmp_path: Path) -> None:
+def test_a_camera_without_a_matte_is_left_out(tmp_path: Path) -> None:
     root = Root(tmp_path / "store")
     take = store_take(root, CAMERAS)
     add_run(take, CAMERAS[:9], "most", lambda _, alpha: alpha)
@@ -58,7 +58,7 @@ def test_a_camera_without_a_matte_has_no_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "said"),
+    ("change", "error", "message"),
     [
         ({"run": "other"}, NotFound, "the take has: holed, started, true"),
         ({"run": "started"}, NotFound, "2 cameras have a matte started"),
@@ -68,8 +68,8 @@ def test_a_camera_without_a_matte_has_no_say(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_compared_is_refused_by_name(
-    store: str, change: dict, error: type[Exception], said: str
+    store: str, change: dict, error: type[Exception], message: str
 ) -> None:
     how = {"take": "solids", "run": "true", "frames": None, "resolution": 64} | change
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         hull_check(store, how["take"], how["run"], SETTINGS, how["frames"], resolution=how["resolution"])

@@ -23,16 +23,16 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_folder_is_what_its_descriptor_says(rendered: Path) -> None:
-    said = tomllib.loads((rendered / "session.toml").read_text())
-    cameras = json.loads((rendered / said["calibration"]["path"]).read_text())["cameras"]
+    descriptor = tomllib.loads((rendered / "session.toml").read_text())
+    cameras = json.loads((rendered / descriptor["calibration"]["path"]).read_text())["cameras"]
     assert list(cameras) == ["C01", "C02"]
-    assert said["colour"] == {"bits": 12, "transfer": "linear", "black": 64}
+    assert descriptor["colour"] == {"bits": 12, "transfer": "linear", "black": 64}
     for camera in cameras:
-        for take in said["takes"].values():
+        for take in descriptor["takes"].values():
             assert (rendered / take["path"].format(camera=camera, frame=1)).exists()
         for frame in (1, 2):
-            assert (rendered / said["plates"]["path"].format(camera=camera, frame=frame)).exists()
-        assert (rendered / said["benchmark"]["trimaps"].format(camera=camera, frame=1)).exists()
+            assert (rendered / descriptor["plates"]["path"].format(camera=camera, frame=frame)).exists()
+        assert (rendered / descriptor["benchmark"]["trimaps"].format(camera=camera, frame=1)).exists()
     assert not list(rendered.rglob("*alpha*")), "truth lies outside the session"
 
 
@@ -65,11 +65,11 @@ def test_a_second_run_renders_only_what_is_missing(rendered: Path) -> None:
     lost = rendered / "takes/amber/C02/0001.png"
     content = lost.read_bytes()
     lost.unlink()
-    told: list[str] = []
+    written: list[str] = []
     render_session(
-        rendered, size=SIZE, cameras=2, takes={"amber": 1, "cedar": 1}, spp=4, plate_frames=2, progress=told.append
+        rendered, size=SIZE, cameras=2, takes={"amber": 1, "cedar": 1}, spp=4, plate_frames=2, progress=written.append
     )
-    assert told == [str(lost)]
+    assert written == [str(lost)]
     assert _close(content, lost.read_bytes())
 
 
