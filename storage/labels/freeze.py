@@ -8,7 +8,7 @@ The picture is what trainings use. A label set only grows: a new version holds a
 frozen now. Older versions stay as they were, so a training run can always be repeated. New pixels are painted over
 earlier labels of their frame, which stay where the new ones are open; new strokes go on top of the earlier ones. A
 stroke or picture that is frozen a second time stays where it is, below what came later. So two people who work on one
-frame both find their work in the later version, whoever is first. To remove something, erase it with a stroke, or
+frame both find their work in the later version, in any order. To remove something, erase it with a stroke, or
 freeze with `replace`.
 """
 

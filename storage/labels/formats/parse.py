@@ -30,16 +30,21 @@ def refused(what: str, where: str, fix: str = "Export it again, or remove it.") 
 
 
 def read_document(path: Path, where: str) -> Any:
-    """Return the root element of an XML file, or what another file holds as JSON; errors as in `read_xml`."""
-    return read_xml(path, where) if path.suffix.lower() == ".xml" else read_json(path, where)
-
-
-def read_xml(path: Path, where: str) -> Element:
-    """Return the root of an XML file.
+    """Return the root element of an XML file, or what another file holds as JSON.
 
     Raises:
-        ScribbleError: it is not complete XML, declares a document type or entities, or is nested too deeply.
+        ScribbleError: it is not complete, declares a document type or entities, or is nested too deeply.
     """
+    data = _bytes(path, where)
+    if path.suffix.lower() == ".xml":
+        return _xml_root(data, where)
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise refused(f"it is not JSON ({error})", where) from error
+
+
+def _xml_root(data: bytes, where: str) -> Element:
     tree, depth = TreeBuilder(), 0
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -62,24 +67,12 @@ def read_xml(path: Path, where: str) -> Element:
     parser.EntityDeclHandler = doctype
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, tree.data
     try:
-        parser.Parse(_bytes(path, where), True)
+        parser.Parse(data, True)
     except (expat.ExpatError, LookupError, ValueError) as error:
         if isinstance(error, ScribbleError):
             raise
         raise refused(f"it is not XML ({error})", where) from error
     return tree.close()
-
-
-def read_json(path: Path, where: str) -> Any:
-    """Return what a JSON file holds.
-
-    Raises:
-        ScribbleError: it is not JSON.
-    """
-    try:
-        return json.loads(_bytes(path, where))
-    except (ValueError, RecursionError) as error:
-        raise refused(f"it is not JSON ({error})", where) from error
 
 
 def _bytes(path: Path, where: str) -> bytes:

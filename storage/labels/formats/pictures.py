@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from capmat_errors import ConfigError
 from storage.labels.formats.parse import refused
 from storage.labels.raster import BACKGROUND, FOREGROUND, GREEN, OPEN, RED, Colour
-from storage.pictures.files import read_grey, read_header, read_rgba
+from storage.pictures.files import read_grey, read_header
 from storage.pictures.png import decode_png
 
 # Programs save colours within a few levels; a soft brush leaves mixtures at its rim, which are left open.
@@ -52,11 +52,6 @@ def read_trimap(path: Path, where: str) -> NDArray[np.uint8]:
     label[grey == 0] = BACKGROUND
     label[grey == np.iinfo(grey.dtype).max] = FOREGROUND
     return _checked(label, where)
-
-
-def read_overlay(path: Path, where: str, foreground: Colour = GREEN, background: Colour = RED) -> NDArray[np.uint8]:
-    """Read an overlay as a label, (H, W) uint8 of 0, 1 and 255; see `overlay_to_label`."""
-    return overlay_to_label(read_rgba(path), where, foreground, background)
 
 
 def overlay_to_label(

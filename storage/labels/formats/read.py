@@ -1,10 +1,7 @@
 """All formats of labels: recognise an export, choose its files, and read them as `Annotated` pictures."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -20,11 +17,11 @@ from storage.labels.formats.pictures import (
     colour_of,
     flat_channel,
     has_palette,
+    overlay_to_label,
     read_label,
-    read_overlay,
     read_trimap,
 )
-from storage.labels.formats.shapes import Annotated, Meaning, Overlap
+from storage.labels.formats.shapes import Annotated, Label, Meaning, Overlap
 from storage.labels.formats.studio import read_labelstudio
 from storage.labels.strokes import drawing_from
 from storage.pictures.files import read_grey, read_header, read_rgba
@@ -178,9 +175,13 @@ def _picture(export: Export, file: Path, reading: Reading) -> Annotated:
         sides = [reading.meaning.foreground, reading.meaning.background]
         if any(len(names) != 1 for names in sides):
             raise refused("a painted overlay has one colour for each side", where, "Give one colour each.")
-        label: Callable[[], Any] = partial(read_overlay, file, where, *(colour_of(names[0]) for names in sides))
-    else:
-        label = partial(read_label if reading.format == "label" else read_trimap, file, where)
+        colours = [colour_of(names[0]) for names in sides]
+
+    def label() -> Label:
+        if reading.format == "overlay":
+            return overlay_to_label(read_rgba(file), where, *colours)
+        return read_label(file, where) if reading.format == "label" else read_trimap(file, where)
+
     return Annotated(without_ending(export.path_of(file)), where, (header.height, header.width), label=label)
 
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, NotFound, ScribbleError
-from storage.labels.formats.pictures import overlay_to_label, read_overlay
+from storage.labels.formats.pictures import overlay_to_label
 from storage.labels.freeze import freeze_labels
 from storage.labels.label_set import LabelSet, list_label_sets
 from storage.labels.raster import OPEN, rasterise
 from storage.labels.strokes import Drawing, Stroke
+from storage.pictures.files import read_rgba
 from storage.store.root import Root
 from tests.storage.tiny_session import write_picture
 
@@ -39,7 +40,7 @@ def _label(value: int = 1) -> NDArray[np.uint8]:
 
 def test_green_is_foreground_red_is_background_and_the_rest_is_open(tmp_path: Path) -> None:
     write_picture(tmp_path / "o.png", SOUND)
-    label = read_overlay(tmp_path / "o.png", "o.png")
+    label = overlay_to_label(read_rgba(tmp_path / "o.png"), "o.png")
     assert label.dtype == np.uint8
     assert (label[2:6, 5:35] == 1).all()
     assert (label[20:24, 5:35] == 0).all()
@@ -73,7 +74,7 @@ def test_colours_may_be_off_by_what_programs_make_of_them(red: int, green: int, 
 def test_overlays_that_are_no_scribbles_are_refused_by_file(tmp_path: Path, overlay: NDArray, says: str) -> None:
     write_picture(tmp_path / "o.png", overlay)
     with pytest.raises(ScribbleError, match=says) as error:
-        read_overlay(tmp_path / "o.png", "o.png")
+        overlay_to_label(read_rgba(tmp_path / "o.png"), "o.png")
     assert "o.png" in str(error.value)
     assert error.value.fix
 
@@ -81,7 +82,7 @@ def test_overlays_that_are_no_scribbles_are_refused_by_file(tmp_path: Path, over
 def test_an_overlay_without_alpha_is_refused(tmp_path: Path) -> None:
     write_picture(tmp_path / "o.png", SOUND[..., :3])
     with pytest.raises(ImageUnreadable, match="o.png: the picture has no alpha"):
-        read_overlay(tmp_path / "o.png", "o.png")
+        overlay_to_label(read_rgba(tmp_path / "o.png"), "o.png")
 
 
 def test_a_frozen_set_comes_back_and_grows(root: Root) -> None:
