@@ -69,7 +69,7 @@ def test_a_method_that_cannot_be_had_is_named_with_the_reason(report: dict[str, 
         assert rows[title]["by"] == {}
         assert rows[title]["paper"]["mse"] > 0
         assert "import" in rows[title]["note"]
-    assert "signs in it flip" in rows["BiMatting"]["note"]
+    assert "its signs flip" in rows["BiMatting"]["note"]
     assert rows["someones"]["by"]["supervisor"]["mse"] == 0.0333  # a model of somebody's own has a row as well
 
 
