@@ -90,12 +90,7 @@ def score(
         matte = partial(read_matte, root, folder)
         each = {column: _scores(benchmark, matte, reference) for column, reference in references.items()}
         means = {column: mean_scores(scores) for column, scores in each.items()}
-        return {
-            "folder": folder,
-            "supervisor": means["supervisor"],
-            "truth": means.get("truth"),
-            "per_image": each,
-        }
+        return {"folder": folder, "supervisor": means["supervisor"], "truth": means.get("truth"), "per_image": each}
 
     return run_once(store, "paper-score", f"{model['name']}-{model['version']}", inputs, work)
 
