@@ -182,7 +182,7 @@ class Registry:
         """
         promotions = self._promotions(role)
         numbers = promotions.names()
-        line = in_line(self.history(role))
+        line = _in_line(self.history(role))
         if len(line) < 2:
             raise NotFound(
                 f"{'@'.join(line[0])} is the first model, nothing was in use before it"
@@ -269,7 +269,7 @@ class Registry:
         return max(used, key=lambda promotion: promotion["time"])["version"]
 
 
-def in_line(history: Iterable[Promotion]) -> list[Model]:
+def _in_line(history: Iterable[Promotion]) -> list[Model]:
     """The models that a role can go back to, oldest first; the last is in use."""
     line: list[Model] = []
     for promotion in history:

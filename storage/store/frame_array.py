@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from capmat_errors import NotFound, StoreError
 from storage.store.ledger import Files, Fingerprint, fingerprint
 from storage.store.root import Root
-from storage.store.shards import Damaged, Layout, Window, decode, encode, holds, index_bytes
+from storage.store.shards import Damaged, Layout, Window, decode, document, encode, holds, index_bytes
 
 
 class FrameArray:
@@ -35,11 +35,10 @@ class FrameArray:
         Args:
             attributes: kept as the Zarr attribute `capmat`; plain json.
         """
-        document = self.layout.document()
+        data = document(self.layout)
         if attributes:
-            described = {**json.loads(document), "attributes": {"capmat": dict(attributes)}}
-            document = json.dumps(described, indent=2).encode()
-        return write_document(self.root, f"{self.key}/zarr.json", document)
+            data = json.dumps({**json.loads(data), "attributes": {"capmat": dict(attributes)}}, indent=2).encode()
+        return write_document(self.root, f"{self.key}/zarr.json", data)
 
     def write(self, block: int, frames: dict[int, NDArray[Any]]) -> Files:
         """Write one block: arrays by index within it. Returns the file as it now lies in the store."""
@@ -117,12 +116,12 @@ class FrameArray:
             return list(indices)
 
 
-def write_document(root: Root, file: str, document: bytes) -> Files:
+def write_document(root: Root, file: str, data: bytes) -> Files:
     """Write a description unless the file holds it already. Returns the file, for the ledger."""
     root.sweep(file)
-    if root.size(file) != len(document) or root.read(file) != document:
-        root.write(file, document)
-    return {file: fingerprint(document)}
+    if root.size(file) != len(data) or root.read(file) != data:
+        root.write(file, data)
+    return {file: fingerprint(data)}
 
 
 def encoded_size(planes: NDArray[Any]) -> int:

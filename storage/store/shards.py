@@ -54,10 +54,6 @@ class Layout:
         height, width = self.tile_size
         return -(-self.shape[-2] // height) * -(-self.shape[-1] // width)
 
-    def document(self) -> bytes:
-        """The zarr.json of the array."""
-        return _document(self)
-
 
 class Damaged(ValueError):
     """The bytes are not those of a shard, or not those that were written."""
@@ -179,7 +175,8 @@ def _checksum(data: bytes) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _document(layout: Layout) -> bytes:
+def document(layout: Layout) -> bytes:
+    """The zarr.json of an array."""
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 

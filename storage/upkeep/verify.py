@@ -6,8 +6,7 @@ if it is what any of them wrote.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 from storage.store.ledger import Ledger, is_as_written, read_description, seal_key, sealed_copy
@@ -46,44 +45,35 @@ def verify(root: Root, takes: list[str] | None = None, deep: bool = False, tell:
     """
     out, stages = Findings(list(takes if takes is not None else all_takes(root)), deep=deep), set()
     for name in out.takes:
-        take = _Take(root, "take", name)
-        if not take.sizes and not take.ingested:
-            Take.open(root, name)  # refuses, and says which takes the store has
+        take = _Take(root, name)
         out.add(take.sizes, take.findings(deep, tell))
         stages.add(str(take.about.get("stage", "")))
     if takes is None:
         stages |= {file.removesuffix(".zarr") for file in root.names("stages")}
-    for stage in (_Stage(root, "stage", name) for name in sorted(filter(None, stages))):
+    for stage in (_Stage(root, name) for name in sorted(filter(None, stages))):
         out.add(stage.sizes, stage.findings(deep, tell))
     return out
 
 
-@dataclass(frozen=True)
 class _Group:
-    """A take or a stage as the store, its own description and the ledger know it."""
+    """A take or a stage as the store, its own description and the ledger know it.
 
-    root: Root
-    kind: str
-    name: str
+    Args:
+        root: the store.
+        kind: "take" or "stage".
+        name: its name.
+        ingested: entries of its pictures or plates.
+        again: the command that ingests it.
+    """
 
-    @cached_property
-    def folder(self) -> str:
-        return group_key(self.kind, self.name)
+    def __init__(self, root: Root, kind: str, name: str, ingested: Entries, again: str) -> None:
+        self.root, self.name, self.ingested, self.again = root, name, ingested, again
+        self.folder = group_key(kind, name)
+        self.sizes = root.sizes(f"{self.folder}/")
+        self.about, self.description_findings = self._describe()
+        self.sealed = bool(self.about.get("complete"))
 
-    @cached_property
-    def sizes(self) -> dict[str, int]:
-        return self.root.sizes(f"{self.folder}/")
-
-    @cached_property
-    def ingested(self) -> Entries:
-        return Ledger(self.root).entries(f"ingest/{self.name}/")
-
-    @cached_property
-    def again(self) -> str:
-        return ingest_command(list(self.ingested.values()), self.name)
-
-    @cached_property
-    def _described(self) -> tuple[dict[str, Any], list[Finding]]:
+    def _describe(self) -> tuple[dict[str, Any], list[Finding]]:
         """The attributes, from the ledger's copy if the group's own are damaged, and what is wrong with them."""
         file, key, ledger = f"{self.folder}/zarr.json", seal_key(self.folder), Ledger(self.root)
         seal, own = ledger.done(key), read_description(self.root, self.folder)
@@ -98,14 +88,6 @@ class _Group:
             own = copy
         return (own["attributes"] if own else {}), findings
 
-    @property
-    def about(self) -> dict[str, Any]:
-        return self._described[0]
-
-    @property
-    def sealed(self) -> bool:
-        return bool(self.about.get("complete"))
-
     def unknown(self, what: str, camera: str, key: str) -> Finding:
         """A finding about ingested work that the ledger does not know."""
         return Finding(self.name, what, self.again, camera, entries=(key,), unseal=self.folder)
@@ -116,35 +98,20 @@ class _Group:
 
 
 class _Take(_Group):
-    @cached_property
-    def runs(self) -> Entries:
-        return Ledger(self.root).entries(f"run/{self.name}/")
-
-    @cached_property
-    def mattes(self) -> Entries:
-        return matte_entries(Ledger(self.root), self.name)
-
-    @cached_property
-    def shape(self) -> Shape:
-        return Shape(self.about)
-
-    @cached_property
-    def cameras(self) -> list[str]:
-        return list(self.about.get("cameras", {}))
-
-    @cached_property
-    def listed(self) -> dict[str, dict[str, list[int]]]:
-        return listed_files({**self.ingested, **self.runs, **self.mattes})
-
-    @cached_property
-    def infos(self) -> dict[str, dict[str, Any] | None]:
-        """How every run is made, from the ledger, else from the take itself."""
+    def __init__(self, root: Root, name: str) -> None:
+        ledger = Ledger(root)
+        ingested = ledger.entries(f"ingest/{name}/")
+        super().__init__(root, "take", name, ingested, ingest_command(list(ingested.values()), name))
+        if not self.sizes and not ingested:
+            Take.open(root, name)  # refuses, and says which takes the store has
+        self.runs, self.mattes = ledger.entries(f"run/{name}/"), matte_entries(ledger, name)
+        self.shape, self.cameras = Shape(self.about), list(self.about.get("cameras", {}))
+        self.listed = listed_files({**ingested, **self.runs, **self.mattes})
         parts = (part_of(file.removeprefix(f"{self.folder}/")) for file in self.sizes)
         names = {part.run for part in parts if part.kind == "run" and part.run}
         names |= {camera_and_run(entry)[1] for entry in self.mattes.values() if entry}
         names |= {key.split("/")[2] for key in self.runs}
-        entries = {run: self.runs.get(f"run/{self.name}/{run}") for run in sorted(names)}
-        return {run: run_info(self.root, self.name, run, entry) for run, entry in entries.items()}
+        self.infos = {run: run_info(root, name, run, self.runs.get(f"run/{name}/{run}")) for run in sorted(names)}
 
     def mattes_of(self, camera: str, run: str) -> dict[str, dict[str, Any]]:
         return {key: e for key, e in self.mattes.items() if e and camera_and_run(e) == (camera, run)}
@@ -164,7 +131,7 @@ class _Take(_Group):
         return replace(finding, clear=file) if part.kind == "run" else finding
 
     def findings(self, deep: bool, tell: Tell | None) -> Iterator[Finding]:
-        yield from self._described[1]
+        yield from self.description_findings
         for file, what, keys in differing(self.root, self.sizes, self.listed, deep, tell):
             yield self.at(file, what, *keys)
         yield from self._entries()
@@ -234,17 +201,13 @@ class _Take(_Group):
 
 
 class _Stage(_Group):
-    @cached_property
-    def ingested(self) -> Entries:
-        entries = Ledger(self.root).entries(f"plates/{self.name}/")
-        return {key: entry for key, entry in entries.items() if not entry or "digest" not in entry}
-
-    @cached_property
-    def again(self) -> str:
-        return ingest_command(list(self.ingested.values()))
+    def __init__(self, root: Root, name: str) -> None:
+        entries = Ledger(root).entries(f"plates/{name}/")
+        plates = {key: entry for key, entry in entries.items() if not entry or "digest" not in entry}
+        super().__init__(root, "stage", name, plates, ingest_command(list(plates.values())))
 
     def findings(self, deep: bool, tell: Tell | None) -> Iterator[Finding]:
-        yield from self._described[1]
+        yield from self.description_findings
         listed, wanted = listed_files(self.ingested), {f"{self.folder}/zarr.json"}
         for file, what, keys in differing(self.root, self.sizes, listed, deep, tell):
             yield self._at(file, what, *keys)
