@@ -41,7 +41,7 @@ class LabelError(TypedDict):
 
 
 def label_error(store: str, labels: LabelsRecord | None, network: Any) -> HeldBack | None:
-    """Measure a network on the labels that are held back; None if there are none of them.
+    """Measure a network on the held-back labels; None if the label set holds no labels back.
 
     Args:
         store: URL of the store.
