@@ -268,4 +268,4 @@ def test_down_leaves_no_process_even_after_parts_were_killed(site: Site) -> None
     assert site.processes()
     site.capmat("down")
     assert not site.processes()
-    assert "nothing of `capmat up` runs here" in site.capmat("down")
+    assert "`capmat up` has nothing running in this folder" in site.capmat("down")
