@@ -297,7 +297,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     ),
     "half a json": ("a.json", '[{"annotations": [', "it is not JSON"),
     "an endless json": ("a.json", "[" * 200_000, "it is not JSON"),
-    "a file that is no picture": (f"{NAME}.png", "<html>", "not a PNG"),
+    "a file that is not a picture": (f"{NAME}.png", "<html>", "not a PNG"),
 }
 
 

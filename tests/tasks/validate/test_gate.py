@@ -48,7 +48,7 @@ def test_a_hole_in_the_mattes_costs_by_every_figure(judged: tuple[str, dict[str,
 
 def test_what_the_figures_mean_is_said_with_them(judged: tuple[str, dict[str, Any]]) -> None:
     _, done = judged
-    assert done["reference"] == "mattes of true"  # there is no supervisor here: the refined run's, for both
+    assert done["reference"] == "mattes of true"  # without a supervisor, the refined run's for both
     assert done["held_out"] == ["C02", "C07"]
     assert "not comparable with the paper" in done["backend"]
 
