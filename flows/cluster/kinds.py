@@ -115,7 +115,8 @@ def mixed_cluster(config: Cluster, gpus: Sequence[str]) -> Any:
 def worker_environment() -> dict[str, str]:
     """Variables of workers that inherit nothing from this process: Dask's settings, and capmat's logger."""
     names = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(value) for key, value in _DASK.items()}
-    return {**names, "PREFECT_LOGGING_EXTRA_LOGGERS": "capmat", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    ours = {"PREFECT_LOGGING_EXTRA_LOGGERS": "capmat", "PYTHONSAFEPATH": "1"}
+    return {**names, **ours, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def _slurm(config: Cluster) -> Any:

@@ -1,7 +1,7 @@
-"""The scribble page's program: one page, the tiles of the pictures, strokes in and out, and Done.
+"""The program behind the scribble page: the page itself, tiles of pictures, strokes in and out, and Done.
 
-Names in an address are looked up among the takes that are served, their cameras and frames, and the page's own files;
-no address becomes a path. What goes wrong is answered in words that the page shows.
+Names in an address are looked up among the served takes, their cameras and frames, and the page's own files; no
+address becomes a path. The page shows the text of an error.
 """
 
 import json
@@ -29,20 +29,20 @@ from tasks.labels.hull_view import HullMaps
 from tasks.labels.views import FrameViews
 
 MOST_BYTES = 16 * 2**20
-"""Of one request; ten thousand strokes of an ordinary length have three."""
+"""Most bytes of one request; ten thousand ordinary strokes have three megabytes."""
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _TILES_KEPT_S = 600
 
 
 class Desk:
-    """What is served.
+    """What the program serves.
 
     Args:
         root: the store.
         takes: the takes, by name.
-        author: what new strokes are signed with, unless the page is told another name.
+        author: signs new strokes, unless the person enters another name.
         config: the settings.
-        token: that of the link, for the page's own requests.
+        token: of the link, for the page's own requests.
     """
 
     def __init__(self, root: Root, takes: dict[str, Take], author: str, config: Config, token: str) -> None:
@@ -55,14 +55,16 @@ class Desk:
     @cached_property
     def page(self) -> dict[str, bytes]:
         """The page's files by name."""
-        there = {file.name: file.read_bytes() for file in files("flows.scribble").joinpath("page").iterdir()}
-        return there | {"index.html": there["index.html"].replace(b"{token}", self._token.encode())}
+        page = {file.name: file.read_bytes() for file in files("flows.scribble").joinpath("page").iterdir()}
+        return page | {"index.html": page["index.html"].replace(b"{token}", self._token.encode())}
 
     def take(self, request: Request) -> Take:
         """The take that a request names; raises NotFound."""
         name = request.path_params["take"]
         if name not in self.takes:
-            raise NotFound(f"there is no take {name} here; there is {', '.join(self.takes)}", fix="Choose another.")
+            raise NotFound(
+                f"take {name} is not served; choose from {', '.join(self.takes)}", fix="Choose one of them."
+            )
         return self.takes[name]
 
 
@@ -72,7 +74,7 @@ def scribble_app(desk: Desk) -> Starlette:
     def page(request: Request) -> Response:
         name = request.path_params.get("file", "index.html")
         if name not in desk.page:
-            return JSONResponse({"error": "there is no such page"}, 404)
+            return JSONResponse({"error": "this page does not exist"}, 404)
         kind = _KINDS["." + name.rpartition(".")[2]]
         return Response(desk.page[name], media_type=kind, headers={"Cache-Control": "no-store"})
 
@@ -88,18 +90,18 @@ def scribble_app(desk: Desk) -> Starlette:
         return {"ready": desk.views.hulls.ready(take, request.query_params.get("run", ""), number)}
 
     def tile(request: Request) -> Response:
-        place = tuple(request.path_params[key] for key in ("level", "row", "column"))
+        index = tuple(request.path_params[key] for key in ("level", "row", "column"))
         runs = tuple(request.query_params.getlist("run"))
-        made = desk.views.tile(desk.take(request), *_frame_of(request), request.path_params["view"], place, runs)
+        image = desk.views.tile(desk.take(request), *_frame_of(request), request.path_params["view"], index, runs)
         kept = {"Cache-Control": f"private, max-age={_TILES_KEPT_S}"}
-        return Response(made.data, media_type=f"image/{made.kind}", headers=kept)
+        return Response(image.data, media_type=f"image/{image.kind}", headers=kept)
 
     async def strokes(request: Request) -> Response:
         body = await _body(request)
         return await run_in_threadpool(_answered, lambda r: _save(desk, r, body), request)
 
     def _finished(author: str) -> Any:
-        with desk.finishing:  # two at once would make a version each; the second has nothing new
+        with desk.finishing:  # two at once would each make a version, although the second has nothing new
             done = finish_scribbles(desk.root.url, list(desk.takes), author)
         told = tell_labels(done["labels"]) if done["new"] else ""
         return {**done, "told": bool(told), "ui": _ui(told), "quiet_s": desk.quiet_s}
@@ -127,20 +129,20 @@ def scribble_app(desk: Desk) -> Starlette:
 
 
 def _answered(act: Callable[[Request], Any], request: Request) -> Response:
-    """What `act` says, or why it cannot."""
+    """The answer of `act`, or its error."""
     try:
-        said = act(request)
+        answer = act(request)
     except CapmatError as error:
         status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, StoreError) else 400
         return JSONResponse({"error": str(error)}, status)
-    return said if isinstance(said, Response) else JSONResponse(said, headers={"Cache-Control": "no-store"})
+    return answer if isinstance(answer, Response) else JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 
 def _save(desk: Desk, request: Request, body: bytes) -> Any:
     take, (camera, frame) = desk.take(request), _frame_of(request)
     after = request.query_params.get("after", "")
     if not (after.isascii() and after.isdigit()):
-        return JSONResponse({"error": "it does not say which revision it was made from"}, 400)
+        return JSONResponse({"error": "the request lacks `after`, the revision that the strokes are based on"}, 400)
     drawing = decode_strokes(body, f"take {take.name} camera {camera} frame {frame}")
     try:
         return {"revision": keep_strokes(desk.root, take, camera, frame, drawing, int(after))}
@@ -154,24 +156,24 @@ def _frame_of(request: Request) -> tuple[str, int]:
 
 def _author(body: bytes) -> str:
     try:
-        said = json.loads(body).get("author", "")
+        author = json.loads(body).get("author", "")
     except (ValueError, AttributeError, RecursionError) as error:
-        raise CapmatError("it is no JSON with an author", where="api/done") from error
-    return said if isinstance(said, str) else ""
+        raise CapmatError("expected a JSON object with an author", where="api/done") from error
+    return author if isinstance(author, str) else ""
 
 
 async def _body(request: Request) -> bytes:
-    """The request's body; nothing of one that is longer than `MOST_BYTES`, which nobody takes for JSON."""
-    found = bytearray()
+    """The request's body; empty, which is not JSON, if it is longer than `MOST_BYTES`."""
+    body = bytearray()
     async for piece in request.stream():
-        found += piece
-        if len(found) > MOST_BYTES:
+        body += piece
+        if len(body) > MOST_BYTES:
             return b""
-    return bytes(found)
+    return bytes(body)
 
 
 def _ui(told: str) -> str:
-    """The address of the Prefect UI whose API took the news, or of this folder's server; empty if there is none."""
+    """The address of the Prefect UI whose API took the event, or of this folder's server; empty if none answers."""
     from flows.service.server import answers, running_server
 
     if told:

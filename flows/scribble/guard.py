@@ -1,8 +1,8 @@
-"""Who may talk to the scribble page: whoever has its link, from the browser tab that opened it, and nobody else.
+"""Lets only the browser tab that opened the link talk to the scribble page.
 
-The link carries a random token. The first request trades it for a cookie, so that it leaves the address bar; what the
-page's own script asks carries it in a header, which no other site can make a browser send. A page of another site
-that was given this machine's address (DNS rebinding) is told apart by the Host header.
+The link carries a random token. The first request trades it for a cookie, so that it leaves the address bar. The
+page's own script sends it in a header, which no other site can make a browser send. The Host header reveals a page
+of another site that was given this machine's address (DNS rebinding).
 """
 
 import hmac
@@ -32,10 +32,10 @@ class Guard:
     """ASGI middleware around the page.
 
     Args:
-        app: what it guards.
-        token: that of the link.
-        port: on which the page is served; cookies of one machine are shared by all its ports.
-        hosts: names of this machine by which it may be called; addresses in numbers always may.
+        app: the program behind it.
+        token: of the link.
+        port: of the page, which the name of the cookie holds: all ports of a machine share its cookies.
+        hosts: accepted names of this machine; numeric addresses are always accepted.
     """
 
     def __init__(self, app: ASGIApp, token: str, port: int, hosts: Iterable[str]) -> None:
@@ -44,11 +44,11 @@ class Guard:
         self._hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or let pass."""
+        """Answer a refusal, or let the request pass."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":  # the page has no use for anything else
+        if scope["type"] != "http":  # the page uses nothing else
             raise RuntimeError(f"no {scope['type']} here")
 
         async def secured(message: Message) -> None:
@@ -87,5 +87,5 @@ class Guard:
 
 
 def own_names() -> set[str]:
-    """What this machine is called."""
+    """Names of this machine."""
     return {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}

@@ -1,11 +1,11 @@
-"""What the Prefect server does by itself: start a training when labels arrived, and killed runs once more.
+"""What the Prefect server does by itself: it starts a training when labels arrive, and restarts killed runs.
 
-Made here and not in prefect.yaml, for two reasons: the quiet time is a setting, and `prefect deploy` would make the
-triggers of its file anew each time, which forgets labels that wait for the quiet time.
+This is not in prefect.yaml, for two reasons. The quiet time is a setting, and `prefect deploy` makes the triggers
+of its file anew each time, which forgets labels that wait for the quiet time.
 
-A proactive trigger fires when what it expects stays away. Two facts of Prefect 3.8 matter. Without `for_each` such a
-trigger fires for ever, so the event carries a constant label for it. And the name of a state event is that of the
-state, which flows choose freely ("NothingNew"), so what is expected of a run is any event at all.
+A proactive trigger fires when the expected event does not come. Two facts of Prefect 3.8 matter. Without `for_each`
+such a trigger fires for ever, so the event carries a constant label for it. And a state event is named after its
+state, which flows choose freely ("NothingNew"), so of a run any event at all is expected.
 """
 
 from datetime import timedelta
@@ -17,10 +17,10 @@ EVENT = "capmat.labels.new"
 """Emitted by `flows.service.events` when labels were frozen."""
 
 PENDING_LIMIT = timedelta(minutes=15)
-"""A run that its worker took but that did not start for so long will not start any more."""
+"""A run that its worker took, but that did not start within this time, will not start any more."""
 
 SILENT_LIMIT = timedelta(minutes=10)
-"""A run that gave no sign of life for so long is dead. Ten signs: three proved too few for a busy machine."""
+"""A run without a sign of life for this long is dead. It is ten signs: three proved too few on a busy machine."""
 
 
 def automations(redistill: Any, quiet_s: int) -> list[Any]:
@@ -56,7 +56,7 @@ def automations(redistill: Any, quiet_s: int) -> list[Any]:
             trigger=EventTrigger(
                 expect={f"prefect.flow-run.{event}"},
                 match={"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": starts, **label},
-                match_related={"prefect.resource.role": "deployment"},  # no command, whose terminal tells
+                match_related={"prefect.resource.role": "deployment"},  # not a command, whose terminal tells
                 posture=Posture.Reactive,
                 threshold=1,
             ),
@@ -92,13 +92,13 @@ def automations(redistill: Any, quiet_s: int) -> list[Any]:
         ),
         AutomationCore(
             name="crash-silent-running",
-            description="The process of the run was killed: say so.",
+            description="The process of the run was killed: mark the run as crashed.",
             trigger=of_runs(("heartbeat", "Running", "Retrying", "Rerunning"), SILENT_LIMIT),
             actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No sign of life: its process died.")],
         ),
         AutomationCore(
             name="cancel-stuck-cancelling",
-            description="Nobody is left who could end the run: its process died.",
+            description="The process of the run died before it could end the run: end it.",
             trigger=silence(
                 {"prefect.flow-run.Cancelling"},
                 {f"prefect.flow-run.{end}" for end in ("Cancelled", "Completed", "Failed", "Crashed")},
@@ -112,7 +112,7 @@ def automations(redistill: Any, quiet_s: int) -> list[Any]:
 
 
 def put_automations(client: Any, quiet_s: int) -> None:
-    """Make them, or mend those that differ; one that is as it should be keeps what it has seen so far.
+    """Create or update the automations; one that is up to date keeps what it has seen so far.
 
     Args:
         client: Prefect's synchronous client.
@@ -120,24 +120,24 @@ def put_automations(client: Any, quiet_s: int) -> None:
     """
     redistill = client.read_deployment_by_name("redistill/redistill").id
     for wanted in automations(redistill, quiet_s):
-        there = client.read_automations_by_name(wanted.name)
-        if not there:
+        existing = client.read_automations_by_name(wanted.name)
+        if not existing:
             client.create_automation(wanted)
-        elif _said(there[0]) != _said(wanted):
-            client.update_automation(there[0].id, wanted)
-        for extra in there[1:]:
+        elif _decided(existing[0]) != _decided(wanted):
+            client.update_automation(existing[0].id, wanted)
+        for extra in existing[1:]:
             client.delete_automation(extra.id)
 
 
-def _said(automation: Any) -> Any:
-    """All that we decide about an automation; the server adds ids."""
-    said = automation.model_dump(mode="json", include={"description", "enabled", "trigger", "actions"})
-    said["trigger"].pop("id", None)
-    return _sorted(said)
+def _decided(automation: Any) -> Any:
+    """What we decide about an automation; the server adds ids."""
+    decided = automation.model_dump(mode="json", include={"description", "enabled", "trigger", "actions"})
+    decided["trigger"].pop("id", None)
+    return _sorted(decided)
 
 
 def _sorted(value: Any) -> Any:
-    """The same with lists in one order, because sets come back in any."""
+    """The value with its lists sorted, because sets come back in any order."""
     if isinstance(value, dict):
         return {key: _sorted(inner) for key, inner in value.items()}
     return sorted((_sorted(inner) for inner in value), key=str) if isinstance(value, list) else value

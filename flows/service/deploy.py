@@ -13,15 +13,15 @@ from tasks.config import Config
 POOL = "capmat"
 """Work pool of the deployments; the worker of `capmat up` takes its runs."""
 
-_OURS = Path(__file__).resolve().parents[2] / "prefect.yaml"
+_OURS = Path(__file__).with_name("prefect.yaml")
 _API_LIMIT_S = 60
 _RUNS_AT_ONCE = 2
 
 
 def deploy(config: Config) -> None:
-    """Register what prefect.yaml says, as of now; without a prefect.yaml in the working folder, capmat's own.
+    """Register the deployments of the working folder's prefect.yaml, else those of capmat's own.
 
-    The runs work in the present working folder. Needs Prefect's variables in the environment and a server that
+    Their runs work in the present working folder. This needs Prefect's variables in the environment and a server that
     answers.
 
     Raises:
@@ -38,9 +38,9 @@ def deploy(config: Config) -> None:
 
 
 def make_pool() -> None:
-    """Make the work pool, unless it is there.
+    """Make the work pool, or set its limit.
 
-    It and not the worker counts the runs at once: a worker with a limit dies when a run starts again whose process it
+    The pool limits the runs at once, not the worker: a worker with a limit dies when a run restarts whose process it
     still sees end.
     """
     from prefect.client.orchestration import get_client
@@ -66,8 +66,8 @@ def _run_prefect() -> None:
     words = ["--no-prompt", "deploy", "--all", "--prefect-file", str(deployment_file())]
     with log.open("ab") as out:
         done = subprocess.run(
-            [sys.executable, "-m", "prefect", *words],
-            env={**os.environ, "PWD": str(Path.cwd())},  # prefect.yaml asks for it
+            [sys.executable, "-P", "-m", "prefect", *words],
+            env={**os.environ, "PWD": str(Path.cwd())},  # prefect.yaml uses it
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -81,7 +81,7 @@ def wait_for_worker(started: float) -> None:
     """Return when a worker that was alive after `started` (seconds since 1970) takes runs.
 
     Raises:
-        CapmatError: none did within a minute.
+        CapmatError: no worker did within a minute.
     """
     from prefect.client.orchestration import get_client
 

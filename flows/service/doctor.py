@@ -1,4 +1,4 @@
-"""`capmat doctor`: what this machine has, and what to do about what is missing."""
+"""`capmat doctor`: what this machine has, and how to mend what is missing."""
 
 import importlib.metadata
 import os
@@ -14,7 +14,7 @@ from tasks.config import Config
 
 
 class Finding(BaseModel):
-    """One thing that was looked at."""
+    """The state of one part of the machine."""
 
     name: str
     state: Literal["ok", "missing", "limited"]
@@ -26,14 +26,14 @@ class Finding(BaseModel):
 def _python() -> Finding:
     version = ".".join(str(n) for n in sys.version_info[:3])
     packages = ("torch", "timm", "zarr", "prefect", "dask")
-    found = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages)
-    return Finding(name="python", state="ok", detail=f"{version}; {found}", needed=True)
+    versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in packages)
+    return Finding(name="python", state="ok", detail=f"{version}; {versions}", needed=True)
 
 
 def _cores() -> Finding:
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     state: Literal["ok", "limited"] = "ok" if gib >= 8 else "limited"
-    fix = "" if state == "ok" else "Set cluster.workers to 1: the demo wants about 6 GiB"
+    fix = "" if state == "ok" else "Set cluster.workers to 1: the demo needs about 6 GiB"
     return Finding(name="machine", state=state, detail=f"{os.cpu_count()} cores, {gib:.0f} GiB", fix=fix)
 
 
@@ -43,7 +43,7 @@ def _gpu() -> Finding:
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         return Finding(name="GPU", state="ok", detail=names)
-    fix = "Everything runs on the CPU in the demo size; the published sizes want a CUDA device"
+    fix = "Everything runs on the CPU in the demo size; the published sizes need a CUDA device"
     return Finding(name="GPU", state="missing", detail="no CUDA device", fix=fix)
 
 
@@ -54,19 +54,19 @@ def _store(config: Config) -> Finding:
         Root(config.store).checked()
     except CapmatError as e:
         return Finding(name="store", state="missing", detail=str(e), fix=e.fix, needed=True)
-    return Finding(name="store", state="ok", detail=f"{config.store} can be written to", needed=True)
+    return Finding(name="store", state="ok", detail=f"{config.store} is writable", needed=True)
 
 
 def _disk(config: Config) -> Finding:
     if "://" in config.store:
         return Finding(name="disk", state="ok", detail="the store is not on this machine")
-    place = Path(config.store).resolve()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free / 2**30
+    folder = Path(config.store).resolve()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 2**30
     state: Literal["ok", "limited"] = "ok" if free > 5 else "limited"
-    fix = "" if state == "ok" else "Free some space: a take of 12 small cameras is megabytes, a real one is not"
-    return Finding(name="disk", state=state, detail=f"{free:.0f} GiB free at {place}", fix=fix)
+    fix = "" if state == "ok" else "Free some space: a real take needs gigabytes"
+    return Finding(name="disk", state=state, detail=f"{free:.0f} GiB free at {folder}", fix=fix)
 
 
 def _s3() -> Finding:
@@ -75,7 +75,7 @@ def _s3() -> Finding:
     if given:
         return Finding(name="S3", state="ok", detail=f"s3fs {version}; from {', '.join(given)}")
     fix = "For s3:// stores set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    return Finding(name="S3", state="limited", detail=f"s3fs {version}; no credentials in sight", fix=fix)
+    return Finding(name="S3", state="limited", detail=f"s3fs {version}; no credentials found", fix=fix)
 
 
 def _ffmpeg() -> Finding:
@@ -89,16 +89,16 @@ def _nerfstudio(config: Config) -> Finding:
     from tasks.geometry.nerfstudio.install import compiler_problem, nerfstudio_python, versions
 
     try:
-        place = nerfstudio_python(config.reconstruction.nerfstudio)
-        if place is None:
+        python = nerfstudio_python(config.reconstruction.nerfstudio)
+        if python is None:
             fix = "Install it with `capmat reconstruct --install`; see docs/reconstruct.md"
             return Finding(name="nerfstudio", state="missing", detail="the CPU voxel grid is used instead", fix=fix)
-        found = versions(place)
+        installed = versions(python)
     except CapmatError as e:
         return Finding(name="nerfstudio", state="missing", detail=str(e), fix=e.fix)
-    detail = f"{found['nerfstudio']}, torch {found['torch']} with CUDA {found['cuda'] or 'none'}, at {place}"
+    detail = f"{installed['nerfstudio']}, torch {installed['torch']} CUDA {installed['cuda'] or 'none'}, at {python}"
     problems = [] if torch.cuda.is_available() else ["no CUDA device, so the CPU voxel grid is used instead"]
-    if problem := compiler_problem(found):
+    if problem := compiler_problem(installed):
         problems.append(problem)
     if problems:
         return Finding(name="nerfstudio", state="limited", detail=detail, fix="; ".join(problems))
@@ -108,17 +108,17 @@ def _nerfstudio(config: Config) -> Finding:
 def _weights(config: Config) -> list[Finding]:
     from tasks.models.networks import read_base_weights
 
-    found = []
+    findings = []
     for role in ("teacher", "student", "supervisor"):
         name = getattr(config, role).model
         try:
             data, card = read_base_weights(Path(config.weights), name)
         except CapmatError as e:
-            found.append(Finding(name=role, state="missing", detail=str(e), fix=e.fix, needed=True))
+            findings.append(Finding(name=role, state="missing", detail=str(e), fix=e.fix, needed=True))
             continue
         detail = f"{name}, {len(data) / 2**20:.1f} MiB, trained {card.get('date', 'at an unknown date')}"
-        found.append(Finding(name=role, state="ok", detail=detail, needed=True))
-    return found
+        findings.append(Finding(name=role, state="ok", detail=detail, needed=True))
+    return findings
 
 
 def _simulator() -> Finding:
@@ -139,7 +139,7 @@ def _cluster(config: Config) -> Finding:
         detail = f"the Dask scheduler at {cluster.address}"
         if answers(cluster.address):
             return Finding(name="cluster", state="ok", detail=detail)
-        fix = "Start one with `dask scheduler`, or leave cluster.address away"
+        fix = "Start one with `dask scheduler`, or remove cluster.address"
         return Finding(name="cluster", state="missing", detail=f"{detail} does not answer", fix=fix, needed=True)
     package = PACKAGES.get(cluster.kind, "distributed")
     if find_spec(package) is None:
@@ -161,7 +161,7 @@ def _cluster(config: Config) -> Finding:
 
 
 def examine(config: Config) -> list[Finding]:
-    """Look at everything that a run may need."""
+    """Check everything that a run may need."""
     return [
         _python(),
         _cores(),
@@ -178,11 +178,11 @@ def examine(config: Config) -> list[Finding]:
 
 
 def lines(findings: list[Finding]) -> list[str]:
-    """The findings as text, one per line, with what to do below what is not well."""
+    """The findings as text, one per line, each with its fix below it."""
     marks = {"ok": "ok     ", "missing": "MISSING", "limited": "limited"}
-    out = []
+    rows = []
     for f in findings:
-        out.append(f"{marks[f.state]}  {f.name:11} {f.detail}")
+        rows.append(f"{marks[f.state]}  {f.name:11} {f.detail}")
         if f.fix:
-            out.append(f"{'':9}{'':11} -> {f.fix}")
-    return out
+            rows.append(f"{'':9}{'':11} -> {f.fix}")
+    return rows

@@ -1,7 +1,7 @@
-"""Telling the Prefect server that there are new labels. A hint: what counts is what the store says.
+"""Tells the Prefect server about new labels. The event is a hint: the store alone decides whether labels are new.
 
-One request, and no import of Prefect: its own way of emitting events starts a server where there is none, and says
-nothing when an event is lost.
+It is one request without an import of Prefect, whose own events start a server if none runs, and may get lost
+silently.
 """
 
 import base64
@@ -19,22 +19,20 @@ _ANSWER_S = 5
 
 
 def tell_waiting(store: str) -> str:
-    """`tell_labels` if labels wait in the store: their own event may have gone to a dead server, or to nobody."""
+    """`tell_labels` if labels wait in the store, since their own event may have been lost."""
     from tasks.labels.in_use import waiting
 
     return tell_labels("waiting") if waiting(store) else ""
 
 
 def tell_labels(version: str) -> str:
-    """Say that a label set was frozen.
-
-    Asks the server in `PREFECT_API_URL`, else that of this working folder.
+    """Tell the server in `PREFECT_API_URL`, else that of this working folder, that a label set was frozen.
 
     Args:
         version: of the set, "l0007".
 
     Returns:
-        The API that took it; empty if there is none, or it did not answer.
+        The API that took the event; empty if no server runs, or if it did not answer.
     """
     server = running_server()
     ours = environment(server.port) if server else {}
@@ -48,7 +46,7 @@ def tell_labels(version: str) -> str:
         "resource": {
             "prefect.resource.id": "capmat.labels.scribbles",
             "prefect.resource.name": version,
-            "capmat.kind": "labels",  # the same in all of them; the trigger counts by it
+            "capmat.kind": "labels",  # the same in all events; the trigger counts by it
         },
         "payload": {"labels": version},
     }

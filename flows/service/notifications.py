@@ -1,8 +1,8 @@
-"""Who hears of a run that failed or needs a human: the blocks of `[notify]`, called by the Prefect server itself.
+"""Messages about runs that failed or need a human: the Prefect server sends them through the blocks of `[notify]`.
 
-People make a block in the UI or with the Prefect CLI and name it in the settings. The address or password that it
-holds stays in the server's database, encrypted; nothing here asks for it. Only runs of deployments are told of:
-whoever types a command sees how it ends.
+People make a block in the UI or with the Prefect CLI and name it in the settings. Its address or password stays
+encrypted in the server's database; nothing here reads it. Only runs of deployments are reported, since whoever
+types a command sees how it ends.
 """
 
 import socket
@@ -13,17 +13,17 @@ from typing import Any
 from tasks.config import Config
 
 NAME = "tell-people"
-"""Of the automation."""
+"""Name of the automation."""
 
 STATES = ("Failed", "TimedOut", "Crashed", "NeedsHuman")
-"""Names of the states that are told of."""
+"""Names of the states that are reported."""
 
 _WEBHOOK = "webhook"  # the one type of block that sends what it is given, instead of a subject and a body
-# What happened, where and what to do is in the message: an error of capmat is made of these three.
+# The message of an error of capmat says what happened, where, and what to do.
 _SUBJECT = "capmat on {host}: {{{{ flow_run.name }}}}: {{{{ flow_run.state.name }}}}"
 _BODY = """{{ flow_run.state.message }}
 {% if flow_run.state.type != "COMPLETED" %}
-What the run had finished is kept. Started again, it goes on behind it.
+The finished part of the run is kept. Started again, the run continues from there.
 {% endif %}
 Run: {{ flow_run|ui_url }}"""
 _PAYLOAD = """{{
@@ -36,12 +36,12 @@ _PAYLOAD = """{{
 
 
 def notify(config: Config) -> bool:
-    """Let the server tell the blocks of the settings, and nobody else; says which of them cannot be told.
+    """Let the server send to the blocks of the settings, and to no others; prints those that do not exist.
 
     Needs Prefect's variables in the environment and a server that answers.
 
     Returns:
-        Whether every block is there. Where one is not, the others are told all the same: a night is worth more than
+        Whether every block exists. If one is missing, the others are used all the same: a night is worth more than
         the message about it.
     """
     from prefect.client.orchestration import get_client
@@ -53,7 +53,7 @@ def notify(config: Config) -> bool:
             action, why = _action(client, block)
             actions += [action] if action else []
             wrong += [f"notify.blocks: {block} {why}"] if why else []
-        there = client.read_automations_by_name(NAME)
+        existing = client.read_automations_by_name(NAME)
         if actions:
             wanted = AutomationCore(
                 name=NAME,
@@ -70,12 +70,12 @@ def notify(config: Config) -> bool:
                 ),
                 actions=actions,
             )
-            # Made anew each time: it counts nothing that could be lost.
-            if there:
-                client.update_automation(there[0].id, wanted)
+            # Updated each time: it has no count that could be lost.
+            if existing:
+                client.update_automation(existing[0].id, wanted)
             else:
                 client.create_automation(wanted)
-        for extra in there[1 if actions else 0 :]:
+        for extra in existing[1 if actions else 0 :]:
             client.delete_automation(extra.id)
         if wrong:
             page = client.api_url.copy_with(path="/blocks")
@@ -85,18 +85,18 @@ def notify(config: Config) -> bool:
 
 
 def _action(client: Any, block: str) -> tuple[Any, str]:
-    """What the server does with one block; or why it can do nothing."""
+    """How the server sends through one block, and "", or None and why it cannot."""
     from prefect.events.actions import CallWebhook, SendNotification
     from prefect.exceptions import ObjectNotFound
 
     host = socket.gethostname()
     kind, _, name = block.partition("/")
     try:
-        found = client.read_block_document_by_name(name, kind, include_secrets=False)
+        document = client.read_block_document_by_name(name, kind, include_secrets=False)
     except ObjectNotFound:
         return None, "does not exist"
     if kind == _WEBHOOK:
-        return CallWebhook(block_document_id=found.id, payload=_PAYLOAD.format(host=host)), ""
-    if "notify" not in found.block_schema.capabilities:
-        return None, "is no block that can notify"
-    return SendNotification(block_document_id=found.id, subject=_SUBJECT.format(host=host), body=_BODY), ""
+        return CallWebhook(block_document_id=document.id, payload=_PAYLOAD.format(host=host)), ""
+    if "notify" not in document.block_schema.capabilities:
+        return None, "cannot send notifications"
+    return SendNotification(block_document_id=document.id, subject=_SUBJECT.format(host=host), body=_BODY), ""

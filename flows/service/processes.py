@@ -1,8 +1,8 @@
 """Which processes belong to the server and the worker of a working folder, also after parts of them were killed.
 
-Numbers in a file go stale: the process may be gone, its number in use by a stranger, its children alive. So the
-environment of what we start carries a mark with the folder, which children inherit, and whoever wants to know asks
-the system for the processes that carry it.
+Process ids in a file go stale: the process may be gone, another process may have its id, its children may live. So
+we mark the environment of what we start with the folder. Children inherit the mark, and the system finds all that
+carry it.
 """
 
 import os
@@ -21,16 +21,16 @@ _POLITE_S = 25
 
 
 def spawn(words: list[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start `python -m WORDS` for the working folder, marked, in a session of its own, writing to `log`."""
+    """Start `python -P -m WORDS` for the working folder, marked, in a session of its own, writing to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", *words],
+            [sys.executable, "-P", "-m", *words],
             env={**os.environ, **environment, MARK: str(Path.cwd())},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            start_new_session=True,  # Ctrl-C and the end of the terminal reach only those who are meant
+            start_new_session=True,  # Ctrl-C and the end of the terminal do not reach it
         )
 
 
@@ -41,7 +41,7 @@ def marked() -> list[psutil.Process]:
 
 
 def environment_of(process: psutil.Process) -> dict[str, str]:
-    """Variables that a process was started with; none for one that is gone, a zombie or somebody else's."""
+    """Variables that a process was started with; empty if it is gone, a zombie or another user's."""
     try:
         return dict(process.environ())
     except psutil.Error:
@@ -74,7 +74,7 @@ def flow_run(process: psutil.Process) -> str:
 
 
 def stop(processes: Iterable[psutil.Process]) -> None:
-    """End processes: asked first, and killed if they are still there after a while."""
+    """Ask processes to end, and kill those that are still alive after a while."""
     processes = list(processes)
     _signal(processes, signal.SIGTERM)
     _, left = psutil.wait_procs(processes, timeout=_POLITE_S)
@@ -92,7 +92,7 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 def _signal(processes: Iterable[psutil.Process], number: int) -> None:
     for process in processes:
         try:
-            process.send_signal(number)  # psutil checks that the number was not given to another process
+            process.send_signal(number)  # psutil checks that no other process has the id now
         except psutil.NoSuchProcess:
             continue
 

@@ -1,9 +1,9 @@
-"""Runs that were killed: they start again by themselves, a few times, and leave nothing running behind.
+"""Killed runs: they start again by themselves, a few times, and leave no process behind.
 
-Who notices depends on who died. The worker sees its run's process end, an automation hears that a run crashed or fell
-silent, `capmat up` finds runs that no process works on. All of them do the same: the run is scheduled once more, and
-the ledger decides what is left to do. Prefect counts the starts; after the last one the run stays `Crashed`, since
-something that kills its machine each time is for a human.
+What notices depends on what died. The worker sees the process of its run end, an automation hears that a run
+crashed or fell silent, `capmat up` finds runs that no process works on. Each schedules the run once more, and the
+ledger decides what is left to do. Prefect counts the starts; after the last one the run stays `Crashed`, for a
+human to look at.
 """
 
 import os
@@ -19,28 +19,27 @@ from flows.service.processes import flow_run, kill, marked
 from flows.service.server import home
 
 STARTS = 4
-"""How often a run is started at most."""
+"""Most starts of one run."""
 
 AGAIN = "AwaitingRetry"
 """Prefect's name of the state of a run that will be started again."""
 
-REASON = "It was killed; it starts again and does what is missing."
+REASON = "The run was killed. It starts again and does what is missing."
 PASSING = [
     "Flow run encountered an exception: ConnectError*",
     "Flow run encountered an exception: RuntimeError: Nanny failed to start*",
 ]
-"""How a run fails that did not reach the server, which somebody is about to start again, or whose cluster was killed
-while it started."""
+"""How a run fails that could not reach the server, or whose cluster was killed while it started. Both pass."""
 
 BY_SIGNAL = ["Process exited with status code: -*", "Flow run infrastructure exited with non-zero status code -*"]
-"""What the worker says of a process that was killed; one that cannot import its flow ends with a positive number."""
+"""How the worker describes a killed process; one that cannot import its flow ends with a positive code."""
 
 _LATE_S = 3
-"""States of tasks reach the database up to so much later than they happen."""
+"""States of tasks reach the database up to this much later."""
 
 
 def begin(_flow: Any, run: Any, state: Any) -> None:
-    """Hook of a flow that starts: what an earlier start of the same run left must not work beside this one."""
+    """Hook of a flow that starts: ends the processes and tasks that an earlier start of the same run left."""
     from prefect.client.orchestration import get_client
 
     if os.environ.get("PREFECT__FLOW_RUN_ID") == str(run.id):
@@ -53,7 +52,7 @@ def begin(_flow: Any, run: Any, state: Any) -> None:
 
 
 def _write_to_the_log() -> None:
-    """Let what is printed go into the worker's log itself: the pipe to the worker breaks when that is killed."""
+    """Print into the worker's log itself, because the pipe to the worker breaks when the worker is killed."""
     with (home() / "worker.log").open("ab") as log:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -62,7 +61,7 @@ def _write_to_the_log() -> None:
 
 
 def end(_flow: Any, run: Any, state: Any) -> None:
-    """Hook of a flow that failed or was cancelled: so did the tasks that still ran."""
+    """Hook of a flow that failed or was cancelled: ends its tasks that still run."""
     from prefect.client.orchestration import get_client
 
     time.sleep(_LATE_S)
@@ -71,12 +70,12 @@ def end(_flow: Any, run: Any, state: Any) -> None:
 
 
 HOOKS: dict[str, Any] = {"on_running": [begin], "on_failure": [end], "on_cancellation": [end]}
-"""What every deployed flow is made with. None on a crash: the worker would run it, and report the crash once more
-afterwards, when the run is on its way again."""
+"""Hooks of every deployed flow. A crash has none: the worker would run it, and then report the crash once more when
+the run has started again."""
 
 
 def end_tasks(client: Any, run: Any, until: datetime) -> None:
-    """Nobody works on the tasks of a flow run that ended: let them not stay Running for ever.
+    """Mark the unfinished tasks of a flow run that ended as crashed; no process works on them.
 
     Args:
         client: Prefect's synchronous client.
@@ -98,12 +97,12 @@ def end_tasks(client: Any, run: Any, until: datetime) -> None:
 
 
 def open_runs(client: Any, pool: str, *more: str) -> list[Any]:
-    """The runs of a work pool that somebody should work on, by what the server says.
+    """The runs of a work pool that a process should work on, as the server knows them.
 
     Args:
         client: Prefect's synchronous client.
-        pool: its name. Runs of commands have none; their terminal tells what became of them.
-        *more: other states by name.
+        pool: its name. Runs of commands have no pool; their terminal tells how they end.
+        *more: further names of states.
     """
     from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 
@@ -125,14 +124,14 @@ def open_runs(client: Any, pool: str, *more: str) -> list[Any]:
     )
 
 
-def worth_it(run: Any) -> bool:
-    """Whether a crashed run had begun, or was killed before; any other crash would come again at once."""
-    said = run.state.message or ""
-    return run.run_count > 0 or said.startswith(tuple(start.rstrip("*") for start in BY_SIGNAL))
+def worth_restarting(run: Any) -> bool:
+    """Whether a crashed run had begun, or was killed before; any other crash would repeat at once."""
+    message = run.state.message or ""
+    return run.run_count > 0 or message.startswith(tuple(start.rstrip("*") for start in BY_SIGNAL))
 
 
 def mend(client: Any, runs: Iterable[Any]) -> None:
-    """Runs whose process is gone start again, unless somebody cancelled them or they were started too often.
+    """Restart runs whose process is gone, unless they were cancelled or started too often.
 
     Args:
         client: Prefect's synchronous client.
@@ -148,6 +147,6 @@ def mend(client: Any, runs: Iterable[Any]) -> None:
         elif run.state.is_crashed():
             continue
         else:
-            state = Crashed(message=f"Killed {STARTS} times: see what it does to this machine, then start it again.")
+            state = Crashed(message=f"The run was killed {STARTS} times. See worker.log, then start it again.")
         end_tasks(client, run.id, datetime.now().astimezone())
         client.set_flow_run_state(run.id, state)

@@ -1,8 +1,8 @@
-"""The Prefect server of this working folder: started when needed, found again when it is already there.
+"""The Prefect server of this working folder: started when needed, used again when it runs already.
 
-It keeps its database in `.capmat/prefect` and listens on loopback only. The environment is set before Prefect
-is imported, because Prefect reads its settings at import; so this module must not import Prefect at the top.
-A server that `capmat up` started, or found, is kept when the command that uses it ends.
+It keeps its database in `.capmat/prefect` and listens on loopback only. Prefect reads its settings at import, so
+the environment is set first, and this module must not import Prefect at the top. A server that `capmat up` started
+or took over stays when the command that uses it ends.
 """
 
 import json
@@ -26,7 +26,11 @@ _TELL_S = 20
 START_LIMIT_S = 240
 """Longest wait for the server; the first start on a busy machine creates its database."""
 
-_QUIET = {
+_VARIABLES = {
+    # a package of the working folder never takes the place of capmat's; see flows/service/packages.py
+    "PYTHONSAFEPATH": "1",
+    "PREFECT_PLUGINS_ENABLED": "1",
+    "PREFECT_PLUGINS_ALLOW": "capmat",
     # nothing leaves the machine
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -34,7 +38,7 @@ _QUIET = {
     # the newer UI asks a foreign host for its feature switches
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    # what tasks log by Python's own means, also on Dask's workers, which inherit this
+    # what tasks log with Python's logging, also on Dask's workers, which inherit this
     "PREFECT_LOGGING_EXTRA_LOGGERS": "capmat",
     # the terminal shows our own lines; Prefect's go to the run's log in the UI
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
@@ -45,9 +49,9 @@ _QUIET = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "100",
-    # who holds the one place of a deployment must be known after the server was killed, or it is taken for ever
+    # the holder of the one place of a deployment is remembered, or a killed server blocks the place for ever
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    # seconds between the signs of life of a flow run; flows/service/automations.py says what happens without
+    # seconds between the signs of life of a flow run; see flows/service/automations.py
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
 }
 
@@ -58,12 +62,12 @@ def home() -> Path:
 
 
 def environment(port: int) -> dict[str, str]:
-    """Variables for the server at `port` and for everybody who talks to it."""
+    """Variables for the server at `port` and for every process that talks to it."""
     # one password for both sides; Prefect has a variable for each
     password = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
     return {
         **({"PREFECT_API_AUTH_STRING": password} if password else {}),
-        **_QUIET,
+        **_VARIABLES,
         "PREFECT_HOME": str(home()),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
@@ -80,7 +84,7 @@ def _healthy(port: int) -> bool:
 
 def _free_port(wanted: int) -> int:
     with socket.socket() as probe:
-        # as the server does: connections that are dying are in nobody's way
+        # as the server does: closing connections do not block a port
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
@@ -96,7 +100,7 @@ def _note() -> Path:
 def _noted() -> dict[str, Any]:
     try:
         return dict(json.loads(_note().read_text()))
-    except (FileNotFoundError, ValueError):  # none, or its writer was killed
+    except (FileNotFoundError, ValueError):  # missing, or its writer was killed
         return {}
 
 
@@ -107,17 +111,17 @@ def _write_note(server: "Server", keep: bool) -> None:
 
 
 def running_server() -> "Server | None":
-    """The server of this folder that runs already, answering or about to; None if there is none."""
-    left = _noted()
-    if left and is_our_server(left["pid"]):
-        return Server(left["port"], left["pid"], None)
+    """The server of this folder that runs already, answering or about to; None if no server runs."""
+    note = _noted()
+    if note and is_our_server(note["pid"]):
+        return Server(note["port"], note["pid"], None)
     return None
 
 
 def use(server: "Server") -> None:
     """Let this process, and those that it starts, talk to the server."""
     os.environ.update(environment(server.port))
-    if "prefect.context" in sys.modules:  # which has read its settings already, perhaps of a server that was killed
+    if "prefect.context" in sys.modules:  # it has read its settings already, perhaps of a killed server
         from prefect.context import refresh_global_settings_context
 
         refresh_global_settings_context()
@@ -144,7 +148,7 @@ def forget() -> None:
 
 
 def start(port: int) -> "Server":
-    """Start a server; see `prefect_server`. It takes the port of one that was killed: runs look for it there."""
+    """Start a server; see `prefect_server`. It takes the port of a killed one, where runs look for it."""
     port = _free_port(_noted().get("port", port))
     words = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     process = spawn(words, home() / "server.log", environment(port))
@@ -199,9 +203,8 @@ class Server:
 def prefect_server(port: int = 4200) -> Iterator[Server]:
     """A Prefect server for this working folder, starting up: call its `wait` before the first flow.
 
-    Starting takes a while, which the caller may use. A server that an earlier, killed run left behind is taken
-    over instead of starting a second one on the same database. The server stops at the end in either case, unless
-    it is that of `capmat up`.
+    Starting takes a while, which the caller may use. A server that an earlier, killed run left is taken over, because
+    two servers must not share a database. The server stops at the end, unless it is that of `capmat up`.
 
     Args:
         port: wanted port on loopback; another free one is taken if it is in use.
@@ -218,10 +221,9 @@ def prefect_server(port: int = 4200) -> Iterator[Server]:
 
 
 def _tell_the_rest() -> None:
-    """Send the events and log lines that still wait, while there is a server to take them.
+    """Send the events and log lines that still wait, while the server runs.
 
-    Prefect sends them from threads of its own and, at the exit of the process, would try for a minute to reach a
-    server that is gone.
+    Prefect sends them from its own threads, and at exit tries for a minute to reach a server that has stopped.
     """
     if "prefect.events.worker" in sys.modules:
         from prefect.events.worker import EventsWorker

@@ -1,7 +1,7 @@
-"""`capmat up` and `capmat down`: what one machine needs to work by itself, for this working folder.
+"""`capmat up` and `capmat down`: server, worker, deployments and automations of this working folder.
 
-A server, a worker, the deployments and the automations. `up` may be repeated at any time: it starts what is
-missing and leaves alone what runs. `down` ends all of it, also what a killed part left behind.
+`up` may be repeated at any time: it starts what is missing and does not touch what runs. `down` ends everything, also
+what a killed part left behind.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from flows.service.deploy import POOL, deploy, deployment_file, make_pool, wait_
 from flows.service.events import tell_waiting
 from flows.service.notifications import notify
 from flows.service.processes import flow_run, is_server, is_worker, kill, marked, spawn, stop
-from flows.service.restarts import AGAIN, STARTS, end_tasks, mend, open_runs, worth_it
+from flows.service.restarts import AGAIN, STARTS, end_tasks, mend, open_runs, worth_restarting
 from flows.service.server import home
 from tasks.config import Config
 
@@ -46,24 +46,24 @@ def up(config: Config, port: int) -> str:
         CapmatError: the server, the worker or the deployments did not come up; where to read why.
     """
     with _alone():
-        there = marked()
+        running = marked()
         server = servers.running_server()
         new = server is None
         if server is None:
-            stop(p for p in there if is_server(p))  # part of one that was killed; it holds the database
+            stop(p for p in running if is_server(p))  # the rest of a killed server holds the database
             server = servers.start(port)
         servers.keep(server)
         servers.use(server)
         server.wait()
         make_pool()
-        if not any(is_worker(p) for p in there):
+        if not any(is_worker(p) for p in running):
             _mend(marked())
             _start_worker(new or not _deployed(config), config)
         elif new or not _deployed(config):
             _deploy(config)
         if new:
             tell_waiting(config.store)
-        notify(config)  # always: a block may have been made since
+        notify(config)  # always, because a block may be new
         return server.address
 
 
@@ -71,7 +71,7 @@ def _start_worker(deploy_too: bool, config: Config) -> None:
     started = time.time()
     words = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "capmat"]
     worker = spawn(words, home() / "worker.log", {})
-    (home() / "worker.pid").write_text(str(worker.pid))  # for people; `down` looks for itself
+    (home() / "worker.pid").write_text(str(worker.pid))  # for people; `down` does not need it
     if deploy_too:
         _deploy(config)
     wait_for_worker(started)
@@ -79,34 +79,34 @@ def _start_worker(deploy_too: bool, config: Config) -> None:
 
 def _deploy(config: Config) -> None:
     deploy(config)
-    (home() / "deployed").write_text(_said(config))
+    (home() / "deployed").write_text(_fingerprint(config))
 
 
 def _deployed(config: Config) -> bool:
     mark = home() / "deployed"
-    return mark.exists() and mark.read_text() == _said(config)
+    return mark.exists() and mark.read_text() == _fingerprint(config)
 
 
-def _said(config: Config) -> str:
+def _fingerprint(config: Config) -> str:
     """What the deployments depend on."""
     return sha256(deployment_file().read_bytes() + str(config.redistill.quiet_s).encode()).hexdigest()
 
 
-def _mend(there: list[psutil.Process]) -> None:
-    """Runs that nobody works on start again. Only while no worker runs: then nobody is about to start one."""
+def _mend(running: list[psutil.Process]) -> None:
+    """Restart runs without a process. Only while no worker runs, since a worker may be about to start them."""
     from prefect.client.orchestration import get_client
 
-    alive = {flow_run(p) for p in there}
+    alive = {flow_run(p) for p in running}
     with get_client(sync_client=True) as client:
         mend(client, [run for run in open_runs(client, POOL, "Crashed") if str(run.id) not in alive and _fresh(run)])
 
 
 def _fresh(run: Any) -> bool:
-    """Not a crash that is of another day, or that came before the run began and would come again.
+    """Whether a run is open, or crashed today in a way that may not repeat.
 
-    Nobody may have heard of a crash, since the server died as well.
+    A crash may have gone unnoticed, if the server died as well.
     """
-    return not run.state.is_crashed() or (worth_it(run) and _age(run) < _CRASHES_OF)
+    return not run.state.is_crashed() or (worth_restarting(run) and _age(run) < _CRASHES_OF)
 
 
 def _age(run: Any) -> timedelta:
@@ -114,24 +114,24 @@ def _age(run: Any) -> timedelta:
 
 
 def _look_after(lost: set[str]) -> set[str]:
-    """What the worker does for the processes that it started, for those of a worker that was killed.
+    """Look after the processes of a killed worker as a worker does after its own.
 
     Args:
-        lost: ids of the runs that had no process at the last look. Those that still have none start again.
+        lost: ids of the runs without a process at the last look. Those that still lack one start again.
 
     Returns:
-        The ids of the runs that have no process now.
+        The ids of further runs without a process.
     """
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        # crashed ones too: a busy database now and then loses an event, and with it what an automation would do
-        found = [run for run in open_runs(client, POOL, "Crashed") if not run.state.is_pending() and _fresh(run)]
-        runs = {str(run.id): run for run in found if run.run_count < STARTS or not run.state.is_crashed()}
-        there = [p for p in marked() if flow_run(p)]
+        # crashed runs too: a busy database may lose an event, and with it the restart by an automation
+        opened = [run for run in open_runs(client, POOL, "Crashed") if not run.state.is_pending() and _fresh(run)]
+        runs = {str(run.id): run for run in opened if run.run_count < STARTS or not run.state.is_crashed()}
+        running = [p for p in marked() if flow_run(p)]
         stuck = {name for name, run in runs.items() if run.state.is_cancelling() and _age(run) > _CANCEL_WITHIN}
-        kill(p for p in there if flow_run(p) in stuck)
-        missing = set(runs) - {flow_run(p) for p in there}
+        kill(p for p in running if flow_run(p) in stuck)
+        missing = set(runs) - {flow_run(p) for p in running}
         mend(client, [runs[run] for run in missing & lost])
     return missing - lost
 
@@ -156,26 +156,26 @@ def _cancel() -> None:
 
     with get_client(sync_client=True) as client:
         for run in open_runs(client, POOL, AGAIN):
-            client.set_flow_run_state(run.id, Cancelled(message="By `capmat down`."))
+            client.set_flow_run_state(run.id, Cancelled(message="Cancelled by `capmat down`."))
             end_tasks(client, run.id, datetime.now(UTC))
 
 
 def _stop() -> int:
     server = servers.running_server()
-    borrowed = server is not None and not servers.kept()  # that of a command, which will stop it
-    there = [p for p in marked() if not (borrowed and is_server(p))]
-    stop(p for p in there if not is_server(p))
+    borrowed = server is not None and not servers.kept()  # a command started it and will stop it
+    running = [p for p in marked() if not (borrowed and is_server(p))]
+    stop(p for p in running if not is_server(p))
     if not borrowed:
         stop(marked())
         servers.forget()
     (home() / "worker.pid").unlink(missing_ok=True)
-    return len(there)
+    return len(running)
 
 
 def stay(config: Config, port: int) -> NoReturn:
     """`up`, and keep everything running until interrupted or asked to end (SIGTERM); then stop it.
 
-    The next `up` goes on with the runs that were stopped.
+    The next `up` continues the runs that were stopped.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
@@ -195,16 +195,16 @@ def _keep_up(config: Config, port: int) -> NoReturn:
         time.sleep(_LOOK_S)
         try:
             if servers.running_server() is None or not any(is_worker(p) for p in marked()):
-                print("something ended; starting it again", flush=True)
+                print("a part ended; restarting it", flush=True)
                 up(config, port)
             lost = _look_after(lost)
-        except (CapmatError, HTTPError, PrefectException) as error:  # killed again meanwhile, or very busy
+        except (CapmatError, HTTPError, PrefectException) as error:  # killed again meanwhile, or overloaded
             print(f"{error}; trying again", flush=True)
 
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """One `up` or `down` at a time in this folder; another one waits."""
+    """Let one `up` or `down` at a time run in this folder; others wait."""
     home().mkdir(parents=True, exist_ok=True)
     with Path(home(), "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

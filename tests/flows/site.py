@@ -40,7 +40,7 @@ class Site:
     def python(self, *words: str) -> subprocess.Popen[str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | self.env
         return subprocess.Popen(
-            [sys.executable, *words],
+            [sys.executable, "-P", *words],
             cwd=self.path,
             env=env | {"PYTHONPATH": str(ROOT), "PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
             stdout=subprocess.PIPE,

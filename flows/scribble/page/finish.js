@@ -1,4 +1,4 @@
-// "Done": what will be frozen, and afterwards what was made of it and what happens next.
+// The dialogue behind "Done": it shows what will be frozen, then the new labels and what happens next.
 
 import { ask } from "./server.js";
 
@@ -8,7 +8,7 @@ const title = document.querySelector("#finish-title");
 const go = document.querySelector("#finish-go");
 const cancel = document.querySelector("#finish-cancel");
 
-// Asks, and freezes if wanted. `desk` is what the program last said; `author` is who asks; `flush` saves what waits.
+// Asks, and freezes if the person agrees. `desk` is the last answer of the program; `flush` saves what waits.
 export function finish(desk, author, flush) {
   return new Promise((resolve) => {
     const painted = desk.takes.flatMap((take) => Object.entries(take.drafts).map(([name, draft]) => ({
@@ -22,9 +22,9 @@ export function finish(desk, author, flush) {
     go.hidden = false;
     go.disabled = !drafts.length;
     if (painted.length && !drafts.length) {
-      line("All that is painted is in the labels already. Paint some more; then come back.");
+      line("All strokes are in the labels already. Paint some more, then come back.");
     } else if (!drafts.length) {
-      line("Nothing is painted yet. Paint a few strokes where the matte failed; then come back.");
+      line("Nothing is painted yet. Paint a few strokes where the matte failed, then come back.");
     } else {
       line(`${counted(drafts.length, "frame")} with new strokes ${drafts.length === 1 ? "becomes a label" : "become labels"}. Earlier labels stay; nothing unpainted is labelled.`);
       const one = drafts.filter((draft) => !draft.fg || !draft.bg).length;
@@ -57,12 +57,12 @@ function result(done) {
   title.textContent = done.new ? "Done. Thank you." : "Nothing new";
   body.replaceChildren();
   line(`Labels ${done.labels}`, "big");
-  if (!done.new) line("Nothing has changed since this version, so no new one was made.");
+  if (!done.new) line("No stroke has changed since this version, so no new version was made.");
   else line(`${counted(done.frames, "frame")} from here, ${counted(done.all, "frame")} in all. ${(100 * done.painted_share).toFixed(2)} % of their pixels are painted.`);
   if (done.told) {
-    line(`The training starts by itself when no more labels have come for ${done.quiet_s} seconds. If it does better on the benchmark, its model takes over.`);
+    line(`The training starts by itself when no more labels have come for ${done.quiet_s} seconds. If its model is better on the benchmark, the model is put in use.`);
   } else if (done.new) {
-    const said = line("Nobody was told: no server is running. The training starts with the next ");
+    const said = line("No Prefect server is running. The training starts with the next ");
     said.append(code("capmat up"), " or with ", code("capmat redistill"), ".");
   }
   if (done.ui) {
@@ -74,7 +74,7 @@ function result(done) {
 }
 
 function choice(all, mine) {
-  for (const [value, text] of [["all", `Everybody's frames (${all})`], ["mine", `Only those that I painted on (${mine})`]]) {
+  for (const [value, text] of [["all", `All frames (${all})`], ["mine", `Only the frames that I painted on (${mine})`]]) {
     const label = body.appendChild(document.createElement("label"));
     const radio = label.appendChild(document.createElement("input"));
     Object.assign(radio, { type: "radio", name: "whose", value, checked: value === "all" });

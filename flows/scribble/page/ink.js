@@ -9,7 +9,7 @@ export function keyOf(stroke) {
   return JSON.stringify([stroke.author, stroke.time, stroke.label, stroke.radius, stroke.points]);
 }
 
-// Theirs with what I drew since `base` on top, and without what I took back since.
+// Their strokes, with mine since `base` on top, and without those that I undid since.
 export function merged(base, mine, theirs) {
   const known = new Set(base.map(keyOf));
   const kept = new Set(mine.map(keyOf));
@@ -24,7 +24,7 @@ export class Ink {
     this.load([], 0);
   }
 
-  // The first `frozen` strokes are labels already; they can be erased with a stroke, not taken back.
+  // The first `frozen` strokes are labels already; a stroke can erase them, undo cannot.
   load(strokes, frozen) {
     this.strokes = strokes;
     this.frozen = frozen;
@@ -36,7 +36,7 @@ export class Ink {
     this.undone = [];
   }
 
-  // Takes back the last stroke that this author drew; what others drew stays.
+  // Undoes the last stroke of this author; strokes of others stay.
   undo(author) {
     const place = this.last(author);
     if (place < 0) return false;
@@ -60,7 +60,7 @@ export class Ink {
   // All of them, in some parts [x, y, width, height] of the canvas.
   draw(look, parts) {
     const context = this.context;
-    // Half a device pixel is nobody's loss; powers of two let a slow zoom use the same shapes.
+    // Half a device pixel cannot be seen; powers of two let a slow zoom use the same shapes.
     const detail = 2 ** Math.floor(Math.log2(0.5 / look.zoom));
     for (const [x, y, width, height] of parts) {
       context.save();
@@ -82,7 +82,7 @@ export class Ink {
     }
   }
 
-  // The newest piece of a stroke that is being drawn, on top of what is there.
+  // Draws the newest piece of the present stroke on top.
   grow(stroke, from, look) {
     this.aim(look);
     this.dip(stroke);

@@ -1,4 +1,4 @@
-// The page: which frame is open, what is shown of it, and what the keys do.
+// The page: the open frame, the view of it, and the keys.
 
 import { ask, framePath } from "./server.js";
 import { finish } from "./finish.js";
@@ -85,7 +85,7 @@ async function jump() {
   const number = Number(at("#jump-frame").value);
   const wanted = { take: take.name, camera: at("#jump-camera").value, frame: number };
   if (!take.frames.includes(number)) {
-    told("trouble", `There is no frame ${number}; there is ${take.frames[0]} to ${take.frames.at(-1)}`);
+    told("trouble", `The take has no frame ${number}; it has ${take.frames[0]} to ${take.frames.at(-1)}`);
     return;
   }
   const known = queue.find(wanted);
@@ -121,7 +121,7 @@ function setView(wanted) {
   legend(wanted);
 }
 
-// The comparison with the other cameras takes a while; until it is there the picture is shown.
+// The comparison with the other cameras takes a while; the picture is shown until it is ready.
 async function compare() {
   const asked = { at: frame.at, run: at("#run").value };
   const path = `${framePath("hull", asked.at)}?run=${encodeURIComponent(asked.run)}`;
@@ -175,7 +175,7 @@ function fillRuns(wanted) {
   at("#other").value = runs.find((run) => role(run) !== role(at("#run").value)) || runs.find((run) => run !== at("#run").value) || "";
 }
 
-// "teacher-bg_vitmatte_s-v0003" is "teacher v0003" to people.
+// Shows "teacher-bg_vitmatte_s-v0003" as "teacher v0003".
 function said(run) {
   const parts = run.split("-");
   return parts.length > 2 && /^v\d+$/.test(parts.at(-1)) ? `${parts[0]} ${parts.at(-1)}` : run;
@@ -271,7 +271,7 @@ function wire() {
   at("#done").onclick = done;
   at("#take").onchange = (event) => chooseTake(event.target.value);
   at("#run").onchange = at("#other").onchange = () => setView(view);
-  // Keys belong to the picture, whatever was clicked last.
+  // Keys always reach the picture, whatever was clicked last.
   for (const select of document.querySelectorAll("select")) select.addEventListener("change", () => select.blur());
   for (const bar of [at("#tools"), at("#foot")]) {
     bar.addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
@@ -318,7 +318,7 @@ function pressed(event) {
   event.preventDefault();
 }
 
-// A tap stays at a view, or goes back to the picture from it; a key that is held shows it as long as it is.
+// A tap switches to a view, or from it back to the picture; a held key shows the view only while it is held.
 function flip(key, event) {
   if (event.repeat) return;
   held[key] = { since: event.timeStamp, before: view };

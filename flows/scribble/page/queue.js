@@ -17,7 +17,7 @@ export class Queue {
     });
   }
 
-  // Fills the list: the take as `api/desk` describes it, and the frame whose cameras are listed where nothing was mined.
+  // Fills the list from the take of `api/desk`; without mined frames it lists the cameras of `frame`.
   fill(take, frame) {
     this.take = take;
     const mined = take.queue ? take.queue.items : [];
@@ -89,7 +89,7 @@ export class Queue {
     }, () => this.thumbs.delete(path));
   }
 
-  // What has been painted, and which frame is open.
+  // Marks painted frames and the open one.
   mark() {
     const { take } = this;
     for (const row of this.list.querySelectorAll(".item")) {

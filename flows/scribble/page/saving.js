@@ -1,5 +1,5 @@
 // Strokes go to the store while people draw. Until the store has them they are also kept by the browser, so neither a
-// full disk nor a closed tab loses one. If somebody else saved the same frame, both sets of strokes are joined.
+// full disk nor a closed tab loses one. If two people save the same frame, both sets of strokes are joined.
 
 import { ask, framePath } from "./server.js";
 import { merged } from "./ink.js";
@@ -31,7 +31,7 @@ export class Saving {
     return entry.strokes;
   }
 
-  // The strokes of the frame that was begun last have changed.
+  // Call it when the strokes of the present frame have changed.
   change(strokes) {
     const entry = this.entry;
     entry.strokes = strokes;
@@ -77,10 +77,10 @@ export class Saving {
       if (entry.strokes === strokes) this.saved(entry);
     } catch (error) {
       if (error.status === 409) this.join(entry, error.body);
-      else if (error.status === 400) entry.trouble = `The store does not take this: ${error.message}`;
-      else if (error.status === 403) entry.trouble = "The program was started anew. Open its new link.";
-      else if (error.status) entry.trouble = `Not saved yet, the strokes are kept here: ${error.message}`;
-      else entry.trouble = "Not saved yet, the strokes are kept here: the program does not answer. Is it still running?";
+      else if (error.status === 400) entry.trouble = `The store refuses these strokes: ${error.message}`;
+      else if (error.status === 403) entry.trouble = "The program was restarted. Open its new link.";
+      else if (error.status) entry.trouble = `Not saved yet; this browser keeps the strokes: ${error.message}`;
+      else entry.trouble = "Not saved yet; this browser keeps the strokes. The program does not answer; is it still running?";
       this.soon(entry, error.status === 409 ? 0 : AGAIN_MS);
     }
     this.say();

@@ -52,7 +52,7 @@ export class Stage {
     this.redraw({ tiles: true, ink: true });
   }
 
-  // ---- where one looks
+  // ---- the view
 
   resized() {
     const ratio = window.devicePixelRatio || 1;
@@ -85,7 +85,7 @@ export class Stage {
 
   centre([x0, y0, x1, y1], share) {
     const zoom = Math.min(CLOSEST, share * Math.min(this.width / (x1 - x0), this.height / (y1 - y0)));
-    // No more of what lies beside the picture than has to be seen.
+    // Show as little as possible of what lies beside the picture.
     const start = (low, high, sight, side) => {
       const wanted = (low + high - sight) / 2;
       return sight > side ? (side - sight) / 2 : Math.min(Math.max(wanted, 0), side - sight);
@@ -106,7 +106,7 @@ export class Stage {
   }
 
   go(x, y, zoom) {
-    // The middle of the window stays on the picture, so that nobody loses it.
+    // The middle of the window stays on the picture, so that the picture stays in sight.
     const [height, width] = this.size;
     const [w, h] = [this.width / zoom, this.height / zoom];
     // Whole device pixels: what is on the canvases can be moved along.
@@ -230,7 +230,7 @@ export class Stage {
     const x = this.look.x + ((event.clientX - frame.left) * this.ratio) / this.look.zoom;
     const y = this.look.y + ((event.clientY - frame.top) * this.ratio) / this.look.zoom;
     const [height, width] = this.size;
-    // A hand may leave the picture; the store wants to hear of no more than that.
+    // A hand may leave the picture; the store accepts no points farther out than this.
     return [Math.min(Math.max(x, -width), 2 * width), Math.min(Math.max(y, -height), 2 * height)].map(
       (v) => Math.round(v * 100) / 100,
     );
@@ -340,7 +340,7 @@ export class Stage {
     if (!this.stroke && this.ink.redo()) this.changed();
   }
 
-  // Somebody else's strokes came in.
+  // Takes strokes of another person.
   replace(strokes) {
     this.ink.strokes = strokes;
     this.redraw({ ink: true });

@@ -119,3 +119,13 @@ def test_doctor_says_the_same_to_programs(
     assert all(list(finding) == ["name", "state", "detail", "fix", "needed"] for finding in found)
     assert {finding["state"] for finding in found} <= {"ok", "limited", "missing"}
     assert code == any(finding["state"] == "missing" and finding["needed"] for finding in found)
+
+
+def test_a_folder_with_packages_of_the_same_names_changes_nothing(tmp_path: Path) -> None:
+    for name in ("flows", "storage", "tasks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('the wrong package')")
+    capmat = Path(sys.executable).with_name("capmat")
+    for words in (["--help"], ["doctor"]):
+        done = subprocess.run([capmat, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

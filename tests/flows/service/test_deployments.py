@@ -2,6 +2,12 @@
 
 import importlib
 import inspect
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -11,6 +17,7 @@ import yaml
 from prefect.events.schemas.automations import Posture
 
 from flows.service.automations import EVENT, automations
+from flows.service.deploy import deployment_file
 from tests.project import ROOT
 
 FILE = ROOT / "prefect.yaml"
@@ -61,3 +68,32 @@ def test_labels_start_a_training_after_the_quiet_time_of_the_settings() -> None:
     trigger = found["redistill-after-labels"]
     assert trigger.after == trigger.expect == {EVENT}
     assert trigger.within.total_seconds() == 17
+
+
+def test_a_wheel_and_a_source_archive_carry_the_deployments(tmp_path: Path) -> None:
+    for name in ("flows", "storage", "tasks", "capmat_models"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("weights", "__pycache__"))
+    (tmp_path / "capmat_models/weights").mkdir(exist_ok=True)
+    for name in ("pyproject.toml", "capmat_errors.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "prefect.yaml").symlink_to("flows/service/prefect.yaml")
+    build = "from setuptools import build_meta as b; b.build_wheel('out'); b.build_sdist('out')"
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("flows/service/prefect.yaml").decode() == FILE.read_text()
+        (points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        assert "capmat = flows.service.packages" in archive.read(points).decode()
+    (source,) = (tmp_path / "out").glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        assert any(name.endswith("/flows/service/prefect.yaml") for name in archive.getnames())
+
+
+def test_another_folder_has_the_deployments_of_the_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert deployment_file().read_text() == FILE.read_text()
+    assert deployment_file().parent.name == "service"
+    Path("prefect.yaml").write_text("mine")
+    assert deployment_file().read_text() == "mine"

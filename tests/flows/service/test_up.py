@@ -35,6 +35,9 @@ pytestmark = [pytest.mark.chain, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("site"))
+    for name in ("flows", "storage", "tasks"):  # the user's own, which must not take the place of ours
+        (site.path / name).mkdir()
+        (site.path / name / "__init__.py").write_text("raise RuntimeError('the wrong package')")
     (site.path / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text() + DEPLOYMENT)
     try:
         assert "Prefect UI: http://127.0.0.1:" in site.capmat("up", "--port", "4870")
