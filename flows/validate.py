@@ -52,7 +52,7 @@ def validate(
 
     Raises:
         SessionError: no benchmark was named, and the session has none.
-        NotFound: there is no such model or benchmark.
+        NotFound: a model or benchmark is unknown.
         ConfigError: a model needs a trimap for every frame; or there is not one challenger for the gate, or not of
             a form that the role can use.
     """

@@ -24,7 +24,7 @@ _DASK = {
     # a worker that returns late must not be dropped for good, or the next task waits for ever
     "distributed.deploy.lost-worker-timeout": "600s",
     "distributed.scheduler.allowed-failures": 2,
-    # a task that holds the interpreter (loading torch) is no reason for a warning
+    # a task that holds the interpreter (loading torch) needs no warning
     "distributed.admin.tick.limit": "60s",
     # watching its own event loops fifty times a second costs a tenth of a core, also when nothing runs
     "distributed.admin.tick.interval": "1s",
