@@ -27,7 +27,7 @@ START_LIMIT_S = 240
 """Longest wait for the server; the first start on a busy machine creates its database."""
 
 _VARIABLES = {
-    # a package of the working folder never takes the place of capmat's; see flows/service/packages.py
+    # a package of the working folder never takes the place of capmat's; see capmat_packages.py
     "PYTHONSAFEPATH": "1",
     "PREFECT_PLUGINS_ENABLED": "1",
     "PREFECT_PLUGINS_ALLOW": "capmat",

@@ -74,7 +74,7 @@ def test_a_wheel_and_a_source_archive_carry_the_deployments(tmp_path: Path) -> N
     for name in ("flows", "storage", "tasks", "capmat_models"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("weights", "__pycache__"))
     (tmp_path / "capmat_models/weights").mkdir(exist_ok=True)
-    for name in ("pyproject.toml", "capmat_errors.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "capmat_errors.py", "capmat_packages.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "prefect.yaml").symlink_to("flows/service/prefect.yaml")
     build = "from setuptools import build_meta as b; b.build_wheel('out'); b.build_sdist('out')"
@@ -83,7 +83,7 @@ def test_a_wheel_and_a_source_archive_carry_the_deployments(tmp_path: Path) -> N
     with zipfile.ZipFile(wheel) as archive:
         assert archive.read("flows/service/prefect.yaml").decode() == FILE.read_text()
         (points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert "capmat = flows.service.packages" in archive.read(points).decode()
+        assert "capmat = capmat_packages" in archive.read(points).decode()
     (source,) = (tmp_path / "out").glob("*.tar.gz")
     with tarfile.open(source) as archive:
         assert any(name.endswith("/flows/service/prefect.yaml") for name in archive.getnames())
