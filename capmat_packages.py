@@ -1,7 +1,8 @@
 """Loads capmat's packages, first in each Prefect process, as the entry point in pyproject.toml says.
 
-Prefect puts the working folder in front of the import path of a flow run. A folder there that is called `tasks` would
-take the place of ours, so ours are loaded now, and the working folder leaves the path. Dask workers inherit that path.
+Prefect puts the working folder in front of the import path of a flow run. A folder there that is called `tasks`
+would take the place of ours, so ours are loaded now, and the working folder leaves the path, which Dask workers
+inherit.
 """
 
 import os

@@ -1,5 +1,6 @@
 """A tiny rendered session and the command line in a folder of its own, as a user has them."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -82,6 +83,13 @@ class Folder:
 
 @pytest.fixture(scope="session")
 def tiny_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("samples")
-    render_sample(out, tiny=True)
+    """The tiny session, rendered once for all processes of a test run; tests only read it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out, done = shared / "tiny-samples", shared / "tiny-samples.done"
+    with (shared / "tiny-samples.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            render_sample(out, tiny=True)
+            done.touch()
     return out

@@ -215,13 +215,21 @@ def written_forms(secret: str) -> list[bytes]:
     return forms
 
 
-def places_with(site: Site, store: Root, text: str) -> list[str]:
-    """Where it is written: files of the site (database, logs, results, local store), objects on S3, the terminal."""
-    forms = written_forms(text)
-    files = [file for file in site.path.rglob("*") if file.is_file()]
-    found = [str(file) for file in files if any(form in file.read_bytes() for form in forms)]
-    found += [key for key in store.list() if any(form in store.read(key) for form in forms)]
-    return found + [out for out in site.said if text in out]
+def places_with(site: Site, store: Root, *texts: str) -> dict[str, list[str]]:
+    """Where each text is written: files of the site (database, logs, results, local store), S3, the terminal."""
+    forms = {text: written_forms(text) for text in texts}
+    places: dict[str, list[str]] = {text: [out for out in site.said if text in out] for text in texts}
+
+    def search(name: str, data: bytes) -> None:
+        for text in texts:
+            if any(form in data for form in forms[text]):
+                places[text].append(name)
+
+    for file in (file for file in site.path.rglob("*") if file.is_file()):
+        search(str(file), file.read_bytes())
+    for key in store.list():
+        search(key, store.read(key))
+    return places
 
 
 def test_no_secret_is_written_anywhere(site: Site, store: Root) -> None:
@@ -229,7 +237,7 @@ def test_no_secret_is_written_anywhere(site: Site, store: Root) -> None:
         base64.b64encode(bytes(before) + SECRET.encode() + bytes(after)) for before in range(4) for after in range(4)
     ]
     assert all(any(form in text for form in written_forms(SECRET)) for text in encoded)
-    database = str(site.path / ".capmat/prefect/prefect.db")
-    assert database in places_with(site, store, "redistill-after-labels")  # what is there is found
-    assert [key for key in places_with(site, store, "PROMOTE") if key.startswith("ledger/")]
-    assert {secret: places_with(site, store, secret) for secret in SECRETS} == dict.fromkeys(SECRETS, [])
+    places = places_with(site, store, "redistill-after-labels", "PROMOTE", *SECRETS)
+    assert str(site.path / ".capmat/prefect/prefect.db") in places["redistill-after-labels"]  # what is there is found
+    assert [key for key in places["PROMOTE"] if key.startswith("ledger/")]
+    assert {secret: places[secret] for secret in SECRETS} == dict.fromkeys(SECRETS, [])
