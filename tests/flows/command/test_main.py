@@ -40,7 +40,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["--set", "pseudo_takes=", "paper"], "pseudo_takes"),
         (["--set", "session=day1/session.toml", "redistill"], "day1/session.toml"),
         (["demo"], "the demo needs the sample session of capmat's clone"),
-        (["--set", "paper.shares=0,0.01", "paper"], "not one scribbled crop"),
+        (["--set", "paper.shares=0,0.01", "paper"], "less than one scribbled crop"),
     ],
 )
 def test_a_refusal_is_one_line_with_the_place(
