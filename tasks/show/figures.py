@@ -43,7 +43,7 @@ def ratio(before: float | None, after: float | None) -> float | None:
 
 
 def change(before: float | None, after: float | None) -> str:
-    """Write a change in per cent with its sign, `−61 %`; "" where there is no ratio."""
+    """Write a change in per cent with its sign, `−61 %`; "" without a ratio."""
     factor = ratio(before, after)
     if factor is None:
         return ""
