@@ -1,4 +1,4 @@
-"""Tasks go to the workers that are labelled for them, and a worker's death is no hang: real server, real Dask."""
+"""Tasks go to the workers that are labelled for them, and none hangs when its worker dies: real server, real Dask."""
 
 import ctypes
 import logging
