@@ -80,7 +80,7 @@ def finetune_teacher(
         raise TrainingError("scribble_share is set, but no scribbles are given", fix="Set scribble_share to 0.")
     if scribbles is not None and painted == 0:
         raise TrainingError(
-            f"{cfg.scribble_share:.0%} of a batch of {cfg.batch} is not one scribbled crop",
+            f"{cfg.scribble_share:.0%} of a batch of {cfg.batch} is less than one scribbled crop",
             fix="Use larger batches or a larger share.",
         )
 

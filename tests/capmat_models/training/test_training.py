@@ -181,7 +181,7 @@ def test_the_share_decides_how_many_crops_of_a_batch_are_scribbled():
         seen.clear()
         finetune_teacher(Spy(), base_data(), scribbles(), replace(config, scribble_share=share))
         assert seen == [expected] * config.iterations
-    with pytest.raises(TrainingError, match="not one scribbled crop"):
+    with pytest.raises(TrainingError, match="less than one scribbled crop"):
         finetune_teacher(Spy(), base_data(), scribbles(), replace(config, scribble_share=0.01))
     with pytest.raises(TrainingError, match="no scribbles are given"):
         finetune_teacher(Spy(), base_data(), None, config)
