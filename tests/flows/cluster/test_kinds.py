@@ -25,7 +25,7 @@ from tasks.runtime.settings import load_config
     [
         (["cluster.kind=address"], "needs the address"),
         (["cluster.kind=kubernetes"], "needs an image"),
-        (["cluster.kind=local-cuda", "cluster.maximum=4"], "leave maximum away"),
+        (["cluster.kind=local-cuda", "cluster.maximum=4"], "remove maximum"),
         (["cluster.workers=4", "cluster.maximum=2"], "maximum is below workers"),
         (["cluster.kind=moon"], "cluster.kind"),
     ],
