@@ -110,7 +110,7 @@ def _check_template(template: str) -> None:
         raise ConfigError(what, where="--name", fix=f"Example: {NAME}.") from error
     for name, spec, how in fields:
         if name not in _FIELDS:
-            raise ConfigError(f"there is no field {{{name}}}", where="--name", fix=f"Use {', '.join(_FIELDS)}.")
+            raise ConfigError(f"{{{name}}} is not a field", where="--name", fix=f"Use {', '.join(_FIELDS)}.")
         if how or (spec and not (name == "frame" and re.fullmatch(r"0\d{1,2}d", spec))):
             raise ConfigError(
                 f"{{{name}}} cannot be written as {spec or how!r}", where="--name", fix="Example: {frame:06d}."

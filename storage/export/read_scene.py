@@ -61,7 +61,7 @@ def read_scene(folder: Path) -> Scene:
     """
     path = folder / "transforms.json"
     if not path.is_file():
-        raise NotFound("there is no exported frame here", where=str(folder), fix="Export one first.")
+        raise NotFound("the folder holds no exported frame", where=str(folder), fix="Export one first.")
     meta = json.loads(path.read_text())
     views = [_view(frame, read_rgba(folder / frame["file_path"])) for frame in meta["frames"]]
     train, test = (tuple(map(_camera_of, meta[f"{split}_filenames"])) for split in ("train", "test"))

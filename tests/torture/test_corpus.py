@@ -7,7 +7,8 @@ import pytest
 
 from tests.storage.tiny_session import tree
 from tests.torture.children import Answer, Children
-from tests.torture.corpus import Case, cases
+from tests.torture.corpus.case import Case
+from tests.torture.corpus.sessions import cases
 from tests.torture.sources import write_sources
 
 LIMIT = 10.0

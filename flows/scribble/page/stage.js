@@ -2,7 +2,8 @@
 // strokes, and marks on top, each somewhat larger than the window. When the view moves they are moved; only what that
 // uncovers is drawn. Strokes that are finished are drawn again only when the view is zoomed.
 
-import { Ink, COLOURS, trace } from "./ink.js";
+import { drawBox, drawStraight, shift, uncovered } from "./canvas.js";
+import { Ink } from "./ink.js";
 import { Tiles } from "./tiles.js";
 
 const CLOSEST = 32; // device pixels per pixel of the picture
@@ -181,28 +182,8 @@ export class Stage {
     this.marked = any;
     marks.setTransform(1, 0, 0, 1, 0, 0);
     marks.clearRect(0, 0, this.width + 2 * this.margin, this.height + 2 * this.margin);
-    if (this.box) {
-      const [x0, y0, x1, y1] = this.box;
-      const place = [(x0 - look.x) * look.zoom, (y0 - look.y) * look.zoom, (x1 - x0) * look.zoom, (y1 - y0) * look.zoom];
-      marks.lineWidth = 1.5 * this.ratio;
-      for (const [colour, dash] of [["#000b", []], ["#fff", [6 * this.ratio, 5 * this.ratio]]]) {
-        marks.strokeStyle = colour;
-        marks.setLineDash(dash);
-        marks.strokeRect(...place.map((v, i) => (i < 2 ? Math.round(v) - 0.5 : Math.round(v) + 1)));
-      }
-      marks.setLineDash([]);
-    }
-    if (this.stroke && this.straight) {
-      const path = new Path2D();
-      trace(path, this.stroke.points);
-      marks.setTransform(look.zoom, 0, 0, look.zoom, -look.x * look.zoom, -look.y * look.zoom);
-      marks.lineCap = "round";
-      marks.globalAlpha = 0.72;
-      marks.lineWidth = 2 * this.stroke.radius;
-      marks.strokeStyle = COLOURS[this.stroke.label] || "#9c9c9c";
-      marks.stroke(path);
-      marks.globalAlpha = 1;
-    }
+    if (this.box) drawBox(marks, this.box, look, this.ratio);
+    if (this.stroke && this.straight) drawStraight(marks, this.stroke, look);
   }
 
   // ---- the brush
@@ -350,20 +331,4 @@ export class Stage {
     this.redraw({ ink: true });
     this.told("stroke");
   }
-}
-
-// Moves what is on a canvas.
-function shift(context, dx, dy) {
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.globalCompositeOperation = "copy";
-  context.drawImage(context.canvas, dx, dy);
-  context.globalCompositeOperation = "source-over";
-}
-
-// What a picture that was moved leaves bare, as [x, y, width, height].
-function uncovered(dx, dy, width, height) {
-  if (Math.abs(dx) >= width || Math.abs(dy) >= height) return [[0, 0, width, height]];
-  const side = [dx > 0 ? 0 : width + dx, 0, Math.abs(dx), height];
-  const rest = [Math.max(dx, 0), dy > 0 ? 0 : height + dy, width - Math.abs(dx), Math.abs(dy)];
-  return [side, rest].filter((part) => part[2] && part[3]);
 }

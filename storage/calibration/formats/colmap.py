@@ -201,7 +201,7 @@ def colmap_files(cameras: Mapping[str, Camera]) -> dict[str, str]:
     """Return the texts of `cameras.txt`, `images.txt` and `points3D.txt`, by file name.
 
     Every camera has its own lens: the first of PINHOLE, OPENCV and FULL_OPENCV that can represent it. Images are
-    called `<camera>.png`. There are no points.
+    called `<camera>.png`, and `points3D.txt` is empty.
 
     Raises:
         CalibrationError: a camera's picture size is unknown, or its K has a skew.

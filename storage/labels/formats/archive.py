@@ -64,7 +64,7 @@ def opened(path: Path) -> Iterator[Export]:
     if path.is_dir():
         yield _listed(path, path)
     elif not path.is_file():
-        raise NotFound("there is no such file or folder", where=str(path), fix="Check the path.")
+        raise NotFound("the file or folder does not exist", where=str(path), fix="Check the path.")
     elif path.suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory(prefix="capmat-labels-") as folder:
             _unpack(path, Path(folder))
@@ -80,7 +80,7 @@ def _listed(path: Path, folder: Path) -> Export:
             raise refused("it is not a file", f"{path}: {entry.relative_to(folder)}", "Copy it again, or remove it.")
     files = tuple(entry for entry in entries if entry.is_file())
     if not files:
-        raise refused("there is no file in it", str(path), "Name what the tool exported.")
+        raise refused("the export holds no file", str(path), "Name what the tool exported.")
     return Export(str(path), folder, files)
 
 

@@ -20,7 +20,7 @@ from storage.session.layouts.parts import (
 )
 
 _OTHERS = ("background", "checkerboard", "chessboard", "calibration", "intrinsics")
-_NO_PLATES = "the empty stage was not recorded, so there are no plates"
+_NO_PLATES = "the empty stage was not recorded, so the stage has no plates"
 
 
 def easyvolcap(folder: Path) -> Draft | None:
@@ -45,7 +45,7 @@ def easyvolcap(folder: Path) -> Draft | None:
             draft.fields["plates.path"] = f"{empty}/{plates[0]}"
             break
     else:
-        draft.notes.append("neither bkgd/ nor background1f/ exists, so there are no plates")
+        draft.notes.append("neither bkgd/ nor background1f/ exists, so the stage has no plates")
     return draft
 
 
@@ -135,7 +135,7 @@ def opencv(folder: Path) -> Draft | None:
             describe_file(plates, cameras[0] / empty[0])
             draft.open += [item for item in plates.open if item[0][0].startswith("video.")]
     else:
-        draft.notes.append("no background.* lies beside the takes, so there are no plates")
+        draft.notes.append("no background.* lies beside the takes, so the stage has no plates")
     return draft
 
 

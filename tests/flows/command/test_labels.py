@@ -101,7 +101,7 @@ def test_names_that_were_not_explained_are_told(capmat, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("import", "nowhere"), "nowhere: there is no such file"),
+        (("import", "nowhere"), "nowhere: the file or folder does not exist"),
         (("import", "walk", "--names", "{take}"), "--names: '{take}' lacks {camera}"),
         (("show",), "no version is stored here"),
         (("show", "l0009"), "no version is called l0009"),

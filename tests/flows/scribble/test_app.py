@@ -21,7 +21,7 @@ from storage.labels.strokes import Stroke
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tests.storage.matted_take import RUN, make_take
+from tests.storage.takes.matted_take import RUN, make_take
 
 TOKEN = "the-token-of-the-link"
 HERE, STROKES = "api/frame/walk/c00/4", "api/strokes/walk/c00/4"

@@ -18,7 +18,7 @@ from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
 from storage.store.root import Root
 from tests.flows.scribble.browser import FOUND, Tab, browser
 from tests.project import ROOT
-from tests.storage.matted_take import make_take
+from tests.storage.takes.matted_take import make_take
 
 HEIGHT, WIDTH = 300, 420
 _SEEN = f"""const canvas = document.querySelector("#ink"), [h, w] = [{HEIGHT}, {WIDTH}];"""

@@ -7,7 +7,7 @@ import pytest
 
 from flows.command.main import main
 from storage.store.root import Root
-from tests.storage.matted_take import make_take
+from tests.storage.takes.matted_take import make_take
 
 
 @pytest.fixture

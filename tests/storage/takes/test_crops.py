@@ -11,7 +11,7 @@ from storage.pictures.colour import Colour
 from storage.store.root import Root
 from storage.takes.crops import MattedFrames
 from storage.takes.stage import Stage
-from tests.storage.matted_take import BARE, FRAMES, RUN, SIZES, make_take
+from tests.storage.takes.matted_take import BARE, FRAMES, RUN, SIZES, make_take
 
 TILE = 256
 """Side of the stored tiles."""

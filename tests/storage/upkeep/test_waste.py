@@ -17,7 +17,7 @@ from storage.upkeep.verify import verify
 from storage.upkeep.waste import Waste, find_waste, remove_waste
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
-from tests.storage.matted_take import make_take
+from tests.storage.takes.matted_take import make_take
 from tests.storage.tiny_session import HEIGHT, WIDTH, tree, write_session
 
 NAME = "bgmv2"

@@ -13,7 +13,7 @@ from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.labels.hull_view import HullMaps
 from tasks.labels.views import FrameViews, Tile
-from tests.storage.matted_take import BARE, RUN, make_take
+from tests.storage.takes.matted_take import BARE, RUN, make_take
 
 HERE = ("c00", 4)
 

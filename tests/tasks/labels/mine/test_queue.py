@@ -22,7 +22,7 @@ from tasks.runtime.settings import load_config
 from tests.ellipsoid_take import add_run, store_take
 from tests.ellipsoids import ring
 
-CAMERAS = ring(10, 56, 72)  # voxels are no smaller than pixels, so small pictures are quick
+CAMERAS = ring(10, 56, 72)  # voxels are as large as pixels or larger, so small pictures are quick
 HOLE = (slice(34, 46), slice(23, 33))
 
 

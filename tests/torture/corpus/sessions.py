@@ -6,48 +6,26 @@ the one line of the refusal has to hold. Nothing of any case may be stored.
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tests.storage.tiny_session import CAMERAS, edit_calibration, edit_toml, write_picture
-from tests.torture import damage
-from tests.torture.damage import Harm
-from tests.torture.sources import FORMATS, WITH_HEADERS
-
-Mutation = Callable[[Path], object]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One malformed input.
-
-    Attributes:
-        name: what it is, unique.
-        source: format of the sound session that it is made from; see `sources`.
-        mutate: spoils the copy of it in a folder.
-        names: words of which the refusal holds all: a file or a field.
-        words: the command, after `capmat`.
-        may_pass: the damage may be harmless (random bits), so that the command may also end well.
-    """
-
-    name: str
-    source: str
-    mutate: Mutation
-    names: tuple[str, ...]
-    words: tuple[str, ...] = ("ingest", "session.toml")
-    may_pass: bool = False
+from tests.storage.tiny_session import CAMERAS, edit_toml, write_picture
+from tests.torture.corpus import damage
+from tests.torture.corpus.case import Case, Mutation, at, one_of
+from tests.torture.corpus.damage import Harm, unlinked
+from tests.torture.corpus.headers import deep_headers, headers
+from tests.torture.sources import FORMATS
 
 
 def cases(fuzz: int = 1) -> list[Case]:
     """All of them; `fuzz` rounds of random damage."""
-    from tests.torture.corpus_files import calibrations, models, overlays
+    from tests.torture.corpus.files import calibrations, models, overlays
 
     return [
         *_pictures(),
-        *_headers(),
-        *_deep_headers(),
+        *headers(),
+        *deep_headers(),
         *_folders(),
         *_containers(),
         *_descriptors(),
@@ -56,14 +34,6 @@ def cases(fuzz: int = 1) -> list[Case]:
         *overlays(),
         *_random(fuzz),
     ]
-
-
-def _one(form: str, camera: str = "c01", frame: int = 1) -> str:
-    return f"takes/walk/{camera}/{frame:04d}{FORMATS[form]}"
-
-
-def _at(place: str, harm: Harm) -> Mutation:
-    return lambda folder: harm(folder / place)
 
 
 def _pictures() -> list[Case]:
@@ -86,121 +56,13 @@ def _pictures() -> list[Case]:
         for what, harm in chosen.items():
             # What is no file is not there: a gap.
             gap = what in ("a folder", "a loop of links", "a link to nowhere", "a pipe")
-            named = ("c01", "frame 1") if gap else (_one(form),)
-            out.append(Case(f"{form}: {what}", form, _at(_one(form), harm), named))
+            named = ("c01", "frame 1") if gap else (one_of(form),)
+            out.append(Case(f"{form}: {what}", form, at(one_of(form), harm), named))
     out += [
-        Case(f"{form}: a plate is {what}", form, _at(f"plates/c02/0000{FORMATS[form]}", harm), ("c02/0000",))
+        Case(f"{form}: a plate is {what}", form, at(f"plates/c02/0000{FORMATS[form]}", harm), ("c02/0000",))
         for form, what, harm in (("png", "cut off", damage.cut(0.7)), ("exr", "empty", damage.emptied))
     ]
     return out
-
-
-def _headers() -> list[Case]:
-    """Headers that claim another size; at 100,000 x 100,000 the calibration agrees, so only the file is to blame."""
-
-    def giant(form: str) -> Mutation:
-        def mutate(folder: Path) -> None:
-            for path in sorted(folder.rglob(f"c01/*{FORMATS[form]}")):
-                damage.sized(damage.HUGE, damage.HUGE)(path)
-            side = 65535 if form == "jpeg" else damage.HUGE
-            edit_calibration(folder, "c01", width=side, height=side)
-
-        return mutate
-
-    out = [Case(f"{form}: a giant", form, giant(form), ("c01",)) for form in WITH_HEADERS]
-    for what, size in {"wider": (66, 48), "taller": (64, 50), "flat": (64, 0), "thin": (0, 48)}.items():
-        out += [
-            Case(f"{form}: {what}", form, _at(_one(form), damage.sized(*size)), ("c01",)) for form in WITH_HEADERS
-        ]
-    return out
-
-
-def _deep_headers() -> list[Case]:
-    """Fields of one format."""
-    one = {form: _one(form) for form in FORMATS}
-
-    def other(form: str, shape: tuple[int, ...], dtype: str) -> Mutation:
-        picture = np.full(shape, 9, dtype)
-        return lambda folder: (_unlinked(folder / one[form]), write_picture(folder / one[form], picture))
-
-    def exr_value(value: float) -> Mutation:
-        picture = np.full((48, 64, 3), 0.25, np.float16)
-        picture[3, 4, 1] = value
-        return lambda folder: write_picture(folder / one["exr"], picture)
-
-    def wrong(form: str, harm: Harm, what: str) -> Case:
-        return Case(f"{form}: {what}", form, _at(one[form], harm), (one[form],))
-
-    return [
-        Case("png: another size", "png", other("png", (40, 64, 3), "u2"), ("c01", "64x40")),
-        Case("png: 8 bits", "png", other("png", (48, 64, 3), "u1"), (one["png"],)),
-        Case("png: grey", "png", other("png", (48, 64), "u2"), (one["png"],)),
-        Case("png: with alpha", "png", other("png", (48, 64, 4), "u2"), (one["png"],)),
-        Case(
-            "png: above white",
-            "png",
-            lambda f: write_picture(f / one["png"], np.full((48, 64, 3), 5000, "u2")),
-            (one["png"],),
-        ),
-        wrong("png", damage.bytes_at(25, b"\x09"), "an unknown kind of colour"),
-        wrong("png", damage.bytes_at(24, b"\x07"), "seven bits"),
-        wrong("png", damage.bytes_at(33, b"\x7f\xff\xff\xff"), "a chunk of 2 GB"),
-        wrong("png", damage.bytes_at(-30, b"\xff\xff"), "damaged inside"),
-        Case("tiff: floats", "tiff", other("tiff", (48, 64, 3), "f4"), (one["tiff"],)),
-        Case("tiff: grey", "tiff", other("tiff", (48, 64), "u2"), (one["tiff"],)),
-        wrong("tiff", damage.bytes_at(0, b"MM\0*"), "the other byte order"),
-        wrong("tiff", damage.bytes_at(4, b"\xff\xff\xff\x7f"), "a directory beyond the end"),
-        wrong("tiff", damage.bytes_at(4, b"\x00\x00\x00\x00"), "no directory"),
-        wrong("tiff", damage.tag(258, 99), "99 bits"),
-        wrong("tiff", damage.tag(259, 34000), "an unknown compression"),
-        wrong("tiff", damage.tag(262, 5), "CMYK"),
-        wrong("tiff", damage.tag(277, 60000), "60000 channels"),
-        wrong("tiff", damage.tag(273, 2**31), "pixels beyond the end"),
-        wrong("tiff12", damage.tag(278, 0), "strips of no row"),
-        wrong("tiff12", damage.tag(259, 5), "called LZW, which it is not"),
-        Case("exr: nan", "exr", exr_value(np.nan), (one["exr"], "nan")),
-        Case("exr: infinity", "exr", exr_value(np.inf), (one["exr"], "infinity")),
-        wrong("exr", damage.replaced(b"channels\0", b"channelz\0"), "no channels"),
-        wrong("exr", damage.replaced(b"dataWindow\0", b"dataWindoe\0"), "no window"),
-        wrong("exr", damage.bytes_at(4, b"\xff"), "an unknown version"),
-        wrong("exr", damage.bytes_at(4, b"\x02\x02"), "tiles that are none"),
-        wrong("dpx", damage.bytes_at(0, b"XPDS"), "the other byte order"),
-        wrong("dpx", damage.bytes_at(803, b"\x20"), "32 bits"),
-        wrong("dpx", damage.bytes_at(808, b"\x7f\xff\xff\xff"), "pixels beyond the end"),
-        wrong("dpx", damage.bytes_at(801, b"\x03"), "logarithmic"),
-        wrong("dng", damage.tag(50717, 70000), "white above 16 bits"),
-        wrong("dng", damage.tag(50714, 5000), "black above white"),
-        wrong("dng", damage.tag(262, 2), "no mosaic"),
-        Case("jpeg: CMYK", "jpeg", _at(one["jpeg"], _cmyk), (one["jpeg"],)),
-        wrong("jpeg", damage.bytes_at(-2, b"\0\0"), "no end"),
-        Case("raw: one byte more", "raw", _at(one["raw"], _longer), (one["raw"],)),
-        Case("raw: twice", "raw", _at(one["raw"], lambda p: p.write_bytes(p.read_bytes() * 2)), (one["raw"],)),
-        Case(
-            "raw: the wrong size in the descriptor",
-            "raw",
-            lambda f: edit_toml(f, "width = 64", "width = 66"),
-            (".raw",),
-        ),
-        Case(
-            "raw: a giant in the descriptor",
-            "raw",
-            lambda f: edit_toml(f, "width = 64", "width = 1000000000"),
-            (".raw",),
-        ),
-        Case(
-            "raw: no such packing",
-            "raw",
-            lambda f: edit_toml(f, "BayerRG12p", "BayerRG13p"),
-            ("[raw]", "pixel format"),
-        ),
-        Case("raw: another order of colours", "raw", lambda f: edit_toml(f, "BayerRG12p", "BayerGB12p"), ("cfa",)),
-        Case(
-            "raw: a header of -1 bytes",
-            "raw",
-            lambda f: edit_toml(f, "width = 64", "width = 64\nheader_bytes = -1"),
-            ("header_bytes",),
-        ),
-    ]
 
 
 def _folders() -> list[Case]:
@@ -208,7 +70,7 @@ def _folders() -> list[Case]:
     walk = "takes/walk"
 
     def doubled(folder: Path) -> None:
-        shutil.copy(folder / _one("png"), folder / walk / "c01/1.png")
+        shutil.copy(folder / one_of("png"), folder / walk / "c01/1.png")
 
     def not_utf8(folder: Path) -> None:
         (folder / walk / "c01").rename(str(folder / walk) + "/c\udcff1")
@@ -220,8 +82,8 @@ def _folders() -> list[Case]:
         return lambda folder: [_gone(folder / place) for place in places]
 
     return [
-        Case("a frame is missing", "png", gone(_one("png")), ("c01", "frame 1")),
-        Case("the last frame of a camera is missing", "png", gone(_one("png", frame=2)), ("c01", "frame 2")),
+        Case("a frame is missing", "png", gone(one_of("png")), ("c01", "frame 1")),
+        Case("the last frame of a camera is missing", "png", gone(one_of("png", frame=2)), ("c01", "frame 2")),
         Case("a frame is there twice", "png", doubled, ("c01", "frame 1")),
         Case("a camera was not recorded", "png", gone(f"{walk}/c01"), ("c01",)),
         Case("a camera has no frames", "png", gone(*(f"{walk}/c01/{n:04d}.png" for n in range(3))), ("c01",)),
@@ -261,8 +123,8 @@ def _containers() -> list[Case]:
         "cut in the header": damage.cut(0.02),
         "cut in the middle": damage.cut(0.6),
     }
-    out = [Case(f"video: {what}", "video", _at(video, harm), (video,)) for what, harm in harms.items()]
-    out += [Case(f"smc: {what}", "smc", _at(smc, harm), (smc,)) for what, harm in harms.items()]
+    out = [Case(f"video: {what}", "video", at(video, harm), (video,)) for what, harm in harms.items()]
+    out += [Case(f"smc: {what}", "smc", at(smc, harm), (smc,)) for what, harm in harms.items()]
 
     def edited(edit: Callable[..., object]) -> Mutation:
         def mutate(folder: Path) -> None:
@@ -294,13 +156,13 @@ def _containers() -> list[Case]:
         Case("smc: K of nan", "smc", put(f"{params}/K", np.full((3, 3), np.nan)), ("01", "K")),
         Case("smc: RT of text", "smc", put(f"{params}/RT", "turn"), ("01", "RT")),
         Case("smc: no distortion", "smc", edited(lambda f: f.__delitem__(f"{params}/D")), ("01", "D")),
-        Case("video: a folder", "video", _at(video, damage.folder), ("c01",)),
-        Case("video: a pipe", "video", _at(video, damage.pipe), ("c01",)),
+        Case("video: a folder", "video", at(video, damage.folder), ("c01",)),
+        Case("video: a pipe", "video", at(video, damage.pipe), ("c01",)),
         Case(
             "video: called video, but a picture",
             "video",
             lambda f: (
-                write_picture(_unlinked(f / video).with_suffix(".png"), np.zeros((48, 64, 3), "u1"))
+                write_picture(unlinked(f / video).with_suffix(".png"), np.zeros((48, 64, 3), "u1"))
                 or (f / video).with_suffix(".png").rename(f / video)
             ),
             ("c01.avi",),
@@ -320,7 +182,7 @@ def _descriptors() -> list[Case]:
         return Case(f"session: {what}", "png", lambda f: (f / "session.toml").write_bytes(data), ("session.toml",))
 
     def whole(what: str, harm: Harm) -> Case:
-        return Case(f"session: {what}", "png", _at("session.toml", harm), ("session.toml",))
+        return Case(f"session: {what}", "png", at("session.toml", harm), ("session.toml",))
 
     return [
         file("empty", b""),
@@ -371,13 +233,13 @@ def _descriptors() -> list[Case]:
 
 def _random(rounds: int) -> list[Case]:
     """Bits turned by chance where headers are; what is not refused must be read without a fault."""
-    places = {form: (_one(form), 400) for form in FORMATS if form != "raw"}
+    places = {form: (one_of(form), 400) for form in FORMATS if form != "raw"}
     places |= {"video": ("takes/walk/c01.avi", 6000), "smc": ("take.smc", 8000)}
     return [
         Case(
             f"{form}: random bits {seed}",
             form,
-            _at(place, damage.flipped(seed, 4, last)),
+            at(place, damage.flipped(seed, 4, last)),
             (),
             ("ingest", "session.toml", "--plan"),
             True,
@@ -385,11 +247,6 @@ def _random(rounds: int) -> list[Case]:
         for form, (place, last) in places.items()
         for seed in range(rounds * 4)
     ]
-
-
-def _unlinked(path: Path) -> Path:
-    path.unlink()
-    return path
 
 
 def _gone(path: Path) -> None:
@@ -405,16 +262,6 @@ def _swapped(one: Path, other: Path) -> None:
     one.rename(kept)
     other.rename(one)
     kept.rename(other)
-
-
-def _cmyk(path: Path) -> None:
-    from PIL import Image
-
-    Image.new("CMYK", (64, 48)).save(path)
-
-
-def _longer(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0")
 
 
 def _short_video(folder: Path) -> None:

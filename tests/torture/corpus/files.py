@@ -9,9 +9,9 @@ import numpy as np
 
 from tests.storage.calibration.calibrations import MAKERS, make_rig
 from tests.storage.tiny_session import edit_calibration, write_picture
-from tests.torture import damage
-from tests.torture.corpus import Case, Mutation
-from tests.torture.damage import Harm
+from tests.torture.corpus import damage
+from tests.torture.corpus.case import Case, Mutation
+from tests.torture.corpus.damage import Harm
 
 _FILES = {
     "easyvolcap": "intri.yml",

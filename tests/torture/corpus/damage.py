@@ -142,3 +142,18 @@ def _jpeg(data: bytearray, width: int, height: int) -> bytes:
 
 
 _SIZERS = {".png": _png, ".tif": _tiff, ".exr": _exr, ".dpx": _dpx, ".dng": _tiff, ".jpg": _jpeg}
+
+
+def unlinked(path: Path) -> Path:
+    path.unlink()
+    return path
+
+
+def cmyk(path: Path) -> None:
+    from PIL import Image
+
+    Image.new("CMYK", (64, 48)).save(path)
+
+
+def longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")

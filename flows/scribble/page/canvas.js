@@ -1,0 +1,44 @@
+// What is drawn on a canvas without knowing more than its arguments: marks, and what moving a picture leaves bare.
+
+import { COLOURS, trace } from "./ink.js";
+
+// A box (x0, y0, x1, y1) of the frame, dashed in white on black, so that it shows on any picture.
+export function drawBox(marks, [x0, y0, x1, y1], look, ratio) {
+  const box = [(x0 - look.x) * look.zoom, (y0 - look.y) * look.zoom, (x1 - x0) * look.zoom, (y1 - y0) * look.zoom];
+  marks.lineWidth = 1.5 * ratio;
+  for (const [colour, dash] of [["#000b", []], ["#fff", [6 * ratio, 5 * ratio]]]) {
+    marks.strokeStyle = colour;
+    marks.setLineDash(dash);
+    marks.strokeRect(...box.map((v, i) => (i < 2 ? Math.round(v) - 0.5 : Math.round(v) + 1)));
+  }
+  marks.setLineDash([]);
+}
+
+// The straight line that a person is drawing.
+export function drawStraight(marks, stroke, look) {
+  const path = new Path2D();
+  trace(path, stroke.points);
+  marks.setTransform(look.zoom, 0, 0, look.zoom, -look.x * look.zoom, -look.y * look.zoom);
+  marks.lineCap = "round";
+  marks.globalAlpha = 0.72;
+  marks.lineWidth = 2 * stroke.radius;
+  marks.strokeStyle = COLOURS[stroke.label] || "#9c9c9c";
+  marks.stroke(path);
+  marks.globalAlpha = 1;
+}
+
+// Moves what is on a canvas.
+export function shift(context, dx, dy) {
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.globalCompositeOperation = "copy";
+  context.drawImage(context.canvas, dx, dy);
+  context.globalCompositeOperation = "source-over";
+}
+
+// What a picture that was moved leaves bare, as [x, y, width, height].
+export function uncovered(dx, dy, width, height) {
+  if (Math.abs(dx) >= width || Math.abs(dy) >= height) return [[0, 0, width, height]];
+  const side = [dx > 0 ? 0 : width + dx, 0, Math.abs(dx), height];
+  const rest = [Math.max(dx, 0), dy > 0 ? 0 : height + dy, width - Math.abs(dx), Math.abs(dy)];
+  return [side, rest].filter((part) => part[2] && part[3]);
+}
