@@ -160,7 +160,7 @@ def test_a_folder_that_cannot_be_used_is_named(take: Take, tmp_path: Path) -> No
     [
         ("the export format tga is not known", {"formats": ("tga",)}),
         ("mp4 cannot hold rgba", {"formats": ("mp4",), "what": ["rgba"]}),
-        ("no field {shot}", {"name": "{camera}/{shot}.{frame}.{ext}"}),
+        ("{shot} is not a field", {"name": "{camera}/{shot}.{frame}.{ext}"}),
         ("no {frame}", {"name": "{camera}.{ext}"}),
         ("no {camera}", {"name": "{frame}.{ext}"}),
         ("at its end", {"name": "{camera}.{frame}.png"}),
