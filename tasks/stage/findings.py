@@ -190,7 +190,7 @@ def _noise(
 
 
 def noisiest(noise: Noise) -> tuple[float, float]:
-    """The display-referred level at which a frame is noisiest, and the display-referred deviation moved."""
+    """The display-referred level at which a frame is noisiest, and the display-referred deviation there."""
     shown = encode_srgb(noise.levels + noise.spread) - encode_srgb(noise.levels - noise.spread)
     worst = int(np.argmax(shown))
     return float(encode_srgb(noise.levels[worst])), float(shown[worst]) / 2
@@ -253,7 +253,7 @@ def _dark(one: Measured, limits: StageLimits) -> Iterator[Finding]:
     share = float(one.dark.sum() / max(1, one.around.sum()))
     yield from _finding(
         "dark", share, limits.dark, f"{_percent(share)} of the surroundings of the subject is dark and flat",
-        "Dark clothes and dark hair vanish moved. Hang lighter cloth of one even grey, or light it separately.",
+        "Dark clothes and dark hair vanish there. Hang lighter cloth of one even grey, or light it separately.",
         {"share": share},
     )  # fmt: skip
 

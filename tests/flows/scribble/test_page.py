@@ -156,7 +156,7 @@ def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(link: str, tmp_path:
         root.write("drafts/walk/c01", b"in the way")
         tab.press("f")
         hand.draw((150.0, 100.0), (160.0, 110.0))
-        tab.wait_for("document.querySelector('#trouble').textContent.includes('kept here')")
+        tab.wait_for("document.querySelector('#trouble').textContent.includes('this browser keeps the strokes')")
         root.delete("drafts/walk/c01")
         hand.saved()
 
