@@ -125,7 +125,12 @@ def _simulator() -> Finding:
     try:
         version = importlib.metadata.version("mitsuba")
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name="mitsuba", state="missing", detail="no rendered stage", fix="Run `make setup`")
+        return Finding(
+            name="mitsuba",
+            state="missing",
+            detail="no rendered stage",
+            fix="Install it with `pip install mitsuba`, or run `make setup` in the clone",
+        )
     return Finding(name="mitsuba", state="ok", detail=f"{version} (rendered stage)")
 
 
