@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from capmat_errors import ImageUnreadable
 from storage.pictures.colour import Colour
 from storage.pictures.header import Header
+
+
+class Frame(NamedTuple):
+    """A frame as its files have it: its number, the file that holds it, and camera, frame and file for messages."""
+
+    number: int
+    path: Path
+    where: str
 
 
 def check_colour(header: Header, colour: Colour, where: str) -> None:

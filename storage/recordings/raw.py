@@ -1,12 +1,11 @@
-"""One camera's recording as headerless files: one per frame, or a stream of all frames.
+"""Recordings of headerless files: one per frame, or a stream of all frames.
 
 Only the section [raw] of the session says what lies in them, so the size of every file must agree with it, and the
 first and the last picture must look like pictures in the stated packing.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, SessionError
 from storage.descriptor import RawSection
-from storage.pictures.colour import Colour
 from storage.pictures.header import Header
-from storage.recordings.check import checked, manifest_of
+from storage.recordings.check import Frame
 from storage.recordings.raw_pixels import FORMATS, PixelFormat, other_packing, packed_bytes, unpack
 
 RAW_SUFFIXES = (".raw", ".bin")
@@ -95,94 +93,61 @@ class Layout:
 
 @dataclass(frozen=True)
 class RawFiles:
-    """A `storage.recordings.recording.Recording` of files that only the session describes.
+    """A `storage.recordings.recording.Source` of files that only the session describes.
 
     Attributes:
-        camera: its name.
-        positions: per frame number, in rising order, the file and the frame's index in it, from 0.
         layout: of the files.
         stream: whether one file holds all frames.
     """
 
-    camera: str
-    positions: dict[int, tuple[Path, int]]
     layout: Layout
     stream: bool
 
-    @property
-    def frames(self) -> tuple[int, ...]:
-        """The frame numbers, rising."""
-        return tuple(self.positions)
+    def pictures(self, frames: Sequence[Frame], mosaic: bool) -> Iterator[NDArray[Any]]:
+        """Read every frame's rows."""
+        return (self.layout.picture(self._rows(frame)) for frame in frames)
 
-    def select(self, frames: tuple[int, ...]) -> "RawFiles":
-        """The same recording, cut down to these frame numbers."""
-        return replace(self, positions={number: self.positions[number] for number in frames})
-
-    def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
-        for number in self.positions:
-            yield number, checked(self.layout.picture(self._rows(number)), colour, self._where(number))
-
-    def headers(self) -> Iterator[tuple[str, Header]]:
+    def headers(self, frames: Sequence[Frame]) -> Iterator[tuple[str, Header]]:
         """Yield per file what the session says about it; its size must agree, and its content with the packing."""
-        for number in {path: number for number, (path, _) in reversed(self.positions.items())}.values():
-            where = self._where(number)
-            count = self.layout.count(self.file(number).stat().st_size, where)
+        for frame in {frame.path: frame for frame in reversed(frames)}.values():
+            count = self.layout.count(frame.path.stat().st_size, frame.where)
             if count > 1 and not self.stream:
-                raise ImageUnreadable(f"the file holds {count} frames", where=where, fix="Correct [raw] height.")
-            if number in (self.frames[0], self.frames[-1]):
-                self._check_packing(number)
-            yield where, self.layout.header
+                what = f"the file holds {count} frames"
+                raise ImageUnreadable(what, where=frame.where, fix="Correct [raw] height.")
+            if frame in (frames[0], frames[-1]):
+                self._check_packing(frame)
+            yield frame.where, self.layout.header
 
-    def file(self, frame: int) -> Path:
-        """The file that holds `frame`."""
-        return self.positions[frame][0]
-
-    def manifest(self) -> str:
-        """A hash of the files; see `storage.recordings.check.manifest_of`."""
-        return manifest_of(list(dict.fromkeys(path for path, _ in self.positions.values())), self.frames)
-
-    def _rows(self, number: int) -> bytes:
-        path, index = self.positions[number]
+    def _rows(self, frame: Frame) -> bytes:
         try:
-            with path.open("rb") as file:
-                file.seek(self.layout.offset(index))
+            with frame.path.open("rb") as file:
+                file.seek(self.layout.offset(frame.number if self.stream else 0))
                 data = file.read(self.layout.frame_length)
         except OSError as error:
             raise ImageUnreadable(
-                f"the file cannot be read ({error.strerror})", where=self._where(number), fix="Check the path."
+                f"the file cannot be read ({error.strerror})", where=frame.where, fix="Check the path."
             ) from error
         if len(data) != self.layout.frame_length:
-            raise ImageUnreadable("the picture is cut off", where=self._where(number), fix="Copy the file again.")
+            raise ImageUnreadable("the picture is cut off", where=frame.where, fix="Copy the file again.")
         return self.layout.rows(data)
 
-    def _check_packing(self, number: int) -> None:
+    def _check_packing(self, frame: Frame) -> None:
         raw, form = self.layout.raw, self.layout.form
-        if form.packing and (looks := other_packing(self._rows(number), raw.width, form.packing)):
+        if form.packing and (looks := other_packing(self._rows(frame), raw.width, form.packing)):
             names = {other.packing: name for name, other in FORMATS.items() if other.cfa == form.cfa}
             raise ImageUnreadable(
                 f"the picture looks like {names[looks]}, not {raw.pixel_format}",
-                where=self._where(number),
+                where=frame.where,
                 fix="Correct [raw] pixel_format.",
             )
 
-    def _where(self, frame: int) -> str:
-        return f"camera {self.camera} frame {frame}, {self.file(frame)}"
 
-
-def open_raw(camera: str, files: dict[int, Path], stream: bool, raw: RawSection | None, template: str) -> RawFiles:
-    """A camera's raw files.
-
-    Args:
-        camera: its name.
-        files: by frame number; of a stream the one file as 0.
-        stream: whether the file holds all frames.
-        raw: the session's section.
-        template: where the session names the files, for errors.
+def layout_of(raw: RawSection | None, template: str) -> Layout:
+    """The session's section with its pixel format; `template` is where the session names the files, for errors.
 
     Raises:
-        SessionError: the section is missing, or contradicts itself.
-        ImageUnreadable: a stream's size is not that of whole frames.
+        SessionError: the section is missing, its pixel format is not known, rows are shorter than their pixels, or
+            packed rows have odd lengths.
     """
     if raw is None:
         raise SessionError(
@@ -190,20 +155,6 @@ def open_raw(camera: str, files: dict[int, Path], stream: bool, raw: RawSection 
             where=template,
             fix='Add [raw] with width, height and pixel_format, such as "BayerRG12p".',
         )
-    layout = _layout(raw)
-    if not stream:
-        return RawFiles(camera, {number: (files[number], 0) for number in sorted(files)}, layout, stream)
-    path = files[0]
-    count = layout.count(path.stat().st_size, f"camera {camera}, {path}")
-    return RawFiles(camera, {number: (path, number) for number in range(count)}, layout, stream)
-
-
-def _layout(raw: RawSection) -> Layout:
-    """The section with its pixel format.
-
-    Raises:
-        SessionError: the name is not known, rows are shorter than their pixels, or packed rows have odd lengths.
-    """
     form = FORMATS.get(raw.pixel_format)
     if form is None:
         near = [name for name in FORMATS if name[:7].lower() == raw.pixel_format[:7].lower()] or list(FORMATS)

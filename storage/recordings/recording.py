@@ -7,8 +7,8 @@ are the same frame twice, and that is refused.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,29 +20,56 @@ from storage.descriptor import RawSection, VideoSection
 from storage.pictures.colour import Colour
 from storage.pictures.files import IMAGE_SUFFIXES
 from storage.pictures.header import Header
+from storage.recordings.check import Frame, checked, located, manifest_of
 from storage.recordings.pictures import PictureFiles
-from storage.recordings.raw import RAW_SUFFIXES, open_raw
-from storage.recordings.smc import SMC_SUFFIX, open_smc
-from storage.recordings.video import VIDEO_SUFFIXES
-from storage.recordings.video_file import open_video
+from storage.recordings.raw import RAW_SUFFIXES, RawFiles, layout_of
+from storage.recordings.smc import SMC_SUFFIX, smc_cameras
+from storage.recordings.timecode import timecode_after
+from storage.recordings.video import VIDEO_SUFFIXES, VideoFile, read_timecode
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *RAW_SUFFIXES, SMC_SUFFIX)
 _FIELD = re.compile(r"\{(camera|frame)(?::([^{}]*))?\}")
 
 
-class Recording(Protocol):
-    """The frames of one camera, not yet read."""
+class Source(Protocol):
+    """How the frames of one kind of file are read."""
 
-    @property
-    def camera(self) -> str:
-        """Its name."""
+    def pictures(self, frames: Sequence[Frame], mosaic: bool) -> Iterator[NDArray[Any]]:
+        """Yield the picture of every frame: (H, W, 3) RGB, or (H, W) of a mosaic.
+
+        Raises:
+            ImageUnreadable: a picture cannot be read.
+        """
+
+    def headers(self, frames: Sequence[Frame]) -> Iterator[tuple[str, Header]]:
+        """Yield what every file says about itself, after the camera, frame and file for messages."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The frames of one camera, not yet read.
+
+    Attributes:
+        camera: its name.
+        files: the file that holds a frame, by the camera's own frame number, rising.
+        source: reads them.
+        shift: what is added to the camera's own numbers to give the stage's; None where the session says nothing,
+            which the manifest tells from a shift of 0. Messages name a frame as its file does.
+    """
+
+    camera: str
+    files: dict[int, Path]
+    source: Source
+    shift: int | None = None
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """The frame numbers, rising."""
+        """The frame numbers, rising from 0; frames that were recorded before the stage's first are skipped."""
+        return tuple(number for own in self.files if (number := own + (self.shift or 0)) >= 0)
 
     def select(self, frames: tuple[int, ...]) -> "Recording":
         """The same recording, cut down to these frame numbers."""
+        return replace(self, files={frame - (self.shift or 0): self.file(frame) for frame in frames})
 
     def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield (frame number, picture) in order.
@@ -54,60 +81,28 @@ class Recording(Protocol):
         Raises:
             ImageUnreadable: a picture cannot be read, has another depth, or values above white.
         """
+        frames = self.select(self.frames)._own()
+        pictures = self.source.pictures(frames, bool(colour.cfa))
+        for frame in frames:
+            with located(frame.where):
+                picture = next(pictures)
+            yield frame.number + (self.shift or 0), checked(picture, colour, frame.where)
 
     def headers(self) -> Iterator[tuple[str, Header]]:
         """Yield what every file says about itself, after the camera, frame and file for messages."""
+        return self.source.headers(self._own())
 
     def file(self, frame: int) -> Path:
         """The file that holds `frame`."""
+        return self.files[frame - (self.shift or 0)]
 
     def manifest(self) -> str:
         """A hash of every file's name, size and time of change, and of the frame numbers."""
+        own = manifest_of([*dict.fromkeys(self.files.values())], [*self.files])
+        return own if self.shift is None else sha256(f"{own} {self.shift}".encode()).hexdigest()
 
-
-@dataclass(frozen=True)
-class Shifted:
-    """A `Recording` with the stage's frame numbers; messages still name the frame as its file does.
-
-    Attributes:
-        own: the recording with the camera's own numbers.
-        by: what is added to its frame numbers.
-    """
-
-    own: Recording
-    by: int
-
-    @property
-    def camera(self) -> str:
-        """The camera's name."""
-        return self.own.camera
-
-    @property
-    def frames(self) -> tuple[int, ...]:
-        """Frame numbers from 0 on; frames that were recorded before the stage's first are skipped."""
-        return tuple(frame + self.by for frame in self.own.frames if frame + self.by >= 0)
-
-    def select(self, frames: tuple[int, ...]) -> "Shifted":
-        """The same recording, cut down to these frame numbers."""
-        return Shifted(self.own.select(tuple(frame - self.by for frame in frames)), self.by)
-
-    def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (frame number, picture) in order, see `Recording.read`."""
-        inside = self.own.select(tuple(frame - self.by for frame in self.frames))
-        for frame, picture in inside.read(colour):
-            yield frame + self.by, picture
-
-    def headers(self) -> Iterator[tuple[str, Header]]:
-        """What every file says about itself, see `Recording.headers`."""
-        return self.own.headers()
-
-    def file(self, frame: int) -> Path:
-        """The file that holds `frame`."""
-        return self.own.file(frame - self.by)
-
-    def manifest(self) -> str:
-        """A hash of the recording's own manifest and of the shift."""
-        return sha256(f"{self.own.manifest()} {self.by}".encode()).hexdigest()
+    def _own(self) -> list[Frame]:
+        return [Frame(own, path, f"camera {self.camera} frame {own}, {path}") for own, path in self.files.items()]
 
 
 def find_recordings(
@@ -136,7 +131,8 @@ def find_recordings(
         fix = "Give it below the session's root, and set root to the folder."
         raise SessionError("the path is absolute", where=template, fix=fix)
     if suffix == SMC_SUFFIX:
-        return dict(open_smc(root / template))
+        cameras = smc_cameras(root / template).items()
+        return {name: Recording(name, dict.fromkeys(own, root / template), source) for name, (source, own) in cameras}
     if "{camera" not in template:
         raise SessionError("the path has no {camera}", where=template, fix="Put {camera} where the cameras differ.")
     if suffix not in _SUFFIXES:
@@ -161,12 +157,8 @@ def find_recordings(
         if camera in faults:
             continue
         try:
-            if suffix in VIDEO_SUFFIXES:
-                recordings[camera] = open_video(camera, files[0], video)
-            elif suffix in RAW_SUFFIXES:
-                recordings[camera] = open_raw(camera, files, "{frame" not in template, raw, template)
-            else:
-                recordings[camera] = PictureFiles(camera, dict(sorted(files.items())))
+            with located(f"camera {camera}, {next(iter(files.values()))}"):
+                recordings[camera] = _opened(camera, dict(sorted(files.items())), template, raw, video)
         except ImageUnreadable as error:
             faults[camera] = error
     if broken is None and faults:
@@ -174,9 +166,39 @@ def find_recordings(
     return recordings
 
 
+def recorded_timecode(recordings: Iterable[Recording], fps: float) -> str:
+    """Timecode of the first selected frame, "HH:MM:SS:FF", as the videos among `recordings` say it.
+
+    It is "" if no video says one, if cameras differ, or if it drops numbers (written with ";"). A camera whose frame
+    numbers are shifted is not asked.
+    """
+    videos = [one for one in recordings if isinstance(one.source, VideoFile) and one.shift is None and one.frames]
+    starts = {read_timecode(video.file(video.frames[0])) for video in videos}
+    if len(starts) != 1 or ";" in (start := starts.pop()):
+        return ""
+    return ":".join(f"{part:02d}" for part in timecode_after(start, videos[0].frames[0], fps) or ())
+
+
 def expected_file(root: Path, template: str, camera: str, frame: int) -> Path:
     """The path at which a frame should have been."""
     return root / re.sub(r"\{camera:[^{}]*\}", "{camera}", template).format(camera=camera, frame=frame)
+
+
+def _opened(
+    camera: str, files: dict[int, Path], template: str, raw: RawSection | None, video: VideoSection | None
+) -> Recording:
+    """The recording in a camera's files; a file that holds all frames has the number 0."""
+    suffix, stream = Path(template).suffix.lower(), "{frame" not in template
+    if suffix in VIDEO_SUFFIXES:
+        movie = VideoFile(video)
+        return Recording(camera, dict.fromkeys(range(movie.count(files[0])), files[0]), movie)
+    if suffix not in RAW_SUFFIXES:
+        return Recording(camera, files, PictureFiles())
+    layout = layout_of(raw, template)
+    if stream:
+        count = layout.count(files[0].stat().st_size, str(files[0]))
+        files = dict.fromkeys(range(count), files[0])
+    return Recording(camera, files, RawFiles(layout, stream))
 
 
 def _matches(root: Path, template: str) -> list[tuple[str, int, Path]]:

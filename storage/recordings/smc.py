@@ -5,7 +5,7 @@ by its number with two digits, as in the same file's `Camera_Parameter`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.colour import Colour
 from storage.pictures.header import Header
 from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
-from storage.recordings.check import checked, manifest_of
+from storage.recordings.check import Frame
 
 SMC_SUFFIX = ".smc"
 _GROUPS = ("Camera_5mp", "Camera_12mp")
@@ -26,63 +25,42 @@ _NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
-class SmcCamera:
-    """A `storage.recordings.recording.Recording` inside an SMC file.
+class SmcGroup:
+    """A `storage.recordings.recording.Source` inside an SMC file.
 
     Attributes:
-        camera: its name.
-        path: the file.
-        group: where the camera's pictures lie in it.
-        frames: the frame numbers, rising.
+        group: where a camera's pictures lie in it.
     """
 
-    camera: str
-    path: Path
     group: str
-    frames: tuple[int, ...]
 
-    def select(self, frames: tuple[int, ...]) -> "SmcCamera":
-        """The same recording, cut down to these frame numbers."""
-        return SmcCamera(self.camera, self.path, self.group, frames)
-
-    def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield (frame number, picture) in order; see `storage.recordings.recording.Recording.read`."""
-        for number, data in self._pictures():
-            with _located(where := self._where(number)):
+    def pictures(self, frames: Sequence[Frame], mosaic: bool) -> Iterator[NDArray[Any]]:
+        """Decode every frame's JPEG."""
+        for frame in frames:
+            data = self._bytes(frame)
+            with _located(frame.where):
                 picture = read_jpeg(data)
-            yield number, checked(picture, colour, where)
+            yield picture
 
-    def headers(self) -> Iterator[tuple[str, Header]]:
-        """Yield what every picture says about itself, after the camera, frame and file for messages."""
-        for number, data in self._pictures():
-            with _located(where := self._where(number)):
+    def headers(self, frames: Sequence[Frame]) -> Iterator[tuple[str, Header]]:
+        """Yield what every picture says about itself."""
+        for frame in frames:
+            data = self._bytes(frame)
+            with _located(frame.where):
                 header = jpeg_header(data)
-                check_recorded(data, where)
-            yield where, header
+                check_recorded(data, frame.where)
+            yield frame.where, header
 
-    def file(self, frame: int) -> Path:
-        """The SMC file."""
-        return self.path
-
-    def manifest(self) -> str:
-        """A hash of the file; see `storage.recordings.check.manifest_of`."""
-        return manifest_of([self.path], self.frames)
-
-    def _pictures(self) -> Iterator[tuple[int, bytes]]:
-        """The bytes of every picture; the file is closed again before they are yielded."""
-        for number in self.frames:
-            with opened(self.path, self._where(number)) as file:
-                data = np.asarray(file[f"{self.group}/{number}"][()])
-                if data.dtype != np.uint8:
-                    raise ValueError(f"the picture is {data.dtype}, not bytes")
-            yield number, data.tobytes()
-
-    def _where(self, frame: int) -> str:
-        return f"camera {self.camera} frame {frame}, {self.path}"
+    def _bytes(self, frame: Frame) -> bytes:
+        with opened(frame.path, frame.where) as file:
+            data = np.asarray(file[f"{self.group}/{frame.number}"][()])
+            if data.dtype != np.uint8:
+                raise ValueError(f"the picture is {data.dtype}, not bytes")
+        return data.tobytes()
 
 
-def open_smc(path: Path) -> dict[str, SmcCamera]:
-    """All cameras of an SMC file, by name.
+def smc_cameras(path: Path) -> dict[str, tuple[SmcGroup, list[int]]]:
+    """All cameras of an SMC file by name, each with its rising frame numbers.
 
     Raises:
         ImageUnreadable: the file is not HDF5, is damaged, or holds no pictures.
@@ -96,9 +74,8 @@ def open_smc(path: Path) -> dict[str, SmcCamera]:
                 pictures = f"{group}/{number}/color"
                 if _NUMBER.fullmatch(number) and pictures in file:
                     frames = sorted(int(frame) for frame in file[pictures] if _NUMBER.fullmatch(frame))
-                    camera = f"{int(number):02d}"
-                    cameras[camera] = SmcCamera(camera, path, pictures, tuple(frames))
-    if not any(recorded.frames for recorded in cameras.values()):
+                    cameras[f"{int(number):02d}"] = SmcGroup(pictures), frames
+    if not any(frames for _, frames in cameras.values()):
         raise ImageUnreadable(
             "the SMC file holds no colour pictures", where=str(path), fix="Name the main file, not its annotations."
         )

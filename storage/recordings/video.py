@@ -8,6 +8,8 @@ here they report it, and a stream that ends before its container says so is refu
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,41 @@ from numpy.typing import NDArray
 from capmat_errors import ImageUnreadable
 from storage.descriptor import VideoSection
 from storage.pictures.header import Header
+from storage.recordings.check import Frame, located
 from storage.recordings.video_colour import meaning_of, picture_of
 
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mxf", ".m4v", ".webm")
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A `storage.recordings.recording.Source` whose frames count from 0.
+
+    Attributes:
+        stated: what the session says about videos that do not say it themselves.
+    """
+
+    stated: VideoSection | None
+
+    def count(self, path: Path) -> int:
+        """Frames of a video, counted by decoding.
+
+        Raises:
+            ImageUnreadable: it cannot be decoded to its end, or does not say what its numbers mean.
+        """
+        return _counted(path, self.stated, path.stat().st_mtime_ns)[1]
+
+    def pictures(self, frames: Sequence[Frame], mosaic: bool) -> Iterator[NDArray[Any]]:
+        """Decode the frames."""
+        for _, picture in read_video(frames[0].path, [frame.number for frame in frames], self.stated):
+            yield picture
+
+    def headers(self, frames: Sequence[Frame]) -> Iterator[tuple[str, Header]]:
+        """Yield what the stream says about itself."""
+        for frame in frames[:1]:
+            with located(frame.where):
+                header, _ = _counted(frame.path, self.stated, frame.path.stat().st_mtime_ns)
+            yield frame.where, header
 
 
 def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[Header, int]:
@@ -93,6 +127,12 @@ def read_timecode(path: Path) -> str:
     except av.FFmpegError as error:
         raise _damaged(path, error.strerror) from error
     return ""
+
+
+@lru_cache(maxsize=512)
+def _counted(path: Path, stated: VideoSection | None, changed: int) -> tuple[Header, int]:
+    """The header and the number of frames; all frames are decoded, so once per process and version of the file."""
+    return read_video_header(path, stated)
 
 
 def _decoded(path: Path) -> Iterator[Any]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from capmat_errors import CameraMissing, CapmatError, FrameGap, PlateMissing, SessionError
 from storage.calibration.camera import Camera
 from storage.descriptor import Session
-from storage.recordings.recording import Recording, Shifted, expected_file, find_recordings
+from storage.recordings.recording import Recording, expected_file, find_recordings
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def find_take(session: Session, name: str, problems: list[CapmatError]) -> tuple
     kept = {camera: recordings[camera] for camera in sorted(recordings) if camera not in section.without}
     for camera, by in section.offset.items():
         if camera in kept:
-            kept[camera] = Shifted(kept[camera], by)
+            kept[camera] = replace(kept[camera], shift=by)
     return kept, {*recordings, *broken}
 
 

@@ -18,8 +18,7 @@ from capmat_errors import NotFound, SessionError, StoreError
 from storage.calibration.camera import Camera
 from storage.descriptor import read_session
 from storage.pictures.bayer import stored_planes
-from storage.recordings.recording import Recording
-from storage.recordings.video_file import recorded_timecode
+from storage.recordings.recording import Recording, recorded_timecode
 from storage.session.cost import check_space, expected_cost
 from storage.session.plan import SessionPlan, TakePlan, check_session
 from storage.store.claim import claim

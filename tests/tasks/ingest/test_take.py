@@ -17,8 +17,7 @@ from storage.descriptor import read_session
 from storage.pictures.bayer import join
 from storage.pictures.files import read_image
 from storage.recordings.raw_pixels import pack
-from storage.recordings.recording import find_recordings
-from storage.recordings.video_file import recorded_timecode
+from storage.recordings.recording import find_recordings, recorded_timecode
 from storage.session.plan import check_session
 from storage.store.ledger import Ledger
 from storage.store.root import Root
