@@ -103,19 +103,7 @@ def _short_teachers(work: _Paper) -> Futures:
     wanted = {"plain": (config.teacher.noise, True)} if {"table1", "fig5"} & work.parts else {}
     wanted |= {"no_plate": (config.teacher.noise, False)} if "table1" in work.parts else {}
     wanted |= {"no_noise": (0.0, True)} if "fig5" in work.parts else {}
-    return {
-        name: train_short_task.submit(
-            config.store,
-            config.teacher.model,
-            config.base_data,
-            config.paper.base_iterations,
-            noise,
-            plate,
-            config.seed,
-            config.cluster.train_threads,
-        )
-        for name, (noise, plate) in wanted.items()
-    }
+    return {name: train_short_task.submit(config, noise, plate) for name, (noise, plate) in wanted.items()}
 
 
 def _labels(work: _Paper) -> LabelsRecord:
@@ -142,48 +130,23 @@ def _matte(work: _Paper, takes: Iterable[TakeRecord], role: str, *models: Ref) -
 
 def _finetune(work: _Paper, labels: LabelsRecord, **changes: Any) -> PrefectFuture[Any]:
     """Start the fine-tuning of the teacher, with some of its settings changed."""
-    config = work.config
-    return finetune_task.submit(
-        config.store,
-        work.base["teacher"],
-        labels,
-        config.base_data,
-        config.teacher.model_copy(update=changes),
-        config.seed,
-        config.cluster.train_threads,
-        work.benchmark,
-    )
+    teacher = work.config.teacher.model_copy(update=changes)
+    config = work.config.model_copy(update={"teacher": teacher})
+    return finetune_task.submit(config, work.base["teacher"], labels, work.benchmark)
 
 
 def _students(work: _Paper, labels: LabelsRecord, teacher: Ref) -> Futures:
     """Students: `distilled 0`, and for Table 2 more seeds and those without a teacher."""
-    config, threads = work.config, work.config.cluster.train_threads
+    config, base = work.config, work.base["student"]
     seeds = range(config.seed, config.seed + (config.paper.seeds if "table2" in work.parts else 1))
     pseudo = _matte(work, [work.takes[name] for name in config.pseudo_takes], "teacher", teacher)
     futures: Futures = {}
     for number, seed in enumerate(seeds):
-        futures[f"distilled {number}"] = distill_task.submit(
-            config.store,
-            work.base["student"],
-            pseudo,
-            config.base_data,
-            config.student,
-            seed,
-            threads,
-            work.benchmark,
-        )
+        seeded = config.model_copy(update={"seed": seed})
+        futures[f"distilled {number}"] = distill_task.submit(seeded, base, pseudo, work.benchmark)
         for strategy in WITHOUT_TEACHER if "table2" in work.parts else ():
             futures[f"{strategy} {number}"] = scribble_student_task.submit(
-                config.store,
-                strategy,
-                work.base["student"],
-                labels,
-                config.base_data,
-                config.student,
-                config.teacher,
-                seed,
-                threads,
-                work.benchmark,
+                seeded, strategy, base, labels, work.benchmark
             )
     return futures
 

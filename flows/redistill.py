@@ -107,31 +107,14 @@ def _begin(config: Config) -> _Round:
 
 def _train(begun: _Round) -> tuple[Record, Record, list[MattesRecord]]:
     """Fine-tune the teacher, let it label, distil the student; both records, and their mattes of the benchmark."""
-    config, threads = begun.config, begun.config.cluster.train_threads
-    teacher = finetune_task.submit(
-        store=config.store,
-        base=begun.base["teacher"],
-        labels=begun.labels,
-        base_data=config.base_data,
-        settings=config.teacher,
-        seed=config.seed,
-        threads=threads,
-        benchmark=begun.benchmark,
-    ).result()
+    config = begun.config
+    teacher = finetune_task.submit(config, begun.base["teacher"], begun.labels, begun.benchmark).result()
     pseudo = [
         f for take in config.pseudo_takes for f in matte_take(config, begun.takes[take], "teacher", teacher["model"])
     ]
     refined = matte_take(config, begun.take, "teacher", teacher["model"])
-    student = distill_task.submit(
-        store=config.store,
-        base=begun.base["student"],
-        pseudo=[future.result() for future in pseudo],
-        base_data=config.base_data,
-        settings=config.student,
-        seed=config.seed,
-        threads=threads,
-        benchmark=begun.benchmark,
-    ).result()
+    labelled = [future.result() for future in pseudo]
+    student = distill_task.submit(config, begun.base["student"], labelled, begun.benchmark).result()
     refined += matte_take(config, begun.take, "student", student["model"])
     return teacher, student, [future.result() for future in refined]
 

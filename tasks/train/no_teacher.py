@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.config import Student, Teacher
+from tasks.config import Config
 from tasks.labels.in_use import LabelsRecord
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record, digest, retryable, run_once
@@ -17,32 +17,20 @@ if TYPE_CHECKING:
 
 
 def scribble_student(
-    store: str,
-    strategy: "Strategy",
-    base: Ref,
-    labels: LabelsRecord,
-    base_data: str,
-    settings: Student,
-    mix: Teacher,
-    seed: int,
-    threads: int,
-    benchmark: Record | None = None,
+    config: Config, strategy: "Strategy", base: Ref, labels: LabelsRecord, benchmark: Record | None = None
 ) -> TrainingRecord:
     """Train a student on base data and scribbles alone, and register the result.
 
     Args:
-        store: URL of the store.
+        config: store, base data, seed and the settings of the `student`; share and weight of the scribbles are those
+            of the `teacher`. The second phase has `joint_iterations`, so that every strategy takes as many steps as
+            distillation.
         strategy: `scribbles_only` or `frozen_refiner`; becomes the `kind` of the model.
         base: the student to start from.
         labels: record of the label set.
-        base_data: folder of foregrounds and backgrounds.
-        settings: iterations, batch, crop, rates. The second phase has `joint_iterations`, so that every strategy
-            takes as many steps as distillation.
-        mix: share and weight of the scribbles, those of the teacher.
-        seed: start of the sampler.
-        threads: torch threads.
         benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
     """
+    store, settings, mix, seed = config.store, config.student, config.teacher, config.seed
     scribbled = {"share": mix.scribble_share, "weight": mix.scribble_weight}
     inputs = {
         "strategy": strategy,
@@ -57,14 +45,14 @@ def scribble_student(
         from capmat_models.data.augment import Augmentation
         from capmat_models.training.no_teacher import ScribbleStudentConfig, train_scribble_student
 
-        config = ScribbleStudentConfig(
+        recipe = ScribbleStudentConfig(
             **settings.model_dump(include={"base_iterations", "batch", "crop", "lr_scale", "decay"}),
             second_iterations=settings.joint_iterations,
             **mix.model_dump(include={"scribble_share", "scribble_weight"}),
             augmentation=Augmentation(**FIXED_RIG),
             seed=seed,
         )
-        return train_scribble_student(strategy, network, learn, read_scribbles(store, labels), config, hooks=hooks)
+        return train_scribble_student(strategy, network, learn, read_scribbles(store, labels), recipe, hooks=hooks)
 
     def work() -> TrainingRecord:
         dashed = strategy.replace("_", "-")
@@ -86,7 +74,7 @@ def scribble_student(
             },
             labels=labels,
         )
-        return train(store, base_data, threads, training)
+        return train(config, training)
 
     return run_once(store, "scribble-student", f"{strategy} {labels['labels']}", inputs, work)
 

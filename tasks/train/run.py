@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NotRequired
 
 from storage.registry import Registry
 from storage.store.root import Root
+from tasks.config import Config
 from tasks.labels.in_use import LabelsRecord
 from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
@@ -71,21 +72,15 @@ class TrainingRecord(StepRecord):
     label_error: NotRequired[LabelError]
 
 
-def train(store: str, base_data: str, threads: int, training: Training) -> TrainingRecord:
-    """Train a copy of a model on base data and more, and register the result.
-
-    Args:
-        store: URL of the store.
-        base_data: folder of foregrounds and backgrounds.
-        threads: torch threads.
-        training: everything else.
-    """
+def train(config: Config, training: Training) -> TrainingRecord:
+    """Train a copy of a model on base data and more, and register the result."""
     from capmat_models.training.loop import Hooks
     from capmat_models.weights.state import dump_weights
 
-    root, base = Root(store), training.base
-    network = load_network(store, base, threads, fresh=True)
-    learn, held = hold_out(load_base_data(base_data))
+    store, base = config.store, training.base
+    root = Root(store)
+    network = load_network(store, base, config.cluster.train_threads, fresh=True)
+    learn, held = hold_out(load_base_data(config.base_data))
     look = watch(
         root,
         training.name,

@@ -8,6 +8,7 @@ from typing import Any
 
 from storage.registry import Registry
 from storage.store.root import Root
+from tasks.config import Config
 from tasks.models.networks import Ref, described
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
@@ -17,34 +18,22 @@ from tasks.train.base_data import load_base_data
 from tasks.train.watch import hold_out
 
 
-def train_short(
-    store: str,
-    network: str,
-    base_data: str,
-    iterations: int,
-    noise: float,
-    plate: bool,
-    seed: int,
-    threads: int,
-) -> Record:
-    """Train a teacher from fresh weights and register it as `paper-<network>`.
+def train_short(config: Config, noise: float, plate: bool) -> Record:
+    """Train a teacher of the settings' architecture from fresh weights and register it as `paper-<network>`.
 
     Args:
-        store: URL of the store.
-        network: its architecture.
-        base_data: folder of foregrounds and backgrounds.
-        iterations: steps.
+        config: the settings; its seed decides the first weights and every batch.
         noise: highest standard deviation of the noise on both inputs; 0 for none.
         plate: False for a network that is shown grey in place of the plate.
-        seed: of the first weights and of every batch.
-        threads: torch threads.
 
     Returns:
         Record with `model` (a Ref) and the training `history`.
     """
+    store, seed = config.store, config.seed
+    network, iterations = config.teacher.model, config.paper.base_iterations
     inputs = {
         "network": network,
-        "base_data": base_data,
+        "base_data": config.base_data,
         "iterations": iterations,
         "noise": noise,
         "plate": plate,
@@ -59,9 +48,9 @@ def train_short(
         from capmat_models.training.loop import Hooks
         from capmat_models.weights.state import dump_weights
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(config.cluster.train_threads)
         settings = {**small_settings("teacher", network), "iterations": iterations, "noise": noise, "plate": plate}
-        config = BaseTrainConfig(**settings, warmup=min(250, iterations // 8), seed=seed, save_every=100)
+        recipe = BaseTrainConfig(**settings, warmup=min(250, iterations // 8), seed=seed, save_every=100)
         torch.manual_seed(seed)
         model = create_model(network).to("cuda" if torch.cuda.is_available() else "cpu")
         keeper = StoreCheckpointer(store, f"paper-{digest(inputs)}")
@@ -69,8 +58,8 @@ def train_short(
         history = train_base(
             "teacher",
             model,
-            hold_out(load_base_data(base_data))[0],
-            config,
+            hold_out(load_base_data(config.base_data))[0],
+            recipe,
             hooks=Hooks(keeper, Progress(f"train a teacher {what}", iterations)),
         )
         card = {**described(model), "role": "", "kind": "paper", "settings": settings, "seed": seed}
@@ -82,6 +71,5 @@ def train_short(
     return run_once(store, "paper-train", network, inputs, work)
 
 
-train_short_task = retryable("train from nothing", "train {network}, noise {noise}, plate {plate}", gpu=True)(
-    train_short
-)
+_WORDS = "train {config.teacher.model}, noise {noise}, plate {plate}"
+train_short_task = retryable("train from nothing", _WORDS, gpu=True)(train_short)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from storage.store.root import Root
 from storage.takes.crops import MattedFrames
 from storage.takes.take import Take
-from tasks.config import Student
+from tasks.config import Config
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.show.sheet import spread
@@ -30,30 +30,18 @@ def _labelled_frames(root: Root, take: str, run: str) -> list[Frame]:
     ]
 
 
-def distill(
-    store: str,
-    base: Ref,
-    pseudo: Sequence[Record],
-    base_data: str,
-    settings: Student,
-    seed: int,
-    threads: int,
-    benchmark: Record | None = None,
-) -> TrainingRecord:
+def distill(config: Config, base: Ref, pseudo: Sequence[Record], benchmark: Record | None = None) -> TrainingRecord:
     """Train the student on pseudo-labels: first its base network, then base and refiner together.
 
     Args:
-        store: URL of the store.
+        config: store, base data, seed, and the settings of the `student`.
         base: the student to start from.
         pseudo: records of the pseudo-labelled takes (all of one teacher run).
-        base_data: folder of foregrounds and backgrounds.
-        settings: iterations, batch, rates.
-        seed: start of the sampler.
-        threads: torch threads.
         benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
             Without one, some of the pseudo-labelled frames are looked at, and the figures say how far the student
             agrees with its teacher there.
     """
+    store, settings, seed = config.store, config.student, config.seed
     run = pseudo[0]["run"]
     takes = sorted({record["take"] for record in pseudo})
     inputs = {
@@ -70,8 +58,8 @@ def distill(
 
         pairs = PairData(MattedFrames(Root(store), takes, run))
         augmentation = Augmentation(**FIXED_RIG)
-        config = DistillConfig(**settings.model_dump(exclude={"model"}), augmentation=augmentation, seed=seed)
-        return distill_student(network, pairs, config, base=learn, hooks=hooks)
+        recipe = DistillConfig(**settings.model_dump(exclude={"model"}), augmentation=augmentation, seed=seed)
+        return distill_student(network, pairs, recipe, base=learn, hooks=hooks)
 
     def work() -> TrainingRecord:
         root = Root(store)
@@ -95,7 +83,7 @@ def distill(
             },
             against="stage" if measured else "teacher",
         )
-        return train(store, base_data, threads, training)
+        return train(config, training)
 
     return run_once(store, "distill", f"student {run}", inputs, work)
 

@@ -7,7 +7,7 @@ from storage.store.root import Root
 from storage.takes.crops import frame_and_plate
 from storage.takes.stage import Stage
 from storage.takes.take import Take
-from tasks.config import Teacher
+from tasks.config import Config
 from tasks.labels.in_use import LabelsRecord, split_labels
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record, digest, retryable, run_once
@@ -44,37 +44,25 @@ def frames_to_watch(store: str, labels: LabelsRecord, benchmark: Record | None) 
     return frames or [stage_frame(root, *key, None) for key in trained[:FRAMES]]
 
 
-def finetune(
-    store: str,
-    base: Ref,
-    labels: LabelsRecord,
-    base_data: str,
-    settings: Teacher,
-    seed: int,
-    threads: int,
-    benchmark: Record | None = None,
-) -> TrainingRecord:
+def finetune(config: Config, base: Ref, labels: LabelsRecord, benchmark: Record | None = None) -> TrainingRecord:
     """Refine the teacher and register the result.
 
     Args:
-        store: URL of the store.
+        config: store, base data, seed, and the settings of the `teacher`.
         base: the teacher to start from. A round always starts from the base weights and uses the union of all
             labels: going on from the last refined model un-learns.
         labels: record of the label set.
-        base_data: folder of foregrounds and backgrounds.
-        settings: share, iterations, rates.
-        seed: start of the sampler.
-        threads: torch threads.
         benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
     """
+    store, settings, seed = config.store, config.teacher, config.seed
     inputs = {"base": base, "labels": labels["digest"], "settings": settings.model_dump(), "seed": seed}
 
     def fit(network: Any, learn: "BaseData", hooks: "Hooks") -> "History":
         from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
 
         scribbles = read_scribbles(store, labels) if settings.scribble_share else None
-        config = FinetuneConfig(**settings.model_dump(exclude={"model", "tile"}), seed=seed)
-        return finetune_teacher(network, learn, scribbles, config, hooks=hooks)
+        recipe = FinetuneConfig(**settings.model_dump(exclude={"model", "tile"}), seed=seed)
+        return finetune_teacher(network, learn, scribbles, recipe, hooks=hooks)
 
     def work() -> TrainingRecord:
         training = Training(
@@ -95,7 +83,7 @@ def finetune(
             },
             labels=labels,
         )
-        return train(store, base_data, threads, training)
+        return train(config, training)
 
     return run_once(store, "finetune", f"teacher {labels['labels']}", inputs, work)
 

@@ -20,7 +20,7 @@ from storage.pictures.png import encode_png
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.config import Student, Teacher
+from tasks.config import Config, Student, Teacher
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tasks.labels.in_use import newest_labels, split_labels
@@ -93,16 +93,20 @@ def benchmark() -> Record:
     }
 
 
+def settings(folder: Path) -> Config:
+    return Config(store=str(folder / "store"), base_data=str(folder / "base"), teacher=TEACHER, student=STUDENT)
+
+
 def teacher(folder: Path, bench: Record | None) -> Record:
     store, ref = str(folder / "store"), Ref(name="bg_vitmatte_xs", version="v0001")
     labels = import_labels(store, folder / "inbox", INBOX)
-    return finetune(store, ref, labels, str(folder / "base"), TEACHER, 0, 1, bench)
+    return finetune(settings(folder), ref, labels, bench)
 
 
 def student(folder: Path, bench: Record | None) -> Record:
     ref = Ref(name="bgmv2_mobilenetv2_xs", version="v0001")
     pseudo = {"run": "teacher-v0001", "take": "walk", "digest": "1"}
-    return distill(str(folder / "store"), ref, [pseudo], str(folder / "base"), STUDENT, 0, 1, bench)
+    return distill(settings(folder), ref, [pseudo], bench)
 
 
 def looks(record: Record) -> list[dict[str, float]]:
@@ -161,7 +165,7 @@ def test_what_is_measured_on_is_not_learned_from():
 def test_a_student_without_a_teacher_is_registered_with_its_strategy(folder, strategy):
     store, ref = str(folder / "store"), Ref(name="bgmv2_mobilenetv2_xs", version="v0001")
     labels = import_labels(store, folder / "inbox", INBOX)
-    words = (store, strategy, ref, labels, str(folder / "base"), STUDENT, TEACHER, 0, 1, benchmark())
+    words = (settings(folder), strategy, ref, labels, benchmark())
     record = scribble_student(*words)
     _, card = Registry(Root(store)).load(**record["model"])
     assert (card["kind"], card["role"], card["parent"]) == (strategy, "student", ref)
@@ -184,8 +188,8 @@ def test_labels_of_validation_takes_are_measured_on_and_never_learned_from(folde
         [("jump", CAMERAS[0], 1)],
     )
 
-    short = TEACHER.model_copy(update={"iterations": 2})
-    trained = [finetune(store, ref, given, str(folder / "base"), short, 0, 1) for given in (alone, labels)]
+    short = settings(folder).model_copy(update={"teacher": TEACHER.model_copy(update={"iterations": 2})})
+    trained = [finetune(short, ref, given) for given in (alone, labels)]
     weights = [Registry(Root(store)).load(**record["model"])[0] for record in trained]
     assert weights[0] == weights[1]  # as if the other take had no labels
     assert "label_error" not in trained[0]
