@@ -58,7 +58,7 @@ def write_exr(
     half = np.ascontiguousarray(np.clip(picture, -65504, 65504).astype(np.float16))
     name = "A" if half.ndim == 2 else "RGBA"[: half.shape[2]]
     try:
-        with store_errors(str(path), remote=False), OpenEXR.File(attributes, {name: half}) as file:
+        with store_errors(str(path)), OpenEXR.File(attributes, {name: half}) as file:
             file.write(str(path))
     except RuntimeError as error:
         raise StoreError(

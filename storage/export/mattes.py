@@ -152,7 +152,7 @@ def _check_room(out: Root, jobs: Sequence[Job]) -> None:
 
 
 def _free(folder: Path) -> int:
-    with store_errors(str(folder), remote=False):
+    with store_errors(str(folder)):
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
         return shutil.disk_usage(existing).free
 

@@ -40,7 +40,7 @@ def write_mesh(
     )
     data: Any = trimesh.Scene(surface).export(file_type="glb") if is_glb else surface.export(file_type="ply")
     fresh = path.with_name(f".{path.name}.new")
-    with store_errors(str(path), remote=False):
+    with store_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             fresh.write_bytes(data)

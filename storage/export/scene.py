@@ -201,7 +201,7 @@ def _write_folder(
     if out.exists() and not (out / "transforms.json").is_file() and (out.is_file() or any(out.iterdir())):
         raise StoreError("the folder holds something else than an export", where=str(out), fix="Name another folder.")
     fresh, stale = (out.with_name(f".{out.name}.{uuid.uuid4().hex}") for _ in range(2))
-    with store_errors(str(out), remote=False):
+    with store_errors(str(out)):
         try:
             (fresh / "images").mkdir(parents=True)
             (fresh / "sparse/0").mkdir(parents=True)

@@ -64,7 +64,7 @@ def video_file(
         options = {"profile": "4444", "alpha_bits": "16"} if alpha else {"profile": "hq"}
     try:
         with (
-            store_errors(str(path), remote=False),
+            store_errors(str(path)),
             av.open(str(path), "w", format="mp4" if form == "mp4" else "mov") as container,
         ):
             stream: Any = container.add_stream(codec, rate=rate, options=options)

@@ -110,7 +110,7 @@ def free_bytes(root: Root) -> int | None:
     """Bytes free on the store's disk, also if the store does not exist yet; None on S3."""
     if root.remote:
         return None
-    with store_errors(root.url, remote=False):
+    with store_errors(root.url):
         return shutil.disk_usage(_existing(root)).free
 
 
@@ -137,7 +137,7 @@ def _write_seconds(root: Root, size: int) -> float:
 
 def _write_nameless(folder: Path, data: bytes) -> None:
     """Write and sync a file without a name, so that a killed process leaves nothing behind."""
-    with store_errors(str(folder), remote=False), tempfile.TemporaryFile(dir=folder) as file:
+    with store_errors(str(folder)), tempfile.TemporaryFile(dir=folder) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

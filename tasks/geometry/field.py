@@ -98,7 +98,7 @@ def learn_field(
     else:
         renders, how = _voxel_grid(scene, config, seed, work)
     took = time.perf_counter() - start
-    with store_errors(str(folder_out), remote=False):
+    with store_errors(str(folder_out)):
         for name, (rgb, accumulation) in renders.items():
             _write(folder_out / "rgb" / f"{name}.png", np.round(rgb.transpose(1, 2, 0) * 255).astype(np.uint8))
             _write(folder_out / "accumulation" / f"{name}.png", np.round(accumulation * 65535).astype(np.uint16))
@@ -125,7 +125,7 @@ def work_folder(folder: Path) -> Iterator[Path]:
     Raises:
         StoreError: it cannot be made.
     """
-    with store_errors(str(folder), remote=False):
+    with store_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

@@ -105,7 +105,7 @@ def write_calibration(format: str, cameras: Mapping[str, Camera], folder: Path) 
     for path in texts:
         if path.exists():
             raise StoreError("a file of this name exists already", where=str(path), fix="Name another folder.")
-    with store_errors(str(folder), remote=False):
+    with store_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
             path.write_text(text, encoding="utf-8")

@@ -73,7 +73,7 @@ def install(folder: Path | None = None) -> Path:
     uv = _uv()
     if folder.exists() and not _ours(folder):
         raise StoreError("the folder holds something else", where=str(folder), fix="Name another folder.")
-    with store_errors(str(folder), remote=False), _alone(folder):
+    with store_errors(str(folder)), _alone(folder):
         wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
         if ready.is_file() and json.loads(ready.read_text())["lock"] == wanted:
             say(f"Nerfstudio is installed in {folder}")

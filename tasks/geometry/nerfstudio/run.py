@@ -148,7 +148,7 @@ def run_nerfstudio(
     """
     work, scene = work.absolute(), scene.absolute()
     log, progress = work / "nerfstudio.log", Progress("nerfstudio", preset.iterations)
-    with store_errors(str(work), remote=False), alone(work / "in-use") as held:
+    with store_errors(str(work)), alone(work / "in-use") as held:
         if (free := shutil.disk_usage(work).free / 1e9) < WORK_GB:
             raise StoreError(
                 f"{free:.1f} GB are free, a run needs {WORK_GB:g} GB", where=str(work), fix="Free some space."
