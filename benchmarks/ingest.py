@@ -22,7 +22,6 @@ import numpy as np
 
 from benchmarks.frames_and_crops import pictures
 from storage.descriptor import read_session
-from storage.pictures.bayer import join
 from storage.pictures.png import encode_png
 from storage.recordings.raw_pixels import pack
 from storage.recordings.recording import find_recordings
@@ -30,6 +29,7 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.ingest.take import ingest_take
 from tests.storage.pictures.packed_tiff import write_packed_tiff
+from tests.storage.raw_pictures import join
 
 FRAMES = 16
 

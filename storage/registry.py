@@ -240,13 +240,6 @@ class Registry:
             f"{self._verdicts(role).folder}/{name}", json.dumps(record, indent=1, sort_keys=True).encode()
         )
 
-    def measure(self, role: str, number: str, what: str) -> dict[str, Any] | None:
-        """The measurement that `add_measure` stored; None if it stored none."""
-        folder, name = self._verdicts(role).folder, f"{number}.{what}.json"
-        if name not in self.root.names(folder):
-            return None
-        return dict(json.loads(self.root.read(f"{folder}/{name}")))
-
     def _models(self, name: str) -> Versions:
         return Versions(self.root, f"models/{checked_name('model', name)}", "v")
 

@@ -16,14 +16,12 @@ import numpy as np
 from capmat_errors import ConfigError, NotFound
 from flows.command.arguments import pixels, positive, settings, verbs_of, whole, words
 from storage.labels.export import export_labels
-from storage.labels.formats.read import Reading
+from storage.labels.formats.read import FORMATS, Reading
 from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
 from storage.labels.queue import read_queue
 from storage.labels.raster import BACKGROUND, FOREGROUND
 from storage.store.root import Root
 from tasks.show.figures import counted
-
-LABEL_FORMATS = ("overlay", "label", "trimap", "labelstudio", "cvat", "labelme", "coco", "davis", "strokes")
 
 
 def _scribbles_options(parser: ArgumentParser) -> None:
@@ -37,8 +35,8 @@ def _scribbles_options(parser: ArgumentParser) -> None:
     bring = verb("import", "freeze painted overlays, or what another tool exported, as the next label set")
     bring.set_defaults(work=import_set)
     bring.add_argument("path", type=Path, nargs="?", help="file, folder or zip (default: the inbox of overlays)")
-    bring.add_argument("--format", choices=("auto", *LABEL_FORMATS), default="auto", metavar="FORMAT",
-                       help=f"{', '.join(LABEL_FORMATS)} (default: recognised)")  # fmt: skip
+    bring.add_argument("--format", choices=("auto", *FORMATS), default="auto", metavar="FORMAT",
+                       help=f"{', '.join(FORMATS)} (default: recognised)")  # fmt: skip
     bring.add_argument("--foreground", type=words, default=(), metavar="NAME,NAME",
                        help="names of the subject in the export; of overlays the colour, 00ff00")  # fmt: skip
     bring.add_argument("--background", type=words, default=(), metavar="NAME,NAME",
@@ -55,7 +53,7 @@ def _scribbles_options(parser: ArgumentParser) -> None:
     drawn = bring.add_argument_group("shapes")
     drawn.add_argument("--radius", type=pixels, default=3.0, metavar="PIXELS", help="radius of lines (default: 3)")
     drawn.add_argument("--overlap", choices=("refuse", "later", "open"), default="refuse",
-                       help="pixels that are both: refuse them (default), the later wins, stay unknown")  # fmt: skip
+                       help="pixels that are both: refuse them (default), the later wins, stay open")  # fmt: skip
 
     out = verb("export", "write a label set as pictures or strokes, which import reads again")
     out.set_defaults(work=export_set)

@@ -35,15 +35,6 @@ def split(mosaic: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
-def join(planes: NDArray[Any]) -> NDArray[Any]:
-    """Undo `split`: (4, h, w) to (2h, 2w)."""
-    _, height, width = planes.shape
-    mosaic = np.empty((2 * height, 2 * width), planes.dtype)
-    for index, plane in enumerate(planes):
-        mosaic[index // 2 :: 2, index % 2 :: 2] = plane
-    return mosaic
-
-
 def stored_planes(picture: NDArray[Any]) -> NDArray[Any]:
     """A picture as a take keeps it: (H, W, 3) to (3, H, W), a mosaic (H, W) to (4, H/2, W/2)."""
     if picture.ndim == 2:

@@ -17,6 +17,7 @@ from storage.session.plan import SessionPlan, check_stage
 from storage.store.claim import claim
 from storage.store.ledger import Ledger, seal_key
 from storage.store.root import Root
+from storage.takes.group import group_key
 from storage.takes.plate import build_plate
 from storage.takes.stage import Stage
 from tasks.runtime.rates import timed
@@ -45,7 +46,7 @@ def ingest_plates(store_url: str, session_path: str | Path, progress: Progress |
     session = read_session(session_path)
     plan = check_stage(session)
     root = Root(store_url).checked()
-    with claim(root, f"stages/{session.stage}.zarr"):
+    with claim(root, group_key("stage", session.stage)):
         written, kept = _bring_plates(root, session, plan, progress)
     return {"stage": session.stage, "written": written, "kept": kept, "seconds": time.monotonic() - start}
 
@@ -69,7 +70,7 @@ def _bring_plates(
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
     entries = {camera: ledger.done(f"{folder}/{camera}") or {} for camera in plan.plates} if old else {}
     kept = [camera for camera, entry in entries.items() if entry.get("manifest") == manifests[camera]]
-    sealed = old and old.complete and ledger.done(seal_key(f"stages/{session.stage}.zarr"))
+    sealed = old and old.complete and ledger.done(seal_key(group_key("stage", session.stage)))
     if sealed and len(kept) == len(plan.plates):
         return [], kept
     stage = Stage.create(

@@ -24,6 +24,7 @@ from storage.session.plan import SessionPlan, TakePlan, check_session
 from storage.store.claim import claim
 from storage.store.ledger import Files, Ledger, seal_key
 from storage.store.root import Root
+from storage.takes.group import group_key
 from storage.takes.schema import SCHEMA
 from storage.takes.take import Take
 from storage.takes.views import make_preview
@@ -69,7 +70,7 @@ def ingest_take(
     chosen = plan.takes[take]
     root = Root(store_url).checked()
     check_space(expected_cost(plan, root), root)
-    with claim(root, f"takes/{take}.zarr"):
+    with claim(root, group_key("take", take)):
         todo = _bring_take(root, plan, chosen, progress, workers)
     return {
         "take": take,
@@ -106,7 +107,7 @@ def _bring_take(
         if stored.complete:
             stored.unseal()
         _bring(stored, chosen, todo, {"session": session.source, "capmat": version("capmat")}, progress, workers)
-    if not stored.complete or not Ledger(root).done(seal_key(f"takes/{chosen.name}.zarr")):
+    if not stored.complete or not Ledger(root).done(seal_key(group_key("take", chosen.name))):
         stored.seal()
     return todo
 

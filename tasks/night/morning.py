@@ -17,6 +17,7 @@ from storage.registry import Registry
 from storage.session.cost import free_bytes
 from storage.store.ledger import Ledger
 from storage.store.root import Root
+from storage.takes.group import group_key
 from storage.takes.take import Take
 from tasks.night.look_back import look_back
 from tasks.night.page import night_page, night_text
@@ -97,7 +98,7 @@ def take_picture(root: Root, name: str, runs: Sequence[str]) -> bytes:
 
 def _bytes(root: Root, take: str) -> int:
     """Size of a take in the store, with all its mattes."""
-    return sum(root.sizes(f"takes/{take}.zarr/").values())
+    return sum(root.sizes(f"{group_key('take', take)}/").values())
 
 
 def _disk(free: int | None, takes: Sequence[NightTake]) -> list[Attention]:

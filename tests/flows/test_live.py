@@ -138,8 +138,7 @@ def test_the_sunday_run_puts_beside_the_verdict_what_both_students_mattes_are_wo
     sunday = site.begin("reconstruct")
     assert eventually(lambda: site.ended(sunday), LIMIT_S)["state_name"] == "Completed"
     verdict = Registry(store).verdicts("student")[-1]
-    worth = Registry(store).measure("student", verdict["number"], "reconstruction")
-    assert worth
+    worth = json.loads(store.read(f"promotions/student/verdicts/{verdict['number']}.reconstruction.json"))
     assert worth["backend"].startswith("voxel-grid")
     assert len(worth["held_out"]) >= 1
     assert worth["champion"]["psnr"] != worth["challenger"]["psnr"]

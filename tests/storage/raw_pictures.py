@@ -6,9 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import NotFound
-from storage.pictures.bayer import join, stored_planes
+from storage.pictures.bayer import stored_planes
 from storage.store.ledger import Files
 from storage.takes.take import Take
+
+
+def join(planes: NDArray[Any]) -> NDArray[Any]:
+    """The mosaic (2h, 2w) of four planes (4, h, w), which undoes `storage.pictures.bayer.split`."""
+    _, height, width = planes.shape
+    return planes.reshape(2, 2, height, width).transpose(2, 0, 3, 1).reshape(2 * height, 2 * width)
 
 
 def write_raw(take: Take, camera: str, frame: int, picture: NDArray[Any]) -> Files:

@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.command.labels import LABEL_FORMATS
 from flows.command.main import main
-from storage.labels.formats.read import FORMATS
 from storage.labels.freeze import freeze_labels
 from storage.labels.label_set import LABELS, LabelSet, list_label_sets
 from storage.labels.strokes import Drawing, Stroke
@@ -33,10 +31,6 @@ def capmat(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
         return code, said.out + said.err
 
     return run
-
-
-def test_the_command_line_knows_every_format() -> None:
-    assert LABEL_FORMATS == FORMATS
 
 
 def test_labels_go_in_are_shown_and_come_out_again(capmat, store: str, tmp_path: Path) -> None:  # noqa: F811

@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import arrays
 
 from capmat_errors import SizeMismatch
 from storage.calibration.camera import Camera
-from storage.pictures.bayer import CFA, join, split, superpixel, superpixel_noise
+from storage.pictures.bayer import CFA, split, superpixel, superpixel_noise
+from tests.storage.raw_pictures import join
 
 mosaics = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
     lambda half: arrays(np.uint16, (2 * half[0], 2 * half[1]), elements=st.integers(0, 4095))

@@ -14,7 +14,6 @@ import pytest
 
 from capmat_errors import ImageUnreadable, NotFound, StoreError
 from storage.descriptor import read_session
-from storage.pictures.bayer import join
 from storage.pictures.files import read_image
 from storage.recordings.raw_pixels import pack
 from storage.recordings.recording import find_recordings, recorded_timecode
@@ -26,7 +25,7 @@ from storage.takes.take import Take, list_takes
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tests.project import ROOT
-from tests.storage.raw_pictures import read_raw
+from tests.storage.raw_pictures import join, read_raw
 from tests.storage.tiny_session import (
     BLACK,
     CAMERAS,

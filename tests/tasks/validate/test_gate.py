@@ -1,5 +1,6 @@
 """Two sets of mattes of one take, rebuilt and judged against one reference, and noted beside the gate's verdict."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,11 @@ def test_the_figures_stand_beside_the_newest_verdict(judged: tuple[str, dict[str
     number = registry.add_verdict("student", verdict)
     assert registry.add_verdict("student", verdict) == number  # told twice after a kill
     assert newest_pair(store, "student", base) == {"base": base, "refined": second, "verdict": "d0001"}
-    assert registry.measure("student", number, "reconstruction") is None
+    beside = f"promotions/student/verdicts/{number}.reconstruction.json"
+    assert not registry.root.exists(beside)
     for _ in range(2):
         keep_reconstruction(store, "student", number, judged[1])
-    kept = registry.measure("student", number, "reconstruction")
-    assert kept is not None
+    kept = json.loads(registry.root.read(beside))
     assert kept["challenger"]["psnr"] == judged[1]["refined"]["psnr"]
     assert kept["champion"]["psnr"] == judged[1]["base"]["psnr"]
     assert kept["held_out"] == ["C02", "C07"]
