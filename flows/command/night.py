@@ -70,8 +70,8 @@ def plan(args: Namespace) -> int:
 def _lines(night: "NightPlan") -> Iterator[str]:
     for item in night.refused:
         yield f"refused: {item['where'] or item['session']}: {item['what']}; {item['fix']}"
-    for place in night.left:
-        yield f"left: {place['where']}: {place['why']}"
+    for postponed in night.left:
+        yield f"left: {postponed['where']}: {postponed['why']}"
     if night.kept:
         yield f"finished before: {', '.join(night.kept)}"
     for part in night.parts:

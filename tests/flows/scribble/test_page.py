@@ -95,7 +95,7 @@ def _as_seen(tab: Tab) -> NDArray[np.uint8]:
     return np.array([values[letter] for letter in seen], np.uint8).reshape(HEIGHT, WIDTH)
 
 
-@pytest.mark.skipif(FOUND is None, reason="there is no Chromium here")
+@pytest.mark.skipif(FOUND is None, reason="no Chromium is installed")
 def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(link: str, tmp_path: Path) -> None:
     root = Root(tmp_path / "store")
     with browser(tmp_path / "chromium") as tab:

@@ -126,7 +126,7 @@ def test_ten_label_sets_in_a_row_start_one_training(site: Site) -> None:
     (run,) = eventually(lambda: site.runs("redistill"))
     assert run["parameters"] == {"only_new": True}
     done = eventually(lambda: [r for r in site.runs("redistill") if r["state_type"] == "COMPLETED"])
-    assert [r["state_name"] for r in done] == ["NothingNew"]  # there are no labels in this folder
+    assert [r["state_name"] for r in done] == ["NothingNew"]  # this folder has no labels
     assert len(site.runs("redistill")) == 1  # and longer than the quiet time has gone by
 
 

@@ -1,4 +1,4 @@
-"""The malformed inputs that are no recordings: calibrations, models, painted overlays, trimaps."""
+"""Malformed inputs other than recordings: calibrations, models, painted overlays, trimaps."""
 
 import json
 import pickle
@@ -97,7 +97,7 @@ def calibrations(fuzz: int) -> list[Case]:
         _opencv("2**31 rows", lambda text: text.replace("<rows>3", "<rows>2147483647", 1)),
         _opencv("rows below 0", lambda text: text.replace("<rows>3", "<rows>-3", 1)),
         _opencv("nan", lambda text: text.replace("60.", ".Nan", 1)),
-        _opencv("data that is no number", lambda text: text.replace("31.5", "<b>x</b>", 1)),
+        _opencv("data that is not a number", lambda text: text.replace("31.5", "<b>x</b>", 1)),
         _opencv("nested without end", lambda text: "<opencv_storage>" + "<a>" * 100_000),
         _opencv("nested too deep", lambda text: text.replace("31.5", "<a>" * 50_000 + "</a>" * 50_000)),
         _opencv("a matrix twice", lambda text: text.replace("Rotation", "CameraMatrix")),

@@ -54,7 +54,7 @@ def _pictures() -> list[Case]:
     for form in FORMATS:
         chosen = harms | (with_header if form != "raw" else {})
         for what, harm in chosen.items():
-            # What is no file is not there: a gap.
+            # Something other than a file counts as a gap.
             gap = what in ("a folder", "a loop of links", "a link to nowhere", "a pipe")
             named = ("c01", "frame 1") if gap else (one_of(form),)
             out.append(Case(f"{form}: {what}", form, at(one_of(form), harm), named))
@@ -88,8 +88,8 @@ def _folders() -> list[Case]:
         Case("a camera was not recorded", "png", gone(f"{walk}/c01"), ("c01",)),
         Case("a camera has no frames", "png", gone(*(f"{walk}/c01/{n:04d}.png" for n in range(3))), ("c01",)),
         Case("a camera has no plate", "png", gone("plates/c02"), ("c02",)),
-        Case("there are no frames at all", "png", gone(*(f"{walk}/{c}" for c in CAMERAS)), ("walk",)),
-        Case("a camera's name is no UTF-8", "png", not_utf8, ("c",)),
+        Case("the camera has no frames at all", "png", gone(*(f"{walk}/{c}" for c in CAMERAS)), ("walk",)),
+        Case("the name of a camera is not UTF-8", "png", not_utf8, ("c",)),
         Case("a camera's name has a space", "png", spaced, ("c 01",)),
         Case(
             "plates of two cameras are swapped",
