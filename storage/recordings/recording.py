@@ -6,6 +6,7 @@ expression. An SMC file holds all cameras and needs neither field. Frames are ma
 are the same frame twice, and that is refused.
 """
 
+import glob
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -212,7 +213,7 @@ def _matches(root: Path, template: str) -> list[tuple[str, int, Path]]:
             f"the camera's pattern is not a regular expression ({error})", where=template, fix="Correct it."
         ) from error
     files = []
-    for path in sorted(root.glob(_FIELD.sub("*", stem) + ".*")):
+    for path in sorted(root.glob(_FIELD.sub("*", glob.escape(stem)) + ".*")):
         match = pattern.fullmatch(path.relative_to(root).as_posix())
         if match and path.is_file():
             files.append((match["camera"], int(match.groupdict().get("frame") or 0), path))

@@ -42,16 +42,17 @@ class Root:
         url: where the store lies; a relative folder is made absolute at once, so that workers agree on it.
 
     Raises:
-        ConfigError: the url has another scheme.
+        ConfigError: the url has another scheme, or s3fs would take it for another one.
     """
 
     def __init__(self, url: "str | Path | Root") -> None:
-        text = str(url).removeprefix("file://").rstrip("/") or "/"
+        text = str(url).removeprefix("file://")
         self.remote = text.startswith("s3://")
+        text = text.rstrip("/") or "/"
         if "://" in text and not self.remote:
             raise ConfigError(f"a store cannot lie at {text}", fix="Give a folder or s3://bucket/prefix.")
         self.url = text if self.remote else str(Path(text).absolute())
-        self._backend = S3(text.removeprefix("s3://")) if self.remote else Folder(self.url)
+        self._backend = S3(text[len("s3://") :]) if self.remote else Folder(self.url)
 
     def __str__(self) -> str:
         return self.url

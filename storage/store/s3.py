@@ -1,11 +1,13 @@
 """The store on S3, by way of s3fs. A write is one PUT, so it is there completely or not at all.
 
 Credentials and the endpoint come from the environment only (AWS_*). Errors of s3fs and botocore come out as they are;
-`Root` translates them.
+`Root` translates them. `rm`, `cat`, `get` and `copy` of s3fs take `*`, `?` and `[` in a path for a pattern, and reach
+objects of other stores. Only calls that take each path as it is are used here.
 """
 
 import logging
 import os
+import re
 import sys
 import tempfile
 import uuid
@@ -15,10 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from capmat_errors import ConfigError
 from storage.store.errors import may_pass
 from storage.store.folder import Fetch, Stamp
 
 _GAP = 2**16  # bytes between two parts that are cheaper to read than to ask for separately
+_AT_ONCE = 1000  # objects that S3 removes in one request
+_MISREAD = re.compile(r"/|$|[^/]*//|.*\?versionId=", re.DOTALL)  # addresses that s3fs shortens
 _inherited: list[Any] = []
 
 # At level DEBUG these print every signed request, session token included.
@@ -43,10 +48,14 @@ class S3:
 
     Args:
         top: bucket and prefix, "bucket/prefix".
+
+    Raises:
+        ConfigError: s3fs would take the address for another one.
     """
 
     def __init__(self, top: str) -> None:
         self.top = top
+        self._path("")
 
     def check(self) -> None:
         """Write a probe and remove it."""
@@ -60,13 +69,14 @@ class S3:
 
     def read_all(self, keys: list[str]) -> dict[str, bytes]:
         """The bytes of those of the objects that exist, many requests at a time."""
-        by_path = {self._path(key): key for key in keys}
+        paths = [self._path(key) for key in keys]
         # What s3fs could not read comes back as the error.
-        answers = self._files.cat(list(by_path), on_error="return", max_concurrency=1) if by_path else {}
-        for answer in answers.values():
+        answers = self._files.cat_ranges(paths, None, None, on_error="return", max_concurrency=1)
+        for answer in answers:
             if isinstance(answer, Exception) and not isinstance(answer, FileNotFoundError):
                 raise answer
-        return {by_path[path]: bytes(data) for path, data in answers.items() if not isinstance(data, Exception)}
+        pairs = zip(keys, answers, strict=True)
+        return {key: bytes(data) for key, data in pairs if not isinstance(data, Exception)}
 
     @contextmanager
     def parts(self, key: str, whole: bool) -> Iterator[tuple[int, Fetch]]:
@@ -117,8 +127,7 @@ class S3:
 
     def stamps(self, start: str) -> dict[str, Stamp]:
         """Every object whose key starts with `start`: bytes, ETag, LastModified. One request lists a thousand."""
-        folder, _, stem = start.rpartition("/")
-        listed = self._files.find(self._path(folder), prefix=stem, detail=True)
+        listed = self._files.find(self._path(""), prefix=start, detail=True)
         stamps = {}
         for path, item in listed.items():
             if not path.endswith("/"):  # consoles mark empty folders this way
@@ -132,14 +141,25 @@ class S3:
 
     def delete(self, prefix: str) -> None:
         """Remove an object, or everything below a folder."""
-        self._files.rm(self._path(prefix), recursive=True)
+        files, path = self._files, self._path(prefix)
+        bucket = files.split_path(path)[0]
+        keys = [{"Key": found[len(bucket) + 1 :]} for found in files.find(path)]
+        for start in range(0, len(keys), _AT_ONCE):
+            removal = {"Objects": keys[start : start + _AT_ONCE], "Quiet": True}
+            if errors := files.call_s3("delete_objects", Bucket=bucket, Delete=removal).get("Errors"):
+                raise OSError(f"{errors[0]['Code']} for {errors[0]['Key']}")
 
     def remove(self, key: str) -> None:
         """Remove an object if it exists, in one request."""
         self._files.rm_file(self._path(key))
 
     def _path(self, key: str) -> str:
-        return f"{self.top}/{key}".rstrip("/")
+        path = f"{self.top}/{key}".rstrip("/")
+        if _MISREAD.match(path):
+            what = "s3fs takes this address for another one"
+            fix = "Give s3://bucket/prefix, without `?versionId=` and without `//` after the bucket."
+            raise ConfigError(what, where=f"s3://{path}", fix=fix)
+        return path
 
     def _read_spans(self, key: str, spans: list[tuple[int, int]]) -> list[bytes]:
         """Parts of an object: those that lie close together in one request, all requests at once."""

@@ -3,6 +3,7 @@
 World to camera, the rotation as a matrix or as an axis times an angle. The files hold no picture size.
 """
 
+import glob
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ def read_opencv(path_template: str, root: Path, cameras: Sequence[str] | None) -
     if cameras is None:
         cameras = sorted(
             _between(path.relative_to(root).as_posix(), before, after.split("/")[0])
-            for path in root.glob(path_template.replace("{camera}", "*"))
+            for path in root.glob(glob.escape(path_template).replace("{camera}", "*"))
         )
     if not cameras:
         fix = "Check [calibration] path."

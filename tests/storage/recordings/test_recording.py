@@ -38,6 +38,15 @@ def test_the_camera_may_stand_twice_in_a_path_and_must_agree(tmp_path: Path) -> 
     assert {camera: recording.frames for camera, recording in recordings.items()} == {"a": (1,), "b": (1,)}
 
 
+@pytest.mark.parametrize(("folder", "beside"), [("walk [A]", "walk A"), ("walk*", "walks"), ("walk?", "walks")])
+def test_a_name_that_looks_like_a_pattern_is_only_a_name(tmp_path: Path, folder: str, beside: str) -> None:
+    for part, frame in ((folder, 1), (beside, 2)):
+        (tmp_path / part / "cam_A").mkdir(parents=True)
+        (tmp_path / part / f"cam_A/{part}_{frame}.png").touch()
+    recordings = find_recordings(tmp_path, folder + "/{camera:cam_[A-C]}/" + folder + "_{frame}.png")
+    assert {camera: recording.frames for camera, recording in recordings.items()} == {"cam_A": (1,)}
+
+
 def test_one_single_picture_is_a_recording_of_frame_0(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png", PICTURES[0])
     ((number, picture),) = find_recordings(tmp_path, "{camera}.png")["a"].read(EIGHT)

@@ -12,6 +12,7 @@ from capmat_errors import ConfigError, FrameGap, SessionError, StoreError
 from storage.descriptor import read_session
 from storage.session.plan import check_stage
 from storage.store.root import Root
+from storage.takes.take import Take
 from tasks.ingest.arrival import check_names, finish, is_finished
 from tasks.ingest.inbox import Inbox, drop, fetch, read_inbox, to_fetch
 from tasks.ingest.inbox_files import Bucket
@@ -229,6 +230,34 @@ def test_a_session_on_s3_is_copied_here_take_by_take_and_forgotten_when_it_is_do
     drop(place, arrived, [])
     assert list(tmp_path.joinpath(".capmat").rglob("*")) == []
     assert s3_root.stamps() == before  # nothing in the inbox was touched
+
+
+@pytest.mark.parametrize(("name", "beside"), [("d [A]", "d A"), ("d*", "day"), ("d?y", "day")])
+def test_names_that_look_like_patterns_are_only_names_in_an_inbox_on_s3(
+    s3_root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, beside: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, take in ((name, "ours"), (beside, "other")):
+        session = named(write_session(tmp_path / "made" / take, frames=2 if take == "ours" else 3), take)
+        for kind in ("plates", "takes/walk"):
+            (session / kind).rename(session / f"{kind} {folder}")
+            edit_toml(session, f'path = "{kind}/', f'path = "{kind} {folder}/')
+        upload(session, s3_root, f"{folder}/in {folder}")
+    upload(session / f"takes/walk {beside}", s3_root, f"{name}/in {name}/takes/walk {beside}")
+    before = s3_root.stamps()
+
+    inbox = Root(f"{s3_root}/{name}")
+    found = read_inbox(inbox.url, 10, now=lambda: time.time() + HOUR, second_look_s=0)
+    (arrived,) = found.sessions
+    assert isinstance(found.files, Bucket)
+    fetch(found.files, arrived, "ours")
+    made = tree(tmp_path / "made/ours")
+    assert tree(tmp_path / ".capmat/inbox" / f"in {name}") == made
+    store = str(tmp_path / "store")
+    ingest(store, arrived.file, "ours", plates(store, arrived.file)["digest"])
+    assert Take.open(Root(store), "ours").frames == [0, 1]
+    drop(found.files, arrived, [])
+    assert s3_root.stamps() == before
 
 
 def test_a_take_on_s3_that_is_written_again_is_not_used(

@@ -45,10 +45,13 @@ def test_opencv_files_are_read_under_the_names_people_use(
     assert found.sized(644, 486).width == 644
 
 
-def test_cameras_are_found_by_the_template(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["calib", "calib [A]", "c*lib"])
+def test_cameras_are_found_by_the_template(tmp_path: Path, folder: str) -> None:
     for name in ("left", "right"):
-        _write(tmp_path / f"calib/{name}.xml")
-    assert sorted(open_calibration("opencv-xml", "calib/{camera}.xml", tmp_path, None).cameras) == ["left", "right"]
+        _write(tmp_path / folder / f"{name}.xml")
+    _write(tmp_path / "calib A/other.xml")
+    found = open_calibration("opencv-xml", f"{folder}/{{camera}}.xml", tmp_path, None)
+    assert sorted(found.cameras) == ["left", "right"]
 
 
 def test_json_in_millimetres_becomes_metres(tmp_path: Path) -> None:
