@@ -84,6 +84,10 @@ class StoreError(CapmatError, OSError):
     """The store cannot be written to or read from: disk full, read-only, out of reach."""
 
 
+class Overtaken(StoreError):
+    """Another model was put in use in the meantime."""
+
+
 class NotFound(CapmatError, LookupError):
     """Something that was asked for by name is not in the store."""
 

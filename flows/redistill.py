@@ -63,13 +63,13 @@ def redistill(config: Config | None = None, only_new: bool = False) -> dict[str,
         `only_new` None, when there was nothing new.
 
     Raises:
-        ConfigError: the session lacks a benchmark or a pseudo take.
+        ConfigError: see `check_round`.
     """
     config = config or load_config()
     if only_new and not waiting(config.store, config.scribbles):
         state: Any = Completed(name=NOTHING_NEW, message="The newest labels were used already, or none exist.")
         return cast("dict[str, Any]", state)  # Prefect takes a state for how the run ends
-    check_round(config)
+    config = check_round(config)
     begun = _begin(config)
     teacher, student, mattes = _train(begun)
     challengers: dict[str, Ref] = {"teacher": teacher["model"], "student": student["model"]}
@@ -81,7 +81,8 @@ def redistill(config: Config | None = None, only_new: bool = False) -> dict[str,
     for role, verdict in gate.items():
         say(f"{role}: {verdict['decision']}: {'; '.join(verdict['reasons'])}")
     show_take_task(config.store, begun.take["take"], list(runs.values()))
-    mark_used_task(config.store, begun.labels, {role: verdict["decision"] for role, verdict in gate.items()})
+    decisions = {role: verdict["decision"] for role, verdict in gate.items()}
+    mark_used_task(config.store, begun.labels, decisions, config.pseudo_takes)
     return {
         "takes": begun.takes,
         "labels": begun.labels,

@@ -5,12 +5,13 @@ recordings.
 """
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from capmat_errors import CapmatError, SessionError
+from capmat_errors import CapmatError, ConfigError, SessionError
 from storage.pictures.colour import Colour
 
 Format = Literal[
@@ -170,6 +171,13 @@ class Session(_Frozen):
     def folder(self) -> Path:
         """The root as an absolute path."""
         return (Path(self.source).parent / self.root).absolute()
+
+    def check_takes(self, names: Iterable[str], setting: str) -> None:
+        """Raise a ConfigError if one of the takes that a setting names is not in the session."""
+        for name in names:
+            if name not in self.takes:
+                what = f"the session has no take {name}; it has {', '.join(self.takes)}"
+                raise ConfigError(what, where=setting, fix="Name takes of the session.")
 
     @model_validator(mode="after")
     def _timecodes_exist(self) -> "Session":

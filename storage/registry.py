@@ -11,12 +11,12 @@ history. A rollback is one more promotion, which names the former model and the 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple, TypedDict, cast
 
-from capmat_errors import NotFound, StoreError
+from capmat_errors import NotFound, Overtaken, StoreError
 from storage.store.root import Root, checked_name
 from storage.store.versions import Versions
 
@@ -147,22 +147,41 @@ class Registry:
         newest = promotions.read(history[-1])[1]
         return Model(newest["name"], newest["version"])
 
-    def promote(self, role: str, name: str, version: str, record: dict[str, Any]) -> None:
+    def promote(
+        self, role: str, name: str, version: str, record: dict[str, Any], beaten: Collection[Model] | None = None
+    ) -> Model | None:
         """Make a model the champion of a role.
 
         Args:
             role: such as "student".
             name: the model's name.
             version: its version.
-            record: why: the measurements of both models, and who decided; plain JSON.
+            record: why: the measurements of both models, and who decided; plain JSON. The model that is replaced is
+                added as `champion`.
+            beaten: models that may be replaced; None for any.
+
+        Returns:
+            The model that was in use; None before the first promotion.
 
         Raises:
             NotFound: the model or the version does not exist.
+            Overtaken: a model that is not in `beaten` is in use, and stays.
             StoreError: the store cannot be written to; the former champion stays.
         """
         self._models(name).read(version)
-        promotion = Promotion(role=role, name=name, version=version, record=record, time=_now())
-        self._promotions(role).add(lambda _: promotion)
+        former: Model | None = None
+
+        def content(_: str | None) -> Promotion:
+            nonlocal former
+            former = self.champion(role)
+            if former and beaten is not None and former not in beaten:
+                fix = "Look at `capmat models`, then decide again."
+                raise Overtaken("another model was put in use at the same time", where=f"role {role}", fix=fix)
+            why = {**record, "champion": former._asdict()} if former and "taken_back" not in record else record
+            return Promotion(role=role, name=name, version=version, record=why, time=_now())
+
+        self._promotions(role).add(content)
+        return former
 
     def roll_back(self, role: str, record: dict[str, Any]) -> tuple[Model, Model]:
         """Put the model back in use that was in use before; the history gets one more entry.
@@ -178,10 +197,9 @@ class Registry:
 
         Raises:
             NotFound: no model is in use, or none was before, or the one before is not in the store any more.
-            StoreError: another promotion or rollback happened at the same time, or the store cannot be written to.
+            Overtaken: another promotion or rollback happened at the same time.
+            StoreError: the store cannot be written to.
         """
-        promotions = self._promotions(role)
-        numbers = promotions.names()
         line = _in_line(self.history(role))
         if len(line) < 2:
             raise NotFound(
@@ -192,20 +210,8 @@ class Registry:
                 fix="Put another in use with `capmat models promote`.",
             )
         back, former = line[-2:]
-        self._models(back.name).read(back.version)
         why = {**record, "decision": "ROLLBACK", "taken_back": former._asdict()}
-        promotion = Promotion(role=role, name=back.name, version=back.version, record=why, time=_now())
-
-        def content(newest: str | None) -> Promotion:
-            if newest != numbers[-1]:
-                raise StoreError(
-                    "another model was put in use at the same time",
-                    where=f"role {role}",
-                    fix="Look at `capmat models`, then decide again.",
-                )
-            return promotion
-
-        promotions.add(content)
+        self.promote(role, *back, why, beaten=[former])
         return former, back
 
     def history(self, role: str) -> list[Promotion]:

@@ -297,7 +297,8 @@ class Config(_Section):
     """Takes whose labels no training sees, because models are measured on them. Names or patterns (`*-val`). Hold one
     take back once several are labelled. Empty: training uses all labels."""
     pseudo_takes: tuple[str, ...] = ()
-    """Takes that the refined teacher labels for the student."""
+    """Takes that the refined teacher labels for the student. Empty: those of the session that no earlier round used
+    here, and that serve neither scribbles, validation nor the benchmark."""
     seed: int = 0
     """Start of every random number of the run."""
     cameras_per_task: int = Field(6, ge=1)

@@ -125,18 +125,15 @@ def export_model(args: Namespace) -> None:
 
 def promote_model(args: Namespace) -> None:
     """Put a model in use for a role, by hand."""
-    from tasks.models.networks import Ref, build, find_model
+    from tasks.models.networks import build, find_model
     from tasks.validate.promote import check_role
 
     config, registry = settings(args), _registry(args)
     model = find_model(config.store, config.weights, args.model)
-    former = registry.champion(args.role)
     record: dict[str, Any] = {"decision": "PROMOTE", "by": "hand", "reasons": [args.reason]}
-    if former:
-        record["champion"] = Ref(name=former[0], version=former[1])
     weights, card = registry.load(model["name"], model["version"])
     check_role(args.role, model, build(weights, card).inputs)
-    registry.promote(args.role, model["name"], model["version"], record)
+    former = registry.promote(args.role, model["name"], model["version"], record)
     before = f"; before: {former[0]}@{former[1]}" if former else ""
     print(f"{args.role}: {model['name']}@{model['version']}{before}")
 

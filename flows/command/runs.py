@@ -45,6 +45,7 @@ def demo(args: Namespace) -> None:
             where=config.session,
             fix="Run `capmat demo` in the folder of the clone.",
         )
+    check_round(config)
     start = time.monotonic()
     with running(config, args.port):
         from flows.demo import demo as flow

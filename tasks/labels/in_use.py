@@ -93,9 +93,17 @@ def waiting(store: str, inbox: str = "") -> bool:
     return bool(versions) and Ledger(Root(store)).done(_used(versions[-1])) is None
 
 
-def mark_used(store: str, labels: LabelsRecord, verdicts: Mapping[str, str]) -> None:
-    """Record that a round of training with `labels` is finished; `verdicts` are the gate's decisions by role."""
-    Ledger(Root(store)).record(_used(labels["labels"]), {"labels": labels["digest"], "gate": dict(verdicts)})
+def mark_used(store: str, labels: LabelsRecord, verdicts: Mapping[str, str], pseudo: Sequence[str] = ()) -> None:
+    """Record that a round is finished: its labels, its pseudo takes, and the gate's decisions by role."""
+    entry = {"labels": labels["digest"], "gate": dict(verdicts), "pseudo_takes": list(pseudo)}
+    Ledger(Root(store)).record(_used(labels["labels"]), entry)
+
+
+def pseudo_takes_used(store: str, inbox: str = "") -> set[str]:
+    """The pseudo takes of all finished rounds but the one that would now be repeated; arguments as in `waiting`."""
+    repeated = [] if waiting(store, inbox) else [_used(version) for version in _versions(store)[-1:]]
+    rounds = Ledger(Root(store)).entries(_used("")).items()
+    return {take for key, entry in rounds if entry and key not in repeated for take in entry.get("pseudo_takes", ())}
 
 
 def _used(version: str) -> str:

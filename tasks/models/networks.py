@@ -4,13 +4,14 @@ A worker process loads a network once and keeps the last few.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypedDict
 
-from capmat_errors import CheckpointError, NotFound
+from capmat_errors import CheckpointError, NotFound, Overtaken
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.runtime.step import Record, retryable, run_once
@@ -168,8 +169,9 @@ def register_base(store: str, weights: str, architectures: Mapping[str, str]) ->
             if not version:
                 version = registry.add(name, data, {**card, "architecture": name, "role": role, "kind": "base"})
             refs[role] = Ref(name=name, version=version)
-            if registry.champion(role) is None:
-                registry.promote(role, name, version, {"decision": "PROMOTE", "reasons": ["first of its role"]})
+            first = {"decision": "PROMOTE", "reasons": ["first of its role"]}
+            with suppress(Overtaken):  # a model is in use already
+                registry.promote(role, name, version, first, beaten=())
         return refs
 
     inputs = {"weights": {role: version or card for role, (version, _, card) in starts.items()}, **architectures}

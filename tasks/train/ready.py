@@ -1,15 +1,20 @@
 """Whether a session has what a round of training needs, asked before any work starts."""
 
+from fnmatch import fnmatchcase
+
 from capmat_errors import ConfigError
 from storage.descriptor import read_session
+from storage.store.root import Root
+from storage.takes.take import list_takes
 from tasks.config import Config
 
 
-def check_round(config: Config) -> None:
-    """Refuse a session on which `redistill` could not finish.
+def check_round(config: Config) -> Config:
+    """Refuse a session on which `redistill` could not finish; returns the settings with the default `pseudo_takes`.
 
     Raises:
-        ConfigError: the session has no benchmark, or one of the `pseudo_takes` is missing.
+        ConfigError: the session has no benchmark; a take of `pseudo_takes` or `scribble_takes` is unknown; or
+            no take is left for the teacher to label.
         SessionError: the session cannot be read.
     """
     session = read_session(config.session)
@@ -19,10 +24,17 @@ def check_round(config: Config) -> None:
             where=session.source,
             fix="Name a take and its trimaps there; docs/benchmark.md shows how.",
         )
-    for take in config.pseudo_takes:
-        if take not in session.takes:
-            raise ConfigError(
-                f"the session has no take {take}; it has {', '.join(session.takes)}",
-                where="pseudo_takes",
-                fix="Name takes of the session.",
-            )
+    session.check_takes(config.pseudo_takes, "pseudo_takes")
+    session.check_takes(sorted({*config.scribble_takes} - {*list_takes(Root(config.store))}), "scribble_takes")
+    if config.pseudo_takes:
+        return config
+    from tasks.labels.in_use import pseudo_takes_used  # not for `--help`: it brings Prefect
+
+    used = {*config.scribble_takes, *config.validation_takes, *pseudo_takes_used(config.store, config.scribbles)}
+    used |= {session.benchmark.take} if len(session.takes) > 1 else set()
+    new = tuple(take for take in session.takes if not any(fnmatchcase(take, pattern) for pattern in used))
+    if not new:
+        uses = "labelled in an earlier round, or kept for scribbles, validation or the benchmark"
+        what = f"every take of the session ({', '.join(session.takes)}) is {uses}, so the teacher has none to label"
+        raise ConfigError(what, where="pseudo_takes", fix="Add a take to the session, or name takes here.")
+    return config.model_copy(update={"pseudo_takes": new})

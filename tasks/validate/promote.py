@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import NotRequired, TypedDict, cast
 
-from capmat_errors import ConfigError
-from storage.registry import Registry
+from capmat_errors import ConfigError, Overtaken
+from storage.registry import Model, Registry
 from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models.networks import Ref, card_of
@@ -69,11 +69,11 @@ def incumbents(store: str, base: Mapping[str, Ref], challengers: Mapping[str, Re
     registry = Registry(Root(store))
     to_beat: dict[str, Ref] = {}
     for role, challenger in challengers.items():
-        to_beat[role] = base[role]
-        for newest in registry.history(role)[-1:]:
-            to_beat[role] = Ref(name=newest["name"], version=newest["version"])
-            if to_beat[role] == challenger:
-                to_beat[role] = newest["record"].get("champion") or base[role]
+        past = [(Ref(name=p["name"], version=p["version"]), p["record"]) for p in registry.history(role)]
+        to_beat[role] = past[-1][0] if past else base[role]
+        if to_beat[role] == challenger:
+            replaced = [why.get("champion") for model, why in past if model == challenger != why.get("champion")]
+            to_beat[role] = next(filter(None, reversed(replaced)), base[role])
     return to_beat
 
 
@@ -100,13 +100,13 @@ def promote(
         latency: see `decide`.
         hull: see `decide`.
     """
-    each, taken_back = validation["per_image"], _taken_back(store, role, challenger)
+    each, objections = validation["per_image"], _objections(store, role, champion, challenger)
 
     def work() -> VerdictRecord:
         old = (each.get(f"{role}_champion") or each[f"{role}_base"]) if champion else None
         decision = decide(old, each[f"{role}_refined"], gate, latency=latency, hull=hull)
         verdict = {**decision, "role": role, "champion": champion, "challenger": challenger}
-        return settle(store, role, cast(VerdictRecord, verdict), validation["digest"], move=True)
+        return settle(store, cast(VerdictRecord, verdict), validation["digest"], objections, move=True)
 
     inputs = {
         "champion": champion,
@@ -115,9 +115,12 @@ def promote(
         "gate": gate.model_dump(),
         **({"latency": latency} if latency else {}),
         **({"hull": hull} if hull else {}),
-        **({"taken_back": taken_back} if taken_back else {}),
+        **objections,
     }
-    return run_once(store, "promote", role, inputs, work)
+    try:
+        return run_once(store, "promote", role, inputs, work)
+    except Overtaken:  # after the look at the objections, which now shows it
+        return promote(store, role, champion, challenger, validation, gate, latency, hull)
 
 
 def ask_gate(store: str, role: str, measured: Mapping[str, MeasureRecord], gate: Gate, move: bool) -> VerdictRecord:
@@ -148,7 +151,8 @@ def ask_gate(store: str, role: str, measured: Mapping[str, MeasureRecord], gate:
     decision = decide(pictures.get("champion"), pictures["challenger"], gate, latency=times, hull=hull)
     models = {"role": role, "champion": champion, "challenger": challenger}
     verdict = cast(VerdictRecord, {**decision, **models, "benchmarks": benchmarks})
-    return settle(store, role, verdict, digest([model["digest"] for model in measured.values()]), move=move)
+    objections = _objections(store, role, champion, challenger)
+    return settle(store, verdict, digest([model["digest"] for model in measured.values()]), objections, move=move)
 
 
 def _of_all(benchmarks: Iterable[ScoresRecord]) -> HullScore:
@@ -164,43 +168,50 @@ def _of_all(benchmarks: Iterable[ScoresRecord]) -> HullScore:
     return {"score": sum(one["score"] * weight for one, weight in scores) / total, "worst": worst}
 
 
-def settle(store: str, role: str, verdict: VerdictRecord, validation: str, *, move: bool) -> VerdictRecord:
-    """Store a verdict, and move the pointer if it says so. A model that a person took back is not put in use again.
+def settle(store: str, verdict: VerdictRecord, scores: str, objections: Record, *, move: bool) -> VerdictRecord:
+    """Store a verdict, and move the pointer if it says so and nothing speaks against it.
 
     Args:
         store: URL of the store.
-        role: such as `student`.
         verdict: what the gate decided.
-        validation: digest of the scores that the gate saw.
+        scores: digest of the scores that the gate saw.
+        objections: see `_objections`.
         move: whether to move the pointer on PROMOTE.
 
     Returns:
         The verdict as it was stored.
     """
-    registry, challenger = Registry(Root(store)), verdict["challenger"]
-    if verdict["decision"] == "PROMOTE" and (reason := _taken_back(store, role, challenger)):
-        verdict = {**verdict, "decision": "HOLD", "reasons": [*verdict["reasons"], reason]}
+    registry, role = Registry(Root(store)), verdict["role"]
+    if objections:
+        decision = "HOLD" if verdict["decision"] == "PROMOTE" else verdict["decision"]
+        verdict = {**verdict, "decision": decision, "reasons": [*verdict["reasons"], *objections.values()]}
+    beaten = [Model(**verdict["champion"])] if verdict["champion"] else []
     # a run that was killed right after the promotion finds the challenger in use
-    model = challenger["name"], challenger["version"]
+    model = Model(**verdict["challenger"])
     if move and verdict["decision"] == "PROMOTE" and registry.champion(role) != model:
-        registry.promote(role, *model, {**verdict, "validation": validation})
+        registry.promote(role, *model, {**verdict, "validation": scores}, beaten)
     registry.add_verdict(role, dict(verdict))
     return verdict
 
 
-def _taken_back(store: str, role: str, model: Ref) -> str:
-    """Why the gate must not put a model in use again; "" if nothing speaks against it."""
-    reason = ""
+def _objections(store: str, role: str, champion: Ref | None, challenger: Ref) -> dict[str, str]:
+    """Why the gate must not put a challenger in use: a person has `taken_back` it, or another model is `in_use`."""
+    pair = [Model(**model) for model in (champion, challenger) if model]
+    in_use, found = pair[0], dict[str, str]()
     for promotion in Registry(Root(store)).history(role):
-        record = promotion["record"]
-        if record.get("taken_back") == model:
-            reason = (
+        in_use, record = Model(promotion["name"], promotion["version"]), promotion["record"]
+        if record.get("taken_back") == challenger:
+            found["taken_back"] = (
                 f"it was taken back on {promotion['time'][:10]} by {record.get('by', 'somebody')}: "
                 f"{'; '.join(record.get('reasons', []))}; promote it by hand if that is over"
             )
-        elif (promotion["name"], promotion["version"]) == (model["name"], model["version"]):
-            reason = ""
-    return reason
+        elif in_use == pair[-1]:
+            found.clear()
+    if in_use not in pair:
+        beaten, challenging = "@".join(pair[0]) if champion else "no model", "@".join(pair[-1])
+        again = f"to compare the two: capmat validate {challenging} --gate {role} --promote"
+        found["in_use"] = f"{'@'.join(in_use)} is in use now, but {challenging} was compared with {beaten}; {again}"
+    return found
 
 
 def newest_pair(store: str, role: str, base: Ref) -> ModelPair:

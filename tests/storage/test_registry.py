@@ -1,12 +1,13 @@
 """Models are kept as they were, and exactly one is the champion at any time."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from capmat_errors import NotFound, StoreError
-from storage.registry import Registry
+from capmat_errors import NotFound, Overtaken, StoreError
+from storage.registry import Model, Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 
@@ -96,6 +97,41 @@ def test_two_who_go_back_at_once_never_skip_a_model(root: Root) -> None:
         went = sum(people.map(go_back, range(2)))
     assert went >= 1
     assert registry.champion("student") == ("student", f"v000{3 - went}")
+
+
+def test_a_model_replaces_only_the_one_that_it_has_beaten_and_says_which(root: Root) -> None:
+    registry = three_in_use(root)
+    one, two, three = (Model("student", f"v000{number}") for number in (1, 2, 3))
+    for beaten in ([two], []):
+        with pytest.raises(Overtaken, match="role student: another model was put in use at the same time"):
+            registry.promote("student", *one, {}, beaten)
+    assert registry.champion("student") == three
+    assert registry.promote("student", *one, {"by": "gate"}, [three]) == three
+    assert registry.promote("student", *two, {"by": "hand"}) == one  # a person is free to
+    files = [json.loads(root.read(f"promotions/student/p000{number}.json")) for number in range(1, 6)]
+    replaced = [file["record"].get("champion", {}).get("version") for file in files]
+    assert replaced == [None, "v0001", "v0002", "v0003", "v0001"]
+
+
+def test_of_many_who_have_beaten_the_same_model_at_once_one_is_put_in_use(root: Root) -> None:
+    registry = Registry(root)
+    versions = [registry.add("student", bytes([number]), {}) for number in range(6)]
+    registry.promote("student", "student", versions[0], {})
+
+    def won(version: str) -> bool:
+        try:
+            registry.promote("student", "student", version, {}, [Model("student", versions[0])])
+        except Overtaken:
+            return False
+        return True
+
+    with ThreadPoolExecutor(5) as gates:
+        winners = [
+            version for version, first in zip(versions[1:], gates.map(won, versions[1:]), strict=True) if first
+        ]
+    assert len(winners) == 1
+    assert root.names("promotions/student") == ["p0001.json", "p0002.json"]
+    assert registry.champion("student") == ("student", winners[0])
 
 
 def test_models_that_are_added_at_once_are_all_kept(root: Root) -> None:

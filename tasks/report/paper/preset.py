@@ -109,7 +109,9 @@ def check_paper(config: Config, parts: Sequence[str]) -> str:
     distils = bool(NEEDS_TEACHER & set(parts))
     if distils and not config.pseudo_takes:
         raise ConfigError("distillation needs takes for the teacher to label", where="pseudo_takes", fix="Name some.")
-    section = read_session(config.session).benchmark
+    session = read_session(config.session)
+    session.check_takes(config.pseudo_takes if distils else (), "pseudo_takes")
+    section = session.benchmark
     if section is None:
         raise ConfigError(
             "the session has no benchmark to measure on", where=config.session,

@@ -70,6 +70,11 @@ def test_a_training_is_refused_before_it_starts_where_the_session_lacks_what_it_
     assert main(["--set", "pseudo_takes=walk,birch", *redistill]) == 2
     error = capsys.readouterr().err
     assert "pseudo_takes: the session has no take birch; it has walk. Name takes of the session." in error
+    edit_toml(folder, "[takes.walk]", '[takes.jump]\npath = "takes/walk/{camera}/{frame:04d}.png"\n\n[takes.walk]')
+    assert main(["--set", "scribble_takes=jmup", *redistill]) == 2
+    assert "scribble_takes: the session has no take jmup; it has jump, walk." in capsys.readouterr().err
+    assert main(["--set", "scribble_takes=jump", *redistill]) == 2
+    assert "so the teacher has none to label. Add a take to the session" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
     assert not (tmp_path / ".capmat").exists()  # not even a server was started
 

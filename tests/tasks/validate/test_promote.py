@@ -1,5 +1,6 @@
 """The gate promotes what is better, holds what is not clearly better, rejects what is worse."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,96 @@ def test_a_model_that_a_person_took_back_is_not_put_in_use_again_by_the_gate(sto
     assert later["decision"] == "PROMOTE"
 
 
+def three_in_turn(store: str) -> Registry:
+    """v0002 and then v0003 were promoted; a fourth version waits for the gate."""
+    registry = Registry(Root(store))
+    registry.add("student", b"4", {"number": 4})
+    for number in (2, 3):
+        registry.promote("student", "student", f"v000{number}", {"decision": "PROMOTE"})
+    return registry
+
+
+BETTER = {"student_base": 4e-3, "student_champion": 2e-3, "student_refined": 1e-3}
+
+
+def pointers(store: str) -> list[str]:
+    """The versions that were in use, read from the files themselves."""
+    files = sorted(Path(store, "promotions/student").glob("p*.json"))
+    return [json.loads(file.read_bytes())["version"] for file in files]
+
+
+def test_a_challenger_is_held_if_the_model_that_it_has_beaten_was_rolled_back_meanwhile(store: str) -> None:
+    registry = three_in_turn(store)
+    champion = beaten(store, ref(4))
+    registry.roll_back("student", {"by": "ada", "reasons": ["flickers"]})
+    verdict = promote(store, "student", champion, ref(4), validation(**BETTER), Gate())
+    assert verdict["decision"] == "HOLD"
+    assert verdict["reasons"][-1] == (
+        "student@v0002 is in use now, but student@v0004 was compared with student@v0003; "
+        "to compare the two: capmat validate student@v0004 --gate student --promote"
+    )
+    assert pointers(store) == ["v0001", "v0002", "v0003", "v0002"]
+    assert registry.verdicts("student")[-1]["verdict"]["decision"] == "HOLD"
+    registry.promote("student", "student", "v0003", {"by": "hand"})
+    assert promote(store, "student", champion, ref(4), validation(**BETTER), Gate())["decision"] == "PROMOTE"
+
+
+def test_a_worse_challenger_is_told_as_well_that_another_model_is_in_use(store: str) -> None:
+    registry = three_in_turn(store)
+    registry.roll_back("student", {})
+    worse = validation(student_base=4e-3, student_champion=1e-3, student_refined=2e-3)
+    verdict = promote(store, "student", ref(3), ref(4), worse, Gate())
+    assert verdict["decision"] == "REJECT"
+    assert "student@v0002 is in use now" in verdict["reasons"][-1]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_change_while_the_gate_decides_holds_the_challenger(
+    store: str, by_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = three_in_turn(store)
+    seen: list[str] = []
+
+    def slowly(*args: Any, **words: Any) -> Any:
+        if not seen:
+            if by_hand:
+                registry.promote("student", "student", "v0001", {"by": "hand"})
+            else:
+                registry.roll_back("student", {})
+        seen.append("asked")
+        return decide(*args, **words)
+
+    monkeypatch.setattr("tasks.validate.promote.decide", slowly)
+    before = registry.champion("student")
+    verdict = promote(store, "student", ref(3), ref(4), validation(**BETTER), Gate())
+    assert verdict["decision"] == "HOLD"
+    assert f"{'@'.join(registry.champion('student') or ())} is in use now" in verdict["reasons"][-1]
+    assert registry.champion("student") != before
+    assert "v0004" not in pointers(store)
+    registry.promote("student", "student", "v0003", {"by": "hand"})  # as if nothing had happened
+    assert promote(store, "student", ref(3), ref(4), validation(**BETTER), Gate())["decision"] == "PROMOTE"
+
+
+def test_of_two_rounds_at_once_the_second_is_held(store: str) -> None:
+    champion = beaten(store, ref(2))
+    assert beaten(store, ref(3)) == champion
+    rounds = [
+        promote(store, "student", champion, ref(number), validation(student_base=4e-3, student_refined=mse), Gate())
+        for number, mse in ((2, 1e-3), (3, 2e-3))  # the second is worse than the first
+    ]
+    assert [verdict["decision"] for verdict in rounds] == ["PROMOTE", "HOLD"]
+    assert pointers(store) == ["v0001", "v0002"]
+
+
+def test_a_repeated_round_has_to_beat_what_it_replaced_also_after_a_rollback_to_it(store: str) -> None:
+    registry = three_in_turn(store)
+    registry.promote("student", "student", "v0003", {"by": "hand"})  # said twice
+    assert beaten(store, ref(3)) == ref(2)
+    registry.promote("student", "student", "v0004", {})
+    registry.roll_back("student", {})
+    assert beaten(store, ref(3)) == ref(2)
+
+
 def measured(model: Ref, *mse: float) -> Record:
     found = {"supervisor": {f"walk/c0/{i}": {"mse": value} for i, value in enumerate(mse)}, "latency": timed(5)}
     return {"model": model, "benchmarks": {"gold@b0001": found}, "digest": [str(mse)]}
@@ -197,6 +288,13 @@ def test_the_gate_can_be_asked_about_any_model_and_moves_nothing_unless_it_is_to
     assert registry.champion("student") == ("student", "v0001")
     pair["challenger"]["benchmarks"]["gold@b0001"]["hull"] = fits(0.01)
     ask_gate(store, "student", pair, Gate(), True)
+    assert registry.champion("student") == ("student", "v0003")
+    late = ask_gate(store, "student", {**pair, "challenger": measured(ref(2), 1e-3, 1e-3)}, Gate(), True)
+    assert late["decision"] == "HOLD"  # v0001, which it has beaten, is not in use any more
+    assert "student@v0003 is in use now, but student@v0002 was compared with student@v0001" in late["reasons"][-1]
+    alone = ask_gate(store, "student", {"challenger": measured(ref(2), 1e-3)}, Gate(), True)
+    assert (alone["decision"], alone["champion"]) == ("HOLD", None)
+    assert "student@v0002 was compared with no model" in alone["reasons"][-1]
     assert registry.champion("student") == ("student", "v0003")
     first = ask_gate(store, "matter", {"challenger": measured(ref(2), 9e-2)}, Gate(), True)
     assert (first["decision"], first["champion"]) == ("PROMOTE", None)

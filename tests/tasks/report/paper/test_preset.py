@@ -39,7 +39,9 @@ def test_parts_come_in_the_order_of_the_paper_and_unknown_ones_are_refused() -> 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Path:
-    return write_session(tmp_path / "day")
+    folder = write_session(tmp_path / "day")
+    edit_toml(folder, "[takes.walk]", '[takes.jump]\npath = "takes/walk/{camera}/{frame:04d}.png"\n[takes.walk]')
+    return folder
 
 
 def config(session: Path, *pairs: str) -> Config:
@@ -59,6 +61,11 @@ def test_what_is_judged_on_is_not_trained_on(session: Path) -> None:
     for pairs in (["pseudo_takes=walk,jump"], ["scribble_takes=walk"]):
         with pytest.raises(ConfigError, match="benchmark's take walk is also trained on"):
             check_paper(config(session, *pairs), tuple(PARTS))
+
+
+def test_takes_that_the_session_lacks_are_named(session: Path) -> None:
+    with pytest.raises(ConfigError, match="pseudo_takes: the session has no take jmup; it has jump, walk"):
+        check_paper(config(session, "pseudo_takes=jump,jmup"), tuple(PARTS))
 
 
 def test_a_share_that_makes_no_crop_is_refused_only_where_shares_are_run(session: Path) -> None:
