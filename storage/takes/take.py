@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from capmat_errors import CalibrationError, MatteError, NotFound, SizeMismatch, StoreError, no_such
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
+from storage.store.claim import claim
 from storage.store.frame_array import FrameArray, write_document
 from storage.store.ledger import Files, set_seal, stored
 from storage.store.root import Root, checked_name
@@ -31,6 +32,8 @@ from storage.takes.views import display, preview_size
 
 BLOCK = 8
 """Frames of one camera that are stored, recorded and resumed together."""
+PATIENCE = 300.0
+"""Seconds that a writer of mattes waits for others; each of them needs a few for a block."""
 
 
 class Take(Group):
@@ -243,8 +246,8 @@ class Take(Group):
     def write_alphas(self, run: str, camera: str, mattes: Mapping[int, NDArray[Any]]) -> Files:
         """Store mattes, (H, W) float 0..1 by frame number, kept as 16-bit integers.
 
-        One file holds a block of frames; mattes of other frames in it are kept, unless the file is damaged. One
-        worker at a time writes the mattes of a camera.
+        One file holds a block of frames; mattes of other frames in it are kept, unless the file is damaged. Writers
+        of one run and camera take turns, so that none replaces what another one has just stored.
 
         Returns:
             The files written, for the ledger.
@@ -253,7 +256,7 @@ class Take(Group):
             SizeMismatch: one has not the camera's size.
             MatteError: one holds nan, or values outside 0..1.
             NotFound: the run was not started, or the take has no such camera or frame.
-            StoreError: the store cannot be written to.
+            StoreError: the store cannot be written to, or another writer does not end.
         """
         view = self.camera(camera)
         array = self._run(run, camera)
@@ -275,8 +278,9 @@ class Take(Group):
             block, inside = divmod(self._index(frame), array.layout.block)
             blocks.setdefault(block, {})[inside] = np.rint(pha.astype(np.float32) * 65535).astype(np.uint16)
         files: Files = {}
-        for block, new in blocks.items():
-            files |= array.write(block, self._others(array, block, new) | new)
+        with claim(self.root, array.key, "matting", PATIENCE):
+            for block, new in blocks.items():
+                files |= array.write(block, self._others(array, block, new) | new)
         return files
 
     def read_alpha(self, run: str, camera: str, frame: int, window: Window | None = None) -> NDArray[np.float32]:

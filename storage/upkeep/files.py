@@ -189,11 +189,10 @@ class Shape:
         """Files of an array."""
         return -(-len(self.frames) // self.block(array))
 
-    def frame(self, part: Part) -> int | None:
-        """The first frame in a file of pixels; None for another file, or one beyond the take."""
-        if part.block is None or part.block >= self.blocks(part.array):
-            return None
-        return self.frames[part.block * self.block(part.array)]
+    def inside(self, part: Part) -> list[int]:
+        """The frames in a file of pixels; empty for another file, or one beyond the take."""
+        size = self.block(part.array)
+        return [] if part.block is None else self.frames[part.block * size : (part.block + 1) * size]
 
     def ingested(self, key: str, folder: str) -> dict[str, list[str]]:
         """Files of a camera's pictures that must exist, by the ledger entry that answers for them."""

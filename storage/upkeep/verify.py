@@ -12,6 +12,7 @@ from typing import Any
 from storage.store.ledger import Ledger, is_as_written, read_description, seal_key, sealed_copy
 from storage.store.root import Root
 from storage.takes.group import group_key
+from storage.takes.schema import SCHEMA
 from storage.takes.take import Take
 from storage.upkeep.files import (
     Entries,
@@ -119,7 +120,7 @@ class _Take(_Group):
     def at(self, file: str, what: str, *keys: str, damage: bool = True) -> Finding:
         """A finding at a file; where the file lies says what makes it again, and what that needs."""
         part = part_of(file.removeprefix(f"{self.folder}/"))
-        frame = self.shape.frame(part)
+        frame = next(iter(self.shape.inside(part)), None)
         finding = Finding(self.name, what, self.again, part.camera, frame, file, damage, keys)
         if not part.run:
             return replace(finding, unseal=self.folder)
@@ -137,7 +138,7 @@ class _Take(_Group):
         yield from self._entries()
         yield from self._pictures()
         for run in self.infos:
-            yield from self._run(run)
+            yield from self._run(run, deep)
         yield from self.unfinished("the take is not complete, its ingest has not finished")
         for file, what in strays(self.sizes, self.listed, self.folder, self.cameras, self.shape.blocks):
             stray = self.at(file, what, damage=False)
@@ -169,7 +170,7 @@ class _Take(_Group):
                     for file, what in absent(self.root, self.sizes, files, entry):
                         yield self.at(file, what, key)
 
-    def _run(self, run: str) -> Iterator[Finding]:
+    def _run(self, run: str, deep: bool) -> Iterator[Finding]:
         """What is wrong with a run, and whether it is finished."""
         count = 0
         for camera in self.cameras:
@@ -189,10 +190,33 @@ class _Take(_Group):
                 yield from (self.at(file, "is empty", *mattes) for file in empty)
             if mattes:
                 yield from self._unlisted(f"{array}/zarr.json")
+                yield from self._lost(camera, run, mattes, deep)
         yield from self._unlisted(f"{self.folder}/runs/{run}.json")
         if count < (total := len(self.cameras) * len(self.shape.frames)):
             what = f"run {run} is not finished: {count} of {total} mattes"
             yield Finding(self.name, what, matte_command(self.name, self.infos[run]), damage=False)
+
+    def _lost(self, camera: str, run: str, mattes: dict[str, dict[str, Any]], deep: bool) -> Iterator[Finding]:
+        """Files that lack mattes of an entry, because another writer replaced them.
+
+        This reads an index per file. A look that is not deep skips cameras whose entries all list different files or
+        the same frames: nobody else could write these files.
+        """
+        lists: dict[str, dict[str, frozenset[int]]] = {}
+        for key, entry in mattes.items():
+            for file in filter(self.sizes.get, entry.get("files", ())):
+                lists.setdefault(file, {})[key] = frozenset(entry.get("numbers", ()))
+        shared = any(len(set(whose.values())) > 1 for whose in lists.values())
+        if not self.sealed or self.about.get("schema") != SCHEMA or not (deep or shared):
+            return
+        stored = set(Take(self.root, self.name, self.about).matted(run, camera))
+        for file, whose in lists.items():
+            lacking = set(self.shape.inside(part_of(file.removeprefix(f"{self.folder}/")))) - stored
+            lost = {key: gone for key, listed in whose.items() if (gone := listed & lacking)}
+            if lost:
+                frames = sorted(frozenset[int]().union(*lost.values()))
+                what = f"lacks mattes that the ledger lists, of frames: {', '.join(map(str, frames))}"
+                yield replace(self.at(file, what, *lost), frame=frames[0])
 
     def _unlisted(self, file: str) -> Iterator[Finding]:
         """A file that must exist though no entry lists it."""

@@ -7,10 +7,11 @@ from typing import Any, TypedDict, cast
 from prefect import runtime
 
 from storage.registry import Registry
+from storage.store.claim import claim
 from storage.store.ledger import Files, Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage
-from storage.takes.take import Take
+from storage.takes.take import PATIENCE, Take
 from tasks.matte.provenance import begun, provenance
 from tasks.models.infer import check_take, infer_camera
 from tasks.models.networks import Run, load_network
@@ -58,9 +59,11 @@ def open_run(store: str, take: str, run: Run) -> str:
     weights = next(e["weights"] for e in Registry(root).entries(model["name"]) if e["version"] == model["version"])
     recording = Take.open(root, take)
     described = {"role": run.role, **model, "weights": weights} | ({"tile": run.tile} if run.tile else {})
-    described = begun(recording, run.name, described | provenance(store, recording, model, run.config))
-    recording.start_run(run.name, described)
-    Ledger(root).record(f"run/{take}/{run.name}", {**described, "files": recording.run_files(run.name)})
+    described |= provenance(store, recording, model, run.config)
+    with claim(root, f"{recording.key}/runs/{run.name}", "matting", PATIENCE):
+        described = begun(recording, run.name, described)
+        recording.start_run(run.name, described)
+        Ledger(root).record(f"run/{take}/{run.name}", {**described, "files": recording.run_files(run.name)})
     return run.name
 
 

@@ -201,6 +201,42 @@ def test_a_run_that_was_announced_and_not_finished_is_said_and_is_no_damage(loca
     assert (finding.damage, finding.again) == (False, "capmat matte --take walk --role student")
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_mattes_that_another_writer_replaced_are_damage_and_can_be_made_again(local: Root, deep: bool) -> None:
+    take, ledger, ones = Take.open(local, "walk"), Ledger(local), np.ones((48, 64))
+    take.start_run("r", {"role": "teacher", "name": "m", "version": "v0001"})
+    file = "takes/walk.zarr/cameras/c00/alpha/r/c/0/0/0"
+
+    def write(key: str, frames: list[int]) -> None:
+        files = take.write_alphas("r", "c00", dict.fromkeys(frames, ones))
+        ledger.record(f"matte/walk-c00-r/{key}", {"run": "r", "camera": "c00", "numbers": frames, "files": files})
+
+    write("few", [take.frames[1]])
+    write("first", [take.frames[0]])
+    local.remove(file)  # as if this writer had read the block before the others wrote it
+    write("all", take.frames[::2])
+    assert [take.has_alpha("r", "c00", frame) for frame in take.frames] == [True, False, True]
+    (finding,) = verify(local, deep=deep).damaged
+    assert finding.what == f"lacks mattes that the ledger lists, of frames: {take.frames[1]}"
+    assert (finding.camera, finding.frame, finding.file) == ("c00", take.frames[1], file)
+    assert finding.again == "capmat matte --take walk --role teacher"
+    forget_damage(local, [finding])
+    assert sorted(ledger.entries("matte/")) == ["matte/walk-c00-r/all", "matte/walk-c00-r/first"]
+    write("few", [take.frames[1]])
+    assert verify(local, deep=deep).damaged == []
+    assert take.matted("r", "c00") == take.frames
+
+
+def test_an_entry_that_lists_more_mattes_than_its_file_ever_held_is_found_by_a_deep_look(local: Root) -> None:
+    take = Take.open(local, "walk")
+    take.start_run("r", {"role": "teacher", "name": "m", "version": "v0001"})
+    files = take.write_alphas("r", "c00", dict.fromkeys(take.frames[:2], np.ones((48, 64))))
+    entry = {"run": "r", "camera": "c00", "numbers": take.frames, "files": files}
+    Ledger(local).record("matte/walk-c00-r/0", entry)
+    assert verify(local).damaged == []
+    assert [(f.camera, f.frame) for f in verify(local, deep=True).damaged] == [("c00", take.frames[2])]
+
+
 def test_forgetting_opens_the_take_and_keeps_every_file(local: Root) -> None:
     description = json.loads(local.read("takes/walk.zarr/zarr.json"))
     local.write("takes/walk.zarr/zarr.json", b"{")

@@ -1,6 +1,7 @@
 """Takes are matted by whatever network is asked for; those with a memory see every camera in order."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
+from storage.upkeep.verify import verify
 from tasks.config import Config
 from tasks.ingest.session import ingest, plates, take_record
 from tasks.matte.provenance import keep_config
@@ -148,6 +150,21 @@ def test_a_run_says_what_its_mattes_were_made_from_and_keeps_to_it(store: str, t
     assert again["config"] == keys[1]
     untaught = open_run(store, "walk", Run("student", first))
     assert "labels" not in take.alpha_runs()[untaught]
+
+
+def test_runs_that_are_opened_at_once_agree_on_what_they_say(store: str, tmp_path: Path) -> None:
+    model = registered(store, tmp_path, "bgmv2_mobilenetv2_xs")
+    settings = [keep_config(Config(store=store, seed=seed)) for seed in range(3)]
+    take = Take.open(Root(store), "walk")
+    for number in range(4):
+        who = [Run(f"r{number}", model, config=config) for config in settings]
+        with ThreadPoolExecutor(3) as crowd:
+            (name,) = set(crowd.map(lambda run: open_run(store, "walk", run), who))
+        described = take.run_info(name)
+        for camera in CAMERAS:
+            array = zarr.open_array(f"{store}/takes/walk.zarr/cameras/{camera}/alpha/{name}", mode="r")
+            assert array.attrs["capmat"] == described
+    assert verify(Root(store)).damaged == []
 
 
 def test_a_model_that_makes_no_numbers_is_refused_with_the_place_and_nothing_is_stored(
