@@ -90,6 +90,13 @@ def test_a_video_that_ends_early_is_refused(tmp_path: Path) -> None:
         find_recordings(tmp_path, "{camera}.mkv")
 
 
+def test_a_frame_of_a_video_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mkv", PICTURES)
+    recording = find_recordings(tmp_path, "{camera}.mkv")["a"].select((2, 5))
+    with pytest.raises(ImageUnreadable, match="camera a frame 2, .*a.mkv: the picture has 8 bits"):
+        list(recording.read(Colour(12, "linear")))
+
+
 def test_a_touched_file_changes_the_manifest(tmp_path: Path) -> None:
     for n in range(3):
         write_picture(tmp_path / f"a_{n}.png", PICTURES[n])
