@@ -14,6 +14,7 @@ from typing import Any
 from capmat_errors import NotFound
 from storage.store.root import Root
 from storage.store.versions import Versions
+from storage.takes.group import group_key
 from storage.takes.take import Take
 
 Box = tuple[int, int, int, int]
@@ -114,4 +115,4 @@ def _check(take: Take, item: Mined) -> None:
 
 
 def _folder(take: str) -> str:
-    return f"takes/{take}.zarr/mined"
+    return f"{group_key('take', take)}/mined"
