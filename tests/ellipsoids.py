@@ -5,6 +5,7 @@ Nothing is approximated but the pixel (averaged over 3x3 rays), so what a recons
 
 import math
 
+import cv2
 import numpy as np
 
 from storage.calibration.camera import Camera
@@ -40,11 +41,24 @@ def cutout(camera: Camera) -> Cutout:
     row, column = np.mgrid[: camera.height, : camera.width]
     for dy in (-1 / 3, 0, 1 / 3):
         for dx in (-1 / 3, 0, 1 / 3):
-            x = (column + dx - camera.K[0, 2]) / camera.K[0, 0]
             y = (row + dy - camera.K[1, 2]) / camera.K[1, 1]
+            x = (column + dx - camera.K[0, 2] - camera.K[0, 1] * y) / camera.K[0, 0]
+            if camera.dist.any():
+                x, y = _unbent(camera, x, y)
             total += _trace(camera.centre(), np.stack([x, y, np.ones_like(x)], -1) @ camera.R)
     alpha = total[3] / 9
     return Cutout(camera, (total[:3] / np.maximum(total[3], 1)).astype(np.float32), alpha.astype(np.float32))
+
+
+def _unbent(camera: Camera, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """OpenCV's undoing of the lens; where it finds nothing that leads back to the pixel, a ray past the subject."""
+    bent = np.stack([x.ravel(), y.ravel()], 1)
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 300, 1e-12)
+    plain = cv2.undistortPoints(bent[:, None], np.eye(3), camera.dist, None, None, None, criteria)[:, 0]
+    plain = np.where(np.abs(plain) < 2, plain, 9.0)  # nan, too
+    back = cv2.projectPoints(np.column_stack([plain, np.ones(len(plain))]), *np.zeros((2, 3)), np.eye(3), camera.dist)
+    plain[np.abs(back[0][:, 0] - bent).max(1) > 1e-6] = 9
+    return plain[:, 0].reshape(x.shape), plain[:, 1].reshape(x.shape)
 
 
 def _trace(eye: np.ndarray, ways: np.ndarray) -> np.ndarray:

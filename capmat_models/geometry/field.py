@@ -169,9 +169,10 @@ def _rays(grid: VoxelGrid, view: View) -> tuple[Tensor, Tensor, Tensor, Tensor, 
     centres = (unflat(flat(grid.cells // POOL, edge).unique(), edge) + 0.5) * (2 / edge) - 1
     near, far = spans(view, centres, POOL * 3**0.5 / grid.resolution)
     pixel = near.flatten().isfinite().nonzero()[:, 0]
-    centre = torch.stack([pixel % view.width, pixel // view.width], 1) + 0.5
+    ways = directions(view, torch.stack([pixel % view.width, pixel // view.width], 1) + 0.5)
+    pixel, ways = pixel[ways.any(1)], ways[ways.any(1)]
     origins = view.centre.float().expand(len(pixel), 3)
-    return origins, directions(view, centre), near.flatten()[pixel], far.flatten()[pixel], pixel
+    return origins, ways, near.flatten()[pixel], far.flatten()[pixel], pixel
 
 
 def _start(views: Sequence[View], edge: int, cells: Tensor, doubted: Tensor, resolution: int) -> VoxelGrid:

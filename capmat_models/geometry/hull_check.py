@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from capmat_models.geometry.hull import SOLID, nowhere, opened, signed_distance, widened
-from capmat_models.geometry.views import View, directions, on_device, project
+from capmat_models.geometry.views import View, described, directions, on_device, project
 
 HOLE_MARGIN = 2.0
 """Depth in voxels from which background is a hole; above 0, because a hull is fatter than the subject."""
@@ -210,7 +210,7 @@ class _Judged:
         inside: pixels to the silhouette's edge, positive inside.
         deepest_for_halo: voxels, depth of the deepest voxel on the ray by the rule for halos.
         deepest_for_hole: the same by the rule for holes.
-        unseen: whether the ray comes through a cell that too few others see.
+        unseen: whether the ray comes through a cell that too few others see, or the lens's model does not reach it.
         voxel: edge of a voxel in box units.
     """
 
@@ -229,7 +229,7 @@ class _Judged:
         reach = _pixels(view, voxel, nearest) * (_CELL_RADIUS + HOLE_MARGIN + 2)
         nothing = torch.full((matte.numel(),), -math.inf, device=matte.device)
         inside = signed_distance(matte, math.ceil(reach)).flatten()
-        return cls(view, matte, inside, nothing, nothing.clone(), torch.zeros_like(nothing, dtype=torch.bool), voxel)
+        return cls(view, matte, inside, nothing, nothing.clone(), ~described(view), voxel)
 
     def vote(self, points: Tensor) -> _Vote:
         """Look points (N, 3) up."""

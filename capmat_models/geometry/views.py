@@ -1,8 +1,8 @@
 """Cameras of the voxels: from points to pixels, from pixels to rays, samples along rays, and smaller pictures.
 
 Cameras are as in Nerfstudio's `transforms.json`: camera to world, OpenGL axes, pixel centres at half integers
-and the lens polynomial of OpenCV. Samples of all rays lie in one flat list with the number of their ray, so
-rays that miss the subject cost nothing.
+and the lens polynomial of OpenCV, of which only the part up to its fold is used (`View.lens_edge`). Samples of all
+rays lie in one flat list with the number of their ray, so rays that miss the subject cost nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from capmat_errors import CalibrationError
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ class View:
         dist: (5,) float64, k1 k2 p1 p2 k3.
         camera_to_world: (4, 4) float64, OpenGL axes, in box units.
         rgba: (4, H, W) float32, straight alpha, display-referred sRGB, 0..1; None for a view to render only.
+
+    Raises:
+        CalibrationError: a number of the camera is not finite.
     """
 
     name: str
@@ -38,6 +45,27 @@ class View:
     dist: Tensor
     camera_to_world: Tensor
     rgba: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if not all(bool(one.isfinite().all()) for one in (self.K, self.dist, self.camera_to_world)):
+            raise CalibrationError("a number is not finite", where=f"camera {self.name}", fix="Calibrate it again.")
+
+    @cached_property
+    def lens_edge(self) -> float:
+        """Radius, in focal lengths, at which the lens folds, that is, its derivative is 0; inf without a fold."""
+        k1, k2, p1, p2, k3 = self.dist.tolist()
+        # roots 1 / r of the radial derivative less 6 |p| r, the most that the tangential part can take from it
+        roots = np.roots([1, -6 * math.hypot(p1, p2), 3 * k1, 0, 5 * k2, 0, 7 * k3])
+        real = roots.real[(np.abs(roots.imag) < 1e-6 * np.abs(roots)) & (roots.real > 1e-9)]
+        return float(1 / real.max()) if real.size else math.inf
+
+    @cached_property
+    def limit(self) -> float:
+        """Square of the radius beyond which a point cannot be in the picture."""
+        w, h = self.width, self.height
+        xy, known = _normalised(self, self.K.new_tensor([[0, 0], [w, 0], [0, h], [w, h]]))
+        farthest = float(xy.square().sum(1).max() * 1.05) if bool(known.all()) else math.inf
+        return min(farthest, self.lens_edge**2)
 
     @property
     def centre(self) -> Tensor:
@@ -63,37 +91,69 @@ def distort(xy: Tensor, dist: Tensor) -> Tensor:
 
 
 def project(view: View, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Points (N, 3) to pixels (N, 2) and a flag (N,): in front of the camera and inside its picture."""
+    """Points (N, 3) to pixels (N, 2) and a flag (N,): in front of the camera and inside its picture.
+
+    Raises:
+        CalibrationError: a point is not finite.
+    """
     local = (points.double() - view.centre) @ view.camera_to_world[:3, :3]
     depth = -local[:, 2]
     xy = torch.stack([local[:, 0], -local[:, 1]], 1) / depth.clamp_min(1e-9)[:, None]
-    pixels = distort(xy, view.dist) * view.K.diagonal()[:2] + view.K[:2, 2]
-    # far outside the picture the lens polynomial turns round and points come back in: stop at its corners
-    limit = _normalised(view, _corners(view)).square().sum(1).max() * 1.05
+    pixels = distort(xy, view.dist) @ view.K[:2, :2].T + view.K[:2, 2]
+    if bool(pixels.isnan().any()):
+        raise CalibrationError("a point has no pixel", where=f"camera {view.name}", fix="Check the subject's box.")
     size = torch.tensor([view.width, view.height], dtype=torch.float64, device=points.device)
     inside = (pixels >= 0).all(1) & (pixels < size).all(1)
-    return pixels, inside & (depth > 1e-6) & (xy.square().sum(1) <= limit)
+    return pixels, inside & (depth > 1e-6) & (xy.square().sum(1) <= view.limit)
 
 
 def directions(view: View, pixels: Tensor) -> Tensor:
-    """Unit directions (N, 3) float32 in the world of the rays through pixels (N, 2)."""
-    xy = _normalised(view, pixels)
+    """Unit directions (N, 3) float32 in the world of the rays through pixels (N, 2); 0 outside the lens's edge."""
+    xy, known = _normalised(view, pixels)
     local = torch.stack([xy[:, 0], -xy[:, 1], -torch.ones_like(xy[:, 0])], 1)
-    return F.normalize(local @ view.camera_to_world[:3, :3].T, dim=1).float()
+    return F.normalize(local @ view.camera_to_world[:3, :3].T, dim=1).float() * known[:, None]
 
 
-def _normalised(view: View, pixels: Tensor) -> Tensor:
-    """Undo intrinsics and lens by fixed point: stage lenses are mild, so ten rounds leave < 1e-6 pixels."""
+def described(view: View) -> Tensor:
+    """Whether each pixel lies inside the lens's edge: (H * W,) bool."""
+    index = torch.arange(view.height * view.width, device=view.K.device)
+    if view.limit < view.lens_edge**2:
+        return torch.ones_like(index, dtype=torch.bool)
+    return _normalised(view, torch.stack([index % view.width, index // view.width], 1) + 0.5)[1]
+
+
+def _normalised(view: View, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Undo intrinsics and lens: (N, 2), and a flag (N,), False where the answer would lie outside the lens's edge."""
     target = (pixels.double() - view.K[:2, 2]) / view.K.diagonal()[:2]
+    target[:, 0] -= view.K[0, 1] / view.K[0, 0] * target[:, 1]
+
+    def found(xy: Tensor) -> Tensor:  # to 1e-6 pixels
+        missed = ((distort(xy, view.dist) - target) * view.K.diagonal()[:2]).abs().amax(1)
+        return (missed < 1e-6) & (xy.norm(dim=1) <= view.lens_edge)
+
     xy = target
-    for _ in range(10):
+    for _ in range(10):  # enough for the mild lenses of most stages
         xy = xy + target - distort(xy, view.dist)
+    if bool((far := ~found(xy)).any()):
+        xy[far] = _newton(target[far], view.dist, view.lens_edge)
+    return xy, found(xy)
+
+
+def _newton(target: Tensor, dist: Tensor, edge: float) -> Tensor:
+    """Undo the lens inside its edge (N, 2) by Newton's rule, from a table of the radial part."""
+    radial, size, eye = dist * dist.new_tensor([1, 1, 0, 0, 1]), target.norm(dim=1), torch.eye(2).to(dist)
+    reach = size.max()
+    while reach < edge and distort(reach * eye, radial)[0, 0] < size.max():
+        reach = 2 * reach
+    r = torch.linspace(0, min(float(reach), edge), 4097, dtype=torch.float64, device=target.device)
+    bent = distort(torch.stack([r, 0 * r], 1), radial)[:, 0].contiguous()
+    xy = target * (r[torch.searchsorted(bent, size).clamp_max(4096)] / size.clamp_min(1e-12))[:, None]
+    for _ in range(20):
+        (a, b), (_, d) = ((distort(xy + h, dist) - distort(xy - h, dist)).T / 2e-6 for h in eye * 1e-6)
+        u, v = (target - distort(xy, dist)).T
+        step = torch.stack([d * u - b * v, a * v - b * u], 1) / (a * d - b * b).clamp_min(1e-9)[:, None]
+        xy = (xy + step) * (edge / (xy + step).norm(dim=1, keepdim=True)).clamp_max(1)
     return xy
-
-
-def _corners(view: View) -> Tensor:
-    w, h = view.width, view.height
-    return torch.tensor([[0, 0], [w, 0], [0, h], [w, h]], dtype=torch.float64, device=view.K.device)
 
 
 def spans(view: View, centres: Tensor, radius: float) -> tuple[Tensor, Tensor]:
@@ -111,11 +171,14 @@ def spans(view: View, centres: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     distance = (centres.double() - view.centre).norm(dim=1)
     depth = -((centres.double() - view.centre) @ view.camera_to_world[:3, 2])
     ahead = depth > radius
+    local = (centres.double() - view.centre) @ view.camera_to_world[:3, :3]
+    xy = torch.stack([local[:, 0], -local[:, 1]], 1) / depth[:, None]
+    # a ball that reaches over the lens's edge is drawn on the edge
+    ahead &= xy.norm(dim=1) <= view.lens_edge + 1.3 * radius / depth
     if not ahead.any():
         return torch.full((h, w), math.inf), torch.full((h, w), -math.inf)
-    local = (centres.double() - view.centre) @ view.camera_to_world[:3, :3]
-    xy = torch.stack([local[:, 0], -local[:, 1]], 1)[ahead] / depth[ahead, None]
-    pixels = distort(xy, view.dist) * view.K.diagonal()[:2] + view.K[:2, 2]
+    xy = xy[ahead] * (view.lens_edge / xy[ahead].norm(dim=1, keepdim=True)).clamp_max(1)
+    pixels = distort(xy, view.dist) @ view.K[:2, :2].T + view.K[:2, 2]
     # a ball off the optical axis looks larger by 1 / cos: 1.3 covers 40 degrees
     pad = math.ceil(1.3 * float(view.K[0, 0]) * radius / float(depth[ahead].min())) + 1
     column = (pixels[:, 0].floor().long() + pad).clamp(0, w + 2 * pad - 1)

@@ -39,6 +39,9 @@ def hull(args: Namespace) -> None:
     size = " x ".join(f"{high - low:.2f}" for low, high in zip(done["low"], done["high"], strict=True))
     print(f"{args.out}: frame {done['frame']} of {done['cameras']} cameras with {run}")
     print(f"{size} m, {done['volume'] * 1000:.0f} litres, {done['vertices']} points, {done['faces']} triangles")
+    for camera, share in done["described"].items():
+        if share < 1:
+            print(f"camera {camera}: its lens model describes {share:.0%} of the picture; only that part was used")
 
 
 def _scene_options(parser: ArgumentParser) -> None:

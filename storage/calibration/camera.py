@@ -4,6 +4,7 @@ OpenCV, world to camera: `x_cam = R @ x_world + t`, x right, y down, z forward; 
 numbers. Readers of other formats convert on the way in, so no other code deals with conventions.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,18 +73,26 @@ class Camera:
             points: (N, 3) metres, world coordinates.
 
         Returns:
-            (N, 2) pixels x, y; nan for points that are not in front of the camera.
+            (N, 2) pixels x, y; nan for points that are not in front of the camera or lie outside `lens_edge`.
         """
         local = np.asarray(points, np.float64) @ self.R.T + self.t
         z = np.where(local[:, 2] > 1e-9, local[:, 2], np.nan)
         x, y = local[:, 0] / z, local[:, 1] / z
         k1, k2, p1, p2, k3 = self.dist
         r2 = x * x + y * y
+        r2[r2 > self.lens_edge() ** 2] = np.nan
         radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
         u = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
         v = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
         distorted = np.stack([u, v, np.ones_like(u)], axis=1)
         return (distorted @ self.K.T)[:, :2]
+
+    def lens_edge(self) -> float:
+        """Return the radius at which the lens folds, as `View.lens_edge` of the voxels."""
+        k1, k2, p1, p2, k3 = self.dist
+        roots = np.roots([1, -6 * math.hypot(p1, p2), 3 * k1, 0, 5 * k2, 0, 7 * k3])  # of 1 / r
+        real = roots.real[(np.abs(roots.imag) < 1e-6 * np.abs(roots)) & (roots.real > 1e-9)]
+        return float(1 / real.max()) if real.size else math.inf
 
     def centre(self) -> NDArray[np.float64]:
         """Return the position of the camera: (3,) metres, world coordinates."""

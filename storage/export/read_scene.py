@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,18 +75,25 @@ def seen_in_box(cutout: Cutout, centre: Floats, size: float) -> SceneView:
     Raises:
         MatteError: the matte is missing, empty, full or not a number.
         SizeMismatch: picture, matte and calibration disagree.
-        CalibrationError: Nerfstudio cannot represent the camera.
+        CalibrationError: the picture size is unknown.
     """
-    return _view(frame_entry(cutout.camera, centre, 2 / size), checked_rgba(cutout))
+    return _placed(cutout.camera, centre, size, checked_rgba(cutout))
 
 
 def placed_in_box(camera: Camera, centre: Floats, size: float) -> SceneView:
     """Return a camera as an export of the box would hold it, without a picture.
 
     Raises:
-        CalibrationError: Nerfstudio cannot represent the camera.
+        CalibrationError: the picture size is unknown.
     """
-    return _view(frame_entry(camera, centre, 2 / size), None)
+    return _placed(camera, centre, size, None)
+
+
+def _placed(camera: Camera, centre: Floats, size: float, stored: NDArray[Any] | None) -> SceneView:
+    """Return a camera in the box; its skew, which an entry of `frames` cannot hold, is put back."""
+    skew = np.diag([camera.K[0, 1], 0.0], 1)
+    view = _view(frame_entry(replace(camera, K=camera.K - skew), centre, 2 / size), stored)
+    return replace(view, K=view.K + skew)
 
 
 def _view(entry: Mapping[str, Any], stored: NDArray[Any] | None) -> SceneView:

@@ -52,8 +52,9 @@ def hull(
         points: write the surface's points alone, without triangles.
 
     Returns:
-        `frame`, `cameras`, `box` (centre and edge in metres), `vertices`, `faces`, `volume` in cubic metres, and
-        `low` and `high`, the corners of the surface, in metres.
+        `frame`, `cameras`, `box` (centre and edge in metres), `vertices`, `faces`, `volume` in cubic metres, `low`
+        and `high` (corners of the surface in metres), `described` (camera -> share of the picture within its lens's
+        edge).
 
     Raises:
         NotFound: the take, frame or run is not stored.
@@ -63,6 +64,7 @@ def hull(
     """
     from capmat_models.geometry.cells import checked_resolution
     from capmat_models.geometry.hull_mesh import hull_mesh, volume
+    from capmat_models.geometry.views import described
 
     checked_suffix(out)
     checked_resolution(resolution)
@@ -94,6 +96,7 @@ def hull(
         "volume": volume(mesh) * (size / 2) ** 3,
         "low": metres.min(0).tolist(),
         "high": metres.max(0).tolist(),
+        "described": {view.name: float(described(view).double().mean()) for view in views},
     }
 
 

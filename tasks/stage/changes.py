@@ -1,7 +1,6 @@
 """Where a stage changes beside its subject, which only all cameras together can locate."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +62,8 @@ def _hull(
     points = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(-1, 3) + centre
     pixels, reach = [], []
     for camera in (cameras[name] for name in mattes):
-        pixels.append(_pixels(camera, points))
+        with np.errstate(over="ignore"):  # of points beside the camera
+            pixels.append(camera.project(points).astype(np.float32))
         depth = max(float(np.linalg.norm(camera.centre() - centre)), size / _VOXELS)
         reach.append(int(np.ceil(camera.K[0, 0] * size / _VOXELS / 2 / depth)))
     drawn = silhouettes(pixels, list(mattes.values()), reach, margin)
@@ -75,17 +75,6 @@ def _hull(
         box = "the subject's box cuts it off (set reconstruction.box_centre and box_size)"
         return {}, f"{box}, {largest}"
     return dict(zip(mattes, drawn, strict=True)), how
-
-
-def _pixels(camera: Camera, points: NDArray[np.float64]) -> Floats:
-    """Pixels of points, nan far outside the picture, where the polynomial of a lens folds back into it."""
-    plain = replace(camera, dist=np.zeros(5)).project(points)
-    size = np.array([camera.width, camera.height])
-    with np.errstate(invalid="ignore"):
-        far = ~np.all((plain > -0.5 * size) & (plain < 1.5 * size), axis=1)
-    pixels = camera.project(points)
-    pixels[far] = np.nan
-    return pixels.astype(np.float32)
 
 
 def _regions(one: Measured, changes: list[Floats]) -> list[Region]:

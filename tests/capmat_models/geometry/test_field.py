@@ -203,6 +203,12 @@ def test_pixels_and_rays_agree_through_a_bent_lens() -> None:
     assert float((back - pixels).abs().max()) < 1e-3  # rays are float32
 
 
+def test_a_picture_behind_a_lens_that_folds_is_learned_where_the_lens_reaches() -> None:
+    barrel = np.array([-0.3, -1.6, 0.0, 0.0, 0.0])
+    bent = [_view(replace(camera, dist=barrel)) for camera in ring(10)]
+    assert _psnr(fit(bent[2:], SMALL), bent[:2]) > 22
+
+
 def test_samples_lie_inside_their_ray_and_empty_rays_have_none() -> None:
     near, far = torch.tensor([1.0, math.inf, 2.0]), torch.tensor([1.35, -math.inf, 2.1])
     ray, distance = packed_steps(near, far, 0.1, torch.zeros(3))

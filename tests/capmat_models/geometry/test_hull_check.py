@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -67,6 +67,20 @@ def defects(matte: Tensor, view: int, rng: np.random.Generator) -> Iterator[Defe
 def test_true_mattes_of_the_solids_fit_together() -> None:
     for count in (4, 12):
         assert [one.score for one in check_hull(*stage(count), RESOLUTION)] == [0] * count
+
+
+def test_true_mattes_behind_lenses_that_fold_in_the_picture_fit_together() -> None:
+    barrel = np.array([-0.3, -1.6, 0.0, 0.0, 0.0])
+    cameras = [replace(camera, dist=barrel) for camera in ring(12, 120, 160)]
+    views = [torch_view(placed_in_box(camera, np.array(BOX_CENTRE), BOX_SIZE)) for camera in cameras]
+    mattes = [torch.from_numpy(cutout(camera).alpha) for camera in cameras]
+    dirty = [matte.clone() for matte in mattes]
+    for matte in dirty:
+        matte[:4, :4] = 1  # nobody can say anything of this corner
+    for one in check_hull(views, dirty, RESOLUTION):
+        assert one.score == 0
+        assert bool(one.unknown[:4, :4].all())
+    assert witnesses(views, mattes, 0, (1, 1), RESOLUTION) == (0, 0)
 
 
 def test_holes_and_halos_of_2_percent_are_found_and_nothing_else_is_said() -> None:

@@ -1,5 +1,6 @@
 """A frame of a take as a surface: in metres, where the subject stood, and refused by the camera's name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,27 @@ def test_the_hull_stands_in_metres_where_the_subject_stood(store: str, tmp_path:
     np.testing.assert_allclose(done["low"], [-0.22, -0.3, 0.05], atol=0.06)
     np.testing.assert_allclose(done["high"], [0.25, 0.3, 1.37], atol=0.06)
     assert (done["frame"], done["cameras"]) == (4, 10)
+
+
+BARREL = np.array([-0.3, -1.6, 0.0005, -0.0005, 0.0])  # folds between the subject and the corners of the picture
+
+
+@pytest.mark.parametrize(("dist", "skew"), [(BARREL, 0.0), (np.zeros(5), 4.0)])
+def test_the_hull_is_the_same_behind_a_strong_lens_and_a_skewed_sensor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dist: np.ndarray, skew: float
+) -> None:
+    root = Root(tmp_path / "store")
+    K = np.array(CAMERAS[0].K)
+    K[0, 1] = skew
+    cameras = [replace(camera, K=K, dist=dist) for camera in CAMERAS]
+    store_take(root, cameras)
+    words = ["hull", "solids", "--run", "true", "--resolution", "96", "--out", str(tmp_path / "hull.ply")]
+    assert main(["--set", f"store={root.url}", *words]) == 0
+    mesh = trimesh.load(tmp_path / "hull.ply")
+    assert 0.15 < mesh.volume < 0.2
+    np.testing.assert_allclose(mesh.bounds, [[-0.22, -0.3, 0.05], [0.25, 0.3, 1.37]], atol=0.06)
+    said = capsys.readouterr().out
+    assert ("camera C03: its lens model describes" in said) == bool(dist.any())
 
 
 def test_a_named_box_is_used(store: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from capmat_errors import CalibrationError, ConfigError, StoreError
 from storage.calibration.camera import Camera
 from storage.calibration.formats.files import WRITERS, open_calibration, write_calibration
 from storage.descriptor import read_session
+from storage.export.read_scene import placed_in_box
 from storage.pictures.png import encode_png
 from storage.session.plan import check_session
 from tests.storage.calibration import calibrations as made
@@ -153,6 +154,14 @@ def test_blender_gives_an_angle_and_the_picture_gives_the_size(tmp_path: Path) -
     np.testing.assert_allclose(
         camera.project([[4, 0, 0], [0, 3, 0], [0, 0, 0]]), [[39.5, 14.5], [19.5, -0.5], [19.5, 14.5]]
     )
+
+
+def test_the_skew_of_metashape_reaches_the_geometry(tmp_path: Path) -> None:
+    path = made.metashape(tmp_path, [make_rig(3)])
+    path.write_text(path.read_text().replace("<b1>", "<b2>4.0</b2><b1>"))
+    camera = open_calibration("metashape", path.name, tmp_path).cameras["C01"]
+    placed = placed_in_box(camera, np.zeros(3), 2.0)
+    assert placed.K[0].tolist() == [camera.K[0, 0], 4.0, camera.K[0, 2] + 0.5]
 
 
 def _metashape_pixels(rig: Rig, points: np.ndarray) -> np.ndarray:
