@@ -8,7 +8,7 @@ from typing import Any
 from storage.session.cameras import CameraRow
 from storage.session.cost import Cost
 from storage.session.plan import SessionPlan
-from storage.takes.take import BLOCK
+from storage.takes.schema import BLOCK
 from tasks.show.figures import amount, counted, duration
 
 _HEAD = ("take", "cameras", "frames", "count", "missing", "size", "type", "source", "plate", "fits", "raw", "stored")

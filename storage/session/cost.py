@@ -18,7 +18,7 @@ from storage.session.plan import SessionPlan, TakePlan
 from storage.store.errors import store_errors
 from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.takes.take import BLOCK
+from storage.takes.schema import BLOCK
 
 _SPARE = 1.05  # share of the estimate that must be free
 

@@ -21,7 +21,7 @@ from storage.recordings.recording import Recording, find_recordings
 from storage.session.cameras import CameraRow, find_plates, find_take, gathered, same_cameras, select
 from storage.session.samples import Sample, check_headers, sample_plate, sample_take
 from storage.store.root import checked_name
-from storage.takes.take import BLOCK
+from storage.takes.schema import BLOCK
 
 
 @dataclass(frozen=True)

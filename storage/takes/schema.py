@@ -10,9 +10,12 @@ from capmat_errors import StoreError
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.ledger import group_document
+from storage.store.shards import Layout
 from storage.takes.views import preview_size
 
 SCHEMA = "capmat.take/2"
+BLOCK = 8
+"""Frames of one camera that are stored, recorded and resumed together."""
 
 
 def upgraded(attributes: dict[str, Any], where: str) -> dict[str, Any]:
@@ -33,6 +36,18 @@ def upgraded(attributes: dict[str, Any], where: str) -> dict[str, Any]:
             fix="Use a later capmat, or ingest it again with this one.",
         )
     return attributes
+
+
+def array_layout(name: str, frames: int, camera: Camera, colour: Colour, schema: str) -> Layout:
+    """What an array of a camera looks like: `raw`, `rgb`, `preview`, or else the mattes of a run."""
+    size = (camera.height, camera.width)
+    if name in ("raw", "rgb"):
+        return Layout((frames, colour.channels, *size), colour.dtype, "fast")
+    if name == "preview":
+        return Layout((frames, 3, *preview_size(*size)), "uint8", "small", tile=0, block=BLOCK)
+    if schema == "capmat.take/1":
+        return Layout((frames, *size), "uint16", "small")
+    return Layout((frames, *size), "uint16", "small", tile=512, block=BLOCK)
 
 
 def camera_group(sensor: Camera, colour: Colour, fps: float) -> bytes:

@@ -25,13 +25,11 @@ from storage.store.claim import claim
 from storage.store.frame_array import FrameArray, write_document
 from storage.store.ledger import Files, set_seal, stored
 from storage.store.root import Root, checked_name
-from storage.store.shards import Layout, Window
+from storage.store.shards import Window
 from storage.takes.group import Group, group_key, list_groups
-from storage.takes.schema import SCHEMA, camera_group, upgraded
-from storage.takes.views import display, preview_size
+from storage.takes.schema import BLOCK, SCHEMA, array_layout, camera_group, upgraded
+from storage.takes.views import display
 
-BLOCK = 8
-"""Frames of one camera that are stored, recorded and resumed together."""
 PATIENCE = 300.0
 """Seconds that a writer of mattes waits for others; each of them needs a few for a block."""
 
@@ -326,18 +324,9 @@ class Take(Group):
         """The array of a camera; what it looks like follows from the take, so this reads nothing."""
         path = f"cameras/{self.camera(camera).id}/{name}"
         if path not in self._arrays:
-            self._arrays[path] = FrameArray(self.root, f"{self.key}/{path}", self._layout(camera, name))
+            layout = array_layout(name, len(self.frames), self.cameras[camera], self.colour, self.schema)
+            self._arrays[path] = FrameArray(self.root, f"{self.key}/{path}", layout)
         return self._arrays[path]
-
-    def _layout(self, camera: str, name: str) -> Layout:
-        count, size = len(self.frames), (self.cameras[camera].height, self.cameras[camera].width)
-        if name in ("raw", "rgb"):
-            return Layout((count, self.colour.channels, *size), self.colour.dtype, "fast")
-        if name == "preview":
-            return Layout((count, 3, *preview_size(*size)), "uint8", "small", tile=0, block=BLOCK)
-        if self.schema == "capmat.take/1":
-            return Layout((count, *size), "uint16", "small")
-        return Layout((count, *size), "uint16", "small", tile=512, block=BLOCK)
 
     def _index(self, frame: int) -> int:
         if frame not in self._indices:

@@ -10,7 +10,7 @@ from capmat_errors import NotFound, StoreError
 from storage.store.ledger import Ledger, is_as_written
 from storage.store.root import Root
 from storage.takes.group import group_key
-from storage.takes.take import BLOCK
+from storage.takes.schema import BLOCK
 
 Tell = Callable[[int, int], None]
 """Called with (files read, files in all) while every byte is read."""

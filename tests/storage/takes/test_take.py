@@ -18,7 +18,8 @@ from capmat_errors import NotFound, SizeMismatch, StoreError
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.root import Root
-from storage.takes.take import BLOCK, Take, list_takes
+from storage.takes.schema import BLOCK
+from storage.takes.take import Take, list_takes
 from tests.storage.raw_pictures import has_raw, read_raw, write_raw
 
 COLOUR = Colour(bits=12, transfer="linear", black=64)
