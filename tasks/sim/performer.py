@@ -20,6 +20,34 @@ from tasks.sim.solid import Cloth
 SKIN = ((0.62, 0.36, 0.25), (0.45, 0.24, 0.15), (0.28, 0.14, 0.085), (0.12, 0.06, 0.04), (0.70, 0.45, 0.34))
 HAIR = ((0.012, 0.010, 0.009), (0.05, 0.025, 0.012), (0.16, 0.08, 0.03), (0.45, 0.30, 0.12), (0.4, 0.39, 0.38))
 PROPS = ("none", "stick", "ball", "box", "hoop")
+MORE_PROPS = ("bag", "racket", "plush")
+
+
+@dataclass(frozen=True)
+class Details:
+    """What base data adds to a performer: a face, fingers, and clothes that change the outline.
+
+    Attributes:
+        head: size of the head relative to an adult's.
+        eyes: linear RGB reflectance of the iris.
+        lips: linear RGB reflectance.
+        belly: how far it stands out, as a share of the height.
+        coat: how far the hem of the top hangs below the pelvis, as a share of the height; 0 for none.
+        hat: "", "cap", "brim" or "beanie".
+        hat_cloth: cloth of hat and scarf.
+        scarf: whether a scarf is worn.
+        beard: whether a beard grows.
+    """
+
+    head: float
+    eyes: tuple[float, float, float]
+    lips: tuple[float, float, float]
+    belly: float
+    coat: float
+    hat: str
+    hat_cloth: Cloth
+    scarf: bool
+    beard: bool
 
 
 @dataclass(frozen=True)
@@ -36,12 +64,13 @@ class Look:
         sleeves: 0 bare arms, 1 short, 2 long.
         skirt: radius of the hem in metres; 0 for trousers.
         hair: style, colour and number of strands.
-        prop: one of PROPS.
+        prop: one of PROPS or MORE_PROPS.
         prop_cloth: what the prop is painted with.
         yaw: which way they face, in radians.
         pose: joint angles in radians; see `performer`.
         swing: how much each angle changes over a cycle of frames.
         phase: where in the cycle frame 0 is.
+        details: None for the performers of a session.
     """
 
     height: float
@@ -59,6 +88,7 @@ class Look:
     pose: tuple[float, ...]
     swing: tuple[float, ...]
     phase: float
+    details: Details | None = None
 
 
 def performer(seed: int, **chosen: Any) -> Look:
@@ -69,12 +99,6 @@ def performer(seed: int, **chosen: Any) -> Look:
         chosen: fields of `Look` to set instead of drawing them.
     """
     rng = np.random.default_rng([seed, 31])
-
-    def cloth() -> Cloth:
-        first, second = (_dye(rng) for _ in range(2))
-        pattern = str(rng.choice(["plain", "plain", "stripes", "checks", "dots"]))
-        return Cloth(first, second, pattern, float(rng.uniform(0.06, 0.16)))
-
     # Angles: for each leg forward, outward, knee; for each arm forward, outward, elbow; then lean and head turn.
     pose = np.array([0.0, 0.08, 0.1, 0.0, 0.08, 0.1, 0.1, 0.3, 0.3, 0.1, 0.3, 0.3, 0.0, 0.0])
     spread = np.array([0.25, 0.06, 0.2, 0.25, 0.06, 0.2, 0.6, 0.5, 0.6, 0.6, 0.5, 0.6, 0.08, 0.4])
@@ -86,8 +110,8 @@ def performer(seed: int, **chosen: Any) -> Look:
         height=float(rng.uniform(1.55, 1.84)),
         girth=float(rng.uniform(0.86, 1.25)),
         skin=SKIN[rng.integers(len(SKIN))],
-        top=cloth(),
-        bottom=cloth(),
+        top=_cloth(rng),
+        bottom=_cloth(rng),
         shoes=Cloth(_dye(rng)),
         sleeves=int(rng.integers(3)),
         skirt=float(rng.uniform(0.22, 0.34)) if rng.random() < 0.35 else 0.0,
@@ -102,6 +126,61 @@ def performer(seed: int, **chosen: Any) -> Look:
     return replace(look, **chosen)
 
 
+def guest(seed: int) -> Look:
+    """A random performer of base data: any age and shape, with a face, standing, reaching or seated."""
+    rng = np.random.default_rng([seed, 32])
+    child, sits, reaches = (bool(rng.random() < share) for share in (0.2, 0.15, 0.2))
+    hat = str(rng.choice(["", "", "", "cap", "brim", "beanie"]))
+    styles = ("straight", "waves", "crop") if hat else ("straight", "waves", "afro", "crop", "bun", "curly", "tail")
+    style, strands = str(rng.choice(styles)), int(rng.integers(3500, 6000))
+    share = rng.random()
+    light, dark = (np.array(SKIN[k]) for k in rng.choice(len(SKIN), 2, replace=False))
+    skin = share * light + (1 - share) * dark
+    drawn = performer(seed)
+    pose = np.array(drawn.pose)
+    pose[12] += rng.uniform(-0.15, 0.3)
+    if sits:
+        pose[[0, 3]], pose[[2, 5]] = rng.uniform(0.55, 0.8), rng.uniform(1.1, 1.7)
+    if reaches:
+        pose[[7, 10]] = rng.uniform(1.2, 2.9, 2)
+    props = ("stool",) if sits else ("umbrella", *PROPS) if reaches else PROPS + MORE_PROPS
+    details = Details(
+        head=float(rng.uniform(1.25, 1.5) if child else rng.uniform(0.95, 1.1)),
+        eyes=(0.02, 0.015, 0.01) if rng.random() < 0.6 else (0.08, 0.14, 0.2),
+        lips=_triple(skin * [0.95, 0.5, 0.5]),
+        belly=float(rng.uniform(0.02, 0.07)) if rng.random() < 0.3 else 0.0,
+        coat=float(rng.uniform(0.08, 0.3)) if not sits and rng.random() < 0.3 else 0.0,
+        hat=hat,
+        hat_cloth=_cloth(rng, "bars", "print"),
+        scarf=bool(rng.random() < 0.2),
+        beard=not child and bool(rng.random() < 0.2),
+    )
+    return replace(
+        drawn,
+        height=float(rng.uniform(1.0, 1.4) if child else rng.uniform(1.5, 1.98)),
+        girth=float(rng.uniform(0.8, 1.5)),
+        skin=_triple(skin),
+        top=_cloth(rng, "bars", "print"),
+        bottom=_cloth(rng, "bars", "print"),
+        skirt=0.0 if sits else drawn.skirt,
+        hair=replace(drawn.hair, style=style, count=strands, thick=float(rng.uniform(0.25, 0.6))),
+        prop=str(rng.choice(props)),
+        pose=tuple(pose.tolist()),
+        details=details,
+    )
+
+
+def _cloth(rng: np.random.Generator, *more: str) -> Cloth:
+    first, second = (_dye(rng) for _ in range(2))
+    pattern = str(rng.choice(["plain", "plain", "stripes", "checks", "dots", *more]))
+    return Cloth(first, second, pattern, float(rng.uniform(0.06, 0.16)))
+
+
+def _triple(colour: Any) -> tuple[float, float, float]:
+    red, green, blue = np.clip(colour, 0.01, 0.8)
+    return float(red), float(green), float(blue)
+
+
 def _dye(rng: np.random.Generator) -> tuple[float, float, float]:
     """A cloth colour; a third of them nearly black or nearly white."""
     kind = rng.random()
@@ -111,8 +190,7 @@ def _dye(rng: np.random.Generator) -> tuple[float, float, float]:
         value = rng.uniform(0.6, 0.75) * np.ones(3)
     else:
         value = rng.uniform(0.03, 0.65, 3) ** rng.uniform(0.8, 1.6)
-    red, green, blue = np.clip(value, 0.01, 0.8)
-    return float(red), float(green), float(blue)
+    return _triple(value)
 
 
 _BLACK = Cloth((0.022, 0.022, 0.025))

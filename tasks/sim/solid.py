@@ -22,7 +22,7 @@ class Cloth:
     Attributes:
         colour: linear RGB reflectance 0..1.
         second: the other colour of the pattern.
-        pattern: "plain", "stripes" (rings by height), "checks" or "dots".
+        pattern: "plain", "stripes" (rings by height), "bars" (upright), "checks", "dots" or "print" (winding spots).
         pitch: period of the pattern in metres.
     """
 
@@ -39,6 +39,11 @@ class Cloth:
             on = (points[:, 2] / self.pitch) % 1 < 0.5
         elif self.pattern == "checks":
             on = (np.floor(points / self.pitch).sum(axis=1) % 2) < 1
+        elif self.pattern == "bars":
+            on = (points[:, :2].sum(axis=1) / self.pitch) % 1 < 0.5
+        elif self.pattern == "print":
+            angle = 2 * np.pi * points / self.pitch
+            on = (np.sin(angle) * np.cos(np.roll(angle, 1, axis=1))).sum(axis=1) > 0.3
         else:
             cell = points / self.pitch - np.floor(points / self.pitch) - 0.5
             on = np.linalg.norm(cell, axis=1) < 0.36

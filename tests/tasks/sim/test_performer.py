@@ -1,21 +1,25 @@
 """A performer is one person through a take: same bones, feet on the floor, hair outside the head."""
 
+from collections.abc import Callable
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.sim.body import skeleton
 from tasks.sim.hair import Hair, grow, spline
-from tasks.sim.performer import performer
+from tasks.sim.performer import Look, cast, guest, performer
 from tasks.sim.solid import Cloth, Part, surface
 
 BONES = [("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")]
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), st.integers(0, 200))
-def test_bones_keep_their_length_and_the_lower_foot_stands_on_the_floor(seed: int, frame: int) -> None:
-    look = performer(seed)
+@given(st.sampled_from([performer, guest]), st.integers(0, 10_000), st.integers(0, 200))
+def test_bones_keep_their_length_and_the_lower_foot_stands_on_the_floor(
+    person: Callable[[int], Look], seed: int, frame: int
+) -> None:
+    look = person(seed)
     still, moved = skeleton(look, 0), skeleton(look, frame)
     for side in "lr":
         for a, b in BONES:
@@ -29,6 +33,23 @@ def test_a_seed_is_one_person_and_another_seed_another() -> None:
     assert performer(3) == performer(3)
     assert performer(3) != performer(4)
     assert performer(3, height=1.5).height == 1.5
+
+
+def test_guests_are_of_all_kinds_and_none_performs_in_a_session() -> None:
+    guests = [guest(seed) for seed in range(60)]
+    assert guests[3] == guest(3)
+    assert min(look.height for look in guests) < 1.2
+    assert max(look.height for look in guests) > 1.9
+    assert {look.details.hat for look in guests if look.details} == {"", "cap", "brim", "beanie"}
+    assert {"bag", "racket", "plush", "stool", "umbrella"} <= {look.prop for look in guests}
+    assert not any(cast(name).details for name in ("amber", "birch", "cedar"))
+
+
+def test_a_beard_grows_on_the_chin() -> None:
+    head, radii, face = np.array([0.0, 0.0, 1.6]), np.array([0.08, 0.095, 0.115]), np.array([0.0, 1.0, 0.0])
+    roots = grow(Hair("beard", (0.1, 0.1, 0.1), 300), head, radii, face)[:, 0, :3] - head
+    assert (roots[:, 1] > 0).all()
+    assert (roots[:, 2] < 0).all()
 
 
 def test_a_performer_moves_between_frames() -> None:
