@@ -22,6 +22,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --compile-bytecode --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c "import pymatting"  # numba compiles it once, which takes most of a minute
 	@touch $@
 
 demo: $(STAMP) ## the whole chain on the sample session, with a report at the end
@@ -55,7 +56,7 @@ ui: $(STAMP) ## the Prefect UI on the demo's own database
 base: $(STAMP) ## train the small base weights again, from samples/base to tasks/models/weights/
 	@$(BIN)/capmat train-base teacher
 	@$(BIN)/capmat train-base student
-	@$(BIN)/capmat train-base supervisor
+	@$(BIN)/capmat --set supervisor.model=diffmatte_xs train-base supervisor
 
 settings: $(STAMP) ## write docs/settings.md from the texts in tasks/config.py
 	@$(BIN)/python -m tasks.runtime.settings > docs/settings.md

@@ -6,7 +6,7 @@ the models that passed the gate. A run that a trigger started ends at once if th
 triggers are hints, and several may mean the same labels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from prefect.states import Completed
 from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
-from flows.steps import freeze_benchmark, matte_take, rename_run
+from flows.steps import ask_second, freeze_benchmark, matte_take, rename_run
 from tasks.config import Config
 from tasks.ingest.session import TakeRecord
 from tasks.labels.in_use import LabelsRecord, mark_used_task, newest_labels_task, waiting
@@ -29,6 +29,7 @@ from tasks.runtime.step import Record
 from tasks.train.ready import check_round
 from tasks.train.student import distill_task
 from tasks.train.teacher import finetune_task
+from tasks.validate.doubt import Doubts
 from tasks.validate.measure import HullScore, frame_time_task, hull_score_task
 from tasks.validate.promote import VerdictRecord, alike, incumbents_task, promote_task
 from tasks.validate.score import ValidationRecord, validate_task
@@ -48,6 +49,7 @@ class _Round:
     labels: LabelsRecord
     benchmark: BenchmarkRecord
     take: TakeRecord
+    doubts: Callable[[], Doubts]  # waits for the second opinion
 
 
 @flow(name="redistill", flow_run_name="redistill", task_runner=default_runner(), **HOOKS)
@@ -103,7 +105,11 @@ def _begin(config: Config) -> _Round:
     labels = newest_labels_task(config.store, config.scribbles, config.validation_takes)
     rename_run(f"redistill {labels['labels']}")
     take = takes[plan["benchmark"]]
-    return _Round(config, takes, base, labels, freeze_benchmark(config, base, take).result(), take)
+    benchmark = freeze_benchmark(config, base, take).result()
+    doubts: Callable[[], Doubts] = dict
+    if config.supervisor.second:
+        doubts = ask_second(config, (benchmark["benchmark"], benchmark["version"])).result
+    return _Round(config, takes, base, labels, benchmark, take, doubts)
 
 
 def _train(begun: _Round) -> tuple[Record, Record, list[MattesRecord]]:
@@ -155,4 +161,6 @@ def _judge(begun: _Round, role: str, champion: Ref, challenger: Ref, validation:
         for name, model in pair.items()
     }
     hull: dict[str, HullScore] = {name: future.result() for name, future in hulls.items()}
-    return promote_task(config.store, role, champion, challenger, validation, config.gate, latency, hull)
+    return promote_task(
+        config.store, role, champion, challenger, validation, config.gate, latency, hull, list(begun.doubts())
+    )

@@ -19,9 +19,10 @@ from tasks.geometry.reconstruct import reconstruct_task
 from tasks.ingest.session import TakeRecord
 from tasks.matte.provenance import keep_config
 from tasks.matte.take import MattesRecord, matte_task, open_run_task
-from tasks.models.networks import Ref, Run
+from tasks.models.networks import Ref, Run, base_model
 from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
+from tasks.validate.doubt import Doubts, second_opinion_task
 from tasks.validate.supervise import BenchmarkRecord, make_benchmark_task
 
 
@@ -62,6 +63,18 @@ def freeze_benchmark(
         take["digest"],
         config.supervisor.steps,
         config.seed,
+    )
+
+
+def ask_second(config: Config, benchmark: tuple[str, str]) -> PrefectFuture[Doubts]:
+    """Start the task that asks another supervisor about a benchmark, by name and version.
+
+    It is the second one of the settings, or another one where that made the benchmark itself.
+    """
+    names = dict.fromkeys((config.supervisor.second, config.supervisor.model, "closed_form"))
+    models = [base_model(config.store, config.weights, name) for name in names]
+    return second_opinion_task.submit(
+        config.store, benchmark, models, config.supervisor.steps, config.seed, config.supervisor.doubt
     )
 
 

@@ -13,7 +13,7 @@ from capmat_errors import ConfigError, SessionError
 from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
-from flows.steps import freeze_benchmark, matte_take, session_name
+from flows.steps import ask_second, freeze_benchmark, matte_take, session_name
 from storage.benchmark import Benchmark
 from storage.registry import Registry
 from storage.store.root import Root
@@ -69,14 +69,16 @@ def validate(
     chosen = chosen or [_of_session(config, base, rows)]
     settings = keep_config(config)
     box = config.reconstruction if hull else None
+    opinions = {bench: ask_second(config, bench) for bench in chosen if config.supervisor.second}
     futures = {
         row: measure_task.submit(config.store, chosen, Run(role, model, config.tile(role), config=settings), box)
         for row, (role, model) in rows.items()
     }
     measured = {row: future.result() for row, future in futures.items()}
-    done = dict(write_validation_task(config.store, measured))
+    doubts = {"@".join(bench): opinion.result() for bench, opinion in opinions.items()}
+    done = dict(write_validation_task(config.store, measured, doubts))
     if gate:
-        done["verdict"] = ask_gate_task(config.store, gate, measured, config.gate, promote)
+        done["verdict"] = ask_gate_task(config.store, gate, measured, config.gate, promote, doubts)
     return done
 
 

@@ -81,10 +81,16 @@ class Student(_Section):
 class Supervisor(_Section):
     """The trimap model that makes the mattes of benchmarks (paper, section 4.4)."""
 
-    model: str = "diffmatte_xs"
-    """Architecture. `diffmatte_vits` is the published size."""
+    model: str = "closed_form"
+    """`closed_form` (closed-form matting, without weights), or an architecture. The paper uses `diffmatte_vits`, of
+    which you import weights."""
+    second: str = "diffmatte_xs"
+    """Another one, for a second opinion on every benchmark. Empty: none, which saves its time."""
+    doubt: float = Field(0.005, gt=0)
+    """Mean squared difference of the two mattes from which on the supervisor may be wrong on a picture. Lower it to
+    look at more pictures."""
     steps: int = Field(10, ge=1)
-    """Sampling steps. The published figures of DiffMatte use 10."""
+    """Sampling steps of DiffMatte. Its published figures use 10."""
 
 
 class Reconstruction(_Section):

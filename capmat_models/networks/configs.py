@@ -89,6 +89,17 @@ class DiffMatteConfig(ViTConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClosedFormConfig:
+    """Closed-form matting (Levin et al., CVPR 2006) as PyMatting solves it."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("src", "trimap")
+    epsilon: float = 1e-7
+    """How far colours may lie from the two lines of a window. More makes smoother mattes."""
+    radius: int = 1
+    """Of a window, in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MODNetConfig:
     """MODNet (Ke et al., AAAI 2022)."""
 
@@ -120,7 +131,7 @@ class Architecture:
 
     module: str
     network: str
-    config: ViTMatteConfig | BGMV2Config | DiffMatteConfig | MODNetConfig | RVMConfig | BGMConfig
+    config: ViTMatteConfig | BGMV2Config | DiffMatteConfig | ClosedFormConfig | MODNetConfig | RVMConfig | BGMConfig
     role: str = field(default="")
     """Its part in the pipeline: teacher, student, supervisor, baseline (for comparison only), or empty."""
     recurrent: bool = False
@@ -129,6 +140,8 @@ class Architecture:
     """`capmat_models.inference.rig.Rig` can run it, with all that depends on the plate alone computed once."""
     sampled: bool = False
     """The matte is drawn from noise: forward(src, trimap, steps, noise)."""
+    package: str = ""
+    """The package of a method without weights, whose version stands for theirs."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -191,6 +204,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         "supervisor",
         sampled=True,
     ),
+    "closed_form": Architecture("closed_form", "ClosedForm", ClosedFormConfig(), "supervisor", package="pymatting"),
     "modnet": Architecture("modnet", "MODNet", MODNetConfig(), "baseline"),
     "rvm_mobilenetv3": Architecture("rvm", "RVM", RVMConfig(), "baseline", recurrent=True),
     "bgm": Architecture("bgm", "BGM", BGMConfig(), "baseline"),

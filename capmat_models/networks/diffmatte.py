@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_models.networks.configs import DiffMatteConfig
-from capmat_models.networks.inputs import imagenet, in_strips, pad_to, padded_size
+from capmat_models.networks.inputs import imagenet, in_strips, pad_to, padded_size, snap
 from capmat_models.networks.vit import ViT
 from capmat_models.networks.vitmatte import STRIDE, MattingHead
 
@@ -233,9 +233,3 @@ class DiffMatte(nn.Module):
 
     def _pad(self, x: torch.Tensor) -> torch.Tensor:
         return pad_to(x, padded_size(x.shape[-2:], STRIDE, self.config.padding))
-
-
-def snap(trimap: torch.Tensor) -> torch.Tensor:
-    """Make a trimap's values exact: below 85/255 -> 0, from 170/255 on -> 1, the rest -> 0.5."""
-    levels = (trimap * 255).round()
-    return torch.where(levels < 85, 0.0, torch.where(levels >= 170, 1.0, 0.5)).to(trimap.dtype)

@@ -1,4 +1,4 @@
-"""What networks share to take frames of any size: padding, normalisation, and bands of rows that bound the memory.
+"""What networks share: padding to any size, normalisation, exact trimaps, and bands of rows that bound the memory.
 
 Padding goes to the bottom and the right, so pixel (0, 0) stays in place and cropping is a slice.
 """
@@ -78,3 +78,9 @@ def in_strips(block: Callable[[Tensor, Tensor | None], Tensor], coarse: Tensor, 
         out[:, :, top:bottom] = band[:, :, top - first : bottom - first]
     assert out is not None
     return out
+
+
+def snap(trimap: torch.Tensor) -> torch.Tensor:
+    """Make a trimap's values exact: below 85/255 -> 0, from 170/255 on -> 1, the rest -> 0.5."""
+    levels = (trimap * 255).round()
+    return torch.where(levels < 85, 0.0, torch.where(levels >= 170, 1.0, 0.5)).to(trimap.dtype)

@@ -1,13 +1,13 @@
 """Base training on composites, for networks that have no published weights to start from.
 
 The teacher has the losses of ViTMatte and the noise of Sec. 5.1. The student has the two phases and augmentations
-of BackgroundMattingV2. The supervisor has the plain training of DiffMatte, without its self-aligned second half,
-which pays only after a hundred epochs. All rates warm up and then follow a cosine down, which suits short trainings
-better than the originals' steps.
+of BackgroundMattingV2. The supervisor has the two phases of DiffMatte. All rates warm up and then follow a cosine
+down, which suits short trainings better than the originals' steps.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ NO_PLATE = 0.5
 """The grey that a network without plate gets in its place."""
 
 _JOINT_SHARE = 0.3  # of the student's iterations; from fresh weights, the base network needs most of them
+_ALIGNED_SHARE = 1 / 3  # of the supervisor's iterations: the last 50 of the 150 epochs of DiffMatte
 
 
 @dataclass(frozen=True)
@@ -145,28 +146,55 @@ def _student(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]:
 
 
 def _supervisor(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]:
+    """DiffMatte's two phases, the second one "self-aligned" (section 3.3 of its paper).
+
+    The first shows the denoiser noisy truth, which it learns to copy. While it samples, its own guess is in that
+    place, and it would copy its own errors: ten steps would be worse than one. The second shows it its own guess.
+    """
+
     def batch(rng: Generator) -> Arrays:
         arrays = stack([base.sample(rng, cfg.crop) for _ in range(cfg.batch)])
         return {
             **arrays,
             "radii": random_radii(rng, cfg.batch, cfg.crop),
             "time": rng.random(cfg.batch, np.float32),
+            "gap": rng.random(cfg.batch, np.float32),
             "noise": rng.standard_normal(arrays["pha"].shape, np.float32),
         }
 
-    def losses(tensors: Tensors) -> Tensors:
-        trimap, time = _trimap(tensors), tensors["time"]
+    def noisy(matte: torch.Tensor, time: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         signal, sigma = (
             torch.tensor(level, device=time.device, dtype=time.dtype).view(-1, 1, 1, 1)
             for level in zip(*(model.schedule(float(t)) for t in time), strict=True)
         )
-        noisy = signal * (2 * tensors["pha"] - 1) + sigma * tensors["noise"]
+        return signal * matte + sigma * noise
+
+    def losses(tensors: Tensors, *, aligned: bool) -> Tensors:
+        trimap, time, noise, seen = _trimap(tensors), tensors["time"], tensors["noise"], 2 * tensors["pha"] - 1
         with mixed(cfg.mixed_precision, tensors):
-            x0 = model.predict(model.encode(tensors["src"], trimap), noisy, time)
+            encoded = model.encode(tensors["src"], trimap)
+            if aligned:
+                time = time * (1 - tensors["gap"])
+                earlier = time + tensors["gap"]  # sampling goes from 1 to 0
+                with torch.no_grad():
+                    seen = model.predict(encoded, noisy(seen, earlier, noise), earlier)
+            x0 = model.predict(encoded, noisy(seen, time, noise), time)
         x0 = x0.float()
         return diffmatte_losses(x0, tensors["pha"], (trimap == 0.5).to(x0.dtype))
 
-    return [_one_phase("supervisor", model, cfg, batch, losses)]
+    def phase(name: str, *, begin: int, end: int) -> Phase:
+        whole = _one_phase(name, model, cfg, batch, partial(losses, aligned=begin > 0))
+        return replace(
+            whole,
+            iterations=end - begin,
+            rate=lambda iteration: cosine(begin + iteration, cfg.iterations, cfg.warmup),
+        )
+
+    aligned_from = cfg.iterations - round(cfg.iterations * _ALIGNED_SHARE)
+    return [
+        phase("supervisor", begin=0, end=aligned_from),
+        phase("self-aligned", begin=aligned_from, end=cfg.iterations),
+    ]
 
 
 def _one_phase(

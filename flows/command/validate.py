@@ -48,7 +48,7 @@ def validate(args: Namespace) -> None:
 
 def lines(comparison: dict[str, Any]) -> list[str]:
     """The tables for a terminal: means, and below them their intervals."""
-    from tasks.validate.page import TITLES, hull_text
+    from tasks.validate.page import TITLES, doubt_lines, hull_text
 
     rows = []
     for name, columns in comparison["scores"].items():
@@ -62,6 +62,7 @@ def lines(comparison: dict[str, Any]) -> list[str]:
                 fit = f"{hull_text(comparison['hull'][name], model):>9}" if comparison["hull"][name] else ""
                 rows.append(f"{model:28}{first}{comparison['latency'][name][model]['ms']:12.1f}{fit}")
                 rows.append(f"{'':28}" + "".join(f"{_interval(means, m):>15}" for m in metrics))
+        rows += doubt_lines(comparison, name)
     return rows
 
 
@@ -147,6 +148,8 @@ def show(args: Namespace) -> None:
             by, how = row["supervisor"], ""
             if "steps" in by:
                 how = f", {by['steps']} steps, seed {by['seed']}"
+            elif "method" in by:
+                how = f", {by['method']}"
             print(f"{row['take']} {row['camera']} {row['frame']:6}  {100 * row['unknown']:5.1f} % unknown  "
                   f"{by.get('name', '-')}@{by.get('version', '-')}{how}"
                   + ("  truth" if row["truth"] else ""))  # fmt: skip

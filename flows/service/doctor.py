@@ -116,7 +116,8 @@ def _weights(config: Config) -> list[Finding]:
         except CapmatError as e:
             findings.append(Finding(name=role, state="missing", detail=str(e), fix=e.fix, needed=True))
             continue
-        detail = f"{name}, {len(data) / 2**20:.1f} MiB, trained {card.get('date', 'at an unknown date')}"
+        trained = f"{len(data) / 2**20:.1f} MiB, trained {card.get('date', 'at an unknown date')}"
+        detail = f"{name}, {card.get('method', trained)}"
         findings.append(Finding(name=role, state="ok", detail=detail, needed=True))
     return findings
 

@@ -13,7 +13,7 @@ from storage.pictures.png import encode_png
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.models.infer import check_inputs, infer
-from tasks.models.networks import build, find_model, load_network, read_base_weights
+from tasks.models.networks import build, find_model, has_base_weights, load_network, read_base_weights
 from tasks.show.sheet import comp_on_green
 
 
@@ -52,7 +52,7 @@ def open_model(store: str, weights: Path, wanted: str) -> tuple[Any, str]:
         NotFound: no model has that name or version.
         CheckpointError: its weights cannot be used.
     """
-    if "@" in wanted or wanted in Registry(Root(store)).names() or not (weights / wanted).is_dir():
+    if "@" in wanted or wanted in Registry(Root(store)).names() or not has_base_weights(weights, wanted):
         model = find_model(store, str(weights), wanted)
         return load_network(store, model), f"{model['name']}@{model['version']}"
     return open_base(weights, wanted), wanted

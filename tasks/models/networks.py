@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from importlib.metadata import version as installed
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypedDict
@@ -68,12 +69,12 @@ def build(weights: bytes, card: Mapping[str, Any]) -> Any:
     """The network that a card describes, in evaluation mode, on the GPU if the machine has one.
 
     Args:
-        weights: safetensors, or an exported file.
+        weights: safetensors, or an exported file; nothing for a method without weights.
         card: `architecture` and, where it differs from the published, `config`; for "exported" files
-            `format` and `contract`.
+            `format` and `contract`; for a method without weights `method`.
 
     Raises:
-        CheckpointError: the weights do not fit the card.
+        CheckpointError: the weights do not fit the card, or another version of its method is installed.
         ConfigError: this capmat knows no such network.
     """
     import torch
@@ -87,7 +88,14 @@ def build(weights: bytes, card: Mapping[str, Any]) -> Any:
         from capmat_models.weights.state import load_weights
 
         network = create_model(card["architecture"], **card.get("config", {}))
-        load_weights(network, weights)
+        if not (method := method_of(card["architecture"])):
+            load_weights(network, weights)
+        elif card["method"] != method:
+            raise CheckpointError(
+                f"it is {card['method']}, installed is {method}",
+                where=card["architecture"],
+                fix="Install that version, or choose a newer entry of `capmat models`.",
+            )
     return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -122,14 +130,32 @@ def load_network(store: str, model: Ref, threads: int = 1, *, fresh: bool = Fals
         return _load(store, model["name"], model["version"])
 
 
+def method_of(architecture: str) -> str:
+    """The package and version of a method without weights, such as `pymatting 1.1.16`; "" for a network with some."""
+    from capmat_models.networks.configs import ARCHITECTURES
+
+    package = ARCHITECTURES[architecture].package if architecture in ARCHITECTURES else ""
+    return f"{package} {installed(package)}" if package else ""
+
+
+def has_base_weights(folder: Path, architecture: str) -> bool:
+    """Whether `read_base_weights` knows the name."""
+    return bool(method_of(architecture)) or (folder / architecture).is_dir()
+
+
 def read_base_weights(folder: Path, architecture: str) -> tuple[bytes, dict[str, Any]]:
     """Base weights as they are delivered: `<folder>/<architecture>/model.safetensors` and `card.json`.
+
+    A method without weights has no file. Its card names the installed package, so that another version of that makes
+    another entry of the registry, and everything that depends on it is made again.
 
     Raises:
         CheckpointError: the folder does not have them.
     """
     import json
 
+    if method := method_of(architecture):
+        return b"", {"architecture": architecture, "method": method}
     try:
         weights = (folder / architecture / "model.safetensors").read_bytes()
         card = json.loads((folder / architecture / "card.json").read_text())
@@ -166,8 +192,7 @@ def register_base(store: str, weights: str, architectures: Mapping[str, str]) ->
         refs: dict[str, Any] = {}
         for role, (version, data, card) in starts.items():
             name = architectures[role]
-            if not version:
-                version = registry.add(name, data, {**card, "architecture": name, "role": role, "kind": "base"})
+            version = version or _add_base(registry, name, role, data, card)
             refs[role] = Ref(name=name, version=version)
             first = {"decision": "PROMOTE", "reasons": ["first of its role"]}
             with suppress(Overtaken):  # a model is in use already
@@ -190,6 +215,24 @@ def _base(registry: Registry, folder: Path, architecture: str) -> tuple[str, byt
         raise
 
 
+def base_model(store: str, weights: str, architecture: str) -> Ref:
+    """The base model of an architecture, in the registry; see `register_base`, which also puts it in use.
+
+    Raises:
+        CheckpointError: neither the folder nor the registry has weights of it.
+    """
+    from capmat_models.networks.configs import ARCHITECTURES
+
+    registry = Registry(Root(store))
+    version, data, card = _base(registry, Path(weights), architecture)
+    role = ARCHITECTURES[architecture].role if architecture in ARCHITECTURES else ""
+    return Ref(name=architecture, version=version or _add_base(registry, architecture, role, data, card))
+
+
+def _add_base(registry: Registry, name: str, role: str, weights: bytes, card: Mapping[str, Any]) -> str:
+    return registry.add(name, weights, {**card, "architecture": name, "role": role, "kind": "base"})
+
+
 def find_model(store: str, weights: str, wanted: str) -> Ref:
     """A model by what a person calls it.
 
@@ -203,12 +246,8 @@ def find_model(store: str, weights: str, wanted: str) -> Ref:
     """
     name, _, version = wanted.partition("@")
     registry = Registry(Root(store))
-    if not version and name not in registry.names() and (Path(weights) / name).is_dir():
-        from capmat_models.networks.configs import ARCHITECTURES
-
-        data, card = read_base_weights(Path(weights), name)
-        role = ARCHITECTURES[name].role if name in ARCHITECTURES else ""
-        registry.add(name, data, {**card, "architecture": name, "role": role, "kind": "base"})
+    if not version and name not in registry.names() and has_base_weights(Path(weights), name):
+        base_model(store, weights, name)
     if name not in registry.names():
         existing = sorted({*registry.names(), *(p.parent.name for p in Path(weights).glob("*/card.json"))})
         raise NotFound(

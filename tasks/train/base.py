@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from capmat_errors import CheckpointError, TrainingError
 from storage.store.root import Root
+from tasks.models.networks import method_of
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress, say
 from tasks.train.base_data import describe_base_data, load_base_data
@@ -74,7 +75,8 @@ def train_base_weights(
         The card: command, settings, data, date, metrics on held-out composites, versions.
 
     Raises:
-        TrainingError: neither or both of `minutes` and `iterations`; unusable data; a loss that is nan.
+        TrainingError: the network has no weights; neither or both of `minutes` and `iterations`; unusable data; a
+            loss that is nan.
         CheckpointError: `start` is unreadable or of another network, or an unfinished training has another.
     """
     import torch
@@ -84,6 +86,9 @@ def train_base_weights(
     from capmat_models.training.loop import Hooks
     from capmat_models.weights.state import dump_weights, load_published
 
+    if method := method_of(network):
+        fix = f"Choose another network: --set {kind}.model={_DEMO[kind]}."
+        raise TrainingError(f"it is a method without weights ({method})", where=network, fix=fix)
     if (minutes is None) == (iterations is None):
         raise TrainingError("the length of the training is not clear", fix="Give either minutes or iterations.")
     torch.set_num_threads(threads)

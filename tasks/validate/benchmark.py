@@ -29,9 +29,9 @@ from storage.takes.take import Take
 from tasks.ingest.session import take_record
 from tasks.models.networks import Ref, load_network
 from tasks.runtime.progress import Progress
-from tasks.runtime.step import StepRecord, digest, run_once
+from tasks.runtime.step import StepRecord, run_once
 from tasks.show.sheet import RGB, Row, contact_sheet
-from tasks.validate.supervise import made_by, supervise
+from tasks.validate.supervise import made_by, noise_seed, supervise
 
 
 class AlphaRecord(StepRecord):
@@ -94,11 +94,12 @@ def grow(
     bar = Progress(f"supervisor mattes of {take}", len(trimaps))
 
     def entry(camera: str, frame: int) -> NewEntry:
-        trimap, stream = trimaps[camera, frame], _stream(seed, take, camera, frame)
+        trimap, stream = trimaps[camera, frame], noise_seed(seed, take, camera, frame)
         supervisor = made_by(network, model, steps, stream)
 
         def work() -> AlphaRecord:
-            pha = supervise(network, recording.read(camera, frame), trimap, steps, stream)
+            where = f"take {take} camera {camera} frame {frame}"
+            pha = supervise(network, recording.read(camera, frame), trimap, steps, stream, where)
             return {"alpha": keep_alpha(root, name, pha)}
 
         inputs = {"take": ingested, "trimap": sha256(trimap.tobytes()).hexdigest(), "by": supervisor}
@@ -210,11 +211,6 @@ def _read(
             )
     sizes = {id: (camera.height, camera.width) for id, camera in take.cameras.items()}
     return {(camera, frame): read(file, sizes[camera]) for (camera, frame), file in files.items()}
-
-
-def _stream(seed: int, take: str, camera: str, frame: int) -> int:
-    """The start of a frame's own noise."""
-    return int(digest([seed, take, camera, frame])[:8], 16)
 
 
 def every_version(store: str) -> list[Benchmark]:

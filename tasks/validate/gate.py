@@ -1,7 +1,7 @@
 """The gate: is a challenger better than the model in use? Scores in, a decision with its reasons out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypedDict
 
 from capmat_errors import MatteError
@@ -26,6 +26,7 @@ def decide(
     *,
     latency: Pair | None = None,
     hull: Pair | None = None,
+    doubtful: Collection[str] = (),
 ) -> Decision:
     """Compare two models.
 
@@ -35,6 +36,7 @@ def decide(
         gate: the margins.
         latency: the time of a frame with both, see `tasks.models.latency`; None where both are equally fast.
         hull: the hull scores of both, see `tasks.validate.measure`; None where nobody asked.
+        doubtful: pictures on which the supervisor may be wrong. They count like all others, and a reason names them.
 
     Returns:
         REJECT when the challenger is worse or a score is nan. HOLD when it is not better by the margin, spoils a
@@ -63,7 +65,8 @@ def decide(
     share = new / old if old else (math.inf if new else 1.0)
     reasons = [
         f"benchmark MSE {new * 1e4:.2f}e-4 against {old * 1e4:.2f}e-4: {share:.2f} of the champion's"
-        + _how_sure(champion, challenger)
+        + _how_sure(champion, challenger),
+        *_doubt(champion, challenger, sorted(doubtful)),
     ]
     if share > 1:
         return _verdict("REJECT", [*reasons, "the challenger is worse"])
@@ -85,6 +88,18 @@ def _verdict(decision: str, reasons: list[str]) -> Decision:
 
 def _mean(each: Mapping[str, Scores]) -> float:
     return sum(each[p]["mse"] for p in sorted(each)) / len(each)
+
+
+def _doubt(champion: Mapping[str, Scores], challenger: Mapping[str, Scores], doubtful: list[str]) -> list[str]:
+    """Where the supervisor may be wrong, and what the ratio is without these pictures."""
+    if not doubtful:
+        return []
+    reason = f"the supervisor may be wrong on {_some(doubtful)}"
+    sure = [picture for picture in challenger if picture not in doubtful]
+    old, new = (
+        _mean({picture: each[picture] for picture in sure}) if sure else 0.0 for each in (champion, challenger)
+    )
+    return [f"{reason}; on the others the challenger has {new / old:.2f} of the champion's" if old else reason]
 
 
 def _some(pictures: list[str]) -> str:

@@ -7,6 +7,7 @@ from tasks.show.figures import MISSING, Metric, counted
 from tasks.show.markdown import table
 from tasks.show.page import render
 
+DOUBT = "the supervisor may be wrong here"
 TITLES = {"supervisor": "against the supervisor", "truth": "against the known truth"}
 
 
@@ -52,6 +53,8 @@ class Comparison(TypedDict):
     """By benchmark and row."""
     hull: dict[str, dict[str, Mapping[str, Any]]]
     """By benchmark and row: `tasks.validate.measure.HullScore`."""
+    doubts: Mapping[str, Mapping[str, float]]
+    """By benchmark: `tasks.validate.doubt.Doubts`."""
     level: float
     """Share of the resampled means inside an interval."""
     created: NotRequired[str]
@@ -103,6 +106,7 @@ def _column(comparison: Comparison, name: str, column: str, metrics: Sequence[Me
     """What stands under a heading: the scores, and the MSE of every picture, the hardest first."""
     rows, each = comparison["scores"][name][column], comparison["per_image"][name][column]
     first = next(iter(each.values()))
+    doubts = comparison["doubts"].get(name, {}) if column == "supervisor" else {}
     order = sorted(first, key=lambda picture: -max(scores[picture]["mse"] for scores in each.values()))
     title = f"{TITLES[column]}, {_count(rows)}"
     if column == "supervisor":
@@ -113,7 +117,11 @@ def _column(comparison: Comparison, name: str, column: str, metrics: Sequence[Me
         "rows": _lines(comparison, name, column, metrics),
         "models": list(each),
         "pictures": [
-            [picture, *(f"{1e4 * scores[picture]['mse']:.2f}" for scores in each.values())] for picture in order
+            [
+                picture + (f" ({DOUBT})" if picture in doubts else ""),
+                *(f"{1e4 * scores[picture]['mse']:.2f}" for scores in each.values()),
+            ]
+            for picture in order
         ],
     }
 
@@ -169,7 +177,16 @@ def _foot(comparison: Comparison, name: str) -> str:
     if hull := comparison["hull"][name]:
         lines += ["Hull: share of the silhouettes that the other cameras' mattes of the same frame contradict."]
         lines += [f"{row} has none: {one['absent']}." for row, one in hull.items() if "absent" in one]
-    return " ".join(lines)
+    return " ".join([*lines, *doubt_lines(comparison, name)])
+
+
+def doubt_lines(comparison: Comparison, name: str) -> list[str]:
+    """A sentence for each picture of a benchmark on which its supervisor may be wrong, the most doubtful first."""
+    doubts = comparison["doubts"].get(name, {})
+    return [
+        f"{picture}: {DOUBT}; a second one differs by an MSE of {1e4 * doubts[picture]:.0f}e-4."
+        for picture in sorted(doubts, key=lambda picture: -doubts[picture])
+    ]
 
 
 def _certainty(comparison: Comparison) -> str:

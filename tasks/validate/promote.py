@@ -86,6 +86,7 @@ def promote(
     gate: Gate,
     latency: Pair | None = None,
     hull: Pair | None = None,
+    doubtful: Iterable[str] = (),
 ) -> VerdictRecord:
     """Apply the gate to one role and move its pointer if the challenger wins.
 
@@ -99,12 +100,14 @@ def promote(
         gate: the margins.
         latency: see `decide`.
         hull: see `decide`.
+        doubtful: likewise, as `take/camera/frame`.
     """
+    doubts = sorted("/".join(picture.rsplit("/", 2)[1:]) for picture in doubtful)
     each, objections = validation["per_image"], _objections(store, role, champion, challenger)
 
     def work() -> VerdictRecord:
         old = (each.get(f"{role}_champion") or each[f"{role}_base"]) if champion else None
-        decision = decide(old, each[f"{role}_refined"], gate, latency=latency, hull=hull)
+        decision = decide(old, each[f"{role}_refined"], gate, latency=latency, hull=hull, doubtful=doubts)
         verdict = {**decision, "role": role, "champion": champion, "challenger": challenger}
         return settle(store, cast(VerdictRecord, verdict), validation["digest"], objections, move=True)
 
@@ -115,15 +118,23 @@ def promote(
         "gate": gate.model_dump(),
         **({"latency": latency} if latency else {}),
         **({"hull": hull} if hull else {}),
+        **({"doubtful": doubts} if doubts else {}),
         **objections,
     }
     try:
         return run_once(store, "promote", role, inputs, work)
     except Overtaken:  # after the look at the objections, which now shows it
-        return promote(store, role, champion, challenger, validation, gate, latency, hull)
+        return promote(store, role, champion, challenger, validation, gate, latency, hull, doubtful)
 
 
-def ask_gate(store: str, role: str, measured: Mapping[str, MeasureRecord], gate: Gate, move: bool) -> VerdictRecord:
+def ask_gate(
+    store: str,
+    role: str,
+    measured: Mapping[str, MeasureRecord],
+    gate: Gate,
+    move: bool,
+    doubts: Mapping[str, Mapping[str, float]],
+) -> VerdictRecord:
     """Let the gate decide about a model that was measured beside the one in use, on any benchmarks.
 
     Args:
@@ -132,6 +143,7 @@ def ask_gate(store: str, role: str, measured: Mapping[str, MeasureRecord], gate:
         measured: `challenger`, and `champion` where a model is in use.
         gate: the margins.
         move: whether to put the challenger in use on PROMOTE.
+        doubts: by benchmark, the pictures on which its supervisor may be wrong; see `tasks.validate.doubt`.
     """
     challenger = measured["challenger"]["model"]
     champion = measured["champion"]["model"] if "champion" in measured else None
@@ -148,7 +160,10 @@ def ask_gate(store: str, role: str, measured: Mapping[str, MeasureRecord], gate:
     if champion and not alike(store, champion, challenger):
         times = {row: model["benchmarks"][benchmarks[0]]["latency"] for row, model in measured.items()}
     hull = {row: _of_all(model["benchmarks"].values()) for row, model in measured.items()}
-    decision = decide(pictures.get("champion"), pictures["challenger"], gate, latency=times, hull=hull)
+    doubtful = [f"{name}: {picture}" for name, some in doubts.items() for picture in some]
+    decision = decide(
+        pictures.get("champion"), pictures["challenger"], gate, latency=times, hull=hull, doubtful=doubtful
+    )
     models = {"role": role, "champion": champion, "challenger": challenger}
     verdict = cast(VerdictRecord, {**decision, **models, "benchmarks": benchmarks})
     objections = _objections(store, role, champion, challenger)

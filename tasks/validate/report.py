@@ -23,8 +23,9 @@ from tasks.show.artifact import artifact_key, show, where_text
 from tasks.show.charts import Intervals, intervals_svg
 from tasks.show.figures import METRICS, MORE_METRICS, mse_text
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
+from tasks.validate.doubt import Doubts
 from tasks.validate.measure import COLUMNS
-from tasks.validate.page import Comparison, FrameTime, Mean, Rows, markdown, render_validation
+from tasks.validate.page import DOUBT, Comparison, FrameTime, Mean, Rows, markdown, render_validation
 from tasks.validate.score import Scores
 
 EVERY = (*METRICS, *MORE_METRICS)
@@ -32,8 +33,8 @@ Measured = Mapping[str, Record]
 """Row (a name for a model in its role) -> record of `tasks.validate.measure.measure`."""
 
 
-def summarise(measured: Measured) -> Comparison:
-    """The figures of a comparison of models that were measured on the same benchmarks."""
+def summarise(measured: Measured, doubts: Mapping[str, Doubts]) -> Comparison:
+    """The figures of a comparison of models that were measured on the same benchmarks, and their `doubts` by name."""
     from capmat_models.confidence import LEVEL
 
     names = list(next(iter(measured.values()))["benchmarks"])
@@ -64,17 +65,23 @@ def summarise(measured: Measured) -> Comparison:
             }
             for name in names
         },
+        "doubts": doubts,
         "level": LEVEL,
     }
 
 
-def write_validation(store: str, measured: Measured) -> Record:
+def write_validation(store: str, measured: Measured, doubts: Mapping[str, Doubts]) -> Record:
     """Write what was measured into the store's reports, and show it beside the run in the Prefect UI.
+
+    Args:
+        store: URL of the store.
+        measured: the models.
+        doubts: by benchmark, the pictures on which its supervisor may be wrong.
 
     Returns:
         The comparison, `text` (its tables as markdown), and where `html` and `json` lie.
     """
-    root, comparison = Root(store), summarise(measured)
+    root, comparison = Root(store), summarise(measured, doubts)
     folder = f"reports/validation-{digest(comparison)}"
     comparison["created"] = datetime.now(UTC).isoformat(timespec="seconds")
     comparison["store"] = store
@@ -118,7 +125,8 @@ def picture_sheet(root: Root, benchmark: str, row: str, comparison: Comparison) 
         recording = Take.open(root, take)
         pha, ours = recording.read_alpha(comparison["models"][row]["run"], camera, frame), frozen.alpha(*key)
         pictures: list[np.ndarray | None] = [recording.read(camera, frame), ours, pha, error_picture(pha, ours)]
-        captions = ["", "", "", mse_text(scores[picture]["mse"])]
+        doubt = DOUBT.removeprefix("the supervisor ") if picture in comparison["doubts"].get(benchmark, {}) else ""
+        captions = ["", doubt, "", mse_text(scores[picture]["mse"])]
         if frozen.known:
             true = frozen.truth(*key) if key in frozen.known else None
             pictures += [true, None if true is None else error_picture(pha, true)]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prefect import runtime
 
-from capmat_errors import SessionError
+from capmat_errors import MatteError, SessionError
 from storage.benchmark import NewEntry, freeze_benchmark
 from storage.descriptor import read_session
 from storage.pictures.files import read_grey
@@ -19,9 +19,9 @@ from storage.session.plan import check_session
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.models.infer import infer
-from tasks.models.networks import Ref, load_network
+from tasks.models.networks import Ref, load_network, method_of
 from tasks.runtime.progress import Progress
-from tasks.runtime.step import StepRecord, retryable, run_once
+from tasks.runtime.step import StepRecord, digest, retryable, run_once
 
 
 class BenchmarkRecord(StepRecord):
@@ -62,7 +62,8 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
         entries = []
         for i, ((camera, frame), file) in enumerate(sorted(files.items())):
             trimap = read_grey(file)
-            pha = supervise(network, take.read(camera, frame), trimap, steps, seed + i)
+            where = f"take {take.name} camera {camera} frame {frame}"
+            pha = supervise(network, take.read(camera, frame), trimap, steps, seed + i, where)
             entries.append(NewEntry(take.name, camera, frame, trimap, pha, made_by(network, model, steps, seed + i)))
             bar(i + 1, camera)
         frozen = freeze_benchmark(root, name, entries, {"supervisor": model, "steps": steps, "seed": seed})
@@ -79,7 +80,7 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
 
 
 def supervise(
-    network: Any, src: NDArray[np.float32], trimap: NDArray[np.uint8], steps: int, seed: int
+    network: Any, src: NDArray[np.float32], trimap: NDArray[np.uint8], steps: int, seed: int, where: str
 ) -> NDArray[np.float32]:
     """The supervisor's matte of one picture.
 
@@ -89,22 +90,37 @@ def supervise(
         trimap: (H, W) of 0, 128, 255.
         steps: of DiffMatte's sampling; other networks take none.
         seed: start of its noise.
+        where: take, camera and frame, for errors.
 
     Returns:
         (H, W) 0..1.
+
+    Raises:
+        MatteError: the network cannot matte it, see `capmat_models.networks.closed_form`.
     """
     import torch
 
     known = trimap.astype(np.float32) / np.float32(255)
     if not network.sampled:
-        return np.asarray(infer(network, src, trimap=known)["pha"])
+        try:
+            return np.asarray(infer(network, src, trimap=known)["pha"])
+        except MatteError as error:
+            raise MatteError(error.what, where=where, fix=error.fix) from error
     noise = torch.randn((1, 1, *trimap.shape), generator=torch.Generator().manual_seed(seed))
     return np.asarray(infer(network, src, trimap=known, steps=steps, noise=noise)["pha"])
 
 
 def made_by(network: Any, model: Ref, steps: int, seed: int) -> dict[str, Any]:
     """What an entry of a benchmark says of its supervisor; arguments as in `supervise`."""
-    return {**model, "steps": steps, "seed": seed} if network.sampled else {**model}
+    if network.sampled:
+        return {**model, "steps": steps, "seed": seed}
+    method = method_of(getattr(network, "architecture", ""))  # an exported network has no architecture
+    return {**model, **({"method": method} if method else {})}
+
+
+def noise_seed(seed: int, take: str, camera: str, frame: int) -> int:
+    """The start of a frame's own noise."""
+    return int(digest([seed, take, camera, frame])[:8], 16)
 
 
 def _name() -> str:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from capmat_models.networks.diffmatte import snap
 from capmat_models.networks.factory import create_model
+from capmat_models.networks.inputs import snap
 from capmat_models.weights.state import load_published
 from tests.capmat_models.weight_fill import filled, tagged_image, tagged_noise, tagged_trimap, vit_fill
 from tests.project import GOLDENS

@@ -25,7 +25,7 @@ def inputs(model: nn.Module, n: int, height: int, width: int) -> tuple[torch.Ten
 
 
 def test_the_catalogue_has_full_and_demo_sizes_and_baselines() -> None:
-    assert sorted(list_models()) == sorted(FULL + DEMO + BASELINES)
+    assert sorted(list_models()) == sorted([*FULL, *DEMO, *BASELINES, "closed_form"])
     assert list_models("student") == ["bgmv2_mobilenetv2", "bgmv2_mobilenetv2_xs"]
     assert list_models("baseline") == BASELINES
 
@@ -34,14 +34,16 @@ def test_the_catalogue_says_what_each_network_takes() -> None:
     assert {name: entry.inputs for name, entry in ARCHITECTURES.items()} == {
         **dict.fromkeys(["bg_vitmatte_s", "bg_vitmatte_xs"], ("src", "bgr")),
         **dict.fromkeys(["bgmv2_mobilenetv2", "bgmv2_mobilenetv2_xs"], ("src", "bgr")),
-        **dict.fromkeys(["vitmatte_s", "diffmatte_vits", "diffmatte_xs"], ("src", "trimap")),
+        **dict.fromkeys(["vitmatte_s", "diffmatte_vits", "diffmatte_xs", "closed_form"], ("src", "trimap")),
         **dict.fromkeys(["modnet", "rvm_mobilenetv3"], ("src",)),
         "bgm": ("src", "bgr", "mask"),
     }
     assert create_model("bg_vitmatte_xs", guide="trimap").inputs == ("src", "trimap")
     assert [name for name, entry in ARCHITECTURES.items() if entry.recurrent] == ["rvm_mobilenetv3"]
     assert [name for name, entry in ARCHITECTURES.items() if entry.rig] == list_models("student")
-    assert [name for name, entry in ARCHITECTURES.items() if entry.sampled] == list_models("supervisor")
+    assert list_models("supervisor") == ["diffmatte_vits", "diffmatte_xs", "closed_form"]
+    assert [name for name, entry in ARCHITECTURES.items() if entry.sampled] == ["diffmatte_vits", "diffmatte_xs"]
+    assert [name for name, entry in ARCHITECTURES.items() if entry.package] == ["closed_form"]
 
 
 @pytest.mark.parametrize(

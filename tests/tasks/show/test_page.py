@@ -47,6 +47,7 @@ def validation(name: str) -> str:
         "per_image": {name: {"supervisor": {name: {name: {"mse": 0.1}}}}},
         "latency": {name: {name: time}},
         "hull": {name: {name: {"absent": name}}},
+        "doubts": {name: {name: 0.1}},
         "benchmarks": {name: {"supervisors": [name]}},
         **{"level": 0.95, "created": name, "store": name},
     }

@@ -70,7 +70,7 @@ def test_a_benchmark_says_what_made_each_matte_and_grows_without_changing(made: 
     said = first.supervisor("walk", "c00", 1)
     assert {key: said[key] for key in ("name", "version", "steps")} == {**SUPERVISOR, "steps": 2}
     src = Take.open(Root(store), "walk").read("c00", 1)
-    again = supervise(load_network(store, SUPERVISOR), src, trimap(), 2, said["seed"])
+    again = supervise(load_network(store, SUPERVISOR), src, trimap(), 2, said["seed"], "")
     assert np.abs(again - first.alpha("walk", "c00", 1)).max() < 1e-4  # the record is enough to make it again
 
     assert first.known == [("walk", "c00", 1)]

@@ -131,7 +131,7 @@ def test_where_mattes_are_to_fit_together_all_cameras_are_matted(store: str) -> 
     take = Take.open(Root(store), "walk")
     assert {camera: take.matted(run, camera) for camera in take.cameras} == dict.fromkeys(CAMERAS, [3])
     assert set(found["benchmarks"]["one@b0001"]["hull"]) in ({"score", "worst"}, {"absent"})
-    told = summarise({"fitted": found})
+    told = summarise({"fitted": found}, {})
     assert hull_text(told["hull"]["one@b0001"], "fitted")
 
 
@@ -168,7 +168,7 @@ def test_a_model_that_wants_trimaps_is_refused_without_being_loaded(store: str) 
 
 
 def test_means_have_intervals_and_one_picture_says_that_it_has_none(measured: dict[str, Any]) -> None:
-    found = summarise(measured)
+    found = summarise(measured, {})
     mean = found["scores"][GOLD]["supervisor"]["base"]["mse"]
     low, high = mean["interval"]
     assert low <= mean["mean"] <= high
@@ -182,7 +182,7 @@ def test_means_have_intervals_and_one_picture_says_that_it_has_none(measured: di
 
 
 def test_the_comparison_lies_in_the_store_as_table_plot_and_pictures(store: str, measured: dict[str, Any]) -> None:
-    done = write_validation(store, measured)
+    done = write_validation(store, measured, {GOLD: {"walk/c01/3": 0.0125}})
     root, folder = Root(store), done["json"].removeprefix(f"{store}/").rpartition("/")[0]
     assert set(root.names(folder)) == {
         *("validation.json", "validation.html", "gold-b0001-supervisor.svg", "gold-b0001-truth.svg"),
@@ -197,3 +197,6 @@ def test_the_comparison_lies_in_the_store_as_table_plot_and_pictures(store: str,
     page = root.read(f"{folder}/validation.html").decode()
     assert "against the known truth, 2 pictures" in page
     assert page.count("data:image/jpeg") == 4
+    assert "walk/c01/3 (the supervisor may be wrong here)" in page
+    assert "walk/c00/1 (" not in page
+    assert "walk/c01/3: the supervisor may be wrong here; a second one differs by an MSE of 125e-4." in done["text"]

@@ -275,7 +275,7 @@ def measured(model: Ref, *mse: float) -> Record:
 
 def test_the_gate_can_be_asked_about_any_model_and_moves_nothing_unless_it_is_told_to(store: str) -> None:
     pair = {"champion": measured(ref(1), 4e-3, 4e-3), "challenger": measured(ref(3), 2e-3, 2e-3)}
-    verdict = ask_gate(store, "student", pair, Gate(), False)
+    verdict = ask_gate(store, "student", pair, Gate(), False, {})
     assert verdict["decision"] == "PROMOTE"
     assert (verdict["champion"], verdict["challenger"]) == (ref(1), ref(3))
     assert verdict["benchmarks"] == ["gold@b0001"]
@@ -284,19 +284,21 @@ def test_the_gate_can_be_asked_about_any_model_and_moves_nothing_unless_it_is_to
     assert registry.verdicts("student")[-1]["verdict"] == verdict
     for who, score in (("champion", 0.01), ("challenger", 0.2)):
         pair[who]["benchmarks"]["gold@b0001"]["hull"] = fits(score)
-    assert ask_gate(store, "student", pair, Gate(), True)["decision"] == "HOLD"
+    assert ask_gate(store, "student", pair, Gate(), True, {})["decision"] == "HOLD"
     assert registry.champion("student") == ("student", "v0001")
     pair["challenger"]["benchmarks"]["gold@b0001"]["hull"] = fits(0.01)
-    ask_gate(store, "student", pair, Gate(), True)
+    ask_gate(store, "student", pair, Gate(), True, {})
     assert registry.champion("student") == ("student", "v0003")
-    late = ask_gate(store, "student", {**pair, "challenger": measured(ref(2), 1e-3, 1e-3)}, Gate(), True)
+    doubted = ask_gate(store, "student", pair, Gate(), False, {"gold@b0001": {"walk/c0/1": 0.02}})
+    assert any("may be wrong on gold@b0001: walk/c0/1; on the others" in reason for reason in doubted["reasons"])
+    late = ask_gate(store, "student", {**pair, "challenger": measured(ref(2), 1e-3, 1e-3)}, Gate(), True, {})
     assert late["decision"] == "HOLD"  # v0001, which it has beaten, is not in use any more
     assert "student@v0003 is in use now, but student@v0002 was compared with student@v0001" in late["reasons"][-1]
-    alone = ask_gate(store, "student", {"challenger": measured(ref(2), 1e-3)}, Gate(), True)
+    alone = ask_gate(store, "student", {"challenger": measured(ref(2), 1e-3)}, Gate(), True, {})
     assert (alone["decision"], alone["champion"]) == ("HOLD", None)
     assert "student@v0002 was compared with no model" in alone["reasons"][-1]
     assert registry.champion("student") == ("student", "v0003")
-    first = ask_gate(store, "matter", {"challenger": measured(ref(2), 9e-2)}, Gate(), True)
+    first = ask_gate(store, "matter", {"challenger": measured(ref(2), 9e-2)}, Gate(), True, {})
     assert (first["decision"], first["champion"]) == ("PROMOTE", None)
     assert registry.champion("matter") == ("student", "v0002")
 
