@@ -4,8 +4,8 @@
     python -m benchmarks.supervisors FOLDER             # each folder in it has image.png, trimap.png and alpha.png
     python -m benchmarks.supervisors --model diffmatte_xs --steps 1 10 --weights FOLDER
 
-Prints for each picture the share of unknown pixels and, for each supervisor, the MSE over the whole picture in 1e-4; of
-every supervisor the mean and the seconds of processor time; of every two, how far their mattes are apart.
+Prints for each picture the share of unknown pixels and the MSE of each supervisor, in 1e-4 over the whole picture. At
+the end the mean and the seconds of processor time of every supervisor, and how far the mattes of any two are apart.
 """
 
 import argparse
@@ -22,7 +22,6 @@ from tasks.config import Config
 from tasks.matte.picture import open_base, read_display, read_guide
 from tasks.validate.supervise import supervise
 from tests.project import ROOT
-
 
 SAMPLES = ROOT / "samples"
 

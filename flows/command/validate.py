@@ -62,7 +62,7 @@ def lines(comparison: dict[str, Any]) -> list[str]:
                 fit = f"{hull_text(comparison['hull'][name], model):>9}" if comparison["hull"][name] else ""
                 rows.append(f"{model:28}{first}{comparison['latency'][name][model]['ms']:12.1f}{fit}")
                 rows.append(f"{'':28}" + "".join(f"{_interval(means, m):>15}" for m in metrics))
-        rows += doubt_lines(comparison, name)
+        rows += doubt_lines(comparison["doubts"].get(name, {}))
     return rows
 
 

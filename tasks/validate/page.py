@@ -177,12 +177,11 @@ def _foot(comparison: Comparison, name: str) -> str:
     if hull := comparison["hull"][name]:
         lines += ["Hull: share of the silhouettes that the other cameras' mattes of the same frame contradict."]
         lines += [f"{row} has none: {one['absent']}." for row, one in hull.items() if "absent" in one]
-    return " ".join([*lines, *doubt_lines(comparison, name)])
+    return " ".join([*lines, *doubt_lines(comparison["doubts"].get(name, {}))])
 
 
-def doubt_lines(comparison: Comparison, name: str) -> list[str]:
+def doubt_lines(doubts: Mapping[str, float]) -> list[str]:
     """A sentence for each picture of a benchmark on which its supervisor may be wrong, the most doubtful first."""
-    doubts = comparison["doubts"].get(name, {})
     return [
         f"{picture}: {DOUBT}; a second one differs by an MSE of {1e4 * doubts[picture]:.0f}e-4."
         for picture in sorted(doubts, key=lambda picture: -doubts[picture])
