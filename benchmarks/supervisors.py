@@ -13,12 +13,16 @@ import time
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from storage.labels.trimaps import truth_of
+from storage.store.root import Root
+from storage.takes.take import Take
 from tasks.config import Config
+from tasks.ingest.session import ingest, plates
 from tasks.matte.picture import open_base, read_display, read_guide
 from tasks.validate.supervise import supervise
 from tests.project import ROOT
@@ -29,10 +33,13 @@ SAMPLES = ROOT / "samples"
 def pictures(folder: Path | None) -> Iterator[tuple[str, Any, Any, Any]]:
     """Name, picture (3, H, W) 0..1, trimap (H, W) of 0, 128, 255, and true alpha (H, W) 0..1."""
     if folder is None:
-        truth = truth_of(str(SAMPLES / "truth"), "cedar")
-        for file in sorted((SAMPLES / "session/trimaps").glob("*/*.png")):
-            src = read_display(SAMPLES / "session/takes/cedar" / file.parent.name / file.name)
-            yield file.parent.name, src, _trimap(file), truth(file.parent.name, int(file.stem))
+        session, truth = str(SAMPLES / "session/session.toml"), truth_of(str(SAMPLES / "truth"), "cedar")
+        with TemporaryDirectory() as store:  # pictures become display-referred as they are ingested
+            ingest(store, session, "cedar", plates(store, session)["digest"])
+            take = Take.open(Root(store), "cedar")
+            for file in sorted((SAMPLES / "session/trimaps").glob("*/*.png")):
+                key = file.parent.name, int(file.stem)
+                yield key[0], take.read(*key), _trimap(file), truth(*key)
         return
     for case in sorted(path for path in folder.iterdir() if path.is_dir()):
         true = read_guide(case / "alpha.png")
