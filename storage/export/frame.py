@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -18,47 +19,14 @@ from capmat_errors import NotFound
 from storage.export.exr import Compression, write_exr
 from storage.export.names import Output
 from storage.pictures.colour import decode_srgb, encode_srgb
+from storage.pictures.foreground import foreground
 from storage.pictures.png import encode_png, png_with_text
 from storage.recordings.timecode import exact_rate, timecode_after
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 
-# Below this alpha the division amplifies noise more than it recovers colour. The frame's own colour, kept there, is
-# wrong by less than this share of the difference between subject and stage.
-_LEAST_ALPHA = 0.02
 _GREY = decode_srgb(np.full((), 0.5, np.float32))  # looks half as bright as white
-
-
-def foreground(
-    light: NDArray[np.float32],
-    pha: NDArray[np.float32],
-    plate: NDArray[np.float32] | None = None,
-    valid: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float32]:
-    """Return the straight foreground colour: equation 1 of the paper solved for F, where 0.02 <= alpha < 1.
-
-    Elsewhere, and where the plate is not valid, the result is the frame's own colour. That is exact where the matte
-    is solid. Where the matte is empty it has no weight, and a compositor can pull another matte from it.
-
-    Args:
-        light: (3, H, W) linear light of the frame.
-        pha: (H, W) 0..1.
-        plate: (3, H, W) linear light of the empty stage; None if the store has no plate.
-        valid: (H, W), where the plate can be trusted; None for everywhere.
-
-    Returns:
-        (3, H, W) linear light. Where it was computed it lies in 0..1, or up to the frame's own highlight.
-    """
-    if plate is None:
-        return light
-    soft = (pha >= _LEAST_ALPHA) & (pha < 1)
-    if valid is not None:
-        soft &= valid
-    fgr: NDArray[Any] = light.copy()
-    mixed, a = light[:, soft], pha[soft]
-    fgr[:, soft] = np.clip((mixed - (1 - a) * plate[:, soft]) / a, 0, np.maximum(mixed, 1))
-    return fgr
 
 
 class Plates(NamedTuple):
@@ -96,15 +64,11 @@ class Source:
         """Read the matte of a frame, (H, W) 0..1."""
         return self.take.read_alpha(self.run, self.camera, frame)
 
-    def cut(self, frame: int, pha: NDArray[np.float32], plates: Plates) -> "Cut":
-        """Read a frame and cut its subject out."""
-        return Cut(foreground(self.take.light(self.camera, frame), pha, *plates), pha)
-
     def lineage(self, plates: bool) -> dict[str, str]:
         """Return where the mattes come from, for headers and for telling whether a file is out of date.
 
         Args:
-            plates: whether the foreground was computed with the plate.
+            plates: whether the plate said what shines through, see `storage.pictures.foreground`.
         """
         info, take = self.info, self.take
         values = {
@@ -118,7 +82,7 @@ class Source:
             "session": take.source.get("session"),
             "source": take.source.get("path"),
             "colour": json.dumps(take.colour.to_json(), sort_keys=True),
-            "foreground": "freed from the plate" if plates else "the frame's own colour",
+            "foreground": "freed from the plate" if plates else "freed from a guessed stage",
             "capmat": version("capmat"),
         }
         return {name: str(value) for name, value in values.items() if value}
@@ -126,10 +90,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Cut:
-    """The subject of one frame: straight linear light (3, H, W), and its matte (H, W) 0..1."""
+    """The subject of one frame, cut out by its matte (H, W) 0..1."""
 
-    light: NDArray[np.float32]
+    source: Source
+    frame: int
     pha: NDArray[np.float32]
+    plates: Plates
+
+    @cached_property
+    def light(self) -> NDArray[np.float32]:
+        """Its straight colour, (3, H, W) linear light; an alpha alone needs none."""
+        return foreground(self.source.take.light(self.source.camera, self.frame), self.pha, *self.plates)
 
     def display(self, what: str) -> NDArray[np.uint16]:
         """Return what PNG, TIFF and videos hold, sRGB-encoded: (H, W) for alpha, (H, W, 3), or (H, W, 4) for rgba."""
@@ -154,25 +125,23 @@ class Cut:
         return _channels_last(self.light * self.pha + (1 - self.pha) * _GREY)
 
 
-def write_picture(
-    out: Root, name: str, output: Output, cut: Cut, source: Source, frame: int, plates: bool, compression: Compression
-) -> None:
+def write_picture(out: Root, name: str, output: Output, cut: Cut, compression: Compression) -> None:
     """Write one frame as a PNG, TIFF or EXR file called `name`.
 
     Raises:
         StoreError: `out` cannot be written to.
     """
     out.sweep(name)
-    header: dict[str, str | int] = {**source.lineage(plates), "frame": frame}
+    header: dict[str, str | int] = {**cut.source.lineage(cut.plates.light is not None), "frame": cut.frame}
     if output.form == "exr":
-        take = source.take
+        take = cut.source.take
         with out.file(name) as path:
             write_exr(
                 path,
                 cut.linear(output.what),
                 header,
                 rate=exact_rate(take.fps),
-                timecode=timecode_after(take.timecode, frame - take.frames[0], take.fps),
+                timecode=timecode_after(take.timecode, cut.frame - take.frames[0], take.fps),
                 rec709=take.colour.matrix is not None and output.what != "alpha",
                 compression=compression,
             )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.export.exr import Compression
-from storage.export.frame import Plates, Source, write_picture
+from storage.export.frame import Cut, Plates, Source, write_picture
 from storage.export.names import Output
 from storage.export.video import video_file
 from storage.recordings.timecode import exact_rate, timecode_after
@@ -111,10 +111,10 @@ class _Worker:
             made_of = self._made_of(_checksum(pha), frame)
             stale = [output for output in job.outputs if not self._kept(job.name(output, frame), output, made_of)]
             if stale:
-                cut, freed = source.cut(frame, pha, self._plates), self._plates.light is not None
+                cut = Cut(source, frame, pha, self._plates)
                 for output in stale:
                     name = job.name(output, frame)
-                    write_picture(job.out, name, output, cut, source, frame, freed, job.compression)
+                    write_picture(job.out, name, output, cut, job.compression)
                     self._finished(name, output, made_of)
 
     def videos(self) -> None:
@@ -141,7 +141,7 @@ class _Worker:
                 ) as add,
             ):
                 for frame in job.frames:
-                    picture = source.cut(frame, source.pha(frame), self._plates).display(output.what)
+                    picture = Cut(source, frame, source.pha(frame), self._plates).display(output.what)
                     if picture.ndim == 2:
                         picture = np.repeat(picture[..., None], 3, axis=2)
                     add(picture, (frame - job.frames[0]) // step)

@@ -25,6 +25,8 @@ from storage.calibration.box import check_views
 from storage.calibration.camera import Camera
 from storage.calibration.formats.colmap import colmap_files
 from storage.calibration.formats.transforms import frame_entry, picture_file
+from storage.export.frame import Cut, Source
+from storage.pictures.colour import encode_srgb
 from storage.pictures.png import encode_png
 from storage.store.errors import store_errors
 from storage.takes.take import Take
@@ -39,7 +41,7 @@ class Cutout:
 
     Attributes:
         camera: its calibration.
-        image: (3, H, W) float32, display-referred sRGB, 0..1.
+        image: (3, H, W) float32, straight display-referred sRGB, 0..1.
         alpha: (H, W) float32, 0..1; None where the run wrote no matte.
     """
 
@@ -79,15 +81,18 @@ def export_frame(
 
 
 def read_cutout(take: Take, camera: str, frame: int, run: str) -> Cutout:
-    """Return one camera's stored picture and matte.
+    """Return one camera's matte, and the colour of its subject, which is the whole picture without a matte.
 
     Raises:
         CameraMissing: the camera is not in the take.
         NotFound: the frame is not in the take.
     """
     _check_names([camera], take.cameras)
-    alpha = take.read_alpha(run, camera, frame) if take.has_alpha(run, camera, frame) else None
-    return Cutout(take.cameras[camera], take.read(camera, frame), alpha)
+    if not take.has_alpha(run, camera, frame):
+        return Cutout(take.cameras[camera], take.read(camera, frame), None)
+    source = Source(take, camera, run, {})
+    cut = Cut(source, frame, source.pha(frame), source.plates())
+    return Cutout(take.cameras[camera], encode_srgb(cut.light), cut.pha)
 
 
 def export_cutouts(

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.benchmark import Benchmark
+from storage.export.frame import Cut, Source
 from storage.export.scene import export_frame
+from storage.pictures.colour import encode_srgb
 from storage.pictures.png import decode_png
 from storage.store.root import Root
 from storage.takes.take import Take
@@ -118,19 +121,25 @@ def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], bench
         root = Root(store)
         recording = Take.open(root, take)
         cameras = fields["base"]["test"]
+
+        def coloured(camera: str, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+            source = Source(recording, camera, "", {})
+            return encode_srgb(Cut(source, frame, alpha, source.plates()).light)
+
         if benchmark:
             frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
             reference = "mattes of the supervisor"
-            true = {c: (recording.read(c, frame), frozen.alpha(take, c, frame)) for c in cameras}
+            mattes = {c: frozen.alpha(take, c, frame) for c in cameras}
         else:
             run = fields["refined"]["run"]
             reference = f"mattes of {run}"
-            true = {c: (recording.read(c, frame), recording.read_alpha(run, c, frame)) for c in cameras}
+            mattes = {c: recording.read_alpha(run, c, frame) for c in cameras}
+        true = {c: (coloured(c, alpha), alpha) for c, alpha in mattes.items()}
         scores, pictures = {}, {}
         for name, field in fields.items():
             pictures[name] = {camera: _render(root, field["folder"], camera) for camera in cameras}
-            own = {camera: recording.read_alpha(field["run"], camera, frame) for camera in cameras}
-            references = {c: Reference(rgb, alpha, own[c]) for c, (rgb, alpha) in true.items()}
+            own = {c: recording.read_alpha(field["run"], c, frame) for c in cameras}
+            references = {c: Reference(*true[c], coloured(c, own[c]) * own[c]) for c in cameras}
             scores[name] = evaluate(pictures[name], references)
         rows = []
         for camera, (rgb, alpha) in true.items():

@@ -25,9 +25,9 @@ class Reference:
     """What a held-out camera should show.
 
     Attributes:
-        rgb: (3, H, W) straight colour, display-referred sRGB, 0..1.
+        rgb: (3, H, W) straight colour of the subject, display-referred sRGB, 0..1.
         alpha: (H, W) the reference matte, the same for all runs that are compared.
-        own: (H, W) the matte of the run itself; None when it has none.
+        own: (3, H, W) the subject on black, cut out by the matte of the run itself; None when it has none.
     """
 
     rgb: Image
@@ -94,7 +94,7 @@ def _score(name: str, rgb: Image, accumulation: Image, reference: Reference) -> 
     if not inside.any():
         raise MatteError("the reference matte is empty", where=name, fix="Hold out a camera that sees the subject.")
     true = reference.rgb * reference.alpha
-    own = None if reference.own is None else psnr(rgb, reference.rgb * reference.own)
+    own = None if reference.own is None else psnr(rgb, reference.own)
     alike = ssim(rgb, true)
     return {
         "psnr": psnr(rgb, true),

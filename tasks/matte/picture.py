@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CheckpointError, ImageUnreadable, SizeMismatch
-from storage.pictures.colour import encode_srgb
+from storage.pictures.colour import decode_srgb, encode_srgb
 from storage.pictures.files import read_photograph
+from storage.pictures.foreground import foreground
 from storage.pictures.png import encode_png
 from storage.registry import Registry
 from storage.store.root import Root
@@ -113,10 +114,12 @@ def matte_picture(
                 fix="Record the plate with the same camera settings" if key == "bgr" else "Draw it on this picture",
             )
     pha = infer(network, src, guides.get("bgr"), trimap=guides.get("trimap"), mask=guides.get("mask"))["pha"]
+    bgr = guides.get("bgr")
+    fgr = encode_srgb(foreground(decode_srgb(src), pha, None if bgr is None else decode_srgb(bgr)))
     pictures = {
         "alpha": np.rint(pha * 65535).astype(np.uint16),
-        "cutout": _bytes(np.concatenate([src, pha[None]])),
-        "green": comp_on_green(src, pha),
+        "cutout": _bytes(np.concatenate([fgr, pha[None]])),
+        "green": comp_on_green(fgr, pha),
     }
     folder = Root(out).checked()
     for kind, picture in pictures.items():

@@ -144,8 +144,8 @@ def overlay_picture(src: Picture, label: npt.NDArray[np.uint8]) -> RGB:
 def comp_on_green(src: Picture, pha: Picture) -> RGB:
     """An image over a green screen, where holes and leftovers show: (H,W,3) uint8, mixed in display values.
 
-    The image itself is the foreground (Eq. 1 with F = I), so half-transparent edges keep the colour of the stage.
-    This view judges the matte; it is not a finished composite.
+    With a whole frame as the foreground (Eq. 1 with F = I) half-transparent edges keep the colour of the stage. That
+    judges the matte; a finished composite needs `storage.pictures.foreground`.
 
     Args:
         src: the image, any form that `Row` takes.

@@ -21,10 +21,11 @@ from capmat_errors import (
 )
 from storage.calibration.camera import Camera
 from storage.export.read_scene import Scene, read_scene
-from storage.export.scene import Cutout, export_cutouts, export_frame
-from storage.pictures.colour import Colour
+from storage.export.scene import Cutout, export_cutouts, export_frame, read_cutout
+from storage.pictures.colour import Colour, encode_srgb
 from storage.store.root import Root
 from storage.takes.take import Take
+from tests.storage.export.mixed_take import PHA, SUBJECT, make_take
 from tests.storage.raw_pictures import write_raw
 
 AIM = (0.1, -0.2, 1.0)
@@ -261,8 +262,15 @@ def test_a_frame_of_a_take_is_exported_with_the_mattes_of_a_run(tmp_path: Path) 
         export_frame(tmp_path / "out", take, 7, "student", **how)
     take.write_alphas("student", "D", {7: np.eye(10, 8, dtype=np.float32)})
     scene = read_scene(export_frame(tmp_path / "out", take, 7, "student", **how))
-    assert np.array_equal(np.round(scene.views["B"].rgba[:3] * 255), recorded["B"].transpose(2, 0, 1))
+    solid = np.eye(10, 8) == 1
+    assert np.array_equal(np.round(scene.views["B"].rgba[:3] * 255)[:, solid].T, recorded["B"][solid])
     assert np.array_equal(scene.views["B"].rgba[3], np.eye(10, 8))
+
+
+def test_a_cut_out_has_the_subjects_colour_however_thin_its_matte(folder: Root) -> None:
+    cutout = read_cutout(make_take(folder), "c0", 3, "teacher")
+    np.testing.assert_array_equal(cutout.alpha, np.rint(PHA * 65535).astype(np.float32) / 65535)
+    np.testing.assert_allclose(cutout.image, encode_srgb(SUBJECT), atol=2e-3)
 
 
 def test_cameras_that_all_stand_at_one_place_are_refused(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def _run(folder: Path, cutouts: Sequence[Cutout], config: Reconstruction = SMALL
 
 def _references(seen: Sequence[Cutout], own: Sequence[Cutout]) -> dict[str, Reference]:
     return {
-        s.camera.id: Reference(s.image, s.alpha, o.alpha)
+        s.camera.id: Reference(s.image, s.alpha, o.image * o.alpha)
         for s, o in zip(seen, own, strict=True)
         if s.camera.id in HELD_OUT
     }

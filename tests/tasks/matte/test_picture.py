@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from capmat_errors import CapmatError, CheckpointError, ConfigError, ImageUnreadable, NotFound, SizeMismatch
-from storage.pictures.files import read_grey, read_rgba
+from storage.pictures.files import read_grey, read_image, read_rgba
 from storage.pictures.png import encode_png
 from tasks.matte.picture import matte_picture, open_base, open_model, read_display, read_guide
 from tasks.models.networks import register_base
@@ -44,7 +44,13 @@ def test_the_subject_is_told_from_the_plate(architecture: str, pair: tuple[Path,
     assert alpha.shape == (131, 173)
     assert alpha[50:90, 70:110].mean() > 0.6
     assert alpha[:30].mean() < 0.2
-    assert (read_rgba(made["cutout"])[..., 3] == np.rint(alpha * 255)).mean() > 0.99
+    cutout = read_rgba(made["cutout"]).astype(int)
+    assert (cutout[..., 3] == np.rint(alpha * 255)).mean() > 0.99
+    soft = (cutout[..., 3] > 5) & (cutout[..., 3] < 250)
+    off = [
+        np.abs(picture[soft][:, :3] - (230, 60, 40)).mean() for picture in (cutout, read_image(pair[0]).astype(int))
+    ]
+    assert off[0] < off[1] / 2  # the square's own colour at its rim, not the plate's
 
 
 def test_a_plate_of_another_size_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -141,8 +147,6 @@ def test_alpha_is_dropped_when_opaque_and_refused_when_not(mode: str, tmp_path: 
 
 def test_the_plate_may_have_another_bit_depth(pair: tuple[Path, Path], tmp_path: Path) -> None:
     deep = tmp_path / "deep.png"
-    from storage.pictures.files import read_image
-
     deep.write_bytes(encode_png(read_image(pair[1]).astype(np.uint16) * 257))
     one = read_grey(matte_pair(*pair, tmp_path / "one")["alpha"])
     other = read_grey(matte_pair(pair[0], deep, tmp_path / "other")["alpha"])
