@@ -6,6 +6,8 @@ surroundings, near ones first: level by level of a pyramid, as in Burt (1988), "
 and the problem of surface interpolation".
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,6 +65,9 @@ def _settle(known: Floats, around: Floats | float) -> Floats:
 
     height, width = known.shape[:2]
     if height == width == 1:
-        return known[..., :3] / np.maximum(known[..., 3:], np.float32(1e-9))
-    wider = cv2.pyrUp(_settle(cv2.pyrDown(known), _AROUND), dstsize=(width, height))
-    return (known[..., :3] + around * wider) / (known[..., 3:] + around)
+        alone: Floats = np.divide(known[..., :3], np.maximum(known[..., 3:], np.float32(1e-9)))
+        return alone
+    half: Any = cv2.pyrDown(known)
+    wider: Any = cv2.pyrUp(_settle(half, _AROUND), dstsize=(width, height))
+    settled: Floats = (known[..., :3] + around * wider) / (known[..., 3:] + around)
+    return settled
