@@ -4,6 +4,10 @@ Equation 1 of the paper, I = a F + (1 - a) B, solved for F divides by alpha: noi
 that is slightly wrong become a rim. So that colour counts only as far as it is certain. The rest comes from the
 surroundings, near ones first: level by level of a pyramid, as in Burt (1988), "Moment images, polynomial fit filters
 and the problem of surface interpolation".
+
+Networks learn alpha from pictures mixed in display values, so that is where Equation 1 holds. Solved in linear light,
+a dark subject before a light stage gets a red or black rim. The root of light stands for the display value: it is
+close, cheap, and has no end at white.
 """
 
 from typing import Any
@@ -13,8 +17,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-# Colours are averaged as square roots of light: about as people see them, so that a glint does not win.
-_CLIPPED = 0.95  # of sensor white: a lamp may be any number of times brighter than the plate can say
+_CLIPPED = 0.975  # root of light: a lamp may be any number of times brighter than a plate near white can say
+
 # How far the stage's colour may be off, in units of the error that a good plate leaves.
 _GUESSED, _UNKNOWN = 10, 300
 _AROUND = 0.05  # weight of the next wider surroundings: a twentieth of a solid pixel
@@ -38,20 +42,20 @@ def foreground(
     Returns:
         (3, H, W) linear light; where it is not the frame's own, 0..1 or up to the frame's own highlight.
     """
-    mixed, a = light.transpose(1, 2, 0), pha[..., None]
+    mixed, a = np.sqrt(np.maximum(light, 0)).transpose(1, 2, 0), pha[..., None]
     if plate is None:
         empty = (1 - a) ** 8
-        bgr = _spread(np.sqrt(np.maximum(mixed, 0)), empty, 1 - empty) ** 2
+        bgr = _spread(mixed, empty, 1 - empty)
         lost, doubt = np.maximum(bgr, mixed).max(2) > _CLIPPED, _GUESSED
     else:
-        bgr = plate.transpose(1, 2, 0)
+        bgr = np.sqrt(plate).transpose(1, 2, 0)
         lost, doubt = bgr.max(2) > _CLIPPED, 0
     if valid is not None:
         lost |= ~valid
-    alone = np.sqrt(np.clip((mixed - (1 - a) * bgr) / np.maximum(a, 1e-3), 0, np.maximum(mixed, 1)))
+    alone = np.clip((mixed - (1 - a) * bgr) / np.maximum(a, 1e-3), 0, np.maximum(mixed, 1))
     off = np.where(lost, _UNKNOWN, doubt)[..., None].astype(np.float32) * (1 - a)
     own = _spread(alone, a**2 / (1 + off**2), 1 - a) ** 2
-    return np.ascontiguousarray(np.where(a < 1, own, mixed).transpose(2, 0, 1))
+    return np.where(pha < 1, own.transpose(2, 0, 1), light)
 
 
 def _spread(colour: Floats, certain: Floats, around: Floats) -> Floats:

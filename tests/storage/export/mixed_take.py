@@ -3,7 +3,7 @@
 import numpy as np
 
 from storage.calibration.camera import Camera
-from storage.pictures.colour import Colour
+from storage.pictures.colour import Colour, decode_srgb, encode_srgb
 from storage.store.root import Root
 from storage.takes.plate import Plate
 from storage.takes.stage import Stage
@@ -31,7 +31,9 @@ def make_take(root: Root, *, frames: int = 2, fps: float = 25.0, timecode: str =
         timecode=timecode,
         source={"session": "day", "path": "takes/walk/{camera}/{frame:04d}.png"},
     )
-    numbers = np.rint(64 + (PHA * SUBJECT + (1 - PHA) * EMPTY) * (4095 - 64)).astype(np.uint16)
+    # mixed in display values, as networks understand alpha
+    light = decode_srgb(PHA * encode_srgb(SUBJECT) + (1 - PHA) * encode_srgb(EMPTY))
+    numbers = np.rint(64 + light * (4095 - 64)).astype(np.uint16)
     take.start_run("teacher", {"name": "bg_vitmatte_s", "version": "v0003"})
     for camera in cameras:
         for frame in take.frames:

@@ -270,7 +270,7 @@ def test_a_frame_of_a_take_is_exported_with_the_mattes_of_a_run(tmp_path: Path) 
 def test_a_cut_out_has_the_subjects_colour_however_thin_its_matte(folder: Root) -> None:
     cutout = read_cutout(make_take(folder), "c0", 3, "teacher")
     np.testing.assert_array_equal(cutout.alpha, np.rint(PHA * 65535).astype(np.float32) / 65535)
-    np.testing.assert_allclose(cutout.image, encode_srgb(SUBJECT), atol=2e-3)
+    np.testing.assert_allclose(cutout.image, encode_srgb(SUBJECT), atol=0.02)
 
 
 def test_cameras_that_all_stand_at_one_place_are_refused(tmp_path: Path) -> None:
