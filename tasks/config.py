@@ -38,6 +38,9 @@ class Teacher(_Section):
     """Weight of the loss of a scribbled crop against that of a base crop. Raise it when painted errors survive."""
     crop: int = Field(128, ge=32)
     """Side of the square training window, in pixels, at most the shorter side of a frame. ViTMatte: 512."""
+    plate_share: float = Field(0.5, ge=0, le=1)
+    """Share of the base crops over plates of the stage, with its noise, instead of over the base data's backgrounds.
+    The paper: 0. It teaches the stage before anybody paints."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Factor between the learning rates of neighbouring blocks. ViTMatte: 0.65. 1 for a small network."""
     lr: float = Field(1e-3, gt=0)
@@ -74,6 +77,8 @@ class Student(_Section):
     base_share: float = Field(0.25, ge=0, le=1)
     """Share of crops that are base composites. The paper: 0, with 20 scenes. With a few performers the student
     otherwise learns their clothes by heart."""
+    plate_share: float = Field(0.5, ge=0, le=1)
+    """Share of the base composites that lie over plates of the stage. The paper: 0."""
     recolour: float = Field(0.6, ge=0, le=1)
     """Share of stage crops whose subject gets other colours, for the same reason. 0 with many performers."""
 

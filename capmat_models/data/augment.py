@@ -1,7 +1,7 @@
-"""The augmentations of BackgroundMattingV2, so that a student tolerates shadows, noise and light of a stage.
+"""The augmentations of BackgroundMattingV2 for real frames, so that a student tolerates noise and light of a stage.
 
-Composites get all of them; real frames get all but the shadow, which they have already. The numbers are the
-original's, gathered from its training loop.
+The numbers are the original's, gathered from its training loop. Its shadow is for composites, which have their own
+(`capmat_models.data.composites`).
 """
 
 from dataclasses import dataclass
@@ -49,18 +49,12 @@ Sample = dict[str, NDArray[np.float32]]
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-_NATIVE = 512  # the crop for which the original's shadow blur is meant
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Probabilities and strengths. The defaults are the original's."""
 
-    shadow: float = 0.3
-    """Probability that a composite's background gets a soft shadow of the subject. Set to 0 to see the domain
-    gap that scribbles have to close."""
-    shadow_depth: float = 0.3
-    """Most that a shadow takes away, in display units."""
     noise: float = 0.4
     """Probability of Gaussian noise on both inputs, each with a level of its own."""
     noise_level: float = 0.03
@@ -78,24 +72,6 @@ class Augmentation:
     shift: float = 0.3
     """Probability that the background moves by up to a degree and a hundredth of its size. Cameras of a stage
     are bolted down: 0 suits them."""
-
-
-def augment_composite(rng: Generator, sample: Sample, how: Augmentation) -> Sample:
-    """Composite anew over a shadowed background, then treat the sample like a real one.
-
-    Args:
-        rng: where the draws come from.
-        sample: `src`, `bgr`, `fgr` (3,S,S) and `pha` (1,S,S) in 0..1, from `BaseData`.
-        how: probabilities and strengths.
-
-    Returns:
-        The sample with another `src` and `bgr`. The background without the shadow stays the second input.
-    """
-    if rng.random() < how.shadow:
-        pha = sample["pha"]
-        behind = np.clip(sample["bgr"] - _shadow(rng, pha, how.shadow_depth), 0, 1)
-        sample = {**sample, "src": pha * sample["fgr"] + (1 - pha) * behind}
-    return augment_real(rng, sample, how)
 
 
 def augment_real(rng: Generator, sample: Sample, how: Augmentation) -> Sample:
@@ -165,16 +141,6 @@ def recolour_subject(rng: Generator, sample: Sample) -> Sample:
     src, pha = sample["src"], sample["pha"]
     other = jitter_colour(rng, src, Augmentation(**_DRESSES))
     return {**sample, "src": src + pha * (other - src)}
-
-
-def _shadow(rng: Generator, pha: NDArray[np.float32], depth: float) -> NDArray[np.float32]:
-    """Move and blur the subject's own alpha, (1,S,S)."""
-    moved = _affine(pha, rng, rotation=5, translation=0.2, scale=(0.5, 1.5), shear=5, padding="zeros")
-    reach = round(rng.integers(20, 40) * pha.shape[-1] / _NATIVE) // 2
-    wide = F.pad(torch.from_numpy(moved)[None], (reach,) * 4, mode="replicate")
-    rows = F.avg_pool2d(wide, (1, 2 * reach + 1), 1)
-    blurred = F.avg_pool2d(rows, (2 * reach + 1, 1), 1)[0].numpy()
-    return blurred * np.float32(depth * rng.random())
 
 
 def _affine(

@@ -1,8 +1,6 @@
-"""Base data: cut-out subjects composited over other pictures while training runs.
+"""Base data: cut-out subjects, and pictures to put behind them.
 
-Composites follow Eq. 1 of the capture-stage paper with dB = 0: neither shadow nor reflection, which is what
-makes base data differ from a stage and scribbles necessary. Each sample is warped straight into its crop, so
-its cost depends on the crop and not on the size of the pictures.
+A subject is warped straight into its crop, so its cost depends on the crop and not on the size of the picture.
 """
 
 from collections.abc import Sequence
@@ -54,7 +52,8 @@ Sample = dict[str, NDArray[np.float32]]
 
 _MERGE = 0.5  # probability of a second subject, as in the loader of ViTMatte
 _ROTATION, _SHEAR = 30.0, 10.0  # degrees either way, same source
-_SCALE = (0.8, 1.25)
+_SCALE = (0.45, 2.2)  # of a subject; wider than the original's, since rendered cut-outs are all about equally large
+_ASPECT = (0.87, 1.15)
 _HUE = 40.0  # degrees either way
 _WIDEST_BACKGROUND = 3.0  # a background window is at most this many crops wide
 _CELL = 8
@@ -102,25 +101,23 @@ class BaseData:
             BaseData(self.foregrounds[-held:], self.backgrounds[-held:]),
         )
 
-    def sample(self, rng: Generator, crop: int) -> Sample:
-        """Draw one composite. All randomness comes from `rng`.
+    def cut_out(self, rng: Generator, crop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Draw one subject or two, warped and in other colours. All randomness comes from `rng`.
 
         Args:
             rng: where the draws come from.
-            crop: side of the square sample in pixels.
+            crop: side of the square in pixels.
 
         Returns:
-            `src`, `bgr`, `fgr` (3,crop,crop) and `pha` (1,crop,crop), float32 in 0..1, display-referred.
-            `fgr` is 0 where `pha` is 0. Every sample holds an edge of its subject.
+            Alpha (1,crop,crop) and colour (3,crop,crop), float32 in 0..1, display-referred. The colour is 0 where
+            alpha is 0. Every square holds an edge of its subject.
         """
         colour, pha = self._subject(rng, crop)
         if rng.random() < _MERGE:
             colour2, pha2 = self._subject(rng, crop)
             colour = colour + (1 - pha) * colour2  # premultiplied "over"
             pha = 1 - (1 - pha) * (1 - pha2)
-        fgr = _jitter(rng, np.clip(colour / np.maximum(pha, np.float32(1 / 512)), 0, 1), pha)
-        bgr = self._background(rng, crop)
-        return {"src": pha * fgr + (1 - pha) * bgr, "bgr": bgr, "pha": pha, "fgr": fgr}
+        return pha, _jitter(rng, np.clip(colour / np.maximum(pha, np.float32(1 / 512)), 0, 1), pha)
 
     def _subject(self, rng: Generator, crop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Warp a random subject so that one of its soft pixels lies somewhere in the crop.
@@ -138,7 +135,8 @@ class BaseData:
         warped = _warp(picture, _inverse_affine(rng), anchor, centre, crop)
         return warped[:3], warped[3:]
 
-    def _background(self, rng: Generator, crop: int) -> NDArray[np.float32]:
+    def background(self, rng: Generator, crop: int) -> NDArray[np.float32]:
+        """Draw a window of a picture, 1 to 3 crops wide and perhaps mirrored: (3,crop,crop) float32 in 0..1."""
         index = int(rng.integers(len(self.backgrounds)))
         picture = self.backgrounds[index]
         _check(picture, 3, f"background {index}")
@@ -184,7 +182,8 @@ def _inverse_affine(rng: Generator) -> NDArray[np.float64]:
     """
     angle = np.deg2rad(rng.uniform(-_ROTATION, _ROTATION))
     shear = np.tan(np.deg2rad(rng.uniform(-_SHEAR, _SHEAR)))
-    sx, sy = rng.uniform(*_SCALE, 2)
+    scale = np.exp(rng.uniform(*np.log(_SCALE)))
+    sx, sy = scale * rng.uniform(*_ASPECT, 2)
     flip = rng.choice([-1.0, 1.0])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return np.linalg.inv(turn @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag([flip * sx, sy]))

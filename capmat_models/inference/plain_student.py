@@ -34,7 +34,7 @@ def plain_matte(model: "BGMV2", src: Tensor, bgr: Tensor) -> dict[str, Tensor]:
     pha, res, err, hid = model.coarse(torch.cat([resize(src, small), resize(bgr, small)], 1))
     cells = (height // CELL, width // CELL)
     doubt = resize(err, cells).flatten(1)
-    worst = doubt.topk(min(model.refine_sample_pixels // CELL**2, doubt.shape[1]), dim=1, sorted=False).indices
+    worst = doubt.topk(min(model.budget((height, width)) // CELL**2, doubt.shape[1]), dim=1, sorted=False).indices
     chosen = torch.zeros_like(doubt).scatter_(1, worst, 1.0)
     if model.config.prevent_oversampling:
         chosen = chosen * (doubt > 0)

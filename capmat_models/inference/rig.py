@@ -20,7 +20,7 @@ from torch import Tensor
 from capmat_errors import SizeMismatch
 from capmat_models.inference.folding import fold_norms
 from capmat_models.networks.inputs import pad_to, padded_size
-from capmat_models.networks.refiner import CELL, Cells, choose, resize
+from capmat_models.networks.refiner import CELL, Cells, resize
 
 if TYPE_CHECKING:
     from capmat_models.networks.bgmv2 import BGMV2
@@ -169,14 +169,7 @@ class Rig:
         src = self._prepared(src)
         self._small[:, :3] = resize(src, self._small.shape[-2:])
         pha, res, err, hid = network.coarse(self._small)
-        cells = choose(
-            err,
-            self.size,
-            mode=network.refine_mode,
-            pixels=network.refine_sample_pixels,
-            threshold=network.refine_threshold,
-            prevent_oversampling=network.config.prevent_oversampling,
-        )
+        cells = network.choose(err, self.size)
         self._fine[:, :3, 2:-2, 2:-2] = src
         inside = self._wide[:, :, 3:-3, 3:-3]
         _enlarge_into(inside[:, :-6], torch.cat([hid, pha, res], 1))

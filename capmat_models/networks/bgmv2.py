@@ -14,7 +14,7 @@ from torch import nn
 
 from capmat_models.networks.configs import BGMV2Config
 from capmat_models.networks.inputs import pad_to, padded_size
-from capmat_models.networks.refiner import CELL, Refiner, choose, resize
+from capmat_models.networks.refiner import CELL, Cells, Refiner, choose, resize
 
 # timm's features at 1/2, 1/4, 1/8 and 1/16; index 3 would be the 96-channel map that the paper skips.
 _FEATURES = (0, 1, 2, 4)
@@ -24,9 +24,9 @@ class BGMV2(nn.Module):
     """Alpha and foreground from an image and the empty stage.
 
     Args:
-        config: sizes, and how to refine. `backbone_scale`, `refine_mode`, `refine_sample_pixels` and
-            `refine_threshold` may be changed on the instance (attributes of the same names): they belong to
-            the resolution at hand rather than to the weights.
+        config: sizes, and how to refine. `backbone_scale`, `refine_mode`, `refine_share`, `refine_sample_pixels` and
+            `refine_threshold` may be changed on the instance (attributes of the same names): they belong to the
+            resolution at hand rather than to the weights.
 
     Shape:
         Inputs `src` and `bgr`: (N, 3, H, W) display-referred RGB, 0..1, any H and W, not normalised.
@@ -37,6 +37,7 @@ class BGMV2(nn.Module):
         self.config = config
         self.backbone_scale = config.backbone_scale
         self.refine_mode = config.refine_mode
+        self.refine_share = config.refine_share
         self.refine_sample_pixels = config.refine_sample_pixels
         self.refine_threshold = config.refine_threshold
         encoder: Any = timm.create_model(
@@ -51,8 +52,8 @@ class BGMV2(nn.Module):
         )
         self.refiner = Refiner(config.hidden_channels, config.refiner_channels)
 
-    def forward(self, src: torch.Tensor, bgr: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Matte whole frames, coarse and refined.
+    def forward(self, src: torch.Tensor, bgr: torch.Tensor, everywhere: bool = False) -> dict[str, torch.Tensor]:
+        """Matte whole frames, coarse and refined; `everywhere` refines every cell, whatever the mode says.
 
         Sizes that are not multiples of 4 are padded by repeating the border and cropped back.
 
@@ -68,19 +69,8 @@ class BGMV2(nn.Module):
         small = [max(1, int(side * self.backbone_scale)) for side in size]
         src_sm = resize(src, small)
         pha_sm, res_sm, err_sm, hid_sm = self.coarse(torch.cat([src_sm, resize(bgr, small)], 1))
-        pha, res, ref_sm = self.refiner(
-            src,
-            bgr,
-            torch.cat([hid_sm, pha_sm, res_sm], 1),
-            choose(
-                err_sm,
-                size,
-                mode=self.refine_mode,
-                pixels=self.refine_sample_pixels,
-                threshold=self.refine_threshold,
-                prevent_oversampling=self.config.prevent_oversampling,
-            ),
-        )
+        cells = None if everywhere else self.choose(err_sm, size)
+        pha, res, ref_sm = self.refiner(src, bgr, torch.cat([hid_sm, pha_sm, res_sm], 1), cells)
         full = {"pha": pha.clamp(0, 1), "fgr": (src + res).clamp(0, 1), "err": resize(err_sm, size)}
         return {name: x[..., :height, :width] for name, x in full.items()} | {
             "pha_sm": pha_sm,
@@ -88,6 +78,21 @@ class BGMV2(nn.Module):
             "err_sm": err_sm,
             "ref_sm": ref_sm,
         }
+
+    def budget(self, size: tuple[int, int]) -> int:
+        """How many pixels of a frame of (H, W) the mode `sampling` refines."""
+        return round(self.refine_share * size[0] * size[1]) or self.refine_sample_pixels
+
+    def choose(self, err: torch.Tensor, size: tuple[int, int]) -> Cells | None:
+        """The cells of a frame of (H, W) to recompute, from the expected error (N, 1, h, w); None for all."""
+        return choose(
+            err,
+            size,
+            mode=self.refine_mode,
+            pixels=self.budget(size),
+            threshold=self.refine_threshold,
+            prevent_oversampling=self.config.prevent_oversampling,
+        )
 
     def base(self, src: torch.Tensor, bgr: torch.Tensor) -> dict[str, torch.Tensor]:
         """The coarse network alone, at the size it is given (first stage of training).

@@ -64,7 +64,10 @@ class BGMV2Config:
     backbone_scale: float = 0.25
     """Size of the coarse network's input relative to the image, at most 0.5. 0.25 for HD, 0.125 for 4K."""
     refine_mode: Literal["full", "sampling", "thresholding"] = "sampling"
-    """Which 4x4 cells are refined: all, the `refine_sample_pixels` worst, or all above `refine_threshold`."""
+    """Which 4x4 cells are refined: all, a number of the worst, or all above `refine_threshold`."""
+    refine_share: float = 0.0
+    """How many the worst are, as a share of the frame (0..1), so that it suits every size. 0 takes the number of
+    the original, `refine_sample_pixels`."""
     refine_sample_pixels: int = 80_000
     """80 000 for HD, 320 000 for 4K (both about 4 % of the pixels)."""
     refine_threshold: float = 0.1
@@ -182,7 +185,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             hidden_channels=16,
             refiner_channels=(16, 12, 8),
             backbone_scale=0.5,
-            refine_sample_pixels=5_000,
+            refine_share=0.2,
         ),
         "student",
         rig=True,

@@ -1,8 +1,8 @@
 """Base training on composites, for networks that have no published weights to start from.
 
-The teacher has the losses of ViTMatte and the noise of Sec. 5.1. The student has the two phases and augmentations
-of BackgroundMattingV2. The supervisor has the two phases of DiffMatte. All rates warm up and then follow a cosine
-down, which suits short trainings better than the originals' steps.
+The teacher has the losses of ViTMatte, the student and the supervisor have the two phases of BackgroundMattingV2 and
+DiffMatte. All rates warm up and then follow a cosine down, which suits short trainings better than the originals'
+steps.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ import torch
 from numpy.random import Generator
 from torch import nn
 
-from capmat_models.data.augment import HIGHEST, Augmentation, Sample, add_noise, augment_composite
-from capmat_models.data.base import BaseData
+from capmat_models.data.base import BaseData, Sample
+from capmat_models.data.composites import Composites, Difficulty
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, Phase, Tensors, mixed, run_phases, stack
 from capmat_models.training.losses import diffmatte_losses, vitmatte_losses
@@ -27,7 +27,6 @@ from capmat_models.training.validation import Kind, evaluate
 NO_PLATE = 0.5
 """The grey that a network without plate gets in its place."""
 
-_JOINT_SHARE = 0.3  # of the student's iterations; from fresh weights, the base network needs most of them
 _ALIGNED_SHARE = 1 / 3  # of the supervisor's iterations: the last 50 of the 150 epochs of DiffMatte
 
 
@@ -41,6 +40,9 @@ class BaseTrainConfig:
     """Crops per step. The student's second phase takes half."""
     crop: int = 512
     """Side of the square crops in pixels, a multiple of 4."""
+    scales: tuple[float, ...] = (1.0,)
+    """Sides of the crops as multiples of `crop`; each batch draws one, and has as many crops as make about the same
+    number of pixels. Crops of one size teach one size."""
     lr: float = 5e-4
     """Highest rate of teacher and supervisor."""
     lr_scale: float = 1.0
@@ -51,10 +53,12 @@ class BaseTrainConfig:
     """Of AdamW, for teacher and supervisor."""
     warmup: int = 250
     """Iterations until the rate is at its highest."""
-    noise: float = HIGHEST
-    """Highest standard deviation of the teacher's noise."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    """What the student's composites go through; its shadows can be switched off."""
+    joint_share: float = 0.3
+    """Share of the student's iterations that train its refiner as well; 1 for a start from trained weights."""
+    average: float = 0.999
+    """See `run_phases`."""
+    how: Difficulty = field(default_factory=Difficulty)
+    """What the composites are like."""
     plate: bool = True
     """False shows grey (`NO_PLATE`) in place of the plate, to see what the plate is worth. The network is then one
     without background input, of the same size, and needs grey in use, too."""
@@ -103,24 +107,29 @@ def train_base(
     if held is not None:
         hooks = replace(
             hooks,
-            validate=lambda _: evaluate(kind, model, held, count=cfg.validate_on, crop=cfg.crop),
+            validate=lambda _: evaluate(kind, model, Composites(held, cfg.how), count=cfg.validate_on, crop=cfg.crop),
             validate_every=cfg.validate_every,
         )
     return run_phases(
         model,
-        recipes[kind](model, base, cfg),
+        recipes[kind](model, Composites(base, cfg.how), cfg),
         seed=cfg.seed,
         recipe=f"{kind} {cfg}",
         save_every=cfg.save_every,
+        average=cfg.average,
         hooks=hooks,
     )
 
 
-def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]:
-    def batch(rng: Generator) -> Arrays:
-        samples = [base.sample(rng, cfg.crop) for _ in range(cfg.batch)]
-        arrays = stack([_shown(add_noise(rng, sample, highest=cfg.noise), cfg) for sample in samples])
-        return {**arrays, "radii": random_radii(rng, cfg.batch, cfg.crop)}
+def _batch(rng: Generator, base: Composites, cfg: BaseTrainConfig, count: int) -> Arrays:
+    """About as many pixels as `count` crops have, in crops of one of the sizes; and how wide trimaps of them are."""
+    scale = cfg.scales[int(rng.integers(len(cfg.scales)))]
+    crop, count = 4 * round(cfg.crop * scale / 4), max(1, round(count / scale**2))
+    arrays = stack([_shown(base.sample(rng, crop), cfg) for _ in range(count)])
+    return {**arrays, "radii": random_radii(rng, count, crop)}
+
+
+def _teacher(model: nn.Module, base: Composites, cfg: BaseTrainConfig) -> list[Phase]:
 
     def losses(tensors: Tensors) -> Tensors:
         with mixed(cfg.mixed_precision, tensors):
@@ -128,14 +137,14 @@ def _teacher(model: nn.Module, base: BaseData, cfg: BaseTrainConfig) -> list[Pha
         pha = pha.float()
         return vitmatte_losses(pha, tensors["pha"], (_trimap(tensors) == 0.5).to(pha.dtype))
 
-    return [_one_phase("teacher", model, cfg, batch, losses)]
+    return [_one_phase("teacher", model, cfg, lambda rng: _batch(rng, base, cfg, cfg.batch), losses)]
 
 
-def _student(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]:
-    joint = round(cfg.iterations * _JOINT_SHARE)
+def _student(model: Any, base: Composites, cfg: BaseTrainConfig) -> list[Phase]:
+    joint = round(cfg.iterations * cfg.joint_share)
     return student_phases(
         model,
-        lambda rng: _shown(augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation), cfg),
+        lambda rng, count: _batch(rng, base, cfg, count),
         base_iterations=cfg.iterations - joint,
         joint_iterations=joint,
         batch=cfg.batch,
@@ -145,7 +154,7 @@ def _student(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]:
     )
 
 
-def _supervisor(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]:
+def _supervisor(model: Any, base: Composites, cfg: BaseTrainConfig) -> list[Phase]:
     """DiffMatte's two phases, the second one "self-aligned" (section 3.3 of its paper).
 
     The first shows the denoiser noisy truth, which it learns to copy. While it samples, its own guess is in that
@@ -153,12 +162,11 @@ def _supervisor(model: Any, base: BaseData, cfg: BaseTrainConfig) -> list[Phase]
     """
 
     def batch(rng: Generator) -> Arrays:
-        arrays = stack([base.sample(rng, cfg.crop) for _ in range(cfg.batch)])
+        arrays = _batch(rng, base, cfg, cfg.batch)
         return {
             **arrays,
-            "radii": random_radii(rng, cfg.batch, cfg.crop),
-            "time": rng.random(cfg.batch, np.float32),
-            "gap": rng.random(cfg.batch, np.float32),
+            "time": rng.random(len(arrays["pha"]), np.float32),
+            "gap": rng.random(len(arrays["pha"]), np.float32),
             "noise": rng.standard_normal(arrays["pha"].shape, np.float32),
         }
 

@@ -11,10 +11,10 @@ import torch
 from numpy.random import Generator
 
 from capmat_errors import TrainingError
-from capmat_models.data.augment import Augmentation, augment_composite, augment_real, recolour_subject
-from capmat_models.data.base import BaseData
+from capmat_models.data.augment import Augmentation, augment_real, recolour_subject
+from capmat_models.data.composites import Composites
 from capmat_models.data.stage import PairData
-from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, run_phases
+from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, run_phases, stack
 from capmat_models.training.losses import foreground_target
 from capmat_models.training.optimisers import constant, cosine
 from capmat_models.training.student import check_crop, student_phases
@@ -39,7 +39,7 @@ class DistillConfig:
     recolour: float = 0.0
     decay: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
-    """What happens to a pair; its shadow is for composites alone, real frames have their own."""
+    """What happens to a pair."""
     mixed_precision: bool = False
     """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
     avx512_bf16 or AMX; slower on any other."""
@@ -54,7 +54,7 @@ def distill_student(
     pairs: PairData,
     cfg: DistillConfig,
     *,
-    base: BaseData | None = None,
+    base: Composites | None = None,
     hooks: Hooks = NO_HOOKS,
 ) -> History:
     """Fine-tune a student in place.
@@ -79,7 +79,7 @@ def distill_student(
 
     def sample(rng: Generator) -> Arrays:
         if base is not None and rng.random() < cfg.base_share:
-            return augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation)
+            return base.sample(rng, cfg.crop)
         clean = pairs.sample(rng, cfg.crop)
         if rng.random() < cfg.recolour:
             clean = recolour_subject(rng, clean)
@@ -89,7 +89,7 @@ def distill_student(
 
     phases = student_phases(
         model,
-        sample,
+        lambda rng, count: stack([sample(rng) for _ in range(count)]),
         base_iterations=cfg.base_iterations,
         joint_iterations=cfg.joint_iterations,
         batch=cfg.batch,

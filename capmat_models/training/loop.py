@@ -6,8 +6,9 @@ goes on from its checkpoint. On a CPU the result equals that of an undisturbed r
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 
 from capmat_errors import TrainingError
 from capmat_models.training.resume import Checkpointer, pack, unpack
@@ -83,6 +85,7 @@ def run_phases(
     seed: int,
     recipe: str,
     save_every: int,
+    average: float = 0.0,
     hooks: Hooks = NO_HOOKS,
 ) -> History:
     """Train through all phases in order; the network is left in eval mode.
@@ -93,6 +96,8 @@ def run_phases(
         seed: together with the iteration it decides every batch and every dropout.
         recipe: all settings as text; a checkpoint of another recipe is refused.
         save_every: iterations between checkpoints.
+        average: share of the former average in an exponential mean of the weights, which is then what is measured and
+            what the network ends as. Single steps jump; their mean does not. 0 keeps the last step.
         hooks: what it calls on the way.
 
     Returns:
@@ -111,11 +116,19 @@ def run_phases(
     if state:
         begin, history = state["iteration"], state["history"]
         model.load_state_dict(state["model"])
+    mean = AveragedModel(model, multi_avg_fn=_averaging(average), use_buffers=True) if average else None
+    if mean and state:
+        mean.load_state_dict(state["mean"])
 
     def measure(done: int) -> None:
         if hooks.validate:
+            live = deepcopy(model.state_dict()) if mean else {}
+            if mean:
+                model.load_state_dict(mean.module.state_dict())
             model.eval()
             history.append({"iteration": done, "stage": "validation", **hooks.validate(done)})
+            if mean:
+                model.load_state_dict(live)
 
     def after(done: int, index: int, optimiser: Optimizer, losses: dict[str, float]) -> None:
         if done % max(1, total // _RECORDS) == 0 or done == total:
@@ -125,6 +138,8 @@ def run_phases(
         if hooks.checkpointer and (done % save_every == 0 or done == total):
             # a batch is a pure function of seed and iteration, so this is all that the next one depends on
             learnt = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+            if mean:
+                learnt["mean"] = mean.state_dict()
             hooks.checkpointer.save(pack(recipe, **learnt, stage=index, iteration=done, history=history))
         if hooks.progress:
             hooks.progress(done, f"loss {losses['total']:.4f}")
@@ -147,11 +162,29 @@ def run_phases(
                     for group, rate in zip(optimiser.param_groups, rates, strict=True):
                         group["lr"] = rate * phase.rate(iteration - first)
                     losses = _step(model, phase, optimiser, batch, seed, iteration)
+                    if mean:
+                        mean.update_parameters(model)
                     after(iteration + 1, index, optimiser, losses)
             first += phase.iterations
     _let_learn(model, ())
+    if mean:
+        model.load_state_dict(mean.module.state_dict())
     model.eval()
     return history
+
+
+def _averaging(average: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """How `AveragedModel` takes in a step: the first ones count for more, so that it soon forgets the start."""
+
+    def take_in(mean: Sequence[Tensor], live: Sequence[Tensor], count: Tensor | int) -> None:
+        share = 1 - min(average, (1 + int(count)) / (10 + int(count)))
+        for old, new in zip(mean, live, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, share)
+            else:
+                old.copy_(new)
+
+    return take_in
 
 
 def _let_learn(model: nn.Module, frozen: tuple[str, ...]) -> None:

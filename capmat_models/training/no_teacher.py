@@ -14,13 +14,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from capmat_errors import TrainingError
-from capmat_models.data.augment import Augmentation, augment_composite, augment_real
-from capmat_models.data.base import BaseData
+from capmat_models.data.augment import Augmentation, augment_real
+from capmat_models.data.composites import Composites
 from capmat_models.data.stage import ScribbleData
 from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, Phase, Tensors, mixed, run_phases, stack
 from capmat_models.training.losses import bgmv2_base_losses, bgmv2_refine_losses, scribble_loss
 from capmat_models.training.optimisers import cosine
-from capmat_models.training.student import BASE_RATES, JOINT_RATES, check_crop, joint_losses, part_optimiser, shrink
+from capmat_models.training.student import (
+    BASE_RATES,
+    JOINT_RATES,
+    check_crop,
+    everywhere,
+    joint_losses,
+    part_optimiser,
+    shrink,
+)
 
 if TYPE_CHECKING:
     from capmat_models.networks.bgmv2 import BGMV2
@@ -47,7 +55,7 @@ class ScribbleStudentConfig:
     scribble_weight: float = 5.0
     decay: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
-    """What composites and frames go through; frames get no further shadow."""
+    """What frames go through."""
     mixed_precision: bool = False
     """Run the network in bfloat16 while it trains. About twice as fast on a GPU, and on a CPU that has
     avx512_bf16 or AMX; slower on any other."""
@@ -60,7 +68,7 @@ class ScribbleStudentConfig:
 def train_scribble_student(
     strategy: Strategy,
     model: "BGMV2",
-    base: BaseData,
+    base: Composites,
     scribbles: ScribbleData,
     cfg: ScribbleStudentConfig,
     *,
@@ -90,11 +98,8 @@ def train_scribble_student(
     if painted[0] >= cfg.batch or (strategy == "scribbles_only" and painted[1] >= half):
         raise TrainingError("a batch has no room for a composite", fix="Use larger batches or a smaller share.")
 
-    def composite(rng: Generator) -> Arrays:
-        return augment_composite(rng, base.sample(rng, cfg.crop), cfg.augmentation)
-
     def mix(rng: Generator, composed: int, scribbled: int) -> Arrays:
-        samples = [composite(rng) for _ in range(composed)]
+        samples = [base.sample(rng, cfg.crop) for _ in range(composed)]
         strokes = [augment_real(rng, scribbles.sample(rng, cfg.crop), cfg.augmentation) for _ in range(scribbled)]
         inputs = stack([{"src": one["src"], "bgr": one["bgr"]} for one in (*samples, *strokes)])
         truth = stack([{"pha": one["pha"], "fgr": one["fgr"]} for one in samples])
@@ -125,7 +130,7 @@ def train_scribble_student(
                 "joint",
                 cfg.second_iterations,
                 JOINT_RATES,
-                batch=lambda rng: mix(rng, half - painted[1], painted[1]),
+                batch=lambda rng: {**mix(rng, half - painted[1], painted[1]), "everywhere": everywhere(rng)},
                 losses=lambda tensors: _mixed_joint_losses(model, tensors, cfg),
             )
         )
@@ -135,7 +140,10 @@ def train_scribble_student(
                 "refiner",
                 cfg.second_iterations,
                 {"refiner": JOINT_RATES["refiner"]},
-                batch=lambda rng: stack([composite(rng) for _ in range(half)]),
+                batch=lambda rng: {
+                    **stack([base.sample(rng, cfg.crop) for _ in range(half)]),
+                    "everywhere": everywhere(rng),
+                },
                 losses=lambda tensors: joint_losses(model, tensors, mixed_precision=cfg.mixed_precision),
                 frozen=tuple(BASE_RATES),
             )
@@ -165,7 +173,7 @@ def _mixed_base_losses(model: "BGMV2", tensors: Tensors, cfg: ScribbleStudentCon
 
 def _mixed_joint_losses(model: "BGMV2", tensors: Tensors, cfg: ScribbleStudentConfig) -> Tensors:
     with mixed(cfg.mixed_precision, tensors):
-        out = model(tensors["src"], tensors["bgr"])
+        out = model(tensors["src"], tensors["bgr"], bool(tensors["everywhere"]))
     out = {name: x.float() for name, x in out.items()}
     composed = len(tensors["pha"])
     terms = bgmv2_refine_losses({name: x[:composed] for name, x in out.items()}, tensors["pha"], tensors["fgr"])

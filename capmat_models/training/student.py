@@ -8,12 +8,14 @@ first phase, at a size of their own.)
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from capmat_errors import TrainingError
-from capmat_models.training.loop import Arrays, Phase, Tensors, mixed, stack
+from capmat_models.training.loop import Arrays, Phase, Tensors, mixed
 from capmat_models.training.losses import bgmv2_base_losses, bgmv2_refine_losses
 from capmat_models.training.optimisers import constant, part_groups
 
@@ -28,7 +30,7 @@ JOINT_RATES = {"backbone": 5e-5, "aspp": 5e-5, "decoder": 1e-4, "refiner": 3e-4}
 
 def student_phases(
     model: "BGMV2",
-    sample: Callable[[Generator], Arrays],
+    draw: Callable[[Generator, int], Arrays],
     *,
     base_iterations: int,
     joint_iterations: int,
@@ -41,7 +43,8 @@ def student_phases(
 
     Args:
         model: the student: model(src, bgr), model.base(src, bgr), model.backbone_scale, and its four parts.
-        sample: one augmented sample: `src`, `bgr`, `fgr` (3,S,S) and `pha` (1,S,S), S a multiple of 4.
+        draw: a batch for (generator, number of crops): `src`, `bgr`, `fgr` (N,3,S,S) and `pha` (N,1,S,S), S a
+            multiple of 4.
         base_iterations: of the first stage.
         joint_iterations: of the second.
         batch: of the first stage; the second has half, as in the original.
@@ -58,7 +61,7 @@ def student_phases(
             name="base",
             iterations=base_iterations,
             optimiser=lambda: part_optimiser(model, BASE_RATES, lr_scale),
-            batch=lambda rng: stack([sample(rng) for _ in range(batch)]),
+            batch=lambda rng: draw(rng, batch),
             losses=lambda tensors: base_losses(model, tensors, mixed_precision=mixed_precision),
             rate=lambda iteration: rate(iteration, base_iterations),
         ),
@@ -66,7 +69,7 @@ def student_phases(
             name="joint",
             iterations=joint_iterations,
             optimiser=lambda: part_optimiser(model, JOINT_RATES, lr_scale),
-            batch=lambda rng: stack([sample(rng) for _ in range(joint_batch)]),
+            batch=lambda rng: {**draw(rng, joint_batch), "everywhere": everywhere(rng)},
             losses=lambda tensors: joint_losses(model, tensors, mixed_precision=mixed_precision),
             rate=lambda iteration: rate(iteration, joint_iterations),
         ),
@@ -92,7 +95,7 @@ def part_optimiser(model: "BGMV2", rates: Mapping[str, float], lr_scale: float) 
 
 def base_losses(model: "BGMV2", tensors: Tensors, *, mixed_precision: bool) -> Tensors:
     """Run the base network on shrunk pictures and compare."""
-    small = {name: shrink(x, model.backbone_scale) for name, x in tensors.items()}
+    small = {name: shrink(x, model.backbone_scale) for name, x in tensors.items() if x.ndim == 4}
     with mixed(mixed_precision, tensors):
         out = model.base(small["src"], small["bgr"])
     out = {name: x.float() for name, x in out.items()}
@@ -102,9 +105,18 @@ def base_losses(model: "BGMV2", tensors: Tensors, *, mixed_precision: bool) -> T
 def joint_losses(model: "BGMV2", tensors: Tensors, *, mixed_precision: bool) -> Tensors:
     """Run the whole network and compare at both of its sizes."""
     with mixed(mixed_precision, tensors):
-        out = model(tensors["src"], tensors["bgr"])
+        out = model(tensors["src"], tensors["bgr"], bool(tensors["everywhere"]))
     out = {name: x.float() for name, x in out.items()}
     return bgmv2_refine_losses(out, tensors["pha"], tensors["fgr"])
+
+
+def everywhere(rng: Generator) -> NDArray[np.bool_]:
+    """Whether the joint stage refines every cell in this iteration: half of the time.
+
+    The original always refines the worst cells alone. Its refiner never learns what to do with the others, and a
+    larger budget in use then makes the matte worse.
+    """
+    return np.array(rng.random() < 0.5)
 
 
 def shrink(x: torch.Tensor, scale: float) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch import nn
 
 from capmat_errors import TrainingError
 from capmat_models.data.augment import HIGHEST, add_noise
-from capmat_models.data.base import BaseData
+from capmat_models.data.composites import Composites
 from capmat_models.data.stage import ScribbleData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, Phase, Tensors, mixed, run_phases, stack
@@ -53,7 +53,7 @@ class FinetuneConfig:
 
 def finetune_teacher(
     model: nn.Module,
-    base: BaseData,
+    base: Composites,
     scribbles: ScribbleData | None,
     cfg: FinetuneConfig,
     *,
@@ -87,8 +87,8 @@ def finetune_teacher(
     def batch(rng: Generator) -> Arrays:
         samples = [base.sample(rng, cfg.crop) for _ in range(composed)]
         strokes = [scribbles.sample(rng, cfg.crop) for _ in range(painted)] if scribbles else []
-        noisy = [add_noise(rng, sample, highest=cfg.noise) for sample in (*samples, *strokes)]
-        arrays = stack([{"src": sample["src"], "bgr": sample["bgr"]} for sample in noisy])
+        noisy = [add_noise(rng, stroke, highest=cfg.noise) for stroke in strokes]  # composites have theirs
+        arrays = stack([{"src": sample["src"], "bgr": sample["bgr"]} for sample in (*samples, *noisy)])
         if composed:
             arrays["pha"] = stack([{"pha": sample["pha"]} for sample in samples])["pha"]
             arrays["radii"] = random_radii(rng, composed, cfg.crop)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from capmat_models.data.base import BaseData
+from capmat_models.data.composites import Composites
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.metrics import mse, sad_paper
 
@@ -17,13 +17,13 @@ _STEPS = 3  # of the supervisor: enough to rank its checkpoints
 
 
 @torch.no_grad()
-def evaluate(kind: Kind, model: nn.Module, held: BaseData, *, count: int, crop: int) -> dict[str, float]:
-    """Matte composites without noise, jitter or shadow and compare with the truth.
+def evaluate(kind: Kind, model: nn.Module, held: Composites, *, count: int, crop: int) -> dict[str, float]:
+    """Matte composites and compare with the truth.
 
     Args:
         kind: what the network is called with: plate for teacher and student, trimap for the supervisor.
         model: in eval mode, on any device.
-        held: base data that were held out.
+        held: composites of base data that were held out.
         count: number of composites.
         crop: their side in pixels.
 

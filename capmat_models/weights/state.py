@@ -77,6 +77,37 @@ def load_published(model: nn.Module, source: Path | str | Mapping[str, torch.Ten
     apply_state(model, {official.get(name, name): value for name, value in state.items()}, where=where)
 
 
+def load_start(model: nn.Module, source: Path | str) -> tuple[str, ...]:
+    """Load weights to train on from: of the whole network, or of whole parts of it, such as its encoder alone.
+
+    Args:
+        model: from `create_model`.
+        source: a file, as `read_published` takes it.
+
+    Returns:
+        The parts that were loaded: names of children of the network.
+
+    Raises:
+        CheckpointError: the file cannot be read as plain tensors, belongs to another network, or has less than all
+            of a part; the network may then have some parts of it.
+    """
+    official = {official_name(name): name for name in model.state_dict()}
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    for name, value in read_published(source).items():
+        part, _, rest = official.get(name, name).partition(".")
+        parts.setdefault(part, {})[rest] = value
+    children = dict(model.named_children())
+    if strangers := sorted(set(parts) - set(children)):
+        raise CheckpointError(
+            f"the weights belong to another network: no part is called {', '.join(strangers[:_SHOWN])}",
+            where=str(source),
+            fix=f"Its parts are {', '.join(children)}.",
+        )
+    for part, state in parts.items():
+        apply_state(children[part], state, where=f"{source}, {part}")
+    return tuple(parts)
+
+
 def read_published(source: Path | str | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Released weights under their authors' names.
 

@@ -177,14 +177,22 @@ def _train_options(parser: ArgumentParser) -> None:
     parser.add_argument("--held", type=positive, metavar="N", help="foregrounds and backgrounds that are held out "
                         "and measured on (default: a tenth)")  # fmt: skip
     parser.add_argument("--mixed-precision", action="store_true", help="run the network in bfloat16, on a GPU")
-    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from, instead of fresh ones")
+    parser.add_argument("--lr", type=float, help="highest learning rate (student: factor on its rates)")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from: of the network, or of "
+                        "whole parts of it")  # fmt: skip
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="show 48 composites in a picture; train nothing")
 
 
 def train_base(args: Namespace) -> None:
     """Train base weights from the base data."""
-    from tasks.train.base import train_base_weights
+    from tasks.show.sheet import to_jpeg
+    from tasks.train.base import show_composites, train_base_weights
 
     config = settings(args)
+    if args.sheet:
+        picture = to_jpeg(show_composites(Path(config.base_data), config.seed))
+        Root(args.sheet.absolute().parent).write(args.sheet.name, picture)
+        return
     card = train_base_weights(
         args.role,
         config.architectures[args.role],
@@ -198,6 +206,7 @@ def train_base(args: Namespace) -> None:
         held=args.held,
         mixed_precision=args.mixed_precision,
         start=args.start,
+        lr=args.lr,
         threads=config.cluster.train_threads,
     )
     print(f"held out: MSE {card['metrics']['mse']:.2e}, SAD {card['metrics']['sad']:.2e}")

@@ -77,6 +77,11 @@ class Stage(Group):
             files |= array.create() | array.write(0, {0: np.ascontiguousarray(picture)})
         return files
 
+    @property
+    def recorded(self) -> list[str]:
+        """The cameras that have a plate."""
+        return [id for id in self.cameras if id in self.source.get("manifests", self.cameras)]
+
     def plate(self, camera: str, window: Window | None = None) -> NDArray[np.float32]:
         """The clean plate, display-referred: (3, H, W) float32 0..1, or the part (y0, y1, x0, x1) of it.
 
@@ -103,7 +108,7 @@ class Stage(Group):
 
     def _read(self, camera: str, part: str, window: Window | None = None) -> NDArray[Any]:
         where = f"stage {self.name} camera {self.camera(camera).id}"
-        if camera not in self.source.get("manifests", (camera,)):
+        if camera not in self.recorded:
             raise PlateMissing(
                 "the empty stage was not recorded",
                 where=where,

@@ -136,7 +136,7 @@ def bench_student(
         return rig.matte(frames[:count])["pha"].float().cpu()
 
     off = (released() - on_the_rig(one, 1)).abs()
-    cells = model.refine_sample_pixels // 16
+    cells = model.budget(size) // 16
     candidates = [
         Candidate("structure of the released code", 1, dtype, released, f"{cells} cells refined"),
         Candidate(

@@ -13,11 +13,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from capmat_errors import CheckpointError, TrainingError
 from storage.store.root import Root
 from tasks.models.networks import method_of
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress, say
+from tasks.show.sheet import Row, contact_sheet
 from tasks.train.base_data import describe_base_data, load_base_data
 
 if TYPE_CHECKING:
@@ -26,13 +30,15 @@ if TYPE_CHECKING:
     from capmat_models.training.validation import Kind
 
 _DEMO = {"teacher": "bg_vitmatte_xs", "student": "bgmv2_mobilenetv2_xs", "supervisor": "diffmatte_xs"}
+_SCALES = (0.5, 0.75, 1.0, 1.5, 2.0)
 _SMALL: dict[str, dict[str, Any]] = {
-    "teacher": {"crop": 128, "batch": 8, "lr": 3e-3, "layer_decay": 1.0, "weight_decay": 0.05},
-    "student": {"crop": 160, "batch": 8, "lr_scale": 8.0},
+    "teacher": {"crop": 192, "batch": 4, "lr": 3e-3, "layer_decay": 1.0, "weight_decay": 0.05, "scales": _SCALES},
+    "student": {"crop": 224, "batch": 12, "lr_scale": 8.0, "scales": _SCALES},
     "supervisor": {"crop": 128, "batch": 8, "lr": 2e-3, "layer_decay": 1.0, "weight_decay": 0.05},
 }
 """Settings of the demo sizes, which start from fresh weights: higher rates, equal in all layers; small crops."""
 _TIMING_STEPS = 12
+_SHOWN = 144  # side of a composite on a sheet, in pixels
 _LICENCE = "Trained by this project on the base data named here; the terms of the project and of that data apply."
 
 
@@ -51,6 +57,7 @@ def train_base_weights(
     mixed_precision: bool = False,
     threads: int = 1,
     start: Path | None = None,
+    lr: float | None = None,
 ) -> dict[str, Any]:
     """Train one network and write `<out>/<network>/model.safetensors` and `card.json`.
 
@@ -69,7 +76,8 @@ def train_base_weights(
         mixed_precision: run in bfloat16 while training.
         threads: torch threads.
         start: weights to start from (`capmat models export NAME --format safetensors`, or as released); None for
-            fresh ones.
+            fresh ones. A file of whole parts, such as an encoder alone, leaves the rest fresh.
+        lr: highest learning rate of teacher and supervisor, or the factor on the student's rates.
 
     Returns:
         The card: command, settings, data, date, metrics on held-out composites, versions.
@@ -84,7 +92,7 @@ def train_base_weights(
     from capmat_models.networks.factory import create_model
     from capmat_models.training.base import BaseTrainConfig, train_base
     from capmat_models.training.loop import Hooks
-    from capmat_models.weights.state import dump_weights, load_published
+    from capmat_models.weights.state import dump_weights, load_start
 
     if method := method_of(network):
         fix = f"Choose another network: --set {kind}.model={_DEMO[kind]}."
@@ -95,16 +103,20 @@ def train_base_weights(
     whole = load_base_data(data)
     fewer = min(len(whole.foregrounds), len(whole.backgrounds))
     learn, measure = whole.split(max(1, fewer // 10) if held is None else held)
-    begun = _digest(start) if start else None
-    asked = {"crop": crop, "batch": batch, "seed": seed, "mixed_precision": mixed_precision, "start": begun}
+    begun: dict[str, Any] = {"start": _digest(start)} if start else {}
+    parts = load_start(create_model(network), start) if start else ()
+    if "refiner" in parts:  # all of a student: nothing has to wait for its base network
+        begun["joint_share"] = 1.0
+    rate = {"lr_scale" if kind == "student" else "lr": lr}
+    asked = {"crop": crop, "batch": batch, "seed": seed, "mixed_precision": mixed_precision, **rate}
     given = {key: value for key, value in asked.items() if value is not None}
-    config = BaseTrainConfig(**{**small_settings(kind, network), **given})
+    config = BaseTrainConfig(**{**small_settings(kind, network), **begun, **given})
 
     def fresh() -> torch.nn.Module:
         torch.manual_seed(seed)
         model = create_model(network)
         if start:
-            load_published(model, start)
+            load_start(model, start)
         return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     folder = Root(out / network)
@@ -124,7 +136,8 @@ def train_base_weights(
     metrics = {key: history[-1][key] for key in ("mse", "sad")}
     card = {
         "architecture": network,
-        "command": _command(kind, network, config, held, threads, start),
+        "started_from": list(parts),
+        "command": _command(kind, network, config, threads, held=held, lr=lr, start=start and start.name),
         "settings": asdict(config),
         "data": describe_base_data(data),
         "held_out": len(measure.foregrounds),
@@ -139,6 +152,17 @@ def train_base_weights(
     folder.delete("checkpoints")
     folder.delete("plan.json")
     return card
+
+
+def show_composites(data: Path, seed: int) -> NDArray[np.uint8]:
+    """A sheet of the first 48 composites that a training from this seed could draw: frame, plate and alpha."""
+    from capmat_models.data.composites import Composites
+
+    composites = Composites(load_base_data(data))
+    samples = [composites.sample(np.random.default_rng([seed, index]), _SHOWN) for index in range(48)]
+    pictures = [(x["src"], x["bgr"], x["pha"][0]) for x in samples]
+    rows = [Row("", [picture for three in pictures[i : i + 4] for picture in three]) for i in range(0, 48, 4)]
+    return contact_sheet(rows, ["frame", "plate", "alpha"] * 4, cell_height=_SHOWN)
 
 
 def small_settings(kind: "Kind", network: str) -> dict[str, Any]:
@@ -179,18 +203,10 @@ def _digest(file: Path) -> str:
         raise CheckpointError(f"cannot be read ({e.strerror})", where=str(file), fix="Check the path.") from e
 
 
-def _command(
-    kind: str, network: str, config: "BaseTrainConfig", held: int | None, threads: int, start: Path | None
-) -> str:
+def _command(kind: str, network: str, config: "BaseTrainConfig", threads: int, **given: Any) -> str:
     """The command that repeats this training, up to the folders of data and weights."""
     settings = {f"{kind}.model": network, "seed": config.seed, "cluster.train_threads": threads}
-    options = {
-        "iterations": config.iterations,
-        "crop": config.crop,
-        "batch": config.batch,
-        "held": held,
-        "start": start.name if start else None,
-    }
+    options = {"iterations": config.iterations, "crop": config.crop, "batch": config.batch, **given}
     words = [f"--set {key}={value}" for key, value in settings.items()] + [f"train-base {kind}"]
     words += [f"--{key} {value}" for key, value in options.items() if value is not None]
     return " ".join(["capmat", *words, *(["--mixed-precision"] if config.mixed_precision else [])])

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.config import Config
-from tasks.labels.in_use import LabelsRecord
+from tasks.labels.in_use import LabelsRecord, split_labels
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record, digest, retryable, run_once
 from tasks.train.run import Training, TrainingRecord, train
@@ -11,7 +11,7 @@ from tasks.train.student import FIXED_RIG
 from tasks.train.teacher import frames_to_watch, read_scribbles
 
 if TYPE_CHECKING:
-    from capmat_models.data.base import BaseData
+    from capmat_models.data.composites import Composites
     from capmat_models.training.loop import History, Hooks
     from capmat_models.training.no_teacher import Strategy
 
@@ -41,7 +41,7 @@ def scribble_student(
         "seed": seed,
     }
 
-    def fit(network: Any, learn: "BaseData", hooks: "Hooks") -> "History":
+    def fit(network: Any, learn: "Composites", hooks: "Hooks") -> "History":
         from capmat_models.data.augment import Augmentation
         from capmat_models.training.no_teacher import ScribbleStudentConfig, train_scribble_student
 
@@ -63,6 +63,8 @@ def scribble_student(
             base=base,
             iterations=settings.base_iterations + settings.joint_iterations,
             crop=settings.crop,
+            takes=[take for take, _, _ in split_labels(store, labels)[0]],
+            plate_share=settings.plate_share,
             fit=fit,
             frames=frames_to_watch(store, labels, benchmark),
             card={

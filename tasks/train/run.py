@@ -18,10 +18,11 @@ from tasks.runtime.progress import Progress
 from tasks.runtime.step import StepRecord
 from tasks.train.base_data import load_base_data
 from tasks.train.held_back import LabelError, compared, label_error
+from tasks.train.plates import stage_plates
 from tasks.train.watch import Frame, hold_out, watch
 
 if TYPE_CHECKING:
-    from capmat_models.data.base import BaseData
+    from capmat_models.data.composites import Composites
     from capmat_models.training.loop import History, Hooks
 
 
@@ -36,10 +37,13 @@ class Training:
         base: the model to start from; the result is its next version.
         iterations: of the whole training.
         crop: side of the training window in pixels.
-        fit: fit(network, base data, hooks) trains in place and returns the history.
+        takes: what it learns from; the plates of their stages are backgrounds of base composites, too.
+        plate_share: share of the composites that have one of them.
+        fit: fit(network, composites, hooks) trains in place and returns the history.
         frames: what the pictures show.
         card: what the model's card says of it.
         against: see `tasks.train.watch.watch`.
+        noise: largest standard deviation of the noise of composites; None for the default.
         labels: record of a label set whose held-back part is measured before and after; None measures nothing.
     """
 
@@ -49,10 +53,13 @@ class Training:
     base: Ref
     iterations: int
     crop: int
-    fit: "Callable[[Any, BaseData, Hooks], History]"
+    takes: Sequence[str]
+    plate_share: float
+    fit: "Callable[[Any, Composites, Hooks], History]"
     frames: Sequence[Frame]
     card: dict[str, Any]
     against: str = "stage"
+    noise: float | None = None
     labels: LabelsRecord | None = None
 
 
@@ -74,13 +81,16 @@ class TrainingRecord(StepRecord):
 
 def train(config: Config, training: Training) -> TrainingRecord:
     """Train a copy of a model on base data and more, and register the result."""
+    from capmat_models.data.composites import Composites, Difficulty
     from capmat_models.training.loop import Hooks
     from capmat_models.weights.state import dump_weights
 
     store, base = config.store, training.base
     root = Root(store)
     network = load_network(store, base, config.cluster.train_threads, fresh=True)
+    how = Difficulty() if training.noise is None else Difficulty(noise_level=training.noise)
     learn, held = hold_out(load_base_data(config.base_data))
+    composites = Composites(learn, how, stage_plates(root, training.takes), training.plate_share)
     look = watch(
         root,
         training.name,
@@ -95,7 +105,7 @@ def train(config: Config, training: Training) -> TrainingRecord:
     before = label_error(store, training.labels, network)
     keeper = StoreCheckpointer(store, training.name)
     progress = Progress(training.words, training.iterations)
-    history = training.fit(network, learn, Hooks(keeper, progress, look.validate, look.every))
+    history = training.fit(network, composites, Hooks(keeper, progress, look.validate, look.every))
     record: TrainingRecord = {"model": base, "history": history, "pictures": look.pictures}
     card = {**described(network), "parent": base, **training.card}
     if before and (after := label_error(store, training.labels, network)):

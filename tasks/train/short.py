@@ -43,14 +43,22 @@ def train_short(config: Config, noise: float, plate: bool) -> Record:
     def work() -> dict[str, Any]:
         import torch
 
+        from capmat_models.data.composites import Difficulty
         from capmat_models.networks.factory import create_model
         from capmat_models.training.base import BaseTrainConfig, train_base
         from capmat_models.training.loop import Hooks
         from capmat_models.weights.state import dump_weights
 
         torch.set_num_threads(config.cluster.train_threads)
-        settings = {**small_settings("teacher", network), "iterations": iterations, "noise": noise, "plate": plate}
-        recipe = BaseTrainConfig(**settings, warmup=min(250, iterations // 8), seed=seed, save_every=100)
+        settings = {**small_settings("teacher", network), "iterations": iterations, "plate": plate}
+        recipe = BaseTrainConfig(
+            **settings,
+            how=Difficulty(noise_level=noise),
+            average=0,
+            warmup=min(250, iterations // 8),
+            seed=seed,
+            save_every=100,
+        )
         torch.manual_seed(seed)
         model = create_model(network).to("cuda" if torch.cuda.is_available() else "cpu")
         keeper = StoreCheckpointer(store, f"paper-{digest(inputs)}")

@@ -14,7 +14,7 @@ from tasks.train.run import Training, TrainingRecord, train
 from tasks.train.watch import FRAMES, Frame, benchmark_frames, stage_frame
 
 if TYPE_CHECKING:
-    from capmat_models.data.base import BaseData
+    from capmat_models.data.composites import Composites
     from capmat_models.training.loop import History, Hooks
 
 FIXED_RIG = {"shift": 0, "jitter": 0.5, "brightness": 0.05, "contrast": 0.05, "saturation": 0.05, "hue": 0.02}
@@ -51,14 +51,16 @@ def distill(config: Config, base: Ref, pseudo: Sequence[Record], benchmark: Reco
         "seed": seed,
     }
 
-    def fit(network: Any, learn: "BaseData", hooks: "Hooks") -> "History":
+    def fit(network: Any, learn: "Composites", hooks: "Hooks") -> "History":
         from capmat_models.data.augment import Augmentation
         from capmat_models.data.stage import PairData
         from capmat_models.training.distill import DistillConfig, distill_student
 
         pairs = PairData(MattedFrames(Root(store), takes, run))
         augmentation = Augmentation(**FIXED_RIG)
-        recipe = DistillConfig(**settings.model_dump(exclude={"model"}), augmentation=augmentation, seed=seed)
+        recipe = DistillConfig(
+            **settings.model_dump(exclude={"model", "plate_share"}), augmentation=augmentation, seed=seed
+        )
         return distill_student(network, pairs, recipe, base=learn, hooks=hooks)
 
     def work() -> TrainingRecord:
@@ -71,6 +73,8 @@ def distill(config: Config, base: Ref, pseudo: Sequence[Record], benchmark: Reco
             base=base,
             iterations=settings.base_iterations + settings.joint_iterations,
             crop=settings.crop,
+            takes=takes,
+            plate_share=settings.plate_share,
             fit=fit,
             frames=measured or _labelled_frames(root, takes[0], run),
             card={

@@ -15,7 +15,7 @@ from tasks.train.run import Training, TrainingRecord, train
 from tasks.train.watch import FRAMES, Frame, benchmark_frames, stage_frame
 
 if TYPE_CHECKING:
-    from capmat_models.data.base import BaseData
+    from capmat_models.data.composites import Composites
     from capmat_models.data.stage import ScribbleData
     from capmat_models.training.loop import History, Hooks
 
@@ -57,11 +57,11 @@ def finetune(config: Config, base: Ref, labels: LabelsRecord, benchmark: Record 
     store, settings, seed = config.store, config.teacher, config.seed
     inputs = {"base": base, "labels": labels["digest"], "settings": settings.model_dump(), "seed": seed}
 
-    def fit(network: Any, learn: "BaseData", hooks: "Hooks") -> "History":
+    def fit(network: Any, learn: "Composites", hooks: "Hooks") -> "History":
         from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
 
         scribbles = read_scribbles(store, labels) if settings.scribble_share else None
-        recipe = FinetuneConfig(**settings.model_dump(exclude={"model", "tile"}), seed=seed)
+        recipe = FinetuneConfig(**settings.model_dump(exclude={"model", "tile", "plate_share"}), seed=seed)
         return finetune_teacher(network, learn, scribbles, recipe, hooks=hooks)
 
     def work() -> TrainingRecord:
@@ -72,6 +72,9 @@ def finetune(config: Config, base: Ref, labels: LabelsRecord, benchmark: Record 
             base=base,
             iterations=settings.iterations,
             crop=settings.crop,
+            takes=[take for take, _, _ in split_labels(store, labels)[0]],
+            plate_share=settings.plate_share,
+            noise=settings.noise,
             fit=fit,
             frames=frames_to_watch(store, labels, benchmark),
             card={

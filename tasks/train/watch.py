@@ -122,6 +122,7 @@ def watch(
         against: start of the figures' names for the frames. `stage`: held-out frames, against the benchmark.
             `teacher`: frames of the training, against the teacher's mattes, which only shows how far both agree.
     """
+    from capmat_models.data.composites import Composites
     from capmat_models.training.validation import evaluate
 
     folder = f"trainings/{name}"
@@ -134,7 +135,7 @@ def watch(
         now = [alpha_of(network, frame) for frame in frames]
         figures: dict[str, float] = {}
         if held is not None:
-            scores = evaluate("teacher", network, held, count=_COMPOSITES, crop=crop)
+            scores = evaluate("teacher", network, Composites(held), count=_COMPOSITES, crop=crop)
             figures |= {f"base_{key}": value for key, value in scores.items()}
         errors = [pha - f.reference for pha, f in zip(now, frames, strict=True) if f.reference is not None]
         if errors:

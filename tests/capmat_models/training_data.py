@@ -1,9 +1,15 @@
 """Made-up subjects, backgrounds, strokes and pairs for the training tests."""
 
+from dataclasses import fields
+
 import numpy as np
 
 from capmat_models.data.base import BaseData
+from capmat_models.data.composites import Composites, Difficulty
 from capmat_models.data.stage import PairData, ScribbleData
+
+NOTHING = Difficulty(**{field.name: 0.0 for field in fields(Difficulty)})
+"""Composites after Eq. 1."""
 
 
 def subject(rng, height=90, width=70):
@@ -20,11 +26,15 @@ def base_data(count=3):
     return BaseData([subject(rng) for _ in range(count)], [picture.astype(np.uint8) for picture in pictures])
 
 
+def composites(count=3):
+    return Composites(base_data(count), NOTHING)
+
+
 def stage_frame(rng, side=72):
     """A composite over a flat stage: src, bgr, pha."""
-    sample = base_data().sample(rng, side)
+    pha, fgr = base_data().cut_out(rng, side)
     bgr = np.full((3, side, side), 0.4, np.float32)
-    return sample["pha"] * sample["fgr"] + (1 - sample["pha"]) * bgr, bgr, sample["pha"]
+    return pha * fgr + (1 - pha) * bgr, bgr, pha
 
 
 def scribbles():
@@ -33,7 +43,8 @@ def scribbles():
     for _ in range(2):
         src, bgr, pha = stage_frame(rng)
         label = np.full(pha.shape[1:], 255, np.uint8)
-        label[20:24] = np.where(pha[0, 20:24] > 0.5, 1, 0)
+        rows = slice(middle := max(2, int(np.argmax((pha[0] > 0.5).sum(1) % pha.shape[2])) - 2), middle + 4)
+        label[rows] = np.where(pha[0, rows] > 0.5, 1, 0)
         items.append((src, bgr, label))
     return ScribbleData(items)
 

@@ -15,7 +15,7 @@ from capmat_models.training.loop import NO_HOOKS, Hooks
 from capmat_models.training.optimisers import cosine, layerwise_groups, part_groups
 from capmat_models.training.resume import unpack
 from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
-from tests.capmat_models.training_data import base_data, pairs, scribbles
+from tests.capmat_models.training_data import base_data, composites, pairs, scribbles
 
 TEACHER = {
     "embed_dim": 16,
@@ -65,7 +65,7 @@ def network(kind, seed=0):
 
 
 def finetune(model, checkpointer=None):
-    return finetune_teacher(model, base_data(), scribbles(), FINETUNE, hooks=Hooks(checkpointer))
+    return finetune_teacher(model, composites(), scribbles(), FINETUNE, hooks=Hooks(checkpointer))
 
 
 def distill(model, checkpointer=None):
@@ -117,7 +117,7 @@ def test_a_finished_training_is_not_run_again():
     assert (
         finetune_teacher(
             again,
-            base_data(),
+            composites(),
             scribbles(),
             FINETUNE,
             hooks=Hooks(memory, lambda done, _note: calls.append(done)),
@@ -139,7 +139,7 @@ def test_a_checkpoint_of_other_settings_is_refused():
     finetune(network("teacher"), memory)
     with pytest.raises(CheckpointError, match="other settings"):
         finetune_teacher(
-            network("teacher"), base_data(), scribbles(), replace(FINETUNE, lr=1e-4), hooks=Hooks(memory)
+            network("teacher"), composites(), scribbles(), replace(FINETUNE, lr=1e-4), hooks=Hooks(memory)
         )
 
 
@@ -155,7 +155,7 @@ def test_finetuning_follows_the_strokes_and_leaves_running_statistics_alone():
     model = network("teacher")
     before = {name: x.clone() for name, x in model.state_dict().items() if "running" in name}
     config = replace(FINETUNE, iterations=80, lr=1e-2, lr_late=1e-2, layer_decay=1.0, noise=0.0)
-    history = finetune_teacher(model, base_data(), scribbles(), config)
+    history = finetune_teacher(model, composites(), scribbles(), config)
     first, last = (np.mean([record["scribble"] for record in part]) for part in (history[:16], history[-16:]))
     assert last < 0.8 * first
     after = model.state_dict()
@@ -179,13 +179,13 @@ def test_the_share_decides_how_many_crops_of_a_batch_are_scribbled():
     config = replace(FINETUNE, batch=10, noise=0.0)
     for share, expected in ((0.2, 2), (0.5, 5), (1.0, 10)):
         seen.clear()
-        finetune_teacher(Spy(), base_data(), scribbles(), replace(config, scribble_share=share))
+        finetune_teacher(Spy(), composites(), scribbles(), replace(config, scribble_share=share))
         assert seen == [expected] * config.iterations
     with pytest.raises(TrainingError, match="less than one scribbled crop"):
-        finetune_teacher(Spy(), base_data(), scribbles(), replace(config, scribble_share=0.01))
+        finetune_teacher(Spy(), composites(), scribbles(), replace(config, scribble_share=0.01))
     with pytest.raises(TrainingError, match="no scribbles are given"):
-        finetune_teacher(Spy(), base_data(), None, config)
-    finetune_teacher(Spy(), base_data(), None, replace(config, scribble_share=0.0))
+        finetune_teacher(Spy(), composites(), None, config)
+    finetune_teacher(Spy(), composites(), None, replace(config, scribble_share=0.0))
 
 
 def test_the_first_stage_of_distillation_leaves_the_refiner_alone():
@@ -283,7 +283,7 @@ def test_the_rate_rises_and_falls():
 
 
 def test_mixed_precision_trains_as_well():
-    history = finetune_teacher(network("teacher"), base_data(), scribbles(), replace(FINETUNE, mixed_precision=True))
+    history = finetune_teacher(network("teacher"), composites(), scribbles(), replace(FINETUNE, mixed_precision=True))
     assert all(np.isfinite(record["total"]) for record in history)
 
 
@@ -304,7 +304,7 @@ def watched(train):
 
 
 WATCHED = {
-    "teacher": lambda model, hooks: finetune_teacher(model, base_data(), scribbles(), FINETUNE, hooks=hooks),
+    "teacher": lambda model, hooks: finetune_teacher(model, composites(), scribbles(), FINETUNE, hooks=hooks),
     "student": lambda model, hooks: distill_student(model, pairs(), DISTILL, hooks=hooks),
 }
 
