@@ -23,7 +23,7 @@ from tasks.labels.in_use import LabelsRecord, has_labels, newest_labels_task
 from tasks.matte.take import MattesRecord
 from tasks.models.networks import Ref, Run, register_base_task
 from tasks.report.paper.preset import NEEDS_TEACHER, PresetName, at_preset, check_labels, check_paper, chosen_parts
-from tasks.report.paper.tables import imported_task
+from tasks.report.paper.tables import PLATES, imported_task
 from tasks.report.paper.write import paper_report_task
 from tasks.runtime.progress import say
 from tasks.runtime.settings import load_config
@@ -84,17 +84,25 @@ def _trained(work: _Paper) -> Done:
     """Every training that the parts need, as many at once as possible."""
     done: Done = {}
     begun = _short_teachers(work)
-    if work.parts & {*NEEDS_TEACHER, "fig6"}:
+    if work.parts & {*NEEDS_TEACHER, "fig6", "plates"}:
         labels = _labels(work)
         if work.parts & NEEDS_TEACHER:
             done["refined"] = _finetune(work, labels).result()
             begun |= _students(work, labels, done["refined"]["model"])
-        paper = work.config.paper
-        for share in paper.shares if "fig6" in work.parts else ():
-            begun[f"share {share:g}"] = _finetune(
-                work, labels, scribble_share=share, iterations=paper.share_iterations
-            )
+        begun |= _mixes(work, labels)
     return done | {name: future.result() for name, future in begun.items()}
+
+
+def _mixes(work: _Paper, labels: LabelsRecord) -> Futures:
+    """Teachers by the share of scribbled crops (Fig. 6), and of plates; the same mix is trained once."""
+    paper, usual = work.config.paper, work.config.teacher.plate_share
+    wanted = {f"share {share:g}": (usual, share) for share in paper.shares if "fig6" in work.parts}
+    wanted |= {f"plates {plates:g} {share:g}": (plates, share) for plates, share in PLATES if "plates" in work.parts}
+    begun = {
+        mix: _finetune(work, labels, plate_share=mix[0], scribble_share=mix[1], iterations=paper.share_iterations)
+        for mix in dict.fromkeys(wanted.values())
+    }
+    return {name: begun[mix] for name, mix in wanted.items()}
 
 
 def _short_teachers(work: _Paper) -> Futures:

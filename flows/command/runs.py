@@ -84,7 +84,12 @@ def redistill(args: Namespace) -> None:
 
 
 def _paper_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--only", default="", metavar="PARTS", help="some of table1,table2,table3,fig5,fig6,fig8")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="PARTS",
+        help="some of table1,table2,table3,fig5,fig6,fig8,plates (default: all)",
+    )
     parser.add_argument("--preset", choices=("small", "full"), default="small",
                         help="small: the present settings (default); full: the paper's, for a GPU")  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="also copy the report there")

@@ -20,6 +20,7 @@ _TABLES = {
     "table1": ("Table 1: MSE, 1e-4", "mse", 1e4),
     "table2": ("Table 2: MSE, 1e-4", "mse", 1e4),
     "table3": ("Table 3: MSE against the refined teacher, 1e-4", "mse", 1e4),
+    "plates": ("Plates in the base data: MSE, 1e-4", "mse", 1e4),
     "fig8": ("Fig. 8: PSNR of held-out cameras, dB", "psnr", 1.0),
 }
 CAPTIONS = {
@@ -27,6 +28,7 @@ CAPTIONS = {
     "table2": "Students with and without a teacher.",
     "fig5": "Frames with noise, matted by teachers that were trained for equally many steps.",
     "fig6": "Teachers by the share of scribbled frames in their batches.",
+    "plates": "Teachers by the share of base composites over plates of the stage.",
     "fig8": "Held-out cameras, rendered from base and from refined mattes.",
 }
 _SHOWN = {
@@ -34,6 +36,7 @@ _SHOWN = {
                "distilled 0": "distilled"},
     "table2": {"scribbles_only 0": "scribbles only", "frozen_refiner 0": "frozen refinement",
                "distilled 0": "distilled"},
+    "plates": {"plates 0 0": "0 %", "plates 0.5 0": "50 %", "plates 0.5 0.2": "50 %, scribbles"},
     "fig6": {"share 0": "0 %", "share 0.2": "20 %", "share 0.6": "60 %", "share 1": "100 %"},
 }  # fmt: skip
 _FRAMES = 2  # of a strip

@@ -18,6 +18,7 @@ PARTS = {
     "fig5": "Fig. 5: noise in training",
     "fig6": "Fig. 6: share of scribbled frames in a batch",
     "fig8": "Fig. 8: a radiance field from base and refined mattes",
+    "plates": "Not in the paper: plates of the stage in the base data",
 }
 """What can be run, with its title."""
 
@@ -35,6 +36,7 @@ _FULL: dict[str, dict[str, Any]] = {
         "lr": 5e-5,
         "lr_late": 2.5e-5,
         "lr_late_from": 0.3,
+        "plate_share": 0.0,
     },
     "student": {
         "model": "bgmv2_mobilenetv2",
@@ -46,6 +48,7 @@ _FULL: dict[str, dict[str, Any]] = {
         "decay": False,
         "base_share": 0.0,
         "recolour": 0.0,
+        "plate_share": 0.0,
     },
     "supervisor": {"model": "diffmatte_vits"},
     "reconstruction": {"preset": "paper"},

@@ -92,6 +92,10 @@ SHARES = {0.2: (4.978, 1.415), 1.0: (78, 11)}
 """Fig. 6: MSE and SAD of the shares for which the paper prints numbers (its best is the row of Table 1)."""
 
 
+PLATES = tuple((plates, scribbled) for scribbled in (0.0, 0.2) for plates in (0.0, 0.5, 1.0))
+"""Shares of base composites over plates of the stage, and of scribbled crops in a batch, that are compared."""
+
+
 def make_tables(config: Config, parts: Sequence[str], scores: Mapping[str, Record], judged: Record | None) -> Tables:
     """The rows of each part.
 
@@ -107,6 +111,14 @@ def make_tables(config: Config, parts: Sequence[str], scores: Mapping[str, Recor
         "table3": lambda: [_row(key, title, scores.get(key), paper) for key, title, paper in ALIGNMENT],
         "fig5": lambda: _noise(config, scores),
         "fig6": lambda: [_share(share, scores.get(f"share {share:g}")) for share in sorted(config.paper.shares)],
+        "plates": lambda: [
+            _row(
+                f"{plates:g} {scribbled:g}",
+                f"{plates:.0%} over plates, {scribbled:.0%} scribbled",
+                scores.get(f"plates {plates:g} {scribbled:g}"),
+            )
+            for plates, scribbled in PLATES
+        ],
         "fig8": lambda: _psnr(judged),
     }
     return {part: makers[part]() for part in parts}
