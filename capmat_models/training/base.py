@@ -124,7 +124,7 @@ def train_base(
 def _batch(rng: Generator, base: Composites, cfg: BaseTrainConfig, count: int) -> Arrays:
     """About as many pixels as `count` crops have, in crops of one of the sizes; and how wide trimaps of them are."""
     scale = cfg.scales[int(rng.integers(len(cfg.scales)))]
-    crop, count = 4 * round(cfg.crop * scale / 4), max(1, round(count / scale**2))
+    crop, count = 4 * round(cfg.crop * scale / 4), max(min(2, count), round(count / scale**2))  # BatchNorm needs two
     arrays = stack([_shown(base.sample(rng, crop), cfg) for _ in range(count)])
     return {**arrays, "radii": random_radii(rng, count, crop)}
 

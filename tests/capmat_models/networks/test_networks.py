@@ -93,6 +93,15 @@ def test_the_student_refines_frames_of_any_size_in_every_mode(mode: str) -> None
         assert model(*inputs(model, 2, 37, 53))["fgr"].shape == (2, 3, 37, 53)
 
 
+@pytest.mark.parametrize("size", [(64, 96), (200, 120)])
+def test_a_share_of_the_frame_is_refined_whatever_its_size(size: tuple[int, int]) -> None:
+    model = create_model("bgmv2_mobilenetv2_xs", refine_share=0.25, prevent_oversampling=False).eval()
+    with torch.inference_mode():
+        given = inputs(model, 2, *size)
+        assert model(*given)["ref_sm"].mean().item() == pytest.approx(0.25, abs=0.01)
+        assert model(*given, everywhere=True)["ref_sm"].mean().item() == 1.0
+
+
 @pytest.mark.parametrize("name", DEMO + BASELINES)
 @pytest.mark.parametrize("way", ["autocast", "weights"])
 def test_half_precision_gives_nearly_the_same_matte(name: str, way: str) -> None:

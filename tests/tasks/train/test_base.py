@@ -8,12 +8,14 @@ import sys
 import numpy as np
 import pytest
 import safetensors.torch
+import torch
 
 from capmat_errors import CheckpointError, TrainingError
 from capmat_models.networks.factory import create_model
 from capmat_models.weights.adapt import background_from_trimap
 from capmat_models.weights.state import load_weights
 from flows.command.main import main
+from storage.pictures.files import read_image
 from storage.pictures.png import encode_png
 from tasks.train.base import train_base_weights
 
@@ -64,6 +66,30 @@ def test_only_the_demo_sizes_train_at_their_high_rates(data, tmp_path):
     assert (card["settings"]["lr"], card["settings"]["layer_decay"]) == (5e-4, 0.65)
     card = train_base_weights("teacher", "bg_vitmatte_xs", data, tmp_path, iterations=1, crop=32, batch=1)
     assert (card["settings"]["lr"], card["settings"]["layer_decay"]) == (3e-3, 1.0)
+
+
+def test_a_training_can_start_from_an_encoder_alone(data, tmp_path):
+    encoder = {k: v for k, v in create_model("bgmv2_mobilenetv2_xs").state_dict().items() if k.startswith("backbone")}
+    start = tmp_path / "encoder.safetensors"
+    safetensors.torch.save_file(encoder, start)
+    small = {"iterations": 1, "crop": 32, "batch": 4, "lr": 1e-9, "start": start}
+    card = train_base_weights("student", "bgmv2_mobilenetv2_xs", data, tmp_path / "a", **small)
+    assert (card["started_from"], card["settings"]["joint_share"]) == (["backbone"], 0.3)
+    trained = safetensors.torch.load_file(tmp_path / "a/bgmv2_mobilenetv2_xs/model.safetensors")
+    weight = next(name for name in encoder if name.endswith("conv_stem.weight"))
+    torch.testing.assert_close(trained[weight].float(), encoder[weight], atol=1e-3, rtol=0)
+    encoder.popitem()
+    safetensors.torch.save_file(encoder, start)
+    with pytest.raises(CheckpointError, match="1 missing"):
+        train_base_weights("student", "bgmv2_mobilenetv2_xs", data, tmp_path / "b", **small)
+
+
+def test_the_composites_can_be_looked_at_before_training(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not main(["--set", f"base_data={data}", "train-base", "student", "--sheet", "sheet.jpg"])
+    sheet = read_image(tmp_path / "sheet.jpg")
+    assert sheet.shape[1] > 12 * 144
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["sheet.jpg"]
 
 
 def test_a_training_can_start_from_weights_that_were_adapted(data, tmp_path):
