@@ -30,7 +30,7 @@ class Difficulty:
     """Samples without a subject; a shadow from outside the frame may fall into them."""
     procedural: float = 0.5
     """Subjects made of shapes, hair, rods and cloth instead of cut-outs."""
-    camouflage: float = 0.15
+    camouflage: float = 0.25
     """Subjects in the colours of what is behind them ("dark objects against similarly dark backgrounds", Fig. 3)."""
     dark: float = 0.25
     """Subjects that are nearly black (Fig. 3)."""
@@ -48,7 +48,7 @@ class Difficulty:
     """Largest share of the light that a cast shadow takes away."""
     contact_shadow: float = 0.4
     """Soft shadow close to the subject (section 3), as at its feet."""
-    reflection: float = 0.35
+    reflection: float = 0.4
     """A mirror image in the floor ("reflective materials", section 3)."""
     bleed: float = 0.3
     """"Color bleed" of the subject onto what is near (section 3)."""
@@ -177,9 +177,12 @@ class Composites:
                 light = light / max(float(light.max()), 0.05)
                 fgr = self._material(rng, crop) * light ** np.float32(rng.uniform(0.3, 1.2))
         dressed = rng.random()
-        if dressed < how.camouflage:
+        if dressed < how.camouflage / 2:
             elsewhere = np.roll(behind, rng.integers(-crop // 3, crop // 3, 2), (1, 2))
             fgr = fgr + np.float32(rng.uniform(0.3, 1)) * (elsewhere * np.float32(rng.uniform(0.8, 1.2)) - fgr)
+        elif dressed < how.camouflage:  # its own texture, in about the mean colour of what it hides
+            gap = (pha * (behind - fgr)).mean((1, 2), keepdims=True) / max(float(pha.mean()), 1e-6)
+            fgr = fgr + gap * np.float32(rng.uniform(0.7, 1.1))
         elif dressed < how.camouflage + how.dark:
             fgr = fgr * np.float32(rng.uniform(0.02, 0.3))
         return pha, _clipped(fgr)
