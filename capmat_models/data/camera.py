@@ -17,8 +17,8 @@ def defocused(rng: Generator, src: Plane, bgr: Plane) -> tuple[Plane, Plane]:
 
 
 def other_camera(rng: Generator, src: Plane, bgr: Plane) -> tuple[Plane, Plane]:
-    """Both pictures with another gain, clipped, and another tone curve."""
-    curve, gain = np.float32(np.exp(rng.uniform(-0.4, 0.4))), np.float32(rng.uniform(0.8, 1.2))
+    """Both pictures with another gain, between an eighth and a quarter more, clipped, and another tone curve."""
+    curve, gain = np.float32(np.exp(rng.uniform(-0.4, 0.4))), np.float32(10 ** rng.uniform(-0.9, 0.1))
     return np.clip(src * gain, 0, 1) ** curve, np.clip(bgr * gain, 0, 1) ** curve
 
 

@@ -26,7 +26,7 @@ class Difficulty:
     Quotations are from the paper.
     """
 
-    empty: float = 0.06
+    empty: float = 0.1
     """Samples without a subject; a shadow from outside the frame may fall into them."""
     procedural: float = 0.5
     """Subjects made of shapes, hair, rods and cloth instead of cut-outs."""
@@ -60,8 +60,8 @@ class Difficulty:
     """By how many pixels, at most, in each direction."""
     blur: float = 0.3
     """Both pictures out of focus."""
-    curve: float = 0.5
-    """Both pictures with another gain and tone curve."""
+    curve: float = 0.6
+    """Both pictures with another gain and tone curve, most of them darker."""
     noise: float = 0.9
     """"Sensor noise", e of Eq. 2: of read-out and photons, with or without correlation between pixels, clipped."""
     noise_level: float = 0.06
