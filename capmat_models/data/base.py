@@ -52,7 +52,7 @@ Sample = dict[str, NDArray[np.float32]]
 
 _MERGE = 0.5  # probability of a second subject, as in the loader of ViTMatte
 _ROTATION, _SHEAR = 30.0, 10.0  # degrees either way, same source
-_SCALE = (0.45, 2.2)  # of a subject; wider than the original's, since rendered cut-outs are all about equally large
+_SCALE = (0.45, 1.8)  # of a subject; wider than the original's, since rendered cut-outs are all about equally large
 _ASPECT = (0.87, 1.15)
 _HUE = 40.0  # degrees either way
 _WIDEST_BACKGROUND = 3.0  # a background window is at most this many crops wide

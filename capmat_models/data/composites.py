@@ -26,11 +26,11 @@ class Difficulty:
     Quotations are from the paper.
     """
 
-    empty: float = 0.1
+    empty: float = 0.08
     """Samples without a subject; a shadow from outside the frame may fall into them."""
-    procedural: float = 0.5
+    procedural: float = 0.35
     """Subjects made of shapes, hair, rods and cloth instead of cut-outs."""
-    camouflage: float = 0.25
+    camouflage: float = 0.15
     """Subjects in the colours of what is behind them ("dark objects against similarly dark backgrounds", Fig. 3)."""
     dark: float = 0.25
     """Subjects that are nearly black (Fig. 3)."""
@@ -42,11 +42,11 @@ class Difficulty:
     """Backgrounds with little light."""
     lamps: float = 0.25
     """Backgrounds with lamps that clip, and their glow (the 46 lights of section 3, in view of the cameras)."""
-    cast_shadow: float = 0.6
+    cast_shadow: float = 0.5
     """"Shadows cast by the subject" (section 3), away from it."""
-    shadow_depth: float = 0.6
-    """Largest share of the light that a cast shadow takes away."""
-    contact_shadow: float = 0.4
+    shadow_depth: float = 0.35
+    """Largest share of the light that a shadow takes away. After deeper ones, dark clothes pass for shadow."""
+    contact_shadow: float = 0.3
     """Soft shadow close to the subject (section 3), as at its feet."""
     reflection: float = 0.4
     """A mirror image in the floor ("reflective materials", section 3)."""
@@ -60,11 +60,11 @@ class Difficulty:
     """By how many pixels, at most, in each direction."""
     blur: float = 0.3
     """Both pictures out of focus."""
-    curve: float = 0.6
+    curve: float = 0.5
     """Both pictures with another gain and tone curve, most of them darker."""
     noise: float = 0.9
     """"Sensor noise", e of Eq. 2: of read-out and photons, with or without correlation between pixels, clipped."""
-    noise_level: float = 0.06
+    noise_level: float = 0.05
     """Its largest standard deviation."""
     jpeg: float = 0.2
     """Both pictures compressed, as most recordings are."""
@@ -199,7 +199,7 @@ class Composites:
         if rng.random() < how.cast_shadow:
             stage = influence.cast_shadows(rng, stage, pha, how.shadow_depth)
         if rng.random() < how.contact_shadow:
-            stage = influence.contact_shadow(rng, stage, pha)
+            stage = influence.contact_shadow(rng, stage, pha, how.shadow_depth)
         if rng.random() < how.reflection:
             stage = influence.reflection(rng, stage, pha, fgr)
         if rng.random() < how.bleed:

@@ -13,9 +13,9 @@ from capmat_models.data.shapes import noise
 
 
 def cast_shadows(rng: Generator, stage: Plane, pha: Plane, deepest: float) -> Plane:
-    """Up to three shadows of the subject somewhere else, each taking 5 % to `deepest` of the light, sharp or soft."""
+    """One shadow or two of the subject somewhere else, each taking 5 % to `deepest` of the light, sharp or soft."""
     side = stage.shape[-1]
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(1, 3))):
         scale, offset = rng.uniform(0.6, 1.6, 2), rng.uniform(-0.35, 0.35, 2) * side
         moved = warped(pha, tuple(scale), rng.uniform(-0.4, 0.4), tuple(offset))
         dark = blurred(moved, rng.uniform(0.004, 0.07) * side)
@@ -23,10 +23,10 @@ def cast_shadows(rng: Generator, stage: Plane, pha: Plane, deepest: float) -> Pl
     return stage
 
 
-def contact_shadow(rng: Generator, stage: Plane, pha: Plane) -> Plane:
-    """Darkness close around the subject, where it keeps the light off: the soft shadow at the feet."""
+def contact_shadow(rng: Generator, stage: Plane, pha: Plane, deepest: float) -> Plane:
+    """Darkness close around the subject, where it keeps the light off: the soft shadow at the feet; as deep."""
     near = blurred(pha, rng.uniform(0.01, 0.05) * stage.shape[-1])
-    return stage * (1 - np.float32(rng.uniform(0.1, 0.6)) * near)
+    return stage * (1 - np.float32(rng.uniform(0.05, max(0.05, deepest))) * near)
 
 
 def reflection(rng: Generator, stage: Plane, pha: Plane, fgr: Plane) -> Plane:

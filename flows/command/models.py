@@ -180,6 +180,8 @@ def _train_options(parser: ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, help="highest learning rate (student: factor on its rates)")
     parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from: of the network, or of "
                         "whole parts of it")  # fmt: skip
+    parser.add_argument("--blend", type=float, default=1.0, metavar="SHARE", help="of the trained weights in the "
+                        "result; the rest is --start (default: 1)")  # fmt: skip
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="show 48 composites in a picture; train nothing")
 
 
@@ -207,6 +209,7 @@ def train_base(args: Namespace) -> None:
         mixed_precision=args.mixed_precision,
         start=args.start,
         lr=args.lr,
+        blend=args.blend,
         threads=config.cluster.train_threads,
     )
     print(f"held out: MSE {card['metrics']['mse']:.2e}, SAD {card['metrics']['sad']:.2e}")

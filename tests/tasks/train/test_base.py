@@ -84,6 +84,24 @@ def test_a_training_can_start_from_an_encoder_alone(data, tmp_path):
         train_base_weights("student", "bgmv2_mobilenetv2_xs", data, tmp_path / "b", **small)
 
 
+def test_a_blend_lies_between_start_and_result(data, tmp_path):
+    start = tmp_path / "start.safetensors"
+    safetensors.torch.save_file(create_model("bg_vitmatte_xs").state_dict(), start)
+    small = {"iterations": 2, "crop": 32, "batch": 2, "start": start}
+    results = []
+    for share in (1.0, 0.25):
+        out = tmp_path / str(share)
+        card = train_base_weights("teacher", "bg_vitmatte_xs", data, out, blend=share, **small)
+        results.append(safetensors.torch.load_file(out / "bg_vitmatte_xs" / "model.safetensors"))
+    assert "--blend 0.25" in card["command"]
+    floats = {k: v for k, v in safetensors.torch.load_file(start).items() if v.is_floating_point()}
+    for name, before in floats.items():
+        whole, blended = (result[name].float() for result in results)
+        torch.testing.assert_close(blended, torch.lerp(before.float(), whole, 0.25), atol=1e-3, rtol=1e-3)
+    with pytest.raises(TrainingError, match="no whole network"):
+        train_base_weights("teacher", "bg_vitmatte_xs", data, tmp_path, blend=0.5, iterations=1)
+
+
 def test_the_composites_can_be_looked_at_before_training(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert not main(["--set", f"base_data={data}", "train-base", "student", "--sheet", "sheet.jpg"])
