@@ -15,7 +15,7 @@ from capmat_models.training.loop import NO_HOOKS, Hooks
 from capmat_models.training.optimisers import cosine, layerwise_groups, part_groups
 from capmat_models.training.resume import unpack
 from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
-from tests.capmat_models.training_data import base_data, composites, pairs, scribbles
+from tests.capmat_models.training_data import NOTHING, base_data, composites, pairs, scribbles
 
 TEACHER = {
     "embed_dim": 16,
@@ -206,7 +206,14 @@ def test_histories_name_their_stages():
 def test_base_training_learns_and_reports_held_out_errors(kind):
     model = network(kind)
     config = replace(
-        BASE, iterations=60, batch=4, crop=64 if kind == "student" else 32, lr=3e-3, lr_scale=10, layer_decay=1.0
+        BASE,
+        iterations=60,
+        batch=4,
+        crop=64 if kind == "student" else 32,
+        lr=3e-3,
+        lr_scale=10,
+        layer_decay=1.0,
+        how=NOTHING,
     )
     history = train_base(kind, model, base_data(), config, held=base_data(2))
     assert history[-1]["stage"] == "validation"
