@@ -53,7 +53,7 @@ def looked(config: Config, take: Take) -> dict[tuple[str, int], dict[str, Any]]:
     """All signals of every picture, by camera and frame."""
     run, teacher = (Run(role, champion(config.store, role)).name for role in ("student", "teacher"))
     network = network_of(config.store, take.alpha_runs()[run], 1)
-    stage = Stage.open(take.root, take.stage)
+    stage = Stage.under(take)
     found = {}
     for frame in take.frames:
         fit = frame_of.fit_of(take, run, frame, config.reconstruction)

@@ -20,6 +20,7 @@ from tasks.ingest.session import SessionRecord, TakeRecord, check_task, ingest_t
 from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 from tasks.stage.check import stage_check_task
+from tasks.stage.mend import mend_task
 
 
 def ingest_session(config: Config, *, look: bool = False) -> tuple[SessionRecord, dict[str, TakeRecord]]:
@@ -42,7 +43,8 @@ def ingest_session(config: Config, *, look: bool = False) -> tuple[SessionRecord
     futures = {
         name: ingest_task.submit(config.store, config.session, name, plates["digest"]) for name in plan["takes"]
     }
-    return plan, {name: future.result() for name, future in futures.items()}
+    fitted = [mend_task.submit(config, future.result()) for future in futures.values()]
+    return plan, {name: future.result() for name, future in zip(futures, fitted, strict=True)}
 
 
 def ingest_arrived(
@@ -93,7 +95,14 @@ def ingest_arrived(
         else:
             tell(looked)
         futures[name] = ingest_task.submit(store, arrived.file, name, plates["digest"])
+    fitted: dict[str, PrefectFuture[TakeRecord]] = {}
     for name, future in futures.items():
+        record, failed = outcome(future)
+        if failed:
+            refuse(trouble(session.name, name, "ingest", failed))
+        else:
+            fitted[name] = mend_task.submit(config, record)
+    for name, future in fitted.items():
         record, failed = outcome(future)
         if failed:
             refuse(trouble(session.name, name, "ingest", failed))

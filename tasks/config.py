@@ -193,6 +193,9 @@ class StageLimits(_Section):
     drift: Literal["warn", "block"] = "warn"
     """`block` refuses to ingest a take whose plate does not fit (red: the camera moved, or its focus or exposure
     changed). `warn` ingests it and reports it in the morning. Use `block` if a person can record the plate again."""
+    mend: Literal["off", "warn", "auto"] = "auto"
+    """What happens to a plate that a camera has moved away from, or whose exposure has changed. `auto` lays it under
+    the take if the stage then fits clearly better, and says so; the stage's own plate stays. `warn` only says so."""
     empty_frames: int = Field(4, ge=1)
     """Frames of the empty stage that are measured, per camera. More measure noise and flicker better."""
     take_frames: int = Field(2, ge=1)

@@ -21,7 +21,7 @@ HOMES = {  # which folders alone may import a library
     "fsspec": ("storage",),
     "s3fs": ("storage",),
     "imageio": ("storage",),
-    "cv2": ("storage",),
+    "cv2": ("storage", "capmat_models/stage"),
     "rawpy": ("storage",),
     "h5py": ("storage",),
     "timm": ("capmat_models",),

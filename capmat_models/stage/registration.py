@@ -1,21 +1,39 @@
 """Does a shot still lie on its plate? Sub-pixel registration that a subject does not disturb.
 
-Phase correlation finds a large move. Gauss-Newton steps then find shift, turn, scale and exposure, with weights that
-ignore the subject and shadows. All on square roots of linear light, where photon noise has one level.
+Corners of the plate are followed into the shot and back (pyramidal Lucas-Kanade), and RANSAC drops those that do not
+move with the stage. Of a shift, a similarity and a homography, the simplest that explains the others is taken. All of
+it sees contrast against the surroundings alone, so that exposure does not matter.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Matrix = NDArray[np.float64]
 
-_STEPS = 12
-_PIXELS = 60_000
-_LEAST = 0.15
-"""Share of the pixels that must be usable."""
+_CORNERS = 2000
+_QUALITY = 0.02
+"""Least quality of a corner, as a share of the best one's."""
+_LEAST = 12
+"""Corners that must be found again."""
+_FITS = 0.05
+"""Share of the corners that must be found again."""
+_BACK = 0.3
+"""Pixels by which a corner may miss its start when it is followed back."""
+_NEAR = 0.3
+"""Pixels from which on a corner does not move with the stage."""
+_SIMPLER = (1.15, 0.01)
+"""A model may be simpler if its typical error is at most so many times that of the best one, plus so many pixels."""
+_NUMBERS = {"shift": 2, "similarity": 4, "homography": 8}
+_AROUND = 8.0
+"""Deviation of the Gaussian that is the surroundings of a pixel, in pixels."""
+_FAINT = 0.04
+"""Contrast that counts as noise."""
 
 
 @dataclass(frozen=True)
@@ -23,127 +41,175 @@ class Registration:
     """How a shot lies on its plate.
 
     Attributes:
-        x: shift to the right in the middle of the picture, pixels.
-        y: shift down, pixels.
-        turn: radians, clockwise.
-        scale: how much larger the shot is, 0 for the same size.
-        farthest: length of the shift at the corner of the picture where it is largest, pixels.
+        matrix: (3, 3) homography from the plate's pixels (x, y) to those of the shot.
+        kind: "shift", "similarity" or "homography"; "none" if the plate's corners are not found in the shot, which
+            then shows another view or another stage.
+        size: (height, width) of the pictures.
         error: standard error of x and y, pixels; large on a stage without texture.
+        support: share (0..1) of the plate's corners that lie in the shot where the matrix says.
     """
 
-    x: float
-    y: float
-    turn: float
-    scale: float
-    farthest: float
+    matrix: Matrix
+    kind: str
+    size: tuple[int, int]
     error: float
+    support: float
+
+    @property
+    def x(self) -> float:
+        """Shift to the right in the middle of the picture, pixels."""
+        return float(self._shift(0.5, 0.5)[0])
+
+    @property
+    def y(self) -> float:
+        """Shift down in the middle of the picture, pixels."""
+        return float(self._shift(0.5, 0.5)[1])
+
+    @property
+    def turn(self) -> float:
+        """Radians, clockwise."""
+        across = self._shift(1, 0.5) - self._shift(0, 0.5)
+        return float(np.arctan2(across[1], across[0] + self.size[1] - 1))
+
+    @property
+    def scale(self) -> float:
+        """How much larger the shot is across, 0 for the same size."""
+        across = self._shift(1, 0.5) - self._shift(0, 0.5)
+        return float(np.hypot(across[0] + self.size[1] - 1, across[1]) / (self.size[1] - 1) - 1)
+
+    @property
+    def farthest(self) -> float:
+        """Length of the shift at the corner of the picture where it is largest, pixels."""
+        return max(float(np.hypot(*self._shift(x, y))) for x in (0, 1) for y in (0, 1))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for `from_json`."""
+        return {**asdict(self), "matrix": self.matrix.tolist(), "size": list(self.size)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Registration":
+        """Read what `to_json` wrote."""
+        return cls(**{**data, "matrix": np.array(data["matrix"]), "size": tuple(data["size"])})
+
+    def inside(self, mask: Mask) -> Mask:
+        """A mask (H, W) of the plate as it lies under the shot; False beyond the plate's border."""
+        import cv2
+
+        return np.asarray(cv2.warpPerspective(mask.astype(np.float32), self.matrix, self.size[::-1]) > 0.99)
+
+    def __str__(self) -> str:
+        parts = [f"{self.x:+.2f} px right, {self.y:+.2f} px down"]
+        if abs(self.turn) > 2e-4:
+            parts.append(f"turned by {np.degrees(self.turn):.3f} degrees")
+        if abs(self.scale) > 2e-4:
+            parts.append(f"{100 * self.scale:+.2f} % in size")
+        return f"{', '.join(parts)}; {self.farthest:.2f} px at the corner"
+
+    def _shift(self, x: float, y: float) -> NDArray[np.float64]:
+        """By how much a point moves, given as shares of width and height."""
+        at = np.array([x * (self.size[1] - 1), y * (self.size[0] - 1), 1])
+        moved = self.matrix @ at
+        return np.asarray(moved[:2] / moved[2] - at[:2])
+
+    def enlarged(self, factor: float, size: tuple[int, int]) -> "Registration":
+        """The same move in pictures `factor` times as large, of `size` (height, width)."""
+        grow = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]])
+        matrix = grow @ self.matrix @ np.linalg.inv(grow)
+        return Registration(matrix / matrix[2, 2], self.kind, size, self.error * factor, self.support)
 
 
 def register(plate: Floats, shot: Floats, use: Mask) -> Registration | None:
     """Register a shot to its plate.
 
     Args:
-        plate: the empty stage, (H, W) linear light 0..1.
+        plate: the empty stage, (H, W) display-referred or the square root of linear light, 0..1.
         shot: the same view, occupied.
-        use: (H, W), False where clipped or known to be the subject.
+        use: (H, W), False where the plate is clipped or known to be the subject.
 
     Returns:
-        None if too little can be used, or it has no edges.
+        None if the plate has too few corners. If they are not found again, the kind is "none".
     """
-    empty, full = (np.sqrt(np.maximum(picture, 0)).astype(np.float64) for picture in (plate, shot))
-    if use.mean() < _LEAST or empty[use].std() < 1e-4 or full[use].std() < 1e-4:
+    import cv2
+
+    empty, full = _contrast(plate), _contrast(shot)
+    corners = cv2.goodFeaturesToTrack(empty, _CORNERS, _QUALITY, 5, mask=use.astype(np.uint8), blockSize=5)
+    if corners is None or len(corners) < _LEAST:
         return None
-    starts = {(0.0, 0.0), phase_shift(empty, full, use)}
-    fits = [fit for start in starts if (fit := _refine(empty, full, use, start)) is not None]
-    return min(fits, key=lambda fit: fit[1])[0] if fits else None
+    start, end = _followed(empty, full, corners, (0.0, 0.0))
+    if len(start) < len(corners) / 2:  # perhaps it moved farther than corners are followed
+        window = cv2.createHanningWindow(plate.shape[::-1], cv2.CV_32F)
+        far = cv2.phaseCorrelate(empty.astype(np.float32), full.astype(np.float32), window)[0]
+        start, end = max((start, end), _followed(empty, full, corners, far), key=lambda pair: len(pair[0]))
+    size = (plate.shape[0], plate.shape[1])
+    if len(start) >= _LEAST:
+        inliers = cv2.findHomography(start, end, cv2.USAC_MAGSAC, _NEAR, maxIters=5000, confidence=0.9999)[1]
+        near = np.zeros(len(start), bool) if inliers is None else inliers.ravel() > 0
+        if near.sum() >= max(_LEAST, _FITS * len(corners)):
+            return _simplest(start[near], end[near], size, len(corners))
+    return Registration(np.eye(3), "none", size, np.inf, 0.0)
 
 
-def phase_shift(plate: NDArray[np.float64], shot: NDArray[np.float64], use: Mask) -> tuple[float, float]:
-    """Whole pixels (x, y) by which a shot is shifted, by phase correlation of its edges; (0, 0) if that fails.
+def _simplest(start: NDArray[Any], end: NDArray[Any], size: tuple[int, int], corners: int) -> Registration:
+    """The simplest move that explains how corners (N, 2) of the stage moved."""
+    import cv2
 
-    Args:
-        plate: (H, W).
-        shot: (H, W).
-        use: (H, W).
-    """
-    height, width = plate.shape
-    window = np.outer(np.hanning(height), np.hanning(width)) * use
-    spectra = [np.fft.rfft2(_edges(picture) * window) for picture in (plate, shot)]
-    cross = spectra[1] * np.conj(spectra[0])
-    surface = np.fft.irfft2(cross / (np.abs(cross) + 1e-3 * np.abs(cross).max() + 1e-30), s=plate.shape)
-    row, column = np.unravel_index(int(np.argmax(surface)), surface.shape)
-    y, x = (int(at) - side if at > side // 2 else int(at) for at, side in ((row, height), (column, width)))
-    return (float(x), float(y)) if max(abs(x) / width, abs(y) / height) < 0.25 else (0.0, 0.0)
+    shift = np.eye(3)
+    shift[:2, 2] = np.mean(end - start, axis=0)
+    models: dict[str, NDArray[Any]] = {"shift": shift}
+    if (similar := cv2.estimateAffinePartial2D(start, end, method=cv2.LMEDS)[0]) is not None:
+        models["similarity"] = np.vstack([similar, [0, 0, 1]])
+    if (full := cv2.findHomography(start, end, 0)[0]) is not None:
+        models["homography"] = full
+    gaps = {
+        kind: np.hypot(*(cv2.perspectiveTransform(start[None], matrix)[0] - end).T) for kind, matrix in models.items()
+    }
+    # The more numbers a model has, the better it fits few corners by chance: the penalty is that of BIC.
+    count = 2 * len(start)
+    typical = {kind: float(np.median(gaps[kind])) * count ** (_NUMBERS[kind] / count) for kind in models}
+    kind = next(kind for kind in models if typical[kind] <= _SIMPLER[0] * min(typical.values()) + _SIMPLER[1])
+    error = float(np.sqrt(np.mean(gaps[kind] ** 2) / 2 / len(start)))  # a gap has two coordinates
+    return Registration(models[kind], kind, size, error, len(start) / corners)
 
 
-def _edges(picture: NDArray[np.float64]) -> NDArray[np.float64]:
-    dy, dx = np.gradient(picture)
-    return np.hypot(dx, dy)
+def _followed(
+    empty: NDArray[np.uint8], full: NDArray[np.uint8], corners: NDArray[Any], far: Sequence[float]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Where corners (N, 1, 2) of the plate lie in the shot: (M, 2) here and there, of those that lead back."""
+    import cv2
+
+    how: dict[str, Any] = {
+        "winSize": (15, 15),
+        "maxLevel": 4,
+        "criteria": (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 30, 0.005),
+        "flags": cv2.OPTFLOW_USE_INITIAL_FLOW,
+    }
+    there, seen, _ = cv2.calcOpticalFlowPyrLK(empty, full, corners, corners + np.asarray(far, np.float32), **how)
+    back, again, _ = cv2.calcOpticalFlowPyrLK(full, empty, there, corners.copy(), **how)
+    found = ((seen > 0) & (again > 0)).ravel() & (np.hypot(*(back - corners).reshape(-1, 2).T) < _BACK)
+    return corners.reshape(-1, 2)[found], there.reshape(-1, 2)[found]
 
 
-def _refine(
-    plate: NDArray[np.float64], shot: NDArray[np.float64], use: Mask, start: tuple[float, float]
-) -> tuple[Registration, float] | None:
-    """Gauss-Newton from a start; also the median residual."""
-    from scipy.ndimage import map_coordinates, spline_filter
+def _contrast(picture: Floats) -> NDArray[np.uint8]:
+    """A picture (H, W) as contrast against its surroundings, in units of the contrast there."""
+    import cv2
 
-    height, width = plate.shape
-    half = np.hypot(height, width) / 2
-    rows, columns = np.nonzero(use)
-    if len(rows) > _PIXELS:  # a sample of a large picture is enough
-        some = np.random.default_rng(0).choice(len(rows), _PIXELS, replace=False)
-        rows, columns = rows[some], columns[some]
-    u, v = (columns - (width - 1) / 2) / half, (rows - (height - 1) / 2) / half
-    splines = [spline_filter(picture, order=3) for picture in (plate, *np.gradient(plate))]
-    x, y, turn, scale = (*start, 0.0, 0.0)  # turn and scale in pixels at a corner
-    middle, error, gain, offset = np.inf, np.inf, 0.0, 0.0
-    for step in range(_STEPS):
-        # Where the plate lies under the shot; pixels from beyond its border do not count.
-        at = np.stack([rows - y - scale * v - turn * u, columns - x - scale * u + turn * v])
-        inside = np.all((at >= 1) & (at <= np.array([[height - 2], [width - 2]])), axis=0)
-        if inside.sum() < _LEAST * len(rows):
-            return None
-        moved, dy, dx = (
-            map_coordinates(spline, at[:, inside], order=3, prefilter=False, mode="nearest") for spline in splines
-        )
-        a, b, wanted = u[inside], v[inside], shot[rows[inside], columns[inside]]
-        terms = np.stack([-dx, -dy, dx * b - dy * a, -dx * a - dy * b, moved, np.ones_like(moved)])
-        if step == 0:
-            gain = np.median(wanted) / max(float(np.median(moved)), 1e-6)
-        gap = wanted - gain * moved - offset
-        middle = float(np.median(np.abs(gap)))
-        limit = 4.685 * 1.4826 * middle + 1e-6
-        weight = np.square(1 - np.square(np.minimum(np.abs(gap) / limit, 1)))  # Tukey's
-        normal = (terms * weight) @ terms.T
-        if np.linalg.cond(normal) > 1e12:
-            return None
-        inverse = np.linalg.inv(normal)
-        change = inverse @ ((terms * weight) @ gap)
-        error = float(np.sqrt(np.sum(weight * gap * gap) / max(weight.sum(), 1) * max(inverse[0, 0], inverse[1, 1])))
-        slope = max(float(gain), 1e-3)
-        x, y = x + change[0] / slope, y + change[1] / slope
-        turn, scale = turn + change[2] / slope, scale + change[3] / slope
-        gain, offset = gain + change[4], offset + change[5]
-        if np.abs(change[:4]).max() / slope < 1e-3:
-            break
-    corners = [(np.sign(a) * width / 2 / half, np.sign(b) * height / 2 / half) for a in (-1, 1) for b in (-1, 1)]
-    farthest = max(np.hypot(x + scale * a - turn * b, y + scale * b + turn * a) for a, b in corners)
-    return Registration(x, y, turn / half, scale / half, float(farthest), error / slope), middle
+    fine = picture - cv2.GaussianBlur(picture, (0, 0), _AROUND)
+    spread = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), _AROUND) + np.float32(_FAINT**2))
+    return np.clip(128 + 40 * fine / spread, 0, 255).astype(np.uint8)
 
 
 def lay_under(plate: Floats, moved: Registration) -> Floats:
-    """The plate as it lies under the shot: (..., H, W), by cubic splines; borders repeat."""
-    from scipy.ndimage import map_coordinates
+    """The plate as it lies under the shot: (..., H, W); borders repeat."""
+    import cv2
 
     height, width = plate.shape[-2:]
-    rows, columns = np.mgrid[:height, :width].astype(np.float64)
-    u, v = columns - (width - 1) / 2, rows - (height - 1) / 2
-    at = np.stack(
-        [rows - moved.y - moved.scale * v - moved.turn * u, columns - moved.x - moved.scale * u + moved.turn * v]
-    )
-    planes = plate.reshape(-1, height, width)
-    out = [map_coordinates(plane, at, order=3, mode="nearest", output=np.float32) for plane in planes]
-    return np.stack(out).reshape(plate.shape)
+    out = [
+        cv2.warpPerspective(
+            plane, moved.matrix, (width, height), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
+        )
+        for plane in plate.reshape(-1, height, width)
+    ]
+    return np.stack(out).astype(np.float32, copy=False).reshape(plate.shape)
 
 
 def detail_ratio(plate: Floats, shot: Floats, use: Mask) -> float | None:

@@ -48,7 +48,14 @@ def matte(args: Namespace) -> None:
         name = config.architectures[args.role]
         network = open_base(Path(config.weights), name)
     files, note = matte_picture(
-        network, name, args.image, args.out, plate=args.plate, trimap=args.trimap, mask=args.mask
+        network,
+        name,
+        args.image,
+        args.out,
+        plate=args.plate,
+        trimap=args.trimap,
+        mask=args.mask,
+        mend=config.stage.mend,
     )
     for kind, path in files.items():
         print(f"{kind:8} {path}")

@@ -69,6 +69,7 @@ def ingest(args: Namespace) -> int:
     """
     from tasks.ingest import session as steps
     from tasks.stage.check import stage_check
+    from tasks.stage.mend import mend_plates
 
     config = settings(args)
     with ExitStack() as stack:
@@ -96,7 +97,7 @@ def ingest(args: Namespace) -> int:
             stage = stage_check(config, str(file), name, plates["digest"])
             if stage["light"] != "green":
                 print(f"{name}: the stage check says {stage['light']}; see {stage['html']}")
-            done = steps.ingest(config.store, str(file), name, plates["digest"])
+            done = mend_plates(config, steps.ingest(config.store, str(file), name, plates["digest"]))
             cameras, frames = counted(len(done["cameras"]), "camera"), counted(len(done["frames"]), "frame")
             print(f"{name}: {cameras}, {frames} in {config.store}")
     return 0

@@ -55,7 +55,7 @@ class Source:
     def plates(self) -> Plates:
         """Read the plates that belong to the take; they may be missing in this store."""
         try:
-            stage = Stage.open(self.take.root, self.take.stage)
+            stage = Stage.under(self.take)
             return Plates(decode_srgb(stage.plate(self.camera)), stage.valid(self.camera))
         except NotFound:
             return Plates(None, None)
@@ -79,6 +79,7 @@ class Source:
             "version": info.get("version"),
             "weights": info.get("weights"),
             **{name: info.get(name) for name in ("labels", "config", "stage", "plates", "code")},
+            "mended plate": (info.get("mended") or {}).get(self.camera),
             "session": take.source.get("session"),
             "source": take.source.get("path"),
             "colour": json.dumps(take.colour.to_json(), sort_keys=True),

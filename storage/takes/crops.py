@@ -61,12 +61,12 @@ class MattedFrames(Sequence[tuple[Picture, Picture, Picture]]):
     def __init__(self, root: Root, takes: Sequence[str], run: str) -> None:
         self._run = run
         opened = [Take.open(root, name) for name in takes]
-        stages = {take.stage: Stage.open(root, take.stage) for take in opened}
+        stages = {take.name: Stage.under(take) for take in opened}
         asked = [(take, camera) for take in opened for camera in take.cameras]
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             matted = list(threads.map(lambda address: address[0].matted(run, address[1]), asked))
         self.addresses = [
-            (take, stages[take.stage], camera, frame)
+            (take, stages[take.name], camera, frame)
             for (take, camera), frames in zip(asked, matted, strict=True)
             for frame in frames
         ]

@@ -37,6 +37,7 @@ class TakeRecord(StepRecord):
     take: str
     cameras: list[str]
     frames: list[int]
+    recorded: str  # digest of its files and of those of its plates, however these were mended
 
 
 def check(session: str) -> SessionRecord:
@@ -73,11 +74,15 @@ def take_record(store: str, take: str) -> TakeRecord:
     recording, ledger = Take.open(root, take), Ledger(root)
     plates = (f"plates/{recording.stage}/{camera}" for camera in recording.cameras)
     entries = ledger.entries(f"ingest/{take}/") | {key: ledger.done(key) for key in plates}
+    manifests = {key: (entry or {}).get("manifest", "") for key, entry in entries.items()}
+    mended = {key: manifests.pop(key) for key in list(manifests) if key.endswith("/plate")}
+    recorded = digest([take, recording.stage, manifests])
     return {
         "take": take,
         "cameras": list(recording.cameras),
         "frames": list(recording.frames),
-        "digest": digest([take, recording.stage, {key: (e or {}).get("manifest", "") for key, e in entries.items()}]),
+        "recorded": recorded,
+        "digest": digest([recorded, mended]) if mended else recorded,
     }
 
 
@@ -98,7 +103,7 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> TakeRecor
         return take_record(store, take)
 
     record = run_once(store, "take", take, {"manifests": manifests, "plates": plates_digest}, work)
-    return {**record, "digest": take_record(store, take)["digest"]}
+    return {**record, **take_record(store, take)}
 
 
 def _name(verb: str) -> Callable[[], str]:

@@ -141,12 +141,12 @@ class FrameViews:
         return _eight_bits(lambda window: take.read_alpha(name, camera, frame, window))
 
     def _stage(self, take: Take) -> Stage | None:
-        if self._stages.get(take.stage) is None:  # plates that come later are seen
+        if self._stages.get(take.name) is None:  # plates that come later are seen
             try:
-                self._stages[take.stage] = Stage.open(self._root, take.stage)
+                self._stages[take.name] = Stage.under(take)
             except NotFound:
-                self._stages[take.stage] = None
-        return self._stages[take.stage]
+                self._stages[take.name] = None
+        return self._stages[take.name]
 
 
 def _eight_bits(read: Callable[[Window], np.ndarray]) -> Read:

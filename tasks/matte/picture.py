@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import CheckpointError, ImageUnreadable, SizeMismatch
+from capmat_models.stage.mend import find_change
 from storage.pictures.colour import decode_srgb, encode_srgb
 from storage.pictures.files import read_photograph
 from storage.pictures.foreground import foreground
@@ -81,6 +82,7 @@ def matte_picture(
     plate: Path | None = None,
     trimap: Path | None = None,
     mask: Path | None = None,
+    mend: str = "off",
 ) -> tuple[dict[str, Path], str]:
     """Matte one photograph and write pictures: alpha, RGBA cut-out, comp on green.
 
@@ -92,6 +94,7 @@ def matte_picture(
         plate: the same view without the subject, of the same size and any bit depth.
         trimap: black stage, grey unknown, white subject; a grey picture of the same size.
         mask: a coarse alpha; a grey picture of the same size.
+        mend: what to do with a plate that does not lie under the picture, see `stage.mend`.
 
     Returns:
         The files by kind, and a note on how they were made, or "".
@@ -113,6 +116,11 @@ def matte_picture(
                 where=str(image),
                 fix="Record the plate with the same camera settings" if key == "bgr" else "Draw it on this picture",
             )
+    if plate and mend != "off":
+        change = find_change(guides["bgr"], [src])
+        if mend == "auto":
+            guides["bgr"] = change.apply(guides["bgr"], np.ones(src.shape[1:], bool))[0]
+        note = ". ".join(filter(None, (note, change.words or change.warning)))
     pha = infer(network, src, guides.get("bgr"), trimap=guides.get("trimap"), mask=guides.get("mask"))["pha"]
     bgr = guides.get("bgr")
     fgr = encode_srgb(foreground(decode_srgb(src), pha, None if bgr is None else decode_srgb(bgr)))

@@ -9,10 +9,12 @@ import re
 from importlib.metadata import version
 from typing import Any
 
+from capmat_errors import NotFound
 from storage.labels.label_set import LABELS
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
+from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.models.networks import Ref, card_of
@@ -40,13 +42,15 @@ def provenance(store: str, take: Take, model: Ref, config: str) -> dict[str, Any
 
     Returns:
         `labels` (the label set that the model, or its teacher, learned from), `config`, `stage` and `plates` (a
-        digest of the recordings of the empty stage that its plates were averaged from), `code` (version of capmat).
+        digest of the recordings of the empty stage that its plates were averaged from), `mended` (by camera, how its
+        plate was changed to lie under the take), `code` (version of capmat).
     """
     parts = {
         "labels": _labels(store, model),
         "config": config,
         "stage": take.stage,
         "plates": _plates(take),
+        "mended": _mended(take),
         "code": version("capmat"),
     }
     return {key: value for key, value in parts.items() if value}
@@ -74,6 +78,15 @@ def _teacher(card: dict[str, Any]) -> Ref | None:
     """The teacher of a student, by the name of the run that the student learned from."""
     match = re.fullmatch(r"teacher-(.+)-(v\d{4,})(?:-tiles\d+)?", str(card.get("teacher", "")))
     return Ref(name=match[1], version=match[2]) if match else None
+
+
+def _mended(take: Take) -> dict[str, str]:
+    try:
+        stage = Stage.under(take)
+    except NotFound:
+        return {}
+    changes = {camera: stage.change(camera) for camera in take.cameras}
+    return {camera: change["words"] for camera, change in changes.items() if change}
 
 
 def _plates(take: Take) -> str:

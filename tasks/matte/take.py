@@ -135,7 +135,7 @@ def _matted(
     end: int,
 ) -> Iterator[BlockRecord]:
     """Matte some blocks of a camera, each recorded when it is stored; the progress reaches `end` with the last."""
-    bgr = Stage.open(recording.root, recording.stage).plate(camera) if "bgr" in network.inputs else None
+    bgr = Stage.under(recording).plate(camera) if "bgr" in network.inputs else None
     ordered = [frame for _, block in todo for frame in block]
     mattes = infer_camera(network, (recording.read(camera, frame) for frame in ordered), bgr, tile=run.tile)
     done = end - len(ordered)

@@ -20,7 +20,7 @@ from tasks.show.sheet import Row, contact_sheet, error_picture, overlay_picture,
 
 def stage_sheet(root: Root, take: Take, cameras: Sequence[str], alphas: Mapping[str, Reference]) -> np.ndarray:
     """The first frame of some cameras: image, plate, and alphas (heading -> alpha of camera and frame)."""
-    stage, frame = Stage.open(root, take.stage), take.frames[0]
+    stage, frame = Stage.under(take), take.frames[0]
     rows = [
         Row(
             f"{take.name} {camera} frame {frame}",
@@ -40,7 +40,7 @@ def before_after_sheet(
     reference: Reference,
 ) -> np.ndarray:
     """Image, plate, base and refined alpha with their errors against a reference; a row per (camera, frame)."""
-    stage, rows = Stage.open(root, take.stage), []
+    stage, rows = Stage.under(take), []
     for camera, frame in pictures:
         true = reference(camera, frame)
         before, after = (take.read_alpha(run, camera, frame) for run in (base, refined))

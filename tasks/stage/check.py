@@ -179,7 +179,7 @@ def stage_check(config: Config, session: str, take: str, plates_digest: str) -> 
     inputs = {
         "manifests": {camera: recording.manifest() for camera, recording in recordings.items()},
         "plates": plates_digest,
-        "settings": config.stage.model_dump(exclude={"drift"}),
+        "settings": config.stage.model_dump(exclude={"drift", "mend"}),
         "box": [config.reconstruction.box_centre, config.reconstruction.box_size],
         "training": config.teacher.noise,
     }

@@ -98,7 +98,7 @@ def _drift(one: Measured, limits: StageLimits) -> Iterator[Finding]:
         worst = max(one.moved, key=lambda one: one.farthest)
         yield from _finding(
             "moved", worst.farthest - 2 * worst.error, limits.shift,
-            f"the camera moved since its plate: {_where(worst)}", again, _figures(worst),
+            f"the camera moved since its plate: {worst}", again, _figures(worst),
         )  # fmt: skip
         first, last = one.moved[0], one.moved[-1]
         apart = float(np.hypot(last.x - first.x, last.y - first.y))
@@ -110,7 +110,7 @@ def _drift(one: Measured, limits: StageLimits) -> Iterator[Finding]:
     if one.settled:
         yield from _finding(
             "moved", one.settled.farthest - 2 * one.settled.error, limits.shift,
-            f"the camera moved while the empty stage was recorded: {_where(one.settled)}",
+            f"the camera moved while the empty stage was recorded: {one.settled}",
             "Fasten it and record the empty stage again.", _figures(one.settled),
         )  # fmt: skip
     if one.detail is not None:
@@ -256,15 +256,6 @@ def _dark(one: Measured, limits: StageLimits) -> Iterator[Finding]:
         "Dark clothes and dark hair vanish there. Hang lighter cloth of one even grey, or light it separately.",
         {"share": share},
     )  # fmt: skip
-
-
-def _where(moved: Registration) -> str:
-    parts = [f"{moved.x:+.2f} px right, {moved.y:+.2f} px down"]
-    if abs(moved.turn) > 2e-4:
-        parts.append(f"turned by {np.degrees(moved.turn):.3f} degrees")
-    if abs(moved.scale) > 2e-4:
-        parts.append(f"{100 * moved.scale:+.2f} % in size")
-    return f"{', '.join(parts)}; {moved.farthest:.2f} px at the corner"
 
 
 def _figures(moved: Registration) -> dict[str, float]:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,8 +151,8 @@ def _empty_stage(out: Measured, pictures: Pictures) -> None:
         out.missing["flicker"] = _SINGLE if single else "the pictures are too dark or too bright"
     if len(pictures.empty) > 1:
         first, last = pictures.empty[0], pictures.empty[-1]
-        settled = register(first[1], last[1], ~clipped(first) & ~clipped(last))
-        out.settled = settled and _enlarged(settled, pictures.fold)
+        settled = register(_root(first), _root(last), ~clipped(first) & ~clipped(last))
+        out.settled = settled and settled.enlarged(pictures.fold, pictures.size[::-1])
 
 
 def _take(out: Measured, pictures: Pictures, limits: StageLimits) -> None:
@@ -163,10 +163,11 @@ def _take(out: Measured, pictures: Pictures, limits: StageLimits) -> None:
     out.gains = channel_gains(plate, shot, use)
     if out.gains is None:
         out.missing["exposure"] = "too little of the stage is lit without being clipped"
-    registered = [register(plate[1], frame[1], ~out.white & ~clipped(frame)) for frame in pictures.shots]
-    out.moved = [_enlarged(one, pictures.fold) for one in registered if one is not None]
+    looked = [register(_root(plate), _root(frame), ~out.white & ~clipped(frame)) for frame in pictures.shots]
+    registered = [one if one and one.kind != "none" else None for one in looked]
+    out.moved = [one.enlarged(pictures.fold, pictures.size[::-1]) for one in registered if one is not None]
     if not all(registered):
-        out.missing["moved"] = "the stage has too few edges that are lit"
+        out.missing["moved"] = "the stage has too few edges that are lit, or the take shows another one"
     out.sigma = 0.005 if out.noise is None else max(1e-4, float(np.sqrt(out.noise.photon)) / 2 / pictures.fold)
     gains = np.ones(3) if out.gains is None else out.gains
     for frame, one in zip(pictures.shots, registered, strict=True):
@@ -190,7 +191,7 @@ def _detail(out: Measured, pictures: Pictures, registered: Registration | None, 
     """Finest detail of the take against that of the plate, at full size."""
     if registered is None or pictures.shot_green is None:
         return None
-    moved = _enlarged(registered, pictures.fold)
+    moved = registered.enlarged(pictures.fold, pictures.size[::-1])
     gain = 1.0 if out.gains is None else out.gains[1]
     rows, columns = _busiest(pictures.plate[1], use, _WINDOW // pictures.fold)
     large = tuple(slice(part.start * pictures.fold, part.stop * pictures.fold) for part in (rows, columns))
@@ -240,6 +241,11 @@ def _shown(light: Floats) -> NDArray[np.uint8]:
     return np.rint(encode_srgb(light.transpose(1, 2, 0)) * 255).astype(np.uint8)
 
 
+def _root(light: Floats) -> Floats:
+    """Green as square roots, in which noise has one level."""
+    return np.sqrt(np.maximum(light[1], 0))
+
+
 def _full(mask: Mask, pictures: Pictures) -> Mask:
     return np.asarray(mask.repeat(pictures.fold, axis=0).repeat(pictures.fold, axis=1))
 
@@ -253,7 +259,3 @@ def _scaled(lamp: Lamp, fold: int) -> Lamp:
     left, top, right, bottom = (side * fold for side in lamp.box)
     box = (left, top, right, bottom)
     return Lamp(full_size(lamp.x, fold), full_size(lamp.y, fold), lamp.area * fold * fold, box, lamp.bloom * fold)
-
-
-def _enlarged(one: Registration, fold: int) -> Registration:
-    return replace(one, x=one.x * fold, y=one.y * fold, farthest=one.farthest * fold, error=one.error * fold)

@@ -122,7 +122,7 @@ def open_stored(store: str, name: str, take: str | None, shots: int) -> Source:
                     where=f"stage {name}, take {chosen.name} camera {camera}",
                     fix="Ingest plates and takes of one size.",
                 )
-            frames = _evenly(chosen.frames, shots)
+            frames = evenly(chosen.frames, shots)
             out.add_shots((frame, chosen.light(camera, frame)) for frame in frames)
             out.matte = _matte(chosen, camera, frames[0], out.fold)
         return out
@@ -175,11 +175,12 @@ def _spread(recording: Recording, colour: Colour, count: int) -> Iterator[tuple[
     frames = recording.frames
     if recording.file(frames[0]).suffix.lower() in VIDEO_SUFFIXES:
         frames = frames[:_VIDEO]
-    for frame, picture in recording.select(_evenly(frames, count)).read(colour):
+    for frame, picture in recording.select(evenly(frames, count)).read(colour):
         yield frame, colour.linear(stored_planes(picture))
 
 
-def _evenly(frames: Iterable[int], count: int) -> tuple[int, ...]:
+def evenly(frames: Iterable[int], count: int) -> tuple[int, ...]:
+    """Some frames, spread over all of them."""
     every = list(frames)
     return tuple(every[i] for i in np.linspace(0, len(every) - 1, min(count, len(every))).round().astype(int))
 

@@ -32,7 +32,7 @@ def read_scribbles(store: str, labels: LabelsRecord) -> "ScribbleData":
     frames = []
     for name, id, frame in split_labels(store, labels)[0]:
         take = Take.open(root, name)
-        src, bgr = frame_and_plate(take, Stage.open(root, take.stage), id, frame)
+        src, bgr = frame_and_plate(take, Stage.under(take), id, frame)
         frames.append((src, bgr, version.label(name, id, frame)))
     return ScribbleData(frames)
 

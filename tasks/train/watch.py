@@ -92,7 +92,7 @@ def benchmark_frames(root: Root, benchmark: Record | None, trained_on: Sequence[
 def stage_frame(root: Root, take: str, camera: str, frame: int, reference: Alpha | None) -> Frame:
     """Read one frame and its plate."""
     recording = Take.open(root, take)
-    plate = Stage.open(root, recording.stage).plate(camera)
+    plate = Stage.under(recording).plate(camera)
     return Frame(f"{take} {camera} frame {frame}", recording.read(camera, frame), plate, reference)
 
 

@@ -72,7 +72,7 @@ def score(
 
         root = Root(store)
         take = Take.open(root, benchmark["take"])
-        stage = Stage.open(root, take.stage)
+        stage = Stage.under(take)
         network = load_network(store, model)
         entries = [(str(camera), int(frame)) for camera, frame in benchmark["entries"]]
         for camera in dict.fromkeys(camera for camera, _ in entries):

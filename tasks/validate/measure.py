@@ -203,7 +203,7 @@ def frame_time(store: str, benchmark: Bench, run: Run) -> Record:
     take, network = Take.open(frozen.root, name), load_network(store, run.model, run.threads)
 
     def work() -> dict[str, Any]:
-        bgr = Stage.open(frozen.root, take.stage).plate(camera) if "bgr" in network.inputs else None
+        bgr = Stage.under(take).plate(camera) if "bgr" in network.inputs else None
         return latency(network, take.read(camera, frame), bgr, tile=run.tile)
 
     view = take.cameras[camera]

@@ -48,7 +48,7 @@ def mine_frame(
     """
     from capmat_models.mining import spots
 
-    stage = Stage.open(take.root, take.stage)
+    stage = Stage.under(take)
     cameras = [camera for camera in take.cameras if take.has_alpha(run, camera, frame)]
     fit = fit_of(take, run, frame, settings)
     # the pictures of all cameras would not fit into memory together, so only their scores are kept

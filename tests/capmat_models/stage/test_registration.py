@@ -62,7 +62,9 @@ def test_turn_and_size_are_told_from_a_shift() -> None:
 
 def test_laying_the_plate_under_the_shot_undoes_the_move() -> None:
     stage = world(6)
-    moved = lay_under(seen(stage), Registration(1.3, -0.6, 0.002, 0.001, 0, 0))
+    matrix = np.array([[1.001, -0.002, 1.3], [0.002, 1.001, -0.6], [0, 0, 1]])
+    middle = np.array([[1, 0, (SIZE[1] - 1) / 2], [0, 1, (SIZE[0] - 1) / 2], [0, 0, 1]])
+    moved = lay_under(seen(stage), Registration(middle @ matrix @ np.linalg.inv(middle), "similarity", SIZE, 0, 1))
     inside = (slice(6, -6), slice(6, -6))
     np.testing.assert_allclose(moved[inside], seen(stage, 1.3, -0.6, 0.002, 0.001)[inside], atol=0.01)
 

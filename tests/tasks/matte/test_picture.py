@@ -1,6 +1,7 @@
 """One photograph and its plate: the pictures come out, and what cannot be is refused in one line."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,31 @@ def test_every_refusal_is_one_line(pair: tuple[Path, Path], tmp_path: Path) -> N
     with pytest.raises(CapmatError) as refusal:
         matte_pair(*pair, tmp_path / "out")
     assert "\n" not in str(refusal.value)
+
+
+def test_a_plate_that_lies_beside_the_picture_is_moved_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    wide = rng.integers(40, 200, (20, 24, 3)).repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)
+    other = rng.integers(40, 200, (18, 22, 3)).repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)
+    image = wide[8:152, 8:184].copy()
+    image[50:110, 60:110] = (230, 60, 40)
+    pictures = {"image": image, "true": wide[8:152, 8:184], "beside": wide[5:149, 12:188], "other": other}
+    for name, picture in pictures.items():
+        write_picture(tmp_path / f"{name}.png", picture)
+    network = open_base(WEIGHTS, STUDENT)
+
+    def matted(plate: str, mend: str) -> tuple[np.ndarray, str]:
+        files, note = matte_picture(
+            network, STUDENT, tmp_path / "image.png", tmp_path / plate, plate=tmp_path / f"{plate}.png", mend=mend
+        )
+        return read_grey(files["alpha"]) / 65535, note
+
+    true, said = matted("true", "auto")
+    assert said == ""
+    mended, said = matted("beside", "auto")
+    assert re.search(r"moved \+(3\.9|4\.0)\d px right, -(2\.9|3\.0)\d px down", said)
+    untouched, told = matted("beside", "warn")
+    assert told == said
+    inside = (slice(8, -8), slice(8, -8))
+    assert np.abs(mended - true)[inside].mean() < 0.1 * np.abs(untouched - true)[inside].mean()
+    assert "another stage" in matted("other", "auto")[1]
