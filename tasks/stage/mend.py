@@ -32,7 +32,7 @@ def mend_plates(config: Config, take: TakeRecord) -> TakeRecord:
         take: its record.
 
     Returns:
-        The record of the take; its digest now stands for its plates as they are.
+        The record; its digest now stands for the plates as they are.
 
     Raises:
         StoreError: the store cannot be used, or what it holds is damaged.
@@ -63,7 +63,7 @@ def mend_plates(config: Config, take: TakeRecord) -> TakeRecord:
         if (under.change(camera) or {}).get("manifest") != manifest:
             plate, valid = Change.from_json(change).apply(own.plate(camera), own.valid(camera))
             under.write_mended(camera, plate, valid, {**change, "manifest": manifest})
-    return take_record(config.store, name)
+    return {**take, **take_record(config.store, name)}
 
 
 def _look(take: Take, stage: Stage, cameras: Sequence[str], frames: Sequence[int]) -> dict[str, Any]:
