@@ -19,8 +19,7 @@ import torch
 from numpy.random import Generator
 from torch import nn
 
-from capmat_models.data.augment import add_noise
-from capmat_models.data.base import BaseData
+from capmat_models.data.composites import Composites
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
 from capmat_models.metrics import mse, sad_paper
 from capmat_models.networks.factory import create_model
@@ -39,12 +38,11 @@ TRIMAP_LR, PLATE_LR = 3e-3, 1e-3
 COUNT = 16  # held-out composites of one measurement
 
 
-def stage(name: str, model: nn.Module, base: BaseData, iterations: int, lr: float, *, trimap: bool) -> Phase:
+def stage(name: str, model: nn.Module, base: Composites, iterations: int, lr: float, *, trimap: bool) -> Phase:
     """The teacher's base training, with a trimap of the truth or with the plate as second input."""
 
     def batch(rng: Generator) -> Arrays:
-        samples = [base.sample(rng, CROP) for _ in range(BATCH)]
-        arrays = stack([add_noise(rng, sample) for sample in samples])
+        arrays = stack([base.sample(rng, CROP) for _ in range(BATCH)])
         return {**arrays, "radii": random_radii(rng, BATCH, CROP)}
 
     def losses(tensors: Tensors) -> Tensors:
@@ -63,7 +61,7 @@ def stage(name: str, model: nn.Module, base: BaseData, iterations: int, lr: floa
     )
 
 
-def trimap_weights(work: Path, learn: BaseData, held: BaseData, iterations: int) -> dict[str, torch.Tensor]:
+def trimap_weights(work: Path, learn: Composites, held: Composites, iterations: int) -> dict[str, torch.Tensor]:
     """Train the trimap network, or read it."""
     torch.manual_seed(0)
     model = create_model(NETWORK, guide="trimap")
@@ -101,7 +99,7 @@ def starts(trimap: dict[str, torch.Tensor]) -> dict[str, Callable[[], nn.Module]
     return {"from scratch": fresh, **{way: lambda way=way: adapted(way) for way in get_args(Way)}}
 
 
-def train_start(name: str, model: nn.Module, data: tuple[BaseData, BaseData], args: Any, seed: int) -> Any:
+def train_start(name: str, model: nn.Module, data: tuple[Composites, Composites], args: Any, seed: int) -> Any:
     """Train one start with the batches of `seed`, or read how that went: records of iteration, mse, sad."""
     learn, held = data
     work = args.work
@@ -150,7 +148,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.work.mkdir(parents=True, exist_ok=True)
-    data = load_base_data(args.data).split(HELD)
+    learn, held = load_base_data(args.data).split(HELD)
+    data = Composites(learn), Composites(held)
     trimap = trimap_weights(args.work, *data, args.trimap_steps)
     curves: dict[str, list[Any]] = {name: [] for name in starts(trimap)}
     for seed in range(args.seeds):

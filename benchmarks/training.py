@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from capmat_models.data.base import BaseData
+from capmat_models.data.composites import Composites
 from capmat_models.data.stage import PairData, ScribbleData
 from capmat_models.networks.factory import create_model
 from capmat_models.training.distill import DistillConfig, distill_student
@@ -61,7 +62,7 @@ def main() -> None:
     crop = 128 if args.demo else 512
     side = crop if args.demo else 1024
     cut_outs = rng.integers(0, 256, (4, side, side, 4), np.uint8)
-    base = BaseData(list(cut_outs), list(rng.integers(0, 256, (4, side, side, 3), np.uint8)))
+    base = Composites(BaseData(list(cut_outs), list(rng.integers(0, 256, (4, side, side, 3), np.uint8))))
     mixed = {"mixed_precision": args.bfloat16}
     precision = "bfloat16" if args.bfloat16 else "float32"
     print(f"{hardware(args.device)}, {args.threads} threads, {precision}\n")

@@ -9,6 +9,7 @@ from PIL import Image
 
 from capmat_errors import TrainingError
 from capmat_models.data.base import BaseData
+from capmat_models.data.composites import Composites
 from storage.pictures.png import encode_png
 from tasks.train import base_data as base_folder
 from tasks.train.base_data import Pictures, describe_base_data, load_base_data
@@ -80,7 +81,7 @@ def test_read_when_drawn_or_read_before_the_samples_are_the_same(adobe):
     lazy = load_base_data(adobe)
     eager = BaseData(list(lazy.foregrounds), list(lazy.backgrounds))
     for seed in range(6):
-        a, b = (data.sample(np.random.default_rng(seed), 24) for data in (lazy, eager))
+        a, b = (Composites(data).sample(np.random.default_rng(seed), 24) for data in (lazy, eager))
         assert all(np.array_equal(a[name], b[name]) for name in ("src", "bgr", "pha", "fgr"))
 
 
