@@ -55,6 +55,9 @@ class BaseTrainConfig:
     """Iterations until the rate is at its highest."""
     joint_share: float = 0.3
     """Share of the student's iterations that train its refiner as well; 1 for a start from trained weights."""
+    frozen_norms: bool = False
+    """BatchNorm keeps the statistics of the start. Batches of other sizes and contents differ so much that their mean
+    fits none of them: with it, a trained network gets worse by a third on the very composites that it trains on."""
     average: float = 0.999
     """See `run_phases`."""
     how: Difficulty = field(default_factory=Difficulty)
@@ -150,6 +153,7 @@ def _student(model: Any, base: Composites, cfg: BaseTrainConfig) -> list[Phase]:
         batch=cfg.batch,
         lr_scale=cfg.lr_scale,
         mixed_precision=cfg.mixed_precision,
+        frozen_norms=cfg.frozen_norms,
         rate=lambda iteration, iterations: cosine(iteration, iterations, cfg.warmup),
     )
 
@@ -221,6 +225,7 @@ def _one_phase(
         batch=batch,
         losses=losses,
         rate=lambda iteration: cosine(iteration, cfg.iterations, cfg.warmup),
+        frozen_norms=cfg.frozen_norms,
     )
 
 

@@ -37,6 +37,7 @@ def student_phases(
     batch: int,
     lr_scale: float,
     mixed_precision: bool,
+    frozen_norms: bool = False,
     rate: Callable[[int, int], float] = constant,
 ) -> list[Phase]:
     """Describe both phases.
@@ -50,6 +51,7 @@ def student_phases(
         batch: of the first stage; the second has half, as in the original.
         lr_scale: factor on all rates.
         mixed_precision: run the network in bfloat16.
+        frozen_norms: BatchNorm keeps its running statistics and uses them.
         rate: factor on the rates of a phase by iteration and number of iterations.
 
     Returns:
@@ -64,6 +66,7 @@ def student_phases(
             batch=lambda rng: draw(rng, batch),
             losses=lambda tensors: base_losses(model, tensors, mixed_precision=mixed_precision),
             rate=lambda iteration: rate(iteration, base_iterations),
+            frozen_norms=frozen_norms,
         ),
         Phase(
             name="joint",
@@ -72,6 +75,7 @@ def student_phases(
             batch=lambda rng: {**draw(rng, joint_batch), "everywhere": everywhere(rng)},
             losses=lambda tensors: joint_losses(model, tensors, mixed_precision=mixed_precision),
             rate=lambda iteration: rate(iteration, joint_iterations),
+            frozen_norms=frozen_norms,
         ),
     ]
 

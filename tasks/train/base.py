@@ -110,10 +110,11 @@ def train_base_weights(
     learn, measure = whole.split(max(1, fewer // 10) if held is None else held)
     begun: dict[str, Any] = {"start": _digest(start)} if start else {}
     parts = load_start(plain := create_model(network), start) if start else ()
-    if blend < 1 and (not start or len(parts) < len(list(plain.children()))):
+    whole_network = bool(parts) and len(parts) == len(list(plain.children()))
+    if whole_network:  # nothing has to wait for a base network, and its norms are good
+        begun |= {"joint_share": 1.0, "frozen_norms": True}
+    elif blend < 1:
         raise TrainingError("there is no whole network to blend with", where="--blend", fix="Give it with --start.")
-    if "refiner" in parts:  # all of a student: nothing has to wait for its base network
-        begun["joint_share"] = 1.0
     rate = {"lr_scale" if kind == "student" else "lr": lr}
     asked = {"crop": crop, "batch": batch, "seed": seed, "mixed_precision": mixed_precision, **rate}
     given = {key: value for key, value in asked.items() if value is not None}
