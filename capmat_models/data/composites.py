@@ -48,7 +48,7 @@ class Difficulty:
     """Largest share of the light that a shadow takes away. After deeper ones, dark clothes pass for shadow."""
     contact_shadow: float = 0.3
     """Soft shadow close to the subject (section 3), as at its feet."""
-    reflection: float = 0.4
+    reflection: float = 0.5
     """A mirror image in the floor ("reflective materials", section 3)."""
     bleed: float = 0.3
     """"Color bleed" of the subject onto what is near (section 3)."""
@@ -132,7 +132,10 @@ class Composites:
         how = self.how
         bgr, sigma = self._background(rng, crop)
         pha, fgr = self._subject(rng, crop, bgr)
-        behind = self._changed(rng, bgr, pha, fgr)
+        mirror = rng.random() < how.reflection
+        if mirror and rng.random() < 0.5:
+            pha = influence.cut_off(rng, pha)
+        behind = self._changed(rng, bgr, pha, fgr, mirror)
         if rng.random() < how.empty:
             pha = np.zeros_like(pha)
         src = pha * fgr + (1 - pha) * behind
@@ -191,7 +194,7 @@ class Composites:
         """What a subject may be made of: a texture, or any picture."""
         return texture(rng, crop) if rng.random() < _TEXTURE else self.base.background(rng, crop)
 
-    def _changed(self, rng: Generator, bgr: Plane, pha: Plane, fgr: Plane) -> Plane:
+    def _changed(self, rng: Generator, bgr: Plane, pha: Plane, fgr: Plane, mirror: bool) -> Plane:
         """B + dB(F): the stage as it looks with the subject in it."""
         how, stage = self.how, bgr
         if rng.random() < how.move:
@@ -200,7 +203,7 @@ class Composites:
             stage = influence.cast_shadows(rng, stage, pha, how.shadow_depth)
         if rng.random() < how.contact_shadow:
             stage = influence.contact_shadow(rng, stage, pha, how.shadow_depth)
-        if rng.random() < how.reflection:
+        if mirror:
             stage = influence.reflection(rng, stage, pha, fgr)
         if rng.random() < how.bleed:
             stage = influence.colour_bleed(rng, stage, pha, fgr)

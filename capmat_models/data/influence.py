@@ -29,6 +29,15 @@ def contact_shadow(rng: Generator, stage: Plane, pha: Plane, deepest: float) -> 
     return stage * (1 - np.float32(rng.uniform(0.05, max(0.05, deepest))) * near)
 
 
+def cut_off(rng: Generator, pha: Plane) -> Plane:
+    """The subject without what is below a row in the lower half of it: it stands broadly on the floor."""
+    rows = np.flatnonzero(pha[0].max(1) > 0.5)
+    if len(rows) < 8:
+        return pha
+    floor = int(rng.integers(rows[len(rows) // 2], rows[-1] + 1))
+    return np.where(np.arange(pha.shape[1])[None, :, None] > floor, np.float32(0), pha)
+
+
 def reflection(rng: Generator, stage: Plane, pha: Plane, fgr: Plane) -> Plane:
     """The subject upside down below its lowest point, fading, in a floor between satin and a mirror."""
     rows = np.flatnonzero(pha[0].max(1) > 0.5)
