@@ -74,6 +74,9 @@ class Student(_Section):
     """Factor on the learning rates of BackgroundMattingV2. 1 for the published size."""
     decay: bool = True
     """Let the learning rates fall towards the end. The paper keeps them constant, over far more steps."""
+    frozen_norms: bool = True
+    """BatchNorm keeps the statistics that the student brings. The paper: false, with larger batches of one stage.
+    Small batches with base composites in them have statistics that fit neither."""
     base_share: float = Field(0.25, ge=0, le=1)
     """Share of crops that are base composites. The paper: 0, with 20 scenes. With a few performers the student
     otherwise learns their clothes by heart."""

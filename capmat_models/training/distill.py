@@ -1,7 +1,7 @@
 """Distillation: the student learns the refined teacher's mattes, Sec. 4.3 and 5.1 of the capture-stage paper.
 
 The paper fine-tunes the base network for 5 epochs and everything for 10 more on 580 frames, with the losses
-and rates of BackgroundMattingV2. BatchNorm trains as in the original: all pictures are of the stage.
+and rates of BackgroundMattingV2.
 """
 
 from dataclasses import dataclass, field
@@ -38,6 +38,7 @@ class DistillConfig:
     base_share: float = 0.0
     recolour: float = 0.0
     decay: bool = False
+    frozen_norms: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
     """What happens to a pair."""
     mixed_precision: bool = False
@@ -96,6 +97,7 @@ def distill_student(
         lr_scale=cfg.lr_scale,
         rate=(lambda iteration, iterations: cosine(iteration, iterations, 10)) if cfg.decay else constant,
         mixed_precision=cfg.mixed_precision,
+        frozen_norms=cfg.frozen_norms,
     )
     return run_phases(
         model,

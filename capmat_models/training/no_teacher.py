@@ -54,6 +54,7 @@ class ScribbleStudentConfig:
     """Of each mixed batch, at least one crop."""
     scribble_weight: float = 5.0
     decay: bool = False
+    frozen_norms: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
     """What frames go through."""
     mixed_precision: bool = False
@@ -111,6 +112,7 @@ def train_scribble_student(
             iterations=iterations,
             optimiser=lambda: part_optimiser(model, rates, cfg.lr_scale),
             rate=lambda iteration: cosine(iteration, iterations, 10) if cfg.decay else 1.0,
+            frozen_norms=cfg.frozen_norms,
             **rest,
         )
 

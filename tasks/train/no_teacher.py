@@ -46,7 +46,7 @@ def scribble_student(
         from capmat_models.training.no_teacher import ScribbleStudentConfig, train_scribble_student
 
         recipe = ScribbleStudentConfig(
-            **settings.model_dump(include={"base_iterations", "batch", "crop", "lr_scale", "decay"}),
+            **settings.model_dump(include={"base_iterations", "batch", "crop", "lr_scale", "decay", "frozen_norms"}),
             second_iterations=settings.joint_iterations,
             **mix.model_dump(include={"scribble_share", "scribble_weight"}),
             augmentation=Augmentation(**FIXED_RIG),

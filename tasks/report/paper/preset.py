@@ -46,6 +46,7 @@ _FULL: dict[str, dict[str, Any]] = {
         "crop": 2048,
         "lr_scale": 1.0,
         "decay": False,
+        "frozen_norms": False,
         "base_share": 0.0,
         "recolour": 0.0,
         "plate_share": 0.0,

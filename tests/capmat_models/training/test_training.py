@@ -196,6 +196,15 @@ def test_the_first_stage_of_distillation_leaves_the_refiner_alone():
     assert changed == {"backbone", "aspp", "decoder"}
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_distillation_can_leave_running_statistics_alone(frozen):
+    model = network("student")
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    distill_student(model, pairs(), replace(DISTILL, frozen_norms=frozen))
+    same = all(torch.equal(x, before[name]) for name, x in model.state_dict().items() if "running" in name)
+    assert same == frozen
+
+
 def test_histories_name_their_stages():
     history = distill(network("student"))
     assert [record["stage"] for record in history] == ["base"] * 3 + ["joint"] * 3
