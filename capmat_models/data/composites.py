@@ -48,8 +48,8 @@ class Difficulty:
     """Largest share of the light that a shadow takes away. After deeper ones, dark clothes pass for shadow."""
     contact_shadow: float = 0.3
     """Soft shadow close to the subject (section 3), as at its feet."""
-    reflection: float = 0.5
-    """A mirror image in the floor ("reflective materials", section 3)."""
+    reflection: float = 0.8
+    """A mirror image in the floor ("reflective materials", section 3). Most are faint or outside of the sample."""
     bleed: float = 0.3
     """"Color bleed" of the subject onto what is near (section 3)."""
     exposure: float = 0.5
