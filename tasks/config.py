@@ -39,8 +39,7 @@ class Teacher(_Section):
     crop: int = Field(128, ge=32)
     """Side of the square training window, in pixels, at most the shorter side of a frame. ViTMatte: 512."""
     plate_share: float = Field(0.5, ge=0, le=1)
-    """Share of the base crops over plates of the stage, with its noise, instead of over the base data's backgrounds.
-    The paper: 0. It teaches the stage before anybody paints."""
+    """Share of the base crops that lie over plates of the stage, with its noise. The paper: 0."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Factor between the learning rates of neighbouring blocks. ViTMatte: 0.65. 1 for a small network."""
     lr: float = Field(1e-3, gt=0)

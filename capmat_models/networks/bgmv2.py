@@ -81,7 +81,7 @@ class BGMV2(nn.Module):
 
     def budget(self, size: tuple[int, int]) -> int:
         """How many pixels of a frame of (H, W) the mode `sampling` refines."""
-        return round(self.refine_share * size[0] * size[1]) or self.refine_sample_pixels
+        return int(self.refine_share * size[0] * size[1]) or self.refine_sample_pixels
 
     def choose(self, err: torch.Tensor, size: tuple[int, int]) -> Cells | None:
         """The cells of a frame of (H, W) to recompute, from the expected error (N, 1, h, w); None for all."""

@@ -51,7 +51,7 @@ def test_a_killed_run_goes_on_and_says_of_every_statement_whether_it_holds(
     out = folder.run("paper", "--out", "out")
     after = trainings(store)
     assert {key: after[key] for key in kept} == kept  # not trained again
-    assert len(after) == 3 + 4 + 1 + 2  # from nothing; refined and three shares; distilled; without a teacher
+    assert len(after) == 3 + 4 + 4 + 1 + 2  # from nothing; refined, three shares; plates; distilled; no teacher
 
     report = json.loads((tmp_path / "out/paper.json").read_text())
     assert list(report["tables"]) == list(PARTS)
