@@ -7,10 +7,11 @@ The numbers are the original's, gathered from its training loop. Its shadow is f
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch.nn import functional as F
+
+from capmat_models.data.base import Sample
+from capmat_models.data.filters import sampled
 
 HIGHEST = 0.1
 
@@ -44,8 +45,6 @@ def _noisy(rng: Generator, picture: NDArray[np.float32], sigma: float) -> NDArra
     noisy += picture
     return np.clip(noisy, 0, 1, out=noisy)
 
-
-Sample = dict[str, NDArray[np.float32]]
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 _YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
@@ -90,7 +89,7 @@ def augment_real(rng: Generator, sample: Sample, how: Augmentation) -> Sample:
     if rng.random() < how.jitter:
         bgr = jitter_colour(rng, bgr, how)
     if rng.random() < how.shift:
-        bgr = _affine(bgr, rng, rotation=1, translation=0.01, padding="border")
+        bgr = _knocked(rng, bgr)
     return {**sample, "bgr": bgr}
 
 
@@ -143,22 +142,8 @@ def recolour_subject(rng: Generator, sample: Sample) -> Sample:
     return {**sample, "src": src + pha * (other - src)}
 
 
-def _affine(
-    picture: NDArray[np.float32],
-    rng: Generator,
-    *,
-    rotation: float,
-    translation: float,
-    scale: tuple[float, float] = (1.0, 1.0),
-    shear: float = 0.0,
-    padding: str,
-) -> NDArray[np.float32]:
-    angle, skew = np.deg2rad([rng.uniform(-rotation, rotation), rng.uniform(-shear, shear)])
+def _knocked(rng: Generator, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    angle = np.deg2rad(rng.uniform(-1, 1))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = turn @ np.array([[1, np.tan(skew)], [0, 1]]) / rng.uniform(*scale)
-    # the sampling grid runs from -1 to 1, so a shift by the whole picture is 2
-    shift = 2 * rng.uniform(-translation, translation, (2, 1))
-    theta = torch.from_numpy(np.concatenate([matrix, shift], 1).astype(np.float32))[None]
-    grid = F.affine_grid(theta, [1, *picture.shape], align_corners=False)
-    chw = torch.from_numpy(picture)[None]
-    return F.grid_sample(chw, grid, padding_mode=padding, align_corners=False)[0].numpy()
+    # the grid runs from -1 to 1, so a shift by the whole picture is 2
+    return sampled(picture, np.concatenate([turn, 2 * rng.uniform(-0.01, 0.01, (2, 1))], 1), "border")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from capmat_errors import TrainingError
+from capmat_models.data.filters import resized
 
 
 def shift_hsv(rgb: NDArray[np.float32], hue: float, saturation: float, value: float) -> NDArray[np.float32]:
@@ -147,9 +148,7 @@ class BaseData:
         window = picture[top : top + side : step, left : left + side : step]
         if rng.random() < 0.5:
             window = window[:, ::-1]
-        chw = torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1), np.float32))
-        resized = F.interpolate(chw[None], (crop, crop), mode="bilinear", align_corners=False)[0]
-        return (resized / 255).numpy()
+        return resized(window.transpose(2, 0, 1).astype(np.float32), crop) / np.float32(255)
 
 
 def _check(picture: NDArray[np.uint8], channels: int, where: str) -> None:

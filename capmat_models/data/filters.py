@@ -38,7 +38,13 @@ def warped(
     """Scale and skew a square picture about its centre and move it by `offset`; both pairs are (y, x)."""
     half = picture.shape[-1] / 2
     matrix = [[1 / scale[1], skew, -offset[1] / half], [0, 1 / scale[0], -offset[0] / half]]
-    grid = F.affine_grid(torch.tensor(matrix, dtype=torch.float32)[None], [1, *picture.shape], align_corners=False)
+    return sampled(picture, np.array(matrix), padding)
+
+
+def sampled(picture: Plane, matrix: NDArray[np.float64], padding: str) -> Plane:
+    """Look a picture up where a 2x3 `matrix` leads from (x, y, 1), which run from -1 to 1 across the frame."""
+    theta = torch.from_numpy(matrix.astype(np.float32))[None]
+    grid = F.affine_grid(theta, [1, *picture.shape], align_corners=False)
     chw = torch.from_numpy(np.ascontiguousarray(picture))[None]
     return F.grid_sample(chw, grid, padding_mode=padding, align_corners=False)[0].numpy()
 

@@ -95,7 +95,10 @@ class Stage(Group):
     @property
     def recorded(self) -> list[str]:
         """The cameras that have a plate."""
-        return [id for id in self.cameras if id in self.source.get("manifests", self.cameras)]
+        return [id for id in self.cameras if self._has_plate(id)]
+
+    def _has_plate(self, camera: str) -> bool:
+        return camera in self.source.get("manifests", (camera,))
 
     def plate(self, camera: str, window: Window | None = None) -> NDArray[np.float32]:
         """The clean plate, display-referred: (3, H, W) float32 0..1, or the part (y0, y1, x0, x1) of it.
@@ -178,7 +181,7 @@ class Stage(Group):
 
     def _read(self, camera: str, part: str, window: Window | None = None) -> NDArray[Any]:
         where = f"stage {self.name} camera {self.camera(camera).id}"
-        if camera not in self.recorded:
+        if not self._has_plate(camera):
             raise PlateMissing(
                 "the empty stage was not recorded",
                 where=where,

@@ -108,10 +108,18 @@ def train_base_weights(
     whole = load_base_data(data)
     fewer = min(len(whole.foregrounds), len(whole.backgrounds))
     learn, measure = whole.split(max(1, fewer // 10) if held is None else held)
+
+    def fresh() -> tuple[torch.nn.Module, tuple[str, ...]]:
+        torch.manual_seed(seed)
+        model = create_model(network)
+        parts = load_start(model, start) if start else ()
+        return model.to("cuda" if torch.cuda.is_available() else "cpu"), parts
+
     begun: dict[str, Any] = {"start": _digest(start)} if start else {}
-    parts = load_start(plain := create_model(network), start) if start else ()
-    whole_network = bool(parts) and len(parts) == len(list(plain.children()))
-    if whole_network:  # nothing has to wait for a base network, and its norms are good
+    model, parts = fresh()
+    if parts and len(parts) == len(
+        list(model.children())
+    ):  # nothing has to wait for a base network, and its norms are good
         begun |= {"joint_share": 1.0, "frozen_norms": True}
     elif blend < 1:
         raise TrainingError("there is no whole network to blend with", where="--blend", fix="Give it with --start.")
@@ -120,18 +128,10 @@ def train_base_weights(
     given = {key: value for key, value in asked.items() if value is not None}
     config = BaseTrainConfig(**{**small_settings(kind, network), **begun, **given})
 
-    def fresh() -> torch.nn.Module:
-        torch.manual_seed(seed)
-        model = create_model(network)
-        if start:
-            load_start(model, start)
-        return model.to("cuda" if torch.cuda.is_available() else "cpu")
-
     folder = Root(out / network)
     if iterations is None:
-        iterations = _planned(folder, kind, fresh(), learn, config, minutes or 0.0)
+        iterations = _planned(folder, kind, fresh()[0], learn, config, minutes or 0.0)
     config = replace(config, iterations=iterations, validate_every=max(1, iterations // 5))
-    model = fresh()
     keeper = StoreCheckpointer(folder.url, "base")
     history = train_base(
         kind,
@@ -142,7 +142,7 @@ def train_base_weights(
         hooks=Hooks(keeper, Progress(f"train {network}", iterations)),
     )
     if blend < 1:
-        former = fresh().state_dict()
+        former = fresh()[0].state_dict()
         model.load_state_dict(
             {name: torch.lerp(former[name].float(), x.float(), blend) for name, x in model.state_dict().items()}
         )

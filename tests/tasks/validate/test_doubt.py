@@ -17,6 +17,7 @@ from tasks.validate.doubt import second_opinion
 from tasks.validate.gate import decide
 from tests.project import WEIGHTS
 from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
+from tests.tasks.validate.test_measure import alpha
 
 DIFFMATTE = {"name": "diffmatte_xs", "version": "v0001"}
 
@@ -27,12 +28,6 @@ def trimap(frame: int) -> np.ndarray:
     left = 8 + 6 * frame
     picture[10:42, left - 2 : left + 20] = 128
     picture[14:38, left + 2 : left + 16] = 255
-    return picture
-
-
-def alpha(frame: int) -> np.ndarray:
-    picture = np.zeros((HEIGHT, WIDTH), np.float32)
-    picture[12:40, 8 + 6 * frame : 26 + 6 * frame] = 1
     return picture
 
 
