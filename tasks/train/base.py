@@ -117,9 +117,8 @@ def train_base_weights(
 
     begun: dict[str, Any] = {"start": _digest(start)} if start else {}
     model, parts = fresh()
-    if parts and len(parts) == len(
-        list(model.children())
-    ):  # nothing has to wait for a base network, and its norms are good
+    if parts and len(parts) == len(list(model.children())):
+        # nothing has to wait for a base network, and its norms are good
         begun |= {"joint_share": 1.0, "frozen_norms": True}
     elif blend < 1:
         raise TrainingError("there is no whole network to blend with", where="--blend", fix="Give it with --start.")
