@@ -50,7 +50,7 @@ def provenance(store: str, take: Take, model: Ref, config: str) -> dict[str, Any
         "config": config,
         "stage": take.stage,
         "plates": _plates(take),
-        "mended": _mended(take),
+        "mended": mended_plates(take),
         "code": version("capmat"),
     }
     return {key: value for key, value in parts.items() if value}
@@ -66,6 +66,16 @@ def begun(take: Take, run: str, described: dict[str, Any]) -> dict[str, Any]:
     return before if same and before.get("config") else described
 
 
+def mended_plates(take: Take) -> dict[str, str]:
+    """By camera, how its plate was changed so that it lies under this take; empty if all plates fit."""
+    try:
+        stage = Stage.under(take)
+    except NotFound:
+        return {}
+    changes = {camera: stage.change(camera) for camera in take.cameras}
+    return {camera: change["words"] for camera, change in changes.items() if change}
+
+
 def _labels(store: str, model: Ref) -> str:
     card = card_of(store, model)
     if not card.get("labels") and (teacher := _teacher(card)):
@@ -78,15 +88,6 @@ def _teacher(card: dict[str, Any]) -> Ref | None:
     """The teacher of a student, by the name of the run that the student learned from."""
     match = re.fullmatch(r"teacher-(.+)-(v\d{4,})(?:-tiles\d+)?", str(card.get("teacher", "")))
     return Ref(name=match[1], version=match[2]) if match else None
-
-
-def _mended(take: Take) -> dict[str, str]:
-    try:
-        stage = Stage.under(take)
-    except NotFound:
-        return {}
-    changes = {camera: stage.change(camera) for camera in take.cameras}
-    return {camera: change["words"] for camera, change in changes.items() if change}
 
 
 def _plates(take: Take) -> str:

@@ -19,6 +19,7 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.group import group_key
 from storage.takes.take import Take
+from tasks.matte.provenance import mended_plates
 from tasks.night.look_back import look_back
 from tasks.night.page import night_page, night_text
 from tasks.night.record import Attention, Forecast, NightRecord, NightTake
@@ -59,6 +60,7 @@ def write_morning(store: str, night: NightRecord, started: float, plan: str = ""
             *_short(forecast),
             *_disk(free, takes),
             *_stages(night),
+            *changed_plates(root, takes),
             *_gates(root, _last_night(root)),
             *_labels(root),
             *mined_boxes(takes),
@@ -128,6 +130,17 @@ def _stages(night: NightRecord) -> list[Attention]:
         takes = ", ".join(dict.fromkeys(case["take"] for case, _ in cases))
         what = f"Camera {camera} of {session} is red (take {takes}): {item['what']}."
         items.append({"what": what, "fix": f"{item['advice']} See {record['html']}."})
+    return items
+
+
+def changed_plates(root: Root, takes: Sequence[NightTake]) -> list[Attention]:
+    """Takes whose plates had to be changed to lie under them."""
+    items: list[Attention] = []
+    for take in takes:
+        if changes := mended_plates(Take.open(root, take["take"])):
+            how = "; ".join(f"{camera} {words}" for camera, words in changes.items())
+            what = f"Plates of take {take['take']} no longer fitted and were mended: {how}."
+            items.append({"what": what, "fix": "Record the empty stage again before the next take."})
     return items
 
 

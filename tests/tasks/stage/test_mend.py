@@ -18,6 +18,7 @@ from tasks.config import Config, StageLimits
 from tasks.ingest.session import TakeRecord, ingest, plates, take_record
 from tasks.matte.take import open_run
 from tasks.models.networks import Run, register_base
+from tasks.night.morning import changed_plates
 from tasks.stage.mend import mend_plates
 from tests.project import WEIGHTS
 from tests.storage.tiny_session import CAMERAS, tree, write_picture, write_session
@@ -110,6 +111,14 @@ def test_it_is_done_once_only_told_on_warn_and_taken_back_on_off(
     assert mend(store, "off")["digest"] == before["digest"]
     assert tree(store / "takes") == files
     assert mend(store, "auto")["digest"] == mended["digest"]
+
+
+def test_the_morning_report_names_the_cameras_whose_plates_were_mended(store: Path) -> None:
+    root = Root(str(store))
+    assert changed_plates(root, [{"take": "walk"}]) == []
+    mend(store, "auto")
+    (item,) = changed_plates(root, [{"take": "walk"}])
+    assert f"take walk no longer fitted and were mended: {MOVED} moved +2.9" in item["what"]
 
 
 def test_a_damaged_mended_plate_is_found_and_made_again(store: Path) -> None:
