@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from capmat_errors import ImageUnreadable
 from storage.pictures.header import Header
 
+_FLIPS = (1, 2, 4, 3, 5, 8, 6, 7)
+"""EXIF orientation by LibRaw's flip: 1 mirrors, 2 flips upside down, 4 swaps rows and columns first."""
+
 
 def dng_header(path: Path) -> Header:
     """Size, depth, order of colours and black of the visible part of the sensor.
@@ -59,4 +62,5 @@ def _header(raw: Any, path: Path) -> Header:
             fix="Export it with one black level.",
         )
     height, width = image.shape
-    return Header(width, height, 1, "uint16", int(raw.white_level).bit_length(), cfa, blacks.pop())
+    bits, orientation = int(raw.white_level).bit_length(), _FLIPS[raw.sizes.flip]
+    return Header(width, height, 1, "uint16", bits, cfa, blacks.pop(), orientation)

@@ -17,6 +17,8 @@ from storage.pictures.header import Header
 
 _START = 812  # the file header and the first image element's fields
 _RGB = 50
+_SCANS = {1: 2, 2: 4, 3: 3, 4: 5, 5: 6, 6: 8, 7: 7}
+"""EXIF orientation by the order in which pixels and lines were scanned; 0 is the usual one, 65535 unknown."""
 _LOGARITHMIC = {1: "printing density", 3: "logarithmic"}
 
 
@@ -29,7 +31,7 @@ def dpx_header(path: Path) -> Header:
     with path.open("rb") as file:
         start = file.read(_START)
     order = ">" if start[:4] == b"SDPX" else "<"
-    _, elements, width, height = struct.unpack_from(f"{order}HHII", start, 768)
+    scan, elements, width, height = struct.unpack_from(f"{order}HHII", start, 768)
     descriptor, transfer, _, bits = struct.unpack_from("BBBB", start, 800)
     packing, encoding, offset = struct.unpack_from(f"{order}HHI", start, 804)
     if elements != 1 or descriptor != _RGB or encoding:
@@ -42,7 +44,8 @@ def dpx_header(path: Path) -> Header:
     row = width * 4 if bits == 10 else width * 3 * (1 if bits == 8 else 2)
     if path.stat().st_size < offset + row * height:
         raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
-    return Header(width, height, 3, "uint8" if bits == 8 else "uint16", bits if bits % 8 else 0)
+    kept, orientation = bits if bits % 8 else 0, _SCANS.get(scan, 1)
+    return Header(width, height, 3, "uint8" if bits == 8 else "uint16", kept, orientation=orientation)
 
 
 def read_dpx(path: Path) -> NDArray[Any]:

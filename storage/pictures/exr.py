@@ -20,8 +20,10 @@ def exr_header(path: Path) -> Header:
 
     with OpenEXR.File(str(path), header_only=True) as file:
         width, height = _size(file, path)
-        names = _names({channel.name for channel in file.header()["channels"]}, path)
-    return Header(width, height, len(names), "float16")
+        header = file.header()
+        names = _names({channel.name for channel in header["channels"]}, path)
+        orientation = int(header.get("Orientation", 1))  # OpenImageIO's name; OpenEXR has none of its own
+    return Header(width, height, len(names), "float16", orientation=orientation)
 
 
 def read_exr(path: Path) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from capmat_errors import ImageUnreadable
 from storage.pictures.dng import dng_header, read_dng
 from storage.pictures.dpx import dpx_header, read_dpx
 from storage.pictures.exr import as_half, exr_header, read_exr
-from storage.pictures.header import Header
+from storage.pictures.header import Header, check_upright, turned
 from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
 from storage.pictures.png import png_header, read_png
 from storage.pictures.tiff import read_tiff, tiff_header
@@ -46,11 +46,15 @@ _DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError
 _PIXELS = 2**29  # more than any sensor has; a damaged header must not allocate all memory
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, *, turn: bool = False) -> Header:
     """Size and type, without decoding.
 
+    Args:
+        path: the file.
+        turn: accept a picture that asks to be turned, and tell the size that it then has.
+
     Raises:
-        ImageUnreadable: the file is not a picture, or is cut off and its format shows it.
+        ImageUnreadable: the file is not a picture, is cut off and its format shows it, or asks to be turned.
     """
     form = _format(path)
     try:
@@ -65,7 +69,9 @@ def read_header(path: Path) -> Header:
             where=str(path),
             fix="Copy or export it again.",
         )
-    return header
+    if not (turn and header.orientation <= 8):
+        check_upright(header.orientation, str(path))
+    return header.upright()
 
 
 def check_source(path: Path) -> None:
@@ -105,8 +111,12 @@ def read_mosaic(path: Path) -> NDArray[Any]:
     return image
 
 
-def read_photograph(path: Path) -> NDArray[Any]:
+def read_photograph(path: Path, *, turn: bool = False) -> NDArray[Any]:
     """Read any picture as colour: grey becomes three equal channels, an opaque alpha channel is dropped.
+
+    Args:
+        path: the file.
+        turn: turn the picture upright if it asks for it.
 
     Returns:
         As `read_image`, but EXR as float32.
@@ -114,7 +124,7 @@ def read_photograph(path: Path) -> NDArray[Any]:
     Raises:
         ImageUnreadable: as `read_image`; also a pixel that is not opaque, since its colour means nothing.
     """
-    image = _decode(path)
+    image = _decode(path, turn=turn)
     image = image[..., None] if image.ndim == 2 else image
     if image.shape[2] > 4:
         raise ImageUnreadable(f"the picture has {image.shape[2]} channels", where=str(path), fix="Export it as RGB.")
@@ -150,11 +160,11 @@ def read_grey(path: Path) -> NDArray[Any]:
     return image
 
 
-def _decode(path: Path) -> NDArray[Any]:
+def _decode(path: Path, *, turn: bool = False) -> NDArray[Any]:
     """The picture as its reader returns it, of the type that the header names."""
-    form, header = _format(path), read_header(path)
+    form, header = _format(path), read_header(path, turn=turn)
     try:
-        image = _FORMATS[form][1](path)
+        image = turned(_FORMATS[form][1](path), header.orientation)
     except ImageUnreadable:
         raise
     except _DAMAGE as error:

@@ -12,16 +12,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.header import Header
+from storage.pictures.header import Header, exif_orientation
 
-_ORIENTATION = 0x0112
 _WIDE = ("display p3", "adobe rgb", "prophoto", "romm", "2020", "dci", "wide gamut")
 
 
 def jpeg_header(source: Path | bytes) -> Header:
     """Size and type."""
     with _opened(source) as image:
-        return Header(image.width, image.height, len(image.getbands()), "uint8")
+        orientation = exif_orientation(image)
+        return Header(image.width, image.height, len(image.getbands()), "uint8", orientation=orientation)
 
 
 def read_jpeg(source: Path | bytes) -> NDArray[Any]:
@@ -45,21 +45,14 @@ def check_recorded(source: Path | bytes, where: str) -> None:
     """Refuse what a photograph may say about itself, but a recording of a calibrated camera may not.
 
     Raises:
-        ImageUnreadable: the picture asks to be turned, is CMYK, or carries the profile of a wider colour space.
+        ImageUnreadable: the picture is CMYK, or carries the profile of a wider colour space.
     """
     from PIL import ImageCms
 
     with _opened(source) as image:
-        mode, turned = image.mode, image.getexif().get(_ORIENTATION, 1)
-        profile = image.info.get("icc_profile")
+        mode, profile = image.mode, image.info.get("icc_profile")
     if mode == "CMYK":
         raise ImageUnreadable("the picture's colours are CMYK", where=where, fix="Export it as RGB.")
-    if turned != 1:
-        raise ImageUnreadable(
-            f"the picture asks to be turned (EXIF orientation {turned})",
-            where=where,
-            fix="Switch the camera's rotation off, or remove the tag; the calibration is for pictures as recorded.",
-        )
     if profile:
         try:
             name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile))).strip()

@@ -10,14 +10,15 @@ import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.header import Header
+from storage.pictures.header import Header, exif_orientation
 
+_SPEAKING = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type
 
 
@@ -29,9 +30,29 @@ def png_header(path: Path) -> Header:
         file.seek(-12, io.SEEK_END)
         if file.read(12)[4:8] != b"IEND":
             raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
+        orientation = _orientation(file)
     # OpenCV stretches grey of fewer bits to 8.
     bits = depth if depth < 8 and colour_type == 0 else 0
-    return Header(width, height, _CHANNELS[colour_type], "uint16" if depth == 16 else "uint8", bits)
+    dtype = "uint16" if depth == 16 else "uint8"
+    return Header(width, height, _CHANNELS[colour_type], dtype, bits, orientation=orientation)
+
+
+def _orientation(file: BinaryIO) -> int:
+    """What the chunks that carry EXIF and XMP say; they may lie before or after the pixels."""
+    from PIL import Image
+
+    file.seek(0)
+    kept = file.read(33)
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+        length = int.from_bytes(head[:4], "big") + 4  # with the checksum
+        if head[4:] in _SPEAKING:
+            kept += head + file.read(length)
+        else:
+            file.seek(length, io.SEEK_CUR)
+    if len(kept) == 33:
+        return 1
+    with Image.open(io.BytesIO(kept + _chunk(b"IDAT", b"") + _chunk(b"IEND", b""))) as image:
+        return exif_orientation(image)
 
 
 def read_png(path: Path) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """TIFF of 8 to 16 bits, packed or not, contiguous or planar, compressed or not: integers as they are stored.
 
-imageio's tifffile plugin unpacks 10, 12 and 14 bits into the low bits of 16. It neither turns nor inverts a picture,
-so files that ask for it are refused.
+imageio's tifffile plugin unpacks 10, 12 and 14 bits into the low bits of 16. It does not invert a picture, so files
+that ask for it are refused.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def tiff_header(path: Path) -> Header:
     """Size, type and depth from the tags.
 
     Raises:
-        ImageUnreadable: the samples are not unsigned integers, or the picture is inverted, turned or not RGB or grey.
+        ImageUnreadable: the samples are not unsigned integers, or the picture is inverted or not RGB or grey.
         ValueError: the file holds several pages.
     """
     return _described(path)[0]
@@ -43,15 +43,19 @@ def _described(path: Path) -> tuple[Header, bool]:
         if len(tiff.pages) != 1:
             raise ValueError(f"{len(tiff.pages)} pages in one file")
         page: Any = tiff.pages[0]
-        turned = page.tags.valueof("Orientation", 1)
         if page.dtype is None or page.dtype.kind != "u":
             what = f"the picture holds {page.dtype or 'samples of different depth'}"
         elif page.photometric not in (_DARK_FIRST, _RGB, _CFA):
             what = f"the picture's colours are {getattr(page.photometric, 'name', page.photometric)}"
-        elif turned != 1:
-            what = f"the picture asks to be turned (orientation {turned})"
         else:
             bits = page.bitspersample if page.bitspersample % 8 else 0
-            header = Header(page.imagewidth, page.imagelength, page.samplesperpixel, page.dtype.name, bits)
+            header = Header(
+                page.imagewidth,
+                page.imagelength,
+                page.samplesperpixel,
+                page.dtype.name,
+                bits,
+                orientation=int(page.tags.valueof("Orientation", 1)),
+            )
             return header, page.axes.startswith("S")
-    raise ImageUnreadable(what, where=str(path), fix="Export it upright, as RGB or grey of up to 16 bits.")
+    raise ImageUnreadable(what, where=str(path), fix="Export it as RGB or grey of up to 16 bits.")

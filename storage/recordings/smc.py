@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.header import Header
+from storage.pictures.header import Header, check_upright
 from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
 from storage.recordings.check import Frame
 
@@ -48,6 +48,7 @@ class SmcGroup:
             data = self._bytes(frame)
             with _located(frame.where):
                 header = jpeg_header(data)
+                check_upright(header.orientation, frame.where)
                 check_recorded(data, frame.where)
             yield frame.where, header
 

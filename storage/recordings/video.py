@@ -7,6 +7,7 @@ here they report it, and a stream that ends before its container says so is refu
 """
 
 import math
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,10 +18,20 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
 from storage.descriptor import VideoSection
-from storage.pictures.header import Header
+from storage.pictures.header import Header, check_upright
 from storage.recordings.check import Frame, located
 from storage.recordings.video_colour import meaning_of, picture_of
 
+_ORIENTATIONS = {
+    (1, 0, 0, 1): 1,
+    (-1, 0, 0, 1): 2,
+    (-1, 0, 0, -1): 3,
+    (1, 0, 0, -1): 4,
+    (0, 1, 1, 0): 5,
+    (0, 1, -1, 0): 6,
+    (0, -1, -1, 0): 7,
+    (0, -1, 1, 0): 8,
+}
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mxf", ".m4v", ".webm")
 
 
@@ -155,6 +166,7 @@ def _decoded(path: Path) -> Iterator[Any]:
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         raise _damaged(path, f"the frame at {frame.time} s")
+                    check_upright(_orientation(frame), str(path), "video")
                     end = float(frame.time or 0) + float((frame.duration or 0) * (frame.time_base or 0))
                     yield frame
             _check_end(path, container, stream, packets, end)
@@ -164,6 +176,18 @@ def _decoded(path: Path) -> Iterator[Any]:
         raise _damaged(path, error.strerror) from error
     except UnicodeDecodeError as error:
         raise _damaged(path, "its texts are not UTF-8") from error
+
+
+def _orientation(frame: Any) -> int:
+    """The display matrix of a frame as an orientation of EXIF; 9 for another angle than a quarter turn.
+
+    The matrix moves a pixel to x' = a x + c y, y' = b x + d y (ISO/IEC 14496-12, 6.2.2).
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 1
+    a, b, _, c, d = struct.unpack_from("<5i", bytes(matrix))
+    return _ORIENTATIONS.get(tuple((n > 0) - (n < 0) for n in (a, b, c, d)), 9)
 
 
 def _check_end(path: Path, container: Any, stream: Any, packets: int, end: float) -> None:

@@ -16,6 +16,7 @@ from storage.calibration.camera import Camera
 from storage.calibration.formats.files import open_calibration
 from storage.descriptor import Session
 from storage.pictures.colour import Colour
+from storage.pictures.files import read_header
 from storage.pictures.header import Header
 from storage.recordings.recording import Recording, find_recordings
 from storage.session.cameras import CameraRow, find_plates, find_take, gathered, same_cameras, select
@@ -257,5 +258,6 @@ def _find_trimaps(
                         where=f"take {take.name} camera {camera} frame {frame}, {recording.file(frame)}",
                         fix="Remove it, or choose the take's frames so that it is in.",
                     )
+                read_header(recording.file(frame))
                 trimaps[camera, frame] = recording.file(frame)
     return trimaps

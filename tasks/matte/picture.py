@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from capmat_errors import CheckpointError, ImageUnreadable, SizeMismatch
 from capmat_models.stage.mend import find_change
 from storage.pictures.colour import decode_srgb, encode_srgb
-from storage.pictures.files import read_photograph
+from storage.pictures.files import read_header, read_photograph
 from storage.pictures.foreground import foreground
 from storage.pictures.png import encode_png
 from storage.registry import Registry
@@ -20,23 +20,23 @@ from tasks.show.sheet import comp_on_green
 
 
 def read_display(path: Path) -> NDArray[np.float32]:
-    """A photograph as networks want it: (3,H,W) float32, display-referred 0..1.
+    """A photograph as networks want it: (3,H,W) float32, display-referred 0..1, turned upright if it asks for it.
 
     Integers are display-referred already, floats are linear light. Grey becomes three equal channels. An opaque alpha
     channel is dropped, any other is refused.
     """
-    image = read_photograph(path)
+    image = read_photograph(path, turn=True)
     shown = encode_srgb(image) if image.dtype == np.float32 else _unit(image)
     return np.ascontiguousarray(shown.transpose(2, 0, 1))
 
 
 def read_guide(path: Path) -> NDArray[np.float32]:
-    """A trimap or coarse alpha: (H,W) float32 0..1. Many programs save them as colour with equal channels.
+    """A trimap or coarse alpha: (H,W) float32 0..1, turned upright. Many programs save equal channels of colour.
 
     Raises:
         ImageUnreadable: the file is not a picture, or has colours.
     """
-    image = read_photograph(path)
+    image = read_photograph(path, turn=True)
     if (image != image[..., :1]).any():
         raise ImageUnreadable("the picture has colours", where=str(path), fix="Export it as grey.")
     return _unit(image[..., 0])
@@ -108,6 +108,12 @@ def matte_picture(
     note = check_inputs(name, network.inputs, list(files))
     src = read_display(image)
     guides = {key: read_display(path) if key == "bgr" else read_guide(path) for key, path in files.items()}
+    turns = [
+        f"{path.name} was turned upright, as its orientation {header.orientation} says"
+        for path in (image, *files.values())
+        if (header := read_header(path, turn=True)).orientation > 1
+    ]
+    note = ". ".join(filter(None, (note, *turns)))
     for key, guide in guides.items():
         if guide.shape[-2:] != src.shape[-2:]:
             what = {"bgr": "plate"}.get(key, key)

@@ -264,3 +264,28 @@ def test_a_plate_that_lies_beside_the_picture_is_moved_and_a_wrong_one_is_told(t
     inside = (slice(8, -8), slice(8, -8))
     assert np.abs(mended - true)[inside].mean() < 0.1 * np.abs(untouched - true)[inside].mean()
     assert "another stage" in matted("other", "auto")[1]
+
+
+def test_a_photograph_from_a_phone_is_turned_upright_with_all_that_belongs_to_it(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[2] / "cases/11-turned-photograph"
+    network = open_base(WEIGHTS, STUDENT)
+    made = {}
+    for plate in ("phone_empty.jpg", "empty_upright.jpg"):
+        files, note = matte_picture(
+            network, STUDENT, folder / "phone.jpg", tmp_path / plate, plate=folder / plate, mend="off"
+        )
+        assert "phone.jpg was turned upright, as its orientation 6 says" in note
+        assert ("phone_empty.jpg was turned upright" in note) == (plate == "phone_empty.jpg")
+        made[plate] = read_grey(files["alpha"]).astype(int)
+        assert made[plate].shape == (160, 120)  # as viewers show the photograph
+    assert np.abs(made["phone_empty.jpg"] - made["empty_upright.jpg"]).mean() < 0.02 * 65535
+
+
+def test_a_trimap_drawn_on_a_phones_upright_picture_lies_on_it(tmp_path: Path) -> None:
+    from PIL import ImageOps
+
+    phone = Path(__file__).parents[2] / "cases/11-turned-photograph/phone.jpg"
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(phone)))
+    np.testing.assert_allclose(read_display(phone).transpose(1, 2, 0), upright / np.float32(255), atol=1e-6)
+    Image.fromarray(upright[..., 0]).save(tmp_path / "drawn.png")
+    assert read_guide(tmp_path / "drawn.png").shape == read_display(phone).shape[1:]
