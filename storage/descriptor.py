@@ -210,7 +210,7 @@ def read_session(path: str | Path) -> Session:
     if file.exists() and not file.is_file():
         raise SessionError("the session is not a file", where=where, fix=fix)
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         session = Session.model_validate({**data, "source": where})
         session.colour.colour()
     except OSError as error:

@@ -44,14 +44,17 @@ def _scribbles_options(parser: ArgumentParser) -> None:
     bring.add_argument("--replace", action="store_true", help="replace earlier labels of these frames")
     bring.add_argument("--dry-run", action="store_true", help="read everything, print what it holds, store nothing")
     named = bring.add_argument_group("which frame a picture belongs to")
-    template = "{take}/{camera}/{frame}"
-    named.add_argument("--names", default=template, metavar="TEMPLATE",
-                       help=f"such as {{take}}_{{camera}}_{{frame}} (default: {template})")  # fmt: skip
+    named.add_argument("--names", default="", metavar="TEMPLATE",
+                       help="such as {take}_{camera}_{frame} (default: {take}/{camera}/{frame}, without what --take "
+                       "and --camera give)")  # fmt: skip
     named.add_argument("--take", default="", help="take of all pictures, where their names do not hold it")
     named.add_argument("--camera", default="", help="camera of all pictures, where their names do not hold it")
-    named.add_argument("--offset", type=int, default=0, metavar="N", help="add N to the frame numbers")
+    named.add_argument("--offset", type=int, metavar="N", help="add N to the frame numbers")
     drawn = bring.add_argument_group("shapes")
-    drawn.add_argument("--radius", type=pixels, default=3.0, metavar="PIXELS", help="radius of lines (default: 3)")
+    drawn.add_argument("--radius", type=pixels, default=3.0, metavar="PIXELS",
+                       help="radius of lines and points (default: 3)")  # fmt: skip
+    drawn.add_argument("--ground", default="", metavar="COLOUR",
+                       help="of overlays without alpha: the colour under the strokes, such as black")  # fmt: skip
     drawn.add_argument("--overlap", choices=("refuse", "later", "open"), default="refuse",
                        help="pixels that are both: refuse them (default), the later wins, stay open")  # fmt: skip
 
@@ -102,7 +105,18 @@ def import_set(args: Namespace) -> None:
     from tasks.labels.incoming import INBOX, check_labels, import_labels
 
     config = settings(args)
-    fields = ("format", "names", "take", "camera", "offset", "foreground", "background", "radius", "overlap")
+    fields = (
+        "format",
+        "names",
+        "take",
+        "camera",
+        "offset",
+        "foreground",
+        "background",
+        "ground",
+        "radius",
+        "overlap",
+    )
     reading = Reading(**{field: getattr(args, field) for field in fields})
     path = args.path or Path(config.scribbles)
     if args.path is None:
@@ -151,6 +165,8 @@ def _print_rest(done: Mapping[str, Any]) -> None:
     if left_out := done["left_out"]:
         names = ", ".join(f"{name or 'without a name'} {count}" for name, count in left_out.items())
         print(f"ignored, because neither --foreground nor --background names them: {names}")
+    if unpainted := done.get("unpainted"):  # records of earlier versions lack it
+        print(f"painted nothing: {', '.join(f'{kind} {count}' for kind, count in unpainted.items())}")
     if several := done["several"]:
         print(f"{several} frames occur more than once; their labels were merged")
 

@@ -123,8 +123,8 @@ def _descriptor(args: Namespace, stack: ExitStack) -> tuple[Path, list[str]]:
 
 def _kept(file: Path, name: str) -> Path:
     """Keep the descriptor of a recognised folder where people can edit it; the ledger names it."""
-    kept, text = Path(f"{name}.session.toml").absolute(), file.read_text(encoding="utf-8")
-    if kept.exists() and kept.read_text(encoding="utf-8") != text:
+    kept, text = Path(f"{name}.session.toml").absolute(), file.read_text(encoding="utf-8-sig")
+    if kept.exists() and kept.read_text(encoding="utf-8-sig") != text:
         raise SessionError(
             "a different descriptor of this name exists",
             where=str(kept),

@@ -62,7 +62,7 @@ def read_scene(folder: Path) -> Scene:
     path = folder / "transforms.json"
     if not path.is_file():
         raise NotFound("the folder holds no exported frame", where=str(folder), fix="Export one first.")
-    meta = json.loads(path.read_text())
+    meta = json.loads(path.read_text(encoding="utf-8-sig"))
     views = [_view(frame, read_rgba(folder / frame["file_path"])) for frame in meta["frames"]]
     train, test = (tuple(map(_camera_of, meta[f"{split}_filenames"])) for split in ("train", "test"))
     centre = -np.array(meta["applied_transform"], float)[:, 3]

@@ -128,6 +128,28 @@ def _runs(starts: _Ints, stops: _Ints) -> Iterator[tuple[int, int]]:
     return zip(starts[new].tolist(), reached[ended].tolist(), strict=True)
 
 
+def fill_ellipse(
+    centre: tuple[float, float], radii: tuple[float, float], degrees: float, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Return whether each pixel's centre is inside an ellipse.
+
+    Args:
+        centre: (x, y), in pixels.
+        radii: along x and along y before it is turned, in pixels, above 0.
+        degrees: by which it is turned around its centre, clockwise as one sees it.
+        size: (height, width) of the result; the ellipse may reach beyond it.
+    """
+    inside = np.zeros(size, bool)
+    # Only the square around it is computed.
+    left, top = (max(0, int(at - max(radii))) for at in centre)
+    part = inside[top : max(0, int(centre[1] + max(radii)) + 1), left : max(0, int(centre[0] + max(radii)) + 1)]
+    y, x = np.ogrid[: part.shape[0], : part.shape[1]]
+    x, y = x + left + 0.5 - centre[0], y + top + 0.5 - centre[1]
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    part[:] = ((x * cos + y * sin) / radii[0]) ** 2 + ((y * cos - x * sin) / radii[1]) ** 2 <= 1
+    return inside
+
+
 def fill_polygon(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return whether each pixel's centre is inside a polygon (even-odd rule).
 

@@ -1,7 +1,7 @@
 """TIFF of 8 to 16 bits, packed or not, contiguous or planar, compressed or not: integers as they are stored.
 
 imageio's tifffile plugin unpacks 10, 12 and 14 bits into the low bits of 16. It does not invert a picture, so files
-that ask for it are refused.
+that ask for it are refused. Pages that say that they are a smaller copy (thumbnails) are skipped.
 """
 
 from pathlib import Path
@@ -30,19 +30,21 @@ def read_tiff(path: Path) -> NDArray[Any]:
     """(H, W) or (H, W, C), uint8 or uint16; raises like `tiff_header`."""
     import imageio.v3 as iio
 
-    _, planar = _described(path)
-    image = iio.imread(path, plugin="tifffile", index=..., page=0)  # type: ignore[arg-type]  # the page as it is
+    _, planar, number = _described(path)
+    image = iio.imread(path, plugin="tifffile", index=..., page=number)  # type: ignore[arg-type]  # the page as it is
     return np.ascontiguousarray(np.moveaxis(image, 0, -1) if planar else image, image.dtype.newbyteorder("="))
 
 
-def _described(path: Path) -> tuple[Header, bool]:
-    """What the tags say, and whether the file holds one plane after the other."""
+def _described(path: Path) -> tuple[Header, bool, int]:
+    """What the tags say, whether the file holds one plane after the other, and the number of the picture's page."""
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
-        if len(tiff.pages) != 1:
-            raise ValueError(f"{len(tiff.pages)} pages in one file")
-        page: Any = tiff.pages[0]
+        all_pages: list[Any] = list(tiff.pages)
+        pages = [number for number, page in enumerate(all_pages) if not page.is_reduced]
+        if len(pages) != 1:
+            raise ValueError(f"{len(pages)} pages in one file")
+        page = all_pages[pages[0]]
         if page.dtype is None or page.dtype.kind != "u":
             what = f"the picture holds {page.dtype or 'samples of different depth'}"
         elif page.photometric not in (_DARK_FIRST, _RGB, _CFA):
@@ -57,5 +59,5 @@ def _described(path: Path) -> tuple[Header, bool]:
                 bits,
                 orientation=int(page.tags.valueof("Orientation", 1)),
             )
-            return header, page.axes.startswith("S")
+            return header, page.axes.startswith("S"), pages[0]
     raise ImageUnreadable(what, where=str(path), fix="Export it as RGB or grey of up to 16 bits.")

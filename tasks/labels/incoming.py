@@ -10,7 +10,7 @@ from typing import Any, TypedDict, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import ScribbleError
+from capmat_errors import ConfigError, ScribbleError
 from storage.labels.formats.archive import Export, opened
 from storage.labels.formats.names import check_template, meant, readings
 from storage.labels.formats.read import Reading, files_of, format_of, read_export
@@ -24,6 +24,12 @@ from storage.takes.take import Take, list_takes
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Step, StepRecord, run_once
 
+_TEMPLATES = (
+    "{take}_{camera}_{frame}",
+    "{take}_{camera}/{frame}",
+    "{take}-{camera}-{frame}",
+    "{take}/{camera}_{frame}",
+)
 INBOX = Reading(format="overlay")
 """How the inbox is read: overlays <take>/<camera>/<frame>.png, green foreground, red background, the rest open."""
 
@@ -34,6 +40,7 @@ class Imported(TypedDict):
     frames: int  # that have labels
     painted_share: float  # of a picture, the mean over the frames
     left_out: dict[str, int]  # by name, the shapes that mean neither side
+    unpainted: dict[str, int]  # by kind, the other entries that painted nothing
     several: int  # frames that the export has more than once
 
 
@@ -103,6 +110,7 @@ class Labels:
         reading: how they are read.
         frames: read so far: (take, camera, frame), and the shares of the picture that are fore- and background.
         left_out: by name, the shapes that mean neither side.
+        unpainted: by kind, the other entries that painted nothing.
         several: frames that the export has more than once.
     """
 
@@ -111,6 +119,7 @@ class Labels:
     reading: Reading
     frames: list[tuple[Key, float, float]] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    unpainted: Counter[str] = field(default_factory=Counter)
     several: int = 0
 
     def __iter__(self) -> Iterator[tuple[str, str, int, NDArray[np.uint8]] | Drawing]:
@@ -119,19 +128,23 @@ class Labels:
         Raises:
             ScribbleError: see `import_labels`.
         """
-        check_template(self.reading.names, self.reading.take, self.reading.camera)
+        check_template(self.reading.template, self.reading.take, self.reading.camera)
         by_frame: dict[Key, list[Annotated]] = {}
-        takes = _Takes(self.root, self.reading, Path(self.export.name).absolute().as_posix())
         pictures = read_export(self.export, self.reading)
+        takes = _Takes(self.root, self.reading, Path(self.export.name).absolute().as_posix(), pictures)
         for picture in pictures:
+            if not (picture.shapes or picture.label or picture.drawing):
+                self.unpainted.update(picture.unpainted)
+                continue
             by_frame.setdefault(takes.frame_of(picture), []).append(picture)
         self.several = sum(len(same) > 1 for same in by_frame.values())
         progress = Progress("labels", len(by_frame))
         for n, (key, same) in enumerate(sorted(by_frame.items()), 1):
             size = takes.size(key)
             where = "take {} camera {} frame {}".format(*key)
-            label, left_out = paint(same, size, self.reading.meaning, self.reading.overlap, where)
+            label, left_out, unpainted = paint(same, size, self.reading.meaning, self.reading.overlap, where)
             self.left_out += left_out
+            self.unpainted += unpainted
             drawings = [picture.drawing for picture in same if picture.drawing]
             for drawing in drawings:
                 yield drawing
@@ -157,6 +170,7 @@ class Labels:
             "frames": len(self.frames),
             "painted_share": float(np.mean(shares)),
             "left_out": dict(sorted(self.left_out.items())),
+            "unpainted": dict(sorted(self.unpainted.items())),
             "several": self.several,
         }
 
@@ -164,8 +178,8 @@ class Labels:
 class _Takes:
     """The takes of a store, opened when a label asks for them."""
 
-    def __init__(self, root: Root, reading: Reading, folder: str) -> None:
-        self._root, self._reading, self._folder = root, reading, folder
+    def __init__(self, root: Root, reading: Reading, folder: str, pictures: list[Annotated]) -> None:
+        self._root, self._reading, self._folder, self._pictures = root, reading, folder, pictures
         self._names = list_takes(root)
         self._open: dict[str, Take] = {}
 
@@ -175,28 +189,53 @@ class _Takes:
         Raises:
             ScribbleError: the store has no such take, camera or frame, or the name does not tell.
         """
-        reading = self._reading
-        meaning: tuple[str, str, int] | None
-        if picture.drawing:
-            meaning = picture.drawing.take, picture.drawing.camera, picture.drawing.frame
-            candidates = [meaning] if meaning[0] in self._names else []
-        else:
-            given = reading.take, reading.camera
-            name = f"{self._folder}/{picture.name}"  # the folder may be called as the take
-            shifted = readings(reading.names, name, self._names, self._cameras, *given)
-            candidates = [(take, camera, frame + reading.offset) for take, camera, frame in shifted]
-            meaning = meant(reading.names, name, *given)
+        candidates = self._candidates(picture)
         for key in candidates:
             if key[0] in self._names and self._has(key):
+                first = self._take(key[0]).frames[0]
+                if picture.counted and first and self._reading.offset is None:
+                    what = f"the tool counts frames from 0, and take {key[0]} starts at {first}"
+                    fix = f"Give --offset {first}, or --offset 0 if its numbers are those of the take."
+                    raise ScribbleError(what, where=picture.where, fix=fix)
                 return key
-        if meaning is None:
-            what = f"the name {picture.name!r} does not fit {reading.names}, so its frame is not known"
-            raise ScribbleError(what, where=picture.where, fix="Name pictures so, or give --names.")
-        take, camera, frame = candidates[0] if candidates else (*meaning[:2], meaning[2] + reading.offset)
-        what = f"take {take} has no camera {camera} with frame {frame}"
+        if not candidates:
+            what = f"the name {picture.name!r} does not fit {self._reading.template}, so its frame is not known"
+            raise ScribbleError(what, where=picture.where, fix=self._other_names(picture))
+        take, camera, frame = candidates[0]
+        what, fix = f"take {take} has no camera {camera} with frame {frame}", "Rename or remove it, or give --names."
         if take not in self._names:
             what = f"no take is called {take}; the store has: {', '.join(self._names) or 'none'}"
-        raise ScribbleError(what, where=picture.where, fix="Rename or remove it, or give --names.")
+        elif shift := self._shift(take):
+            fix = f"Give --offset {shift}, if frames start at {self._take(take).frames[0] - shift} in the tool."
+        raise ScribbleError(what, where=picture.where, fix=fix)
+
+    def _candidates(self, picture: Annotated) -> list[Key]:
+        """The frames that a name may mean, the likeliest first; also those that the store does not have."""
+        if picture.drawing:
+            return [(picture.drawing.take, picture.drawing.camera, picture.drawing.frame)]
+        reading, offset = self._reading, self._reading.offset or 0
+        # the folder may be called as the take
+        paths = [f"{self._folder}/{name}" for name in (picture.name, picture.upload) if name]
+        how = reading.take, reading.camera
+        keys = [key for path in paths for key in readings(reading.template, path, self._names, self._cameras, *how)]
+        keys += [key for path in reversed(paths) if (key := meant(reading.template, path, *how))]
+        return [(take, camera, frame + offset) for take, camera, frame in keys]
+
+    def _other_names(self, picture: Annotated) -> str:
+        """What to do about names that do not fit: the template that does, if one is likely."""
+        for template in () if self._reading.take or self._reading.camera else _TEMPLATES:
+            for name in filter(None, (picture.name, picture.upload)):
+                if readings(template, name, self._names, self._cameras):
+                    return f"Give --names '{template}'."
+        return "Name pictures so, or give --names."
+
+    def _shift(self, take: str) -> int:
+        """What makes all numbers of the export frames of a take, if they start at 0 or are as many; 0 if nothing."""
+        keys = [keys[0] for picture in self._pictures if (keys := self._candidates(picture))]
+        numbers, frames = {frame for name, _, frame in keys if name == take}, self._take(take).frames
+        shift = int(frames[0]) - min(numbers)
+        likely = min(numbers) == 0 or len(numbers) == len(frames)
+        return shift if likely and {number + shift for number in numbers} <= set(frames) else 0
 
     def size(self, key: Key) -> tuple[int, int]:
         view = self._take(key[0]).cameras[key[1]]
@@ -216,7 +255,11 @@ class _Takes:
 
 
 def _settled(export: Export, reading: Reading) -> Reading:
-    return replace(reading, format=format_of(export)) if reading.format == "auto" else reading
+    if reading.ground and reading.format not in ("auto", "overlay"):
+        raise ConfigError("only painted overlays have a ground", where="--ground", fix="Give --format overlay.")
+    if reading.format == "auto":
+        return replace(reading, format="overlay" if reading.ground else format_of(export))
+    return reading
 
 
 def _inputs(export: Export, reading: Reading) -> dict[str, Any]:

@@ -37,10 +37,10 @@ def load_config(
     values: dict[str, Any] = {}
     if path is not None or file.exists():
         try:
-            values = tomllib.loads(file.read_text())
+            values = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         except OSError as e:
             raise ConfigError(f"cannot be read ({e.strerror})", where=str(file)) from e
-        except tomllib.TOMLDecodeError as e:
+        except ValueError as e:  # TOML, or text that is not UTF-8
             raise ConfigError(f"is not valid TOML ({e})", where=str(file), fix="Correct that line.") from e
     base = file.resolve().parent
     for key in _PATHS:

@@ -28,6 +28,14 @@ def test_paths_are_relative_to_the_file_and_addresses_stay(file: Path) -> None:
     assert load_config(file, ["store=s3://bucket/prefix"], {}).store == "s3://bucket/prefix"
 
 
+def test_a_file_with_a_byte_order_mark_is_read_and_one_that_is_no_text_refused(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_config(file, (), {}).teacher.iterations == 7
+    file.write_text('store = "here"', encoding="utf-16")
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        load_config(file, (), {})
+
+
 def test_lists_are_written_with_commas(file: Path) -> None:
     assert load_config(file, ["scribble_takes=b,c"], {}).scribble_takes == ("b", "c")
 

@@ -38,7 +38,7 @@ def read_davis(data: Any, where: str, radius: float) -> list[Annotated]:
             for n, item in enumerate(json_list(scribbles, entry))
         )
         if shapes:
-            pictures.append(Annotated(f"{sequence}/{frame}", entry, None, shapes))
+            pictures.append(Annotated(f"{sequence}/{frame}", entry, None, shapes, counted=True))
     return pictures
 
 

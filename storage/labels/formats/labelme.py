@@ -1,24 +1,41 @@
 """LabelMe: JSON of the program of that name, XML of the older web page.
 
-JSON lies beside its picture: polygons, boxes, circles, lines and masks, in pixels. XML states folder and file name of
-its picture; its masks are separate PNG files below Masks/<folder>. Single points do not cover pixels and are ignored.
+JSON lies beside its picture: polygons, boxes (also turned ones, of four corners), circles, lines, points and masks,
+in pixels. X-AnyLabeling writes the same JSON. XML states folder and file name of its picture; its masks are separate
+PNG files below Masks/<folder>.
 """
 
-import base64
-import binascii
 import posixpath
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from capmat_errors import ImageUnreadable
 from storage.labels.formats.archive import Export
-from storage.labels.formats.parse import json_list, json_object, pairs, refused, size_of, without_ending
-from storage.labels.formats.shapes import Annotated, Mask, Shape, box, exact, line, part, polygon
+from storage.labels.formats.parse import (
+    json_list,
+    json_object,
+    pairs,
+    png_in_text,
+    refused,
+    size_of,
+    without_ending,
+)
+from storage.labels.formats.shapes import (
+    Annotated,
+    Mask,
+    Shape,
+    box,
+    dots,
+    ellipse,
+    exact,
+    line,
+    outline_missing,
+    part,
+    polygon,
+)
 from storage.pictures.files import read_header, read_rgba
-from storage.pictures.png import decode_png
 
-_SILENT = {"point", "points"}
+_FOUR_CORNERS = {"rectangle", "rotation", "oriented_rectangle", "quadrilateral"}
 
 
 def read_labelme_json(data: Any, where: str, path: str, radius: float) -> Annotated:
@@ -28,7 +45,7 @@ def read_labelme_json(data: Any, where: str, path: str, radius: float) -> Annota
         data: the parsed JSON.
         where: the file, for errors.
         path: of the file in the export.
-        radius: of lines, in pixels.
+        radius: of lines and points, in pixels.
 
     Raises:
         ScribbleError: it is another kind of file, or a shape is broken.
@@ -41,47 +58,38 @@ def read_labelme_json(data: Any, where: str, path: str, radius: float) -> Annota
         _json_shape(json_object(item, where), f"{where}, shape {n}", radius)
         for n, item in enumerate(json_list(document.get("shapes"), where))
     )
-    return Annotated(without_ending(name), where, size, tuple(filter(None, shapes)))
+    flags = document.get("flags")
+    unpainted = tuple(f"flag {flag}" for flag, is_set in (flags if isinstance(flags, dict) else {}).items() if is_set)
+    return Annotated(without_ending(name), where, size, tuple(shapes), unpainted=unpainted)
 
 
-def _json_shape(shape: dict[str, Any], where: str, radius: float) -> Shape | None:
+def _json_shape(shape: dict[str, Any], where: str, radius: float) -> Shape:
     kind, name = str(shape.get("shape_type") or "polygon"), str(shape.get("label", ""))
-    if kind in _SILENT:
-        return None
+    if kind == "cuboid":
+        return outline_missing(name, where, "a cuboid")
     points = pairs(shape.get("points"), "points", where)
-    if kind == "polygon":
+    if kind == "polygon" or (kind in _FOUR_CORNERS and len(points) == 4):
         return polygon(name, where, points)
     if kind in ("line", "linestrip"):
         return line(name, where, points, radius)
+    if kind in ("point", "points"):
+        return dots(name, where, points, radius)
+    if kind not in ("rectangle", "circle", "mask"):
+        raise refused(f"the kind of shape {kind[:30]} is not known", where)
     if len(points) != 2:
         raise refused(f"a {kind} has {len(points)} points, not two", where)
     (x0, y0), (x1, y1) = points
     if kind == "rectangle":
         return box(name, where, min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
     if kind == "circle":
-        return line(name, where, [(x0, y0)], ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5)
-    if kind == "mask":
-        mask = _png_mask(shape.get("mask"), where)
-        size = round(y1) - round(y0) + 1, round(x1) - round(x0) + 1
-        if mask.shape != size or min(round(x0), round(y0)) < 0:
-            raise refused(f"its mask is {mask.shape[1]}x{mask.shape[0]}, its box {size[1]}x{size[0]}", where)
-        return part(name, where, lambda: mask, size, round(x0), round(y0))
-    raise refused(f"the kind of shape {kind[:30]} is not known", where)
-
-
-def _png_mask(text: Any, where: str) -> Mask:
-    try:
-        data = base64.b64decode(str(text), validate=True)
-    except binascii.Error as error:
-        raise refused("its mask is not base64", where) from error
-    height, width = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    if height * width > 2**29:
-        raise refused(f"its mask claims a size of {width}x{height}", where)
-    try:
-        mask = decode_png(data, where)
-    except ImageUnreadable as error:
-        raise refused("its mask is not a complete PNG", where) from error
-    return (mask if mask.ndim == 2 else mask[..., :3].max(axis=2)) > 0
+        radius = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
+        return ellipse(name, where, (x0, y0), (radius, radius))
+    picture = png_in_text(shape.get("mask"), where)
+    mask = (picture if picture.ndim == 2 else picture[..., :3].max(axis=2)) > 0
+    size = round(y1) - round(y0) + 1, round(x1) - round(x0) + 1
+    if mask.shape != size or min(round(x0), round(y0)) < 0:
+        raise refused(f"its mask is {mask.shape[1]}x{mask.shape[0]}, its box {size[1]}x{size[0]}", where)
+    return part(name, where, lambda: mask, size, round(x0), round(y0))
 
 
 def read_labelme_xml(root: Element, where: str, export: Export, radius: float) -> Annotated:
@@ -118,6 +126,8 @@ def read_labelme_xml(root: Element, where: str, export: Export, radius: float) -
             if (mask_file := next(files, None)) is None:
                 raise refused(f"its mask {mask!r} is missing", entry, "Export the Masks folder too.")
             shapes.append(_file_mask(name, entry, mask_file))
+        else:
+            shapes.append(outline_missing(name, entry, "an object without polygon and mask"))
     stated = root.find("imagesize")
     size = None if stated is None else size_of(stated.findtext("nrows"), stated.findtext("ncols"), where)
     return Annotated(without_ending(posixpath.join(folder, file)), where, size, tuple(shapes))

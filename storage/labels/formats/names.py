@@ -1,6 +1,6 @@
 """Which frame a picture of an export shows: its name, read with a template.
 
-    {take}/{camera}/{frame}     the default: the last three parts of the path
+    {take}/{camera}/{frame}     the default: the last three parts of the path, or less if take or camera are given
     {take}_{camera}_{frame}     one part for all; * stands for anything
 
 The template is compared with the end of the path, as many parts as it has itself. Takes and cameras may have names
@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from capmat_errors import ConfigError
 from storage.labels.label_set import Key
 
-DEFAULT = "{take}/{camera}/{frame}"
 _FIELD = re.compile(r"(\{take\}|\{camera\}|\{frame\}|\*)")
 _ANY = {
     "{take}": r"(?P<take>[^/]+)",
@@ -21,6 +20,11 @@ _ANY = {
     "{frame}": r"(?P<frame>[0-9]{1,15})",
     "*": "[^/]*?",
 }
+
+
+def usual_template(take: str = "", camera: str = "") -> str:
+    """Return the default template without the parts that are given for all pictures."""
+    return "/".join(field for field, given in (("{take}", take), ("{camera}", camera), ("{frame}", "")) if not given)
 
 
 def check_template(template: str, take: str = "", camera: str = "") -> None:
@@ -32,7 +36,7 @@ def check_template(template: str, take: str = "", camera: str = "") -> None:
     for field, given in (("{take}", take), ("{camera}", camera), ("{frame}", "")):
         if template.count(field) + bool(given) != 1:
             what = f"{template!r} gives {field} twice" if field in template else f"{template!r} lacks {field}"
-            raise ConfigError(what, where="--names", fix=f"Example: {DEFAULT}.")
+            raise ConfigError(what, where="--names", fix=f"Example: {usual_template(take, camera)}.")
     if re.search(r"[{}]", _FIELD.sub("", template)):
         raise ConfigError(f"{template!r} has other fields", where="--names", fix="Use take, camera and frame.")
 

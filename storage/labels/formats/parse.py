@@ -4,6 +4,8 @@ XML may define entities that become gigabytes, or that fetch files. Annotation t
 a document type is refused before anything is expanded.
 """
 
+import base64
+import binascii
 import json
 import math
 import re
@@ -13,7 +15,10 @@ from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from capmat_errors import ScribbleError
+from numpy.typing import NDArray
+
+from capmat_errors import ImageUnreadable, ScribbleError
+from storage.pictures.png import decode_png
 
 Points = list[tuple[float, float]]
 MAX_POINTS = 100_000
@@ -126,8 +131,23 @@ def size_of(height: Any, width: Any, where: str) -> tuple[int, int]:
 
 
 def without_ending(path: str) -> str:
-    """Return a path without an ending such as `.png`; digits after a dot belong to the name."""
-    return re.sub(r"\.[A-Za-z][A-Za-z0-9]{0,4}$", "", path)
+    """Return a path with slashes, without an ending such as `.png`; digits after a dot belong to the name."""
+    return re.sub(r"\.[A-Za-z][A-Za-z0-9]{0,4}$", "", path.replace("\\", "/"))
+
+
+def png_in_text(text: Any, where: str) -> NDArray[Any]:
+    """Return the picture of a PNG that is written as base64, with or without `data:image/png;base64,` before it."""
+    try:
+        data = base64.b64decode(str(text).rpartition(",")[2], validate=True)
+    except binascii.Error as error:
+        raise refused("its mask is not base64", where) from error
+    height, width = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+    if height * width > 2**29:
+        raise refused(f"its mask claims a size of {width}x{height}", where)
+    try:
+        return decode_png(data, where)
+    except ImageUnreadable as error:
+        raise refused("its mask is not a complete PNG", where) from error
 
 
 def pairs(data: Any, what: str, where: str) -> Points:

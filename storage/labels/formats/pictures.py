@@ -1,11 +1,13 @@
 """Labels that are pictures of the frame's size: label pictures, trimaps, and overlays painted over a frame.
 
 A label picture holds 0 background, 1 foreground, 255 open. A trimap is black background, white foreground, and
-anything between is open. An overlay has one colour per side, on transparency. All are PNG or TIFF, because a lossy
-format does not keep exact values.
+anything between is open. An overlay has one colour per side, on transparency or on a ground of a third colour. All
+are PNG or TIFF, because a lossy format does not keep exact values.
 """
 
 import re
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from capmat_errors import ConfigError
 from storage.labels.formats.parse import refused
 from storage.labels.raster import BACKGROUND, FOREGROUND, GREEN, OPEN, RED, Colour
-from storage.pictures.files import read_grey, read_header
+from storage.pictures.files import read_grey, read_header, read_photograph, read_rgba
 from storage.pictures.png import decode_png
 
 # Programs save colours within a few levels; a soft brush leaves mixtures at its rim, which are left open.
@@ -54,6 +56,32 @@ def read_trimap(path: Path, where: str) -> NDArray[np.uint8]:
     return _checked(label, where)
 
 
+def read_overlay(
+    path: Path, where: str, foreground: Colour, background: Colour, ground: Colour | None
+) -> NDArray[np.uint8]:
+    """Read a painted overlay as a label, (H, W) uint8 of 0, 1 and 255.
+
+    Args:
+        path: the picture.
+        where: the file, for errors.
+        foreground: colour of the subject.
+        background: colour of everything else.
+        ground: colour that means nothing, of a picture without alpha; None for pictures with alpha.
+
+    Raises:
+        ImageUnreadable: the picture is broken.
+        ScribbleError: it has no alpha and no ground is given, or `overlay_to_label` refuses it.
+    """
+    channels = read_header(path).channels
+    if ground is None:
+        if channels != 4 and not has_palette(path):
+            raise refused("the picture has no alpha", where, "Name the colour under the strokes: --ground black.")
+        return overlay_to_label(read_rgba(path), where, foreground, background)
+    painted = read_rgba(path) if channels == 4 else np.insert(read_photograph(path), 3, 255, axis=2)
+    painted[_near(painted, ground), 3] = 0
+    return overlay_to_label(painted, where, foreground, background)
+
+
 def overlay_to_label(
     rgba: NDArray[Any], where: str = "the overlay", foreground: Colour = GREEN, background: Colour = RED
 ) -> NDArray[np.uint8]:
@@ -90,16 +118,35 @@ def overlay_to_label(
 
 
 def colour_of(text: str) -> Colour:
-    """Return `00ff00`, with or without # before it, as (red, green, blue).
+    """Return `00ff00`, with or without # before it, or a name of CSS as (red, green, blue); "green" is 00ff00 here.
 
     Raises:
         ConfigError: it is something else.
     """
-    digits = text.removeprefix("#")
-    if not re.fullmatch(r"[0-9a-fA-F]{6}", digits):
-        raise ConfigError(f"{text!r} is not a colour", where="painted overlays", fix="Write it as 00ff00.")
-    red, green, blue = bytes.fromhex(digits)
+    from PIL import ImageColor
+
+    try:
+        if re.fullmatch(r"#?[0-9a-fA-F]{6}", text):
+            red, green, blue = bytes.fromhex(text.removeprefix("#"))
+        else:
+            red, green, blue = GREEN if text.casefold() == "green" else ImageColor.getrgb(text)[:3]
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is not a colour", where="painted overlays", fix="Write it as 00ff00.") from error
     return red, green, blue
+
+
+def overlay_colours(foreground: Sequence[str], background: Sequence[str], ground: str) -> list[Colour | None]:
+    """Return the colours of subject, background and ground (None for transparency).
+
+    Raises:
+        ConfigError: a side has no colour or several, or two of the three are too alike to be told apart.
+    """
+    if len(foreground) != 1 or len(background) != 1:
+        raise ConfigError("an overlay has one colour for each side", where="painted overlays", fix="Give one each.")
+    colours = [colour_of(foreground[0]), colour_of(background[0]), *([colour_of(ground)] if ground else [])]
+    if any(bool(_near(np.array([[one]]), other)) for one, other in combinations(colours, 2)):
+        raise ConfigError("two of its colours are too alike", where="painted overlays", fix="Give others.")
+    return [*colours, *([] if ground else [None])]
 
 
 def has_palette(path: Path) -> bool:

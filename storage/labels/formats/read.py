@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -11,14 +12,14 @@ from storage.labels.formats.coco import read_coco
 from storage.labels.formats.cvat import read_cvat
 from storage.labels.formats.davis import read_davis
 from storage.labels.formats.labelme import read_labelme_json, read_labelme_xml
-from storage.labels.formats.names import DEFAULT
+from storage.labels.formats.names import usual_template
 from storage.labels.formats.parse import read_document, refused, without_ending
 from storage.labels.formats.pictures import (
-    colour_of,
     flat_channel,
     has_palette,
-    overlay_to_label,
+    overlay_colours,
     read_label,
+    read_overlay,
     read_trimap,
 )
 from storage.labels.formats.shapes import Annotated, Label, Meaning, Overlap
@@ -56,25 +57,33 @@ class Reading:
 
     Attributes:
         format: one of `FORMATS`, or "auto".
-        names: template of the pictures' names, see `storage.labels.formats.names`.
+        names: template of the pictures' names, see `storage.labels.formats.names`; empty for the usual one.
         take: of all pictures, where their names do not tell it.
         camera: of all pictures, where their names do not tell it.
-        offset: added to the number in the name, for tools that count a take's frames from 0.
+        offset: added to the number in the name, for tools that count a take's frames from 0; None for 0, where that
+            is no guess.
         foreground: names of the subject (of an overlay: its colour); empty: see docs/labels.md.
         background: names of the background (of an overlay: its colour).
-        radius: of lines without a width, in pixels.
+        ground: of overlays without alpha: the colour that means nothing.
+        radius: of lines without a width and of points, in pixels.
         overlap: what becomes of pixels that are foreground and background: refuse, later, open.
     """
 
     format: str = "auto"
-    names: str = DEFAULT
+    names: str = ""
     take: str = ""
     camera: str = ""
-    offset: int = 0
+    offset: int | None = None
     foreground: tuple[str, ...] = ()
     background: tuple[str, ...] = ()
+    ground: str = ""
     radius: float = 3.0
     overlap: Overlap = "refuse"
+
+    @property
+    def template(self) -> str:
+        """The template of the pictures' names."""
+        return self.names or usual_template(self.take, self.camera)
 
     @property
     def meaning(self) -> Meaning:
@@ -109,7 +118,7 @@ def _document_format(export: Export, file: Path) -> str:
     if isinstance(document, Element):
         return _XML_ROOTS.get(document.tag, "")
     if isinstance(document, list):
-        is_task = document and isinstance(document[0], dict) and "annotations" in document[0]
+        is_task = document and isinstance(document[0], dict) and {"annotations", "annotation_id"} & set(document[0])
         return "labelstudio" if is_task else ""
     keys = set(document) if isinstance(document, dict) else set()
     return next((format for format, needed in _JSON_KEYS.items() if needed <= keys), "")
@@ -117,7 +126,7 @@ def _document_format(export: Export, file: Path) -> str:
 
 def _picture_format(file: Path, where: str) -> str:
     channels = read_header(file).channels
-    fix = "Say which it is: --format overlay, label or trimap."
+    fix = "Say which it is: --format overlay, label or trimap; or --ground black, if black is under the strokes."
     if channels == 3 and has_palette(file):
         return "label"
     if channels == 4 and (read_rgba(file)[..., 3] == 0).any():
@@ -172,14 +181,11 @@ def _picture(export: Export, file: Path, reading: Reading) -> Annotated:
     where = export.where(file)
     header = read_header(file)
     if reading.format == "overlay":
-        sides = [reading.meaning.foreground, reading.meaning.background]
-        if any(len(names) != 1 for names in sides):
-            raise refused("a painted overlay has one colour for each side", where, "Give one colour each.")
-        colours = [colour_of(names[0]) for names in sides]
+        colours: Any = overlay_colours(reading.meaning.foreground, reading.meaning.background, reading.ground)
 
     def label() -> Label:
         if reading.format == "overlay":
-            return overlay_to_label(read_rgba(file), where, *colours)
+            return read_overlay(file, where, *colours)
         return read_label(file, where) if reading.format == "label" else read_trimap(file, where)
 
     return Annotated(without_ending(export.path_of(file)), where, (header.height, header.width), label=label)
@@ -192,7 +198,7 @@ def _document(export: Export, file: Path, reading: Reading) -> list[Annotated]:
         case "cvat":
             return read_cvat(document, where, radius)
         case "labelstudio":
-            return read_labelstudio(document, where)
+            return read_labelstudio(document, where, radius)
         case "coco":
             return read_coco(document, where)
         case "davis":

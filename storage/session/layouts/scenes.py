@@ -36,7 +36,7 @@ def nerfstudio(folder: Path) -> Draft | None:
         return None
     draft = draft_of("nerfstudio", name)
     cameras = open_calibration("nerfstudio", name, folder).cameras
-    frames = json.loads(file.read_text(encoding="utf-8"))["frames"]
+    frames = json.loads(file.read_text(encoding="utf-8-sig"))["frames"]
     first = PurePosixPath(frames[0]["file_path"].replace("\\", "/"))
     # Blender omits the suffix. A path of another machine finds no pictures here, and is refused below.
     beside = folder / first.parent

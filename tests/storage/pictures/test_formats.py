@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from capmat_errors import ImageUnreadable
 from storage.pictures.colour import Colour
@@ -17,6 +18,7 @@ from storage.recordings.recording import find_recordings
 from tests.storage.pictures.packed_tiff import write_packed_tiff
 from tests.storage.tiny_session import write_picture
 
+CASES = Path(__file__).parents[2] / "cases"
 RNG = np.random.default_rng(11)
 MOSAIC = Colour(12, "linear", 64, cfa="RGGB")
 
@@ -54,6 +56,23 @@ def test_a_png_of_single_bits_is_no_recording(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 1, np.uint8)).convert("1").save(tmp_path / "p.png")
     with pytest.raises(ImageUnreadable, match="has 1 bits per channel, the session says 8"):
         check_colour(read_header(tmp_path / "p.png"), Colour(8, "linear", cfa="RGGB"), "here")
+
+
+def test_a_thumbnail_in_a_tiff_is_skipped_and_a_second_picture_refused(tmp_path: Path) -> None:
+    import tifffile
+
+    # what was written, as another library reads it
+    theirs = np.asarray(Image.open(file := CASES / "15-messages/with_thumbnail.tif"))
+    np.testing.assert_array_equal(read_image(file), theirs)
+    assert (read_header(file).width, read_header(file).height) == theirs.shape[1::-1]
+    picture = _whole(8, (9, 12, 3))
+    with tifffile.TiffWriter(tmp_path / "first.tif") as tiff:  # some cameras put the thumbnail first
+        tiff.write(picture[::3, ::3], photometric="rgb", subfiletype=1)
+        tiff.write(picture, photometric="rgb")
+    np.testing.assert_array_equal(read_image(tmp_path / "first.tif"), picture)
+    tifffile.imwrite(tmp_path / "two.tif", np.stack([picture] * 2), photometric="rgb")
+    with pytest.raises(ImageUnreadable, match="2 pages in one file"):
+        read_image(tmp_path / "two.tif")
 
 
 def test_a_packed_grey_tiff_is_a_mosaic(tmp_path: Path) -> None:

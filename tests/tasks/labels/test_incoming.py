@@ -1,7 +1,6 @@
 """What was annotated elsewhere becomes the next label set, or is refused by file and entry with nothing stored."""
 
 import io
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,33 +14,12 @@ from storage.labels.label_set import LABELS, LabelSet, list_label_sets
 from storage.labels.strokes import Drawing, Stroke, encode_strokes
 from storage.pictures.png import encode_png
 from storage.store.root import Root
-from tasks.ingest.plates import ingest_plates
-from tasks.ingest.take import ingest_take
 from tasks.labels.incoming import check_labels, import_labels
 from tests.storage.labels import label_exports as tools
-from tests.storage.tiny_session import HEIGHT, WIDTH, write_session
+from tests.storage.tiny_session import HEIGHT, WIDTH
 from tests.tasks.labels.broken_exports import FULL, NAME, REFUSED, SIZE, SOUND, link
 
 WHAT = Reading(foreground=("person",), background=("floor",))
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stage")
-    session = write_session(folder / "day")
-    ingest_plates(str(folder / "store"), session)
-    ingest_take(str(folder / "store"), session, "walk")
-    return folder
-
-
-@pytest.fixture
-def store(stage: Path, tmp_path: Path) -> str:
-    """The same take for every test, and labels of its own."""
-    (tmp_path / "store").mkdir()
-    for part in ("takes", "stages"):
-        (tmp_path / "store" / part).symlink_to(stage / "store" / part)
-    shutil.copytree(stage / "store/ledger", tmp_path / "store/ledger")
-    return str(tmp_path / "store")
 
 
 def label_of(store: str, *key: Any) -> np.ndarray:
@@ -218,7 +196,7 @@ def test_what_is_not_there_and_what_is_asked_wrongly_is_refused(store: str, tmp_
     tools.put(tmp_path / f"{NAME}.png", encode_png(tools.overlay(SOUND)))
     for reading, says in (
         (Reading(names="{take}"), "lacks {camera}"),
-        (Reading(foreground=("green",)), "'green' is not a colour"),
+        (Reading(foreground=("grass",)), "'grass' is not a colour"),
         (Reading("label"), "it is coloured or partly transparent"),
         (Reading("cvat"), "it holds no .xml file"),
         (Reading(foreground=("ff0000",)), "cannot be foreground and background"),

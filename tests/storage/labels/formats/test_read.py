@@ -106,7 +106,7 @@ CVAT_SHAPES = """<annotations><image id="0" name="walk/c00/0003.png" width="30" 
 <polygon label="floor" points="0,15;30,15;30,20;0,20" z_order="0"/>
 <polyline label="person" points="20.5,2.5;20.5,10.5" z_order="0"/>
 <box label="tripod" xtl="0" ytl="0" xbr="5" ybr="5" z_order="1"/>
-<points label="person" points="29,19" z_order="0"/>
+<points label="person" points="27.5,12.5" z_order="0"/>
 <box label="person" xtl="24" ytl="2" xbr="26" ybr="4" z_order="0"/></image></annotations>"""
 
 
@@ -119,6 +119,7 @@ def test_cvat_polygons_polylines_and_boxes_are_where_they_were_drawn(tmp_path: P
     expected[2:11, 19:22] = 1
     expected[[1, 11], 19:22] = 1  # the round ends reach over three pixels
     expected[2:4, 24:26] = 1
+    expected[11:14, 26:29] = 1  # a point is as wide as a line
     np.testing.assert_array_equal(label, expected)
 
 
@@ -146,7 +147,7 @@ def test_label_studio_polygons_and_boxes_are_per_cent_of_the_picture(tmp_path: P
 
     polygon = result("polygonlabels", "Person", points=[[10, 10], [40, 10], [40, 50], [10, 50]])
     box = result("rectanglelabels", "floor", x=0, y=90, width=100, height=10, rotation=0)
-    point = {**result("keypointlabels", "person", x=99, y=99, width=1), "type": "keypointlabels"}
+    point = result("keypointlabels", "person", x=95, y=45, width=1)
     cancelled = result("rectanglelabels", "person", x=50, y=50, width=10, height=10)
     task = {
         "data": {"image": "/data/upload/18/whatever.jpg"},
@@ -155,10 +156,13 @@ def test_label_studio_polygons_and_boxes_are_per_cent_of_the_picture(tmp_path: P
         "predictions": [{"result": [cancelled]}],
     }
     tools.put(tmp_path / "export.json", [task])
-    label = read(tmp_path)["walk_c00_0003"]
+    label = read(tmp_path, Reading(foreground=("person",), background=("floor",), radius=0.6))[
+        "0a1b2c3d-walk_c00_0003"
+    ]
+    assert label[8:10, 28].tolist() == [1, 1]
     assert (label[2:10, 3:12] == 1).all()
     assert (label[18:] == 0).all()
-    assert (label == 255).sum() == 600 - 72 - 60
+    assert (label == 255).sum() == 600 - 72 - 60 - 2
 
 
 def test_labelme_shapes_are_where_they_were_drawn(tmp_path: Path) -> None:
@@ -167,7 +171,7 @@ def test_labelme_shapes_are_where_they_were_drawn(tmp_path: Path) -> None:
         {"label": "person", "shape_type": "circle", "points": [[20.5, 5.5], [23.5, 5.5]]},
         {"label": "floor", "shape_type": "rectangle", "points": [[30, 20], [0, 18]]},
         {"label": "floor", "shape_type": "linestrip", "points": [[0.5, 14.5], [9.5, 14.5]]},
-        {"label": "person", "shape_type": "point", "points": [[29, 0]]},
+        {"label": "person", "shape_type": "point", "points": [[28.5, 0.5]]},
     ]
     tools.put(tmp_path / "walk/c00/0001.json", tools.labelme_json(*shapes))
     label = read(tmp_path, Reading(foreground=("person",), background=("floor",), radius=0.8))["walk/c00/0001"]
@@ -175,7 +179,7 @@ def test_labelme_shapes_are_where_they_were_drawn(tmp_path: Path) -> None:
     assert label[5, 18:24].tolist() == [1, 1, 1, 1, 1, 1]
     assert (label[18:] == 0).all()
     assert label[14, :10].tolist() == [0] * 10
-    assert label[13, 0] == label[0, 29] == 255
+    assert (label[13, 0], label[0, 28]) == (255, 1)
 
 
 def test_labelme_xml_has_polygons_and_masks_and_forgets_what_was_deleted(tmp_path: Path) -> None:
