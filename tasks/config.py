@@ -121,8 +121,7 @@ class Reconstruction(_Section):
     box_centre: tuple[float, float, float] = (0.0, 0.0, 1.0)
     """Middle of the reconstructed cube, in metres; z points up. It counts only with `box_size`."""
     box_size: float = Field(0, ge=0)
-    """Side of the reconstructed cube, in metres. 0: the cube surrounds the point at which all cameras look, with the
-    cameras' distance from it as its side."""
+    """Side of the cube, in metres. 0: the cameras' distance from the point at which all look, in its middle."""
 
 
 class Mine(_Section):
@@ -135,8 +134,7 @@ class Mine(_Section):
     top: int = Field(20, ge=1)
     """Boxes in a queue: as many as a person will look at."""
     night_pictures: int = Field(0, ge=0)
-    """Like `pictures`, for every take that a night over an inbox has matted. 0: the night mines nothing. Use a few
-    dozen if a person scribbles every day."""
+    """Like `pictures`, for every take that a night has matted. 0: none. Use dozens if people scribble every day."""
 
 
 class Gate(_Section):
@@ -174,8 +172,7 @@ class Redistill(_Section):
     """When new labels start a training by themselves; see docs/operate.md."""
 
     quiet_s: int = Field(60, ge=10)
-    """Seconds without another new label set before `redistill` starts, so that ten sets in a row make one run.
-    Prefect needs at least 10."""
+    """Seconds without another new label set before `redistill` starts, so that ten sets in a row make one run."""
 
 
 class Notify(_Section):
@@ -250,7 +247,11 @@ class Cluster(_Section):
     """`local`: processes on this machine. `local-cuda`: the same, and one more process for each GPU. `slurm`: a job
     for each worker. `kubernetes`: a pod for each worker. `address`: a Dask scheduler that runs already."""
     address: str = ""
-    """A Dask scheduler that runs already, `tcp://host:8786`. If it is set, no other kind is started."""
+    """A Dask scheduler that runs already, `tls://host:8786`. If it is set, no other kind is started."""
+    tls: str = ""
+    """Folder with `ca.pem`, `cert.pem`, `key.pem` of this cluster. Empty: a new key for each cluster that starts."""
+    insecure: bool = False
+    """Use a scheduler without TLS. Everyone who reaches its port runs commands as you: see docs/security.md."""
     workers: int = Field(2, ge=1)
     """CPU processes on this machine (one for each free core), SLURM jobs, or pods."""
     maximum: int = Field(0, ge=0)
@@ -258,8 +259,7 @@ class Cluster(_Section):
     memory: str = "3.5GiB"
     """Memory limit of one worker. A task that needs more ends as an error, and the machine stays alive."""
     silent_minutes: float = Field(180, gt=0)
-    """Minutes without progress (a frame, an iteration) after which a task counts as hung: its worker ends, and
-    another one tries again. Raise it if one export or one Nerfstudio training takes longer."""
+    """Minutes without progress after which a task is hung and another worker tries it. Raise it for Nerfstudio."""
     train_threads: int = Field(1, ge=1)
     """Torch threads of a training. Raise it for the full sizes; small networks gain nothing."""
     gpu: bool = False

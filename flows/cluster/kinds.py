@@ -7,14 +7,14 @@ needs no package beyond Dask. Packages of other kinds are imported when they are
 
 import importlib
 import os
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from capmat_errors import ConfigError
+from flows.cluster.security import check_answer, new_key, remember
 from tasks.config import Cluster
 
 PACKAGES = {"slurm": "dask_jobqueue", "kubernetes": "dask_kubernetes"}
@@ -31,6 +31,9 @@ _DASK = {
     "distributed.admin.system-monitor.interval": "10s",
     # the stacks of every second, kept for an hour on a page that nobody opens: they grow to 100 MB in each worker
     "distributed.worker.profile.enabled": False,
+    # pages for people, which need no password: only the sign of life that Kubernetes asks for
+    "distributed.scheduler.http.routes": ["distributed.http.health"],
+    "distributed.worker.http.routes": ["distributed.http.health"],
     # workers hold nothing that could be spilled: one that pauses near its limit would wait for ever
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.spill": False,
@@ -40,6 +43,8 @@ _DASK = {
 # step, which doubles the processor time of a step.
 _KEPT = {"MALLOC_TRIM_THRESHOLD_": 1 << 30, "MALLOC_MMAP_THRESHOLD_": 1 << 25}
 _LOOPBACK = {"host": "127.0.0.1"}
+_NO_PASSWORD = {"PREFECT_API_AUTH_STRING": "", "PREFECT_SERVER_API_AUTH_STRING": ""}
+"""What programs that a worker starts do not inherit. The worker's own settings travel with each task."""
 _HTTP = {"dashboard_address": "127.0.0.1:0"}  # any free port; None would want 8787 and warn where it is taken
 
 
@@ -80,7 +85,8 @@ def _local(config: Cluster) -> Any:
     from distributed import LocalCluster
 
     ours = {"n_workers": config.workers, "threads_per_worker": 1, "memory_limit": config.memory, **_LOOPBACK}
-    return LocalCluster(**{**ours, **_HTTP, "silence_logs": 40, **config.extra})
+    ours |= {"security": new_key(config), "env": _NO_PASSWORD, "silence_logs": 40}
+    return remember(LocalCluster(**{**ours, **_HTTP, **config.extra}))
 
 
 def _local_cuda(config: Cluster) -> Any:
@@ -97,19 +103,22 @@ def mixed_cluster(config: Cluster, gpus: Sequence[str]) -> Any:
     """One worker per GPU beside the CPU workers, on loopback only.
 
     Args:
-        config: `workers`, `memory`, `extra`.
+        config: `workers`, `memory`, `tls`, `extra`.
         gpus: each as `CUDA_VISIBLE_DEVICES` calls it. Its worker sees no other; the CPU workers see none.
     """
     from distributed import Nanny, Scheduler, SpecCluster
 
+    key = new_key(config)
+    secure = {**_LOOPBACK, "protocol": "tls://", "security": key}
+
     def worker(label: str, device: str) -> dict[str, Any]:
-        own = {"nthreads": 1, "memory_limit": config.memory, "resources": {label: 1}, "silence_logs": 40, **_LOOPBACK}
-        return {"cls": Nanny, "options": {**own, "env": {"CUDA_VISIBLE_DEVICES": device}}}
+        own = {"nthreads": 1, "memory_limit": config.memory, "resources": {label: 1}, "silence_logs": 40, **secure}
+        return {"cls": Nanny, "options": {**own, "env": {**_NO_PASSWORD, "CUDA_VISIBLE_DEVICES": device}}}
 
     workers = {f"gpu{i}": worker("GPU", gpu) for i, gpu in enumerate(gpus)}
     workers |= {f"cpu{i}": worker("CPU", "") for i in range(config.workers)}
-    scheduler = {"cls": Scheduler, "options": {**_LOOPBACK, **_HTTP}}
-    return SpecCluster(**{"workers": workers, "scheduler": scheduler, "silence_logs": 40, **config.extra})
+    ours = {"workers": workers, "scheduler": {"cls": Scheduler, "options": {**secure, **_HTTP}}, "security": key}
+    return remember(SpecCluster(**{**ours, "silence_logs": 40, **config.extra}))
 
 
 def worker_environment() -> dict[str, str]:
@@ -120,7 +129,10 @@ def worker_environment() -> dict[str, str]:
 
 
 def _slurm(config: Cluster) -> Any:
-    """Jobs that each run one worker. Scheduler and workers listen on the network, as they must."""
+    """Jobs that each run one worker. Scheduler and workers listen on the network, as they must, but with TLS."""
+    package, files = _package("slurm"), Path(".capmat").resolve()
+    files.mkdir(exist_ok=True)
+    secure = {} if config.insecure else {"security": new_key(config), "shared_temp_directory": str(files)}
     directives = [*(["--gres=gpu:1"] if config.gpu else []), *config.directives]
     ours = {
         "cores": config.train_threads,
@@ -130,16 +142,25 @@ def _slurm(config: Cluster) -> Any:
         "account": config.account or None,
         "walltime": config.walltime,
         "job_extra_directives": directives,
-        "job_script_prologue": [f"export {name}={value}" for name, value in worker_environment().items()],
+        "job_script_prologue": [
+            f"unset {' '.join(_NO_PASSWORD)}",
+            *(f'export {name}="{value}"' for name, value in worker_environment().items()),
+        ],
         "worker_extra_args": ["--nthreads", "1", "--no-dashboard", *_label(config)],
         "scheduler_options": _HTTP,
         "python": sys.executable,
         "n_workers": config.workers,
     }
-    return _package("slurm").SLURMCluster(**{**ours, **config.extra})
+    return remember(package.SLURMCluster(**{**ours, **secure, **config.extra}))
 
 
 def _kubernetes(config: Cluster) -> Any:
+    if not config.insecure:
+        raise ConfigError(
+            "the Dask operator starts schedulers without TLS: every pod that reaches them runs commands",
+            where="cluster.kind = kubernetes",
+            fix="Set cluster.insecure in a namespace that others do not reach, or kind = address (docs/security.md)",
+        )
     package = _package("kubernetes")
     return package.KubeCluster(
         **{"custom_cluster_spec": pods(config, package), "namespace": config.namespace, **config.extra}
@@ -185,30 +206,16 @@ def _package(kind: str) -> Any:
         ) from e
 
 
-def answers(address: str) -> bool:
-    """Whether something listens at `tcp://host:port`."""
-    url = urlsplit(address if "://" in address else f"tcp://{address}")
-    try:
-        with socket.create_connection((url.hostname or "", url.port or 8786), timeout=5):
-            return True
-    except (OSError, ValueError):
-        return False
-
-
 @contextmanager
 def shared_cluster(config: Cluster) -> Iterator[str]:
     """One cluster for all flows started inside; yields the address of its scheduler.
 
     Raises:
-        ConfigError: a package of this kind is not installed, the address does not answer, or the machine has no GPU.
+        ConfigError: a package of this kind is not installed, the machine has no GPU, or the address does not answer
+            or has no TLS.
     """
     if config.address:
-        if not answers(config.address):
-            raise ConfigError(
-                "no Dask scheduler answers",
-                where=f"cluster.address = {config.address}",
-                fix="Start one with `dask scheduler`, or remove the address",
-            )
+        check_answer(config, config.address)
         yield config.address
         return
     with start_cluster(config) as cluster:

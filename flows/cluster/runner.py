@@ -22,6 +22,7 @@ from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from capmat_errors import WorkerLost
 from flows.cluster.kinds import start_cluster
+from flows.cluster.security import key_of
 from flows.cluster.travel import Luggage, pack, run_on_worker, sender
 from tasks.config import Cluster
 from tasks.runtime import progress
@@ -112,6 +113,8 @@ class Runner(DaskTaskRunner):
             if self.address:
                 self.cluster_class = None
         new = self._client is None
+        if new and self.address:
+            self.client_kwargs["security"] = key_of(_settings(), self.address)
         client = super().client
         if new:
             client.register_plugin(Watch(60 * _settings().silent_minutes))

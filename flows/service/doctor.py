@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from capmat_errors import CapmatError
+from capmat_errors import CapmatError, ConfigError
 from tasks.config import Config
 
 
@@ -138,15 +138,18 @@ def _simulator() -> Finding:
 def _cluster(config: Config) -> Finding:
     from importlib.util import find_spec
 
-    from flows.cluster.kinds import PACKAGES, answers
+    from flows.cluster.kinds import PACKAGES
+    from flows.cluster.security import check_answer
 
     cluster = config.cluster
     if cluster.address:
         detail = f"the Dask scheduler at {cluster.address}"
-        if answers(cluster.address):
-            return Finding(name="cluster", state="ok", detail=detail)
-        fix = "Start one with `dask scheduler`, or remove cluster.address"
-        return Finding(name="cluster", state="missing", detail=f"{detail} does not answer", fix=fix, needed=True)
+        try:
+            check_answer(cluster, cluster.address)
+        except ConfigError as error:
+            detail = f"{detail}: {error.what}"
+            return Finding(name="cluster", state="missing", detail=detail, fix=error.fix, needed=True)
+        return Finding(name="cluster", state="ok", detail=detail)
     package = PACKAGES.get(cluster.kind, "distributed")
     if find_spec(package) is None:
         fix = f"Install it with pip install 'capmat[{cluster.kind}]'"

@@ -43,9 +43,11 @@ def load_config(
         except ValueError as e:  # TOML, or text that is not UTF-8
             raise ConfigError(f"is not valid TOML ({e})", where=str(file), fix="Correct that line.") from e
     base = file.resolve().parent
-    for key in _PATHS:
-        if values.get(key) and "://" not in values[key]:
-            values[key] = str((base / values[key]).resolve())
+    cluster = values.get("cluster")
+    for section, keys in ((values, _PATHS), (cluster if isinstance(cluster, dict) else {}, ("tls",))):
+        for key in keys:
+            if isinstance(text := section.get(key), str) and text and "://" not in text:
+                section[key] = str((base / text).resolve())
     for name, text in sorted(environ.items()):
         if name.startswith("CAPMAT_"):
             _put(values, name.removeprefix("CAPMAT_").lower().split("__"), text, name)

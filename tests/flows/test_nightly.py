@@ -16,6 +16,7 @@ from flows.cluster.kinds import start_cluster
 from storage.store.root import Root
 from storage.takes.take import Take, list_takes
 from tasks.config import Cluster
+from tests.flows.cluster.test_security import make_keys
 from tests.flows.conftest import Folder
 from tests.storage.tiny_session import background, edit_toml, write_picture, write_session
 
@@ -25,26 +26,27 @@ START = "from flows.service import server; server.keep(server.start(4920))"
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """Workers for all nights here, so that torch is loaded once."""
-    with start_cluster(Cluster(workers=2, memory="2.5GiB")) as cluster:
-        yield cluster.scheduler_address
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Settings of workers for all nights here, so that torch is loaded once."""
+    keys = str(make_keys(tmp_path_factory.mktemp("keys")))
+    with start_cluster(Cluster(workers=2, memory="2.5GiB", tls=keys)) as cluster:
+        yield {"CAPMAT_CLUSTER__ADDRESS": cluster.scheduler_address, "CAPMAT_CLUSTER__TLS": keys}
 
 
-def nights(place: Path, cluster: str) -> Folder:
+def nights(place: Path, cluster: dict[str, str]) -> Folder:
     night = {
         "CAPMAT_STORE": f"{place}/.capmat/store",  # the workers were not started in this folder
         "CAPMAT_INBOX": f"{place}/inbox",
         "CAPMAT_EXPORTS": f"{place}/out",
         "CAPMAT_NIGHT__STILL_MINUTES": "0.03",
         "CAPMAT_NIGHT__TEACHER_EVERY": "2",
-        "CAPMAT_CLUSTER__ADDRESS": cluster,
+        **cluster,
     }
     return Folder(place, place / "no-samples", night)
 
 
 @pytest.fixture(scope="module")
-def folder(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+def folder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     """A folder whose server stays from night to night."""
     folder = nights(tmp_path_factory.mktemp("nights"), cluster)
     folder.python("-c", START)
@@ -157,7 +159,7 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
     assert state_of_last_run(folder) == ("COMPLETED", "Completed")
 
 
-def test_a_night_that_can_do_nothing_fails_and_says_why(tmp_path: Path, cluster: str) -> None:
+def test_a_night_that_can_do_nothing_fails_and_says_why(tmp_path: Path, cluster: dict[str, str]) -> None:
     folder = nights(tmp_path, cluster)  # the command starts its own server, and stops it
     bad = session(tmp_path / "inbox/bad", "bad", ("elm",))
     edit_toml(bad, "bits = 12", "bits = 77")

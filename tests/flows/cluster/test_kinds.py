@@ -1,6 +1,7 @@
 """Every kind of cluster is asked for as its settings say; what is missing is said before work starts."""
 
 import os
+import re
 import socket
 import stat
 import sys
@@ -48,8 +49,8 @@ def test_what_has_no_setting_of_its_own_is_passed_on(tmp_path: Path) -> None:
 def test_an_address_where_nobody_answers_is_refused_at_once() -> None:
     with socket.socket() as taken:  # bound, but nobody listens
         taken.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(ConfigError, match="no Dask scheduler answers"), shared_cluster(Cluster(address=address)):
+        settings = Cluster(address=f"tcp://127.0.0.1:{taken.getsockname()[1]}", insecure=True)
+        with pytest.raises(ConfigError, match="no Dask scheduler answers"), shared_cluster(settings):
             pass
 
 
@@ -64,7 +65,7 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
     with pytest.raises(ConfigError, match=rf"{package} is not installed.*capmat\[{kind}\]"):
-        start_cluster(Cluster(kind=kind, image="capmat:1"))
+        start_cluster(Cluster(kind=kind, image="capmat:1", insecure=True))
 
 
 def test_gpus_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,8 +126,11 @@ def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     return tmp_path
 
 
-def test_the_slurm_job_asks_for_what_the_settings_say_and_its_worker_gets_the_label(sbatch: Path) -> None:
+def test_the_slurm_job_asks_for_what_the_settings_say_and_its_worker_gets_the_label(
+    sbatch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("dask_jobqueue")
+    monkeypatch.chdir(tmp_path)
     settings = Cluster(
         kind="slurm",
         workers=1,
@@ -145,7 +149,11 @@ def test_the_slurm_job_asks_for_what_the_settings_say_and_its_worker_gets_the_la
         assert (worker["resources"], worker["nthreads"], worker["memory_limit"]) == ({"GPU": 1}, 1, 8 * 2**30)
         pause = client.submit(lambda: __import__("dask").config.get("distributed.worker.memory.pause")).result()
         assert pause is False
+        assert cluster.scheduler_address.startswith("tls://")
     script = (sbatch / "job.sh").read_text()
+    keys = re.findall(r"--tls-\S+ (\S+)", script)
+    assert len(keys) == 3
+    assert {stat.S_IMODE(Path(key).stat().st_mode) for key in keys if Path(key).exists()} <= {0o600}
     asked = {line.removeprefix("#SBATCH ") for line in script.splitlines() if line.startswith("#SBATCH")}
     assert asked >= {"-p night", "-A stage7", "--cpus-per-task=4", "--mem=8G", "-t 10:00:00", "--gres=gpu:1"}
     assert "--constraint=h100" in asked
