@@ -139,7 +139,12 @@ class Benchmark:
 
 
 def freeze_benchmark(
-    root: Root, name: str, entries: Iterable[NewEntry | tuple[Any, ...]], card: dict[str, Any]
+    root: Root,
+    name: str,
+    entries: Iterable[NewEntry | tuple[Any, ...]],
+    card: dict[str, Any],
+    *,
+    new: bool = False,
 ) -> Benchmark:
     """Make the next version of a benchmark, which holds these entries and no others.
 
@@ -148,14 +153,22 @@ def freeze_benchmark(
         name: its name.
         entries: the fields of `NewEntry`, at least the first five.
         card: how it was made: who annotated, which supervisor; plain JSON.
+        new: refuse a name that has a version, also one that appears meanwhile.
 
     Raises:
         MatteError: `entries` is empty, a trimap has no unknown band or other values than 0, 128 and 255, or a matte
-            holds nan or values outside 0..1.
+            holds nan or values outside 0..1; or the name is taken.
         SizeMismatch: trimap and matte differ in size.
     """
-    content = {"entries": _stored(root, name, entries), "card": card}
-    return Benchmark.open(root, name, _versions(root, name).add(lambda _: content))
+    frozen = {"entries": _stored(root, name, entries), "card": card}
+
+    def content(newest: str | None) -> dict[str, Any]:
+        if new and newest:
+            fix = "Use `capmat benchmark add`, or another name."
+            raise MatteError("a benchmark of this name exists", where=f"benchmark {name}", fix=fix)
+        return frozen
+
+    return Benchmark.open(root, name, _versions(root, name).add(content))
 
 
 def extend_benchmark(

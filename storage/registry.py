@@ -150,7 +150,7 @@ class Registry:
     def promote(
         self, role: str, name: str, version: str, record: dict[str, Any], beaten: Collection[Model] | None = None
     ) -> Model | None:
-        """Make a model the champion of a role.
+        """Make a model the champion of a role. The same promotion again, of a run that was killed, changes nothing.
 
         Args:
             role: such as "student".
@@ -170,6 +170,13 @@ class Registry:
         """
         self._models(name).read(version)
         former: Model | None = None
+        record = json.loads(json.dumps(record))  # as it will be read back, so that it can be compared
+        for newest in self.history(role)[-1:]:
+            kept, replaced = {**newest["record"]}, newest["record"].get("champion")
+            if "champion" not in record:
+                kept.pop("champion", None)
+            if (newest["name"], newest["version"], kept) == (name, version, record):
+                return Model(**replaced) if replaced else None
 
         def content(_: str | None) -> Promotion:
             nonlocal former

@@ -21,6 +21,7 @@ _WORDS = {
     errno.EPERM: _RIGHTS,
     errno.ENOTDIR: ("a file stands where a folder is needed", "Choose another store, or move the file."),
     errno.EIO: ("the disk reports a read or write error", "Check the disk; restore the file from a copy."),
+    errno.ENAMETOOLONG: ("a name is too long for this file system", "Choose a shorter name."),
     errno.EFBIG: ("the file is larger than this disk or account allows", "Raise the limit, or choose another store."),
 }
 # Answers of status 400 and 409 that ask for patience.

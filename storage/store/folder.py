@@ -3,18 +3,21 @@
 Errors of the system come out as they are; `Root` translates them.
 """
 
+import errno
+import fcntl
 import glob
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from stat import S_ISREG
 
 from storage.store.writers import is_gone, mark
 
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what link(2) says where there are none
 Fetch = Callable[[list[tuple[int, int]]], Iterable[bytes]]
 """Reads several parts (start, length) of a file."""
 Stamp = tuple[int, str, float]
@@ -32,13 +35,12 @@ class Folder:
         self.top = Path(top)
 
     def check(self) -> None:
-        """Write a probe and sync it."""
-        self.top.mkdir(parents=True, exist_ok=True)
-        # The file has no name, where the system allows it: a killed process leaves nothing behind.
-        with tempfile.TemporaryFile(dir=self.top) as file:
-            file.write(b"capmat")
-            file.flush()
-            os.fsync(file.fileno())
+        """Create a probe as versions are created, and remove it; what a killed process leaves is named as such."""
+        probe = f".probe.{mark()}.{uuid.uuid4().hex}.partial"
+        try:
+            self.create(probe, b"capmat")
+        finally:
+            self.remove(probe)
 
     def read(self, key: str) -> bytes:
         """The bytes of one file."""
@@ -68,19 +70,35 @@ class Folder:
                 (self.top / key).hardlink_to(staged)
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return self._create_alone(staged, key)
             _sync(staged.parent)
+            return True
+
+    def _create_alone(self, staged: Path, key: str) -> bool:
+        """`create` where the file system has no hard links (exFAT, some network drives): one writer at a time."""
+        with (staged.parent / ".create.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a killed process holds it no longer
+            if (self.top / key).exists():
+                return False
+            self._rename(staged, key)
             return True
 
     @contextmanager
     def scratch(self, key: str) -> Iterator[Path]:
         """A free path beside the file at `key`; what lies there at the end is removed."""
         path = self.top / key
+        new = list(takewhile(lambda folder: not folder.exists(), path.parents))
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".{path.name}.{mark()}.{uuid.uuid4().hex}.partial")
+        staged = path.with_name(f".{path.name}.{mark()}.{uuid.uuid4().hex[:8]}.partial")
         try:
             yield staged
         finally:
             staged.unlink(missing_ok=True)
+        for folder in new:  # or a power cut takes them, and all that lies in them
+            _sync(folder.parent)
 
     def put(self, scratch: Path, key: str) -> None:
         """Sync a file of `scratch` and rename it to its name."""

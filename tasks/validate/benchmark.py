@@ -112,8 +112,10 @@ def grow(
             yield entry(camera, frame)
             bar(number, camera)
 
-    freeze = freeze_benchmark if how == "create" else extend_benchmark
-    return freeze(root, name, entries(), {"supervisor": model, "steps": steps, "seed": seed, "take": take})
+    card = {"supervisor": model, "steps": steps, "seed": seed, "take": take}
+    if how == "create":
+        return freeze_benchmark(root, name, entries(), card, new=True)
+    return extend_benchmark(root, name, entries(), card)
 
 
 def drawn(store: str, take: str, folder: Path) -> Pictures:
