@@ -51,7 +51,7 @@ def key_of(config: Cluster, address: str) -> Security | None:
             fix=f"Give tls://host:port. {_FIX}",
         )
     key = _from_folder(config.tls) if config.tls else Security()
-    if not key.tls_ca_file:
+    if not key.get_tls_config_for_role("client").get("ca_file"):
         fix = "Set cluster.tls to a folder with ca.pem, cert.pem and key.pem; docs/security.md shows how to make them"
         raise ConfigError("no key for this Dask scheduler is set", where=f"cluster.address = {address}", fix=fix)
     return key
