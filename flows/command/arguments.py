@@ -10,6 +10,12 @@ from tasks.runtime.settings import load_config
 FRAMES = "FIRST-LAST[:STEP]"
 """How `frames` is written."""
 
+PORT = "loopback port of the Prefect server (default: that of this folder's last server, else 4200)"
+"""Help of `--port`."""
+
+LAST_PORT = 65535
+"""The highest port of TCP."""
+
 
 class Verbs(Protocol):
     """Makes the parser of one verb below a word."""
@@ -44,6 +50,13 @@ def positive(text: str) -> int:
     """1, 2, ..."""
     if not whole(text):
         raise argparse.ArgumentTypeError("expected 1 or more, got 0")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """1 to 65535."""
+    if positive(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"the highest port is {LAST_PORT}, got {text}")
     return int(text)
 
 

@@ -8,6 +8,7 @@ what, where and what to do next; 130 interrupted.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -82,6 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _spare_loopback() -> None:
+    """Let nobody ask a proxy for this machine: neither us nor what we start, which inherits the variables."""
+    proxied = any(name.lower().endswith("_proxy") for name in os.environ)
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if proxied and given != "*":
+        names = [name for name in given.split(",") if name] + ["127.0.0.1", "localhost", "::1"]
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys(names))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; see the module's exit codes.
 
@@ -89,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after `capmat`; None takes them from the command line.
     """
     args = _parser().parse_args(argv)
+    _spare_loopback()
     try:
         return int(args.work(args) or 0)
     except CapmatError as e:

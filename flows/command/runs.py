@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from capmat_errors import ConfigError
-from flows.command.arguments import no_options, settings
+from flows.command.arguments import PORT, no_options, port, settings
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.report.paper.preset import at_preset, check_paper, chosen_parts
@@ -17,7 +17,7 @@ from tasks.train.ready import check_round
 
 
 @contextmanager
-def running(config: Config, port: int = 4200) -> Iterator[None]:
+def running(config: Config, port: int | None = None) -> Iterator[None]:
     """A Prefect server and a Dask cluster for the flows of one command."""
     from flows.service.server import prefect_server
 
@@ -28,12 +28,12 @@ def running(config: Config, port: int = 4200) -> Iterator[None]:
         with shared_cluster(config.cluster) as scheduler:
             os.environ["CAPMAT_CLUSTER__ADDRESS"] = scheduler
             server.wait()
-            print(f"Prefect UI while this runs: {server.address}", flush=True)
+            print(f"Prefect UI while this runs: {server.link()}", flush=True)
             yield
 
 
 def _demo_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
+    parser.add_argument("--port", type=port, help=PORT)
 
 
 def demo(args: Namespace) -> None:

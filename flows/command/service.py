@@ -6,11 +6,11 @@ import time
 from argparse import ArgumentParser, Namespace
 
 from capmat_errors import ConfigError
-from flows.command.arguments import no_options, settings
+from flows.command.arguments import PORT, no_options, port, settings
 
 
 def _up_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
+    parser.add_argument("--port", type=port, help=PORT)
     parser.add_argument("--foreground", action="store_true",
                         help="stay, restart what ends, and stop everything on Ctrl-C")  # fmt: skip
 
@@ -29,9 +29,14 @@ def up(args: Namespace) -> None:
 
 def down(args: Namespace) -> None:
     """Stop what `capmat up` started."""
+    from flows.service.server import running_server
     from flows.service.up import down as stop
 
-    print(f"{count} processes stopped" if (count := stop()) else "`capmat up` has nothing running in this folder")
+    count = stop()
+    stopped = f"{count} process{'es' * (count > 1)} stopped"
+    print(stopped if count else "`capmat up` has nothing running in this folder")
+    if running_server():
+        print("another command, such as `capmat ui`, still uses the server; it ends with that command")
 
 
 def deploy(args: Namespace) -> int:
@@ -57,7 +62,7 @@ def deploy(args: Namespace) -> int:
 
 
 def _ui_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=4200, help="loopback port of the Prefect server (default: 4200)")
+    parser.add_argument("--port", type=port, help=PORT)
 
 
 def ui(args: Namespace) -> None:
@@ -66,7 +71,7 @@ def ui(args: Namespace) -> None:
 
     with prefect_server(args.port) as server:
         server.wait()
-        print(f"Prefect UI: {server.address}   (Ctrl-C ends it)", flush=True)
+        print(f"Prefect UI: {server.link()}   (Ctrl-C ends it)", flush=True)
         while True:
             time.sleep(3600)
 

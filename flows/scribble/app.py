@@ -174,9 +174,10 @@ async def _body(request: Request) -> bytes:
 
 def _ui(told: str) -> str:
     """The address of the Prefect UI whose API took the event, or of this folder's server; empty if none answers."""
-    from flows.service.server import answers, running_server
+    from flows.service.access import is_ours
+    from flows.service.server import running_server
 
     if told:
         return told.removesuffix("/api")
     server = running_server()
-    return server.address if server and answers(server) else ""
+    return server.address if server and is_ours(server.port) else ""

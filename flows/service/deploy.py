@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import time
+from http import HTTPStatus
 from pathlib import Path
 
-from capmat_errors import CapmatError
-from flows.service.server import home
+from capmat_errors import CapmatError, ConfigError
+from flows.service.access import home
 from tasks.config import Config
 
 POOL = "capmat"
@@ -42,16 +43,30 @@ def make_pool() -> None:
 
     The pool limits the runs at once, not the worker: a worker with a limit dies when a run restarts whose process it
     still sees end.
+
+    Raises:
+        ConfigError: the server in `PREFECT_API_URL` does not answer, or refuses the password.
     """
+    from httpx import TransportError
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
-    with get_client(sync_client=True) as client:
-        try:
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", concurrency_limit=_RUNS_AT_ONCE))
-        except ObjectAlreadyExists:
-            client.update_work_pool(POOL, WorkPoolUpdate(concurrency_limit=_RUNS_AT_ONCE))
+    where = os.environ["PREFECT_API_URL"]
+    try:
+        with get_client(sync_client=True) as client:
+            try:
+                client.create_work_pool(WorkPoolCreate(name=POOL, type="process", concurrency_limit=_RUNS_AT_ONCE))
+            except ObjectAlreadyExists:
+                client.update_work_pool(POOL, WorkPoolUpdate(concurrency_limit=_RUNS_AT_ONCE))
+    except PrefectHTTPStatusError as e:
+        if e.response.status_code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise
+        fix = "Set PREFECT_API_AUTH_STRING to the password of that server."
+        raise ConfigError("the Prefect server refuses this password", where=where, fix=fix) from e
+    except TransportError as e:
+        fix = "Start it, or correct PREFECT_API_URL."
+        raise ConfigError(f"no Prefect server answers ({e})", where=where, fix=fix) from e
 
 
 def deployment_file() -> Path:

@@ -4,7 +4,6 @@ It is one request without an import of Prefect, whose own events start a server 
 silently.
 """
 
-import base64
 import json
 import os
 import urllib.error
@@ -12,6 +11,7 @@ import urllib.request
 import uuid
 from datetime import UTC, datetime
 
+from flows.service.access import basic
 from flows.service.automations import EVENT
 from flows.service.server import environment, running_server
 
@@ -52,7 +52,7 @@ def tell_labels(version: str) -> str:
     }
     headers = {"Content-Type": "application/json"}
     if password := os.environ.get("PREFECT_API_AUTH_STRING") or ours.get("PREFECT_API_AUTH_STRING"):
-        headers["Authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"
+        headers["Authorization"] = basic(password)
     request = urllib.request.Request(f"{url}/events", json.dumps([event]).encode(), headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_S):

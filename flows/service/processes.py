@@ -20,9 +20,15 @@ MARK = "UP_BY_CAPMAT"
 _POLITE_S = 25
 
 
-def spawn(words: list[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start `python -P -m WORDS` for the working folder, marked, in a session of its own, writing to `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+def spawn(words: list[str], log: Path, environment: Mapping[str, str], *inherited: int) -> subprocess.Popen[bytes]:
+    """Start `python -P -m WORDS` for the working folder, marked, in a session of its own, writing to `log`.
+
+    Args:
+        words: a module and its arguments.
+        log: file that its output is added to.
+        environment: variables beside those of this process.
+        *inherited: file descriptors that it takes over.
+    """
     with log.open("ab") as out:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", *words],
@@ -31,6 +37,7 @@ def spawn(words: list[str], log: Path, environment: Mapping[str, str]) -> subpro
             stdout=out,
             stderr=out,
             start_new_session=True,  # Ctrl-C and the end of the terminal do not reach it
+            pass_fds=inherited,
         )
 
 
@@ -63,9 +70,9 @@ def is_worker(process: psutil.Process) -> bool:
 
 
 def is_server(process: psutil.Process) -> bool:
-    """Whether it is the Prefect server, or the part of it that answers."""
+    """Whether it is the Prefect server; `prefect server` is that of an older version of capmat."""
     words = set(_words(process))
-    return {"prefect", "server"} <= words or "uvicorn" in words
+    return "server" in words and not words.isdisjoint({"flows.service.guard", "prefect"})
 
 
 def flow_run(process: psutil.Process) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
+from flows.service.access import home
 from flows.service.processes import flow_run, kill, marked
-from flows.service.server import home
 
 STARTS = 4
 """Most starts of one run."""

@@ -1,26 +1,25 @@
 """The Prefect server of this working folder: started when needed, used again when it runs already.
 
 It keeps its database in `.capmat/prefect` and listens on loopback only. Prefect reads its settings at import, so
-the environment is set first, and this module must not import Prefect at the top. A server that `capmat up` started
-or took over stays when the command that uses it ends.
+the environment is set first, and this module must not import Prefect at the top. A server stays as long as a command
+uses it, and one that `capmat up` started or took over until `capmat down`.
 """
 
+import fcntl
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from capmat_errors import CapmatError
-from flows.service.processes import is_our_server, spawn
+from capmat_errors import CapmatError, ConfigError
+from flows.service.access import OWN, home, is_ours, link, make_password, password, private_home
+from flows.service.processes import is_our_server, is_server, marked, spawn, stop
 
 _TELL_S = 20
 START_LIMIT_S = 240
@@ -56,41 +55,47 @@ _VARIABLES = {
 }
 
 
-def home() -> Path:
-    """Folder of Prefect's database and logs: `.capmat/prefect` below the working folder."""
-    return Path(".capmat/prefect").resolve()
-
-
 def environment(port: int) -> dict[str, str]:
     """Variables for the server at `port` and for every process that talks to it."""
-    # one password for both sides; Prefect has a variable for each
-    password = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
     return {
-        **({"PREFECT_API_AUTH_STRING": password} if password else {}),
         **_VARIABLES,
         "PREFECT_HOME": str(home()),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_API_AUTH_STRING": password(),
         "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
     }
 
 
-def _healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let one command at a time start or stop parts of this folder; others wait."""
+    with (private_home() / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
-def _free_port(wanted: int) -> int:
-    with socket.socket() as probe:
-        # as the server does: closing connections do not block a port
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _listen(port: int | None) -> socket.socket:
+    """A socket that listens on loopback, which the server inherits: so nobody else can take its port meanwhile.
+
+    Args:
+        port: None takes that of the folder's last server, where runs and bookmarks look for it, or any free one.
+
+    Raises:
+        ConfigError: another program has the port.
+    """
+    for wanted in [port] if port else [_noted().get("port", 4200), 0]:
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted))
+            listening.bind(("127.0.0.1", wanted))
+            listening.listen(2048)
         except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+            listening.close()
+        else:
+            return listening
+    raise ConfigError(
+        "another program has this port", where=f"--port {port}", fix="Choose another, or remove --port."
+    )
 
 
 def _note() -> Path:
@@ -104,17 +109,17 @@ def _noted() -> dict[str, Any]:
         return {}
 
 
-def _write_note(server: "Server", keep: bool) -> None:
+def _write_note(port: int, pid: int | None, keep: bool) -> None:
     new = _note().with_suffix(".new")
-    new.write_text(json.dumps({"port": server.port, "pid": server.pid, "keep": keep}))
+    new.write_text(json.dumps({"port": port, "pid": pid, "keep": keep}))
     new.replace(_note())
 
 
 def running_server() -> "Server | None":
     """The server of this folder that runs already, answering or about to; None if no server runs."""
     note = _noted()
-    if note and is_our_server(note["pid"]):
-        return Server(note["port"], note["pid"], None)
+    if note.get("pid") and is_our_server(note["pid"]):
+        return Server(note["port"], note["pid"])
     return None
 
 
@@ -127,34 +132,45 @@ def use(server: "Server") -> None:
         refresh_global_settings_context()
 
 
-def answers(server: "Server") -> bool:
-    """Whether it answers now."""
-    return _healthy(server.port)
-
-
 def kept() -> bool:
-    """Whether the server stays when the command that uses it ends."""
+    """Whether the server stays when the commands that use it end."""
     return bool(_noted().get("keep"))
 
 
-def keep(server: "Server") -> None:
-    """Let the server stay when the command that uses it ends."""
-    _write_note(server, keep=True)
+def keep(server: "Server", yes: bool = True) -> None:
+    """Let the server stay when the commands that use it end, or not any more."""
+    _write_note(server.port, server.pid, yes)
 
 
-def forget() -> None:
-    """Remove the note about a server that was stopped."""
-    _note().unlink(missing_ok=True)
+def start(port: int | None) -> "Server":
+    """Start a server; see `prefect_server`. The caller is `alone`."""
+    stop(p for p in marked() if is_server(p))  # the rest of a killed server holds the database
+    with _listen(port) as listening:
+        port = int(listening.getsockname()[1])
+        secret = make_password()
+        own = {OWN: secret, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}"}
+        words = ["flows.service.guard", "server", str(listening.fileno())]
+        process = spawn(words, home() / "server.log", environment(port) | own, listening.fileno())
+    _write_note(port, process.pid, keep=False)
+    return Server(port, process.pid, process)
 
 
-def start(port: int) -> "Server":
-    """Start a server; see `prefect_server`. It takes the port of a killed one, where runs look for it."""
-    port = _free_port(_noted().get("port", port))
-    words = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    process = spawn(words, home() / "server.log", environment(port))
-    server = Server(port, process.pid, process)
-    _write_note(server, keep=False)
-    return server
+def stop_unused() -> None:
+    """Stop the server unless `capmat up` keeps it or a command uses it. The caller is `alone`."""
+    with _users() as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if not kept():
+            stop(p for p in marked() if is_server(p))
+            if port := _noted().get("port"):
+                _write_note(port, None, keep=False)
+
+
+def _users() -> IO[str]:
+    """A file that every command which uses the server locks together with the others; the lock ends with it."""
+    return (private_home() / "users.lock").open("w")
 
 
 class Server:
@@ -162,11 +178,11 @@ class Server:
 
     Args:
         port: of its API and UI, on loopback.
-        pid: of the server process, which leads its own process group.
+        pid: of its process.
         process: the process, if this run started it.
     """
 
-    def __init__(self, port: int, pid: int, process: subprocess.Popen[bytes] | None) -> None:
+    def __init__(self, port: int, pid: int, process: subprocess.Popen[bytes] | None = None) -> None:
         self.address = f"http://127.0.0.1:{port}"
         self.port, self.pid, self._process = port, pid, process
 
@@ -174,50 +190,83 @@ class Server:
         """Return when the server answers.
 
         Raises:
+            ConfigError: it has another password.
             CapmatError: it ended, or did not answer in time; its log says why.
         """
         until = time.monotonic() + START_LIMIT_S
-        while not _healthy(self.port):
+        while not self.answers():
             if self._ended() or time.monotonic() > until:
                 raise CapmatError("the Prefect server did not start", fix=f"See {home() / 'server.log'}")
             time.sleep(0.3)
+
+    def answers(self) -> bool:
+        """Whether it answers now.
+
+        Raises:
+            ConfigError: it has another password.
+        """
+        if (ours := is_ours(self.port)) is False:
+            raise ConfigError(
+                "the Prefect server that runs for this folder does not take this password",
+                where=self.address,
+                fix=f"Set {OWN} as it was when the server was started, or end the server with `capmat down`.",
+            )
+        return bool(ours)
+
+    def link(self) -> str:
+        """An address of the UI that lets one browser in, once and within an hour."""
+        return link(self.port)
 
     def _ended(self) -> bool:
         if self._process is not None:
             return self._process.poll() is not None
         return not is_our_server(self.pid)
 
-    def stop(self) -> None:
-        """End the server and its children, politely first."""
-        try:
-            os.killpg(self.pid, signal.SIGTERM)
-            if self._process is not None:
-                self._process.wait(timeout=20)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            os.killpg(self.pid, signal.SIGKILL)
-
 
 @contextmanager
-def prefect_server(port: int = 4200) -> Iterator[Server]:
+def prefect_server(port: int | None = None) -> Iterator[Server]:
     """A Prefect server for this working folder, starting up: call its `wait` before the first flow.
 
-    Starting takes a while, which the caller may use. A server that an earlier, killed run left is taken over, because
-    two servers must not share a database. The server stops at the end, unless it is that of `capmat up`.
+    Starting takes a while, which the caller may use. A server that runs already is used too, because two servers must
+    not share a database. The server stops with the last command that uses it, unless it is that of `capmat up`.
 
     Args:
-        port: wanted port on loopback; another free one is taken if it is in use.
+        port: on loopback; None for that of the folder's last server.
+
+    Raises:
+        ConfigError: another program has the port, or the folder's server runs at another one.
     """
-    server = running_server() or start(port)
-    use(server)
     try:
-        yield server
+        with _users() as users:
+            with alone():
+                server = running(port) or start(port)
+                fcntl.flock(users, fcntl.LOCK_SH)
+            use(server)
+            try:
+                yield server
+            finally:
+                _tell_the_rest()
     finally:
-        _tell_the_rest()
-        if not kept():
-            server.stop()
-            forget()
+        with alone():
+            stop_unused()
+
+
+def running(port: int | None) -> "Server | None":
+    """`running_server`, which must be at this port if one is given, and take our password.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    server = running_server()
+    if server:
+        server.answers()
+    if server and port not in (None, server.port):
+        raise ConfigError(
+            f"the server of this folder runs already, at port {server.port}",
+            where=f"--port {port}",
+            fix="Remove --port, or end that server first: `capmat down`, and Ctrl-C on commands such as `capmat ui`.",
+        )
+    return server
 
 
 def _tell_the_rest() -> None:

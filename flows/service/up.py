@@ -4,27 +4,23 @@
 what a killed part left behind.
 """
 
-import fcntl
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, NoReturn
 
 import psutil
 
 from capmat_errors import CapmatError
 from flows.service import server as servers
+from flows.service.access import home, is_ours
 from flows.service.deploy import POOL, deploy, deployment_file, make_pool, wait_for_worker
 from flows.service.events import tell_waiting
 from flows.service.notifications import notify
 from flows.service.processes import flow_run, is_server, is_worker, kill, marked, spawn, stop
 from flows.service.restarts import AGAIN, STARTS, end_tasks, mend, open_runs, worth_restarting
-from flows.service.server import home
 from tasks.config import Config
 
 _LOOK_S = 5
@@ -32,31 +28,29 @@ _CRASHES_OF = timedelta(days=1)
 _CANCEL_WITHIN = timedelta(seconds=45)  # a worker gives the process 30
 
 
-def up(config: Config, port: int) -> str:
+def up(config: Config, port: int | None) -> str:
     """Start what is missing; returns when everything answers.
 
     Args:
         config: the settings; flows read capmat.toml of the working folder themselves.
-        port: wanted port of the server on loopback, if it has to be started.
+        port: of the server on loopback; None for that of the folder's last server.
 
     Returns:
-        Address of the UI.
+        Address of the UI that lets one browser in.
 
     Raises:
+        ConfigError: see `flows.service.server.prefect_server`.
         CapmatError: the server, the worker or the deployments did not come up; where to read why.
     """
-    with _alone():
-        running = marked()
-        server = servers.running_server()
+    with servers.alone():
+        server = servers.running(port)
         new = server is None
-        if server is None:
-            stop(p for p in running if is_server(p))  # the rest of a killed server holds the database
-            server = servers.start(port)
+        server = server or servers.start(port)
         servers.keep(server)
         servers.use(server)
         server.wait()
         make_pool()
-        if not any(is_worker(p) for p in running):
+        if not any(is_worker(p) for p in marked()):
             _mend(marked())
             _start_worker(new or not _deployed(config), config)
         elif new or not _deployed(config):
@@ -64,7 +58,7 @@ def up(config: Config, port: int) -> str:
         if new:
             tell_waiting(config.store)
         notify(config)  # always, because a block may be new
-        return server.address
+        return server.link()
 
 
 def _start_worker(deploy_too: bool, config: Config) -> None:
@@ -142,37 +136,45 @@ def down() -> int:
     Returns:
         Number of processes that were stopped; 0 if nothing ran.
     """
-    with _alone():
+    with servers.alone():
         server = servers.running_server()
-        if server is not None and servers.answers(server):
-            servers.use(server)
-            _cancel()
+        if server and (why := _cancel(server)):
+            sys.stderr.write(f"capmat: {server.address}: runs may stay open in its database, because {why}\n")
         return _stop()
 
 
-def _cancel() -> None:
+def _cancel(server: servers.Server) -> str:
+    """Cancel the runs that are open; why that was not possible, or "". The processes end in any case."""
+    from httpx import HTTPError
     from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectException
     from prefect.states import Cancelled
 
-    with get_client(sync_client=True) as client:
-        for run in open_runs(client, POOL, AGAIN):
-            client.set_flow_run_state(run.id, Cancelled(message="Cancelled by `capmat down`."))
-            end_tasks(client, run.id, datetime.now(UTC))
+    if not (ours := is_ours(server.port)):
+        return "it does not answer" if ours is None else "it does not take this password"
+    servers.use(server)
+    try:
+        with get_client(sync_client=True) as client:
+            for run in open_runs(client, POOL, AGAIN):
+                client.set_flow_run_state(run.id, Cancelled(message="Cancelled by `capmat down`."))
+                end_tasks(client, run.id, datetime.now(UTC))
+    except (HTTPError, PrefectException) as error:
+        return f"it does not answer as expected ({error})"
+    return ""
 
 
 def _stop() -> int:
-    server = servers.running_server()
-    borrowed = server is not None and not servers.kept()  # a command started it and will stop it
-    running = [p for p in marked() if not (borrowed and is_server(p))]
-    stop(p for p in running if not is_server(p))
-    if not borrowed:
-        stop(marked())
-        servers.forget()
+    """The server stops only if no other command uses it; else the last of those will stop it."""
+    before = marked()
+    stop(p for p in before if not is_server(p))
+    if server := servers.running_server():
+        servers.keep(server, yes=False)
+    servers.stop_unused()
     (home() / "worker.pid").unlink(missing_ok=True)
-    return len(running)
+    return len(set(before) - set(marked()))
 
 
-def stay(config: Config, port: int) -> NoReturn:
+def stay(config: Config, port: int | None) -> NoReturn:
     """`up`, and keep everything running until interrupted or asked to end (SIGTERM); then stop it.
 
     The next `up` continues the runs that were stopped.
@@ -182,11 +184,11 @@ def stay(config: Config, port: int) -> NoReturn:
         print(f"Prefect UI: {up(config, port)}   (Ctrl-C ends it)", flush=True)
         _keep_up(config, port)
     finally:
-        with _alone():
+        with servers.alone():
             _stop()
 
 
-def _keep_up(config: Config, port: int) -> NoReturn:
+def _keep_up(config: Config, port: int | None) -> NoReturn:
     from httpx import HTTPError
     from prefect.exceptions import PrefectException
 
@@ -200,12 +202,3 @@ def _keep_up(config: Config, port: int) -> NoReturn:
             lost = _look_after(lost)
         except (CapmatError, HTTPError, PrefectException) as error:  # killed again meanwhile, or overloaded
             print(f"{error}; trying again", flush=True)
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Let one `up` or `down` at a time run in this folder; others wait."""
-    home().mkdir(parents=True, exist_ok=True)
-    with Path(home(), "up.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

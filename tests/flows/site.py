@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from flows.service.access import OWN
 from flows.service.processes import MARK, flow_run
 from tests.project import ROOT
 
@@ -31,10 +32,13 @@ class Site:
     Args:
         path: the folder.
         env: variables on top of the machine's own, for everything that is started here.
+        password: the operator's own; empty for that which capmat makes.
     """
 
-    def __init__(self, path: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, path: Path, env: Mapping[str, str] | None = None, password: str = PASSWORD) -> None:
         self.path, self.env = path, dict(env or {})
+        if password:
+            self.env.setdefault(OWN, password)
         self.said: list[str] = []
 
     def python(self, *words: str) -> subprocess.Popen[str]:
@@ -42,7 +46,7 @@ class Site:
         return subprocess.Popen(
             [sys.executable, "-P", *words],
             cwd=self.path,
-            env=env | {"PYTHONPATH": str(ROOT), "PREFECT_SERVER_API_AUTH_STRING": PASSWORD},
+            env=env | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -63,7 +67,12 @@ class Site:
         note = json.loads((self.path / ".capmat/prefect/server.json").read_text())
         return f"http://127.0.0.1:{note['port']}/api"
 
-    def ask(self, path: str, body: Any = None, password: str = PASSWORD) -> Any:
+    @property
+    def password(self) -> str:
+        return self.env.get(OWN) or (self.path / ".capmat/prefect/password").read_text()
+
+    def ask(self, path: str, body: Any = None, password: str | None = None) -> Any:
+        password = self.password if password is None else password
         headers = {"Content-Type": "application/json"}
         if password:
             headers["Authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"

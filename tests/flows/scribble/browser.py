@@ -88,17 +88,18 @@ class Tab:
 
 
 @contextmanager
-def browser(folder: Path, size: str = "1600,1200") -> Iterator[Tab]:
+def browser(folder: Path, size: str = "1600,1200", *more: str) -> Iterator[Tab]:
     """A tab of a Chromium of its own.
 
     Args:
         folder: for what it keeps.
         size: of its window.
+        *more: further options of its command line.
     """
     assert FOUND
     words = [FOUND, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
     words += ["--disable-background-networking", f"--window-size={size}", f"--user-data-dir={folder}"]
-    words += ["--remote-debugging-port=0"]
+    words += ["--remote-debugging-port=0", *more]
     process = subprocess.Popen([*words, "about:blank"], stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr

@@ -1,0 +1,173 @@
+"""Nobody but the operator gets into a Prefect server that capmat started; the operator gets in without thinking."""
+
+import re
+import socket
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from flows.service.access import OWN
+from tests.flows.scribble import browser
+from tests.flows.site import Site
+
+ATTACK = """<!doctype html><title>working</title><script>
+const api = "http://127.0.0.1:" + location.hash.slice(1) + "/api"
+const flow = '{"name": "of-a-strange-page"}'
+const tried = async (path, init) => {
+  try { const answer = await fetch(api + path, init); return answer.type + answer.status } catch { return "blocked" }
+}
+Promise.all([
+  tried("/health"),
+  tried("/flows/filter", {method: "POST", headers: {"Content-Type": "application/json"}, body: "{}"}),
+  tried("/flows/", {method: "POST", headers: {"Content-Type": "application/json"}, body: flow}),
+  tried("/flows/", {method: "POST", mode: "no-cors", body: new Blob([flow])}),  // Prefect reads it as JSON
+]).then(all => document.title = "tried " + all.join(" "))
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, subprocess.Popen[str], str]]:
+    """A folder with `capmat ui`, without a password of the operator's, behind a proxy that leads nowhere."""
+    nowhere = "http://127.0.0.1:9"
+    proxies = {"http_proxy": nowhere, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "ALL_PROXY": nowhere}
+    site = Site(tmp_path_factory.mktemp("ui"), proxies, password="")
+    (site.path / ".capmat").mkdir(mode=0o755)  # as a store of an earlier version left it
+    process = site.start("ui")
+    assert process.stdout
+    said = process.stdout.readline()
+    assert said.startswith("Prefect UI: "), said + process.stdout.read()
+    yield site, process, said.split()[2]
+    site.kill()
+    process.kill()
+    process.wait()
+
+
+Ui = tuple[Site, subprocess.Popen[str], str]
+
+
+@pytest.mark.slow
+def test_what_the_server_keeps_is_closed_to_other_users(ui: Ui) -> None:
+    site, *_ = ui
+    kept = site.path / ".capmat/prefect"
+    assert [path.stat().st_mode & 0o777 for path in (kept.parent, kept, kept / "password")] == [0o700, 0o700, 0o600]
+    assert [file.name for file in kept.glob("prefect.db*") if file.stat().st_mode & 0o077] == []
+    assert len(site.password) > 32
+
+
+@pytest.mark.slow
+def test_without_the_password_the_api_says_nothing(ui: Ui) -> None:
+    site, *_ = ui
+    for wrong in ("", "capmat:", "capmat:" + "x" * 32):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            site.ask("/flows/filter", {}, wrong)
+    assert site.ask("/flows/filter", {}) == []
+
+
+@pytest.mark.slow
+def test_a_request_for_another_host_is_refused_even_with_the_password(ui: Ui) -> None:
+    site, *_ = ui
+    port = int(site.api.split(":")[2].split("/")[0])
+    for name in ("rebound.example", f"rebound.example:{port}", "127.0.0.1.rebound.example", "", "[::1]", "0.0.0.0"):
+        with socket.create_connection(("127.0.0.1", port)) as line:
+            line.sendall(f"GET /api/health HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+            assert b" 400 " in line.makefile("rb").readline(), name
+    with pytest.raises(InvalidStatus, match="400"):
+        connect(f"ws://rebound.example:{port}/api/events/out", sock=socket.create_connection(("127.0.0.1", port)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not browser.FOUND, reason="Chromium is not installed")
+def test_the_link_opens_the_ui_once_and_no_strange_page_gets_in(ui: Ui, tmp_path: Path) -> None:
+    site, _, link = ui
+    port = site.api.split(":")[2].split("/")[0]
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(ATTACK.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Stay quiet."""
+
+    strange = "--host-resolver-rules=MAP page.example 127.0.0.1,MAP rebound.example 127.0.0.1"
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Page) as pages,
+        browser.browser(tmp_path / "own", "1600,1200", strange, "--no-proxy-server") as tab,
+    ):
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        tab.open(link)
+        tab.wait_for(f"location.href.startsWith('http://127.0.0.1:{port}/dashboard')")
+        tab.wait_for("document.body.innerText.includes('to get started')")  # only the API knows that there is no run
+        assert tab.ask("location.hash") == ""
+        tab.open(f"http://127.0.0.1:{port}/runs")  # a bookmark, later
+        tab.wait_for("document.body.innerText.includes('Run a task or flow')")
+        assert "/login" not in tab.ask("location.href")
+
+        tab.open(f"http://page.example:{pages.server_port}/#{port}")
+        assert tab.wait_for("document.title.startsWith('tried') && document.title") == (
+            "tried blocked blocked blocked opaque0"
+        )
+        tab.open(f"http://rebound.example:{port}/api/health")
+        tab.wait_for("document.body.innerText == 'Invalid host header'")
+        pages.shutdown()
+    assert site.ask("/flows/filter", {}) == []
+
+    with browser.browser(tmp_path / "another", "800,600", "--no-proxy-server") as tab:
+        tab.open(link)
+        tab.wait_for("document.body.innerText.includes('used already')")
+        assert tab.ask("localStorage.length") == 0
+
+
+def refused(site: Site, *words: str, **env: str) -> str:
+    """What a command says that refuses, in one line and without a traceback."""
+    process = Site(site.path, site.env | env).start(*words)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 2, out
+    assert "Traceback" not in out
+    return out.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["up", "deploy", "ui", "nightly"])
+def test_with_another_password_a_command_says_so_in_one_line(ui: Ui, word: str) -> None:
+    site, *_ = ui
+    assert re.search(r"does not take this password. Set PREFECT_", refused(site, word, **{OWN: "wrong:password"}))
+
+
+@pytest.mark.slow
+def test_another_port_than_that_of_the_running_server_is_refused(ui: Ui) -> None:
+    site, *_ = ui
+    assert "the server of this folder runs already, at port" in refused(site, "up", "--port", "4999", **{OWN: ""})
+
+
+@pytest.mark.slow
+def test_a_command_that_borrows_the_server_leaves_it_and_the_last_one_takes_it_along(ui: Ui) -> None:
+    site, first, _ = ui
+    server = site.pid("server")
+    second = site.start("ui")
+    assert second.stdout
+    assert second.stdout.readline().startswith("Prefect UI: ")
+    first.send_signal(2)
+    first.wait(60)
+    assert site.ask("/flows/filter", {}) == []
+    out = site.capmat("down")
+    assert "still uses the server" in out
+    assert site.pid("server") == server
+    second.kill()  # the lock goes with the process
+    second.wait(60)
+    stranger = Site(site.path, site.env | {OWN: "wrong:password"})
+    out = stranger.capmat("down")
+    assert "does not take this password" in out
+    assert "1 process stopped" in out
+    assert not psutil.pid_exists(server)
