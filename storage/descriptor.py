@@ -105,6 +105,15 @@ class VideoSection(_Frozen):
     """Whether black and white are 16 and 235 ("limited", usual) or 0 and 255, at 8 bits."""
 
 
+class SyncSection(_Frozen):
+    """Which frames of the cameras belong together, where their clocks and the count of their frames disagree."""
+
+    by: Literal["timecode", "timestamp", "count"] | None = None
+    """"timecode" or "timestamp" let the clocks decide, "count" ignores them; leave out to have both agree."""
+    times: str = ""
+    """Path of a CSV file with the time of every frame, with {camera} if each has its own; others are recognised."""
+
+
 class TakeSection(_Frozen):
     """One take: several cameras with the same frame numbers."""
 
@@ -120,8 +129,8 @@ class TakeSection(_Frozen):
     """Cameras that failed; this take does without them, although they are calibrated or recorded."""
     offset: dict[str, int] = {}
     """Frames to add to a camera's numbers; -2 for a recorder that started two frames before the others."""
-    timecode: str = Field(default="", pattern=r"^(\d\d:\d\d:\d\d:\d\d\d?)?$")
-    """Timecode of the first frame taken in, HH:MM:SS:FF."""
+    timecode: str = Field(default="", pattern=r"^(\d\d:\d\d:\d\d[:;]\d\d\d?)?$")
+    """Timecode of the first frame taken in, HH:MM:SS:FF; HH:MM:SS;FF if it is drop-frame."""
 
     @model_validator(mode="after")
     def _in_order(self) -> "TakeSection":
@@ -158,6 +167,8 @@ class Session(_Frozen):
     """Where the recordings of the empty stage lie; without them, only networks without a plate can run."""
     takes: dict[_Name, TakeSection] = Field(min_length=1)
     """The takes, by name."""
+    sync: SyncSection | None = None
+    """Which frames belong together where clocks and counts disagree; leave out to have such recordings refused."""
     raw: RawSection | None = None
     """Layout of headerless files; leave out if takes and plates have headers."""
     video: VideoSection | None = None
@@ -182,7 +193,7 @@ class Session(_Frozen):
     @model_validator(mode="after")
     def _timecodes_exist(self) -> "Session":
         for name, take in self.takes.items():
-            parts = [int(part) for part in take.timecode.split(":") if part]
+            parts = [int(part) for part in take.timecode.replace(";", ":").split(":") if part]
             if parts and any(part >= end for part, end in zip(parts, (24, 60, 60, self.fps), strict=True)):
                 raise ValueError(f"takes.{name} timecode {take.timecode} is impossible at fps = {self.fps:g}")
         return self

@@ -26,9 +26,35 @@ def table(plan: SessionPlan) -> Iterator[str]:
         lines += [_cells(take.name, list(run)) for _, run in groupby(items, key=lambda item: _alike(item[1]))]
         if left_out := plan.session.takes[take.name].without:
             lines.append((take.name, ", ".join(left_out), "left out", *[""] * (len(_HEAD) - 3)))
+    yield from _columns(lines)
+
+
+def clocks(plan: SessionPlan) -> Iterator[str]:
+    """One line per take and run of cameras whose clocks are alike; nothing if no camera has a clock.
+
+    Column "jitter" is the longest distance of a frame from where it was due.
+    """
+    lines: list[tuple[str, ...]] = [("take", "cameras", "clock", "rate", "starts at", "missing", "jitter")]
+    for take in plan.takes.values():
+        timed = [(id, row) for id, row in take.rows.items() if row.clock]
+        for _, run in groupby(timed, key=lambda item: (item[1].clock, item[1].rate, item[1].start, item[1].gaps)):
+            rows = dict(run)
+            row, jitter = next(iter(rows.values())), max(row.jitter for row in rows.values())
+            rate = f"{row.rate:.6g}" if row.rate else "?"
+            lines.append(
+                (take.name, _names([*rows]), row.clock, rate, row.start, row.gaps or "-", f"{1000 * jitter:.1f} ms")
+            )
+    yield from _columns(lines) if len(lines) > 1 else ()
+
+
+def _columns(lines: list[tuple[str, ...]]) -> Iterator[str]:
     wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         yield "  ".join(f"{cell:{width}}" for cell, width in zip(line, wide, strict=True)).rstrip()
+
+
+def _names(cameras: list[str]) -> str:
+    return ", ".join(cameras) if len(cameras) < 3 else f"{cameras[0]}..{cameras[-1]} ({len(cameras)})"
 
 
 def summary(plan: SessionPlan, cost: Cost) -> list[str]:
@@ -63,7 +89,13 @@ def as_dict(plan: SessionPlan, cost: Cost, notes: list[str]) -> dict[str, Any]:
         {"kind": type(problem).__name__, "what": problem.what, "where": problem.where, "fix": problem.fix}
         for problem in plan.problems
     ]
-    return {"session": plan.session.name, "notes": notes, "takes": takes, "total": asdict(cost), "problems": problems}
+    return {
+        "session": plan.session.name,
+        "notes": [*notes, *plan.notes],
+        "takes": takes,
+        "total": asdict(cost),
+        "problems": problems,
+    }
 
 
 def _alike(row: CameraRow) -> tuple[Any, ...]:
@@ -78,7 +110,7 @@ def _cells(take: str, run: list[tuple[str, CameraRow]]) -> tuple[str, ...]:
     apart = f"{fits[0]}..{fits[-1]}" if fits and fits[0] != fits[-1] else "".join(map(str, fits[:1]))
     return (
         take,
-        ", ".join(names) if len(names) < 3 else f"{names[0]}..{names[-1]} ({len(names)})",
+        _names(names),
         f"{row.first}..{row.last}" if row.count else "none",
         str(row.count),
         row.gaps or "-",

@@ -9,7 +9,7 @@ from typing import Any
 
 from capmat_errors import CapmatError, SessionError
 from flows.command.arguments import settings
-from flows.command.ingest_plan import as_dict, summary, table
+from flows.command.ingest_plan import as_dict, clocks, summary, table
 from storage.descriptor import Session, read_session
 from storage.session.cost import Cost, check_space, expected_cost
 from storage.session.layouts.recognise import describe
@@ -67,10 +67,6 @@ def ingest(args: Namespace) -> int:
     Returns:
         0; with --plan 2 if there is a problem.
     """
-    from tasks.ingest import session as steps
-    from tasks.stage.check import stage_check
-    from tasks.stage.mend import mend_plates
-
     config = settings(args)
     with ExitStack() as stack:
         file, notes = _descriptor(args, stack)
@@ -81,10 +77,15 @@ def ingest(args: Namespace) -> int:
             if args.json:
                 print(json.dumps(as_dict(plan, cost, notes), indent=2))
             else:
-                print("\n".join([*table(plan), *(f"note: {note}" for note in notes), *summary(plan, cost)]))
+                told = (f"note: {note}" for note in [*notes, *plan.notes])
+                print("\n".join([*table(plan), *clocks(plan), *told, *summary(plan, cost)]))
                 print("\n".join(f"problem: {problem}" for problem in plan.problems) or "all files fit")
             return 2 if plan.problems else 0
-        for note in notes:
+        from tasks.ingest import session as steps
+        from tasks.stage.check import stage_check
+        from tasks.stage.mend import mend_plates
+
+        for note in [*notes, *plan.notes]:
             print(f"note: {note}")
         if plan.problems:
             if len(plan.problems) > 1:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import StoreError
+from storage.recordings.timecode import Timecode
 from storage.store.errors import store_errors
 
 Compression = Literal["zip", "piz", "none"]
@@ -25,7 +26,7 @@ def write_exr(
     header: Mapping[str, str | int],
     *,
     rate: Fraction | None = None,
-    timecode: tuple[int, int, int, int] | None = None,
+    timecode: Timecode | None = None,
     rec709: bool = False,
     compression: Compression = "zip",
 ) -> None:
@@ -36,7 +37,8 @@ def write_exr(
         picture: (H, W) for A alone, (H, W, 3) for R, G, B, (H, W, 4) for premultiplied R, G, B, A; linear light.
         header: attributes, each is stored with "capmat." before its name.
         rate: the standard attribute `framesPerSecond`.
-        timecode: the standard attribute `timeCode`; it cannot hold a frame number of 60 or more, which is left out.
+        timecode: the standard attribute `timeCode` with its drop-frame flag; frame numbers of 60 or more do not fit
+            it and are left out.
         rec709: whether the colours are those of Rec. 709 (the standard attribute `chromaticities`).
         compression: all are lossless.
 
@@ -50,8 +52,8 @@ def write_exr(
     attributes |= {f"capmat.{name}": value for name, value in header.items()}
     if rate is not None:
         attributes["framesPerSecond"] = rate
-    if timecode is not None and timecode[3] < 60:
-        attributes["timeCode"] = OpenEXR.TimeCode(*timecode, *[0] * 14)
+    if timecode is not None and timecode.parts[3] < 60:
+        attributes["timeCode"] = OpenEXR.TimeCode(*timecode.parts, int(timecode.drop), *[0] * 13)
     if rec709:
         attributes["chromaticities"] = _REC709
     # Light beyond the largest half would become infinity.

@@ -135,7 +135,7 @@ class _Worker:
                     output.form,
                     (camera.height, camera.width),
                     exact_rate(take.fps) / step,
-                    ":".join(f"{part:02d}" for part in clock or ()),
+                    str(clock or ""),
                     alpha=output.what == "rgba",
                     threads=job.threads,
                 ) as add,

@@ -9,7 +9,7 @@ are the same frame twice, and that is refused.
 import glob
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,11 +22,12 @@ from storage.pictures.colour import Colour
 from storage.pictures.files import IMAGE_SUFFIXES
 from storage.pictures.header import Header
 from storage.recordings.check import Frame, checked, located, manifest_of
+from storage.recordings.clock import Clock
 from storage.recordings.pictures import PictureFiles
 from storage.recordings.raw import RAW_SUFFIXES, RawFiles, layout_of
 from storage.recordings.smc import SMC_SUFFIX, smc_cameras
-from storage.recordings.timecode import timecode_after
-from storage.recordings.video import VIDEO_SUFFIXES, VideoFile, read_timecode
+from storage.recordings.timecode import Timecode, timecode_after
+from storage.recordings.video import VIDEO_SUFFIXES, VideoFile
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *RAW_SUFFIXES, SMC_SUFFIX)
 _FIELD = re.compile(r"\{(camera|frame)(?::([^{}]*))?\}")
@@ -56,21 +57,29 @@ class Recording:
         source: reads them.
         shift: what is added to the camera's own numbers to give the stage's; None where the session says nothing,
             which the manifest tells from a shift of 0. Messages name a frame as its file does.
+        clock: when the frames were taken; None where no file says it.
+        placed: the camera's own number by the stage's, rising, where the clock and not the count says which is which.
     """
 
     camera: str
     files: dict[int, Path]
     source: Source
     shift: int | None = None
+    clock: Clock | None = field(default=None, compare=False)
+    placed: dict[int, int] | None = None
 
     @property
     def frames(self) -> tuple[int, ...]:
         """The frame numbers, rising from 0; frames that were recorded before the stage's first are skipped."""
+        if self.placed is not None:
+            return tuple(self.placed)
         return tuple(number for own in self.files if (number := own + (self.shift or 0)) >= 0)
 
     def select(self, frames: tuple[int, ...]) -> "Recording":
         """The same recording, cut down to these frame numbers."""
-        return replace(self, files={frame - (self.shift or 0): self.file(frame) for frame in frames})
+        own = {frame: self._number(frame) for frame in frames}
+        placed = None if self.placed is None else own
+        return replace(self, files={number: self.files[number] for number in own.values()}, placed=placed)
 
     def read(self, colour: Colour) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield (frame number, picture) in order.
@@ -84,10 +93,10 @@ class Recording:
         """
         frames = self.select(self.frames)._own()
         pictures = self.source.pictures(frames, bool(colour.cfa))
-        for frame in frames:
+        for number, frame in zip(self.frames, frames, strict=True):
             with located(frame.where):
                 picture = next(pictures)
-            yield frame.number + (self.shift or 0), checked(picture, colour, frame.where)
+            yield number, checked(picture, colour, frame.where)
 
     def headers(self) -> Iterator[tuple[str, Header]]:
         """Yield what every file says about itself, after the camera, frame and file for messages."""
@@ -95,12 +104,29 @@ class Recording:
 
     def file(self, frame: int) -> Path:
         """The file that holds `frame`."""
-        return self.files[frame - (self.shift or 0)]
+        return self.files[self._number(frame)]
 
     def manifest(self) -> str:
         """A hash of every file's name, size and time of change, and of the frame numbers."""
         own = manifest_of([*dict.fromkeys(self.files.values())], [*self.files])
+        if self.placed is not None:
+            return sha256(f"{own} {[*self.placed]}".encode()).hexdigest()
         return own if self.shift is None else sha256(f"{own} {self.shift}".encode()).hexdigest()
+
+    def timecode(self, fps: float) -> Timecode | None:
+        """Time code of the first of `frames`; None where no file says one.
+
+        Raises:
+            ValueError: no clock at this rate shows it.
+        """
+        if self.clock is None or not self.clock.timecode or not self.frames:
+            return None
+        index = self.clock.numbers.index(self._number(self.frames[0]))
+        return timecode_after(self.clock.timecode, int(self.clock.slots()[index]), fps)
+
+    def _number(self, frame: int) -> int:
+        """The camera's own number of a frame."""
+        return frame - (self.shift or 0) if self.placed is None else self.placed[frame]
 
     def _own(self) -> list[Frame]:
         return [Frame(own, path, f"camera {self.camera} frame {own}, {path}") for own, path in self.files.items()]
@@ -168,16 +194,15 @@ def find_recordings(
 
 
 def recorded_timecode(recordings: Iterable[Recording], fps: float) -> str:
-    """Timecode of the first selected frame, "HH:MM:SS:FF", as the videos among `recordings` say it.
+    """Timecode of the first selected frame, "HH:MM:SS:FF", ";" before FF if it is drop-frame.
 
-    It is "" if no video says one, if cameras differ, or if it drops numbers (written with ";"). A camera whose frame
-    numbers are shifted is not asked.
+    It is "" if no camera's file says one, or if cameras differ.
+
+    Raises:
+        ValueError: a file says one that no clock at this rate shows.
     """
-    videos = [one for one in recordings if isinstance(one.source, VideoFile) and one.shift is None and one.frames]
-    starts = {read_timecode(video.file(video.frames[0])) for video in videos}
-    if len(starts) != 1 or ";" in (start := starts.pop()):
-        return ""
-    return ":".join(f"{part:02d}" for part in timecode_after(start, videos[0].frames[0], fps) or ())
+    codes = {code for one in recordings if (code := one.timecode(fps))}
+    return str(codes.pop()) if len(codes) == 1 else ""
 
 
 def expected_file(root: Path, template: str, camera: str, frame: int) -> Path:
@@ -192,7 +217,8 @@ def _opened(
     suffix, stream = Path(template).suffix.lower(), "{frame" not in template
     if suffix in VIDEO_SUFFIXES:
         movie = VideoFile(video)
-        return Recording(camera, dict.fromkeys(range(movie.count(files[0])), files[0]), movie)
+        clock = movie.clock(files[0])
+        return Recording(camera, dict.fromkeys(clock.numbers, files[0]), movie, clock=clock)
     if suffix not in RAW_SUFFIXES:
         return Recording(camera, files, PictureFiles())
     layout = layout_of(raw, template)

@@ -8,18 +8,22 @@ here they report it, and a stream that ends before its container says so is refu
 
 import math
 import struct
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
 from storage.descriptor import VideoSection
 from storage.pictures.header import Header, check_upright
 from storage.recordings.check import Frame, located
+from storage.recordings.clock import Clock
 from storage.recordings.video_colour import meaning_of, picture_of
 
 _ORIENTATIONS = {
@@ -32,6 +36,7 @@ _ORIENTATIONS = {
     (0, -1, -1, 0): 7,
     (0, -1, 1, 0): 8,
 }
+_REORDERED = 32  # frames that any codec may store in another order than it shows them
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mxf", ".m4v", ".webm")
 
 
@@ -45,8 +50,8 @@ class VideoFile:
 
     stated: VideoSection | None
 
-    def count(self, path: Path) -> int:
-        """Frames of a video, counted by decoding.
+    def clock(self, path: Path) -> Clock:
+        """When its frames are shown; they are counted by decoding.
 
         Raises:
             ImageUnreadable: it cannot be decoded to its end, or does not say what its numbers mean.
@@ -66,8 +71,8 @@ class VideoFile:
             yield frame.where, header
 
 
-def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[Header, int]:
-    """Picture size and type, and the number of frames that can really be decoded.
+def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[Header, Clock]:
+    """Picture size and type, and the times of the frames that can really be decoded.
 
     Args:
         path: the file.
@@ -76,7 +81,7 @@ def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[H
     Raises:
         ImageUnreadable: the file is not a video, is damaged, holds no frame, or does not say what its numbers mean.
     """
-    count, header = 0, None
+    times, header = list[int](), None
     for frame in _decoded(path):
         if header is None:
             meaning = meaning_of(frame, stated, str(path))
@@ -88,10 +93,15 @@ def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[H
                 "uint16" if deep else "uint8",
                 meaning.bits if deep and meaning.bits < 16 else 0,
             )
-        count += 1
+        # A stream without stamps says only its rate.
+        times.append(len(times) if frame.pts is None else frame.pts)
     if header is None:
         raise ImageUnreadable("the video holds no frame", where=str(path), fix="Copy or export it again.")
-    return header, count
+    tick, rates, timecode = _spoken(path)
+    if frame.pts is None:
+        tick = 1 / rates[0] if rates else Fraction(1)
+    ticks = np.array(times, np.int64)
+    return header, Clock("stamps", tuple(range(len(times))), ticks, tick, rates, timecode)
 
 
 def read_video(
@@ -121,29 +131,23 @@ def read_video(
         )
 
 
-def read_timecode(path: Path) -> str:
-    """Timecode of the first frame as the file says it, "HH:MM:SS:FF" (";" before drop-frame numbers), or "".
+@lru_cache(maxsize=512)
+def _counted(path: Path, stated: VideoSection | None, changed: int) -> tuple[Header, Clock]:
+    """The header and the times of all frames; these are decoded, so once per process and version of the file."""
+    return read_video_header(path, stated)
 
-    Raises:
-        ImageUnreadable: the file is not a video.
-    """
+
+def _spoken(path: Path) -> tuple[Fraction, tuple[Fraction, ...], str]:
+    """Seconds per tick, the rates that the file states, and the time code of its first frame ("" without)."""
     import av
 
-    try:
-        with av.open(str(path)) as container:
-            for part in (*container.streams.video, *container.streams, container):
-                for name, timecode in part.metadata.items():
-                    if name.lower() == "timecode" and timecode:  # Matroska writes its names in capitals
-                        return str(timecode)
-    except av.FFmpegError as error:
-        raise _damaged(path, error.strerror) from error
-    return ""
-
-
-@lru_cache(maxsize=512)
-def _counted(path: Path, stated: VideoSection | None, changed: int) -> tuple[Header, int]:
-    """The header and the number of frames; all frames are decoded, so once per process and version of the file."""
-    return read_video_header(path, stated)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        rates = tuple(rate for rate in (stream.average_rate, stream.guessed_rate) if rate)
+        parts = (stream, *container.streams, container)
+        # Matroska writes its names in capitals.
+        said = (str(text) for part in parts for name, text in part.metadata.items() if name.lower() == "timecode")
+        return stream.time_base, rates, next(filter(None, said), "")
 
 
 def _decoded(path: Path) -> Iterator[Any]:
@@ -156,9 +160,10 @@ def _decoded(path: Path) -> Iterator[Any]:
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise ImageUnreadable("the video's codec is not known", where=str(path), fix="Export it again.")
+            _check_scan(path, stream)
             stream.codec_context.thread_type = "AUTO"
             stream.codec_context.options = {"err_detect": "explode+crccheck+bitstream+buffer"}
-            packets, end = 0, 0.0
+            packets, end, tail = 0, 0.0, deque[float](maxlen=_REORDERED)
             for packet in container.demux(stream):
                 if packet.is_corrupt:
                     raise _damaged(path, "a packet is cut off")
@@ -167,9 +172,12 @@ def _decoded(path: Path) -> Iterator[Any]:
                     if frame.is_corrupt:
                         raise _damaged(path, f"the frame at {frame.time} s")
                     check_upright(_orientation(frame), str(path), "video")
-                    end = float(frame.time or 0) + float((frame.duration or 0) * (frame.time_base or 0))
+                    if frame.interlaced_frame:
+                        raise _interlaced(path)
+                    tail.append(float(frame.time or 0))
+                    end = tail[-1] + float((frame.duration or 0) * (frame.time_base or 0))
                     yield frame
-            _check_end(path, container, stream, packets, end)
+            _check_end(path, container, stream, packets, [*tail][-1 - stream.codec_context.reorder_depth :], end)
     except FileNotFoundError as error:
         raise ImageUnreadable("the file does not exist", where=str(path), fix="Check the path.") from error
     except av.FFmpegError as error:
@@ -190,7 +198,7 @@ def _orientation(frame: Any) -> int:
     return _ORIENTATIONS.get(tuple((n > 0) - (n < 0) for n in (a, b, c, d)), 9)
 
 
-def _check_end(path: Path, container: Any, stream: Any, packets: int, end: float) -> None:
+def _check_end(path: Path, container: Any, stream: Any, packets: int, tail: list[float], end: float) -> None:
     """Refuse a file that has fewer packets, or is shorter, than its header promises: it was cut off.
 
     Packets are compared and not frames, because AVI files of MPEG-4 count packets that hold no frame. Matroska says
@@ -198,11 +206,33 @@ def _check_end(path: Path, container: Any, stream: Any, packets: int, end: float
     """
     missing = max(0, stream.frames - packets)
     if not stream.frames and (rate := _rate(stream)) and (promised := _seconds(container, stream)):
-        begin = float((stream.start_time or 0) * stream.time_base)
-        # The last frame to be shown is not the last of the file, so seconds and packets are compared.
-        missing = max(round((promised - end) * rate), round((promised - begin) * rate) - packets)
+        # The last frame to be shown is not the last of the file: some that are shown before it may be cut off.
+        cut = round((tail[-1] - tail[0]) * rate) + 1 - len(tail) if tail else 0
+        missing = max(round((promised - end) * rate), cut)
     if missing > 0:
         raise _damaged(path, f"its header promises {missing} more frames at the end")
+
+
+def _check_scan(path: Path, stream: Any) -> None:
+    """Refuse what the stream declares before a frame is decoded: fields, and pixels that are not square."""
+    if stream.codec_context.field_order > 1:  # 0 is unknown, 1 progressive
+        raise _interlaced(path)
+    for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
+        # Some writers round the shape of the picture, and are a fraction of a pixel off.
+        if aspect and abs(aspect - 1) * stream.width >= 1:
+            raise ImageUnreadable(
+                f"the video's pixels are not square, {aspect.numerator}:{aspect.denominator} (width to height)",
+                where=str(path),
+                fix="Export it with square pixels (scaled, sample aspect ratio 1:1), and calibrate that.",
+            )
+
+
+def _interlaced(path: Path) -> ImageUnreadable:
+    return ImageUnreadable(
+        "the video is interlaced: the two fields of a picture are of different moments",
+        where=str(path),
+        fix="Record progressively, or deinterlace it into whole frames first.",
+    )
 
 
 def _rate(stream: Any) -> float:

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from capmat_errors import CameraMissing, CapmatError, FrameGap, PlateMissing, SessionError
 from storage.calibration.camera import Camera
 from storage.descriptor import Session
 from storage.recordings.recording import Recording, expected_file, find_recordings
+from storage.session.numbers import check_numbers
+from storage.session.sync import in_step
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class CameraRow:
         height: pixels.
         dtype: of the numbers in the files.
         source: kind of file, "png".
+        clock: what says when its frames were taken, or "".
+        rate: frames per second by it; 0 if unknown.
+        start: when its first frame was taken, in the clock's own words.
+        jitter: the longest distance of a frame from where it was due, in seconds.
         plate: frames of the empty stage; 0 without a plate.
         distance: how badly the plate explains the background, 0..0.15 (`storage.session.samples.plate_distance`).
         owner: the camera whose plate fits clearly better, or "".
@@ -41,6 +48,10 @@ class CameraRow:
     height: int = 0
     dtype: str = ""
     source: str = ""
+    clock: str = ""
+    rate: float = 0.0
+    start: str = ""
+    jitter: float = 0.0
     plate: int = 0
     distance: float | None = None
     owner: str = ""
@@ -75,7 +86,7 @@ def find_take(session: Session, name: str, problems: list[CapmatError]) -> tuple
     for camera, by in section.offset.items():
         if camera in kept:
             kept[camera] = replace(kept[camera], shift=by)
-    return kept, {*recordings, *broken}
+    return in_step(session, name, kept, problems), {*recordings, *broken}
 
 
 def find_plates(session: Session, cameras: Mapping[str, Camera], problems: list[CapmatError]) -> dict[str, Recording]:
@@ -135,21 +146,41 @@ def select(
     numbers = [number for recording in recordings.values() for number in recording.frames]
     if not numbers:
         return (), {}, {}
-    first = section.first if section.first is not None else min(numbers)
-    last = section.last if section.last is not None else max(numbers)
-    frames = tuple(range(first, last + 1, section.step))
-    chosen, rows = {}, {}
+    # Where clocks place the frames, the take does without those that a camera lacks; else it lacks none.
+    placed = any(recording.placed is not None for recording in recordings.values())
+    ends = [recording.frames for recording in recordings.values() if recording.frames]
+    first = max(own[0] for own in ends) if placed else min(numbers)
+    last = min(own[-1] for own in ends) if placed else max(numbers)
+    first = section.first if section.first is not None else first
+    last = section.last if section.last is not None else last
+    frames = tuple[int, ...]()
+    with gathered(problems):
+        check_numbers(session, name, recordings, first, last)
+        frames = tuple(range(first, last + 1, section.step))
+    common = {*frames}.intersection(*ends) if placed else {*frames}
+    if placed and not common:
+        what = "no frame is of a moment at which all cameras recorded"
+        problems.append(
+            FrameGap(what, where=f"take {name}", fix="Leave the cameras out that recorded at other times.")
+        )
+    chosen, rows = dict[str, Recording](), dict[str, CameraRow]()
+    if not common:
+        return (), chosen, rows
     for camera, recording in recordings.items():
-        has = sorted({*frames}.intersection(recording.frames))
-        missing = sorted({*frames}.difference(has))
+        starts = f"take {name} camera {camera} ", f"take {name} camera {camera},"
+        missing = sorted({*frames}.difference(recording.frames))
+        has = sorted(common.intersection(recording.frames))
         rows[camera] = CameraRow(
             first=has[0] if has else 0,
             last=has[-1] if has else 0,
             count=len(has),
             gaps=_ranges(missing, section.step),
             source=recording.file(recording.frames[0]).suffix.lstrip(".").lower() if recording.frames else "",
+            **_clock(recording, session.fps),
         )
-        if missing:
+        # A camera whose clock was refused lacks frames only because these are counted.
+        refused = any(problem.where.startswith(starts) for problem in problems)
+        if missing and not placed and not refused:
             others = sum(missing[0] in other.frames for other in recordings.values())
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             problems.append(
@@ -162,7 +193,15 @@ def select(
             )
         if has:
             chosen[camera] = recording.select(tuple(has))
-    return frames, chosen, rows
+    return tuple(sorted(common)), chosen, rows
+
+
+def _clock(recording: Recording, fps: float) -> dict[str, Any]:
+    """The fields of a row that its clock fills."""
+    if (clock := recording.clock) is None:
+        return {}
+    start = clock.timecode or (str(clock.numbers[0]) if clock.kind == "names" else f"{clock.seconds(0):.3f} s")
+    return {"clock": clock.kind, "rate": clock.rate, "start": start, "jitter": clock.jitter}
 
 
 def _find(

@@ -21,6 +21,7 @@ from storage.pictures.header import Header
 from storage.recordings.recording import Recording, find_recordings
 from storage.session.cameras import CameraRow, find_plates, find_take, gathered, same_cameras, select
 from storage.session.samples import Sample, check_headers, sample_plate, sample_take
+from storage.session.sync import notes_on, start_code
 from storage.store.root import checked_name
 from storage.takes.schema import BLOCK
 
@@ -33,6 +34,7 @@ class TakePlan:
         name: the take's name.
         frames: frame numbers, the same for every camera.
         recordings: by camera; only those without a fault.
+        timecode: of the first frame, or "".
         bytes: size of the pixels, before compression.
         rows: what is known, for every camera that recorded anything.
     """
@@ -40,8 +42,14 @@ class TakePlan:
     name: str
     frames: tuple[int, ...]
     recordings: dict[str, Recording]
+    timecode: str
     bytes: int
     rows: dict[str, CameraRow]
+
+    @property
+    def gaps(self) -> dict[str, str]:
+        """The frames that the take does without because a camera dropped them, "4-5", by camera."""
+        return {id: row.gaps for id, row in self.rows.items() if row.gaps and row.count == len(self.frames)}
 
     @property
     def blocks(self) -> list[tuple[int, ...]]:
@@ -60,6 +68,7 @@ class SessionPlan:
         plates: recordings of the empty stage, by camera; empty for a stage without.
         trimaps: files annotated for the benchmark, by (camera, frame).
         problems: why it must not be taken in, in the order of finding; empty if it is fit.
+        notes: what a person should know of a plan that is fit, such as frames that are left out.
         plate_seconds: to decode all pictures of the empty stage on one core, as measured.
     """
 
@@ -69,6 +78,7 @@ class SessionPlan:
     plates: dict[str, Recording] = field(default_factory=dict)
     trimaps: dict[tuple[str, int], Path] = field(default_factory=dict)
     problems: list[CapmatError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     plate_seconds: float = 0.0
 
 
@@ -154,10 +164,16 @@ def plan_session(session: Session, only: str | None = None, *, decode: bool = Tr
                 sample = sample_take(recording, colour, thumbnails)
                 rows[id] = replace(rows[id], **vars(sample))
                 _check_owner(recording, sample, plates)
-        whole = {id: recording for id, recording in sound[name].items() if not rows[id].gaps}
-        takes[name] = TakePlan(name, frames, whole, sum(row.raw for row in rows.values()), rows)
+        whole = {id: recording for id, recording in sound[name].items() if rows[id].count == len(frames)}
+        code = ""
+        with gathered(problems):
+            code = start_code(session, name, whole)
+        takes[name] = TakePlan(name, frames, whole, code, sum(row.raw for row in rows.values()), rows)
     trimaps = _find_trimaps(session, takes, problems)
-    return SessionPlan(session, sized, takes, plates, trimaps, problems, plate_seconds)
+    notes = [
+        note for name, take in takes.items() for note in notes_on(name, recorded[name][0], take.frames, take.gaps)
+    ]
+    return SessionPlan(session, sized, takes, plates, trimaps, problems, notes, plate_seconds)
 
 
 def _sound(plan: SessionPlan) -> SessionPlan:

@@ -51,6 +51,8 @@ def check(session: str) -> SessionRecord:
         say(f"problem: {problem}")
     if plan.problems:
         raise plan.problems[0]
+    for note in plan.notes:
+        say(f"note: {note}")
     section = plan.session.benchmark
     say(f"session {plan.session.name}: {len(plan.takes)} takes, {len(plan.cameras)} cameras, all files fit")
     return {"takes": list(plan.takes), "benchmark": section.take if section else ""}

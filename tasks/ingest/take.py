@@ -18,7 +18,7 @@ from capmat_errors import NotFound, SessionError, StoreError
 from storage.calibration.camera import Camera
 from storage.descriptor import read_session
 from storage.pictures.bayer import stored_planes
-from storage.recordings.recording import Recording, recorded_timecode
+from storage.recordings.recording import Recording
 from storage.session.cost import check_space, expected_cost
 from storage.session.plan import SessionPlan, TakePlan, check_session
 from storage.store.claim import claim
@@ -98,9 +98,8 @@ def _bring_take(
             colour=session.colour.colour(),
             frames=chosen.frames,
             fps=session.fps,
-            timecode=session.takes[chosen.name].timecode
-            or recorded_timecode(chosen.recordings.values(), session.fps),
-            source={"session": session.name, "path": session.takes[chosen.name].path},
+            timecode=chosen.timecode,
+            source={"session": session.name, "path": session.takes[chosen.name].path, "gaps": chosen.gaps},
         )
     todo = missing_blocks(stored, chosen)
     if todo:

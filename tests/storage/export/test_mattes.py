@@ -93,6 +93,13 @@ def test_exr_says_where_it_comes_from_and_when(folder: Root, out: Root) -> None:
     assert "chromaticities" not in header
 
 
+def test_a_drop_frame_code_skips_two_numbers_and_says_so_in_the_header(folder: Root, out: Root) -> None:
+    take = make_take(folder, frames=3, fps=29.97, timecode="01:02:59;28")
+    names = export_mattes(take, "teacher", out, ("exr",), cameras=["c1"]).files
+    code = _exr(out.at(names[2]))[0]["timeCode"]
+    assert (code.hours, code.minutes, code.seconds, code.frame, code.dropFrame) == (1, 3, 0, 2, True)
+
+
 def test_what_a_run_knows_of_its_making_is_in_the_headers_of_exr_and_png(take: Take, out: Root) -> None:
     knows = {"labels": "scribbles@l0003", "config": "c" * 16, "stage": "ring", "plates": "p" * 16, "code": "0.1"}
     take.start_run("teacher", {"name": "bg_vitmatte_s", "version": "v0003", **knows})

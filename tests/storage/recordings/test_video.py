@@ -11,7 +11,7 @@ from capmat_errors import ImageUnreadable
 from storage.descriptor import VideoSection
 from storage.pictures.colour import Colour
 from storage.recordings.recording import find_recordings
-from storage.recordings.video import read_timecode, read_video, read_video_header
+from storage.recordings.video import read_video, read_video_header
 
 WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 BARS = np.array(
@@ -85,8 +85,8 @@ def test_colour_bars_come_out_as_the_standards_say(
         codec = "ffv1"  # x265 writes a range of its own
     path = _encode(tmp_path / "a.mkv", codec, form, frames, flags)
     stated = None if flagged else VideoSection(matrix=matrix, range="full" if full else "limited")  # type: ignore[arg-type]
-    header, count = read_video_header(path, stated)
-    assert (header.channels, header.dtype, count) == (3, "uint8" if bits == 8 else "uint16", 2)
+    header, clock = read_video_header(path, stated)
+    assert (header.channels, header.dtype, len(clock.numbers)) == (3, "uint8" if bits == 8 else "uint16", 2)
     for _, picture in read_video(path, [0, 1], stated):
         middle = picture[HEIGHT // 2, BAR // 2 :: BAR].astype(int)
         assert np.abs(middle - np.rint(BARS * (2**bits - 1))).max() <= most
@@ -146,7 +146,7 @@ def test_no_part_of_a_video_passes_for_the_whole(tmp_path: Path, name: str) -> N
     codec = {"a.mp4": "libx264", "b.mkv": "libx265", "c.avi": "mpeg4", "d.mov": "libx264"}[name]
     path = _encode(tmp_path / name, codec, "yuv420p", list(_noise(14)), (1, 1, 1))
     stated = VideoSection(matrix="bt709", range="limited")
-    assert read_video_header(path, stated)[1] == 14
+    assert read_video_header(path, stated)[1].numbers == tuple(range(14))
     data = path.read_bytes()
     for share in np.linspace(0.03, 0.97, 16):
         path.write_bytes(data[: int(len(data) * share)])
@@ -174,9 +174,10 @@ def test_the_timecode_is_what_the_file_says(tmp_path: Path) -> None:
         container.metadata["timecode"] = "10:11:12:13"
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert read_timecode(tmp_path / "a.mov") == "10:11:12:13"
+    stated = VideoSection(matrix="bt709", range="limited")
+    assert read_video_header(tmp_path / "a.mov", stated)[1].timecode == "10:11:12:13"
     _encode(tmp_path / "b.mkv", "ffv1", "yuv422p10le", [frame], (1, 1, 1))
-    assert read_timecode(tmp_path / "b.mkv") == ""
+    assert read_video_header(tmp_path / "b.mkv", stated)[1].timecode == ""
     (tmp_path / "c.mov").write_bytes(b"no video")
     with pytest.raises(ImageUnreadable, match=r"c.mov: the video is damaged"):
-        read_timecode(tmp_path / "c.mov")
+        read_video_header(tmp_path / "c.mov", stated)

@@ -283,7 +283,7 @@ def _film(folder: Path, frames: int) -> Path:
         write_video(folder / camera / "background.mkv", noisy)
         for frame, picture in enumerate(noisy[:frames]):
             picture[10:40, 4 * frame : 4 * frame + 16] = 240
-        write_video(folder / camera / "video.mkv", noisy[:frames], timecode="10:00:00:49")
+        write_video(folder / camera / "video.mkv", noisy[:frames], timecode="10:00:00:24")
         file = cv2.FileStorage(str(folder / camera / "config.xml"), cv2.FILE_STORAGE_WRITE)
         file.write("CameraMatrix", np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]]))
         file.write("DistortionCoeffs", np.zeros((1, 5)))
@@ -291,7 +291,7 @@ def _film(folder: Path, frames: int) -> Path:
         file.write("Translation", np.array([[0.0], [0], [3000]]))
         file.release()
     (folder / "session.toml").write_text(
-        'name = "film"\nstage = "room"\nfps = 50.0\n[colour]\nbits = 8\ntransfer = "srgb"\n'
+        'name = "film"\nstage = "room"\nfps = 25.0\n[colour]\nbits = 8\ntransfer = "srgb"\n'
         '[calibration]\nformat = "opencv-xml"\npath = "{camera}/config.xml"\nunit = "mm"\n'
         '[plates]\npath = "{camera}/background.mkv"\n'
         '[takes.walk]\npath = "{camera}/video.mkv"\nfirst = 1\nlast = 7\nstep = 3\n'
@@ -305,7 +305,7 @@ def test_videos_with_opencv_calibration_are_taken_in(tmp_path: Path, store: Root
     assert ingest_take(store.url, session, "walk")["frames"] == 3
     take, stage = Take.open(store, "walk"), Stage.open(store, "room")
     assert take.frames == [1, 4, 7]
-    assert take.timecode == "10:00:01:00"  # of frame 1, at 50 frames per second
+    assert take.timecode == "10:00:01:00"  # of frame 1, at 25 frames per second
     assert (take.cameras["c02"].width, take.cameras["c02"].height) == (WIDTH, HEIGHT)
     np.testing.assert_allclose(np.linalg.norm(take.cameras["c02"].centre()), 3)
     for number, camera in enumerate(CAMERAS):
@@ -314,14 +314,14 @@ def test_videos_with_opencv_calibration_are_taken_in(tmp_path: Path, store: Root
     assert read_raw(take, "c00", 4)[20, 20].min() == 240
 
 
-@pytest.mark.parametrize("other", ["10:00:00:48", "10:00:00;49", ""])
-def test_videos_that_do_not_agree_on_a_timecode_give_none(tmp_path: Path, other: str) -> None:
+@pytest.mark.parametrize(("other", "agreed"), [("10:00:00:23", ""), ("", "10:00:00:24")])
+def test_videos_that_do_not_agree_on_a_timecode_give_none(tmp_path: Path, other: str, agreed: str) -> None:
     picture = np.zeros((48, 64, 3), np.uint8)
-    for camera, code in (("c00", "10:00:00:49"), ("c01", other)):
+    for camera, code in (("c00", "10:00:00:24"), ("c01", other)):
         write_video(tmp_path / f"{camera}.mkv", [picture], timecode=code)
     found = find_recordings(tmp_path, "{camera}.mkv")
-    assert recorded_timecode(found.values(), 50) == ""
-    assert recorded_timecode([found["c00"]], 50) == "10:00:00:49"
+    assert recorded_timecode(found.values(), 25) == agreed
+    assert recorded_timecode([found["c00"]], 25) == "10:00:00:24"
 
 
 def test_the_plan_says_what_will_be_stored_and_writes_nothing(session: Path) -> None:
