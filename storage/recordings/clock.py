@@ -58,15 +58,17 @@ class Clock:
         """Ticks from frame to frame, without the gaps; 0 of a single frame."""
         if len(self.ticks) < 2:
             return 0.0
-        return float(np.polyfit(np.arange(len(self.ticks)) + self._lost, self.ticks - self.ticks[0], 1)[0])
+        return float(np.polyfit(self.slots(), self.ticks - self.ticks[0], 1)[0])
 
     @cached_property
     def _lost(self) -> NDArray[np.int64]:
         """(n): how many frames were dropped before each one; less than before where one comes too soon."""
         steps = np.diff(self.ticks).astype(np.float64)
-        middle = np.median(steps)
-        usual = steps[np.abs(steps - middle) <= middle / 2]
-        steps /= usual.mean() if len(usual) else max(middle, 1.0)
+        usual = np.quantile(steps, 0.25)  # more than a quarter of the steps are a single frame long
+        for _ in range(2):
+            near = steps[np.abs(steps - usual) <= abs(usual) / 2]
+            usual = near.mean() if len(near) else usual
+        steps /= max(usual, 1.0)
         ahead, lost = np.concatenate([[0.0], np.cumsum(steps - 1)]), np.zeros(len(steps) + 1)
         odd = [0, *(np.flatnonzero(np.rint(steps) != 1) + 1).tolist(), len(ahead)]
         for before, at, after in zip(odd, odd[1:], odd[2:], strict=False):
@@ -80,7 +82,7 @@ class Clock:
     @property
     def rate(self) -> float:
         """Frames per second: a stated rate that the times do not contradict, or else what they say; 0 if unknown."""
-        if self.period <= 0:
+        if self.period <= 0:  # one frame, or times that run backwards
             return float(self.stated[0]) if self.stated else 0.0
         measured = 1 / (self.period * float(self.tick))
         fits = (float(rate) for rate in self.stated if abs(float(rate) / measured - 1) <= self._doubt)
@@ -102,15 +104,16 @@ class Clock:
         """The time of the `index`-th frame, from the clock's zero."""
         return float(int(self.ticks[index]) * self.tick)
 
-    def slots(self, rate: float = 0.0) -> NDArray[np.int64]:
-        """(n): frames of this clock's own rate, or of `rate`, since its first frame; dropped ones count."""
+    @property
+    def since_first(self) -> NDArray[np.float64]:
+        """(n): seconds from the first frame."""
+        return (self.ticks - self.ticks[0]) * float(self.tick)
+
+    def slots(self) -> NDArray[np.int64]:
+        """(n): frames since the first one, with those that were dropped."""
         if self.together is not None:
             return self.together - self.together[0]
-        if not rate or not self.period:
-            return np.arange(len(self.ticks)) + (self._lost if self.period else 0)
-        place = (self.ticks - self.ticks[0]) * (float(self.tick) * rate)
-        # The first frame may be a little early or late, so all of them say where the middle lies.
-        return np.rint(place - np.median(place - np.rint(place))).astype(np.int64)
+        return np.arange(len(self.ticks)) + (self._lost if len(self.ticks) > 1 else 0)
 
     @property
     def jitter(self) -> float:

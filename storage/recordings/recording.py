@@ -251,12 +251,12 @@ def _matches(root: Path, template: str) -> list[tuple[str, int, Path]]:
 def _regex(stem: str) -> str:
     """The template as a regular expression; a field that comes again must read the same."""
     parts, at, seen = [], 0, set()
-    for field in _FIELD.finditer(stem):
-        parts.append(re.escape(stem[at : field.start()]))
-        name, at = field[1], field.end()
+    for part in _FIELD.finditer(stem):
+        parts.append(re.escape(stem[at : part.start()]))
+        name, at = part[1], part.end()
         if name in seen:
             parts.append(f"(?P={name})")
         else:
-            parts.append(f"(?P<{name}>" + ((field[2] or r"[^/]+") if name == "camera" else r"\d+") + ")")
+            parts.append(f"(?P<{name}>" + ((part[2] or r"[^/]+") if name == "camera" else r"\d+") + ")")
             seen.add(name)
     return "".join([*parts, re.escape(stem[at:])])

@@ -1,7 +1,7 @@
 """Times that lie beside a recording: in a CSV file, or in the names of its pictures.
 
-Caliscope writes `timestamps.csv` (sync_index, cam_id, frame_index, frame_time) beside its videos; other recorders write
-a file per camera. Such a table says more than the stamps of a video, whose frames a recorder numbers evenly.
+Caliscope writes `timestamps.csv` (sync_index, cam_id, frame_index, frame_time) beside its videos; other recorders
+write a file per camera. Such a table says more than the stamps of a video, whose frames a recorder numbers evenly.
 """
 
 import csv

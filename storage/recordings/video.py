@@ -147,7 +147,7 @@ def _spoken(path: Path) -> tuple[Fraction, tuple[Fraction, ...], str]:
         parts = (stream, *container.streams, container)
         # Matroska writes its names in capitals.
         said = (str(text) for part in parts for name, text in part.metadata.items() if name.lower() == "timecode")
-        return stream.time_base, rates, next(filter(None, said), "")
+        return stream.time_base or Fraction(1), rates, next(filter(None, said), "")
 
 
 def _decoded(path: Path) -> Iterator[Any]:

@@ -256,20 +256,28 @@ def _can_be_placed(camera: str, clock: Clock | None, by: str, fps: float, refuse
 
 def _placed(recordings: Recordings, by: str, fps: float) -> Recordings:
     """The recordings with every frame at the number of its moment; the earliest moment of all is frame 0."""
-    starts = {id: round(start) for id, start in _starts(recordings, by, fps).items()}
+    clocks = {id: one.clock for id, one in recordings.items() if one.clock}
+    starts, even = (
+        _starts(recordings, by, fps),
+        by == "timecode" or all(c.together is not None for c in clocks.values()),
+    )
+    often = {id: 1 if even else max(1, round(clock.rate / fps)) for id, clock in clocks.items()}
+    zero = starts[min(starts, key=lambda id: often[id])]
+    places = {}
+    for id, clock in clocks.items():
+        place = starts[id] - zero + (clock.slots() if even else clock.since_first * fps)
+        # Untriggered cameras are off by a constant; of a camera of twice the rate, pictures lie between frames.
+        off = np.median(place - np.rint(place)) if often[id] == 1 else 0.0
+        places[id] = place - off
+    earliest = min(int(np.rint(place).min()) for place in places.values())
     out = {}
-    for id, one in recordings.items():
-        if (clock := one.clock) is None:
-            continue
-        slots = clock.slots(fps if by == "timestamp" else 0.0)
-        places = slots + (starts[id] - min(starts.values()) + (one.shift or 0))
+    for id, place in places.items():
+        numbers, off = np.rint(place).astype(np.int64), np.abs(place - np.rint(place))
+        order = np.lexsort((off, numbers))
+        order = order[off[order] <= _SIMULTANEOUS / often[id] + 0.01]
         # Of pictures that fall on one frame, the nearest to it is taken.
-        off = np.abs((clock.ticks - clock.ticks[0]) * float(clock.tick) * fps - slots)
-        order = np.lexsort((off, places))
-        if by == "timestamp" and clock.together is None:
-            # A camera of twice the rate has pictures that lie between the frames.
-            order = order[off[order] <= _SIMULTANEOUS / max(1, round(clock.rate / fps)) + 0.01]
-        numbers, kept = np.unique(places[order], return_index=True)
-        own = np.array(clock.numbers)[order[kept]]
-        out[id] = replace(one, placed={int(n): int(o) for n, o in zip(numbers, own, strict=True) if n >= 0})
+        kept = order[np.unique(numbers[order], return_index=True)[1]]
+        shift = (recordings[id].shift or 0) - earliest
+        placed = {int(numbers[k]) + shift: clocks[id].numbers[k] for k in kept if numbers[k] + shift >= 0}
+        out[id] = replace(recordings[id], placed=placed)
     return out

@@ -39,8 +39,6 @@ def test_dropped_frames_are_found_and_late_ones_are_not(
     else:
         assert jump is None
     assert (clock.slots() == moments).all()
-    if jitter < 0.2:
-        assert (np.diff(clock.slots(float(exact_rate(fps)))) == np.diff(moments)).all()
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,4 +1,4 @@
-"""A video of two fields per picture, or of pixels that are not square, is refused whatever codec and container say so."""
+"""A video of two fields per picture, or of pixels that are not square, is refused whatever codec says so."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -268,3 +268,17 @@ def test_numbered_pictures_have_no_clock(tmp_path: Path) -> None:
 def test_an_error_is_of_the_family(tmp_path: Path) -> None:
     (problem,) = _plan(_case("04-video-time/two_rates", tmp_path)).problems
     assert isinstance(problem, CapmatError)
+
+
+def test_caliscopes_table_places_the_frames(tmp_path: Path) -> None:
+    times = [1000 * n // 6 for n in range(4)]
+    day = _film(tmp_path / "day", {"c0": times, "c1": times[:3]}, fps=6)
+    rows = [(n, 0, n) for n in range(4)] + [(0, 1, 0), (2, 1, 1), (3, 1, 2)]
+    table = ["sync_index,cam_id,frame_index,frame_time", *(f"{s},{c},{f},{25 + s / 6:.4f}" for s, c, f in rows)]
+    (day / "timestamps.csv").write_text("\n".join(table))
+    assert "camera c1 frame 1, " in _problems(day)
+    with (day / "session.toml").open("a") as file:
+        file.write('[sync]\nby = "timestamp"\n')
+    take = _plan(day).takes["walk"]
+    assert (take.frames, take.gaps) == ((0, 2, 3), {"c1": "1"})
+    assert take.recordings["c1"].placed == {0: 0, 2: 1, 3: 2}
