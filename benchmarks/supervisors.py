@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from storage.labels.trimaps import truth_of
+from storage.pictures.files import read_guide
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
 from tasks.ingest.session import ingest, plates
-from tasks.matte.picture import open_base, read_display, read_guide
+from tasks.matte.picture import open_base, read_display
 from tasks.validate.supervise import supervise
 from tests.project import ROOT
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import MatteError, NotFound, SizeMismatch
 from storage.labels.raster import BACKGROUND, FOREGROUND
-from storage.pictures.files import read_grey, read_photograph
+from storage.pictures.files import read_coverage, read_grey
 
 Files = dict[tuple[str, int], Path]
 """Files by (camera, frame)."""
@@ -73,15 +73,13 @@ def read_trimap(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         (H, W) uint8 of 0 background, 128 unknown, 255 foreground.
 
     Raises:
-        ImageUnreadable: the picture is broken.
-        MatteError: it holds other values or colours, or has no unknown band.
+        ImageUnreadable: the picture is broken, or has colours.
+        MatteError: it holds other values, or has no unknown band.
         SizeMismatch: it is of another size.
     """
-    image = read_photograph(path)
-    if (image != image[..., :1]).any():
-        raise MatteError("the trimap is coloured", where=str(path), fix="Use black, grey and white.")
-    check_trimap(image[..., 0], str(path))
-    return _sized(image[..., 0].astype(np.uint8), size, str(path))
+    image = read_coverage(path)
+    check_trimap(image, str(path))
+    return _sized(image.astype(np.uint8), size, str(path))
 
 
 def read_truth(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:

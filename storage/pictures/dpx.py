@@ -13,39 +13,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.header import Header
+from storage.pictures.declared import by_h273
+from storage.pictures.header import Header, check_square
 
-_START = 812  # the file header and the first image element's fields
+_START = 1636  # the file header, the image elements and the shape of the pixels
 _RGB = 50
 _SCANS = {1: 2, 2: 4, 3: 3, 4: 5, 5: 6, 6: 8, 7: 7}
 """EXIF orientation by the order in which pixels and lines were scanned; 0 is the usual one, 65535 unknown."""
-_LOGARITHMIC = {1: "printing density", 3: "logarithmic"}
+_UNDEFINED = 0xFFFFFFFF
+_NO_LIGHT = {1: "printing density", 3: "logarithmic", 11: "depth", 12: "depth", 13: "ADX"}
+# Tables 5A and 5B of SMPTE 268M as numbers of ITU-T H.273; 4, "unspecified video", says nothing.
+_TRANSFERS = {2: 8, 5: 1, 6: 1, 7: 6, 8: 6, 9: 6, 10: 6}
+_PRIMARIES = {5: 1, 6: 1, 7: 5, 8: 6, 9: 6, 10: 5}
 
 
 def dpx_header(path: Path) -> Header:
-    """Size and depth.
+    """Size, depth, black, and what the file says about its colours.
 
     Raises:
-        ImageUnreadable: the file does not hold exactly one plain RGB element, or is too short for it.
+        ImageUnreadable: the file does not hold exactly one plain RGB element of square pixels with white at the
+            largest number, or is too short for it.
     """
     with path.open("rb") as file:
         start = file.read(_START)
     order = ">" if start[:4] == b"SDPX" else "<"
     scan, elements, width, height = struct.unpack_from(f"{order}HHII", start, 768)
-    descriptor, transfer, _, bits = struct.unpack_from("BBBB", start, 800)
+    signed, low, _, high = struct.unpack_from(f"{order}IIII", start, 780)
+    descriptor, transfer, colorimetric, bits = struct.unpack_from("BBBB", start, 800)
     packing, encoding, offset = struct.unpack_from(f"{order}HHI", start, 804)
     if elements != 1 or descriptor != _RGB or encoding:
         what = f"the DPX holds {elements} elements, the first of kind {descriptor}, encoding {encoding}"
         raise _refused(what, path)
-    if transfer in _LOGARITHMIC:
-        raise _refused(f"the DPX is encoded as {_LOGARITHMIC[transfer]}", path)
+    if transfer in _NO_LIGHT:
+        raise _refused(f"the DPX is encoded as {_NO_LIGHT[transfer]}", path)
     if bits not in (8, 10, 12, 16) or (bits in (10, 12) and packing != 1):
         raise _refused(f"the DPX has {bits} bits in packing {packing}", path)
     row = width * 4 if bits == 10 else width * 3 * (1 if bits == 8 else 2)
     if path.stat().st_size < offset + row * height:
         raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
-    kept, orientation = bits if bits % 8 else 0, _SCANS.get(scan, 1)
-    return Header(width, height, 3, "uint8" if bits == 8 else "uint16", kept, orientation=orientation)
+    if signed == 1 or (high not in (0, _UNDEFINED) and high != 2**bits - 1):
+        raise _refused("the DPX has signed numbers" if signed == 1 else f"the DPX has white at {high}", path)
+    aspect = [0 if side == _UNDEFINED else side for side in struct.unpack_from(f"{order}II", start, 1628)]
+    check_square(aspect, "pixel aspect ratio", str(path))
+    # FFmpeg used to write "linear" into every file.
+    said = 0 if transfer == 2 and start[160:164] == b"Lavc" else _TRANSFERS.get(transfer, 2)
+    return Header(
+        width,
+        height,
+        3,
+        "uint8" if bits == 8 else "uint16",
+        bits if bits % 8 else 0,
+        black=None if low in (0, _UNDEFINED) else low,
+        orientation=_SCANS.get(scan, 1),
+        declared=by_h273(_PRIMARIES.get(colorimetric, 2), said, "DPX header", str(path)),
+    )
 
 
 def read_dpx(path: Path) -> NDArray[Any]:

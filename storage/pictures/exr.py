@@ -4,6 +4,7 @@ A file of 32-bit floats is read only if half floats hold every value; nothing is
 (YC), several parts and crops of a larger picture are refused.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.header import Header
+from storage.pictures.declared import REC709, XYZ, Declared, by_primaries
+from storage.pictures.header import Header, check_square
+
+_D60 = (0.32168, 0.33767)
+# "Color Space Encodings for Texture Assets and CG Rendering" (Color Interop Forum, 2025); primaries as in OpenEXR.
+_SPACES: dict[str, tuple[float, ...]] = {
+    "lin_rec709_scene": REC709,
+    "lin_ap0_scene": (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, *_D60),
+    "lin_ap1_scene": (0.713, 0.293, 0.165, 0.830, 0.128, 0.044, *_D60),
+    "lin_p3d65_scene": (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *REC709[6:]),
+    "lin_rec2020_scene": (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, *REC709[6:]),
+    "lin_adobergb_scene": (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *REC709[6:]),
+    "lin_ciexyzd65_scene": XYZ,
+}
 
 
 def exr_header(path: Path) -> Header:
@@ -23,7 +37,9 @@ def exr_header(path: Path) -> Header:
         header = file.header()
         names = _names({channel.name for channel in header["channels"]}, path)
         orientation = int(header.get("Orientation", 1))  # OpenImageIO's name; OpenEXR has none of its own
-    return Header(width, height, len(names), "float16", orientation=orientation)
+        check_square((float(header.get("pixelAspectRatio", 1)), 1), "pixelAspectRatio", str(path))
+        declared = _declared(header, str(path))  # closing the file empties the header
+    return Header(width, height, len(names), "float16", orientation=orientation, declared=declared)
 
 
 def read_exr(path: Path) -> NDArray[Any]:
@@ -61,6 +77,23 @@ def as_half(image: NDArray[Any], path: Path) -> NDArray[np.float16]:
             fix="Export it as half float.",
         )
     return half
+
+
+def _declared(header: Mapping[str, Any], where: str) -> Declared | None:
+    """Return what the chromaticities say, and the name of a colour space of the Color Interop Forum.
+
+    Raises:
+        ImageUnreadable: the two contradict each other, or the name is not known.
+    """
+    name, xy = str(header.get("colorInteropID", "")), header.get("chromaticities")
+    if header.get("acesImageContainerFlag"):  # SMPTE ST 2065-4
+        name = name or "lin_ap0_scene"
+    if name in ("", "unknown", "data"):
+        return by_primaries(xy, ("linear",), "chromaticities", where) if xy else None
+    if (known := _SPACES.get(name)) is None or (xy and not np.allclose(xy, known, atol=2e-3)):
+        what = f"the EXR says that its colours are {name}" + (f" and its primaries {[*xy]}" if known and xy else "")
+        raise ImageUnreadable(what, where=where, fix="Export it as linear Rec. 709, or with chromaticities alone.")
+    return by_primaries(known, ("linear",), name, where)
 
 
 def _size(file: Any, path: Path) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
+from storage.pictures.declared import check_coverage, shown
 from storage.pictures.dng import dng_header, read_dng
 from storage.pictures.dpx import dpx_header, read_dpx
 from storage.pictures.exr import as_half, exr_header, read_exr
@@ -142,6 +143,44 @@ def read_photograph(path: Path, *, turn: bool = False) -> NDArray[Any]:
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
+def read_shown(path: Path) -> NDArray[np.float32]:
+    """Read any picture as a display shows it: (H, W, 3) float32, sRGB-encoded 0..1.
+
+    What the file says about its colours is done, and it is turned upright if it asks for it. Where it says nothing,
+    integers are sRGB, and EXR is linear Rec. 709.
+
+    Raises:
+        ImageUnreadable: as `read_photograph`; also a file whose black is not 0, and colours that cannot be converted.
+    """
+    header, image = read_header(path, turn=True), read_photograph(path, turn=True)
+    if header.black:
+        fix = "Export it with black at 0."
+        raise ImageUnreadable(f"the picture's black is {header.black}", where=str(path), fix=fix)
+    return shown(_unit(image, header), header.declared, "linear" if image.dtype.kind == "f" else "srgb")
+
+
+def read_coverage(path: Path, *, turn: bool = False) -> NDArray[Any]:
+    """Read a trimap or a matte, which many programs save as colour with equal channels: (H, W) as stored.
+
+    Args:
+        path: the file.
+        turn: turn the picture upright if it asks for it.
+
+    Raises:
+        ImageUnreadable: as `read_photograph`; also a picture with colours, and grey that is light of a linear curve.
+    """
+    image = read_photograph(path, turn=turn)
+    if (image != image[..., :1]).any():
+        raise ImageUnreadable("the picture has colours", where=str(path), fix="Export it as grey.")
+    check_coverage(read_header(path, turn=turn).declared, str(path))
+    return image[..., 0]
+
+
+def read_guide(path: Path) -> NDArray[np.float32]:
+    """Read the trimap or matte of a photograph as `read_coverage`, turned upright: (H, W) float32 0..1."""
+    return _unit(read_coverage(path, turn=True), read_header(path, turn=True)).clip(0, 1)
+
+
 def read_rgba(path: Path) -> NDArray[Any]:
     """Read a picture with straight alpha: (H, W, 4) as stored. Raises like `read_image`."""
     image = _decode(path)
@@ -151,13 +190,23 @@ def read_rgba(path: Path) -> NDArray[Any]:
 
 
 def read_grey(path: Path) -> NDArray[Any]:
-    """Read a one-channel picture (matte, trimap): (H, W). Raises like `read_image`."""
+    """Read a one-channel picture (matte, trimap): (H, W) as stored. Raises like `read_coverage`."""
     image = _decode(path)
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
     if image.ndim != 2:
         raise ImageUnreadable("the picture is not grey", where=str(path), fix="Export it with one channel.")
+    check_coverage(read_header(path).declared, str(path))
     return image
+
+
+def _unit(image: NDArray[Any], header: Header) -> NDArray[np.float32]:
+    """Integers as 0..1, floats as they are."""
+    if image.dtype.kind == "f":
+        return image
+    # TIFF and DPX of 10 to 14 bits keep them in the low bits.
+    top = 2**header.bits - 1 if header.bits > 8 else np.iinfo(image.dtype).max
+    return image.astype(np.float32) / np.float32(top)
 
 
 def _decode(path: Path, *, turn: bool = False) -> NDArray[Any]:

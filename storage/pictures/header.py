@@ -5,6 +5,7 @@ refused; only a single photograph, which has no calibration, is turned.
 """
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
+from storage.pictures.declared import Declared
 
 _ORIENTATION = 0x0112
 _ASKS = {
@@ -38,6 +40,7 @@ class Header:
         cfa: order of a mosaic's colours, if the file states it; else "".
         black: the number that stands for no light, if the file states it.
         orientation: what makes the stored pixels upright, 1 to 8 as in EXIF; 1 (or 0, unknown) for nothing.
+        declared: what the file says about its colours; None if it says nothing.
     """
 
     width: int
@@ -48,6 +51,7 @@ class Header:
     cfa: str = ""
     black: int | None = None
     orientation: int = 1
+    declared: Declared | None = None
 
     def upright(self) -> "Header":
         """What the header says once the picture is turned."""
@@ -73,6 +77,26 @@ def check_upright(orientation: int, where: str, what: str = "picture") -> None:
             where=where,
             fix="Remove that tag if the pixels lie as calibrated; else turn the pixels. Switch auto-rotation off in "
             "the camera.",
+        )
+
+
+def check_square(sides: Iterable[float], source: str, where: str) -> None:
+    """Refuse pixels that are not square; calibrations and networks are for square ones.
+
+    Args:
+        sides: pixels per unit of length, or the other way round, across and down; 0 if the file does not say it.
+        source: what says so, for the message.
+        where: the file.
+
+    Raises:
+        ImageUnreadable: the two differ by more than rounding.
+    """
+    across, down = sides
+    if across > 0 and down > 0 and abs(across / down - 1) > 0.005:
+        raise ImageUnreadable(
+            f"the picture says that its pixels are not square ({source} {across:g} x {down:g})",
+            where=where,
+            fix="Export it with square pixels, or correct this entry of the file.",
         )
 
 

@@ -12,16 +12,28 @@ from typing import Any
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.header import Header, exif_orientation
+from storage.pictures.declared import Declared, by_icc, by_tags, exif_tags
+from storage.pictures.header import Header, check_square, exif_orientation
 
-_WIDE = ("display p3", "adobe rgb", "prophoto", "romm", "2020", "dci", "wide gamut")
+_RESOLUTION = (0x011A, 0x011B)  # tags of EXIF
 
 
 def jpeg_header(source: Path | bytes) -> Header:
-    """Size and type."""
+    """Size, type and what the file says about its colours.
+
+    Raises:
+        ImageUnreadable: its pixels are not square, or what it says about its colours means nothing.
+    """
+    where = str(source) if isinstance(source, Path) else "JPEG"
     with _opened(source) as image:
+        tags, channels, icc = exif_tags(image), len(image.getbands()), image.info.get("icc_profile")
+        check_square(image.info.get("jfif_density", (0, 0)), "JFIF density", where)
+        check_square((float(tags.get(tag, 0)) for tag in _RESOLUTION), "EXIF resolution", where)
+        declared: Declared | None = None
+        if channels <= 3:  # CMYK is refused
+            declared = by_icc(icc, channels, where) if icc else by_tags(tags, "EXIF", where)
         orientation = exif_orientation(image)
-        return Header(image.width, image.height, len(image.getbands()), "uint8", orientation=orientation)
+        return Header(image.width, image.height, channels, "uint8", orientation=orientation, declared=declared)
 
 
 def read_jpeg(source: Path | bytes) -> NDArray[Any]:
@@ -45,21 +57,11 @@ def check_recorded(source: Path | bytes, where: str) -> None:
     """Refuse what a photograph may say about itself, but a recording of a calibrated camera may not.
 
     Raises:
-        ImageUnreadable: the picture is CMYK, or carries the profile of a wider colour space.
+        ImageUnreadable: the picture is CMYK.
     """
-    from PIL import ImageCms
-
     with _opened(source) as image:
-        mode, profile = image.mode, image.info.get("icc_profile")
-    if mode == "CMYK":
-        raise ImageUnreadable("the picture's colours are CMYK", where=where, fix="Export it as RGB.")
-    if profile:
-        try:
-            name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile))).strip()
-        except (ImageCms.PyCMSError, OSError):
-            return  # a profile that cannot be read says nothing
-        if any(wide in name.lower() for wide in _WIDE):
-            raise ImageUnreadable(f"the picture's colours are {name}", where=where, fix="Export it as sRGB.")
+        if image.mode == "CMYK":
+            raise ImageUnreadable("the picture's colours are CMYK", where=where, fix="Export it as RGB.")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ a temporary file for it (docs/decisions/0008-where-imageio-is-used.md).
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.header import Header, exif_orientation
+from storage.pictures.declared import REC709, Curve, Declared, by_h273, by_icc, by_primaries, by_tags, exif_tags
+from storage.pictures.header import Header, check_square, exif_orientation
 
-_SPEAKING = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+_KINDS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs", b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+"""Chunks that say what the pixels mean; the last four hold EXIF and XMP."""
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type
 
 
@@ -30,29 +32,71 @@ def png_header(path: Path) -> Header:
         file.seek(-12, io.SEEK_END)
         if file.read(12)[4:8] != b"IEND":
             raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
-        orientation = _orientation(file)
+        chunks = _chunks(file)
+    orientation, exif = _exif(chunks)
+    said = dict(reversed(chunks))
+    if b"pHYs" in said:
+        check_square(struct.unpack_from(">II", said[b"pHYs"]), "pHYs", str(path))
     # OpenCV stretches grey of fewer bits to 8.
     bits = depth if depth < 8 and colour_type == 0 else 0
-    dtype = "uint16" if depth == 16 else "uint8"
-    return Header(width, height, _CHANNELS[colour_type], dtype, bits, orientation=orientation)
+    channels, dtype = _CHANNELS[colour_type], "uint16" if depth == 16 else "uint8"
+    declared = _declared(said, channels, str(path)) or by_tags(exif, "EXIF", str(path))
+    return Header(width, height, channels, dtype, bits, orientation=orientation, declared=declared)
 
 
-def _orientation(file: BinaryIO) -> int:
-    """What the chunks that carry EXIF and XMP say; they may lie before or after the pixels."""
+def _chunks(file: BinaryIO) -> list[tuple[bytes, bytes]]:
+    """Return kind and content of the chunks that say something; they may lie before or after the pixels."""
+    chunks = []
+    file.seek(33)
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+        length, kind = struct.unpack(">I4s", head)
+        if kind in _KINDS:
+            chunks.append((kind, file.read(length)))
+            length = 0
+        file.seek(length + 4, io.SEEK_CUR)  # with the checksum
+    return chunks
+
+
+def _exif(chunks: Sequence[tuple[bytes, bytes]]) -> tuple[int, dict[int, Any]]:
+    """Return the orientation and the tags of EXIF and XMP."""
     from PIL import Image
 
-    file.seek(0)
-    kept = file.read(33)
-    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
-        length = int.from_bytes(head[:4], "big") + 4  # with the checksum
-        if head[4:] in _SPEAKING:
-            kept += head + file.read(length)
-        else:
-            file.seek(length, io.SEEK_CUR)
-    if len(kept) == 33:
-        return 1
-    with Image.open(io.BytesIO(kept + _chunk(b"IDAT", b"") + _chunk(b"IEND", b""))) as image:
-        return exif_orientation(image)
+    kept = [_chunk(kind, data) for kind, data in chunks if kind in _KINDS[-4:]]
+    if not kept:
+        return 1, {}
+    start = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    with Image.open(io.BytesIO(start + b"".join([*kept, _chunk(b"IDAT", b""), _chunk(b"IEND", b"")]))) as image:
+        return exif_orientation(image), exif_tags(image)
+
+
+def _declared(chunks: Mapping[bytes, bytes], channels: int, where: str) -> Declared | None:
+    """Return what the first of these chunks says: cICP, iCCP, sRGB, gAMA with cHRM (PNG 3, 4.3)."""
+    if b"cICP" in chunks:
+        primaries, transfer, matrix, full = chunks[b"cICP"][:4]
+        if matrix or not full:
+            what = f"the PNG is YCbCr or of limited range (cICP {primaries} {transfer} {matrix} {full})"
+            raise ImageUnreadable(what, where=where, fix="Export it as full-range RGB.")
+        return by_h273(primaries, transfer, "cICP", where)
+    if b"iCCP" in chunks:
+        _, _, packed = chunks[b"iCCP"].partition(b"\0")
+        try:
+            icc = zlib.decompress(packed[1:])
+        except zlib.error as error:
+            raise ImageUnreadable(
+                f"the picture's ICC profile is damaged ({error})", where=where, fix="Copy or export it again."
+            ) from error
+        return by_icc(icc, channels, where)
+    if b"sRGB" in chunks:
+        return Declared("sRGB (sRGB chunk)", b"", REC709, ("srgb",))
+    curves: tuple[Curve, ...] = ()
+    if b"gAMA" in chunks:
+        (gamma,) = struct.unpack_from(">I", chunks[b"gAMA"])
+        # The standard writes the sRGB curve as 1 / 2.2.
+        curves = ("srgb",) if abs(gamma - 45455) < 100 else (100000 / gamma,)
+    if b"cHRM" in chunks:
+        *white, rx, ry, gx, gy, bx, by = (n / 100000 for n in struct.unpack_from(">8I", chunks[b"cHRM"]))
+        return by_primaries((rx, ry, gx, gy, bx, by, *white), curves, "cHRM", where)
+    return Declared(f"gamma 1/{100000 / gamma:.3g} (gAMA)", curves=curves) if curves else None
 
 
 def read_png(path: Path) -> NDArray[Any]:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
-from storage.pictures.header import Header
+from storage.pictures.declared import Declared, by_icc, by_tags
+from storage.pictures.header import Header, check_square
 
 _DARK_FIRST, _RGB, _CFA = 1, 2, 32803  # values of PhotometricInterpretation
 
@@ -58,6 +59,34 @@ def _described(path: Path) -> tuple[Header, bool, int]:
                 page.dtype.name,
                 bits,
                 orientation=int(page.tags.valueof("Orientation", 1)),
+                declared=_declared(page.tags, page.samplesperpixel, str(path)),
             )
             return header, page.axes.startswith("S"), pages[0]
     raise ImageUnreadable(what, where=str(path), fix="Export it as RGB or grey of up to 16 bits.")
+
+
+def _declared(tags: Any, channels: int, where: str) -> Declared | None:
+    """Return what the tags say about colours.
+
+    Raises:
+        ImageUnreadable: the pixels are not square, or what the tags say about colours cannot be done.
+    """
+    resolution = (_number(tags.valueof(name, (0, 1))) for name in ("XResolution", "YResolution"))
+    check_square(resolution, "resolution", where)
+    for name in ("TransferFunction", "GrayResponseCurve", "ReferenceBlackWhite"):
+        if name in tags:
+            fix = "Convert it to sRGB, or remove this tag if it means nothing."
+            raise ImageUnreadable(f"the TIFF has a curve of its own ({name})", where=where, fix=fix)
+    if icc := tags.valueof("InterColorProfile"):
+        return by_icc(bytes(icc), channels, where)
+    exif = tags.valueof("ExifTag")
+    exif = exif if isinstance(exif, dict) else {}  # a number where it is damaged
+    fields = {0xA001: exif.get("ColorSpace")} | ({0xA500: _number(exif["Gamma"])} if "Gamma" in exif else {})
+    for number in (0x013E, 0x013F):  # white and primaries, as in EXIF
+        if flat := tags.valueof(number):
+            fields[number] = [_number(pair) for pair in zip(flat[::2], flat[1::2], strict=True)]
+    return by_tags(fields, "tags of the TIFF", where)
+
+
+def _number(fraction: tuple[int, int]) -> float:
+    return fraction[0] / fraction[1] if fraction[1] else 0.0

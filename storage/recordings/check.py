@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
 from storage.pictures.colour import Colour
+from storage.pictures.declared import objection
 from storage.pictures.header import Header
 
 
@@ -26,14 +27,16 @@ def check_colour(header: Header, colour: Colour, where: str) -> None:
     """Refuse by its header what cannot be a picture of this colour.
 
     Raises:
-        ImageUnreadable: a mosaic where the session says RGB or the other way round, alpha, another depth, another
-            order of the mosaic's colours, another black or white.
+        ImageUnreadable: other colours than the session's, a mosaic where the session says RGB or the other way round,
+            alpha, another depth, another order of the mosaic's colours, another black or white.
     """
 
     def refuse(what: str, fix: str) -> NoReturn:
         raise ImageUnreadable(what, where=where, fix=fix)
 
     _check_type(header.dtype, header.bits, colour, where)
+    if header.declared and (wrong := objection(header.declared, colour)):
+        refuse(*wrong)
     if header.channels > 3:
         refuse("the picture has an alpha channel", "Export it as plain RGB.")
     if header.channels < 3 and not colour.cfa:

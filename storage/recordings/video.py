@@ -24,7 +24,7 @@ from storage.descriptor import VideoSection
 from storage.pictures.header import Header, check_upright
 from storage.recordings.check import Frame, located
 from storage.recordings.clock import Clock
-from storage.recordings.video_colour import meaning_of, picture_of
+from storage.recordings.video_colour import colours_of, meaning_of, picture_of
 
 _ORIENTATIONS = {
     (1, 0, 0, 1): 1,
@@ -92,6 +92,7 @@ def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[H
                 1 if meaning.kind == "grey" else 3,
                 "uint16" if deep else "uint8",
                 meaning.bits if deep and meaning.bits < 16 else 0,
+                declared=colours_of(frame, str(path)),
             )
         # A stream without stamps says only its rate.
         times.append(len(times) if frame.pts is None else frame.pts)

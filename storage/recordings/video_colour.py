@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
 from storage.descriptor import VideoSection
+from storage.pictures.declared import Declared, by_h273
 
 _WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 # Numbers of ITU-T H.273, as ffmpeg reports them.
@@ -20,7 +21,6 @@ _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}
 _RANGES: dict[int, Literal["limited", "full"]] = {1: "limited", 2: "full"}
 UNSPECIFIED = (0, 2, 3)
 """Numbers of a matrix that say nothing."""
-_HDR = {16: "PQ", 18: "HLG"}
 _PLAIN = "Export it as H.264, H.265, ProRes 422 or FFV1 of 8, 10 or 12 bits without alpha."
 _FULL_SIZE = {8: "yuv444p", 10: "yuv444p10le", 12: "yuv444p12le"}
 
@@ -43,15 +43,13 @@ class Meaning:
 
 
 def meaning_of(frame: Any, stated: VideoSection | None, where: str) -> Meaning:
-    """What the stream says about its numbers, completed by what the session states.
+    """What the stream says about its numbers, completed by what the session states; its colours are `colours_of`.
 
     Raises:
         ImageUnreadable: neither says it, they contradict each other, or the format is not supported.
     """
     form = frame.format
     bits = max(part.bits for part in form.components)
-    if (curve := _HDR.get(int(frame.color_trc))) is not None:
-        raise ImageUnreadable(f"the video is {curve}", where=where, fix="Export it as Rec. 709, or as linear EXR.")
     if len(form.components) == 4 or "pal" in form.name:
         raise ImageUnreadable(f"the video has an alpha channel or palette ({form.name})", where=where, fix=_PLAIN)
     if len(form.components) == 1:
@@ -83,6 +81,15 @@ def meaning_of(frame: Any, stated: VideoSection | None, where: str) -> Meaning:
                 )
         matrix, extent = stated.matrix, stated.range
     return Meaning("yuv", bits, matrix, extent)
+
+
+def colours_of(frame: Any, where: str) -> Declared | None:
+    """What the stream says about its primaries and its curve.
+
+    Raises:
+        ImageUnreadable: they are HDR, or of no known meaning.
+    """
+    return by_h273(int(frame.color_primaries), int(frame.color_trc), "flags of the video", where)
 
 
 def picture_of(frame: Any, meaning: Meaning) -> NDArray[Any]:

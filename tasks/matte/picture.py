@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import CheckpointError, ImageUnreadable, SizeMismatch
+from capmat_errors import CheckpointError, SizeMismatch
 from capmat_models.stage.mend import find_change
 from storage.pictures.colour import decode_srgb, encode_srgb
-from storage.pictures.files import read_header, read_photograph
+from storage.pictures.files import read_guide, read_header, read_shown
 from storage.pictures.foreground import foreground
 from storage.pictures.png import encode_png
 from storage.registry import Registry
@@ -20,26 +20,8 @@ from tasks.show.sheet import comp_on_green
 
 
 def read_display(path: Path) -> NDArray[np.float32]:
-    """A photograph as networks want it: (3,H,W) float32, display-referred 0..1, turned upright if it asks for it.
-
-    Integers are display-referred already, floats are linear light. Grey becomes three equal channels. An opaque alpha
-    channel is dropped, any other is refused.
-    """
-    image = read_photograph(path, turn=True)
-    shown = encode_srgb(image) if image.dtype == np.float32 else _unit(image)
-    return np.ascontiguousarray(shown.transpose(2, 0, 1))
-
-
-def read_guide(path: Path) -> NDArray[np.float32]:
-    """A trimap or coarse alpha: (H,W) float32 0..1, turned upright. Many programs save equal channels of colour.
-
-    Raises:
-        ImageUnreadable: the file is not a picture, or has colours.
-    """
-    image = read_photograph(path, turn=True)
-    if (image != image[..., :1]).any():
-        raise ImageUnreadable("the picture has colours", where=str(path), fix="Export it as grey.")
-    return _unit(image[..., 0])
+    """A photograph as networks want it: (3,H,W) float32, display-referred 0..1; see `read_shown`."""
+    return np.array(read_shown(path).transpose(2, 0, 1), order="C")
 
 
 def open_model(store: str, weights: Path, wanted: str) -> tuple[Any, str]:
@@ -139,11 +121,6 @@ def matte_picture(
     for kind, picture in pictures.items():
         folder.write(f"{image.stem}_{kind}.png", encode_png(picture))
     return {kind: out / f"{image.stem}_{kind}.png" for kind in pictures}, note
-
-
-def _unit(image: NDArray[Any]) -> NDArray[np.float32]:
-    top = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
-    return (image.astype(np.float32) / np.float32(top)).clip(0, 1)
 
 
 def _bytes(picture: NDArray[np.float32]) -> NDArray[np.uint8]:

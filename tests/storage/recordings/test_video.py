@@ -42,8 +42,8 @@ def _frame(form: str, planes: list[np.ndarray]) -> object:
     return frame
 
 
-def _encode(path: Path, codec: str, form: str, frames: list[object], flags: tuple[int, int, int] | None) -> Path:
-    """Write a video; flags are the numbers of matrix, range and curve, None for a stream that says nothing."""
+def _encode(path: Path, codec: str, form: str, frames: list[object], flags: tuple[int, ...] | None) -> Path:
+    """Write a video; flags are the numbers of matrix, range, curve and maybe primaries, None for saying nothing."""
     import av
 
     options = {"x265-params": "log-level=none:lossless=1"} if codec == "libx265" else {}
@@ -53,11 +53,13 @@ def _encode(path: Path, codec: str, form: str, frames: list[object], flags: tupl
         stream.width, stream.height, stream.pix_fmt, stream.time_base = WIDTH, HEIGHT, form, Fraction(1, 25)
         if flags:
             context = stream.codec_context
-            context.colorspace, context.color_range, context.color_trc = flags
+            context.colorspace, context.color_range, context.color_trc = flags[:3]
+            context.color_primaries = (*flags, 2)[3]
         for number, frame in enumerate(frames):
             frame.pts, frame.time_base = number, Fraction(1, 25)
             if flags:
                 frame.colorspace, frame.color_range = flags[:2]
+                frame.color_trc, frame.color_primaries = flags[2], (*flags, 2)[3]
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -106,7 +108,7 @@ def test_a_video_that_does_not_say_what_it_is_is_refused_with_the_fields_to_add(
 def test_video_for_bright_displays_is_refused(tmp_path: Path, curve: int, name: str) -> None:
     frame = _frame("yuv420p10le", _bars("bt709", False, 10))
     path = _encode(tmp_path / "a.mkv", "libx265", "yuv420p10le", [frame], (9, 1, curve))
-    with pytest.raises(ImageUnreadable, match=f"the video is {name}"):
+    with pytest.raises(ImageUnreadable, match=f"transfer is {name}"):
         read_video_header(path)
 
 
@@ -181,3 +183,29 @@ def test_the_timecode_is_what_the_file_says(tmp_path: Path) -> None:
     (tmp_path / "c.mov").write_bytes(b"no video")
     with pytest.raises(ImageUnreadable, match=r"c.mov: the video is damaged"):
         read_video_header(tmp_path / "c.mov", stated)
+
+
+@pytest.mark.parametrize(
+    ("primaries", "curve", "colour", "says"),
+    [
+        (1, 1, Colour(8, "srgb"), ""),
+        (1, 1, Colour(8, "rec709"), ""),
+        (2, 2, Colour(8, "srgb"), ""),
+        (12, 13, Colour(8, "srgb"), r"Display P3 with the sRGB curve .*Set \[colour\] matrix = \[\[1\.22494"),
+        (9, 14, Colour(8, "rec709"), r"BT\.2020 .*Set \[colour\] matrix = \[\[1\.66"),
+        (1, 8, Colour(8, "srgb"), r"linear .*Set \[colour\] transfer = \"linear\""),
+        (1, 4, Colour(8, "srgb"), r"gamma 2\.2 .*Convert the pictures to sRGB"),
+    ],
+)
+def test_the_primaries_and_curve_of_a_video_must_be_the_sessions(
+    tmp_path: Path, primaries: int, curve: int, colour: Colour, says: str
+) -> None:
+    from storage.recordings.check import check_colour
+
+    frame = _frame("yuv420p", _bars("bt709", False, 8))
+    header, _ = read_video_header(_encode(tmp_path / "a.mkv", "ffv1", "yuv420p", [frame], (1, 1, curve, primaries)))
+    if not says:
+        check_colour(header, colour, "here")
+        return
+    with pytest.raises(ImageUnreadable, match=f"here: .*{says}"):
+        check_colour(header, colour, "here")

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from capmat_errors import CapmatError, CheckpointError, ConfigError, ImageUnreadable, NotFound, SizeMismatch
-from storage.pictures.files import read_grey, read_image, read_rgba
+from storage.pictures.files import read_grey, read_guide, read_image, read_rgba
 from storage.pictures.png import encode_png
-from tasks.matte.picture import matte_picture, open_base, open_model, read_display, read_guide
+from tasks.matte.picture import matte_picture, open_base, open_model, read_display
 from tasks.models.networks import register_base
 from tests.project import WEIGHTS
 from tests.storage.tiny_session import write_picture
