@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import StoreError
+from storage.recordings.video_colour import frame_of
 from storage.store.errors import store_errors
 
 _BT709, _SRGB, _LIMITED = 1, 13, 1  # ITU-T H.273
@@ -81,16 +82,7 @@ def video_file(
                 extra = (height - picture.shape[0], width - picture.shape[1])
                 if any(extra):
                     picture = np.pad(picture, ((0, extra[0]), (0, extra[1]), (0, 0)), mode="edge")
-                form = "rgba64le" if picture.shape[2] == 4 else "rgb48le"
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=form)
-                frame = frame.reformat(
-                    format=pixels,
-                    src_colorspace="ITU709",
-                    dst_colorspace="ITU709",
-                    src_color_range="JPEG",
-                    dst_color_range="MPEG",
-                    threads=1,  # with more, swscale sometimes gets a slice of the alpha wrong
-                )
+                frame = frame_of(picture, pixels)
                 frame.pts, frame.time_base = index, 1 / rate
                 container.mux(stream.encode(frame))
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 
 from storage.export.mattes import export_mattes
 from storage.export.video import video_file
 from storage.pictures.colour import decode_srgb, encode_srgb
+from storage.recordings.video import read_video
 from storage.store.root import Root
 from storage.takes.take import Take
 from tests.storage.export.mixed_take import HEIGHT, PHA, SUBJECT, WIDTH, make_take
@@ -81,3 +83,61 @@ def test_odd_sides_are_grown_for_h264(tmp_path: Path) -> None:
     (shown,) = _video(str(tmp_path / "a.mp4"))[1]
     assert shown.shape[:2] == (32, 42)
     assert np.abs(shown[..., :3].astype(float) - 30000).max() < 600
+
+
+def _luma(path: Path) -> np.ndarray:
+    """The stored brightness, (frames, H, W), as the decoder returns it: no conversion of FFmpeg's is asked."""
+    with av.open(str(path)) as file:
+        planes = []
+        for frame in file.decode(video=0):
+            kind = np.uint8 if frame.format.components[0].bits == 8 else np.dtype("<u2")
+            rows = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)
+            planes.append(np.ascontiguousarray(rows).view(kind)[: frame.height, : frame.width].astype(int))
+    return np.stack(planes)
+
+
+@pytest.mark.parametrize(
+    ("form", "alpha", "black", "white"),
+    [("mp4", False, 16, 235), ("prores", False, 64, 940), ("prores", True, 64, 940)],
+)
+def test_white_grey_and_black_are_the_numbers_of_rec709(
+    tmp_path: Path, form: str, alpha: bool, black: int, white: int
+) -> None:
+    """Rec. ITU-R BT.709, parts 3 and 4: white is 235 of 255 and 940 of 1023; 3.2 gives the brightness of colours."""
+    rng = np.random.default_rng(2)
+    flat = [np.full((64, 96, 3), level, np.uint16) for level in (0, 65535)]
+    grey = np.repeat(np.linspace(0, 65535, 96).round().astype(np.uint16)[None, :, None], 64, 0).repeat(3, 2)
+    patches = rng.integers(0, 65536, (4, 6, 3)).astype(np.uint16).repeat(16, 0).repeat(16, 1)
+    path = tmp_path / f"a.{'mp4' if form == 'mp4' else 'mov'}"
+    with video_file(path, form, (64, 96), Fraction(25), alpha=alpha) as add:
+        for index, picture in enumerate([*flat, grey, patches]):
+            opaque = np.full((64, 96, 1), 65535, np.uint16)
+            add(np.concatenate([picture, opaque], 2) if alpha else picture, index)
+    shown = _luma(path)
+    step = white - black
+    if form == "prores" and _depth(path) == 12:
+        shown = shown / 4  # newer FFmpeg returns 4444 with 12 bits
+    assert abs(shown[0] - black).max() <= 0.25
+    assert abs(shown[1] - white).max() <= 0.25
+    assert abs(shown[2] - np.rint(black + step * (grey[..., 0] / 65535))).max() <= 1, "within one code"
+    wanted = black + step * (patches / 65535) @ (0.2126, 0.7152, 0.0722)
+    inside = np.abs(shown[3] - wanted)[4:-4, 4:-4].reshape(-1)
+    assert np.median(inside) <= 1, "colours keep their brightness"
+
+
+def _depth(path: Path) -> int:
+    with av.open(str(path)) as file:
+        return max(part.bits for part in next(file.decode(video=0)).format.components)
+
+
+def test_what_is_written_reads_as_it_was(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    patches = rng.integers(6000, 60000, (4, 6, 3)).astype(np.uint16).repeat(32, 0).repeat(32, 1)
+    for form, suffix, bits, off in (("mp4", "mp4", 8, 1.5), ("prores", "mov", 10, 2)):
+        with video_file(tmp_path / f"a.{suffix}", form, patches.shape[:2], Fraction(25)) as add:
+            add(patches, 0)
+        ((_, seen),) = read_video(tmp_path / f"a.{suffix}", [0])
+        inside = np.zeros((32, 32), bool)
+        inside[8:-8, 8:-8] = True
+        error = np.abs(seen - patches / 65535 * (2**bits - 1)).max(2)[np.tile(inside, (4, 6))]
+        assert np.median(error) <= off
