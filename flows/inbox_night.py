@@ -22,7 +22,7 @@ from flows.service.events import tell_waiting
 from flows.steps import camera_groups, freeze_benchmark, matte_take, outcome
 from tasks.config import Config
 from tasks.ingest.arrival import Wanted, finish, unfinished
-from tasks.ingest.inbox import Arrived, Inbox, drop, fetch_task, read_inbox_task, trouble
+from tasks.ingest.inbox import Arrived, Delivery, Inbox, drop, fetch_task, read_inbox_task, trouble
 from tasks.ingest.inbox_files import Bucket
 from tasks.ingest.session import TakeRecord
 from tasks.labels.mine.queue import mine_night_task
@@ -58,7 +58,7 @@ class _Job:
 
     session: str
     take: TakeRecord
-    files: str
+    files: Delivery
     wanted: Wanted
     teacher: int = 0
     started: list[PrefectFuture[MattesRecord]] = field(default_factory=list)

@@ -13,6 +13,8 @@ from capmat_errors import CapmatError, PlateMismatch
 from flows.cluster.runner import default_runner
 from flows.service.restarts import HOOKS
 from flows.steps import outcome, session_name
+from storage.store.marker import check_place
+from storage.store.root import Root
 from tasks.config import Config
 from tasks.ingest.arrival import check_names
 from tasks.ingest.inbox import Arrived, Refused, trouble
@@ -123,4 +125,6 @@ def ingest(config: Config | None = None) -> dict[str, Any]:
     Returns:
         The ingest records by take.
     """
-    return ingest_session(config or load_config(), look=True)[1]
+    config = config or load_config()
+    check_place(Root(config.store))
+    return ingest_session(config, look=True)[1]

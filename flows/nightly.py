@@ -15,6 +15,8 @@ from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
 from flows.steps import freeze_benchmark, matte_take, night_name
+from storage.store.marker import check_place
+from storage.store.root import Root
 from tasks.config import Config
 from tasks.models.networks import ROLES, champions_task, register_base_task
 from tasks.night.plan import plan_night, until_time
@@ -39,6 +41,7 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
         CapmatError: the session is faulty; of an inbox, nothing at all could be done.
     """
     config = config or load_config()
+    check_place(Root(config.store))
     if config.inbox:
         done = night_of_inbox(config, models)
         # Prefect takes a state for how the run ends, and gives its data to the caller.

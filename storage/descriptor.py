@@ -27,7 +27,8 @@ Format = Literal[
     "llff",
     "smc",
 ]
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+# 100 letters: file systems allow 255 for the names of files that are made of this one and more
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
 
 class _Frozen(BaseModel):

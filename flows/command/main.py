@@ -54,6 +54,26 @@ WORDS = {
 }
 
 
+_READERS = {"verify", "gc", "metrics", "models None", "models list", "benchmark show", "scribbles list"}
+"""Words, some with their verb, that would find nothing amiss where no store is."""
+_USERS = {
+    *(
+        "demo",
+        "nightly",
+        "redistill",
+        "reconstruct",
+        "validate",
+        "benchmark",
+        "paper",
+        "ingest",
+        "export",
+        "scribbles",
+    ),
+    *("scribble", "mine", "models", "plan", "hull", "scene", "stage check"),
+}
+"""Others that work with a store; they may begin one below the working folder."""
+
+
 class _Word(argparse.ArgumentParser):
     """The parser of a word, which gets its options from the word's module when the word is used."""
 
@@ -77,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting; may be repeated"
     )
+    parser.add_argument(
+        "--new-store", action="store_true", help="begin a store at `store`, also outside of the working folder"
+    )
     words = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Word)
     for word, (_, text) in WORDS.items():
         words.add_parser(word, help=text, description=text).word = word
@@ -92,6 +115,24 @@ def _spare_loopback() -> None:
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys(names))
 
 
+def _check_store(args: argparse.Namespace) -> None:
+    """Refuse a place where no store lies, such as the empty folder on which a disk is not mounted."""
+    words = {args.command, f"{args.command} {getattr(args, 'verb', '')}"}
+    if not args.new_store and not words & (_READERS | _USERS):
+        return
+    from flows.command.arguments import settings
+    from storage.store.marker import begin_store, check_place, check_store
+    from storage.store.root import Root
+
+    root = Root(settings(args).store)
+    if args.new_store:
+        begin_store(root.checked())
+    elif words & _READERS:
+        check_store(root)
+    else:
+        check_place(root)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; see the module's exit codes.
 
@@ -101,6 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     _spare_loopback()
     try:
+        _check_store(args)
         return int(args.work(args) or 0)
     except CapmatError as e:
         sys.stderr.write(f"capmat: {e}\n")

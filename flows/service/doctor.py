@@ -48,10 +48,14 @@ def _gpu() -> Finding:
 
 
 def _store(config: Config) -> Finding:
+    from storage.store.marker import check_place
     from storage.store.root import Root
 
     try:
-        Root(config.store).checked()
+        check_place(root := Root(config.store))
+        folders = [Path(root.url), *Path(root.url).parents]
+        # a store that has not begun leaves no empty folder behind
+        (root if root.remote else Root(next(folder for folder in folders if folder.exists()))).checked()
     except CapmatError as e:
         return Finding(name="store", state="missing", detail=str(e), fix=e.fix, needed=True)
     return Finding(name="store", state="ok", detail=f"{config.store} is writable", needed=True)

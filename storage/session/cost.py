@@ -16,7 +16,7 @@ from pathlib import Path
 from capmat_errors import StoreError
 from storage.session.plan import SessionPlan, TakePlan
 from storage.store.errors import store_errors
-from storage.store.ledger import Ledger
+from storage.store.ledger import Ledger, made_from
 from storage.store.root import Root
 from storage.takes.schema import BLOCK
 
@@ -102,7 +102,7 @@ def blocks_left(root: Root, take: TakePlan) -> int:
     for camera, recording in take.recordings.items():
         for number, frames in enumerate(take.blocks):
             entry = entries.get(f"ingest/{take.name}/{camera}/{number:05d}")
-            left += not entry or entry.get("manifest") != recording.select(frames).manifest()
+            left += not made_from(entry, recording.select(frames).manifest())
     return left
 
 

@@ -137,7 +137,7 @@ def plan_session(session: Session, only: str | None = None, *, decode: bool = Tr
     cameras = _calibrated(session, known, problems)
     for id in sorted({*known, *cameras}):
         with gathered(problems):
-            checked_name("camera", id)
+            checked_name("camera", id, 100)
     for name, (_, ids) in recorded.items() if cameras else ():
         same_cameras(session, name, ids, cameras, problems)
     chosen = {name: select(session, name, recordings, problems) for name, (recordings, _) in recorded.items()}

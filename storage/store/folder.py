@@ -8,6 +8,7 @@ import fcntl
 import glob
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -41,6 +42,13 @@ class Folder:
             self.create(probe, b"capmat")
         finally:
             self.remove(probe)
+
+    def clock(self) -> float:
+        """The present time of the file server."""
+        with tempfile.TemporaryFile(dir=self.top) as probe:
+            probe.write(b"capmat")
+            probe.flush()
+            return os.fstat(probe.fileno()).st_ctime
 
     def read(self, key: str) -> bytes:
         """The bytes of one file."""

@@ -50,6 +50,11 @@ class Fingerprint:
             yield piece
 
 
+def made_from(entry: dict[str, Any] | None, manifest: str) -> bool:
+    """Whether an entry's work was done with files of this manifest, or with others that hold the same."""
+    return entry is not None and manifest in (entry.get("manifest"), entry.get("same"))
+
+
 def is_as_written(data: bytes, listed: list[int]) -> bool:
     """Whether data matches the fingerprint of an entry; entries of early versions hold crc32c."""
     import google_crc32c

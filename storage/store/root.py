@@ -20,16 +20,15 @@ _Names = list[str]  # inside the class `list` is the method
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
-def checked_name(kind: str, name: str) -> str:
+def checked_name(kind: str, name: str, longest: int = 250) -> str:
     """Return `name` if it can be part of a key; it becomes a folder, so no slash and no leading dot.
 
     Raises:
-        ConfigError: it has other characters than letters, digits, dot, underscore and minus.
+        ConfigError: it has other characters than letters, digits, dot, underscore and minus, or too many.
     """
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"{name!r} cannot be the name of a {kind}", fix="Use letters, digits, dot, underscore and minus."
-        )
+    if not _NAME.fullmatch(name) or len(name) > longest:
+        fix = f"Use letters, digits, dot, underscore and minus, at most {longest}."
+        raise ConfigError(f"{name!r} cannot be the name of a {kind}", fix=fix)
     return name
 
 
@@ -49,7 +48,7 @@ class Root:
         text = str(url).removeprefix("file://")
         self.remote = text.startswith("s3://")
         text = text.rstrip("/") or "/"
-        if "://" in text and not self.remote:
+        if ("://" in text or "s3:" in Path(text).parts) and not self.remote:
             raise ConfigError(f"a store cannot lie at {text}", fix="Give a folder or s3://bucket/prefix.")
         self.url = text if self.remote else str(Path(text).absolute())
         self._backend = S3(text[len("s3://") :]) if self.remote else Folder(self.url)
@@ -74,6 +73,11 @@ class Root:
         with store_errors(self.url, self.remote):
             self._backend.check()
         return self
+
+    def clock(self) -> float:
+        """The present time by the clock that dates what is stored here, in seconds since 1970."""
+        with store_errors(self.url, self.remote):
+            return self._backend.clock()
 
     def read(self, key: str) -> bytes:
         """The bytes at `key`; raises NotFound if nothing is stored there."""

@@ -14,6 +14,7 @@ import uuid
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ class S3:
         probe = f".probe-{uuid.uuid4().hex}"
         self.write(probe, [b"capmat"])
         self.remove(probe)
+
+    def clock(self) -> float:
+        """The present time of the server, from the head of an answer."""
+        answer = self._files.call_s3("list_objects_v2", Bucket=self.top.partition("/")[0], MaxKeys=1)
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
     def read(self, key: str) -> bytes:
         """The bytes of one object, in one request."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import PlateMissing, SizeMismatch, StoreError
+from capmat_errors import NotFound, PlateMissing, SizeMismatch, StoreError
 from storage.calibration.camera import Camera
 from storage.pictures.bayer import superpixel, superpixel_noise
 from storage.pictures.colour import Colour
@@ -51,7 +51,7 @@ class Stage(Group):
     ) -> "Stage":
         """Start a stage, or go on with one: stored plates stay. It is not sealed until `seal`."""
         for id in cameras:
-            checked_name("camera", id)
+            checked_name("camera", id, 100)
         attributes: dict[str, Any] = {
             "schema": SCHEMA,
             "name": name,
@@ -81,16 +81,18 @@ class Stage(Group):
                 where=f"plate of camera {camera}",
                 fix="Export plates and takes at one size.",
             )
-        parts = {
-            "mean": plate.mean.transpose(2, 0, 1),
-            "noise": plate.noise.transpose(2, 0, 1),
-            "valid": plate.valid.astype(np.uint8),
-        }
         files: Files = {}
-        for part, picture in parts.items():
+        for part, picture in _parts(plate).items():
             array = self._array(camera, part)
             files |= array.create() | array.write(0, {0: np.ascontiguousarray(picture)})
         return files
+
+    def holds(self, camera: str, plate: Plate) -> bool:
+        """Whether a plate is the stored one of a camera, to the bit."""
+        try:
+            return all(np.array_equal(self._read(camera, part), made) for part, made in _parts(plate).items())
+        except (NotFound, StoreError):
+            return False
 
     @property
     def recorded(self) -> list[str]:
@@ -195,3 +197,9 @@ class Stage(Group):
         if part == "valid":
             layout = Layout((1, *size), "uint8", "small")
         return FrameArray(self.root, f"{self.key}/cameras/{camera}/{part}", layout)
+
+
+def _parts(plate: Plate) -> dict[str, NDArray[Any]]:
+    """The arrays of a plate as they are stored."""
+    mean, noise = plate.mean.transpose(2, 0, 1), plate.noise.transpose(2, 0, 1)
+    return {"mean": mean, "noise": noise, "valid": plate.valid.astype(np.uint8)}

@@ -102,7 +102,7 @@ class Take(Group):
         if sorted(set(frames)) != list(frames) or not frames:
             raise ValueError("frames must be rising numbers, at least one")
         for id, camera in cameras.items():
-            checked_name("camera", id)
+            checked_name("camera", id, 100)
             if not camera.width or not camera.height or (colour.cfa and (camera.width % 2 or camera.height % 2)):
                 raise CalibrationError(
                     f"the camera's size is {camera.width}x{camera.height}",

@@ -10,7 +10,7 @@ from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.ingest.inbox import Arrived
+from tasks.ingest.inbox import Arrived, Delivery
 from tasks.runtime.step import digest
 
 
@@ -52,11 +52,19 @@ def check_names(store: str, session: Session, take: str = "") -> None:
     )
 
 
-def is_finished(store: str, take: str, files: str, wanted: Wanted) -> bool:
-    """Whether an earlier night did all that is wanted with these files, with whichever model."""
+def is_finished(store: str, take: str, delivery: Delivery, wanted: Wanted) -> bool:
+    """Whether an earlier night did all that is wanted with these files, with whichever model.
+
+    A finished take stays so when its files leave the inbox, all or some of them: people tidy up.
+    """
     root = Root(store)
     entry = Ledger(root).done(f"night/{take}")
-    if not entry or (entry["files"], entry["how"]) != (files, digest(wanted)):
+    if not entry:
+        return False
+    if entry["files"] == delivery.files:
+        if entry["how"] != digest(wanted):
+            return False
+    elif not delivery.gone and (entry.get("says") != delivery.says or delivery.newest > entry["newest"]):
         return False
     try:
         Take.open(root, take)
@@ -70,18 +78,19 @@ def unfinished(config: Config, arrived: Arrived) -> tuple[dict[str, Wanted], lis
     trimaps = arrived.session.benchmark.take if arrived.session.benchmark else ""
     todo: dict[str, Wanted] = {}
     finished = []
-    for name, files in arrived.takes.items():
+    for name, delivery in arrived.takes.items():
         wanted = Wanted(
             teacher=1 if name in config.scribble_takes or name == trimaps else config.night.teacher_every,
             exports=[config.exports, *config.night.formats] if config.exports else [],
         )
-        if is_finished(config.store, name, files, wanted):
+        if is_finished(config.store, name, delivery, wanted):
             finished.append(name)
         else:
             todo[name] = wanted
     return todo, finished
 
 
-def finish(store: str, take: str, files: str, wanted: Wanted, session: str) -> None:
+def finish(store: str, take: str, delivery: Delivery, wanted: Wanted, session: str) -> None:
     """Record that a night did all that was wanted with these files."""
-    Ledger(Root(store)).record(f"night/{take}", {"files": files, "how": digest(wanted), "session": session})
+    entry = {"files": delivery.files, "says": delivery.says, "newest": delivery.newest}
+    Ledger(Root(store)).record(f"night/{take}", {**entry, "how": digest(wanted), "session": session})

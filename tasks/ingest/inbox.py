@@ -41,18 +41,35 @@ class Refused(TypedDict):
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """A take as it lies in the inbox.
+
+    Attributes:
+        files: digest of its files, of those that the session shares, and of what the session says about them.
+        says: digest of the latter alone.
+        newest: time of the last write to any of these files, in seconds since 1970, by the clock of their server.
+        gone: the take has no file.
+    """
+
+    files: str
+    says: str
+    newest: float
+    gone: bool
+
+
+@dataclass(frozen=True)
 class Arrived:
     """A session that can be worked on.
 
     Attributes:
         file: its session.toml.
         session: the parsed session.toml.
-        takes: by name of a copied take, a digest of its files and of those that the session shares.
+        takes: what was delivered, by name of a copied take.
     """
 
     file: str
     session: Session
-    takes: dict[str, str]
+    takes: dict[str, Delivery]
 
 
 @dataclass
@@ -85,14 +102,14 @@ def trouble(session: str, take: str, step: str, error: BaseException) -> Refused
 
 
 def read_inbox(
-    inbox: str, still_minutes: float, now: Callable[[], float] = time.time, second_look_s: float = SECOND_LOOK_S
+    inbox: str, still_minutes: float, now: Callable[[], float] | None = None, second_look_s: float = SECOND_LOOK_S
 ) -> Inbox:
     """Look into the inbox; reads no pictures and changes nothing.
 
     Args:
         inbox: a folder, or s3://bucket/prefix, of which every session.toml is fetched.
         still_minutes: a file counts as copied when nothing was written to it for so long.
-        now: the clock, in seconds since 1970.
+        now: the clock, in seconds since 1970; None for that of the server on which the inbox lies.
         second_look_s: seconds between the two looks.
 
     Raises:
@@ -103,7 +120,7 @@ def read_inbox(
     contents = Inbox(files)
     sessions: list[tuple[Path, Session]] = []
     first = {}
-    limit = now() - 60 * still_minutes
+    limit = (now or files.clock)() - 60 * still_minutes
     for file in files.sessions(contents.left):
         changed = max((at[2] for at in files.listing([file]).values()), default=limit)
         try:
@@ -137,7 +154,7 @@ def read_inbox(
                 why = "nothing of it has arrived yet"
                 contents.left.append({"where": f"{files.shown(file.parent)}, take {name}", "why": why})
             else:
-                copied[name] = _stands_for(session, name, shared | listing)
+                copied[name] = _delivery(session, name, shared, listing)
         if copied:
             contents.sessions.append(Arrived(str(file), session, copied))
     return contents
@@ -154,7 +171,7 @@ def fetch(files: Bucket, arrived: Arrived, take: str) -> None:
     files.fetch(shared | takes[take], [*shared_paths(file, session), take_path(session, take)])
     files.again()
     shared, takes = _listings(files, file, session)
-    if _stands_for(session, take, shared | takes[take]) != arrived.takes[take]:
+    if _delivery(session, take, shared, takes[take]) != arrived.takes[take]:
         where = files.shown(take_path(session, take))
         raise StoreError("the take changed while it was copied", where=where, fix="Wait until it is whole.")
 
@@ -199,15 +216,16 @@ def _listings(files: InboxFiles, file: Path, session: Session) -> tuple[Listing,
     return {path: at for path, at in shared.items() if path not in of_takes}, takes
 
 
-def _stands_for(session: Session, take: str, listing: Listing) -> str:
-    """Digest of what the session says about a take and of its files, wherever the inbox lies.
+def _delivery(session: Session, take: str, shared: Listing, own: Listing) -> Delivery:
+    """What was delivered of a take, wherever the inbox lies.
 
     Other takes do not matter: a day's session.toml grows with the day.
     """
-    shared = session.model_dump(mode="json", exclude={"takes", "source"})
-    folder = session.folder
-    files = {os.path.relpath(path, folder): at[:2] for path, at in listing.items() if path != session.source}
-    return digest([shared, session.takes[take].model_dump(mode="json"), sorted(files.items())])
+    said = session.model_dump(mode="json", exclude={"takes", "source"}), session.takes[take].model_dump(mode="json")
+    listing = {path: at for path, at in (shared | own).items() if path != session.source}
+    files = sorted((os.path.relpath(path, session.folder), at[:2]) for path, at in listing.items())
+    newest = max((at[2] for at in listing.values()), default=0.0)
+    return Delivery(digest([*said, files]), digest(said), newest, gone=not own)
 
 
 def _moving(listing: Listing, before: Listing, limit: float) -> str:

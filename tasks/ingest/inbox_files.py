@@ -6,6 +6,7 @@ the time of its original; a copy with others is fetched again.
 
 import os
 import shutil
+import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -58,13 +59,30 @@ class Folder:
         self.inbox = Path(inbox)
 
     def sessions(self, left: list[Postponed]) -> Iterator[Path]:
-        """Every session.toml, by path; folders of the inbox without one are noted in `left`."""
+        """Every session.toml, by path; folders of the inbox without one are noted in `left`.
+
+        A folder with several names, through symbolic links, is one session, by its own name if the inbox has that.
+        """
+        found: dict[Path, list[Path]] = {}
         for folder in sorted(self.inbox.iterdir()):
             if folder.is_dir() and not folder.name.startswith("."):
                 files = sorted(_below(folder, _DEEP - 1))
-                yield from files
+                for file in files:
+                    found.setdefault(file.parent.resolve(), []).append(file)
                 if not files:
                     left.append({"where": str(folder), "why": "has no session.toml yet"})
+        top = self.inbox.resolve()
+        yield from sorted(
+            next((name for name in names if top / name.parent.relative_to(self.inbox) == folder), names[0])
+            for folder, names in found.items()
+        )
+
+    def clock(self) -> float:
+        """The present time of the file server, by a file without a name; ours, if nothing can be written there."""
+        try:
+            return Root(self.inbox).clock()
+        except StoreError:
+            return time.time()
 
     def again(self) -> None:
         """Nothing to do: a folder is read anew at every listing."""
@@ -95,6 +113,7 @@ class Bucket:
         self.root, self.staging = Root(inbox), staging.absolute()
         self._keys: list[str] = []
         self._stamps: Listing = {}
+        self._odd: list[str] = []  # keys that no path stands for
 
     def sessions(self, left: list[Postponed]) -> Iterator[Path]:
         """As of `Folder`; every session.toml is fetched."""
@@ -114,10 +133,15 @@ class Bucket:
                 yield file
             if not sessions:
                 left.append({"where": self.root.at(top), "why": "has no session.toml yet"})
+        left += [{"where": self.root.at(key), "why": "a part of its key is empty, . or .."} for key in self._odd]
+
+    def clock(self) -> float:
+        """The present time of the server."""
+        return self.root.clock()
 
     def again(self) -> None:
         """Read the bucket anew at the next listing."""
-        self._keys, self._stamps = [], {}
+        self._keys, self._stamps, self._odd = [], {}, []
 
     def listing(self, paths: Iterable[Path]) -> Listing:
         """Every file at or below some paths.
@@ -200,6 +224,9 @@ class Bucket:
     def _list(self) -> Listing:
         if not self._keys:
             self._stamps = self.root.stamps()
+            self._odd = [key for key in self._stamps if {"", ".", ".."} & {*key.split("/")}]
+            for key in self._odd:
+                del self._stamps[key]
             self._keys = sorted(self._stamps)
         return self._stamps
 
@@ -234,7 +261,13 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
         if path.is_file():
             yield path
         else:
-            yield from (Path(top, name) for top, _, names in os.walk(path) for name in names)
+            seen = set[str]()
+            for top, folders, names in os.walk(path, followlinks=True):
+                if (real := os.path.realpath(top)) in seen:  # a symbolic link that leads back
+                    folders.clear()
+                    continue
+                seen.add(real)
+                yield from (Path(top, name) for name in names)
 
 
 def _below(folder: Path, deep: int) -> Iterator[Path]:

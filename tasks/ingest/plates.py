@@ -15,7 +15,7 @@ from storage.pictures.colour import Colour
 from storage.recordings.recording import Recording
 from storage.session.plan import SessionPlan, check_stage
 from storage.store.claim import claim
-from storage.store.ledger import Ledger, seal_key
+from storage.store.ledger import Ledger, made_from, seal_key
 from storage.store.root import Root
 from storage.takes.group import group_key
 from storage.takes.plate import build_plate
@@ -69,8 +69,14 @@ def _bring_plates(
         old = None
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
     entries = {camera: ledger.done(f"{folder}/{camera}") or {} for camera in plan.plates} if old else {}
-    kept = [camera for camera, entry in entries.items() if entry.get("manifest") == manifests[camera]]
     sealed = old and old.complete and ledger.done(seal_key(group_key("stage", session.stage)))
+    kept = []
+    for camera, entry in entries.items():
+        if not made_from(entry, manifests[camera]):
+            if not (old and sealed and entry and _holds(old, plan.plates[camera])):
+                continue
+            ledger.record(f"{folder}/{camera}", {**entry, "same": manifests[camera]})  # only dates have changed
+        kept.append(camera)
     if sealed and len(kept) == len(plan.plates):
         return [], kept
     stage = Stage.create(
@@ -94,6 +100,11 @@ def _bring_plates(
         ledger.record(key, {**described, **pace, "files": files, "session": session.source})
     stage.seal()
     return todo, kept
+
+
+def _holds(stage: Stage, recording: Recording) -> bool:
+    """Whether a recording of the empty stage gives the plate that is stored."""
+    return stage.holds(recording.camera, build_plate(_Pictures(recording, stage.colour)))
 
 
 class _Pictures:

@@ -8,8 +8,9 @@ from prefect import runtime
 
 from storage.descriptor import read_session
 from storage.session.plan import check_session, check_stage, plan_session
-from storage.store.ledger import Ledger
+from storage.store.marker import begin_store
 from storage.store.root import Root
+from storage.takes.sources import sources
 from storage.takes.take import Take
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
@@ -67,17 +68,14 @@ def plates(store: str, session: str) -> PlatesRecord:
         done = ingest_plates(store, session, lambda done, total, what: say(f"{what}  ({done + 1}/{total})"))
         return {"stage": done["stage"], "cameras": list(plan.plates)}
 
+    begin_store(Root(store))
     return run_once(store, "plates", plan.session.stage, {"manifests": manifests}, work)
 
 
 def take_record(store: str, take: str) -> TakeRecord:
     """What later steps need to know about an ingested take."""
-    root = Root(store)
-    recording, ledger = Take.open(root, take), Ledger(root)
-    plates = (f"plates/{recording.stage}/{camera}" for camera in recording.cameras)
-    entries = ledger.entries(f"ingest/{take}/") | {key: ledger.done(key) for key in plates}
-    manifests = {key: (entry or {}).get("manifest", "") for key, entry in entries.items()}
-    mended = {key: manifests.pop(key) for key in list(manifests) if key.endswith("/plate")}
+    recording = Take.open(Root(store), take)
+    manifests, mended = sources(recording)
     recorded = digest([take, recording.stage, manifests])
     return {
         "take": take,

@@ -22,13 +22,14 @@ from storage.recordings.recording import Recording
 from storage.session.cost import check_space, expected_cost
 from storage.session.plan import SessionPlan, TakePlan, check_session
 from storage.store.claim import claim
-from storage.store.ledger import Files, Ledger, seal_key
+from storage.store.ledger import Files, Ledger, made_from, seal_key
 from storage.store.root import Root
 from storage.takes.group import group_key
 from storage.takes.schema import SCHEMA
 from storage.takes.take import Take
 from storage.takes.views import make_preview
 from storage.upkeep.findings import forget_take
+from tasks.ingest.again import compare_again
 from tasks.ingest.plates import Progress
 from tasks.runtime.rates import timed
 
@@ -55,8 +56,8 @@ def ingest_take(
     Raises:
         CapmatError: what `check_session` raises, before anything is written.
         ImageUnreadable: a picture is damaged; the take stays unsealed, and a second run goes on there.
-        StoreError: the store cannot be used, or holds another take under this name, or another process is
-            ingesting it.
+        StoreError: the store cannot be used, or holds another take or other pictures under this name, or another
+            process is ingesting it.
     """
     start = time.monotonic()
     session = read_session(session_path)
@@ -102,6 +103,9 @@ def _bring_take(
             source={"session": session.name, "path": session.takes[chosen.name].path, "gaps": chosen.gaps},
         )
     todo = missing_blocks(stored, chosen)
+    if todo and stored.complete:
+        compare_again(stored, chosen, workers)
+        todo = missing_blocks(stored, chosen)
     if todo:
         if stored.complete:
             stored.unseal()
@@ -114,8 +118,8 @@ def _bring_take(
 def missing_blocks(stored: Take, chosen: TakePlan) -> dict[str, list[Block]]:
     """The blocks that the store does not have of a take, by camera.
 
-    A block is stored if its entry of the ledger names the same source files, and the store holds what the entry lists
-    at the sizes that were written. A camera whose layout alone is missing has an empty list.
+    A block is stored if its entry of the ledger stands for these source files, and the store holds what the entry
+    lists at the sizes that were written. A camera whose layout alone is missing has an empty list.
     """
     entries = Ledger(stored.root).entries(f"ingest/{stored.name}/")
     missing = {}
@@ -133,7 +137,7 @@ def missing_blocks(stored: Take, chosen: TakePlan) -> dict[str, list[Block]]:
         todo = []
         for block, frames in enumerate(stored.blocks):
             entry, manifest = entries.get(f"{key}/{block:05d}"), recording.select(frames).manifest()
-            if not entry or entry.get("manifest") != manifest or not _is_stored(entry, sizes):
+            if not entry or not made_from(entry, manifest) or not _is_stored(entry, sizes):
                 todo.append((block, frames, manifest))
         layout = entries.get(f"{key}/layout")
         if todo or not layout or not _is_stored(layout, sizes):

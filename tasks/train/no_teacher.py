@@ -6,7 +6,7 @@ from tasks.config import Config
 from tasks.labels.in_use import LabelsRecord, split_labels
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.train.run import Training, TrainingRecord, train
+from tasks.train.run import Training, TrainingRecord, digests_of, train
 from tasks.train.student import FIXED_RIG
 from tasks.train.teacher import frames_to_watch, read_scribbles
 
@@ -31,11 +31,13 @@ def scribble_student(
         benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
     """
     store, settings, mix, seed = config.store, config.student, config.teacher, config.seed
+    takes = [take for take, _, _ in split_labels(store, labels)[0]]
     scribbled = {"share": mix.scribble_share, "weight": mix.scribble_weight}
     inputs = {
         "strategy": strategy,
         "base": base,
         "labels": labels["digest"],
+        "takes": digests_of(store, takes),
         "settings": settings.model_dump(),
         **scribbled,
         "seed": seed,
@@ -63,7 +65,7 @@ def scribble_student(
             base=base,
             iterations=settings.base_iterations + settings.joint_iterations,
             crop=settings.crop,
-            takes=[take for take, _, _ in split_labels(store, labels)[0]],
+            takes=takes,
             plate_share=settings.plate_share,
             fit=fit,
             frames=frames_to_watch(store, labels, benchmark),

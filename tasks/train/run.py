@@ -4,18 +4,20 @@ A recipe hands in what is its own as a `Training`, with the function that fits t
 here, once for all of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NotRequired
 
 from storage.registry import Registry
 from storage.store.root import Root
+from storage.takes.sources import sources
+from storage.takes.take import Take
 from tasks.config import Config
 from tasks.labels.in_use import LabelsRecord
 from tasks.models.networks import Ref, described, load_network
 from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.progress import Progress
-from tasks.runtime.step import StepRecord
+from tasks.runtime.step import StepRecord, digest
 from tasks.train.base_data import load_base_data
 from tasks.train.held_back import LabelError, compared, label_error
 from tasks.train.plates import stage_plates
@@ -77,6 +79,12 @@ class TrainingRecord(StepRecord):
     history: list[dict[str, Any]]
     pictures: dict[str, str]
     label_error: NotRequired[LabelError]
+
+
+def digests_of(store: str, takes: Iterable[str]) -> dict[str, str]:
+    """What stands for the pictures and plates of some takes, by name; an input of what is trained on them."""
+    root = Root(store)
+    return {take: digest(sources(Take.open(root, take))) for take in sorted(set(takes))}
 
 
 def train(config: Config, training: Training) -> TrainingRecord:

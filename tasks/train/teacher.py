@@ -11,7 +11,7 @@ from tasks.config import Config
 from tasks.labels.in_use import LabelsRecord, split_labels
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record, digest, retryable, run_once
-from tasks.train.run import Training, TrainingRecord, train
+from tasks.train.run import Training, TrainingRecord, digests_of, train
 from tasks.train.watch import FRAMES, Frame, benchmark_frames, stage_frame
 
 if TYPE_CHECKING:
@@ -55,7 +55,14 @@ def finetune(config: Config, base: Ref, labels: LabelsRecord, benchmark: Record 
         benchmark: record of a benchmark on which the training is looked at; it has no influence on the result.
     """
     store, settings, seed = config.store, config.teacher, config.seed
-    inputs = {"base": base, "labels": labels["digest"], "settings": settings.model_dump(), "seed": seed}
+    takes = [take for take, _, _ in split_labels(store, labels)[0]]
+    inputs = {
+        "base": base,
+        "labels": labels["digest"],
+        "takes": digests_of(store, takes),
+        "settings": settings.model_dump(),
+        "seed": seed,
+    }
 
     def fit(network: Any, learn: "Composites", hooks: "Hooks") -> "History":
         from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
@@ -72,7 +79,7 @@ def finetune(config: Config, base: Ref, labels: LabelsRecord, benchmark: Record 
             base=base,
             iterations=settings.iterations,
             crop=settings.crop,
-            takes=[take for take, _, _ in split_labels(store, labels)[0]],
+            takes=takes,
             plate_share=settings.plate_share,
             noise=settings.noise,
             fit=fit,

@@ -15,6 +15,7 @@ import pytest
 
 from storage.registry import Registry
 from storage.store.ledger import Ledger
+from storage.store.marker import begin_store
 from storage.store.root import Root
 from storage.takes.take import Take, list_takes
 from tasks.models.networks import Ref, Run
@@ -38,7 +39,9 @@ def store(s3_server: str) -> Root:
     import boto3
 
     boto3.client("s3").create_bucket(Bucket=BUCKET)
-    return Root(f"s3://{BUCKET}/site")
+    store = Root(f"s3://{BUCKET}/site")
+    begin_store(store)  # as `capmat --new-store` does
+    return store
 
 
 @pytest.fixture(scope="module")

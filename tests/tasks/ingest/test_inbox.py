@@ -14,7 +14,7 @@ from storage.session.plan import check_stage
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.ingest.arrival import check_names, finish, is_finished
-from tasks.ingest.inbox import Inbox, drop, fetch, read_inbox, to_fetch
+from tasks.ingest.inbox import Delivery, Inbox, drop, fetch, read_inbox, to_fetch
 from tasks.ingest.inbox_files import Bucket
 from tasks.ingest.session import ingest, plates
 from tests.storage.tiny_session import CAMERAS, edit_toml, tree, write_session
@@ -175,8 +175,9 @@ def test_a_finished_take_is_known_until_its_files_or_wishes_change(inbox: Path, 
 
 def test_a_take_that_was_taken_out_of_the_store_is_not_finished(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
-    finish(store, "walk", "files", {}, "day")
-    assert not is_finished(store, "walk", "files", {})
+    files = Delivery("files", "says", 1.0, gone=False)
+    finish(store, "walk", files, {}, "day")
+    assert not is_finished(store, "walk", files, {})
 
 
 def upload(folder: Path, root: Root, to: str) -> None:

@@ -1,7 +1,6 @@
 """An ingest keeps every bit, goes on where it stopped, and never shows half a take."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -148,15 +147,12 @@ def test_a_second_ingest_does_nothing(session: Path, store: Root) -> None:
     assert tree(Path(store.url)) == before
 
 
-def test_a_camera_that_was_copied_again_is_taken_in_again(session: Path, store: Root) -> None:
+def test_a_plate_that_was_recorded_again_is_taken_in_again(session: Path, store: Root) -> None:
     ingest_plates(store.url, session)
-    ingest_take(store.url, session, "walk")
-    os.utime(session / "takes/walk/c01/0002.png", (1, 1))
-    os.utime(session / "plates/c02/0000.png", (1, 1))
-    assert ingest_take(store.url, session, "walk")["written"] == ["c01"]
+    file = session / "plates/c02/0000.png"
+    write_picture(file, np.asarray(read_image(file)) // 2)
     assert ingest_plates(store.url, session)["written"] == ["c02"]
     assert Stage.open(store, "ring").complete
-    assert _holds_all(store, session)
 
 
 def test_a_frame_that_vanished_from_the_store_is_written_again(session: Path, store: Root) -> None:
