@@ -13,6 +13,7 @@ from flows.command.ingest_plan import as_dict, clocks, summary, table
 from storage.descriptor import Session, read_session
 from storage.session.cost import Cost, check_space, expected_cost
 from storage.session.layouts.recognise import describe
+from storage.session.motion import check_motion, describe_lags
 from storage.session.plan import SessionPlan, plan_session
 from storage.store.root import Root
 from tasks.show.figures import counted
@@ -58,6 +59,8 @@ def _ingest_options(parser: ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true",
                         help="only check everything and print the plan; exit code 2 if refused")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="with --plan: print the plan as JSON")
+    parser.add_argument("--motion", action="store_true",
+                        help="also decode the takes and compare when the cameras see motion")  # fmt: skip
     _layout_options(parser)
 
 
@@ -73,6 +76,8 @@ def ingest(args: Namespace) -> int:
         day = read_session(file)
         chosen = _chosen(day, args.take)
         plan, cost = _planned(chosen, Root(config.store))
+        if args.motion and not plan.problems:
+            _add_motion(plan)
         if args.plan:
             if args.json:
                 print(json.dumps(as_dict(plan, cost, notes), indent=2))
@@ -149,6 +154,14 @@ def _chosen(session: Session, takes: list[str] | None) -> Session:
         return session
     kept: dict[str, Any] = {name: session.takes[name] for name in takes}
     return session.model_copy(update={"takes": kept})
+
+
+def _add_motion(plan: SessionPlan) -> None:
+    """Note for every take which cameras run late by what they show."""
+    for name, take in plan.takes.items():
+        lags = check_motion(take.recordings, plan.cameras, take.frames, plan.session.colour.colour())
+        told = describe_lags(lags, plan.session.takes[name].offset)
+        plan.notes.extend(f"take {name}: {line}" for line in told)
 
 
 def _planned(session: Session, root: Root) -> tuple[SessionPlan, Cost]:

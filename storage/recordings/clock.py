@@ -42,6 +42,7 @@ class Clock:
         timecode: of the first frame, or "".
         together: (n) which frame of the stage each one belongs to, where a recorder of several cameras says so.
         shared: whether the ticks of all cameras start at the same moment.
+        exact: whether every time is that of its frame; else gaps are near where they seem to be.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Clock:
     timecode: str = ""
     together: NDArray[np.int64] | None = None
     shared: bool = False
+    exact: bool = True
 
     @cached_property
     def period(self) -> float:

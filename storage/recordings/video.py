@@ -81,7 +81,7 @@ def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[H
     Raises:
         ImageUnreadable: the file is not a video, is damaged, holds no frame, or does not say what its numbers mean.
     """
-    times, header = list[int](), None
+    shown, header = list[int | None](), None
     for frame in _decoded(path):
         if header is None:
             meaning = meaning_of(frame, stated, str(path))
@@ -94,15 +94,10 @@ def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[H
                 meaning.bits if deep and meaning.bits < 16 else 0,
                 declared=colours_of(frame, str(path)),
             )
-        # A stream without stamps says only its rate.
-        times.append(len(times) if frame.pts is None else frame.pts)
+        shown.append(frame.pts)
     if header is None:
         raise ImageUnreadable("the video holds no frame", where=str(path), fix="Copy or export it again.")
-    tick, rates, timecode = _spoken(path)
-    if frame.pts is None:
-        tick = 1 / rates[0] if rates else Fraction(1)
-    ticks = np.array(times, np.int64)
-    return header, Clock("stamps", tuple(range(len(times))), ticks, tick, rates, timecode)
+    return header, _spoken(path, shown)
 
 
 def read_video(
@@ -132,23 +127,37 @@ def read_video(
         )
 
 
-@lru_cache(maxsize=512)
-def _counted(path: Path, stated: VideoSection | None, changed: int) -> tuple[Header, Clock]:
-    """The header and the times of all frames; these are decoded, so once per process and version of the file."""
-    return read_video_header(path, stated)
+def _spoken(path: Path, shown: list[int | None]) -> Clock:
+    """The clock of a video whose frames have these stamps, in the order in which they are shown.
 
-
-def _spoken(path: Path) -> tuple[Fraction, tuple[Fraction, ...], str]:
-    """Seconds per tick, the rates that the file states, and the time code of its first frame ("" without)."""
+    AVI stamps chunks and not frames, so with B-frames it is not known which frames lie before an empty chunk. Where
+    two frames share a chunk (XviD), stamps are out of order, and only the gaps between the chunks count.
+    """
     import av
 
+    times = [time for time in shown if time is not None]
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         rates = tuple(rate for rate in (stream.average_rate, stream.guessed_rate) if rate)
         parts = (stream, *container.streams, container)
         # Matroska writes its names in capitals.
         said = (str(text) for part in parts for name, text in part.metadata.items() if name.lower() == "timecode")
-        return stream.time_base or Fraction(1), rates, next(filter(None, said), "")
+        code, tick, exact = next(filter(None, said), ""), stream.time_base or Fraction(1), True
+        if container.format.name == "avi":
+            exact = not stream.codec_context.has_b_frames
+        if len(times) < len(shown) or (np.diff(times) <= 0).any():
+            chunks = [packet.dts for packet in container.demux(stream) if packet.size and packet.dts is not None]
+            gaps = np.maximum(np.diff(chunks, prepend=chunks[0] - 1 if chunks else 0) - 1, 0)
+            lost = np.cumsum(gaps)[np.arange(len(shown)) * len(chunks) // len(shown)] if chunks else 0
+            times, exact = (np.arange(len(shown)) + lost).tolist(), False
+            tick = 1 / rates[0] if rates else Fraction(1)
+    return Clock("stamps", tuple(range(len(times))), np.array(times, np.int64), tick, rates, code, exact=exact)
+
+
+@lru_cache(maxsize=512)
+def _counted(path: Path, stated: VideoSection | None, changed: int) -> tuple[Header, Clock]:
+    """The header and the times of all frames; these are decoded, so once per process and version of the file."""
+    return read_video_header(path, stated)
 
 
 def _decoded(path: Path) -> Iterator[Any]:
@@ -168,7 +177,9 @@ def _decoded(path: Path) -> Iterator[Any]:
             for packet in container.demux(stream):
                 if packet.is_corrupt:
                     raise _damaged(path, "a packet is cut off")
-                packets += packet.size > 0
+                # In AVI the stamp of a chunk is its number, also after empty ones, which are not packets.
+                stamped = packet.dts + 1 if container.format.name == "avi" and packet.dts is not None else 0
+                packets = max(packets + (packet.size > 0), stamped)
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         raise _damaged(path, f"the frame at {frame.time} s")

@@ -249,6 +249,9 @@ def _can_be_placed(camera: str, clock: Clock | None, by: str, fps: float, refuse
         else:
             what = f"the camera runs at {clock.rate:.6g} frames per second, no multiple of the session's {fps:g}"
             fix = "Correct fps, or record at that rate"
+    elif not clock.exact and (jump := clock.jump()):
+        what = f"{jump.missing} frames are missing near frame {jump.frame}, and the file does not say exactly where"
+        fix = "Record without B-frames, or into MP4 or MKV"
     if what:
         refuse(camera, clock.numbers[stop] if clock and stop else None, what, f"{fix}{_COUNT}.")
     return not what

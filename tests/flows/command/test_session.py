@@ -159,3 +159,14 @@ def test_a_stage_without_plates_is_ingested_and_found_well(here: Path) -> None:
     assert main(["--set", "store=store", "ingest", "day"]) == 0
     assert len(Take.open(Root(here / "store"), "walk").frames) == 3
     assert main(["--set", "store=store", "verify", "--deep"]) == 0
+
+
+def test_a_plan_has_a_table_of_clocks_and_asks_the_pictures_if_wanted(here: Path, capsys: Said) -> None:
+    case = Path(__file__).parents[2] / "cases/13-drop-frame"
+    assert main(["ingest", str(case), "--plan", "--motion"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [" ".join(line.split()) for line in lines[2:4]] == [
+        "take cameras clock rate starts at missing jitter",
+        "tc_df cam00, cam01 stamps 29.97 00:00:59;28 - 0.0 ms",
+    ]
+    assert "note: take tc_df: the motion does not tell whether cam00, cam01 run late" in lines

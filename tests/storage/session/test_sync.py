@@ -282,3 +282,22 @@ def test_caliscopes_table_places_the_frames(tmp_path: Path) -> None:
     take = _plan(day).takes["walk"]
     assert (take.frames, take.gaps) == ((0, 2, 3), {"c1": "1"})
     assert take.recordings["c1"].placed == {0: 0, 2: 1, 3: 2}
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_an_empty_chunk_among_reordered_frames_is_not_guessed_at(tmp_path: Path, codec: str) -> None:
+    (tmp_path / "day").mkdir()
+    with av.open(str(tmp_path / "day/c00.avi"), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number, time in enumerate([0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13]):
+            noise = np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8)
+            frame = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = time, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for sync, said in (("", "2 frames are missing before it"), ("timestamp", "does not say exactly where")):
+        _descriptor(tmp_path / "day", ["c00"], "{camera}.avi", 25, sync)
+        with (tmp_path / "day/session.toml").open("a") as file:
+            file.write('[video]\nmatrix = "bt601"\nrange = "limited"\n')
+        assert said in _problems(tmp_path / "day")
