@@ -59,8 +59,7 @@ def matte(args: Namespace) -> None:
     )
     for kind, path in files.items():
         print(f"{kind:8} {path}")
-    if note:
-        print(f"note: {note}")
+    print(f"note: {note}")
 
 
 def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> None:
@@ -85,6 +84,9 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
     done = run_matte(config.store, take, record["cameras"], record["frames"], run, record["digest"])
     if note:
         print(f"note: {note}")
+    if done["coverage"]:
+        covered = done["coverage"].values()
+        print(f"the mattes cover {sum(covered) / len(covered):.1%} of the pictures")
     print(f"{done['frames']} mattes in run {run.name}; write them as files with:")
     print(f"  capmat export {take} --run {run.name} --out FOLDER")
 

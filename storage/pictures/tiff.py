@@ -53,8 +53,8 @@ def _described(path: Path) -> tuple[Header, bool, int]:
         else:
             bits = page.bitspersample if page.bitspersample % 8 else 0
             header = Header(
-                page.imagewidth,
-                page.imagelength,
+                int(page.imagewidth),
+                int(page.imagelength),
                 page.samplesperpixel,
                 page.dtype.name,
                 bits,

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from prefect import runtime
 
+from capmat_errors import NotFound
 from storage.registry import Registry
 from storage.store.claim import claim
 from storage.store.ledger import Files, Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import PATIENCE, Take
+from tasks.matte.coverage import doubt, unusual
 from tasks.matte.provenance import begun, provenance
 from tasks.models.infer import check_take, infer_camera
 from tasks.models.networks import Run, load_network
@@ -28,6 +30,7 @@ class BlockRecord(StepRecord, Timed):
     frames: int  # how many
     numbers: list[int]  # which
     threads: int
+    coverage: NotRequired[float]  # mean of alpha, 0..1; earlier versions did not record it
     files: Files
 
 
@@ -39,6 +42,7 @@ class MattesRecord(TypedDict):
     frames: int  # of all cameras
     wall_s: float
     reused: bool
+    coverage: dict[str, float]  # by camera: mean of alpha, 0..1
     digest: list[str]  # of the records of the blocks
 
 
@@ -102,25 +106,29 @@ def matte(
     wanted = set(frames)
     blocks = [chosen for block in recording.blocks if (chosen := [f for f in block if f in wanted])]
     records: list[BlockRecord] = []
+    coverage = {}
     for number, camera in enumerate(cameras, 1):
         steps = block_steps(store, take, camera, run, blocks, ingested)
         kept = [step.record() for step in steps]
         todo = [(step, block) for step, block, record in zip(steps, blocks, kept, strict=True) if record is None]
-        if not todo:
-            records += filter(None, kept)
-            continue
-        network = load_network(store, run.model, run.threads)
-        check_take(run.model["name"], network.inputs, take)
-        if network.recurrent:  # its memory starts at the first frame
-            todo, kept = list(zip(steps, blocks, strict=True)), []
-        records += filter(None, kept)
-        records += _matted(recording, camera, run, network, todo, bar, number * len(frames))
+        own = [*filter(None, kept)]
+        if todo:
+            network = load_network(store, run.model, run.threads)
+            check_take(run.model["name"], network.inputs, take)
+            if network.recurrent:  # its memory starts at the first frame
+                todo, own = list(zip(steps, blocks, strict=True)), []
+            own += _matted(recording, camera, run, network, todo, bar, number * len(frames))
+        records += own
+        if shares := [(r["coverage"], r["frames"]) for r in own if "coverage" in r]:
+            coverage[camera] = sum(share * count for share, count in shares) / sum(count for _, count in shares)
+            _doubted(recording, camera, coverage[camera])
     return {
         "run": run.name,
         "take": take,
         "frames": sum(r["frames"] for r in records),
         "wall_s": round(sum(r["wall_s"] for r in records), 2),
         "reused": all(r["reused"] for r in records),
+        "coverage": coverage,
         "digest": [r["digest"] for r in records],
     }
 
@@ -148,8 +156,21 @@ def _matted(
         files = recording.write_alphas(run.name, camera, alphas)
         seconds = time.perf_counter() - start
         block_of = {"run": run.name, "camera": camera, "frames": len(block), "numbers": list(block)}
+        block_of |= {"coverage": sum(float(pha.mean()) for pha in alphas.values()) / len(alphas)}
         pace = {"threads": run.threads, **timed(sum(pha.size for pha in alphas.values()), seconds)}
         yield step.keep(cast(BlockRecord, {**block_of, **pace, "files": files}), seconds)
+
+
+def _doubted(recording: Take, camera: str, share: float) -> None:
+    """Say it if the mattes of a camera are all but empty or all but full."""
+    if not unusual(share):
+        return
+    try:
+        bgr = Stage.under(recording).plate(camera)
+    except NotFound:  # a stage without plates
+        bgr = None
+    words = doubt(share, recording.read(camera, recording.frames[0]), bgr)
+    say(f"{recording.name} camera {camera}: the matte covers {share:.1%}; {words}")
 
 
 def _name() -> str:

@@ -51,8 +51,12 @@ def run(store: str, model: Ref, frames: list[int] | None = None) -> tuple[Take, 
     who = Run(model["name"], model)
     name = open_run(store, "walk", who)
     given = (store, "walk", record["cameras"], frames or record["frames"], who, record["digest"])
-    assert matte(*given)["frames"] == 12
-    assert matte(*given)["reused"]
+    first = matte(*given)
+    assert first["frames"] == 12
+    again = matte(*given)
+    assert again["reused"]
+    assert first["coverage"] == again["coverage"]
+    assert set(first["coverage"]) == set(CAMERAS)
     return Take.open(Root(store), "walk"), name
 
 
