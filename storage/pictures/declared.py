@@ -32,7 +32,6 @@ _PRIMARIES: dict[int, tuple[str, Primaries]] = {
     5: ("BT.601 625", (0.64, 0.33, 0.29, 0.60, 0.15, 0.06, *_D65)),
     6: ("BT.601 525", _SMPTE_C),
     7: ("SMPTE 240M", _SMPTE_C),
-    8: ("generic film", (0.681, 0.319, 0.243, 0.692, 0.145, 0.049, *_C)),
     9: ("BT.2020", (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, *_D65)),
     10: ("XYZ", XYZ),
     11: ("DCI-P3", (*_P3, *_DCI)),
@@ -47,6 +46,7 @@ _CURVES: dict[int, tuple[str, tuple[Curve, ...]]] = {
     8: ("linear", ("linear",)),
     13: ("the sRGB curve", ("srgb",)),
 }
+_NAMES: dict[Curve, str] = {"linear": "linear numbers", "srgb": "the sRGB curve", "rec709": "the video curve"}
 _OTHER_CURVES = {16: "PQ", 18: "HLG"}
 _SAYS_NOTHING = (0, 2, 3)
 # Numbers of the tags, EXIF 2.32 (4.6) and DCF 2.0: IFDs and fields.
@@ -159,6 +159,7 @@ def by_primaries(primaries: Sequence[float], curves: tuple[Curve, ...], source: 
     names = {known: name for name, known in _PRIMARIES.values()} | {_ADOBE_RGB: "Adobe RGB"}
     red, green, blue, white = (f"({x:g}, {y:g})" for x, y in zip(xy[::2], xy[1::2], strict=True))
     words = names.get(xy, f"red {red}, green {green}, blue {blue}, white {white}")
+    words += "".join(f" with {_NAMES.get(curve, f'gamma {curve}')}" for curve in curves)
     return Declared(f"{words} ({source})", b"", xy, curves)
 
 
@@ -201,6 +202,13 @@ def objection(declared: Declared, colour: Colour) -> tuple[str, str] | None:
     """Return what is wrong and what to do where a file means other colours than its session; None if they agree."""
     grey = bool(colour.cfa) or declared.icc[16:20] == b"GRAY"
     return _objection(declared, Colour(16, colour.transfer, matrix=colour.matrix), grey, colour.half)
+
+
+def stated(declared: Declared) -> Colour | None:
+    """Return what a session would have to state about such pictures; None if it cannot, or if they do not say all."""
+    grey = declared.icc[16:20] == b"GRAY"
+    says_all = declared.icc or (declared.curves and declared.primaries)
+    return _agreeing(declared, _SRGB, grey, ("srgb", "rec709", "linear")) if says_all else None
 
 
 def check_coverage(declared: Declared | None, where: str) -> None:
@@ -299,18 +307,25 @@ def _objection(declared: Declared, session: Colour, grey: bool, half: bool) -> t
     target = "linear Rec. 709" if half else "sRGB"
     named = [curve for curve in (*declared.curves, "srgb", "rec709", "linear") if isinstance(curve, str)]
     transfers: list[Transfer] = [session.transfer] if half else [session.transfer, *named]
-    for transfer in transfers:
-        wanted = Colour(16, transfer, matrix=session.matrix if grey else _stated(declared, session))
-        if _distance(declared, wanted, grey) <= _SAME:
-            changes = [f'transfer = "{transfer}"'] * (transfer != session.transfer)
-            if wanted.matrix != session.matrix:
-                rows = wanted.matrix and [list(row) for row in wanted.matrix]
-                changes.append(f"matrix = {rows}" if rows else "no matrix")
-            return what, f"Set [colour] {' and '.join(changes)}; or convert the pictures to {target}."
+    if wanted := _agreeing(declared, session, grey, transfers):
+        changes = [f'transfer = "{wanted.transfer}"'] * (wanted.transfer != session.transfer)
+        if wanted.matrix != session.matrix:
+            rows = wanted.matrix and [list(row) for row in wanted.matrix]
+            changes.append(f"matrix = {rows}" if rows else "no matrix")
+        return what, f"Set [colour] {' and '.join(changes)}; or convert the pictures to {target}."
     return what, f"Convert the pictures to {target}."
 
 
-def _stated(declared: Declared, session: Colour) -> tuple[tuple[float, float, float], ...] | None:
+def _agreeing(declared: Declared, session: Colour, grey: bool, transfers: Sequence[Transfer]) -> Colour | None:
+    """Return the first of these transfers, with the matrix that is needed, that means the same; None for none."""
+    for transfer in transfers:
+        wanted = Colour(16, transfer, matrix=session.matrix if grey else _matrix(declared, session))
+        if _distance(declared, wanted, grey) <= _SAME:
+            return wanted
+    return None
+
+
+def _matrix(declared: Declared, session: Colour) -> tuple[tuple[float, float, float], ...] | None:
     """Return the matrix as a session would state it."""
     if not (declared.icc or declared.primaries):
         return session.matrix

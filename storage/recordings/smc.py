@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from capmat_errors import ImageUnreadable
 from storage.pictures.header import Header, check_upright
 from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
-from storage.recordings.check import Frame
+from storage.recordings.check import Frame, located
 
 SMC_SUFFIX = ".smc"
 _GROUPS = ("Camera_5mp", "Camera_12mp")
@@ -46,7 +46,7 @@ class SmcGroup:
         """Yield what every picture says about itself."""
         for frame in frames:
             data = self._bytes(frame)
-            with _located(frame.where):
+            with _located(frame.where), located(frame.where):
                 header = jpeg_header(data)
                 check_upright(header.orientation, frame.where)
                 check_recorded(data, frame.where)

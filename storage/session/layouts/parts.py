@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import ImageUnreadable
+from storage.pictures.declared import stated
 from storage.pictures.files import IMAGE_SUFFIXES, read_header
 from storage.pictures.header import Header
 from storage.recordings.video import VIDEO_SUFFIXES
@@ -102,13 +103,18 @@ def describe_file(draft: Draft, file: Path) -> None:
 
 def _describe_picture(draft: Draft, header: Header, suffix: str) -> None:
     fields = draft.fields
+    said = stated(header.declared) if header.declared and not header.cfa else None
+    if said and said.matrix:
+        fields["colour.matrix"] = [list(row) for row in said.matrix]
     if header.dtype == "float16":
         fields |= {"colour.bits": 16, "colour.transfer": "linear", "colour.half": True}
         return
-    if suffix in (".jpg", ".jpeg"):
+    if suffix in (".jpg", ".jpeg") and not said:
         draft.jpeg()
         return
-    if header.cfa:
+    if said:
+        fields["colour.transfer"] = said.transfer
+    elif header.cfa:
         fields |= {"colour.cfa": header.cfa, "colour.transfer": "linear"}
     else:
         draft.ask("colour.transfer", "linear, srgb or rec709: what the numbers of the pictures mean")

@@ -24,8 +24,10 @@ from storage.pictures.declared import XYZ, to_rec709
 from storage.pictures.files import read_grey, read_guide, read_header, read_shown
 from storage.pictures.png import encode_png
 from storage.recordings.check import check_colour
+from storage.recordings.recording import find_recordings
 from storage.session.plan import check_session
 from tests.project import ROOT
+from tests.storage.tiny_session import write_session
 
 CASES = ROOT / "tests" / "cases"
 D65, D60 = (0.3127, 0.3290), (0.32168, 0.33767)
@@ -187,6 +189,33 @@ def test_a_session_of_other_colours_is_refused_before_work_starts(case: str, say
         return
     with pytest.raises(ImageUnreadable, match=says):
         check_session(session)
+
+
+def test_a_plate_of_other_colours_is_refused_by_its_name(tmp_path: Path) -> None:
+    write_session(tmp_path)
+    session = tmp_path / "session.toml"
+    assert check_session(read_session(session)).plates
+    plate = tmp_path / "plates/c01/0001.png"
+    plate.write_bytes(with_chunks(plate.read_bytes(), gAMA=struct.pack(">I", 55556)))
+    with pytest.raises(ImageUnreadable, match=r"plate of camera c01 frame 1, .*gamma 1/1\.8 .*Convert the pictures"):
+        check_session(read_session(session))
+
+
+def test_the_pictures_of_an_smc_file_are_asked_like_files(tmp_path: Path) -> None:
+    import h5py
+
+    Image.fromarray(LEVELS).save(tmp_path / "p.jpg", icc_profile=profile("P3", None))
+    Image.fromarray(LEVELS).save(tmp_path / "wide.jpg", dpi=(300, 150))
+    with h5py.File(tmp_path / "a.smc", "w") as file:
+        for frame, name in enumerate(("p.jpg", "wide.jpg")):
+            data = np.frombuffer((tmp_path / name).read_bytes(), np.uint8)
+            file.create_dataset(f"Camera_5mp/3/color/{frame}", data=data)
+    headers = find_recordings(tmp_path, "a.smc")["03"].headers()
+    where, header = next(headers)
+    with pytest.raises(ImageUnreadable, match=r"camera 03 frame 0, .*Set \[colour\] matrix"):
+        check_colour(header, SRGB, where)
+    with pytest.raises(ImageUnreadable, match=r"camera 03 frame 1, .*not square"):
+        next(headers)
 
 
 def test_the_strongest_chunk_of_a_png_counts() -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
+from PIL import Image
 
 from capmat_errors import CalibrationError, SessionError
 from storage.descriptor import read_session
@@ -258,6 +260,21 @@ def test_jpeg_is_taken_as_srgb_and_that_is_said(folder: Path) -> None:
     text, notes = describe(folder, root=".", stated=[METRES, RATE])
     assert tomllib.loads(text)["colour"] == {"bits": 8, "transfer": "srgb"}
     assert any("JPEG" in note and "sRGB" in note for note in notes)
+
+
+def test_what_pictures_say_about_their_colours_is_stated(folder: Path) -> None:
+    _easyvolcap(folder)
+    wide = imagecodecs.cms_profile(
+        "rgb", whitepoint=[0.3127, 0.329, 1], primaries=[0.68, 0.32, 1, 0.265, 0.69, 1, 0.15, 0.06, 1], gamma=1.0
+    )
+    for path in folder.rglob("*.jpg"):
+        Image.open(path).save(path, icc_profile=wide)
+    text, _ = describe(folder, root=str(folder), stated=[METRES, RATE])
+    colour = tomllib.loads(text)["colour"]
+    assert (colour["bits"], colour["transfer"]) == (8, "linear")
+    smpte_eg_432 = [[1.2249, -0.2247, 0], [-0.0420, 1.0419, 0], [-0.0197, -0.0786, 1.0979]]
+    np.testing.assert_allclose(colour["matrix"], smpte_eg_432, atol=1e-3)
+    assert _checked(folder, text).takes
 
 
 @pytest.mark.parametrize("tree", ["actorshq", "colmap", "nerfstudio", "pose2sim"])
