@@ -3,7 +3,8 @@
 A template is the path with {camera} and {frame} left open ("takes/walk/{camera}/{frame:06d}.png"); without {frame} it
 names a video, a raw stream, or one single picture. {camera:cam..} matches only cameras whose name fits the regular
 expression. An SMC file holds all cameras and needs neither field. Frames are matched by number, so 7.png and 0007.png
-are the same frame twice, and that is refused.
+are the same frame twice, and that is refused. Where {camera} and {frame} touch, the stated number of digits parts
+them.
 """
 
 import glob
@@ -30,7 +31,7 @@ from storage.recordings.timecode import Timecode, timecode_after
 from storage.recordings.video import VIDEO_SUFFIXES, VideoFile
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *RAW_SUFFIXES, SMC_SUFFIX)
-_FIELD = re.compile(r"\{(camera|frame)(?::([^{}]*))?\}")
+_FIELD = re.compile(r"\{(camera|frame)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
 
 
 class Source(Protocol):
@@ -207,7 +208,8 @@ def recorded_timecode(recordings: Iterable[Recording], fps: float) -> str:
 
 def expected_file(root: Path, template: str, camera: str, frame: int) -> Path:
     """The path at which a frame should have been."""
-    return root / re.sub(r"\{camera:[^{}]*\}", "{camera}", template).format(camera=camera, frame=frame)
+    texts = {"camera": lambda _: camera, "frame": lambda form: format(frame, form or "")}
+    return root / _FIELD.sub(lambda field: texts[field[1]](field[2]), template)
 
 
 def _opened(
@@ -239,7 +241,7 @@ def _matches(root: Path, template: str) -> list[tuple[str, int, Path]]:
             f"the camera's pattern is not a regular expression ({error})", where=template, fix="Correct it."
         ) from error
     files = []
-    for path in sorted(root.glob(_FIELD.sub("*", glob.escape(stem)) + ".*")):
+    for path in sorted(root.glob(re.sub(r"\*+", "*", _FIELD.sub("*", glob.escape(stem))) + ".*")):
         match = pattern.fullmatch(path.relative_to(root).as_posix())
         if match and path.is_file():
             files.append((match["camera"], int(match.groupdict().get("frame") or 0), path))
@@ -249,14 +251,33 @@ def _matches(root: Path, template: str) -> list[tuple[str, int, Path]]:
 
 
 def _regex(stem: str) -> str:
-    """The template as a regular expression; a field that comes again must read the same."""
-    parts, at, seen = [], 0, set()
-    for part in _FIELD.finditer(stem):
+    """The template as a regular expression; a field that comes again must read the same.
+
+    Raises:
+        SessionError: camera and frame touch, and nothing tells where one ends; or a frame's format is no number.
+    """
+    parts, at, seen, open_camera = [], 0, set(), False
+    fields = list(_FIELD.finditer(stem))
+    for part, after in zip(fields, [*fields[1:], None], strict=True):
         parts.append(re.escape(stem[at : part.start()]))
-        name, at = part[1], part.end()
+        name, form, touched = part[1], part[2] or "", at == part.start() and open_camera
+        at, open_camera = part.end(), False
         if name in seen:
             parts.append(f"(?P={name})")
+            continue
+        seen.add(name)
+        pattern = form or r"[^/]+"
+        if name == "camera":
+            open_camera = not form
         else:
-            parts.append(f"(?P<{name}>" + ((part[2] or r"[^/]+") if name == "camera" else r"\d+") + ")")
-            seen.add(name)
+            pattern = r"\d+"
+            if not (digits := re.fullmatch(r"0?(\d*)d?", form)):
+                fix = "Write it as {frame:04d}."
+                raise SessionError(f"{part[0]} is not a frame's number", where=stem, fix=fix)
+            if touched or (after and after.start() == at and "camera" not in seen and not after[2]):
+                if not digits[1]:
+                    fix = "State the digits of a frame's number, as in {frame:04d}."
+                    raise SessionError("it is unknown where {camera} ends and {frame} begins", where=stem, fix=fix)
+                pattern = rf"\d{{{digits[1]}}}"
+        parts.append(f"(?P<{name}>{pattern})")
     return "".join([*parts, re.escape(stem[at:])])

@@ -57,7 +57,7 @@ def actorshq(folder: Path) -> Draft | None:
     pictures = with_suffix(cameras[0], (".jpg", ".png"))
     if not pictures:
         return None
-    template = f"rgbs/{{camera}}/{numbered(pictures[0], cameras[0].name)}"
+    template = f"rgbs/{{camera}}/{numbered({cameras[0].name: pictures[0]})}"
     draft = draft_of("actorshq", "calibration.csv", template)
     draft.ask("fps", "frames per second of the pictures")
     describe_file(draft, pictures[0])

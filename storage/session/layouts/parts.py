@@ -5,7 +5,7 @@ Nothing is guessed; the user states what neither the layout nor a file says.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,16 +76,21 @@ def recordings_below(folder: Path) -> tuple[str, Path] | None:
     files = with_suffix(folder, (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
     if files:
         return "{camera}" + files[0].suffix, files[0]
-    for camera in visible(folder):
-        if pictures := with_suffix(camera, IMAGE_SUFFIXES):
-            return "{camera}/" + numbered(pictures[0], camera.name), pictures[0]
-    return None
+    first = {path.name: files[0] for path in visible(folder) if (files := with_suffix(path, IMAGE_SUFFIXES))}
+    return ("{camera}/" + numbered(first), next(iter(first.values()))) if first else None
 
 
-def numbered(file: Path, camera: str) -> str:
-    """The template of a numbered picture's name: Cam01_rgb000003.jpg of Cam01 is {camera}_rgb{frame:06d}.jpg."""
-    stem = file.stem
-    before = "{camera}" if stem.startswith(camera) and stem != camera else ""
+def numbered(first: Mapping[str, Path]) -> str:
+    """The template of numbered pictures: Cam01_rgb000003.jpg of Cam01 is {camera}_rgb{frame:06d}.jpg.
+
+    Args:
+        first: the first picture of every camera. Cameras may be called by a number, too: 000000.jpg of 00 is frame 0.
+    """
+    stems = {file.stem for file in first.values()}
+    named = all(file.stem.startswith(camera) and file.stem != camera for camera, file in first.items())
+    named = named and (len(stems) > 1 or not all(map(str.isdigit, (*stems, *first))))
+    camera, file = next(iter(first.items()))
+    stem, before = file.stem, "{camera}" if named else ""
     rest = stem[len(camera) :] if before else stem
     digits = re.search(r"\d+$", rest)
     if not digits:
