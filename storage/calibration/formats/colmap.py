@@ -81,7 +81,8 @@ def read_colmap(folder: Path) -> Calibration:
         path, lenses = folder / "images.txt", _lenses(_text_lenses, folder / "cameras.txt")
         images = list(_text_images(path))
     names = names_of_pictures([image.name for image in images], path)
-    return collected([_camera(n, image, lenses, path) for n, image in zip(names, images, strict=True)], path)
+    rig = collected([_camera(n, image, lenses, path) for n, image in zip(names, images, strict=True)], path)
+    return rig._replace(pictures={name: image.name for name, image in zip(names, images, strict=True)})
 
 
 def _camera(name: str, image: _Image, lenses: Mapping[int, _Lens], path: Path) -> tuple[str, Camera]:

@@ -145,4 +145,4 @@ def _read_capmat(path: Path) -> Calibration:
 def _in_metres(calibration: Calibration, metres: float) -> Calibration:
     """Return the calibration with its translations times `metres`."""
     scaled = {name: replace(camera, t=camera.t * metres) for name, camera in calibration.cameras.items()}
-    return Calibration(scaled, calibration.notes)
+    return calibration._replace(cameras=scaled)

@@ -5,8 +5,9 @@ Every refusal names the file, and the camera where it concerns one. Readers retu
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,14 @@ HALF = 0.5  # for formats whose pixel centres lie at half numbers; ours lie at w
 
 
 class Calibration(NamedTuple):
-    """What a file holds: cameras by name, and notes for people, such as which camera was left out."""
+    """What a file holds: cameras by name, notes for people, such as which camera was left out, and the pictures.
+
+    `pictures` is for formats that list pictures: the path of each camera's picture, as the file has it.
+    """
 
     cameras: dict[str, Camera]
     notes: tuple[str, ...] = ()
+    pictures: Mapping[str, str] = MappingProxyType({})
 
 
 def refused(what: str, path: Path, camera: str = "", fix: str = "Export the calibration again.") -> CalibrationError:
@@ -178,8 +183,8 @@ def collected(cameras: Iterable[tuple[str, Camera]], path: Path, notes: Sequence
 def names_of_pictures(files: Sequence[str], path: Path) -> list[str]:
     """Return camera names for formats that only list pictures.
 
-    A camera has the name of its picture without the ending (`C01.png`). Where two pictures have the same name,
-    cameras have the names of the folders (`C01/0000.png`).
+    Where every picture lies in a folder of its own, cameras have the names of the folders (`C01/0000.png`). Otherwise
+    a camera has the name of its picture without the ending (`C01.png`).
 
     Raises:
         CalibrationError: neither is different for every camera.
@@ -187,7 +192,7 @@ def names_of_pictures(files: Sequence[str], path: Path) -> list[str]:
     parts = [PurePosixPath(file.replace("\\", "/")) for file in files]
     stems = [part.stem for part in parts]
     folders = [part.parent.name for part in parts]
-    for names in (stems, folders):
+    for names in (folders, stems) if len(files) > 1 else (stems,):
         if len(set(names)) == len(names) and all(names):
             return names
     twice = next(name for name in stems if stems.count(name) > 1 or not name)

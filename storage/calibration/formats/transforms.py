@@ -53,9 +53,10 @@ def read_transforms(path: Path) -> Calibration:
         raise refused("a frame has no file_path", path)
     names = names_of_pictures(files, path)
     moved = _moved(data, path)
-    return collected(
+    rig = collected(
         [_camera(n, {**data, **frame}, moved, path) for n, frame in zip(names, frames, strict=True)], path
     )
+    return rig._replace(pictures=dict(zip(names, files, strict=True)))
 
 
 def _moved(data: dict[str, Any], path: Path) -> Floats:

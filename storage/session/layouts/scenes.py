@@ -1,15 +1,15 @@
-"""Scenes of still pictures, every picture a camera: COLMAP, Nerfstudio, Blender.
+"""Scenes that COLMAP, Nerfstudio or Blender placed: every picture a camera, or every folder a camera of many frames.
 
-The reconstruction names the pictures that it could place; the others are left out.
+The reconstruction names the pictures that it could place; other cameras are left out.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from capmat_errors import CalibrationError, SessionError
 from storage.calibration.formats.files import open_calibration
-from storage.session.layouts.parts import Draft, describe_file, draft_of, pictures_of
+from storage.recordings.recording import find_recordings
+from storage.session.layouts.parts import Draft, describe_file, draft_of, numbered, pictures_of
 
 
 def colmap(folder: Path) -> Draft | None:
@@ -20,8 +20,8 @@ def colmap(folder: Path) -> Draft | None:
     else:
         return None
     draft = draft_of("colmap", model)
-    cameras = open_calibration("colmap", model, folder).cameras
-    _pictures(draft, folder, list(cameras), list(pictures_of(folder / "images")), "images/")
+    placed = open_calibration("colmap", model, folder).pictures
+    _take(draft, folder, {camera: f"images/{name}" for camera, name in placed.items()}, folder / "images")
     draft.notes.append("COLMAP scenes have no plates")
     return draft
 
@@ -29,51 +29,65 @@ def colmap(folder: Path) -> Draft | None:
 def nerfstudio(folder: Path) -> Draft | None:
     """Nerfstudio, and Blender's NeRF scenes: `transforms.json`, or `transforms_train.json`."""
     for name in ("transforms.json", "transforms_train.json"):
-        file = folder / name
-        if file.is_file():
+        if (folder / name).is_file():
             break
     else:
         return None
     draft = draft_of("nerfstudio", name)
-    cameras = open_calibration("nerfstudio", name, folder).cameras
-    frames = json.loads(file.read_text(encoding="utf-8-sig"))["frames"]
-    first = PurePosixPath(frames[0]["file_path"].replace("\\", "/"))
-    # Blender omits the suffix. A path of another machine finds no pictures here, and is refused below.
-    beside = folder / first.parent
-    pictures = list(pictures_of(beside)) if not first.is_absolute() and ".." not in first.parts else []
-    _pictures(draft, folder, list(cameras), pictures, str(first))
+    placed = open_calibration("nerfstudio", name, folder).pictures
+    first = PurePosixPath(next(iter(placed.values())).replace("\\", "/"))
+    # A path of another machine finds no pictures here, and is refused below.
+    here = not first.is_absolute() and ".." not in first.parts
+    _take(draft, folder, placed, folder / (first.parts[0] if len(first.parts) > 1 else "") if here else None)
     draft.notes.append("scenes of transforms.json have no plates")
     return draft
 
 
-def _pictures(draft: Draft, folder: Path, cameras: Sequence[str], pictures: Sequence[Path], where: str) -> None:
-    """Fill in the take: the one template that matches the pictures of all cameras."""
-    for part in ("stem", "folder"):
-        named = {(p.stem if part == "stem" else p.parent.name): p for p in pictures}
-        mine = [named[camera] for camera in cameras if camera in named]
-        templates = {_template(path.relative_to(folder), part) for path in mine}
-        if mine and len(templates) == 1:
-            draft.fields["take.path"] = templates.pop()
-            if rest := sorted({*named} - {*cameras}):
-                draft.fields["take.without"] = rest
-                draft.notes.append(f"left out, because the reconstruction did not place them: {', '.join(rest)}")
-            draft.still()
-            describe_file(draft, mine[0])
-            return
-        if len(templates) > 1:
-            raise SessionError(
-                "the pictures lie in several folders, or have several endings",
-                where=str(folder),
-                fix="Put them side by side as one kind of file, or write a session.toml.",
-            )
-    raise CalibrationError(
-        f"none of the {len(cameras)} pictures of the reconstruction exists ({where})",
-        where=str(folder),
-        fix="Copy the pictures beside it; `capmat calibration` reads it without them.",
-    )
+def _take(draft: Draft, folder: Path, placed: Mapping[str, str], within: Path | None) -> None:
+    """Fill in the take: the one template that matches the pictures of all cameras.
+
+    Args:
+        draft: receives it.
+        folder: of the session.
+        placed: path of each camera's picture below the folder.
+        within: the folder that holds the pictures; None if it is not here.
+    """
+    pictures = [file.relative_to(folder) for file in pictures_of(within)] if within else []
+    mine = {camera: found for camera, name in placed.items() if (found := _find(name, pictures))}
+    if not mine:
+        raise CalibrationError(
+            f"none of the {len(placed)} pictures of the reconstruction exists ({next(iter(placed.values()))})",
+            where=str(folder),
+            fix="Copy the pictures beside it; `capmat calibration` reads it without them.",
+        )
+    if all(picture.parent.name == camera for camera, picture in mine.items()):
+        templates = {(picture.parent.parent / "{camera}" / numbered(mine)).as_posix() for picture in mine.values()}
+    else:
+        templates = {(picture.parent / f"{{camera}}{picture.suffix}").as_posix() for picture in mine.values()}
+    recordings = find_recordings(folder, template := templates.pop())
+    if templates or not recordings.keys() >= mine.keys():
+        raise SessionError(
+            "the pictures lie in several folders, or have several endings",
+            where=str(folder),
+            fix="Put them side by side as one kind of file, or write a session.toml.",
+        )
+    draft.fields["take.path"] = template
+    if any(len(recording.frames) > 1 for recording in recordings.values()):
+        draft.ask("fps", "frames per second of the pictures")
+        draft.notes.append("every folder is a camera; the pose of its placed picture holds for all its frames")
+    else:
+        draft.still()
+    if rest := sorted(recordings.keys() - placed.keys()):
+        draft.fields["take.without"] = rest
+        draft.notes.append(f"left out, because the reconstruction did not place them: {', '.join(rest)}")
+    describe_file(draft, folder / next(iter(mine.values())))
 
 
-def _template(path: Path, part: str) -> str:
-    if part == "stem":
-        return (path.parent / f"{{camera}}{path.suffix}").as_posix()
-    return (path.parent.parent / "{camera}" / path.name).as_posix()
+def _find(name: str, pictures: list[Path]) -> Path | None:
+    """The picture of this name, whatever its ending; else the only one with its stem."""
+    wanted = PurePosixPath(name.replace("\\", "/"))
+    for stem in (wanted, wanted.with_suffix("")):  # Blender omits the ending
+        if found := [path for path in pictures if path.with_suffix("") == Path(stem)]:
+            return found[0]
+    found = [path for path in pictures if path.stem in (wanted.name, wanted.stem)]
+    return found[0] if len(found) == 1 else None

@@ -5,6 +5,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 
 from capmat_errors import CalibrationError, SessionError
 from storage.descriptor import read_session
+from storage.session.layouts.parts import numbered
 from storage.session.layouts.recognise import LAYOUTS, describe
 from storage.session.plan import check_session
 from tests.storage.calibration.calibrations import (
@@ -31,6 +33,8 @@ from tests.storage.calibration.calibrations import (
 from tests.storage.tiny_session import HEIGHT, WIDTH, background, write_picture, write_video
 
 NAMES = ("C01", "C02", "C03")
+NUMBERS = ("00", "0", "000")
+CASES = Path(__file__).parents[3] / "cases"
 
 
 def _rigs(names: tuple[str, ...] = NAMES) -> list[Rig]:
@@ -77,6 +81,18 @@ def _easyvolcap(folder: Path) -> None:
     _plates(folder, "bkgd/{camera}.jpg")
 
 
+def _easyvolcap_numbers(folder: Path) -> None:
+    easyvolcap(folder, [replace(rig, name=name) for rig, name in zip(_rigs(), NUMBERS, strict=True)])
+    (folder / "x").mkdir()
+    _easyvolcap(folder / "x")
+    for old, new in zip(NAMES, NUMBERS, strict=True):
+        for name in (f"images/{old}", f"bkgd/{old}.jpg"):
+            path = folder / name.replace(old, new)
+            path.parent.mkdir(exist_ok=True, parents=True)
+            (folder / "x" / name).rename(path)
+    shutil.rmtree(folder / "x")
+
+
 def _easymocap_background(folder: Path) -> None:
     easyvolcap(folder, _rigs())
     _pictures(folder, "images/{camera}/{frame:06d}.jpg")
@@ -93,6 +109,22 @@ def _colmap(folder: Path) -> None:
     (folder / "sparse/0").mkdir(parents=True)
     colmap_text(folder / "sparse/0", _rigs(), "PINHOLE")
     _pictures(folder, "images/{camera}.jpg", frames=1)
+
+
+def _colmap_folders(folder: Path) -> None:
+    """One picture of every folder was placed, as with a camera that does not move."""
+    _colmap(folder)
+    shutil.rmtree(folder / "images")
+    images = folder / "sparse/0/images.txt"
+    images.write_text(re.sub(r"(C\d\d)\.jpg", r"\1/0001.jpg", images.read_text()))
+    _pictures(folder, "images/{camera}/{frame:04d}.jpg", frames=3)
+
+
+def _nerfstudio_folders(folder: Path) -> None:
+    file = nerfstudio(folder, _rigs())
+    file.write_text(re.sub(r"images/(C\d\d)\.png", r"images/\1/\1_000.png", file.read_text()))
+    _pictures(folder, "images/{camera}/{camera}_{frame:03d}.png", frames=2)
+    _pictures(folder, "images_2/{camera}/{camera}_{frame:03d}.png", frames=2)
 
 
 def _nerfstudio(folder: Path) -> None:
@@ -162,10 +194,13 @@ METRES, RATE, SRGB = "calibration.unit=m", "fps=50", "colour.transfer=srgb"
 TREES: dict[str, tuple[str, Callable[[Path], None], list[str], int, int]] = {
     # layout, maker, what must be stated, frames, cameras with plates
     "easyvolcap": ("easyvolcap", _easyvolcap, [METRES, RATE], 2, 3),
+    "easyvolcap with numbers": ("easyvolcap", _easyvolcap_numbers, [METRES, RATE], 2, 3),
     "easymocap background1f": ("easyvolcap", _easymocap_background, [METRES, RATE], 2, 3),
     "actorshq": ("actorshq", _actorshq, [METRES, RATE], 2, 0),
     "colmap": ("colmap", _colmap, ["calibration.scale=0.5"], 1, 0),
     "nerfstudio": ("nerfstudio", _nerfstudio, [METRES, SRGB], 1, 0),
+    "colmap with a folder per camera": ("colmap", _colmap_folders, ["calibration.scale=0.5", RATE], 3, 0),
+    "nerfstudio with a folder per camera": ("nerfstudio", _nerfstudio_folders, [METRES, SRGB, RATE], 2, 0),
     "blender": ("nerfstudio", _blender, [METRES, SRGB], 1, 0),
     "pose2sim": ("pose2sim", _pose2sim, [METRES], 2, 0),
     "opencv": ("opencv", _opencv, ["calibration.unit=mm"], 2, 3),
@@ -194,8 +229,9 @@ def test_a_layout_is_recognised_and_what_is_written_passes_the_check(tree: str, 
     text, notes = describe(folder, root=str(folder), stated=stated)
     plan = _checked(folder, text)
     assert notes[0] == f"the folder is read as layout {layout}"
+    names = NUMBERS if "numbers" in tree else NAMES
     assert {camera: len(r.frames) for camera, r in plan.takes["my-day-1"].recordings.items()} == dict.fromkeys(
-        NAMES, frames
+        names, frames
     )
     assert len(plan.plates) == plates
     assert sorted(folder.rglob("*")) == before
@@ -343,3 +379,42 @@ def test_an_unknown_layout_is_refused_with_those_there_are(folder: Path) -> None
 
 def test_layouts_look_at_an_empty_folder_in_peace(folder: Path) -> None:
     assert [layout(folder) for layout in LAYOUTS.values()] == [None] * len(LAYOUTS)
+
+
+@pytest.mark.parametrize(
+    ("case", "cameras", "frames"),
+    [("01-camera-called-00", ("00", "01", "02"), 3), ("17-colmap-frames-in-folders", ("C00", "C01", "C02"), 4)],
+)
+def test_the_folders_that_were_reported_are_taken_whole(
+    case: str, cameras: tuple[str, ...], frames: int, tmp_path: Path
+) -> None:
+    stated = ["calibration.unit=m", "fps=25", *(["colour.transfer=srgb"] if case[:2] == "17" else [])]
+    text, _ = describe(CASES / case, root=str(CASES / case), name="s", stated=stated)
+    (tmp_path / "session.toml").write_text(text)
+    plan = check_session(read_session(tmp_path))
+    assert {camera: r.frames for camera, r in plan.takes["s"].recordings.items()} == dict.fromkeys(
+        cameras, tuple(range(frames))
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "template"),
+    [
+        ({"0": "000000"}, "{frame:06d}.jpg"),
+        ({"00": "00_0000", "01": "01_0000"}, "{camera}_{frame:04d}.jpg"),
+        ({"00": "00000", "01": "01000"}, "{camera}{frame:03d}.jpg"),
+        ({"1": "1000", "2": "1000"}, "{frame:04d}.jpg"),
+        ({"C0": "C00003"}, "{camera}{frame:04d}.jpg"),
+        ({"C0": "picture7", "C1": "picture7"}, "picture{frame:01d}.jpg"),
+    ],
+)
+def test_a_number_is_a_camera_or_a_frame(first: dict[str, str], template: str) -> None:
+    assert numbered({camera: Path(f"{stem}.jpg") for camera, stem in first.items()}) == template
+
+
+def test_frames_in_folders_of_which_several_were_placed_are_refused_by_name(folder: Path) -> None:
+    _colmap_folders(folder)
+    images = folder / "sparse/0/images.txt"
+    images.write_text(images.read_text().replace("C02/0001.jpg", "C01/0002.jpg").replace("C03/0001", "C03/0002"))
+    with pytest.raises(CalibrationError, match="listed twice"):
+        describe(folder, root=".")
