@@ -70,6 +70,11 @@ class CalibrationSection(_Frozen):
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Metres per unit of the file, for reconstructions without a unit, such as COLMAP's."""
 
+    @property
+    def has_unit(self) -> bool:
+        """Whether somebody stated what a length means; if not, lengths are in the file's own unit."""
+        return self.format == "capmat" or bool(self.model_fields_set & {"unit", "scale"})
+
 
 class PlatesSection(_Frozen):
     """Recordings of the empty stage, from which each camera's clean plate is averaged."""

@@ -18,7 +18,14 @@ cutout = cache(traced)
 Change = Callable[[str, NDArray[np.float32]], NDArray[np.float32]]
 
 
-def store_take(root: Root, cameras: Sequence[Camera], *, name: str = "solids", frames: Sequence[int] = (4,)) -> Take:
+def store_take(
+    root: Root,
+    cameras: Sequence[Camera],
+    *,
+    name: str = "solids",
+    frames: Sequence[int] = (4,),
+    source: dict[str, str] | None = None,
+) -> Take:
     """A take of the ellipsoids with their true mattes as run `true`; every frame shows the same."""
     take = Take.create(
         root,
@@ -28,7 +35,7 @@ def store_take(root: Root, cameras: Sequence[Camera], *, name: str = "solids", f
         colour=Colour(bits=8, transfer="srgb"),
         frames=frames,
         fps=25,
-        source={"session": "solids"},
+        source={"session": "solids"} | (source or {}),
     )
     for camera in cameras:
         picture = np.rint(cutout(camera).image.transpose(1, 2, 0) * 255).astype(np.uint8)

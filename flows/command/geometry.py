@@ -14,7 +14,8 @@ def _hull_options(parser: ArgumentParser) -> None:
     parser.add_argument("take")
     parser.add_argument("--run", help="alpha run (default: that of the student in use)")
     parser.add_argument("--frame", type=whole, help="frame number (default: the middle frame)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .ply or .glb file, in metres")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .ply or .glb file, in metres "
+                        "if the session states the unit of its calibration")  # fmt: skip
     parser.add_argument("--resolution", type=positive, default=256, help="voxels along the box (default: 256)")
     parser.add_argument("--points", action="store_true", help="write points without triangles")
 
@@ -38,7 +39,10 @@ def hull(args: Namespace) -> None:
     )
     size = " x ".join(f"{high - low:.2f}" for low, high in zip(done["low"], done["high"], strict=True))
     print(f"{args.out}: frame {done['frame']} of {done['cameras']} cameras with {run}")
-    print(f"{size} m, {done['volume'] * 1000:.0f} litres, {done['vertices']} points, {done['faces']} triangles")
+    lengths = f"{size} m, {done['volume'] * 1000:.0f} litres"
+    if not done["unit"]:
+        lengths = f"{size} in the calibration's own unit, which the session did not state"
+    print(f"{lengths}, {done['vertices']} points, {done['faces']} triangles")
     for camera, share in done["described"].items():
         if share < 1:
             print(f"camera {camera}: its lens model describes {share:.0%} of the picture; only that part was used")

@@ -87,8 +87,8 @@ def _calibration_options(parser: ArgumentParser) -> None:
                         "nerfstudio (also Blender), metashape, caliscope, pose2sim, llff, smc")  # fmt: skip
     parser.add_argument("--to", help="also write it in this format: easyvolcap, colmap, nerfstudio, capmat")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where --to writes")
-    parser.add_argument("--unit", choices=("m", "cm", "mm"), default="m", help="unit of positions in IN (default: m)")
-    parser.add_argument("--scale", type=float, default=1.0, help="metres per unit of IN, where it has no unit")
+    parser.add_argument("--unit", choices=("m", "cm", "mm"), help="unit of positions in IN, where it states none")
+    parser.add_argument("--scale", type=float, help="metres per unit of IN, where it has no unit")
     board = parser.add_argument_group("check with a checkerboard")
     board.add_argument("--board", metavar="PATH", help="videos or pictures of the board, with {camera}")
     board.add_argument("--corners", metavar="8x6", help="inner corners per row, and rows")
@@ -109,22 +109,34 @@ def calibration(args: Namespace) -> None:
         )
     size, square = _corners(args.corners), _metres(args.square)
     root, template = _parts(args.path)
-    rig = open_calibration(args.format, template, root, unit=args.unit, scale=args.scale)
+    unit = "m" if args.format == "capmat" or args.unit or args.scale is not None else ""
+    if args.to == "capmat" and not unit:
+        fix = "Add --unit or --scale."
+        raise ConfigError("a file of capmat is in metres, and the unit of IN is not stated", where="--to", fix=fix)
+    scale = 1.0 if args.scale is None else args.scale
+    rig = open_calibration(args.format, template, root, unit=args.unit or "m", scale=scale)
     check = check_boards(rig.cameras, *_parts(args.board), size) if args.board else None
-    print("\n".join(table(rig.cameras)))
+    print("\n".join(table(rig.cameras, unit)))
     for note in rig.notes:
         print(f"note: {note}")
+    if not unit:
+        print("note: nobody stated the unit of the calibration, so positions are in its own; add --unit or --scale")
     if check:
-        print("\n".join(board_table(check, square)))
+        print("\n".join(board_table(check, square, unit)))
     if args.to:
         for path in write_calibration(args.to, rig.cameras, args.out):
             print(f"wrote {path}")
 
 
-def table(cameras: Mapping[str, Camera]) -> Iterator[str]:
-    """One line per camera: name, picture size, focal lengths in pixels, position in metres, distortion."""
-    wide = max(len("camera"), *map(len, cameras))
-    yield f"{'camera':{wide}}  {'size':>11}  {'focal x':>9} {'focal y':>9}  {'position x, y, z in m':>29}  distortion"
+def table(cameras: Mapping[str, Camera], unit: str) -> Iterator[str]:
+    """One line per camera: name, picture size, focal lengths in pixels, position, distortion.
+
+    Args:
+        cameras: by name.
+        unit: of the positions, "m"; "" if nobody stated it.
+    """
+    wide, position = max(len("camera"), *map(len, cameras)), "position x, y, z" + (unit and f" in {unit}")
+    yield f"{'camera':{wide}}  {'size':>11}  {'focal x':>9} {'focal y':>9}  {position:>29}  distortion"
     for name, camera in cameras.items():
         size = f"{camera.width}x{camera.height}" if camera.width else "not known"
         where = " ".join(f"{x:9.3f}" for x in camera.centre())
@@ -132,12 +144,13 @@ def table(cameras: Mapping[str, Camera]) -> Iterator[str]:
         yield f"{name:{wide}}  {size:>11}  {camera.K[0, 0]:9.2f} {camera.K[1, 1]:9.2f}  {where}  {lens}"
 
 
-def board_table(check: BoardCheck, square: float = 0) -> Iterator[str]:
+def board_table(check: BoardCheck, square: float = 0, unit: str = "m") -> Iterator[str]:
     """One line per camera that recorded the board, then notes on all of them together.
 
     Args:
         check: the errors that the board shows.
         square: measured side of a square, in metres; 0 if unknown.
+        unit: of the calibration; "" if nobody stated it.
     """
     wide = max(len("camera"), *map(len, check.cameras))
     yield f"{'camera':{wide}}  {'board':>8}  {'lens px':>12}  {'stage px':>12}"
@@ -152,7 +165,10 @@ def board_table(check: BoardCheck, square: float = 0) -> Iterator[str]:
     for name in held:
         if not check.cameras[name].trusted:
             yield f"note: {name} disagrees with the other cameras; they were checked without it"
-    if square and held:
+    if square and held and not unit:
+        scale = square / check.side
+        yield f"scale: squares of {square:g} m are {check.side:.4g} in the calibration; add --scale {scale:.4g}"
+    elif square and held:
         ratio = check.side / square
         off = 100 * abs(ratio - 1)
         yield (

@@ -68,7 +68,7 @@ class SessionPlan:
         plates: recordings of the empty stage, by camera; empty for a stage without.
         trimaps: files annotated for the benchmark, by (camera, frame).
         problems: why it must not be taken in, in the order of finding; empty if it is fit.
-        notes: what a person should know of a plan that is fit, such as frames that are left out.
+        notes: what a person should know, such as frames or cameras that are left out, and a unit that is not stated.
         plate_seconds: to decode all pictures of the empty stage on one core, as measured.
     """
 
@@ -134,7 +134,7 @@ def plan_session(session: Session, only: str | None = None, *, decode: bool = Tr
     names = [name for name in session.takes if only in (None, name)]
     recorded = {name: find_take(session, name, problems) for name in names}
     known = {id for _, cameras in recorded.values() for id in cameras} or _with_plates(session)
-    cameras = _calibrated(session, known, problems)
+    cameras, notes = _calibrated(session, known, problems)
     for id in sorted({*known, *cameras}):
         with gathered(problems):
             checked_name("camera", id, 100)
@@ -170,7 +170,7 @@ def plan_session(session: Session, only: str | None = None, *, decode: bool = Tr
             code = start_code(session, name, whole)
         takes[name] = TakePlan(name, frames, whole, code, sum(row.raw for row in rows.values()), rows)
     trimaps = _find_trimaps(session, takes, problems)
-    notes = [
+    notes += [
         note for name, take in takes.items() for note in notes_on(name, recorded[name][0], take.frames, take.gaps)
     ]
     return SessionPlan(session, sized, takes, plates, trimaps, problems, notes, plate_seconds)
@@ -188,17 +188,20 @@ def _with_plates(session: Session) -> set[str]:
     return set(find_recordings(session.folder, session.plates.path, session.raw, session.video, {}))
 
 
-def _calibrated(session: Session, recorded: Iterable[str], problems: list[CapmatError]) -> dict[str, Camera]:
+def _calibrated(
+    session: Session, recorded: Iterable[str], problems: list[CapmatError]
+) -> tuple[dict[str, Camera], list[str]]:
+    """The cameras, and what their reader says about them."""
     section = session.calibration
     # One file per camera: a camera that failed on all takes needs no file.
     names = sorted(recorded) if section.format == "opencv-xml" else None
     if names == []:
-        return {}
+        return {}, []
     with gathered(problems):
-        return open_calibration(
-            section.format, section.path, session.folder, names, section.unit, section.scale
-        ).cameras
-    return {}
+        rig = open_calibration(section.format, section.path, session.folder, names, section.unit, section.scale)
+        unstated = "nobody stated the unit of the calibration, so lengths are in its own; set unit or scale there"
+        return rig.cameras, [*rig.notes, *([] if section.has_unit else [unstated])]
+    return {}, []
 
 
 def _with_sound_headers(

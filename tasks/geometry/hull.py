@@ -54,7 +54,7 @@ def hull(
     Returns:
         `frame`, `cameras`, `box` (centre and edge in metres), `vertices`, `faces`, `volume` in cubic metres, `low`
         and `high` (corners of the surface in metres), `described` (camera -> share of the picture within its lens's
-        edge).
+        edge), `unit` ("m"; "" where nobody stated that of the calibration, so that metres stand for it).
 
     Raises:
         NotFound: the take, frame or run is not stored.
@@ -96,6 +96,7 @@ def hull(
         "volume": volume(mesh) * (size / 2) ** 3,
         "low": metres.min(0).tolist(),
         "high": metres.max(0).tolist(),
+        "unit": "" if stored.source.get("unit") == "not stated" else "m",
         "described": {view.name: float(described(view).double().mean()) for view in views},
     }
 

@@ -100,7 +100,8 @@ def _bring_take(
             frames=chosen.frames,
             fps=session.fps,
             timecode=chosen.timecode,
-            source={"session": session.name, "path": session.takes[chosen.name].path, "gaps": chosen.gaps},
+            source={"session": session.name, "path": session.takes[chosen.name].path, "gaps": chosen.gaps}
+            | ({} if session.calibration.has_unit else {"unit": "not stated"}),
         )
     todo = missing_blocks(stored, chosen)
     if todo and stored.complete:

@@ -29,6 +29,8 @@ _ENDINGS = (".yml", ".yaml", ".xml")
 def read_easyvolcap(folder: Path) -> Calibration:
     """Read a folder with `intri` and `extri`, as .yml, .yaml or .xml.
 
+    A camera that only one of them lists is left out, and a note says so.
+
     Raises:
         CalibrationError: a file or key is missing or broken, or `Camera` refuses the numbers.
     """
@@ -37,7 +39,11 @@ def read_easyvolcap(folder: Path) -> Calibration:
     names = inner.get("names", outer.get("names"))
     if names is None:
         names = [key[2:] for key in inner if key.startswith("K_")]
-    return collected([_camera(name, inner, intri, outer, extri) for name in names], intri)
+    posed = outer.get("names", names)
+    notes = [f"camera {name} is left out: {extri.name} does not list it" for name in names if name not in posed]
+    notes += [f"camera {name} is left out: {intri.name} does not list it" for name in posed if name not in names]
+    both = [name for name in names if name in posed]
+    return collected([_camera(name, inner, intri, outer, extri) for name in both], intri, notes)
 
 
 def _camera(

@@ -92,3 +92,22 @@ def test_what_it_cannot_do_is_one_line(
     assert says in shown.err
     assert shown.out == ""
     assert len(shown.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", made.MAKERS)
+def test_a_unit_that_nobody_stated_is_not_called_metres(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    format, make = made.MAKERS[kind]
+    words = ["calibration", str(make(tmp_path, [made.make_rig(1)])), "--format", format]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "in m" not in out.splitlines()[0]
+    assert "nobody stated the unit" in out
+    assert main([*words, "--to", "capmat", "--out", str(tmp_path / "out")]) == 2
+    assert "the unit of IN is not stated. Add --unit or --scale" in capsys.readouterr().err
+    for stated in (["--unit", "cm"], ["--scale", "1"]):
+        assert main([*words, *stated, "--to", "capmat", "--out", str(tmp_path / stated[0])]) == 0
+        out = capsys.readouterr().out
+        assert "in m" in out.splitlines()[0]
+        assert "nobody stated" not in out

@@ -14,6 +14,7 @@ from storage.session.plan import SessionPlan, check_session, plan_session
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage
+from tests.storage.calibration.calibrations import easyvolcap, make_rig
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_picture, write_session, write_video
 
 WALK = "takes/walk"
@@ -291,3 +292,21 @@ def test_a_video_is_named_by_its_kind(day: Path) -> None:
     edit_toml(day, "bits = 12", "bits = 8")
     edit_toml(day, "black = 64", "black = 0")
     assert _plan(day).takes["walk"].rows["c01"].source == "mkv"
+
+
+def test_a_unit_that_nobody_stated_and_a_camera_that_was_left_out_are_noted(tmp_path: Path) -> None:
+    write_session(tmp_path)
+    rigs = [make_rig(number, name) for number, name in enumerate(("c00", "c01", "c02"))]
+    for rig in rigs:
+        rig.width, rig.height = 64, 48
+    easyvolcap(tmp_path, rigs)
+    extri = (tmp_path / "extri.yml").read_text()
+    (tmp_path / "extri.yml").write_text(extri.replace('  - "c02"\n', ""))
+    edit_toml(tmp_path, 'format = "capmat"\npath = "calibration.json"', 'format = "easyvolcap"\npath = "."')
+    plan = plan_session(read_session(tmp_path))
+    left_out, unit = plan.notes
+    assert left_out == "camera c02 is left out: extri.yml does not list it"
+    assert unit.startswith("nobody stated the unit of the calibration")
+    assert {str(problem.where).split(",")[0] for problem in plan.problems} == {"take walk camera c02"}
+    edit_toml(tmp_path, 'path = "."', 'path = "."\nunit = "m"')
+    assert plan_session(read_session(tmp_path)).notes == [left_out]

@@ -105,3 +105,13 @@ def test_the_command_says_what_it_found(store: str, tmp_path: Path, capsys: pyte
         main(["--set", f"store={store}", "hull", "solids", "--run", "holed", "--out", str(tmp_path / "b.ply")]) == 2
     )
     assert "C03" in capsys.readouterr().err
+
+
+def test_a_hull_in_an_unstated_unit_is_not_in_metres(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = Root(tmp_path / "store")
+    store_take(root, CAMERAS, source={"unit": "not stated"})
+    words = ["hull", "solids", "--run", "true", "--resolution", "32", "--out", str(tmp_path / "a.ply")]
+    assert main(["--set", f"store={root.url}", *words]) == 0
+    out = capsys.readouterr().out
+    assert "in the calibration's own unit" in out
+    assert "litres" not in out

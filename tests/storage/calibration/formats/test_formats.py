@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -154,6 +155,119 @@ def test_blender_gives_an_angle_and_the_picture_gives_the_size(tmp_path: Path) -
     np.testing.assert_allclose(
         camera.project([[4, 0, 0], [0, 3, 0], [0, 0, 0]]), [[39.5, 14.5], [19.5, -0.5], [19.5, 14.5]]
     )
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=seeds, inner=st.sets(st.sampled_from("0123")), outer=st.sets(st.sampled_from("0123")))
+def test_easyvolcap_cameras_that_only_one_file_lists_are_left_out_and_said(
+    tmp_path_factory: Fresh, seed: int, inner: set[str], outer: set[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("c")
+    (folder / "x").mkdir()
+    for file, names in (("intri.yml", inner), ("extri.yml", outer)):
+        made.easyvolcap(folder / "x", [make_rig(seed + int(name), name) for name in sorted(names)])
+        (folder / "x" / file).rename(folder / file)
+    if not inner & outer:
+        with pytest.raises(CalibrationError, match="lists no cameras"):
+            _read("easyvolcap", folder)
+        return
+    found = open_calibration("easyvolcap", folder.name, folder.parent)
+    assert list(found.cameras) == sorted(inner & outer)
+    assert set(found.notes) == {
+        f"camera {name} is left out: {'extri.yml' if name in inner else 'intri.yml'} does not list it"
+        for name in inner ^ outer
+    }
+
+
+def test_the_rig_that_was_reported_stands_where_its_sensors_say() -> None:
+    cases = Path(__file__).parents[3] / "cases"
+    found = open_calibration("metashape", "05-metashape-rig.xml", cases)
+    assert not found.notes
+    assert {name: camera.centre().tolist() for name, camera in found.cameras.items()} == {
+        "A_0001": [0, 0, -3],
+        "B_0001": [0.5, 0, -3],
+        "C_0001": [1, 0, -3],
+    }
+    assert found.cameras["C_0001"].K[0].tolist() == [620, 0, 319.5]
+
+
+def _rig_of_metashape(folder: Path, master: Rig, slave: Rig, chunk: str = "") -> Path:
+    """The second camera has no pose of its own, but its sensor's place in the rig."""
+    path = made.metashape(folder, [master, slave], chunk=chunk, unaligned="")
+    place = np.linalg.inv(master.to_world)  # from the chunk's axes to those of the master camera
+    words = [
+        " ".join(repr(float(x)) for x in value.ravel())
+        for value in (place @ slave.to_world, place @ (slave.centre - master.centre))
+    ]
+    document = ElementTree.parse(path)
+    first, second = document.iter("camera")
+    second.remove(second.find("transform"))
+    second.set("master_id", first.get("id"))
+    first, second = document.iter("sensor")
+    second.set("master_id", first.get("id"))
+    for key, text in zip(("rotation", "location"), words, strict=True):
+        ElementTree.SubElement(second, key, {"locked": "false"}).text = text
+    document.write(path)
+    return path
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds, scale=st.floats(0.01, 50))
+def test_a_camera_of_a_metashape_rig_stands_where_its_sensor_says(
+    tmp_path_factory: Fresh, seed: int, scale: float
+) -> None:
+    rigs = [make_rig(seed, "C01"), make_rig(seed + 1, "C02")]
+    chunk = f"<transform><scale>{scale}</scale></transform>"
+    found = _read("metashape", _rig_of_metashape(tmp_path_factory.mktemp("c"), *rigs, chunk=chunk))
+    for rig in rigs:
+        world = replace(rig, centre=scale * rig.centre)
+        _same(world, found[rig.name], lambda points, world=world: _metashape_pixels(world, points), seed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("rotation", "turn", "camera C02.*no rotation and location in the rig"),
+        ("location", "place", "camera C02.*no rotation and location in the rig"),
+        ('type="frame" master_id="0"', 'type="frame" master_id="7"', "camera C02.*its sensor the master 7"),
+        ('<rotation locked="false">', '<rotation locked="false">2 ', "camera C02.*the rotation of its sensor"),
+        ('<location locked="false">', '<location locked="false">nan ', "camera C02.*the location of its sensor"),
+    ],
+)
+def test_a_metashape_rig_that_is_not_whole_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    path = _rig_of_metashape(tmp_path, make_rig(1, "C01"), make_rig(2, "C02"))
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(CalibrationError, match=says):
+        _read("metashape", path)
+
+
+@pytest.mark.parametrize("value", ["false", "0", "False"])
+def test_a_camera_that_metashape_disables_is_left_out_and_said(tmp_path: Path, value: str) -> None:
+    path = made.metashape(tmp_path, [make_rig(1, "C01"), make_rig(2, "C02")])
+    path.write_text(path.read_text().replace('label="C02', f'enabled="{value}" label="C02'))
+    found = open_calibration("metashape", path.name, tmp_path)
+    assert list(found.cameras) == ["C01"]
+    assert "camera C02 is left out: it is disabled in Metashape" in found.notes
+
+
+def test_metashape_chunks_and_components_that_are_not_in_one_space_are_refused(tmp_path: Path) -> None:
+    path = made.metashape(tmp_path, [make_rig(1, "C01"), make_rig(2, "C02")], unaligned="")
+    whole = ElementTree.parse(path)
+    for number, camera in enumerate(whole.iter("camera")):
+        camera.set("component_id", str(number))
+    whole.write(path)
+    with pytest.raises(CalibrationError, match="2 components, of which not all are placed"):
+        _read("metashape", path)
+    path = made.metashape(tmp_path, [make_rig(1, "C01")])
+    text = path.read_text()
+    old = text[text.index("<chunk>") : text.index("</chunk>") + 8].replace("C01", "C99")
+    path.write_text(text.replace("<chunk>", old + "<chunk>"))
+    with pytest.raises(CalibrationError, match="has 2 chunks"):
+        _read("metashape", path)
+    path.write_text(text.replace("<chunk>", old.replace("<chunk>", '<chunk enabled="false">') + "<chunk>"))
+    assert list(_read("metashape", path)) == ["C01"]
 
 
 def test_the_skew_of_metashape_reaches_the_geometry(tmp_path: Path) -> None:
