@@ -16,7 +16,7 @@ from capmat_errors import ImageUnreadable
 from storage.pictures.declared import by_h273
 from storage.pictures.header import Header, check_square
 
-_START = 1636  # the file header, the image elements and the shape of the pixels
+_START = 1929  # up to how lines are interlaced; the headers before it may be all that a file has
 _RGB = 50
 _SCANS = {1: 2, 2: 4, 3: 3, 4: 5, 5: 6, 6: 8, 7: 7}
 """EXIF orientation by the order in which pixels and lines were scanned; 0 is the usual one, 65535 unknown."""
@@ -53,6 +53,12 @@ def dpx_header(path: Path) -> Header:
         raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
     if signed == 1 or (high not in (0, _UNDEFINED) and high != 2**bits - 1):
         raise _refused("the DPX has signed numbers" if signed == 1 else f"the DPX has white at {high}", path)
+    if min(offset, len(start)) >= _START and start[1928] == 1:
+        raise ImageUnreadable(
+            "the picture is interlaced: its two fields are of different moments",
+            where=str(path),
+            fix="Record progressively, or deinterlace it into whole frames first.",
+        )
     aspect = [0 if side == _UNDEFINED else side for side in struct.unpack_from(f"{order}II", start, 1628)]
     check_square(aspect, "pixel aspect ratio", str(path))
     # FFmpeg used to write "linear" into every file.

@@ -58,9 +58,8 @@ class Clock:
     @cached_property
     def period(self) -> float:
         """Ticks from frame to frame, without the gaps; 0 of a single frame."""
-        if len(self.ticks) < 2:
-            return 0.0
-        return float(np.polyfit(self.slots(), self.ticks - self.ticks[0], 1)[0])
+        slots = self.slots()
+        return float(np.polyfit(slots, self.ticks - self.ticks[0], 1)[0]) if np.ptp(slots) else 0.0
 
     @cached_property
     def _lost(self) -> NDArray[np.int64]:

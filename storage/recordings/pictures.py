@@ -1,14 +1,21 @@
 """Recordings of one picture file per frame."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from capmat_errors import SessionError
 from storage.pictures.files import check_source, read_header, read_image, read_mosaic
 from storage.pictures.header import Header
+from storage.pictures.moment import read_moment
 from storage.recordings.check import Frame, located
+from storage.recordings.clock import Clock
+from storage.recordings.timecode import Timecode, exact_rate
 
 
 @dataclass(frozen=True)
@@ -27,3 +34,46 @@ class PictureFiles:
                 header = read_header(frame.path)
                 check_source(frame.path)
             yield frame.where, header
+
+
+def clock_of_headers(camera: str, files: Mapping[int, Path], fps: float) -> Clock | None:
+    """The clock of pictures that carry time codes or a rate (EXR, DPX, DNG); None if they carry neither.
+
+    Args:
+        camera: its name.
+        files: by the camera's own frame numbers, rising.
+        fps: of the session.
+
+    Raises:
+        ImageUnreadable: a header cannot be read.
+        SessionError: only some files have a time code, or one that does not exist at `fps`.
+    """
+    moments = {number: read_moment(path) for number, path in files.items()}
+    codes = {number: moment.timecode for number, moment in moments.items() if moment.timecode}
+    rates = tuple({moment.rate for moment in moments.values() if moment.rate})
+    numbers = np.array([*files], np.int64)
+    if len({*codes.values()}) == 1 < len(files) and set(codes.values()) == {"00:00:00:00"}:
+        codes = {}  # a header that was filled with zeros
+    tick = 1 / (rates[0] if rates else exact_rate(fps))
+    if len(rates) > 1:
+        what = f"the pictures state several rates: {', '.join(f'{float(rate):.6g}' for rate in sorted(rates))}"
+        raise SessionError(what, where=f"camera {camera}", fix="Export all of them alike.")
+    if not codes:
+        return Clock("rate", tuple(files), numbers, Fraction(tick), rates, together=numbers) if rates else None
+    counts = [_code(camera, number, path, codes.get(number, ""), fps) for number, path in files.items()]
+    since = np.array([code - counts[0] for code in counts], np.int64)
+    return Clock(
+        "codes", tuple(files), since, Fraction(tick), rates, codes[int(numbers[0])], together=since + numbers[0]
+    )
+
+
+def _code(camera: str, number: int, path: Path, code: str, fps: float) -> Timecode:
+    where = f"camera {camera} frame {number}, {path}"
+    if not code:
+        what = "the picture has no time code, others of the camera have one"
+        raise SessionError(what, where=where, fix="Export all of them alike.")
+    try:
+        return Timecode.parse(code, fps)
+    except ValueError as error:
+        fix = 'Correct fps, or set [sync] by = "count".'
+        raise SessionError(str(error), where=where, fix=fix) from error

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from capmat_errors import CapmatError, FrameGap, SessionError
+from capmat_errors import CapmatError, FrameGap, ImageUnreadable, SessionError
 from storage.descriptor import Session
 from storage.recordings.clock import Clock
+from storage.recordings.pictures import PictureFiles, clock_of_headers
 from storage.recordings.recording import Recording, recorded_timecode
 from storage.recordings.sidecar import clock_of_names, clock_of_table, find_table, unit_of
 from storage.recordings.timecode import Timecode, exact_rate
@@ -40,9 +41,9 @@ def in_step(session: Session, take: str, recordings: Recordings, problems: list[
         problems.append((SessionError if own is None else FrameGap)(what, where=where, fix=fix))
 
     try:
-        clocked = _with_clocks(session, recordings, names=by == "timestamp")
-    except SessionError as error:
-        problems.append(SessionError(error.what, where=f"take {take} {error.where}".strip(), fix=error.fix))
+        clocked = _with_clocks(session, recordings, by)
+    except (SessionError, ImageUnreadable) as error:
+        problems.append(type(error)(error.what, where=f"take {take} {error.where}".strip(), fix=error.fix))
         return recordings
     if by is None:
         _check(session, take, clocked, refuse)
@@ -102,8 +103,8 @@ def notes_on(
     return notes
 
 
-def _with_clocks(session: Session, recordings: Recordings, *, names: bool) -> Recordings:
-    """The recordings with the clocks that lie beside them; with `names`, the names of pictures are times."""
+def _with_clocks(session: Session, recordings: Recordings, by: str | None) -> Recordings:
+    """The recordings with the clocks in their headers or beside them; by "timestamp", names of pictures are times."""
     out = {}
     for id, recording in recordings.items():
         stated = session.sync.times.replace("{camera}", id) if session.sync else ""
@@ -112,9 +113,11 @@ def _with_clocks(session: Session, recordings: Recordings, *, names: bool) -> Re
             clock = clock_of_table(table, id, tuple(recording.files), session.fps)
             clock = replace(clock, timecode=recording.clock.timecode if recording.clock else "")
             recording = replace(recording, clock=clock)
+        elif recording.clock is None and isinstance(recording.source, PictureFiles) and by in (None, "timecode"):
+            recording = replace(recording, clock=clock_of_headers(id, recording.files, session.fps))
         out[id] = recording
     bare = {id: tuple(recording.files) for id, recording in out.items() if recording.clock is None}
-    if names and bare:
+    if by == "timestamp" and bare:
         unit = unit_of(bare.values(), session.fps)
         for id, numbers in bare.items():
             out[id] = replace(out[id], clock=clock_of_names(numbers, unit))

@@ -301,3 +301,64 @@ def test_an_empty_chunk_among_reordered_frames_is_not_guessed_at(tmp_path: Path,
         with (tmp_path / "day/session.toml").open("a") as file:
             file.write('[video]\nmatrix = "bt601"\nrange = "limited"\n')
         assert said in _problems(tmp_path / "day")
+
+
+def _exrs(folder: Path, codes: dict[str, list[str]], fps: float, rate: float, sync: str = "") -> Path:
+    """A session of EXR pictures, numbered from 1, with these time codes ("" for none) and a rate (0 for none)."""
+    import OpenEXR
+
+    for camera, texts in codes.items():
+        (folder / camera).mkdir(parents=True)
+        for number, text in enumerate(texts, 1):
+            head = {"framesPerSecond": Fraction(rate).limit_denominator(1001)} if rate else {}
+            if text:
+                head["timeCode"] = OpenEXR.TimeCode(
+                    *map(int, text.replace(";", ":").split(":")), ";" in text, *[0] * 13
+                )
+            with OpenEXR.File(head, {"RGB": np.full((48, 64, 3), number / 8, np.float16)}) as file:
+                file.write(str(folder / camera / f"{number:04d}.exr"))
+    _descriptor(folder, list(codes), "{camera}/{frame:04d}.exr", fps, sync)
+    text = (folder / "session.toml").read_text()
+    linear = 'bits = 16\ntransfer = "linear"\nhalf = true'
+    (folder / "session.toml").write_text(text.replace('bits = 8\ntransfer = "srgb"', linear))
+    return folder
+
+
+EVEN = ["10:00:00:22", "10:00:00:23", "10:00:00:24", "10:00:01:00"]
+
+
+@pytest.mark.parametrize(
+    ("other", "rate", "said"),
+    [
+        (EVEN, 25, ""),
+        (
+            ["10:00:00:23", "10:00:00:24", "10:00:01:00", "10:00:01:01"],
+            25,
+            "10:00:00:23, .* 10:00:00:22: 1 frames? apart",
+        ),
+        (["10:00:00:22", "10:00:00:23", "10:00:01:00", "10:00:01:01"], 25, "frame 3, .*1 frame is missing before it"),
+        (["10:00:00:22"] * 4, 25, "frame 2, .*it comes too soon"),
+        ([*EVEN[:3], ""], 25, "frame 4, .*has no time code"),
+        ([*EVEN[:3], "10:00:00:25"], 25, "frame 4, .*10:00:00:25 does not exist at 25"),
+        (EVEN, 24, "runs at 24 .*the session at 25"),
+        (["", "", "", ""], 24, "runs at 24 .*the session at 25"),
+    ],
+)
+def test_the_time_codes_of_pictures_must_fit_their_numbers(
+    tmp_path: Path, other: list[str], rate: float, said: str
+) -> None:
+    import re
+
+    problems = _problems(_exrs(tmp_path / "day", {"c00": EVEN, "c01": other}, 25, rate))
+    assert re.search(said, problems) if said else problems == ""
+
+
+def test_time_codes_of_pictures_place_them_and_are_kept(tmp_path: Path) -> None:
+    late = ["00:00:59;29", "00:01:00;02", "00:01:00;04", "00:01:00;05"]
+    codes = {"c00": ["00:00:59;28", "00:00:59;29", "00:01:00;02", "00:01:00;03", "00:01:00;04"], "c01": late}
+    plan = _plan(_exrs(tmp_path / "day", codes, 29.97, 29.97, sync="timecode"))
+    assert plan.problems == []
+    take = plan.takes["walk"]
+    assert (take.frames, take.timecode, take.gaps) == ((1, 2, 4), "00:00:59;29", {"c01": "3"})
+    assert [take.recordings["c01"].file(frame).stem for frame in take.frames] == ["0001", "0002", "0003"]
+    assert [take.recordings["c00"].file(frame).stem for frame in take.frames] == ["0002", "0003", "0005"]
