@@ -19,7 +19,7 @@ from storage.pictures.colour import Colour, Transfer, decode_rec709, decode_srgb
 
 Primaries = tuple[float, ...]  # x and y of red, green, blue and white
 Curve = Transfer | float  # a number is the exponent that turns the stored number into light
-_D65, _DCI, _C = (0.3127, 0.3290), (0.314, 0.351), (0.310, 0.316)
+_D65, _DCI = (0.3127, 0.3290), (0.314, 0.351)
 REC709: Primaries = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *_D65)
 _ADOBE_RGB: Primaries = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *_D65)  # Adobe RGB (1998), 4.3.1
 XYZ: Primaries = (1, 0, 0, 1, 0, 0, 0.33333, 0.33333)
@@ -28,7 +28,6 @@ _P3 = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
 # Tables 2 and 3 of ITU-T H.273, which PNG and videos use.
 _PRIMARIES: dict[int, tuple[str, Primaries]] = {
     1: ("Rec. 709", REC709),
-    4: ("BT.470 M", (0.67, 0.33, 0.21, 0.71, 0.14, 0.08, *_C)),
     5: ("BT.601 625", (0.64, 0.33, 0.29, 0.60, 0.15, 0.06, *_D65)),
     6: ("BT.601 525", _SMPTE_C),
     7: ("SMPTE 240M", _SMPTE_C),
@@ -53,8 +52,7 @@ _SAYS_NOTHING = (0, 2, 3)
 _EXIF_IFD, _INTEROP_IFD = 0x8769, 0xA005
 _INDEX, _WHITE_POINT, _PRIMARY_CHROMATICITIES, _COLOR_SPACE, _GAMMA = 0x0001, 0x013E, 0x013F, 0xA001, 0xA500
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-# Profiles of sRGB keep its curve as a table or as five numbers, and differ by less; gamma 2.2 is eight levels away.
-_SAME = 2 / 255
+_SAME = 2 / 255  # profiles of sRGB keep its curve in many ways, and differ by less; gamma 2.2 is eight levels away
 _EXACT = 0.5 / 255
 _COVERAGE = 10 / 255  # gamma 2.2, which many programs write for grey, is sRGB to within this; linear is not
 
@@ -153,9 +151,11 @@ def by_primaries(primaries: Sequence[float], curves: tuple[Curve, ...], source: 
     """
     xy = tuple(round(float(value), 5) for value in primaries)
     try:
-        to_rec709(xy)
-    except (np.linalg.LinAlgError, ZeroDivisionError) as error:
-        raise _refused(f"the picture's primaries {xy} span no colours ({source})", where) from error
+        matrix = to_rec709(xy)
+    except (np.linalg.LinAlgError, ZeroDivisionError):
+        matrix = np.full((3, 3), np.nan)
+    if not np.isfinite(matrix).all():
+        raise _refused(f"the picture's primaries {xy} span no colours ({source})", where)
     names = {known: name for name, known in _PRIMARIES.values()} | {_ADOBE_RGB: "Adobe RGB"}
     red, green, blue, white = (f"({x:g}, {y:g})" for x, y in zip(xy[::2], xy[1::2], strict=True))
     words = names.get(xy, f"red {red}, green {green}, blue {blue}, white {white}")
@@ -206,9 +206,9 @@ def objection(declared: Declared, colour: Colour) -> tuple[str, str] | None:
 
 def stated(declared: Declared) -> Colour | None:
     """Return what a session would have to state about such pictures; None if it cannot, or if they do not say all."""
-    grey = declared.icc[16:20] == b"GRAY"
-    says_all = declared.icc or (declared.curves and declared.primaries)
-    return _agreeing(declared, _SRGB, grey, ("srgb", "rec709", "linear")) if says_all else None
+    if not (declared.icc or (declared.curves and declared.primaries)):
+        return None
+    return _agreeing(declared, _SRGB, declared.icc[16:20] == b"GRAY", ("srgb", "rec709", "linear"))
 
 
 def check_coverage(declared: Declared | None, where: str) -> None:

@@ -14,24 +14,17 @@ def unusual(share: float) -> bool:
     return not _EMPTY <= share <= _FULL
 
 
-def coverage_words(share: float) -> str:
-    """Say how much a matte covers."""
-    return f"the matte covers {share:.1%} of the picture"
-
-
-def doubt(share: float, src: NDArray[np.float32], bgr: NDArray[np.float32] | None) -> str:
-    """Say that a matte is all but empty or all but full, and the likely cause.
+def coverage_note(share: float, src: NDArray[np.float32], bgr: NDArray[np.float32] | None) -> str:
+    """Say how much a matte covers, and the likely cause where that is unusual, without a final full stop.
 
     Args:
         share: mean of its alpha, 0..1.
         src: the picture, (3, H, W) display-referred 0..1.
         bgr: its plate, or None.
-
-    Returns:
-        Clauses without a final full stop; "" for a usual matte.
     """
+    words = f"the matte covers {share:.1%} of the picture"
     if not unusual(share):
-        return ""
+        return words
     causes = []
     if float(np.median(src)) < _DARK:
         causes.append(
@@ -45,4 +38,4 @@ def doubt(share: float, src: NDArray[np.float32], bgr: NDArray[np.float32] | Non
         elif apart < _SAME and share < _EMPTY:
             causes.append("picture and plate show the same, so there may be no subject")
     likely = " or ".join(causes) or "the subject is missing, the plate is of another camera, or the picture is linear"
-    return f"it is all but {'empty' if share < _EMPTY else 'full'}; likely cause: {likely}"
+    return f"{words}, so it is all but {'empty' if share < _EMPTY else 'full'}; likely cause: {likely}"

@@ -14,7 +14,7 @@ from storage.pictures.foreground import foreground
 from storage.pictures.png import encode_png
 from storage.registry import Registry
 from storage.store.root import Root
-from tasks.matte.coverage import coverage_words, doubt
+from tasks.matte.coverage import coverage_note
 from tasks.models.infer import check_inputs, infer
 from tasks.models.networks import build, find_model, has_base_weights, load_network, read_base_weights
 from tasks.show.sheet import comp_on_green
@@ -121,8 +121,7 @@ def matte_picture(
     folder = Root(out).checked()
     for kind, picture in pictures.items():
         folder.write(f"{image.stem}_{kind}.png", encode_png(picture))
-    share = float(pha.mean())
-    note = ". ".join(filter(None, (note, coverage_words(share), doubt(share, src, bgr))))
+    note = ". ".join(filter(None, (note, coverage_note(float(pha.mean()), src, bgr))))
     return {kind: out / f"{image.stem}_{kind}.png" for kind in pictures}, note
 
 

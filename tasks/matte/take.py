@@ -13,7 +13,7 @@ from storage.store.ledger import Files, Ledger
 from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import PATIENCE, Take
-from tasks.matte.coverage import doubt, unusual
+from tasks.matte.coverage import coverage_note, unusual
 from tasks.matte.provenance import begun, provenance
 from tasks.models.infer import check_take, infer_camera
 from tasks.models.networks import Run, load_network
@@ -169,8 +169,8 @@ def _doubted(recording: Take, camera: str, share: float) -> None:
         bgr = Stage.under(recording).plate(camera)
     except NotFound:  # a stage without plates
         bgr = None
-    words = doubt(share, recording.read(camera, recording.frames[0]), bgr)
-    say(f"{recording.name} camera {camera}: the matte covers {share:.1%}; {words}")
+    words = coverage_note(share, recording.read(camera, recording.frames[0]), bgr)
+    say(f"{recording.name} camera {camera}: {words}")
 
 
 def _name() -> str:

@@ -335,6 +335,9 @@ def test_an_exr_that_names_its_space_must_mean_it(tmp_path: Path) -> None:
         _exr(path, **header)
         with pytest.raises(ImageUnreadable, match="here: .*Set .colour. matrix"):
             check_colour(read_header(path), half, "here")
+    _exr(path, chromaticities=(0.3, 0.3) * 3 + D65)
+    with pytest.raises(ImageUnreadable, match=r"a\.exr: .*span no colours"):
+        read_header(path)
     for header in (
         {"colorInteropID": "srgb_rec709_scene"},
         {"colorInteropID": "lin_ap1_scene", "chromaticities": SPACES["P3"]},

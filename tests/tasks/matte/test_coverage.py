@@ -1,12 +1,13 @@
 """A matte that is all but empty or all but full says so, with the likely cause."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from storage.pictures.png import encode_png
-from tasks.matte.coverage import doubt
+from tasks.matte.coverage import coverage_note
 from tasks.matte.picture import matte_picture, open_base
 from tests.project import WEIGHTS
 
@@ -26,14 +27,12 @@ DARK = PLATE**2.2 * 0.5
     ],
 )
 def test_the_likely_cause_is_named(share: float, src: np.ndarray, bgr: np.ndarray | None, says: str) -> None:
-    import re
-
-    assert re.search(says, doubt(share, src, bgr))
+    assert re.search(says, coverage_note(share, src, bgr))
 
 
 @pytest.mark.parametrize("share", [0.002, 0.3, 0.97])
 def test_a_usual_matte_is_not_doubted(share: float) -> None:
-    assert doubt(share, DARK, WHOLE) == ""
+    assert coverage_note(share, DARK, WHOLE) == f"the matte covers {share:.1%} of the picture"
 
 
 def test_a_linear_photograph_that_is_saved_as_png_is_told(tmp_path: Path) -> None:
@@ -45,6 +44,5 @@ def test_a_linear_photograph_that_is_saved_as_png_is_told(tmp_path: Path) -> Non
     name = "bgmv2_mobilenetv2_xs"
     network = open_base(WEIGHTS, name)
     _, note = matte_picture(network, name, tmp_path / "image.png", tmp_path, plate=tmp_path / "plate.png")
-    assert note.startswith(
-        "the matte covers 0.0% of the picture. it is all but empty; likely cause: the picture is as dark"
-    )
+    cause = "all but empty; likely cause: the picture is as dark as linear numbers"
+    assert note.startswith(f"the matte covers 0.0% of the picture, so it is {cause}")
