@@ -35,6 +35,7 @@ def ingest_session(config: Config, *, look: bool = False) -> tuple[SessionRecord
     Returns:
         What the check found (`takes`, `benchmark`), and the ingest records by take.
     """
+    check_place(Root(config.store))
     plan = check_task(config.session)
     plates = plates_task(config.store, config.session)
     looks = [
@@ -125,6 +126,4 @@ def ingest(config: Config | None = None) -> dict[str, Any]:
     Returns:
         The ingest records by take.
     """
-    config = config or load_config()
-    check_place(Root(config.store))
-    return ingest_session(config, look=True)[1]
+    return ingest_session(config or load_config(), look=True)[1]

@@ -69,7 +69,7 @@ def _belongings(take: Take) -> str:
     marked = sum(name == take.name for name, _, _ in labels)
     benchmarks = [name for name in list_benchmarks(root) if take.name in Benchmark.open(root, name).takes]
     belongings = [
-        *([f"labels of {marked} pictures"] if marked else []),
+        *([f"labels of {marked} picture{'s' * (marked > 1)}"] if marked else []),
         *(f"benchmark {name}" for name in benchmarks),
     ]
     return f", to which {' and '.join(belongings)} belong" if belongings else ""

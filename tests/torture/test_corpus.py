@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from storage.store.marker import begin_store
+from storage.store.root import Root
 from tests.storage.tiny_session import tree
 from tests.torture.children import Answer, Children
 from tests.torture.corpus.case import Case
@@ -32,6 +34,8 @@ def _run_all(chosen: dict[str, Case], top: Path) -> dict[str, tuple[Answer, bool
         shutil.copytree(sources.get(case.source, empty), folder)
         if case.source == "stored":
             shutil.copytree(stored, store)
+        else:
+            begin_store(Root(store))
         case.mutate(folder)
         before = tree(store)
         answer = children.run(folder, ["--set", f"store={store}", *case.words])

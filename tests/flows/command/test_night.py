@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.command.main import main
+from storage.store.marker import begin_store
 from storage.store.root import Root
 from tests.storage.tiny_session import edit_toml, write_session
 
@@ -66,6 +67,7 @@ def test_gc_removes_nothing_unless_told_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    begin_store(Root(tmp_path / "store"))
     stray = tmp_path / "store" / "takes" / ".walk.1_1_nobody.99.partial"
     claim = tmp_path / "store" / "claims" / "takes" / "walk.zarr" / "garbage.99"
     for file in (stray, claim):

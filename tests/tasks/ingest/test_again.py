@@ -122,7 +122,7 @@ def test_the_refusal_names_labels_and_benchmarks_of_the_take(session: Path, stor
     trimap = np.full((HEIGHT, WIDTH), 128, np.uint8)
     freeze_benchmark(store, "gold", [("walk", "c00", 1, trimap, np.zeros(trimap.shape, np.float32))], {})
     changed(session / FILE)
-    with pytest.raises(StoreError, match="to which labels of 1 pictures? and benchmark gold belong"):
+    with pytest.raises(StoreError, match="to which labels of 1 picture and benchmark gold belong"):
         ingest_take(store.url, session, "walk")
 
 
