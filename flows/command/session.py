@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ def _ingest_options(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="with --plan: print the plan as JSON")
     parser.add_argument("--motion", action="store_true",
                         help="also decode the takes and compare when the cameras see motion")  # fmt: skip
+    parser.add_argument("--new-store", action="store_true", default=SUPPRESS, help="begin a store at `store`")
     _layout_options(parser)
 
 

@@ -55,21 +55,21 @@ def _compare(stored: Take, recording: Recording) -> None:
                 continue
             if not np.array_equal(stored_planes(picture), held):
                 raise StoreError(
-                    f"the take was delivered again with another picture than the store holds{_belongings(stored)}",
+                    f"the take was delivered again with another picture than the store holds{belongings(stored)}",
                     where=f"take {stored.name} camera {camera} frame {frame}, {recording.file(frame)}",
                     fix="Give the new recording another take name in session.toml; the stored take stays as it is.",
                 )
         ledger.record(key, entry)
 
 
-def _belongings(take: Take) -> str:
-    """What people have made for the pictures of a take, in words."""
+def belongings(take: Take) -> str:
+    """What people have made for the pictures of a take, as the end of a sentence; "" if nothing."""
     root = take.root
     labels = LabelSet.open(root, LABELS).keys if list_label_sets(root).get(LABELS) else []
     marked = sum(name == take.name for name, _, _ in labels)
     benchmarks = [name for name in list_benchmarks(root) if take.name in Benchmark.open(root, name).takes]
-    belongings = [
+    made = [
         *([f"labels of {marked} picture{'s' * (marked > 1)}"] if marked else []),
         *(f"benchmark {name}" for name in benchmarks),
     ]
-    return f", to which {' and '.join(belongings)} belong" if belongings else ""
+    return f", to which {' and '.join(made)} belong" if made else ""

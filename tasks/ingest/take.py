@@ -29,7 +29,7 @@ from storage.takes.schema import SCHEMA
 from storage.takes.take import Take
 from storage.takes.views import make_preview
 from storage.upkeep.findings import forget_take
-from tasks.ingest.again import compare_again
+from tasks.ingest.again import belongings, compare_again
 from tasks.ingest.plates import Progress
 from tasks.runtime.rates import timed
 
@@ -104,7 +104,7 @@ def _bring_take(
             | ({} if session.calibration.has_unit else {"unit": "not stated"}),
         )
     todo = missing_blocks(stored, chosen)
-    if todo and stored.complete:
+    if todo and (stored.complete or belongings(stored)):  # a labelled take may be open for a repair
         compare_again(stored, chosen, workers)
         todo = missing_blocks(stored, chosen)
     if todo:

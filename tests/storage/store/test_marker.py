@@ -61,7 +61,7 @@ def test_an_ingest_into_an_empty_mount_point_asks_once(
     for words in (["ingest", "day"], ["plan"], ["stage", "check", "day"]):
         assert "capmat --new-store" in said(words, mount, capsys)
     assert list(mount.iterdir()) == []
-    assert main(["--new-store", "--set", f"store={mount}", "ingest", "day"]) == 0
+    assert main(["--set", f"store={mount}", "ingest", "--new-store", "day"]) == 0
     name = json.loads((mount / MARKER).read_text())["store"]
     assert main(["--set", f"store={mount}", "ingest", "day"]) == 0
     assert main(["--set", f"store={mount}", "verify", "--deep"]) == 0

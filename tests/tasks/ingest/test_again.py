@@ -124,6 +124,9 @@ def test_the_refusal_names_labels_and_benchmarks_of_the_take(session: Path, stor
     changed(session / FILE)
     with pytest.raises(StoreError, match="to which labels of 1 picture and benchmark gold belong"):
         ingest_take(store.url, session, "walk")
+    Take.open(store, "walk").unseal()  # as `verify --forget` does
+    with pytest.raises(StoreError, match="labels of 1 picture"):
+        ingest_take(store.url, session, "walk")
 
 
 def test_an_ingest_that_was_not_finished_takes_what_is_there_now(session: Path, tmp_path: Path) -> None:
