@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple, TypedDict, cast
 
-from capmat_errors import NotFound, Overtaken, StoreError
+from capmat_errors import NotFound, Overtaken, StoreError, no_such
 from storage.store.root import Root, checked_name
 from storage.store.versions import Versions
 
@@ -119,8 +119,10 @@ class Registry:
         """The version that is meant: this one if it exists; for None the one in use, else the newest.
 
         Raises:
-            NotFound: the model or the version does not exist.
+            NotFound: the model or the version does not exist; the message lists those that do.
         """
+        if name not in (known := self.names()):
+            raise no_such("model", name, known, where=self.root.url, fix="`capmat models` lists them.")
         try:
             wanted = version or self._last_champion(name)
         except NotFound:

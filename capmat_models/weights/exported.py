@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from capmat_errors import CheckpointError
+from capmat_errors import CheckpointError, ConfigError
 from capmat_models.networks.inputs import imagenet, pad_to, padded_size
 from capmat_models.weights.graphs import Graph, Port, open_graph
 
@@ -28,8 +28,14 @@ class Contract:
 
     kind: Literal["rgb", "rgb+plate", "recurrent"] = "rgb"
     """One frame; a frame and its plate; or frames in order, with a state that passes from one to the next."""
-    range: Literal["0..1", "-1..1", "imagenet"] = "0..1"
+    range: Literal["0..1", "-1..1", "0..255", "imagenet"] = "0..1"
     """What the file's input expects of a display-referred picture."""
+    order: Literal["rgb", "bgr"] = "rgb"
+    """Order of the input's channels. `mean` and `scale` are in this order, too."""
+    mean: Sequence[float] = (0.0,)
+    """Subtracted from the range, one number or one for each channel; not with -1..1 and imagenet, which do it."""
+    scale: Sequence[float] = (1.0,)
+    """Multiplied with the difference, like `mean`."""
     multiple: int = 1
     """Both sides of the input are multiples of this."""
     side: int = 0
@@ -38,6 +44,9 @@ class Contract:
     """Height and width, for a file that takes one size only (most traces). ONNX files and our own name it."""
     alpha: int | str = ""
     """Which output is the alpha, by index or name; empty for the only one with an alpha's shape."""
+    classes: Literal["", "scores", "shares"] = ""
+    """The output has two channels, background and subject: scores, which softmax turns into shares, or shares that
+    add up to 1. The alpha is the second share. `fit` finds it out."""
     clip: bool = False
     """The input has an axis for time, (N, T, 3, H, W). `fit` finds it out."""
 
@@ -57,6 +66,7 @@ class ExportedModel(nn.Module):
     Attributes:
         inputs: what forward takes, in order.
         recurrent: whether forward returns a state.
+        notes: what a reader of the contract must know: a memory that is not used, an alpha made of classes.
         rig: False: a file cannot be split at its plate.
         sampled: False: a file takes no noise.
 
@@ -73,6 +83,14 @@ class ExportedModel(nn.Module):
         self.graph: Graph = open_graph(data, form)
         self.frames, self.states, self.ratio = _parts(self.graph, contract.kind)
         self.size = contract.size or self.frames[0].size
+        memory = [port.name for port in self.graph.ports if port.tensor and port.optional]
+        self.notes: list[str] = []
+        if memory and contract.kind != "recurrent":
+            left_out = f"the file also takes {', '.join(memory)}, which the contract {contract.kind} leaves out"
+            self.notes.append(f"{left_out}: if this is its memory, each frame is matted alone; recurrent keeps it")
+        if contract.classes:
+            how = "softmax of its scores" if contract.classes == "scores" else "its share"
+            self.notes.append(f"the output has two classes, and the alpha is the second: {how}")
 
     def forward(
         self, src: torch.Tensor, bgr: torch.Tensor | None = None, state: tuple[torch.Tensor, ...] | None = None
@@ -107,7 +125,10 @@ class ExportedModel(nn.Module):
                 f"{len(fits) or 'none'} of the outputs can be the alpha: {shapes}",
                 fix="Name it with --alpha, or give the network's size with --multiple, --side or --size.",
             )
-        return outputs[fits[0]], states
+        raw = outputs[fits[0]]
+        if self.contract.classes:
+            raw = (raw.float().softmax(-3) if self.contract.classes == "scores" else raw)[..., 1:, :, :]
+        return raw, states
 
     def outputs(
         self, src: torch.Tensor, bgr: torch.Tensor | None, state: tuple[torch.Tensor, ...] | None
@@ -125,7 +146,8 @@ class ExportedModel(nn.Module):
         count = len(results) - len(self.states)
         outputs = dict(results[:count])
         axes = pictures[0].dim()
-        alike = [n for n, x in outputs.items() if x.dim() == axes and tuple(x.shape[-3:]) == (1, *size)]
+        shape = (2 if self.contract.classes else 1, *size)
+        alike = [n for n, x in outputs.items() if x.dim() == axes and tuple(x.shape[-3:]) == shape]
         return outputs, alike, tuple(x for _, x in results[count:])
 
     def _prepare(self, x: torch.Tensor) -> torch.Tensor:
@@ -143,6 +165,13 @@ class ExportedModel(nn.Module):
             x = imagenet(x)
         elif self.contract.range == "-1..1":
             x = 2 * x - 1
+        elif self.contract.range == "0..255":
+            x = 255 * x
+        if self.contract.order == "bgr":
+            x = x.flip(-3)
+        numbers = self.contract.mean, self.contract.scale
+        mean, by = (x.new_tensor(list(three)).view(-1, 1, 1) for three in numbers)
+        x = (x - mean) * by
         x = x.to(self.frames[0].dtype)
         return x.unsqueeze(1) if self.contract.clip else x
 
@@ -164,15 +193,24 @@ def fit(data: bytes, form: Literal["torchscript", "onnx"], contract: Contract) -
         contract: as far as its owner knows it.
 
     Returns:
-        The contract with `clip` set.
+        The contract with `clip` and `classes` set.
 
     Raises:
         CheckpointError: it cannot be opened, its inputs or outputs differ, or its alpha is not within 0..1.
+        ConfigError: the numbers of the contract contradict one another.
     """
+    for name, numbers, plain in (("mean", contract.mean, 0), ("scale", contract.scale, 1)):
+        if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
+            raise ConfigError("expected one or three finite numbers", where=f"--{name}", fix="Correct it.")
+        if set(numbers) != {plain} and contract.range in ("-1..1", "imagenet"):
+            what = f"--range {contract.range} has its own"
+            raise ConfigError(what, where=f"--{name}", fix="Give --range 0..1 or 0..255 with it.")
     rank = ExportedModel(data, form, contract).frames[0].rank
     flat, clip = (ExportedModel(data, form, replace(contract, clip=value)) for value in (False, True))
     # TorchScript does not say how many axes it takes: five if they, and not four, give an alpha's shape.
     fitted = clip if rank == 5 or (rank is None and not _makes_alpha(flat) and _makes_alpha(clip)) else flat
+    if not _makes_alpha(fitted) and (classes := _classes(data, form, fitted.contract)):
+        fitted = ExportedModel(data, form, replace(fitted.contract, classes=classes))
     state: tuple[torch.Tensor, ...] | None = None
     for seed in range(2 if fitted.recurrent else 1):  # the second frame with the state of the first
         pha, state = fitted.run(*_noise(fitted, seed), state)
@@ -192,6 +230,19 @@ def _makes_alpha(model: ExportedModel) -> bool:
         return bool(model.outputs(*_noise(model, 0), None)[1])
     except CheckpointError:
         return False
+
+
+def _classes(
+    data: bytes, form: Literal["torchscript", "onnx"], contract: Contract
+) -> Literal["", "scores", "shares"]:
+    """What the one output of two channels holds; empty if there is none."""
+    model = ExportedModel(data, form, replace(contract, classes="shares"))
+    if not _makes_alpha(model):
+        return ""
+    outputs, alike, _ = model.outputs(*_noise(model, 0), None)
+    both = outputs[alike[0]].float()
+    is_share = bool((both >= -_SLACK).all() and ((both.sum(-3) - 1).abs() <= _SLACK).all())
+    return "shares" if is_share else "scores"
 
 
 def _noise(model: ExportedModel, seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -223,7 +274,7 @@ def _misfit(graph: Graph, kind: str, why: str) -> CheckpointError:
     inputs = ", ".join(port.name for port in graph.ports)
     return CheckpointError(
         f"the file does not fit the contract {kind!r}: {why}; its inputs are {inputs}",
-        fix="Choose the contract that it was exported for.",
+        fix="Choose the contract that it was exported for; recurrent takes states.",
     )
 
 

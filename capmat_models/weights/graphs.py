@@ -1,7 +1,7 @@
 """TorchScript and ONNX files opened: which inputs they have, and tensors by name in and out.
 
-Both are programs for an interpreter that knows tensors only and has no access to the machine, so they cannot do what
-an unpickled object can.
+Both are programs, whose operators `capmat_models.weights.operators` checks whenever a file is opened. They run in
+this process, with all its rights.
 """
 
 import io
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from capmat_errors import CheckpointError
+from capmat_models.weights.operators import check_archive, check_onnx, check_torchscript
 
 SIZE_FILE = "capmat_size"
 """File inside our own TorchScript exports that holds their size, as "1080x1920"."""
@@ -72,10 +73,14 @@ class _TorchScript(nn.Module):
         super().__init__()
         extra = {SIZE_FILE: b""}
         try:
+            check_archive(data)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # torch advises against TorchScript
                 self.script = torch.jit.load(io.BytesIO(data), map_location="cpu", _extra_files=extra).eval()
-        except (RuntimeError, ValueError, EOFError) as error:
+            check_torchscript(self.script)
+        except CheckpointError:
+            raise
+        except (RuntimeError, ValueError, EOFError, AttributeError) as error:
             raise _unopened("TorchScript", error) from error
         height, _, width = bytes(extra[SIZE_FILE]).decode().partition("x")
         size = (int(height), int(width)) if width else None
@@ -95,7 +100,7 @@ class _TorchScript(nn.Module):
         device = next((p.device for p in self.script.parameters()), torch.device("cpu"))
         moved = {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in feed.items()}
         try:
-            out = self.script(**moved)
+            out = self.script.forward(**moved)
         except (RuntimeError, torch.jit.Error) as error:
             raise _stuck(feed, error) from error
         if isinstance(out, torch.Tensor):
@@ -107,17 +112,27 @@ class _TorchScript(nn.Module):
 class _Onnx:
     def __init__(self, data: bytes) -> None:
         import onnxruntime as runtime
+        from google.protobuf.message import DecodeError
         from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
         self._faults = (raised.Fail, raised.InvalidArgument, raised.RuntimeException, raised.NotImplemented)
-        unopened = (*self._faults, raised.InvalidProtobuf, raised.InvalidGraph, raised.NoSuchFile, raised.NoModel)
+        unopened = (
+            *self._faults,
+            DecodeError,
+            raised.InvalidProtobuf,
+            raised.InvalidGraph,
+            raised.NoSuchFile,
+            raised.NoModel,
+        )
         onnx: Any = runtime  # its names come from a compiled module, which type checkers do not see
         options = onnx.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3  # errors are raised anyway
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # and no other, which is not checked
         available = onnx.get_available_providers()
         wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
         try:
+            check_onnx(data)
             self.session = onnx.InferenceSession(data, options, providers=wanted)
         except unopened as error:
             raise _unopened("ONNX", error) from error

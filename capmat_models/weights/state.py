@@ -10,7 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
@@ -201,18 +201,27 @@ def _read(path: Path) -> Mapping[str, Any]:
             where=str(path),
             fix="Import it with --contract rgb, rgb+plate or recurrent.",
         )
+    if (form := _form(path)) is None:
+        raise CheckpointError(
+            "its format is unknown, so it is not a file of plain tensors",
+            where=str(path),
+            fix="Get it as safetensors, or as a state dict of PyTorch.",
+        )
     try:
-        if path.suffix == ".safetensors":
+        if form == "safetensors":
             return safetensors.torch.load_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about pickles, which are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError("the file does not exist", where=str(path)) from None
-    except _DAMAGE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except pickle.UnpicklingError as error:  # torch's own words advise to load it unsafely
         raise CheckpointError(
-            f"not a file of plain tensors ({reason})",
+            "not a file of plain tensors: it holds other objects of Python, which are not loaded, or is cut off",
+            where=str(path),
+            fix="Download it again, or ask its author for a bare state dict or safetensors.",
+        ) from error
+    except _DAMAGE as error:
+        raise CheckpointError(
+            "not a file of plain tensors: it is damaged or cut off",
             where=str(path),
             fix="Download it again, or ask its author for a bare state dict or safetensors.",
         ) from error
@@ -223,6 +232,23 @@ def _read(path: Path) -> Mapping[str, Any]:
             fix="Save the network's state_dict().",
         )
     return content
+
+
+def _form(path: Path) -> Literal["safetensors", "torch"] | None:
+    """The format of a file by its content; None if it is none that can hold weights."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        what = (
+            "the file does not exist"
+            if isinstance(error, FileNotFoundError)
+            else f"cannot be read ({error.strerror})"
+        )
+        raise CheckpointError(what, where=str(path), fix="Check the path.") from error
+    if start[:4] == b"PK\3\4" or start[:1] == b"\x80":  # an archive, or a bare pickle of before 2020
+        return "torch"
+    return "safetensors" if start[8:] == b"{" else None  # a length of 8 bytes, then JSON
 
 
 def _is_torchscript(path: Path) -> bool:

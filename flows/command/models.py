@@ -37,8 +37,13 @@ def _models_options(parser: ArgumentParser) -> None:
                          help="a field of the network's configuration; may be repeated")  # fmt: skip
     graph = bring.add_argument_group("exported networks")
     graph.add_argument("--contract", choices=("rgb", "rgb+plate", "recurrent"), help="its inputs and memory")
-    graph.add_argument("--range", choices=("0..1", "-1..1", "imagenet"), default="0..1",
+    graph.add_argument("--range", choices=("0..1", "-1..1", "0..255", "imagenet"), default="0..1",
                        help="range of its input values (default: 0..1)")  # fmt: skip
+    graph.add_argument("--order", choices=("rgb", "bgr"), default="rgb", help="of its channels (default: rgb)")
+    graph.add_argument("--mean", type=_numbers, default=(0.0,), metavar="N[,N,N]",
+                       help="is subtracted from the range, in the order of the channels")  # fmt: skip
+    graph.add_argument("--scale", type=_numbers, default=(1.0,), metavar="N[,N,N]",
+                       help="the difference is multiplied with it")  # fmt: skip
     graph.add_argument("--multiple", type=positive, default=1, metavar="N", help="sides are multiples of N")
     graph.add_argument("--side", type=whole, default=0, metavar="N",
                        help="shorter side of its input (default: 0, that of the frame)")  # fmt: skip
@@ -62,6 +67,10 @@ def _models_options(parser: ArgumentParser) -> None:
     rollback.set_defaults(work=roll_back)
     rollback.add_argument("role", choices=_ROLES)
     rollback.add_argument("--reason", required=True, help="why, for whoever asks in a year")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in text.split(","))
 
 
 def list_models(args: Namespace) -> None:
@@ -95,14 +104,18 @@ def show_model(args: Namespace) -> None:
 def import_model(args: Namespace) -> None:
     """Import published weights or an exported network."""
     from tasks.models.imported import import_exported, import_weights
+    from tasks.models.networks import card_of
 
     store = settings(args).store
     if args.contract:
         if args.adapt or args.changes:
             raise ConfigError("--adapt and --set apply only to weights", where=str(args.file), fix="Remove them.")
-        contract = {key: getattr(args, key) for key in ("range", "multiple", "side", "size", "alpha")}
+        fields = ("range", "order", "mean", "scale", "multiple", "side", "size", "alpha")
+        contract = {key: getattr(args, key) for key in fields}
         name = args.name or args.network
         model = import_exported(store, args.file, name, {"kind": args.contract, **contract})
+        for note in card_of(store, model).get("notes", ()):
+            print(f"note: {note}")
     elif args.file.suffix == ".onnx":
         raise ConfigError("an exported network needs --contract", where=str(args.file), fix="See docs/models.md.")
     else:

@@ -1,7 +1,8 @@
 """Brings published weights and exported networks into the registry.
 
-No code that a person could have hidden in a file is run: weights are read as plain tensors, exported networks by the
-interpreters that are made for them. Each must matte a small made-up picture before it is registered.
+Weights are read as plain tensors, so nothing in them runs. Exported networks are programs: only those whose operators
+are all known to stay within their tensors are run, in this process (`capmat_models.weights.operators`). Each must
+matte a small made-up picture before it is registered.
 """
 
 import json
@@ -93,7 +94,7 @@ def import_exported(store: str, file: Path, name: str, contract: dict[str, Any])
 
     Args:
         store: URL of the store.
-        file: `.onnx`; anything else is TorchScript.
+        file: an ONNX file, or a TorchScript archive.
         name: of the registry entry.
         contract: fields of `capmat_models.weights.exported.Contract`.
 
@@ -108,7 +109,13 @@ def import_exported(store: str, file: Path, name: str, contract: dict[str, Any])
     from capmat_models.weights.exported import Contract, ExportedModel, fit
 
     data = _bytes(file)
-    form: Any = "onnx" if file.suffix == ".onnx" else "torchscript"
+    form: Any = "torchscript" if data[:4] == b"PK\3\4" else "onnx"
+    if form == "onnx" and file.suffix.lower() != ".onnx":
+        raise CheckpointError(
+            "its format is unknown: it is no TorchScript archive, and its name does not end in .onnx",
+            where=str(file),
+            fix="Export the network as TorchScript or ONNX.",
+        )
     try:
         fitted = fit(data, form, Contract(**contract))
         model = ExportedModel(data, form, fitted)
@@ -119,6 +126,7 @@ def import_exported(store: str, file: Path, name: str, contract: dict[str, Any])
         "architecture": "exported",
         "format": form,
         "contract": fitted.to_json(),
+        **({"notes": model.notes} if model.notes else {}),
         "role": "baseline",
         "kind": "exported",
         "source": _source(file, data),

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from capmat_errors import CheckpointError
+from capmat_errors import CheckpointError, ConfigError
 from capmat_models.networks.factory import create_model
 from capmat_models.weights.exported import Contract, ExportedModel, fit
 
@@ -136,6 +136,65 @@ def test_imagenet_statistics_are_applied_when_asked_for() -> None:
     seen = opened(traced(Brightness(0.1, 0.5), HALF), "torchscript", range="imagenet")(HALF)["pha"]
     normal = (0.5 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     assert torch.allclose(seen, 0.1 * normal.mean() + 0.5 + torch.zeros_like(seen), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("contract", "seen"),
+    [
+        ({"order": "bgr"}, lambda x: x.flip(1)),
+        ({"range": "0..255"}, lambda x: x * 255),
+        ({"mean": (0.4,), "scale": (2.0,)}, lambda x: (x - 0.4) * 2),
+        ({"range": "0..255", "order": "bgr", "mean": (10, 20, 30), "scale": (0.1, 0.2, 0.3)},
+         lambda x: (x.flip(1) * 255 - torch.tensor([10.0, 20, 30]).view(3, 1, 1))
+         * torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)),
+    ],
+)  # fmt: skip
+def test_order_mean_and_scale_of_the_channels_are_as_the_file_expects_them(contract: Any, seen: Any) -> None:
+    class First(nn.Module):
+        def forward(self, src: torch.Tensor) -> torch.Tensor:
+            return src[:, :1] * 0.001 + 0.5
+
+    src = torch.rand(1, 3, 40, 56)
+    pha = opened(traced(First(), HALF), "torchscript", **contract)(src)["pha"]
+    assert torch.allclose(pha, seen(src)[:, :1] * 0.001 + 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("contract", "says"),
+    [
+        ({"mean": (1.0, 2.0)}, "--mean: expected one or three"),
+        ({"scale": (float("nan"),)}, "--scale: expected one or three"),
+        ({"range": "imagenet", "mean": (0.5,)}, "--mean: --range imagenet has its own"),
+    ],
+)
+def test_numbers_that_contradict_one_another_are_refused(contract: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        fit(traced(Brightness(), HALF), "torchscript", Contract(**contract))
+
+
+@pytest.mark.parametrize("kind", ["scores", "shares"])
+def test_of_two_classes_the_second_is_the_alpha(kind: str) -> None:
+    class Classes(nn.Module):
+        def forward(self, src: torch.Tensor) -> torch.Tensor:
+            grey = src.mean(1, keepdim=True)
+            return torch.cat([-grey * 3, grey * 5], 1) if kind == "scores" else torch.cat([1 - grey, grey], 1)
+
+    model = opened(traced(Classes(), HALF), "torchscript")
+    assert model.contract.classes == kind
+    assert "two classes, and the alpha is the second" in model.notes[0]
+    src = torch.rand(1, 3, 40, 56)
+    grey = src.mean(1, keepdim=True)
+    expected = (
+        torch.sigmoid(grey * 8) if kind == "scores" else grey
+    )  # softmax of two is the sigmoid of the difference
+    assert torch.allclose(model(src)["pha"], expected, atol=1e-5)
+
+
+def test_a_memory_that_is_left_out_is_told() -> None:
+    model = opened(scripted(Memory()), "torchscript", alpha=1)
+    assert not model.recurrent
+    assert "takes r1, r2, which the contract rgb leaves out" in model.notes[0]
+    assert opened(scripted(Memory()), "torchscript", kind="recurrent").notes == []
 
 
 def test_sides_are_padded_to_the_multiple_and_cropped_back() -> None:

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from capmat_errors import CapmatError, CheckpointError, ConfigError
+from capmat_errors import CapmatError, CheckpointError, ConfigError, NotFound
 from capmat_models.networks.factory import create_model
 from capmat_models.weights.official_names import official_name
 from storage.registry import Registry
@@ -144,8 +144,9 @@ def broken(values: float) -> dict[str, torch.Tensor]:
     [
         (lambda p: torch.save(create_model("diffmatte_xs").state_dict(), p), "belong to another network"),
         (lambda p: p.write_bytes(released(create_model(STUDENT), p).read_bytes()[:-5000]), "plain tensors"),
-        (lambda p: p.write_bytes(b""), "plain tensors"),
-        (lambda p: p.write_text("<html>Quota exceeded</html>"), "plain tensors"),
+        (lambda p: p.write_bytes(b""), "its format is unknown"),
+        (lambda p: p.write_text("<html>Quota exceeded</html>"), "its format is unknown"),
+        (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "its format is unknown"),
         (lambda p: torch.save(broken(float("nan")), p), "not numbers"),
         (lambda p: torch.save(broken(float("inf")), p), "not numbers"),
         (lambda p: torch.save({"model": Malicious(p.parent / "was_here")}, p), "plain tensors"),
@@ -163,6 +164,7 @@ def test_a_file_that_cannot_be_trusted_is_refused_and_nothing_is_kept(
         import_weights(store, file, STUDENT)
     assert str(file) in str(refusal.value)
     assert "\n" not in str(refusal.value)
+    assert "weights_only" not in str(refusal.value)  # torch's advice, which would run the file
     assert not (tmp_path / "was_here").exists()
     assert Registry(Root(store)).names() == []
 
@@ -196,6 +198,25 @@ def test_an_exported_file_is_kept_byte_by_byte_and_runs(store: str, tmp_path: Pa
     with pytest.raises(CheckpointError, match=r"difference\.pt: the file does not fit the contract 'rgb'"):
         import_exported(store, file, "other", {"kind": "rgb"})
     assert Registry(Root(store)).names() == ["difference"]
+
+
+def test_a_network_of_an_unknown_format_is_refused_before_it_is_opened(store: str, tmp_path: Path) -> None:
+    for name, data in (("a.pt", b"\x89HDF\r\n\x1a\n"), ("b.tflite", b"\x1c\0\0\0TFL3"), ("c", b"")):
+        file = tmp_path / name
+        file.write_bytes(data)
+        with pytest.raises(CheckpointError, match=rf"{name}: its format is unknown"):
+            import_exported(store, file, "any", {"kind": "rgb"})
+
+
+def test_a_name_that_the_store_lacks_is_answered_with_those_that_it_has(store: str, tmp_path: Path) -> None:
+    registry = Registry(Root(store))
+    with pytest.raises(NotFound, match="no model is called student; the store has: none"):
+        registry.resolve("student")
+    import_weights(store, released(create_model(STUDENT), tmp_path / "a.pth"), STUDENT)
+    with pytest.raises(NotFound, match=f"no model is called student; the store has: {STUDENT}. `capmat models`"):
+        registry.resolve("student", "v0001")
+    with pytest.raises(NotFound, match="no version is called v0009; the store has: v0001"):
+        registry.resolve(STUDENT, "v0009")
 
 
 def test_a_role_starts_from_imported_weights_where_the_folder_has_none(store: str, tmp_path: Path) -> None:
