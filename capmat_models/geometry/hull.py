@@ -2,7 +2,8 @@
 
 The rule is softer than the textbook's: a voxel is empty if two or more of the views that see it say empty. One view
 alone may be wrong (a hole in its matte) and must not drill through the subject. Voxels that fewer than three views
-see are left out, because nothing tells their depth.
+see are left out, because nothing tells their depth; so are those whose views all look along about the same line, such
+as a camera, a place before it, and the cameras opposite.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from capmat_models.geometry.views import View, project
 
 ENOUGH_TO_CARVE = 2
 ENOUGH_TO_KEEP = 3  # views that must see a voxel; fewer cannot tell where on their rays a thing stands
+SPREAD = 0.4  # least spread of a voxel's views, as a share of the best voxel's
 COVERED = 0.1  # alpha above which a pixel may show the subject
 SOLID = 0.5  # alpha from which a pixel belongs to the silhouette
 
@@ -49,7 +51,8 @@ def visual_hull(views: Sequence[View], resolution: int) -> tuple[Tensor, Tensor]
         if len(cells) == 0:
             raise nowhere(views)
         if last:
-            return cells, empty > 0
+            held = _held(views, (cells + 0.5) * (2 / edge) - 1)
+            return cells[held], empty[held] > 0
         cells = (2 * cells[:, None] + CHILDREN).reshape(-1, 3)
         edge *= 2
 
@@ -72,6 +75,20 @@ def _votes(views: Sequence[View], centres: Tensor, radius: float) -> tuple[Tenso
         seen[inside] += 1
         empty[inside] += (alpha[0, 0, row, column] <= COVERED).long()
     return seen, empty
+
+
+def _held(views: Sequence[View], centres: Tensor) -> Tensor:
+    """Whether the views of each voxel (K,) look from sides that differ enough to tell its depth.
+
+    The measure is the mean squared sine of the angles between the views, compared with that of the best voxel.
+    """
+    lines = torch.zeros(len(centres), 3, 3)
+    for view in views:
+        inside = project(view, centres)[1]
+        way = F.normalize(view.centre - centres[inside].double(), dim=1).float()
+        lines[inside] += way[:, :, None] * way[:, None]
+    spread = 1 - lines.square().sum((1, 2)) / lines.diagonal(dim1=1, dim2=2).sum(1).square()
+    return spread >= SPREAD * spread.max()
 
 
 def nowhere(views: Sequence[View]) -> MatteError:

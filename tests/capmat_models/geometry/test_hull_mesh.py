@@ -9,19 +9,22 @@ import torch
 from capmat_errors import MatteError
 from capmat_models.geometry.hull_mesh import HullMesh, hull_mesh, sample, volume
 from capmat_models.geometry.views import View
+from storage.calibration.camera import Camera
 from storage.export.read_scene import seen_in_box
+from tests import ellipsoids
 from tests.ellipsoids import BOX_CENTRE, BOX_SIZE, SOLIDS, cutout, ring
 
 RESOLUTION = 64
 
 
 def views(count: int) -> list[View]:
-    found = []
-    for camera in ring(count, 96, 128):
-        seen = seen_in_box(cutout(camera), np.array(BOX_CENTRE), BOX_SIZE)
-        K, dist, pose = (torch.from_numpy(a) for a in (seen.K, seen.dist, seen.camera_to_world))
-        found.append(View(seen.name, camera.width, camera.height, K, dist, pose, torch.from_numpy(seen.rgba)))
-    return found
+    return [view(camera) for camera in ring(count, 96, 128)]
+
+
+def view(camera: Camera, size: float = BOX_SIZE) -> View:
+    seen = seen_in_box(cutout(camera), np.array(BOX_CENTRE), size)
+    K, dist, pose = (torch.from_numpy(a) for a in (seen.K, seen.dist, seen.camera_to_world))
+    return View(seen.name, camera.width, camera.height, K, dist, pose, torch.from_numpy(seen.rgba))
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +93,14 @@ def test_a_picture_is_sampled_at_pixel_centres() -> None:
     assert sample(picture, torch.tensor([[0.5, 0.5], [3.5, 2.5], [1.0, 0.5]]))[0].tolist() == pytest.approx(
         [0, 11, 0.5], abs=1e-5
     )
+
+
+def test_what_stands_before_a_camera_and_only_in_view_of_its_opposites_is_no_subject(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    half = np.array([0.25, 0.2, 0.4])  # so large in the pictures that most cameras see little else of the box
+    monkeypatch.setattr(ellipsoids, "SOLIDS", ((BOX_CENTRE, tuple(half), (0.2, 0.4, 0.8)),))
+    zoomed = [replace(camera, K=camera.K * [[2.3, 1, 1], [1, 2.3, 1], [1, 1, 1]]) for camera in ring(11, 64, 48)]
+    found = hull_mesh([view(camera, 2.6) for camera in zoomed], RESOLUTION)
+    size = np.ptp(found.vertices, axis=0) * 1.3
+    assert (size < 2 * half + 0.15).all(), size
