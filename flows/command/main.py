@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _spare_loopback() -> None:
+def spare_loopback() -> None:
     """Let nobody ask a proxy for this machine: neither us nor what we start, which inherits the variables."""
     proxied = any(name.lower().endswith("_proxy") for name in os.environ)
     given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after `capmat`; None takes them from the command line.
     """
     args = _parser().parse_args(argv)
-    _spare_loopback()
+    spare_loopback()
     try:
         _check_store(args)
         return int(args.work(args) or 0)

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from capmat_errors import ConfigError
 from flows.command.arguments import PORT, no_options, port, settings
+from tasks.config import Config
 
 
 def _up_options(parser: ArgumentParser) -> None:
@@ -20,11 +21,26 @@ def up(args: Namespace) -> None:
     from flows.service.up import stay
     from flows.service.up import up as start
 
-    config = settings(args)
+    config = _of_the_folder(args)
     print("starting what is missing; the first time takes a minute", flush=True)
     if args.foreground:
         stay(config, args.port)
     print(f"Prefect UI: {start(config, args.port)}   (`capmat down` ends it)")
+
+
+def _of_the_folder(args: Namespace) -> Config:
+    """The settings as runs will read them: of capmat.toml and the variables.
+
+    Raises:
+        ConfigError: options of the command line, which runs would not see.
+    """
+    if args.config or args.set:
+        given = f"--config {args.config}" if args.config else f"--set {args.set[0]}"
+        key = args.set[0].partition("=")[0] if args.set else "KEY"
+        name = f"CAPMAT_{key.upper().replace('.', '__')}"
+        fix = f"Write it into capmat.toml of this folder, or set the variable {name}."
+        raise ConfigError("the runs of deployments would not see this", where=given, fix=fix)
+    return settings(args)
 
 
 def down(args: Namespace) -> None:
@@ -49,7 +65,7 @@ def deploy(args: Namespace) -> int:
     from flows.service.notifications import notify
     from flows.service.server import running_server, use
 
-    config = settings(args)
+    config = _of_the_folder(args)
     if not os.environ.get("PREFECT_API_URL"):
         if (server := running_server()) is None:
             raise ConfigError("no Prefect server runs for this folder", where="capmat deploy", fix="Use `capmat up`.")

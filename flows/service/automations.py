@@ -8,6 +8,7 @@ such a trigger fires for ever, so the event carries a constant label for it. And
 state, which flows choose freely ("NothingNew"), so of a run any event at all is expected.
 """
 
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,9 @@ from flows.service.restarts import AGAIN, BY_SIGNAL, PASSING, REASON, STARTS
 
 EVENT = "capmat.labels.new"
 """Emitted by `flows.service.events` when labels were frozen."""
+
+ON_LABELS = "redistill-after-labels"
+"""Name of the automation that hears it."""
 
 PENDING_LIMIT = timedelta(minutes=15)
 """A run that its worker took, but that did not start within this time, will not start any more."""
@@ -27,7 +31,7 @@ def automations(redistill: Any, quiet_s: int) -> list[Any]:
     """The automations of a working folder.
 
     Args:
-        redistill: id of its deployment.
+        redistill: id of its deployment; None if prefect.yaml has none, so that labels start nothing.
         quiet_s: seconds without further labels after which a training starts.
     """
     from prefect.client.schemas.objects import StateType
@@ -63,6 +67,14 @@ def automations(redistill: Any, quiet_s: int) -> list[Any]:
             actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name=AGAIN, message=REASON)],
         )
 
+    def on_labels() -> Any:
+        return AutomationCore(
+            name=ON_LABELS,
+            description="New labels, then quiet: start redistill. It ends at once if the labels were used already.",
+            trigger=silence({EVENT}, {EVENT}, "capmat.kind", timedelta(seconds=quiet_s), "capmat.labels.*"),
+            actions=[RunDeployment(source="selected", deployment_id=redistill, parameters={"only_new": True})],
+        )
+
     starts = [str(n) for n in range(1, STARTS)]
     return [
         restart("restart-crashed", "The run was killed: start it again, a few times.", "Crashed"),
@@ -78,12 +90,7 @@ def automations(redistill: Any, quiet_s: int) -> list[Any]:
             "Failed",
             **{"prefect.state-message": PASSING},
         ),
-        AutomationCore(
-            name="redistill-after-labels",
-            description="New labels, then quiet: start redistill. It ends at once if the labels were used already.",
-            trigger=silence({EVENT}, {EVENT}, "capmat.kind", timedelta(seconds=quiet_s), "capmat.labels.*"),
-            actions=[RunDeployment(source="selected", deployment_id=redistill, parameters={"only_new": True})],
-        ),
+        *([on_labels()] if redistill else []),
         AutomationCore(
             name="restart-stuck-pending",
             description="A worker took the run and died: let another take it.",
@@ -118,12 +125,22 @@ def put_automations(client: Any, quiet_s: int) -> None:
         client: Prefect's synchronous client.
         quiet_s: see `automations`.
     """
-    redistill = client.read_deployment_by_name("redistill/redistill").id
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        redistill = client.read_deployment_by_name("redistill/redistill").id
+    except ObjectNotFound:
+        redistill = None
+        sys.stderr.write("capmat: prefect.yaml has no deployment `redistill`, so new labels start no training\n")
+        for old in client.read_automations_by_name(ON_LABELS):
+            client.delete_automation(old.id)
     for wanted in automations(redistill, quiet_s):
         existing = client.read_automations_by_name(wanted.name)
         if not existing:
             client.create_automation(wanted)
-        elif _decided(existing[0]) != _decided(wanted):
+            continue
+        wanted.enabled = existing[0].enabled  # what a person switched off stays off
+        if _decided(existing[0]) != _decided(wanted):
             client.update_automation(existing[0].id, wanted)
         for extra in existing[1:]:
             client.delete_automation(extra.id)

@@ -4,10 +4,15 @@ import os
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from capmat_errors import CapmatError, ConfigError
+from flows.service import schedules
 from flows.service.access import home
 from tasks.config import Config
 
@@ -19,11 +24,15 @@ _API_LIMIT_S = 60
 _RUNS_AT_ONCE = 2
 
 
-def deploy(config: Config) -> None:
-    """Register the deployments of the working folder's prefect.yaml, else those of capmat's own.
+def deploy(config: Config, always: bool = True) -> None:
+    """Register the deployments of the working folder's prefect.yaml, else those of capmat's own, and the automations.
 
     Their runs work in the present working folder. This needs Prefect's variables in the environment and a server that
     answers.
+
+    Args:
+        config: the settings.
+        always: also if nothing changed since the last time.
 
     Raises:
         CapmatError: Prefect refused it; the log says why.
@@ -33,9 +42,27 @@ def deploy(config: Config) -> None:
     from flows.service.automations import put_automations
 
     make_pool()
-    _run_prefect()
+    of, before = schedules.noted()
     with get_client(sync_client=True) as client:
+        existing = schedules.deployments_of(client, POOL)
+        if always or of != _fingerprint() or not before.keys() <= {str(d.id) for d in existing}:
+            paused = schedules.paused(existing)
+            _run_prefect()
+            existing = schedules.deployments_of(client, POOL)
+            schedules.pause(client, existing, paused)
+            file = {d.get("name", ""): bool(d.get("schedules") or d.get("schedule")) for d in _in_file()}
+            schedules.note(_fingerprint(), schedules.drop(client, existing, file, before))
         put_automations(client, config.redistill.quiet_s)
+
+
+def _in_file() -> list[dict[str, Any]]:
+    """The deployments of prefect.yaml, which Prefect has accepted."""
+    return list(yaml.safe_load(deployment_file().read_text()).get("deployments") or [])
+
+
+def _fingerprint() -> str:
+    """What the deployments depend on: the file, and the folder that their runs work in."""
+    return sha256(deployment_file().read_bytes() + str(Path.cwd()).encode()).hexdigest()
 
 
 def make_pool() -> None:

@@ -6,10 +6,12 @@ silently.
 
 import json
 import os
+import sys
 import urllib.error
 import urllib.request
 import uuid
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from flows.service.access import basic
 from flows.service.automations import EVENT
@@ -32,7 +34,7 @@ def tell_labels(version: str) -> str:
         version: of the set, "l0007".
 
     Returns:
-        The API that took the event; empty if no server runs, or if it did not answer.
+        The API that took the event; empty if no server runs, if it did not answer, or if it starts no training.
     """
     server = running_server()
     ours = environment(server.port) if server else {}
@@ -51,11 +53,19 @@ def tell_labels(version: str) -> str:
         "payload": {"labels": version},
     }
     headers = {"Content-Type": "application/json"}
-    if password := os.environ.get("PREFECT_API_AUTH_STRING") or ours.get("PREFECT_API_AUTH_STRING"):
+    own = url == ours.get("PREFECT_API_URL") and ours["PREFECT_API_AUTH_STRING"]  # which no other server may see
+    if password := os.environ.get("PREFECT_API_AUTH_STRING") or own:
         headers["Authorization"] = basic(password)
     request = urllib.request.Request(f"{url}/events", json.dumps([event]).encode(), headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_S):
+            pass
+        asked = urllib.request.Request(f"{url}/deployments/name/redistill/redistill", headers=headers)
+        with urllib.request.urlopen(asked, timeout=_ANSWER_S):
             return url
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.NOT_FOUND:
+            sys.stderr.write(f"capmat: {url} has no deployment `redistill`, so it starts no training\n")
+        return ""
     except (urllib.error.URLError, OSError):
         return ""

@@ -74,7 +74,7 @@ def alone() -> Iterator[None]:
         yield
 
 
-def _listen(port: int | None) -> socket.socket:
+def listen(port: int | None) -> socket.socket:
     """A socket that listens on loopback, which the server inherits: so nobody else can take its port meanwhile.
 
     Args:
@@ -145,7 +145,7 @@ def keep(server: "Server", yes: bool = True) -> None:
 def start(port: int | None) -> "Server":
     """Start a server; see `prefect_server`. The caller is `alone`."""
     stop(p for p in marked() if is_server(p))  # the rest of a killed server holds the database
-    with _listen(port) as listening:
+    with listen(port) as listening:
         port = int(listening.getsockname()[1])
         secret = make_password()
         own = {OWN: secret, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}"}

@@ -4,11 +4,11 @@
 what a killed part left behind.
 """
 
+import os
 import signal
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any, NoReturn
 
 import psutil
@@ -16,14 +16,16 @@ import psutil
 from capmat_errors import CapmatError
 from flows.service import server as servers
 from flows.service.access import home, is_ours
-from flows.service.deploy import POOL, deploy, deployment_file, make_pool, wait_for_worker
+from flows.service.deploy import POOL, deploy, make_pool, wait_for_worker
 from flows.service.events import tell_waiting
 from flows.service.notifications import notify
-from flows.service.processes import flow_run, is_server, is_worker, kill, marked, spawn, stop
+from flows.service.processes import environment_of, flow_run, is_server, is_worker, kill, marked, spawn, stop
 from flows.service.restarts import AGAIN, STARTS, end_tasks, mend, open_runs, worth_restarting
+from flows.service.schedules import only_the_newest
 from tasks.config import Config
 
 _LOOK_S = 5
+_SILENT_S = 90  # three signs of life of a worker
 _CRASHES_OF = timedelta(days=1)
 _CANCEL_WITHIN = timedelta(seconds=45)  # a worker gives the process 30
 
@@ -42,6 +44,8 @@ def up(config: Config, port: int | None) -> str:
         ConfigError: see `flows.service.server.prefect_server`.
         CapmatError: the server, the worker or the deployments did not come up; where to read why.
     """
+    from prefect.client.orchestration import get_client
+
     with servers.alone():
         server = servers.running(port)
         new = server is None
@@ -50,40 +54,50 @@ def up(config: Config, port: int | None) -> str:
         servers.use(server)
         server.wait()
         make_pool()
-        if not any(is_worker(p) for p in marked()):
+        with get_client(sync_client=True) as client:
+            only_the_newest(client, POOL)
+        if not _worker_works():
+            started = time.time()
             _mend(marked())
-            _start_worker(new or not _deployed(config), config)
-        elif new or not _deployed(config):
-            _deploy(config)
+            _start_worker()
+            deploy(config, always=False)
+            wait_for_worker(started)
+        else:
+            deploy(config, always=False)
         if new:
             tell_waiting(config.store)
         notify(config)  # always, because a block may be new
         return server.link()
 
 
-def _start_worker(deploy_too: bool, config: Config) -> None:
-    started = time.time()
+def _worker_works() -> bool:
+    """Whether a worker shows signs of life to this server. One that does not is stopped.
+
+    So are a worker and runs that talk to another server, or have another password: their server came back elsewhere.
+    """
+    wanted = {name: os.environ[name] for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")}
+    ours = [(p, environment_of(p)) for p in marked() if not is_server(p)]
+    stop(p for p, env in ours if any(env.get(name, value) != value for name, value in wanted.items()))
+    workers = [p for p in marked() if is_worker(p)]
+    if not workers:
+        return False
+    try:
+        wait_for_worker(time.time() - _SILENT_S)
+    except CapmatError:
+        stop(workers)
+        return False
+    given = environment_of(workers[0])
+    other = {n for n in {*given, *os.environ} if n.startswith("CAPMAT_") and given.get(n) != os.environ.get(n)}
+    if other:
+        names = ", ".join(sorted(other))
+        sys.stderr.write(f"capmat: {names}: runs keep what `up` had at first; `capmat down` and `up` change it\n")
+    return True
+
+
+def _start_worker() -> None:
     words = ["prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "capmat"]
     worker = spawn(words, home() / "worker.log", {})
     (home() / "worker.pid").write_text(str(worker.pid))  # for people; `down` does not need it
-    if deploy_too:
-        _deploy(config)
-    wait_for_worker(started)
-
-
-def _deploy(config: Config) -> None:
-    deploy(config)
-    (home() / "deployed").write_text(_fingerprint(config))
-
-
-def _deployed(config: Config) -> bool:
-    mark = home() / "deployed"
-    return mark.exists() and mark.read_text() == _fingerprint(config)
-
-
-def _fingerprint(config: Config) -> str:
-    """What the deployments depend on."""
-    return sha256(deployment_file().read_bytes() + str(config.redistill.quiet_s).encode()).hexdigest()
 
 
 def _mend(running: list[psutil.Process]) -> None:

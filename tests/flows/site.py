@@ -39,6 +39,7 @@ class Site:
         self.path, self.env = path, dict(env or {})
         if password:
             self.env.setdefault(OWN, password)
+        self.env.setdefault("CAPMAT_REDISTILL__QUIET_S", str(QUIET_S))
         self.said: list[str] = []
 
     def python(self, *words: str) -> subprocess.Popen[str]:
@@ -53,7 +54,7 @@ class Site:
         )
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        return self.python("-m", "flows.command.main", "--set", f"redistill.quiet_s={QUIET_S}", *words)
+        return self.python("-m", "flows.command.main", *words)
 
     def capmat(self, *words: str) -> str:
         process = self.start(*words)
@@ -71,13 +72,17 @@ class Site:
     def password(self) -> str:
         return self.env.get(OWN) or (self.path / ".capmat/prefect/password").read_text()
 
-    def ask(self, path: str, body: Any = None, password: str | None = None) -> Any:
+    def change(self, path: str, body: Any) -> None:
+        """What the UI's switches do."""
+        self.ask(path, body, method="PATCH")
+
+    def ask(self, path: str, body: Any = None, password: str | None = None, method: str | None = None) -> Any:
         password = self.password if password is None else password
         headers = {"Content-Type": "application/json"}
         if password:
             headers["Authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.api + path, data, headers)
+        request = urllib.request.Request(self.api + path, data, headers, method=method)
         for _ in range(_BUSY_TRIES):
             try:
                 with urllib.request.urlopen(request, timeout=20) as answer:

@@ -29,9 +29,19 @@ WAIT_S = 30.0  # the program of a killed run ends long before that
 Heard = Callable[[int, str], None]
 """Told how many iterations are done, and the rate in words."""
 
+_KEPT_BACK = re.compile(
+    "^(PYTHON|PREFECT_|CAPMAT_|DASK_|AWS_|AZURE_|GOOGLE_)|SECRET|PASSWORD|TOKEN|CREDENTIAL|_KEY$|AUTH_SOCK|_PROXY$",
+    re.IGNORECASE,
+)
+
 
 class Interrupted(TrainingError):
     """The program was ended from outside or by an error of the GPU, and may succeed when it is started again."""
+
+
+def inherited() -> dict[str, str]:
+    """The variables of this process for programs of others: without what is for our Python, and without secrets."""
+    return {name: value for name, value in os.environ.items() if not _KEPT_BACK.search(name)}
 
 
 @contextmanager
@@ -87,9 +97,7 @@ def call(
     header = log.with_name("cub_compat.h")
     header.write_text(CUB)
     environment = {
-        **{
-            name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
-        },  # they are for our Python
+        **inherited(),
         # nerfacc is compiled with the ninja of its environment
         "PATH": os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", os.defpath)]),
         "NVCC_APPEND_FLAGS": f"-include {header}",

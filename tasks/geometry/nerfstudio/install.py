@@ -18,6 +18,7 @@ from pathlib import Path
 
 from capmat_errors import ConfigError, StoreError
 from storage.store.errors import store_errors
+from tasks.geometry.nerfstudio.call import inherited
 from tasks.runtime.progress import say
 
 LOCK = Path(__file__).with_name("nerfstudio.lock")
@@ -146,7 +147,7 @@ def _major(version: str) -> str:
 def _ask(python: Path, what: str, timeout: float) -> dict[str, str]:
     command = [str(python), "-I", str(OFFLINE), what]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, env=inherited())
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(f"it does not run ({error})", where=str(python), fix=_AGAIN) from error
     if done.returncode != 0:

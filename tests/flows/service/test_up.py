@@ -174,7 +174,8 @@ def test_people_are_told_once_of_what_failed_and_of_what_needs_them_and_of_nothi
             "secrets": {"token": TOKEN},
         },
     )
-    up = site.start("--set", "notify.blocks=custom-webhook/desk,slack-webhook/nobody", "up")
+    blocks = {"CAPMAT_NOTIFY__BLOCKS": "custom-webhook/desk,slack-webhook/nobody"}
+    up = Site(site.path, site.env | blocks).start("up")
     out, _ = up.communicate(timeout=300)
     assert up.returncode == 0, out  # a night is worth more than the message about it
     assert "notify.blocks: slack-webhook/nobody does not exist. Make it at http://127.0.0.1:" in out

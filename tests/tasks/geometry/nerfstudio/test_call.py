@@ -73,6 +73,25 @@ def test_a_program_has_the_header_that_cuda_13_took_from_nerfacc_and_none_of_our
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system ends it on Linux only")
+def test_a_program_inherits_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = {
+        "AWS_SECRET_ACCESS_KEY": "s3cr3t-1",
+        "aws_session_token": "s3cr3t-2",
+        "PREFECT_API_AUTH_STRING": "s3cr3t-3",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": "s3cr3t-4",
+        "HUGGINGFACE_TOKEN": "s3cr3t-5",
+        "POSTGRES_PASSWORD": "s3cr3t-6",
+        "https_proxy": "http://user:s3cr3t-7@proxy.example",
+    }
+    for name, value in (secret | {"UP_BY_CAPMAT": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}).items():
+        monkeypatch.setenv(name, value)
+    call(_python("import os; print(dict(os.environ))"), tmp_path / "nerfstudio.log", 20)
+    text = (tmp_path / "nerfstudio.log").read_text()
+    assert "s3cr3t" not in text
+    assert "UP_BY_CAPMAT" in text  # by which `capmat down` finds it
+    assert "CUDA_VISIBLE_DEVICES" in text
+
+
 def test_a_program_ends_when_its_capmat_is_killed_and_the_next_run_waits_for_that(tmp_path: Path) -> None:
     program = f"import runpy; runpy.run_path({str(OFFLINE)!r})['die_with_starter']()\nimport os, time\n"
     program += f"open({str(tmp_path / 'id')!r} + '.part', 'w').write(str(os.getpid()))\n"
