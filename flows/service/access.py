@@ -11,6 +11,7 @@ import secrets
 import urllib.error
 import urllib.request
 from hashlib import sha256
+from http.client import HTTPException
 from pathlib import Path
 
 from capmat_errors import ConfigError
@@ -107,6 +108,8 @@ def _ask(port: int, path: str, headers: dict[str, str] | None = None) -> bytes |
         with _DIRECT.open(request, timeout=_ANSWER_S) as answer:
             return bytes(answer.read(1000))
     except urllib.error.HTTPError:
+        return b""
+    except HTTPException:  # another protocol
         return b""
     except OSError:
         return None

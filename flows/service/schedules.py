@@ -41,13 +41,16 @@ def deployments_of(client: Any, pool: str) -> list[Any]:
 
 
 def paused(deployments: list[Any]) -> set[tuple[Any, str]]:
-    """Which schedules of which deployments a person paused, by what they say."""
-    return {(d.id, _says(s)) for d in deployments for s in d.schedules if not s.active}
+    """What a person paused: deployments, with "", and their schedules, by what they say."""
+    schedules = {(d.id, _says(s)) for d in deployments for s in d.schedules if not s.active}
+    return schedules | {(d.id, "") for d in deployments if d.paused}
 
 
 def pause(client: Any, deployments: list[Any], before: set[tuple[Any, str]]) -> None:
-    """Pause schedules that were paused before they were made anew."""
+    """Pause what was paused before it was made anew."""
     for deployment in deployments:
+        if (deployment.id, "") in before and not deployment.paused:
+            client.pause_deployment(deployment.id)
         for schedule in deployment.schedules:
             if schedule.active and (deployment.id, _says(schedule)) in before:
                 client.update_deployment_schedule(deployment.id, schedule.id, active=False)
@@ -93,7 +96,7 @@ def _tell(what: str, removed: bool) -> None:
 
 
 def only_the_newest(client: Any, pool: str) -> None:
-    """Of the runs that a schedule missed, because nothing was up, leave the newest and cancel the others."""
+    """Of the scheduled runs that a deployment missed while nothing was up, leave the newest and cancel the others."""
     from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
     from prefect.client.schemas.sorting import FlowRunSort
     from prefect.states import Cancelled
@@ -110,7 +113,7 @@ def only_the_newest(client: Any, pool: str) -> None:
     )
     newest: set[Any] = set()
     for run in (run for run in late if run.auto_scheduled):
-        schedule = run.deployment_id, run.created_by and run.created_by.id
-        if schedule in newest:
+        work = run.deployment_id, str(run.parameters)
+        if work in newest:
             client.set_flow_run_state(run.id, Cancelled(message="It was missed, and so was a newer one, which runs."))
-        newest.add(schedule)
+        newest.add(work)

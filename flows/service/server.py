@@ -105,7 +105,7 @@ def _note() -> Path:
 def _noted() -> dict[str, Any]:
     try:
         return dict(json.loads(_note().read_text()))
-    except (FileNotFoundError, ValueError):  # missing, or its writer was killed
+    except (FileNotFoundError, PermissionError, ValueError):  # missing, another user's, or its writer was killed
         return {}
 
 

@@ -77,7 +77,7 @@ def _worker_works() -> bool:
     """
     wanted = {name: os.environ[name] for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")}
     ours = [(p, environment_of(p)) for p in marked() if not is_server(p)]
-    stop(p for p, env in ours if any(env.get(name, value) != value for name, value in wanted.items()))
+    stop(p for p, env in ours if any((env.get(name) or value) != value for name, value in wanted.items()))
     workers = [p for p in marked() if is_worker(p)]
     if not workers:
         return False

@@ -242,20 +242,18 @@ def test_after_days_off_only_the_newest_missed_night_runs(ui: Ui) -> None:
     site, *_ = ui
     (ingest,) = site.ask("/deployments/filter", {"deployments": {"name": {"any_": ["ingest"]}}})
     site.change(f"/deployments/{ingest['id']}", {"paused": False})
-    days = {
-        "start_time": (datetime.now(UTC) - timedelta(days=4)).isoformat(),
-        "end_time": datetime.now(UTC).isoformat(),
-    }
+    now = datetime.now(UTC)
+    days = {"start_time": (now - timedelta(days=4)).isoformat(), "end_time": now.isoformat()}
     site.ask(f"/deployments/{ingest['id']}/schedule", days)
-    missed = [run for run in site.runs("ingest") if run["expected_start_time"] < datetime.now(UTC).isoformat()]
-    assert len(missed) >= 4
+    missed = [run for run in site.runs("ingest") if run["expected_start_time"] < now.isoformat()]
+    assert len(missed) >= 3  # as many as Prefect plans ahead
     by_hand = site.begin("ingest")
-    text = (
+    python(
+        site,
         "from flows.service import server, schedules; server.use(server.running_server())\n"
         "from prefect.client.orchestration import get_client\n"
-        "with get_client(sync_client=True) as client: schedules.only_the_newest(client, 'capmat')"
+        "with get_client(sync_client=True) as client: schedules.only_the_newest(client, 'capmat')",
     )
-    assert site.python("-c", text).wait() == 0
     states = {run["expected_start_time"]: run["state_type"] for run in site.runs("ingest") if run["auto_scheduled"]}
     left = [states[run["expected_start_time"]] for run in sorted(missed, key=lambda run: run["expected_start_time"])]
     assert left == ["CANCELLED"] * (len(missed) - 1) + ["SCHEDULED"]
@@ -265,10 +263,16 @@ def test_after_days_off_only_the_newest_missed_night_runs(ui: Ui) -> None:
 @pytest.mark.slow
 def test_labels_of_a_server_without_redistill_are_said_to_start_nothing(ui: Ui) -> None:
     site, *_ = ui
-    process = site.python("-c", "from flows.service.events import tell_labels; assert tell_labels('l0001') == ''")
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, out
+    out = python(site, "from flows.service.events import tell_labels; assert tell_labels('l0001') == ''")
     assert "has no deployment `redistill`, so it starts no training" in out
+
+
+def python(site: Site, text: str) -> str:
+    """What a piece of Python says in the folder, behind the proxy as a command is."""
+    process = site.python("-c", f"from flows.command.main import spare_loopback; spare_loopback(); {text}")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    return out
 
 
 def refused(site: Site, *words: str, **env: str) -> str:
@@ -301,13 +305,13 @@ def test_a_command_that_borrows_the_server_leaves_it_and_the_last_one_takes_it_a
     assert second.stdout
     assert second.stdout.readline().startswith("Prefect UI: ")
     first.send_signal(2)
-    first.wait(60)
-    assert site.ask("/flows/filter", {}) == []
+    first.wait(120)
+    assert site.ask("/admin/version")
     out = site.capmat("down")
     assert "still uses the server" in out
     assert site.pid("server") == server
-    second.kill()  # the lock goes with the process
-    second.wait(60)
+    second.kill()  # its lock goes with it
+    second.wait(120)
     stranger = Site(site.path, site.env | {OWN: "wrong:password"})
     out = stranger.capmat("down")
     assert "does not take this password" in out

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -265,6 +266,19 @@ def test_a_killed_worker_is_started_again_and_the_run_that_it_had_taken_too(site
     assert again != worker
     guard.kill()
     guard.wait()
+
+
+def test_a_server_that_comes_back_elsewhere_gets_a_worker_that_talks_to_it(site: Site) -> None:
+    worker, api = site.pid("worker"), site.api
+    server = psutil.Process(site.pid("server"))
+    server.kill()
+    server.wait(60)
+    with socket.create_server(("127.0.0.1", int(api.split(":")[2].split("/")[0]))):  # somebody else's
+        site.capmat("up")
+    assert site.api != api
+    again = psutil.Process(site.pid("worker"))
+    assert again.pid != worker
+    assert again.environ()["PREFECT_API_URL"] == site.api
 
 
 def test_down_leaves_no_process_even_after_parts_were_killed(site: Site) -> None:
