@@ -1,7 +1,6 @@
 """A Prefect server that capmat started: only the operator gets in, without thinking; and what a prefect.yaml does."""
 
 import json
-import os
 import re
 import socket
 import subprocess
@@ -16,12 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
-from botocore.utils import get_environ_proxies
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from capmat_errors import ConfigError
-from flows.command.main import main, spare_loopback
 from flows.service.access import OWN, is_ours, private_home
 from flows.service.server import listen, running
 from tests.flows.scribble import browser
@@ -157,39 +154,6 @@ def test_another_folder_takes_another_port_and_knows_that_this_server_is_not_its
         listen(port)
 
 
-def test_two_that_start_at_once_never_get_one_port() -> None:
-    with listen(None) as first, pytest.raises(ConfigError, match="another program has this port"):
-        listen(first.getsockname()[1])
-
-
-@pytest.mark.parametrize("given", [{}, {"NO_PROXY": "stage.lan"}, {"no_proxy": "stage.lan", "NO_PROXY": "old.lan"}])
-def test_loopback_is_never_asked_through_a_proxy(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    for name, value in ({"HTTP_PROXY": "http://127.0.0.1:9"} | given).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    spare_loopback()
-    for name in ("127.0.0.1:4200", "localhost:4200"):
-        assert urllib.request.proxy_bypass(name)
-        assert get_environ_proxies(f"http://{name}/") == {}  # of botocore, which asks S3
-    assert bool(urllib.request.proxy_bypass("stage.lan")) == bool(given)
-    assert not urllib.request.proxy_bypass("elsewhere.example")
-
-
-@pytest.mark.parametrize("words", [["--set", "redistill.quiet_s=20"], ["--config", "other.toml"]])
-@pytest.mark.parametrize("word", ["up", "deploy"])
-def test_settings_that_runs_would_not_see_are_refused(
-    word: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main([*words, word]) == 2
-    said = capsys.readouterr().err
-    assert "would not see this. Write it into capmat.toml of this folder" in said
-    assert ("CAPMAT_REDISTILL__QUIET_S" in said) == ("--set" in words)
-    assert not (tmp_path / ".capmat").exists()
-
-
 PAGE = """name: mine
 pull: [{prefect.deployments.steps.set_working_directory: {directory: "{{ $PWD }}"}}]
 deployments:
@@ -285,7 +249,7 @@ def refused(site: Site, *words: str, **env: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("word", ["up", "deploy", "ui", "nightly"])
+@pytest.mark.parametrize("word", ["up", "deploy", "nightly"])
 def test_with_another_password_a_command_says_so_in_one_line(ui: Ui, word: str) -> None:
     site, *_ = ui
     assert re.search(r"does not take this password. Set PREFECT_", refused(site, word, **{OWN: "wrong:password"}))

@@ -1,0 +1,89 @@
+"""What guards a Prefect server of capmat, without the server: names, tickets, ports, proxies."""
+
+import base64
+import os
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.utils import get_environ_proxies
+from hypothesis import given as given_by
+from hypothesis import settings
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+
+from capmat_errors import ConfigError
+from flows.command.main import main, spare_loopback
+from flows.service.guard import guarded, routes
+from flows.service.server import listen
+
+
+def test_two_that_start_at_once_never_get_one_port() -> None:
+    with listen(None) as first, pytest.raises(ConfigError, match="another program has this port"):
+        listen(first.getsockname()[1])
+
+
+NAMES = st.sampled_from(["127.0.0.1", "localhost", "LOCALHOST", "stage.lan", "127.0.0.2", "0", "[::1]", "localhost."])
+HOSTS = st.one_of(
+    st.tuples(NAMES, st.sampled_from(["", ":4200", ":1", ":80:80", ".evil.example", "@evil.example", "#", "/"])).map(
+        "".join
+    ),
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given_by(HOSTS)
+def test_only_names_of_this_machine_are_answered(host: str) -> None:
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("in")(scope, receive, send)
+
+    answer = TestClient(guarded(inside)).get("/", headers={"Host": host})
+    if answer.text == "in":
+        assert urlsplit(f"http://{host}").hostname in ("127.0.0.1", "localhost")
+    else:
+        assert answer.status_code == 400
+    assert (answer.text == "in") or host not in ("127.0.0.1", "localhost", "127.0.0.1:4200")
+
+
+def test_a_ticket_costs_the_password_and_works_once() -> None:
+    client = TestClient(Starlette(routes=routes("stage:secret", 4200)), headers={"Host": "127.0.0.1"})
+    assert client.get("/capmat/ticket").status_code == 401
+    assert client.get("/capmat/ticket", auth=("stage", "wrong")).status_code == 401
+    ticket = client.get("/capmat/ticket", auth=("stage", "secret")).text
+    answers = [client.post("/capmat/password", headers={"X-Capmat-Ticket": given}) for given in ("", ticket, ticket)]
+    assert [answer.status_code for answer in answers] == [403, 200, 403]
+    assert base64.b64decode(answers[1].text) == b"stage:secret"
+    assert "secret" not in client.get("/capmat/enter").text
+
+
+@pytest.mark.parametrize("given", [{}, {"NO_PROXY": "stage.lan"}, {"no_proxy": "stage.lan", "NO_PROXY": "old.lan"}])
+def test_loopback_is_never_asked_through_a_proxy(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    for name, value in ({"HTTP_PROXY": "http://127.0.0.1:9"} | given).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    spare_loopback()
+    for name in ("127.0.0.1:4200", "localhost:4200"):
+        assert urllib.request.proxy_bypass(name)
+        assert get_environ_proxies(f"http://{name}/") == {}  # of botocore, which asks S3
+    assert bool(urllib.request.proxy_bypass("stage.lan")) == bool(given)
+    assert not urllib.request.proxy_bypass("elsewhere.example")
+
+
+@pytest.mark.parametrize("words", [["--set", "redistill.quiet_s=20"], ["--config", "other.toml"]])
+@pytest.mark.parametrize("word", ["up", "deploy"])
+def test_settings_that_runs_would_not_see_are_refused(
+    word: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, word]) == 2
+    said = capsys.readouterr().err
+    assert "would not see this. Write it into capmat.toml of this folder" in said
+    assert ("CAPMAT_REDISTILL__QUIET_S" in said) == ("--set" in words)
+    assert not (tmp_path / ".capmat").exists()
