@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import SessionError
+from capmat_errors import ImageUnreadable, SessionError
 from storage.pictures.files import check_source, read_header, read_image, read_mosaic
 from storage.pictures.header import Header
 from storage.pictures.moment import read_moment
@@ -45,10 +45,12 @@ def clock_of_headers(camera: str, files: Mapping[int, Path], fps: float) -> Cloc
         fps: of the session.
 
     Raises:
-        ImageUnreadable: a header cannot be read.
         SessionError: only some files have a time code, or one that does not exist at `fps`.
     """
-    moments = {number: read_moment(path) for number, path in files.items()}
+    try:
+        moments = {number: read_moment(path) for number, path in files.items()}
+    except ImageUnreadable:
+        return None  # the check of all headers says which file is broken
     codes = {number: moment.timecode for number, moment in moments.items() if moment.timecode}
     rates = tuple({moment.rate for moment in moments.values() if moment.rate})
     numbers = np.array([*files], np.int64)

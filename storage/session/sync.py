@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from capmat_errors import CapmatError, FrameGap, ImageUnreadable, SessionError
+from capmat_errors import CapmatError, FrameGap, SessionError
 from storage.descriptor import Session
 from storage.recordings.clock import Clock
 from storage.recordings.pictures import PictureFiles, clock_of_headers
@@ -42,8 +42,8 @@ def in_step(session: Session, take: str, recordings: Recordings, problems: list[
 
     try:
         clocked = _with_clocks(session, recordings, by)
-    except (SessionError, ImageUnreadable) as error:
-        problems.append(type(error)(error.what, where=f"take {take} {error.where}".strip(), fix=error.fix))
+    except SessionError as error:
+        problems.append(SessionError(error.what, where=f"take {take} {error.where}".strip(), fix=error.fix))
         return recordings
     if by is None:
         _check(session, take, clocked, refuse)
