@@ -28,7 +28,7 @@ _ATEN = """
     bernoulli bitwise_and bitwise_not bitwise_or bitwise_xor bmm broadcast_tensors broadcast_to bucketize cat
     cdist ceil celu channel_shuffle chunk clamp clamp_max clamp_min clone col2im column_stack concat
     constant_pad_nd contiguous conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d copy
-    cos cosh cosine_similarity cpu cross cuda cummax cummin cumprod cumsum detach diag diag_embed diagonal
+    cos cosh cosine_similarity cpu cross cuda cummax cummin cumprod cumsum detach diag diag_embed diagonal dict
     diff dim dist div divide dot dropout dstack einsum elu embedding empty empty_like eq equal erf erfc exp
     exp2 expand expand_as expm1 extend eye feature_alpha_dropout feature_dropout fft_fft fft_fft2 fft_fftn
     fft_fftshift fft_ifft fft_ifft2 fft_ifftn fft_ifftshift fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2

@@ -21,8 +21,8 @@ def tiff_header(path: Path) -> Header:
     """Size, type and depth from the tags.
 
     Raises:
-        ImageUnreadable: the samples are not unsigned integers, or the picture is inverted or not RGB or grey.
-        ValueError: the file holds several pages.
+        ImageUnreadable: the samples are not unsigned integers, the picture is inverted or not RGB or grey, or it is
+            one of several.
     """
     return _described(path)[0]
 
@@ -42,9 +42,11 @@ def _described(path: Path) -> tuple[Header, bool, int]:
 
     with tifffile.TiffFile(path) as tiff:
         all_pages: list[Any] = list(tiff.pages)
-        pages = [number for number, page in enumerate(all_pages) if not page.is_reduced]
+        pages = [number for number, page in enumerate(all_pages) if not page.is_reduced or len(all_pages) == 1]
         if len(pages) != 1:
-            raise ValueError(f"{len(pages)} pages in one file")
+            sizes = ", ".join(f"{page.imagewidth}x{page.imagelength}" for page in all_pages[:5])
+            what = f"there are {len(pages)} pages in one file ({sizes}), and none says that it is a thumbnail"
+            raise ImageUnreadable(what, where=str(path), fix="Export one picture a file.")
         page = all_pages[pages[0]]
         if page.dtype is None or page.dtype.kind != "u":
             what = f"the picture holds {page.dtype or 'samples of different depth'}"

@@ -35,7 +35,7 @@ from storage.labels.formats.shapes import (
 )
 from storage.pictures.files import read_header, read_rgba
 
-_FOUR_CORNERS = {"rectangle", "rotation", "oriented_rectangle", "quadrilateral"}
+_FOUR_CORNERS = {"rotation", "oriented_rectangle", "quadrilateral"}
 
 
 def read_labelme_json(data: Any, where: str, path: str, radius: float) -> Annotated:
@@ -68,7 +68,9 @@ def _json_shape(shape: dict[str, Any], where: str, radius: float) -> Shape:
     if kind == "cuboid":
         return outline_missing(name, where, "a cuboid")
     points = pairs(shape.get("points"), "points", where)
-    if kind == "polygon" or (kind in _FOUR_CORNERS and len(points) == 4):
+    if kind in _FOUR_CORNERS and len(points) != 4:
+        raise refused(f"a {kind} has {len(points)} points, not four", where)
+    if kind in {"polygon", *_FOUR_CORNERS} or (kind == "rectangle" and len(points) == 4):
         return polygon(name, where, points)
     if kind in ("line", "linestrip"):
         return line(name, where, points, radius)

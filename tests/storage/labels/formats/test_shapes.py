@@ -317,6 +317,7 @@ def test_what_says_nothing_of_pixels_is_counted(tmp_path: Path) -> None:
         (studio("ellipse", {"x": 5, "y": 5, "radiusX": 0, "radiusY": 5}), "the radii of an ellipse are 0"),
         (studio("polygon", {"points": [[1, 1], [9, 1], [9, 9]], "closed": False}), "the polygon is not closed"),
         (labelme("polygon", [[0, 0], [4, 4]]), "a polygon has 2 corners"),
+        (labelme("rotation", [[0, 0], [4, 4]]), "a rotation has 2 points, not four"),
         (coco([[0, 0, 4, 4, 0, 4]], category_id=7), "its category 7 is not in the file"),
     ],
 )
