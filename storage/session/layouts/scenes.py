@@ -1,14 +1,15 @@
-"""Scenes that COLMAP, Nerfstudio or Blender placed: every picture a camera, or every folder a camera of many frames.
+"""Scenes that COLMAP, Nerfstudio or Blender placed: every picture a camera, or a folder per camera or frame.
 
 The reconstruction names the pictures that it could place; other cameras are left out.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from capmat_errors import CalibrationError, SessionError
 from storage.calibration.formats.files import open_calibration
-from storage.recordings.recording import find_recordings
+from storage.recordings.recording import Recording, find_recordings
 from storage.session.layouts.parts import Draft, describe_file, draft_of, numbered, pictures_of
 
 
@@ -65,6 +66,8 @@ def _take(draft: Draft, folder: Path, placed: Mapping[str, str], within: Path | 
     else:
         templates = {(picture.parent / f"{{camera}}{picture.suffix}").as_posix() for picture in mine.values()}
     recordings = find_recordings(folder, template := templates.pop())
+    if (frames := _folder_per_frame(template)) and _has_many(all_frames := find_recordings(folder, frames)):
+        recordings, template = all_frames, frames
     if templates or not recordings.keys() >= mine.keys():
         raise SessionError(
             "the pictures lie in several folders, or have several endings",
@@ -72,15 +75,26 @@ def _take(draft: Draft, folder: Path, placed: Mapping[str, str], within: Path | 
             fix="Put them side by side as one kind of file, or write a session.toml.",
         )
     draft.fields["take.path"] = template
-    if any(len(recording.frames) > 1 for recording in recordings.values()):
+    if _has_many(recordings):
         draft.ask("fps", "frames per second of the pictures")
-        draft.notes.append("every folder is a camera; the pose of its placed picture holds for all its frames")
+        draft.notes.append("the pose of a camera's placed picture holds for all its frames")
     else:
         draft.still()
     if rest := sorted(recordings.keys() - placed.keys()):
         draft.fields["take.without"] = rest
         draft.notes.append(f"left out, because the reconstruction did not place them: {', '.join(rest)}")
     describe_file(draft, folder / next(iter(mine.values())))
+
+
+def _folder_per_frame(template: str) -> str:
+    """The template of pictures that lie in a folder per frame, `frame_0003/C01.png`; "" for other pictures."""
+    parent, _, name = template.rpartition("/")
+    number = re.fullmatch(r"(|.*/|.*\D(?=\d\d))(\d+)", parent)
+    return f"{number[1]}{{frame:0{len(number[2])}d}}/{name}" if number and "{frame" not in name else ""
+
+
+def _has_many(recordings: Mapping[str, Recording]) -> bool:
+    return any(len(recording.frames) > 1 for recording in recordings.values())
 
 
 def _find(name: str, pictures: list[Path]) -> Path | None:

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from PIL import Image, ImageOps
 
 from capmat_errors import ImageUnreadable
 from storage.descriptor import read_session
+from storage.labels.formats.archive import Export
+from storage.labels.formats.read import Reading, read_export
+from storage.labels.trimaps import read_trimap, read_truth
 from storage.pictures.files import read_grey, read_header, read_image, read_photograph
 from storage.recordings.recording import find_recordings
 from storage.session.plan import plan_session
@@ -142,6 +146,21 @@ def test_a_plate_and_a_trimap_that_ask_to_be_turned_are_refused(tmp_path: Path) 
     assert "plate of camera c01 frame 1" in str(plate)
     assert "turned clockwise by 90 degrees" in str(plate)
     assert "trimaps/c00/0000.png: the picture asks to be turned by 180 degrees" in str(drawn)
+
+
+@pytest.mark.parametrize("format", ["label", "trimap", "overlay"])
+def test_a_label_that_asks_to_be_turned_is_refused(tmp_path: Path, format: str) -> None:
+    drawn = np.full((48, 64, 4) if format == "overlay" else (48, 64), 0 if format == "overlay" else 128, np.uint8)
+    Image.fromarray(drawn).save(tmp_path / "walk_c00_0000.png", exif=_exif(6))
+    with pytest.raises(ImageUnreadable, match="turned clockwise by 90 degrees"):
+        read_export(Export(str(tmp_path), tmp_path, tuple(tmp_path.iterdir())), Reading(format))
+
+
+@pytest.mark.parametrize("read", [read_trimap, read_truth])
+def test_a_drawn_trimap_and_a_known_alpha_that_ask_to_be_turned_are_refused(tmp_path: Path, read: Any) -> None:
+    Image.fromarray(np.full((48, 64), 128, np.uint8)).save(tmp_path / "a.png", exif=_exif(8))
+    with pytest.raises(ImageUnreadable, match="turned counter-clockwise by 90 degrees"):
+        read(tmp_path / "a.png", (48, 64))
 
 
 def _retagged(path: Path, orientation: int) -> None:

@@ -120,6 +120,14 @@ def _colmap_folders(folder: Path) -> None:
     _pictures(folder, "images/{camera}/{frame:04d}.jpg", frames=3)
 
 
+def _colmap_folder_per_frame(folder: Path) -> None:
+    _colmap(folder)
+    shutil.rmtree(folder / "images")
+    images = folder / "sparse/0/images.txt"
+    images.write_text(re.sub(r"(C\d\d)\.jpg", r"frame_0000/\1.jpg", images.read_text()))
+    _pictures(folder, "images/frame_{frame:04d}/{camera}.jpg", frames=3)
+
+
 def _nerfstudio_folders(folder: Path) -> None:
     file = nerfstudio(folder, _rigs())
     file.write_text(re.sub(r"images/(C\d\d)\.png", r"images/\1/\1_000.png", file.read_text()))
@@ -200,6 +208,7 @@ TREES: dict[str, tuple[str, Callable[[Path], None], list[str], int, int]] = {
     "colmap": ("colmap", _colmap, ["calibration.scale=0.5"], 1, 0),
     "nerfstudio": ("nerfstudio", _nerfstudio, [METRES, SRGB], 1, 0),
     "colmap with a folder per camera": ("colmap", _colmap_folders, ["calibration.scale=0.5", RATE], 3, 0),
+    "colmap with a folder per frame": ("colmap", _colmap_folder_per_frame, ["calibration.scale=0.5", RATE], 3, 0),
     "nerfstudio with a folder per camera": ("nerfstudio", _nerfstudio_folders, [METRES, SRGB, RATE], 2, 0),
     "blender": ("nerfstudio", _blender, [METRES, SRGB], 1, 0),
     "pose2sim": ("pose2sim", _pose2sim, [METRES], 2, 0),
