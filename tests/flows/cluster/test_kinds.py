@@ -110,7 +110,8 @@ def test_doctor_says_which_cluster_is_set_and_what_it_lacks(tmp_path: Path, monk
         return finding.state, finding.detail
 
     assert found(Cluster(workers=3)) == ("ok", "local: 3 workers, 3.5GiB each")
-    assert found(Cluster(address="tcp://127.0.0.1:1"))[0] == "missing"
+    state, detail = found(Cluster(address="tcp://127.0.0.1:1"))
+    assert (state, "without TLS" in detail) == ("missing", True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert found(Cluster(kind="local-cuda"))[0] == "missing"
 

@@ -19,8 +19,7 @@ from capmat_errors import ConfigError
 from flows.cluster import security
 from flows.cluster.kinds import mixed_cluster, shared_cluster, start_cluster
 from flows.cluster.runner import Runner
-from flows.service.doctor import examine
-from tasks.config import Cluster, Config
+from tasks.config import Cluster
 from tasks.runtime.settings import load_config
 
 PASSWORDS = ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
@@ -126,9 +125,7 @@ def test_an_address_without_tls_is_refused_unless_a_setting_says_otherwise(schem
     assert security.key_of(Cluster(kind="address", address=address, insecure=True), address) is None
 
 
-def test_a_flow_on_an_address_without_tls_is_refused_and_doctor_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_flow_on_an_address_without_tls_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     address = "tcp://127.0.0.1:1"
     monkeypatch.setenv("CAPMAT_CLUSTER__ADDRESS", address)
@@ -136,9 +133,6 @@ def test_a_flow_on_an_address_without_tls_is_refused_and_doctor_says_so(
         assert runner.client
     with pytest.raises(ConfigError, match="without TLS"), shared_cluster(Cluster(address=address)):
         pass
-    (finding,) = (f for f in examine(Config(cluster=Cluster(address=address))) if f.name == "cluster")
-    assert finding.state == "missing"
-    assert "without TLS" in finding.detail
 
 
 def test_pods_are_refused_without_the_setting_since_their_scheduler_has_no_tls() -> None:

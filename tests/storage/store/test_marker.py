@@ -63,8 +63,8 @@ def test_an_ingest_into_an_empty_mount_point_asks_once(
     assert list(mount.iterdir()) == []
     assert main(["--set", f"store={mount}", "ingest", "--new-store", "day"]) == 0
     name = json.loads((mount / MARKER).read_text())["store"]
-    assert main(["--set", f"store={mount}", "ingest", "day"]) == 0
-    assert main(["--set", f"store={mount}", "verify", "--deep"]) == 0
+    assert main(["--set", f"store={mount}", "plan"]) == 2  # there is no session.toml where the settings say
+    assert "no store" not in capsys.readouterr().err
     assert json.loads((mount / MARKER).read_text())["store"] == name  # it keeps its name
     moved = shutil.move(mount, f"{mount}-away")
     mount.mkdir()
@@ -83,9 +83,7 @@ def test_a_run_of_a_deployment_refuses_as_well(place: Path, mount: Path, flow: A
 def test_a_store_begins_unasked_below_the_working_folder(place: Path) -> None:
     assert {finding.name: finding.state for finding in examine(Config(store=str(place / "store")))}["store"] == "ok"
     assert not (place / "store").exists()  # doctor leaves no empty folder
-    assert main(["--set", "store=store", "ingest", "day"]) == 0
-    assert is_store(Root(place / "store"))
-    assert main(["--set", "store=store", "gc"]) == 0
+    check_place(Root(place / "store"))
     (place / "disk").mkdir()
     with pytest.raises(StoreError, match="new-store"):
         check_place(Root(place / "disk"))
@@ -93,9 +91,11 @@ def test_a_store_begins_unasked_below_the_working_folder(place: Path) -> None:
 
 def test_a_store_of_an_early_version_opens_and_gets_its_name_with_the_next_ingest(place: Path) -> None:
     assert main(["--set", "store=store", "ingest", "day"]) == 0
+    assert is_store(Root(place / "store"))
     (place / "store" / MARKER).unlink()
     before = tree(place / "store")
     assert main(["--set", "store=store", "verify", "--deep"]) == 0
+    assert main(["--set", "store=store", "gc"]) == 0
     assert tree(place / "store") == before
     assert main(["--set", "store=store", "ingest", "day"]) == 0
     assert (place / "store" / MARKER).exists()
