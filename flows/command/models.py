@@ -40,9 +40,9 @@ def _models_options(parser: ArgumentParser) -> None:
     graph.add_argument("--range", choices=("0..1", "-1..1", "0..255", "imagenet"), default="0..1",
                        help="range of its input values (default: 0..1)")  # fmt: skip
     graph.add_argument("--order", choices=("rgb", "bgr"), default="rgb", help="of its channels (default: rgb)")
-    graph.add_argument("--mean", type=_numbers, default=(0.0,), metavar="N[,N,N]",
+    graph.add_argument("--mean", type=numbers, default=(0.0,), metavar="N[,N,N]",
                        help="is subtracted from the range, in the order of the channels")  # fmt: skip
-    graph.add_argument("--scale", type=_numbers, default=(1.0,), metavar="N[,N,N]",
+    graph.add_argument("--scale", type=numbers, default=(1.0,), metavar="N[,N,N]",
                        help="the difference is multiplied with it")  # fmt: skip
     graph.add_argument("--multiple", type=positive, default=1, metavar="N", help="sides are multiples of N")
     graph.add_argument("--side", type=whole, default=0, metavar="N",
@@ -69,7 +69,8 @@ def _models_options(parser: ArgumentParser) -> None:
     rollback.add_argument("--reason", required=True, help="why, for whoever asks in a year")
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def numbers(text: str) -> tuple[float, ...]:
+    """0.5 or 0.5,0.4,0.3."""
     return tuple(float(number) for number in text.split(","))
 
 

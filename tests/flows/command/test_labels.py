@@ -13,8 +13,8 @@ from storage.pictures.png import encode_png
 from storage.store.root import Root
 from tests.storage.labels import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH
+from tests.tasks.labels.conftest import stage, store  # noqa: F401
 from tests.tasks.labels.test_in_use import overlay, put
-from tests.tasks.labels.test_incoming import stage, store  # noqa: F401
 
 MIA = Stroke("fg", 2.0, ((5.0, 5.0), (30.0, 5.0)), "Mia", "2026-03-01T10:00:00Z")
 
