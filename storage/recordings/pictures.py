@@ -53,15 +53,16 @@ def clock_of_headers(camera: str, files: Mapping[int, Path], fps: float) -> Cloc
         return None  # the check of all headers says which file is broken
     codes = {number: moment.timecode for number, moment in moments.items() if moment.timecode}
     rates = tuple({moment.rate for moment in moments.values() if moment.rate})
-    numbers = np.array([*files], np.int64)
     if len({*codes.values()}) == 1 < len(files) and set(codes.values()) == {"00:00:00:00"}:
         codes = {}  # a header that was filled with zeros
-    tick = 1 / (rates[0] if rates else exact_rate(fps))
+    if not (codes or rates) or max(files) >= 2**62:  # numbers that are no count are refused elsewhere
+        return None
+    numbers, tick = np.array([*files], np.int64), 1 / (rates[0] if rates else exact_rate(fps))
     if len(rates) > 1:
         what = f"the pictures state several rates: {', '.join(f'{float(rate):.6g}' for rate in sorted(rates))}"
         raise SessionError(what, where=f"camera {camera}", fix="Export all of them alike.")
     if not codes:
-        return Clock("rate", tuple(files), numbers, Fraction(tick), rates, together=numbers) if rates else None
+        return Clock("rate", tuple(files), numbers, Fraction(tick), rates, together=numbers)
     counts = [_code(camera, number, path, codes.get(number, ""), fps) for number, path in files.items()]
     since = np.array([code - counts[0] for code in counts], np.int64)
     return Clock(

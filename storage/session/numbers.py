@@ -40,10 +40,11 @@ def check_numbers(session: Session, take: str, recordings: Mapping[str, Recordin
     found = sorted({n for recording in recordings.values() for n in recording.frames if first <= n <= last})
     lacking = (last - first) // section.step + 1 - sum((n - first) % section.step == 0 for n in found)
     counted = all(recording.placed is None for recording in recordings.values())
-    if counted and (lacking > len(found) or last > _LARGEST) and (times := _as_times(found, session.fps)):
+    longest = max((recording.frames for recording in recordings.values()), key=len)
+    if counted and (lacking > len(found) or last > _LARGEST) and (times := _as_times(longest, session.fps)):
         raise FrameGap(
             f"the numbers of the frames are times: {times}",
-            where=_where(take, recordings, found[0]),
+            where=_where(take, recordings, longest[0]),
             fix='Set [sync] by = "timestamp", or number the files 0, 1, 2.',
         )
     if lacking <= _LACKING and last <= _LARGEST:

@@ -192,7 +192,7 @@ def _check_starts(recordings: Recordings, fps: float, refuse: Refuse) -> None:
         for id, frames in late.items():
             said = f"{_said(clocks[id], by)}, that of camera {main} at {_said(clocks[main], by)}"
             kind = "time code" if by == "timecode" else f"clock ({clocks[id].kind})"
-            what = f"its {kind} starts at {said}: {abs(frames):.3g} frames apart"
+            what = f"its {kind} starts at {said}: {abs(frames):.3g} frame{'s' if abs(frames) != 1 else ''} apart"
             fix = _proposal(recordings, {other: round(apart) for other, apart in late.items()}, by)
             refuse(id, next(iter(group[id].files)), what, fix)
 

@@ -228,13 +228,15 @@ def test_whatever_stamps_say_is_honoured_or_refused(
 @pytest.mark.parametrize(("unit", "scale"), [("ms", 10**3), ("us", 10**6), ("ns", 10**9), ("100 ns", 10**7)])
 def test_names_that_are_times_are_refused_or_place_the_frames(tmp_path: Path, unit: str, scale: int) -> None:
     start = 1_700_483_211_123_456_789 * scale // 10**9
+    late = [n * scale // 25 + n % 3 * scale // 1000 + 3 * scale // 1000 for n in range(6)]  # and uneven
     names = {
         "c00": [str(start + n * scale // 25) for n in range(6)],
-        "c01": [str(start + 3 * scale // 1000 + n * scale // 25) for n in (1, 2, 4, 5)],
+        "c01": [str(start + late[n]) for n in (1, 2, 4, 5)],
     }
     problems = _problems(_stills(tmp_path / "a", names))
     assert "the numbers of the frames are times" in problems
     assert 'by = "timestamp"' in problems
+    assert "are times" in _problems(_stills(tmp_path / "chosen", names, more="first = 0\nlast = 3\n"))
     plan = _plan(_stills(tmp_path / "b", names, sync="timestamp"))
     assert plan.problems == []
     take = plan.takes["walk"]
