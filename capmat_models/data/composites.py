@@ -34,12 +34,16 @@ class Difficulty:
     """Subjects in the colours of what is behind them ("dark objects against similarly dark backgrounds", Fig. 3)."""
     dark: float = 0.25
     """Subjects that are nearly black (Fig. 3)."""
+    bright: float = 0.12
+    """Subjects that are nearly white: the same fault at the other end, fair hair before a lit wall."""
     retexture: float = 0.35
     """Cut-outs of another material or colour."""
     picture: float = 0.5
     """Backgrounds that are pictures of the base data; the others are procedural."""
     dark_stage: float = 0.33
     """Backgrounds with little light."""
+    bright_stage: float = 0.15
+    """Backgrounds that are nearly white."""
     lamps: float = 0.25
     """Backgrounds with lamps that clip, and their glow (the 46 lights of section 3, in view of the cameras)."""
     cast_shadow: float = 0.5
@@ -159,8 +163,11 @@ class Composites:
         if rng.random() < self.plate_share:
             return self.plates[int(rng.integers(len(self.plates)))].window(rng, crop)
         picture = self.base.background(rng, crop) if rng.random() < how.picture else room(rng, crop)
-        if rng.random() < how.dark_stage:
+        light = rng.random()
+        if light < how.dark_stage:
             picture = picture ** np.float32(rng.uniform(1, 2)) * np.float32(rng.uniform(0.03, 0.5))
+        elif light < how.dark_stage + how.bright_stage:
+            picture = 1 - (1 - picture) * np.float32(rng.uniform(0.05, 0.5))
         if rng.random() < how.lamps:
             picture = _lit(rng, picture)
         return _clipped(picture), None
@@ -188,6 +195,8 @@ class Composites:
             fgr = fgr + gap * np.float32(rng.uniform(0.7, 1.1))
         elif dressed < how.camouflage + how.dark:
             fgr = fgr * np.float32(rng.uniform(0.02, 0.3))
+        elif dressed < how.camouflage + how.dark + how.bright:
+            fgr = 1 - (1 - fgr) * np.float32(rng.uniform(0.05, 0.5))
         return pha, _clipped(fgr)
 
     def _material(self, rng: Generator, crop: int) -> Plane:

@@ -60,6 +60,16 @@ def test_what_the_subject_does_to_the_stage_is_seen_beside_it_and_not_in_the_pla
     assert changed > 0.2
 
 
+@pytest.mark.parametrize(
+    ("terms", "near"), [(("dark", "dark_stage"), 0.0), (("bright", "bright_stage"), 1.0)], ids=["black", "white"]
+)
+def test_subject_and_stage_may_both_be_nearly_black_or_white(terms, near):
+    for seed in range(8):
+        off, on = draw(seed), draw(seed, **dict.fromkeys(terms, 1.0))
+        assert (np.abs(on["src"] - near) <= 0.6).all()
+        assert np.abs(on["src"] - near).mean() < np.abs(off["src"] - near).mean()
+
+
 @pytest.mark.parametrize("term", ["blur", "curve", "jpeg"])
 def test_lens_and_recorder_treat_frame_and_plate_alike(term):
     for seed in range(8):
