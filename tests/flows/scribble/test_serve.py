@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.command.main import main
+from storage.store.marker import begin_store
 from storage.store.root import Root
 from tests.storage.takes.matted_take import make_take
 
@@ -28,6 +29,7 @@ def test_an_unknown_take_is_named_with_those_there_are(store: list[str], capsys:
 
 
 def test_an_empty_store_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begin_store(Root(tmp_path))
     words = ["--set", f"store={tmp_path}", "scribble", "--no-browser"]
     assert "the store has no takes. Bring one in" in said(words, capsys)
 
