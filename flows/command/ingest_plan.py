@@ -37,12 +37,20 @@ def clocks(plan: SessionPlan) -> Iterator[str]:
     lines: list[tuple[str, ...]] = [("take", "cameras", "clock", "rate", "starts at", "missing", "jitter")]
     for take in plan.takes.values():
         timed = [(id, row) for id, row in take.rows.items() if row.clock]
-        for _, run in groupby(timed, key=lambda item: (item[1].clock, item[1].rate, item[1].start, item[1].gaps)):
+        for _, run in groupby(timed, key=lambda item: (item[1].clock, item[1].rate, item[1].start, item[1].dropped)):
             rows = dict(run)
             row, jitter = next(iter(rows.values())), max(row.jitter for row in rows.values())
             rate = f"{row.rate:.6g}" if row.rate else "?"
             lines.append(
-                (take.name, _names([*rows]), row.clock, rate, row.start, row.gaps or "-", f"{1000 * jitter:.1f} ms")
+                (
+                    take.name,
+                    _names([*rows]),
+                    row.clock,
+                    rate,
+                    row.start,
+                    row.dropped or "-",
+                    f"{1000 * jitter:.1f} ms",
+                )
             )
     yield from _columns(lines) if len(lines) > 1 else ()
 

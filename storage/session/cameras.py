@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from storage.descriptor import Session
 from storage.recordings.recording import Recording, expected_file, find_recordings
 from storage.session.numbers import check_numbers
 from storage.session.sync import in_step
+
+_LISTED = 5  # gaps of a clock that a row names
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class CameraRow:
         clock: what says when its frames were taken, or "".
         rate: frames per second by it; 0 if unknown.
         start: when its first frame was taken, in the clock's own words.
+        dropped: frames that are missing by the clock, "4-5", or "".
         jitter: the longest distance of a frame from where it was due, in seconds.
         plate: frames of the empty stage; 0 without a plate.
         distance: how badly the plate explains the background, 0..0.15 (`storage.session.samples.plate_distance`).
@@ -51,6 +55,7 @@ class CameraRow:
     clock: str = ""
     rate: float = 0.0
     start: str = ""
+    dropped: str = ""
     jitter: float = 0.0
     plate: int = 0
     distance: float | None = None
@@ -176,7 +181,7 @@ def select(
             count=len(has),
             gaps=_ranges(missing, section.step),
             source=recording.file(recording.frames[0]).suffix.lstrip(".").lower() if recording.frames else "",
-            **_clock(recording, session.fps),
+            **_clock(recording, _ranges(missing, section.step) if placed else None),
         )
         # A camera whose clock was refused lacks frames only because these are counted.
         refused = any(problem.where.startswith(starts) for problem in problems)
@@ -196,12 +201,18 @@ def select(
     return tuple(sorted(common)), chosen, rows
 
 
-def _clock(recording: Recording, fps: float) -> dict[str, Any]:
-    """The fields of a row that its clock fills."""
+def _clock(recording: Recording, gaps: str | None) -> dict[str, Any]:
+    """The fields of a row that its clock fills; `gaps` is given where the clock places the frames."""
     if (clock := recording.clock) is None:
         return {}
     start = clock.timecode or (str(clock.numbers[0]) if clock.kind == "names" else f"{clock.seconds(0):.3f} s")
-    return {"clock": clock.kind, "rate": clock.rate, "start": start, "jitter": clock.jitter}
+    if gaps is None:
+        # Counted frames have no gaps, but the clock says where some were dropped.
+        first = clock.numbers[0] + (recording.shift or 0)
+        lost = [(first + a + 1, first + b - 1) for a, b in pairwise(clock.slots().tolist()) if b - a > 1]
+        gaps = ", ".join(f"{low}-{high}" if low < high else f"{low}" for low, high in lost[:_LISTED])
+        gaps += f" and {len(lost) - _LISTED} more" if len(lost) > _LISTED else ""
+    return {"clock": clock.kind, "rate": clock.rate, "start": start, "dropped": gaps, "jitter": clock.jitter}
 
 
 def _find(

@@ -171,6 +171,12 @@ def test_the_row_of_a_camera_says_what_its_clock_says(tmp_path: Path) -> None:
     assert 0.003 < row.jitter < 0.006
 
 
+@pytest.mark.parametrize("sync", ["", "timestamp"])
+def test_the_row_of_a_camera_names_the_frames_that_its_clock_lacks(tmp_path: Path, sync: str) -> None:
+    rows = _plan(_case("14-avi-empty-chunks", tmp_path, sync)).takes["avi"].rows
+    assert {id: row.dropped for id, row in rows.items()} == {"cam00": "", "cam01": "4-5"}
+
+
 def test_frames_after_the_last_that_is_chosen_may_be_dropped(tmp_path: Path) -> None:
     day = _film(tmp_path / "day", {"c00": [0, 40, 80, 200, 240]})
     text = (day / "session.toml").read_text()
