@@ -45,6 +45,7 @@ _KEPT = {"MALLOC_TRIM_THRESHOLD_": 1 << 30, "MALLOC_MMAP_THRESHOLD_": 1 << 25}
 _LOOPBACK = {"host": "127.0.0.1"}
 _NO_PASSWORD = {"PREFECT_API_AUTH_STRING": "", "PREFECT_SERVER_API_AUTH_STRING": ""}
 """What programs that a worker starts do not inherit. The worker's own settings travel with each task."""
+_NO_PLUGINS = {"PREFECT_PLUGINS_ENABLED": "0"}  # Prefect cannot start them inside a worker's event loop, and says so
 _HTTP = {"dashboard_address": "127.0.0.1:0"}  # any free port; None would want 8787 and warn where it is taken
 
 
@@ -85,7 +86,7 @@ def _local(config: Cluster) -> Any:
     from distributed import LocalCluster
 
     ours = {"n_workers": config.workers, "threads_per_worker": 1, "memory_limit": config.memory, **_LOOPBACK}
-    ours |= {"security": new_key(config), "env": _NO_PASSWORD, "silence_logs": 40}
+    ours |= {"security": new_key(config), "env": _NO_PASSWORD | _NO_PLUGINS, "silence_logs": 40}
     return remember(LocalCluster(**{**ours, **_HTTP, **config.extra}))
 
 
@@ -113,7 +114,7 @@ def mixed_cluster(config: Cluster, gpus: Sequence[str]) -> Any:
 
     def worker(label: str, device: str) -> dict[str, Any]:
         own = {"nthreads": 1, "memory_limit": config.memory, "resources": {label: 1}, "silence_logs": 40, **secure}
-        return {"cls": Nanny, "options": {**own, "env": {**_NO_PASSWORD, "CUDA_VISIBLE_DEVICES": device}}}
+        return {"cls": Nanny, "options": {**own, "env": {**_NO_PASSWORD, **_NO_PLUGINS, "CUDA_VISIBLE_DEVICES": device}}}
 
     workers = {f"gpu{i}": worker("GPU", gpu) for i, gpu in enumerate(gpus)}
     workers |= {f"cpu{i}": worker("CPU", "") for i in range(config.workers)}
@@ -124,7 +125,7 @@ def mixed_cluster(config: Cluster, gpus: Sequence[str]) -> Any:
 def worker_environment() -> dict[str, str]:
     """Variables of workers that inherit nothing from this process: Dask's settings, and capmat's logger."""
     names = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(value) for key, value in _DASK.items()}
-    ours = {"PREFECT_LOGGING_EXTRA_LOGGERS": "capmat", "PYTHONSAFEPATH": "1"}
+    ours = {"PREFECT_LOGGING_EXTRA_LOGGERS": "capmat", "PYTHONSAFEPATH": "1", **_NO_PLUGINS}
     return {**names, **ours, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 

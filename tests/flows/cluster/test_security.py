@@ -82,10 +82,11 @@ def test_the_workers_speak_tls_as_well_and_show_no_page(cluster: Any) -> None:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}")
 
 
-def test_the_programs_that_a_worker_starts_do_not_inherit_the_password_of_prefect(cluster: Any) -> None:
+def test_what_a_worker_starts_inherits_no_password_and_its_prefect_starts_no_plugin(cluster: Any) -> None:
     with Client(cluster) as client:
         told = client.submit(lambda: subprocess.check_output(["env"], text=True)).result()
     assert "secret" not in told
+    assert "PREFECT_PLUGINS_ENABLED=0" in told  # in an event loop they end in a traceback
 
 
 def test_two_clusters_of_one_process_have_keys_of_their_own(cluster: Any) -> None:
