@@ -114,7 +114,10 @@ def mixed_cluster(config: Cluster, gpus: Sequence[str]) -> Any:
 
     def worker(label: str, device: str) -> dict[str, Any]:
         own = {"nthreads": 1, "memory_limit": config.memory, "resources": {label: 1}, "silence_logs": 40, **secure}
-        return {"cls": Nanny, "options": {**own, "env": {**_NO_PASSWORD, **_NO_PLUGINS, "CUDA_VISIBLE_DEVICES": device}}}
+        return {
+            "cls": Nanny,
+            "options": {**own, "env": _NO_PASSWORD | _NO_PLUGINS | {"CUDA_VISIBLE_DEVICES": device}},
+        }
 
     workers = {f"gpu{i}": worker("GPU", gpu) for i, gpu in enumerate(gpus)}
     workers |= {f"cpu{i}": worker("CPU", "") for i in range(config.workers)}
