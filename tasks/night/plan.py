@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from socket import gethostname
 
 from capmat_errors import CapmatError, ConfigError
@@ -30,7 +30,7 @@ from tasks.show.figures import amount
 class NightPlan:
     """The night to come."""
 
-    made: datetime  # when the plan was made, with its time zone
+    made: datetime  # when the plan was made, with a time zone
     until: datetime | None  # when the night should end; None for any time
     host: str  # whose rates these are
     parts: tuple[Part, ...]  # in the order of the night
@@ -53,7 +53,7 @@ class NightPlan:
     @property
     def done(self) -> datetime:
         """When those are done if they start now."""
-        return self.made + timedelta(seconds=self.seconds)
+        return (self.made.astimezone(UTC) + timedelta(seconds=self.seconds)).astimezone()
 
     @property
     def fits(self) -> bool:
@@ -62,11 +62,13 @@ class NightPlan:
 
 
 def until_time(text: str, now: datetime, where: str) -> datetime | None:
-    """The next time that the clock shows `text`; None for an empty one.
+    """The next time that the clock of this machine shows `text`; None for an empty one.
+
+    The clock follows the daylight saving of its time zone. A time that it leaves out comes an hour later.
 
     Args:
         text: hours and minutes, "07:00".
-        now: with the time zone of the clock.
+        now: with any time zone.
         where: the option or setting, for the message.
 
     Raises:
@@ -77,8 +79,10 @@ def until_time(text: str, now: datetime, where: str) -> datetime | None:
     time = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
     if not time:
         raise ConfigError(f"expected a time, got {text!r}", where=where, fix="Give hours and minutes, such as 07:00.")
-    then = now.replace(hour=int(time[1]), minute=int(time[2]), second=0, microsecond=0)
-    return then if then > now else then + timedelta(days=1)
+    # `timestamp` of a time without a zone uses the offset of that very night, and with `fold` finds both in autumn
+    wall = now.astimezone().replace(hour=int(time[1]), minute=int(time[2]), second=0, microsecond=0, tzinfo=None)
+    shown = ((wall + timedelta(days=day)).replace(fold=fold).timestamp() for day in (0, 1) for fold in (0, 1))
+    return datetime.fromtimestamp(next(then for then in shown if then > now.timestamp()), UTC).astimezone()
 
 
 def plan_night(config: Config, now: datetime, until: datetime | None = None, workers: int | None = None) -> NightPlan:
@@ -86,7 +90,7 @@ def plan_night(config: Config, now: datetime, until: datetime | None = None, wor
 
     Args:
         config: the settings.
-        now: with its time zone.
+        now: with a time zone.
         until: when the night has to end; the teacher then sees as many frames as fit.
         workers: that matte; None for those of the settings.
 

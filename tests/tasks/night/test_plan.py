@@ -2,13 +2,17 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -211,13 +215,79 @@ def test_what_a_night_takes_beside_its_records_is_before_the_first_or_between_th
     assert measured_rest(entries, 1.0, 40.0) == (5.0, 27.0)
 
 
+@contextmanager
+def clock_of(zone: str) -> Iterator[ZoneInfo]:
+    """The clock of this machine is that of a zone."""
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TZ", zone)
+            time.tzset()
+            yield ZoneInfo(zone)
+    finally:
+        time.tzset()
+
+
 def test_a_night_ends_when_the_clock_next_shows_the_time() -> None:
-    evening = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
-    assert until_time("07:00", evening, "") == datetime(2026, 3, 2, 7, tzinfo=UTC)
-    assert until_time("23:15", evening, "") == datetime(2026, 3, 1, 23, 15, tzinfo=UTC)
-    assert until_time("", evening, "") is None
+    with clock_of("UTC"):
+        evening = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
+        assert until_time("07:00", evening, "") == datetime(2026, 3, 2, 7, tzinfo=UTC)
+        assert until_time("23:15", evening, "") == datetime(2026, 3, 1, 23, 15, tzinfo=UTC)
+        assert until_time("", evening, "") is None
     with pytest.raises(ValidationError):
         Night(until="7 o'clock")
+
+
+@pytest.mark.parametrize(
+    ("zone", "evening", "until", "hours"),
+    [
+        ("Europe/Berlin", "2026-03-28 22:00", "07:00", 8),  # 02:00 is 03:00
+        ("Europe/Berlin", "2026-10-24 22:00", "07:00", 10),  # 03:00 is 02:00
+        ("Europe/Berlin", "2026-03-28 22:00", "02:30", 4.5),  # no clock shows 02:30; it is 03:30
+        ("Europe/Berlin", "2026-10-24 22:00", "02:30", 4.5),  # the first of two
+        ("Europe/Berlin", "2026-10-25 04:00", "03:30", 23.5),
+        ("America/New_York", "2026-03-07 22:00", "07:00", 8),
+        ("America/New_York", "2026-10-31 22:00", "07:00", 10),
+        ("Australia/Lord_Howe", "2026-04-04 22:00", "07:00", 9.5),  # by half an hour
+        ("Pacific/Auckland", "2026-09-26 22:00", "23:00", 1),
+    ],
+)
+def test_in_the_nights_of_the_change_the_end_is_what_the_clock_shows(
+    zone: str, evening: str, until: str, hours: float
+) -> None:
+    with clock_of(zone) as rules:
+        start = datetime.fromisoformat(evening).replace(tzinfo=rules).astimezone(UTC)
+        for now in (start, start.astimezone(), start.astimezone(rules)):
+            end = until_time(until, now, "")
+            assert end
+            assert end - start == timedelta(hours=hours)
+        plan = NightPlan(start.astimezone(), end, "here", (Part("ingest", "ingest", seconds=hours * 3600),), 1, None)
+        assert plan.fits
+        assert f"{plan.done:%H:%M}" == f"{plan.done.astimezone(rules):%H:%M}"
+        assert not replace(plan, parts=(replace(plan.parts[0], seconds=hours * 3600 + 60),)).fits
+
+
+def test_a_time_that_comes_twice_ends_the_night_at_the_second_once_the_first_is_over() -> None:
+    with clock_of("Europe/Berlin"):
+        between = datetime(2026, 10, 25, 0, 45, tzinfo=UTC)  # 02:45, for the first time
+        assert until_time("02:30", between, "") == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+
+@given(
+    st.sampled_from(["Europe/Berlin", "America/New_York", "Pacific/Auckland", "Asia/Kolkata", "Africa/Casablanca"]),
+    st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+    st.times(),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_the_zone_the_end_shows_the_time_within_a_day(zone: str, now: datetime, until: clock) -> None:
+    with clock_of(zone) as rules:
+        end = until_time(f"{until:%H:%M}", now, "")
+    assert end
+    assert timedelta(0) < end - now <= timedelta(hours=25)
+    shown = end.astimezone(rules).replace(tzinfo=None)
+    wanted = shown.replace(hour=until.hour, minute=until.minute)
+    # else no clock shows it, since it lies where the clock jumps forward
+    assert shown == wanted or shown - wanted <= timedelta(hours=1)
+    assert end.second == end.microsecond == 0
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=40), st.integers(1, 64))
