@@ -174,7 +174,7 @@ def _print_rest(done: Mapping[str, Any]) -> None:
 def _scribble_options(parser: ArgumentParser) -> None:
     parser.add_argument("take", nargs="*", help="default: all takes of the store")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=whole, default=0, help="default: any free port")
+    parser.add_argument("--port", type=whole, default=0, help="default: always the same for a store, if it is free")
     parser.add_argument("--author", metavar="NAME", help="who paints (default: the login name)")
     parser.add_argument("--no-browser", action="store_true", help="only print the link, open no browser")
 

@@ -5,6 +5,7 @@ address becomes a path. The page shows the text of an error.
 """
 
 import json
+import re
 from collections.abc import Callable
 from functools import cached_property
 from importlib.resources import files
@@ -13,6 +14,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -32,6 +34,23 @@ MOST_BYTES = 16 * 2**20
 """Most bytes of one request; ten thousand ordinary strokes have three megabytes."""
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _TILES_KEPT_S = 600
+_MOST_DIGITS = 16
+
+
+class _Number(IntegerConvertor):
+    """Python reads no number of thousands of digits, and no frame has one."""
+
+    regex = f"[0-9]{{1,{_MOST_DIGITS}}}"
+
+
+register_url_convertor("number", _Number())
+
+
+class _Json(JSONResponse):
+    """JSON in ASCII: an error may quote what no encoding can write, half of a surrogate pair."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
 
 
 class Desk:
@@ -42,21 +61,18 @@ class Desk:
         takes: the takes, by name.
         author: signs new strokes, unless the person enters another name.
         config: the settings.
-        token: of the link, for the page's own requests.
     """
 
-    def __init__(self, root: Root, takes: dict[str, Take], author: str, config: Config, token: str) -> None:
+    def __init__(self, root: Root, takes: dict[str, Take], author: str, config: Config) -> None:
         self.root, self.takes, self.author = root, takes, author
         self.quiet_s = config.redistill.quiet_s
         self.views = FrameViews(root, HullMaps(config.reconstruction))
         self.finishing = Lock()
-        self._token = token
 
     @cached_property
     def page(self) -> dict[str, bytes]:
         """The page's files by name."""
-        page = {file.name: file.read_bytes() for file in files("flows.scribble").joinpath("page").iterdir()}
-        return page | {"index.html": page["index.html"].replace(b"{token}", self._token.encode())}
+        return {file.name: file.read_bytes() for file in files("flows.scribble").joinpath("page").iterdir()}
 
     def take(self, request: Request) -> Take:
         """The take that a request names; raises NotFound."""
@@ -74,7 +90,7 @@ def scribble_app(desk: Desk) -> Starlette:
     def page(request: Request) -> Response:
         name = request.path_params.get("file", "index.html")
         if name not in desk.page:
-            return JSONResponse({"error": "this page does not exist"}, 404)
+            return _Json({"error": "this page does not exist"}, 404)
         kind = _KINDS["." + name.rpartition(".")[2]]
         return Response(desk.page[name], media_type=kind, headers={"Cache-Control": "no-store"})
 
@@ -113,7 +129,7 @@ def scribble_app(desk: Desk) -> Starlette:
     def answers(act: Callable[[Request], Any]) -> Callable[[Request], Response]:
         return lambda request: _answered(act, request)
 
-    at = "{take}/{camera}/{frame:int}"
+    at = "{take}/{camera}/{frame:number}"
     return Starlette(
         routes=[
             Route("/", page),
@@ -121,7 +137,7 @@ def scribble_app(desk: Desk) -> Starlette:
             Route("/api/desk", answers(everything)),
             Route(f"/api/frame/{at}", answers(frame)),
             Route(f"/api/hull/{at}", answers(hull)),
-            Route(f"/api/tile/{at}/{{view}}/{{level:int}}/{{row:int}}/{{column:int}}", answers(tile)),
+            Route(f"/api/tile/{at}/{{view}}/{{level:number}}/{{row:number}}/{{column:number}}", answers(tile)),
             Route(f"/api/strokes/{at}", strokes, methods=["PUT"]),
             Route("/api/done", done, methods=["POST"]),
         ]
@@ -134,20 +150,20 @@ def _answered(act: Callable[[Request], Any], request: Request) -> Response:
         answer = act(request)
     except CapmatError as error:
         status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, StoreError) else 400
-        return JSONResponse({"error": str(error)}, status)
-    return answer if isinstance(answer, Response) else JSONResponse(answer, headers={"Cache-Control": "no-store"})
+        return _Json({"error": str(error)}, status)
+    return answer if isinstance(answer, Response) else _Json(answer, headers={"Cache-Control": "no-store"})
 
 
 def _save(desk: Desk, request: Request, body: bytes) -> Any:
     take, (camera, frame) = desk.take(request), _frame_of(request)
     after = request.query_params.get("after", "")
-    if not (after.isascii() and after.isdigit()):
-        return JSONResponse({"error": "the request lacks `after`, the revision that the strokes are based on"}, 400)
+    if not re.fullmatch(_Number.regex, after):
+        return _Json({"error": "the request lacks `after`, the revision that the strokes are based on"}, 400)
     drawing = decode_strokes(body, f"take {take.name} camera {camera} frame {frame}")
     try:
         return {"revision": keep_strokes(desk.root, take, camera, frame, drawing, int(after))}
     except DraftConflict as error:
-        return JSONResponse({"error": str(error), **saved_strokes(desk.root, take, camera, frame)}, 409)
+        return _Json({"error": str(error), **saved_strokes(desk.root, take, camera, frame)}, 409)
 
 
 def _frame_of(request: Request) -> tuple[str, int]:

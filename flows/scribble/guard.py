@@ -1,12 +1,15 @@
 """Lets only the browser tab that opened the link talk to the scribble page.
 
-The link carries a random token. The first request trades it for a cookie, so that it leaves the address bar. The
-page's own script sends it in a header, which no other site can make a browser send. The Host header reveals a page
-of another site that was given this machine's address (DNS rebinding).
+The link carries a random token. Its answer hands the token on behind a "#", where the page's own script takes it from
+the address bar. The script sends it in a header, which no other site can make a browser send. The page and its
+pictures also open by a cookie. Browsers show cookies to every port of a machine, so the cookie holds another secret,
+which changes nothing. The Host header reveals a page of another site that was given this machine's address (DNS
+rebinding).
 """
 
 import hmac
 import ipaddress
+import secrets
 import socket
 from collections.abc import Iterable
 
@@ -39,7 +42,7 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, token: str, port: int, hosts: Iterable[str]) -> None:
-        self._app, self._token = app, token
+        self._app, self._token, self._reader = app, token, secrets.token_urlsafe()
         self._cookie = f"capmat-{port}"
         self._hosts = {host.lower() for host in hosts}
 
@@ -62,19 +65,15 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         if not self._is_ours(request.headers):
             return PlainTextResponse("This is not the name of the machine that serves the page.", 421)
-        if self._same(request.headers.get(HEADER, "")):
+        if _same(request.headers.get(HEADER, ""), self._token):
             return None
-        if request.method in _OPEN and self._same(request.query_params.get("token", "")):
-            answer = RedirectResponse(request.url.path, 303)
-            answer.set_cookie(self._cookie, self._token, httponly=True, samesite="lax")
+        if request.method in _OPEN and _same(request.query_params.get("token", ""), self._token):
+            answer = RedirectResponse(f"{request.url.path}#token={self._token}", 303)
+            answer.set_cookie(self._cookie, self._reader, httponly=True, samesite="lax")
             return answer
-        # A cookie alone opens the page and its pictures; it changes nothing.
-        if request.method in _OPEN and self._same(request.cookies.get(self._cookie, "")):
+        if request.method in _OPEN and _same(request.cookies.get(self._cookie, ""), self._reader):
             return None
         return PlainTextResponse("Open the whole link that `capmat scribble` printed.", 403)
-
-    def _same(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self._token.encode())
 
     def _is_ours(self, headers: Headers) -> bool:
         host = headers.get("host", "").lower()
@@ -84,6 +83,10 @@ class Guard:
         except ValueError:
             return name in self._hosts
         return True
+
+
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode(), secret.encode())
 
 
 def own_names() -> set[str]:

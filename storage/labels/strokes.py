@@ -10,6 +10,8 @@ half numbers. This is the convention of a browser's canvas. For another size mul
 """
 
 import json
+import re
+import reprlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +32,7 @@ MAX_SIDE = 32_768
 _MAX_ALL_POINTS = 500_000
 _MAX_BYTES = 64 * 2**20
 _MAX_TEXT = 200
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control characters, ends of lines, halves
 _DRAWING_KEYS = {"capmat", "schema", "take", "camera", "frame", "width", "height", "strokes"}
 _STROKE_KEYS = {"label", "radius", "points", "author", "time"}
 
@@ -155,7 +158,7 @@ def _stroke(data: Any, size: tuple[int, int], where: str) -> Stroke:
     if not isinstance(data, dict) or set(data) != _STROKE_KEYS:
         raise _refused(f"expected exactly the fields {', '.join(sorted(_STROKE_KEYS))}", where)
     if data["label"] not in get_args(Label):
-        raise _refused(f"its label is {str(data['label'])[:20]!r}, not fg, bg or erase", where)
+        raise _refused(f"its label is {reprlib.repr(data['label'])}, not fg, bg or erase", where)
     radius = _number(data["radius"], "radius", where, MIN_RADIUS, MAX_RADIUS)
     points = data["points"]
     if not isinstance(points, list | tuple) or not 1 <= len(points) <= MAX_POINTS:
@@ -184,7 +187,7 @@ def _points(data: Sequence[Any], size: tuple[int, int], where: str) -> Iterator[
 
 def _number(value: Any, what: str, where: str, low: float, high: float) -> float:
     if not _is_within(value, low, high):
-        raise _refused(f"its {what} is {str(value)[:30]}, not a number from {low:g} to {high:g}", where)
+        raise _refused(f"its {what} is {reprlib.repr(value)}, not a number from {low:g} to {high:g}", where)
     return float(value)
 
 
@@ -194,13 +197,18 @@ def _is_within(value: Any, low: float, high: float) -> bool:
 
 def _whole(value: Any, what: str, where: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _refused(f"its {what} is {str(value)[:30]}, not a whole number from {low} to {high}", where)
+        raise _refused(f"its {what} is {reprlib.repr(value)}, not a whole number from {low} to {high}", where)
     return value
 
 
+def checked_author(name: str) -> str:
+    """Return the name of a painter as strokes may hold it; raises ScribbleError."""
+    return _text(name, "name", "the author")
+
+
 def _text(value: Any, what: str, where: str) -> str:
-    if not isinstance(value, str) or len(value) > _MAX_TEXT or not (value.isprintable() or not value):
-        raise _refused(f"its {what} is not text of up to {_MAX_TEXT} printable characters", where)
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or _NO_TEXT.search(value):
+        raise _refused(f"its {what} is not one line of text of up to {_MAX_TEXT} characters", where)
     return value
 
 

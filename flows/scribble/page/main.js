@@ -14,7 +14,7 @@ const LOOKS = { v: "picture", a: "alpha", c: "checker", g: "green", l: "plate", 
 const BRUSHES = { f: "fg", b: "bg", e: "erase" };
 const NEEDS_MATTE = ["alpha", "checker", "green", "hull"];
 
-const stage = new Stage(heard, () => at("#author").value.trim() || "somebody");
+const stage = new Stage(heard, () => author() || "somebody");
 const saving = new Saving(told, joined);
 const queue = new Queue((item) => open(item));
 let desk, take, frame, view = "picture";
@@ -33,6 +33,7 @@ async function start() {
   at("#take").replaceChildren(...desk.takes.map((one) => option(one.name)));
   wire();
   chooseTake(desk.takes[0].name);
+  saving.recover(desk.takes);
   if (!localStorage.getItem("capmat seen")) help();
 }
 
@@ -43,6 +44,11 @@ function chooseTake(name) {
   at("#jump-frame").value = take.frames[0];
   queue.fill(take, take.frames[0]);
   open(queue.items[0]);
+}
+
+// A pasted name may hold a tab or half a character, which the store refuses.
+function author() {
+  return at("#author").value.replace(/[\p{Cc}\p{Cs}\u2028\u2029]/gu, " ").trim();
 }
 
 // ---- frames
@@ -276,7 +282,7 @@ function wire() {
   for (const bar of [at("#tools"), at("#foot")]) {
     bar.addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
   }
-  at("#author").onchange = (event) => localStorage.setItem("capmat author", event.target.value.trim());
+  at("#author").onchange = () => localStorage.setItem("capmat author", author());
   at("#who").onsubmit = (event) => event.preventDefault();
   at("#jump").onsubmit = (event) => {
     event.preventDefault();

@@ -4,6 +4,7 @@
 import { ask, framePath } from "./server.js";
 import { merged } from "./ink.js";
 
+const PREFIX = "capmat ";
 const QUIET_MS = 600;
 const AGAIN_MS = 4000;
 
@@ -16,6 +17,24 @@ export class Saving {
 
   // A frame as the store has it; returns the strokes, with those that only this browser has.
   begin(frame) {
+    this.entry = this.entryOf(frame);
+    return this.entry.strokes;
+  }
+
+  // Sends what an earlier page of this address could not send, whichever frame is shown.
+  async recover(takes) {
+    const names = new Set(takes.map((take) => take.name));
+    for (const name of Object.keys(localStorage).filter((key) => key.startsWith(PREFIX))) {
+      const [take, camera, frame] = name.slice(PREFIX.length).split("/");
+      if (!frame || !names.has(take)) continue;
+      const at = { take, camera, frame: Number(frame) };
+      const found = await ask(framePath("frame", at)).catch(() => null); // kept for the next time
+      if (found) this.entryOf({ at, size: found.levels[0], strokes: found.strokes, revision: found.revision });
+    }
+    this.say();
+  }
+
+  entryOf(frame) {
     const name = nameOf(frame.at);
     let entry = this.open.get(name);
     if (!entry) {
@@ -27,8 +46,7 @@ export class Saving {
         this.soon(entry, 0);
       }
     }
-    this.entry = entry;
-    return entry.strokes;
+    return entry;
   }
 
   // Call it when the strokes of the present frame have changed.
@@ -122,5 +140,5 @@ export class Saving {
 }
 
 function nameOf(at) {
-  return `capmat ${at.take}/${at.camera}/${at.frame}`;
+  return `${PREFIX}${at.take}/${at.camera}/${at.frame}`;
 }

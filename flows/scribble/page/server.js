@@ -1,6 +1,12 @@
-// What the page asks of the program that serves it. Every request carries the token of the link.
+// What the page asks of the program that serves it. Every request carries the token of the link, which stays in the
+// browser's storage for this address: a tab that was open before a restart goes on when the new link is opened.
 
-const token = document.querySelector('meta[name="capmat-token"]').content;
+const TOKEN = "capmat token";
+const given = new URLSearchParams(location.hash.slice(1)).get("token");
+if (given) {
+  localStorage.setItem(TOKEN, given);
+  history.replaceState(null, "", location.pathname);
+}
 
 export class Refused extends Error {
   constructor(status, body) {
@@ -11,7 +17,7 @@ export class Refused extends Error {
 }
 
 async function send(path, options = {}) {
-  const answer = await fetch(path, { ...options, headers: { "x-capmat-token": token } });
+  const answer = await fetch(path, { ...options, headers: { "x-capmat-token": localStorage.getItem(TOKEN) || "" } });
   if (answer.ok) return answer;
   const body = await answer.json().catch(() => ({}));
   throw new Refused(answer.status, body);

@@ -1,5 +1,6 @@
 """The scribble page in a real browser: what is drawn is what is seen, what is stored, and what becomes labels."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -164,6 +165,14 @@ def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(link: str, tmp_path:
         tab.ask("document.querySelector('#finish-go').click()")
         tab.wait_for("document.querySelector('#finish .big')?.textContent === 'Labels l0001'")
         tab.ask("document.querySelector('#finish-cancel').click()")
+
+        # What an earlier page could not send is sent by the next one, although another frame is open.
+        left = json.dumps({"base": [], "strokes": [theirs]})
+        tab.ask(f"localStorage.setItem('capmat walk/c01/5', {json.dumps(left)})")
+        hand.open()
+        tab.wait_for("localStorage.getItem('capmat walk/c01/5') === null")
+        assert (recovered := read_draft(root, "walk", "c01", 5))
+        assert recovered.drawing.authors == ["Ben"]
     labels = LabelSet.open(root, LABELS)
     assert labels.keys == [("walk", "c00", 4), ("walk", "c01", 4)]
     draft = read_draft(root, "walk", "c00", 4)
