@@ -42,9 +42,9 @@ class Teacher(_Section):
     """Share of the base crops that lie over plates of the stage, with its noise. The paper: 0."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Factor between the learning rates of neighbouring blocks. ViTMatte: 0.65. 1 for a small network."""
-    lr: float = Field(1e-3, gt=0)
+    lr: float = Field(3e-4, gt=0)
     """Learning rate at the start. The paper: 5e-5. Lower it when the loss is not a number."""
-    lr_late: float = Field(3e-4, gt=0)
+    lr_late: float = Field(1e-4, gt=0)
     """Learning rate from `lr_late_from` on. The paper: 2.5e-5."""
     lr_late_from: float = Field(0.5, ge=0, le=1)
     """When the late rate starts, as a share of the iterations. The paper: 0.3 (step 600 of 2000)."""
