@@ -60,6 +60,7 @@ def start_cluster(config: Cluster) -> Any:
     """
     import dask
     from dask.utils import parse_bytes
+    from distributed.gc import disable_gc_diagnosis
 
     try:
         parse_bytes(config.memory)
@@ -73,6 +74,7 @@ def start_cluster(config: Cluster) -> Any:
     )
     if config.maximum:
         cluster.adapt(minimum=config.workers, maximum=config.maximum)
+    disable_gc_diagnosis()  # it runs inside the garbage collector, where the exception of a signal is lost
     return cluster
 
 

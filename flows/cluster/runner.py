@@ -26,6 +26,7 @@ from flows.cluster.security import key_of
 from flows.cluster.travel import Luggage, pack, run_on_worker, sender
 from tasks.config import Cluster
 from tasks.runtime import progress
+from tasks.runtime.listener import outlive
 from tasks.runtime.settings import load_config
 from tasks.runtime.step import wants_gpu
 
@@ -52,6 +53,10 @@ class Watch(WorkerPlugin):
     def __init__(self, silence_s: float) -> None:
         self.silence_s = silence_s
         self._running: set[Any] = set()
+
+    def setup(self, worker: Any) -> None:
+        """Let tasks print although whoever started the worker listens no more."""
+        outlive()
 
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
         """Watch while a task runs; Dask calls it when one starts or stops."""

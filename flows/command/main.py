@@ -4,11 +4,12 @@ Each module of this folder holds a family of words. Its `WORDS` leads from a wor
 options, one does the work. Torch and Prefect are imported inside the latter, so that `--help` answers at once.
 
 Exit codes: 0 done; 1 an unexpected fault (with its traceback), or damage found; 2 refused, with one line that says
-what, where and what to do next; 130 interrupted.
+what, where and what to do next; 130 interrupted, 129 and 143 by SIGHUP and SIGTERM.
 """
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import CapmatError
+from tasks.runtime.listener import Ended, ended_by_signals, lost, outlive
 
 WORDS = {
     # word: (module of this folder, help)
@@ -72,6 +74,11 @@ _USERS = {
     *("scribble", "mine", "models", "plan", "hull", "scene", "stage check"),
 }
 """Others that work with a store; they may begin one below the working folder."""
+_LASTING = {
+    *("demo", "nightly", "redistill", "reconstruct", "validate", "paper", "session", "ingest", "matte", "export"),
+    *("scribble", "mine", "train-base", "sim", "ui", "up", "down", "deploy", "hull", "scene"),
+}
+"""Words whose result lasts, in a store, a file or a server. What the others print is all that they do."""
 
 
 class _Word(argparse.ArgumentParser):
@@ -139,17 +146,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: words after `capmat`; None takes them from the command line.
     """
+    outlive()
     args = _parser().parse_args(argv)
     spare_loopback()
     try:
-        _check_store(args)
-        return int(args.work(args) or 0)
+        with ended_by_signals():
+            _check_store(args)
+            code = int(args.work(args) or 0)
+        given = vars(args)
+        prints = args.command not in _LASTING or given.get("json") or given.get("plan")
+        if prints and (why := lost()):
+            raise CapmatError(f"what {args.command} prints could not be written ({why})", where="standard output")
     except CapmatError as e:
         sys.stderr.write(f"capmat: {e}\n")
         return e.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         sys.stderr.write("capmat: interrupted; the same command continues from here\n")
-        return 130
+        return 128 + (e.number if isinstance(e, Ended) else signal.SIGINT)
+    return code
 
 
 if __name__ == "__main__":

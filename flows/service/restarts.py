@@ -17,6 +17,7 @@ import psutil
 
 from flows.service.access import home
 from flows.service.processes import flow_run, kill, marked
+from tasks.runtime.listener import outlive
 
 STARTS = 4
 """Most starts of one run."""
@@ -42,6 +43,7 @@ def begin(_flow: Any, run: Any, state: Any) -> None:
     """Hook of a flow that starts: ends the processes and tasks that an earlier start of the same run left."""
     from prefect.client.orchestration import get_client
 
+    outlive()
     if os.environ.get("PREFECT__FLOW_RUN_ID") == str(run.id):
         _write_to_the_log()
     if run.run_count > 1:

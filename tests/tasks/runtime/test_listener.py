@@ -1,0 +1,100 @@
+"""A command outlives who listens to it, and ends cleanly when it is asked to."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT
+from tests.storage.tiny_session import write_session
+
+TALK = """
+import sys
+from tasks.runtime.listener import outlive
+outlive()
+outlive()
+for line in range(3000):
+    print("a line that nobody reads " * 3)
+    print("and one for errors", file=sys.stderr)
+with open("result", "w") as result:
+    result.write(f"{result.fileno()}")
+"""
+
+
+def _python(folder: Path, *words: str, shell: str = "") -> "subprocess.CompletedProcess[str]":
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PREFECT_HOME": str(folder / "prefect")}
+    command = ["bash", "-c", f'"$@" {shell}', "bash", sys.executable, "-P", *words]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "shell", ["2>&1 | head -1; exit ${PIPESTATUS[0]}", "> /dev/full 2>&1", ">&- 2>&-", "<&- >&- 2>/dev/full"]
+)
+def test_work_goes_on_when_nobody_takes_what_it_says(shell: str, tmp_path: Path) -> None:
+    done = _python(tmp_path, "-c", TALK, shell=shell)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stdout + done.stderr
+    assert int((tmp_path / "result").read_text()) > 2  # no file of the work takes the place of a stream
+
+
+def test_what_cannot_be_encoded_is_said_in_another_way(tmp_path: Path) -> None:
+    code = "from tasks.runtime.listener import outlive\noutlive()\nprint('caf\\u00e9 \\udcff')"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "caf\\xe9 \\udcff\n"
+
+
+def test_an_ingest_ends_well_on_a_full_disk_under_its_log_and_a_list_does_not(tmp_path: Path) -> None:
+    session = str(write_session(tmp_path / "day") / "session.toml")
+    capmat = ["-m", "flows.command.main", "--set", "store=store"]
+    done = _python(tmp_path, *capmat, "ingest", session, shell="> /dev/full")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = _python(tmp_path, *capmat, "verify", "--json", shell="> /dev/full")
+    assert done.returncode == 2
+    assert (
+        done.stderr == "capmat: standard output: what verify prints could not be written (No space left on device)\n"
+    )
+    done = _python(tmp_path, *capmat, "verify", shell="| true; exit ${PIPESTATUS[0]}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+WAIT = """
+import signal, sys, time
+from tasks.runtime.listener import Ended, ended_by_signals
+signal.signal(signal.SIGHUP, {hangup})
+try:
+    with ended_by_signals():
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        finally:
+            print("cleaning up", flush=True)
+            time.sleep(1)
+            print("clean", flush=True)
+except Ended as ended:
+    sys.exit(ended.number)
+"""
+
+
+@pytest.mark.parametrize(("number", "hangup"), [("TERM", "DFL"), ("HUP", "DFL"), ("TERM", "IGN")])
+def test_a_signal_ends_work_once_and_lets_it_clean_up(number: str, hangup: str) -> None:
+    code = WAIT.format(hangup=f"signal.SIG_{hangup}")
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    if hangup == "IGN":  # as under nohup
+        process.send_signal(signal.SIGHUP)
+    process.send_signal(getattr(signal, f"SIG{number}"))
+    assert process.stdout.readline() == "cleaning up\n"
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert (out, process.returncode) == ("clean\n", getattr(signal, f"SIG{number}"))
