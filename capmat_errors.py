@@ -5,7 +5,11 @@ class also inherits the builtin that a caller would catch, so `except FileNotFou
 module stands alone at the top because storage and capmat_models both raise these and never import each other.
 """
 
+import re
 from collections.abc import Iterable
+
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and new line, marks that turn the direction of writing, and bytes that are no text."""
 
 
 class CapmatError(Exception):
@@ -25,10 +29,15 @@ class CapmatError(Exception):
         super().__init__(f"{text}. {fix}" if fix else text)
 
     def __str__(self) -> str:
-        return " ".join(str(self.args[0]).split())
+        return plain(" ".join(str(self.args[0]).split()))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.fix)
+
+
+def plain(text: str) -> str:
+    r"""The text with all that steers a terminal written out, as in `\x1b[2J`; names of files may hold it."""
+    return _STEERING.sub(lambda hit: hit[0].encode("unicode_escape").decode(), text)
 
 
 def _rebuild(cls: type[CapmatError], what: str, where: str, fix: str) -> CapmatError:

@@ -4,7 +4,6 @@ Every field documents itself. Unknown keys are refused, because a misspelt one w
 recordings.
 """
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from capmat_errors import CapmatError, ConfigError, SessionError
 from storage.pictures.colour import Colour
+from storage.store.toml import parse_toml
 
 Format = Literal[
     "capmat",
@@ -227,7 +227,7 @@ def read_session(path: str | Path) -> Session:
     if file.exists() and not file.is_file():
         raise SessionError("the session is not a file", where=where, fix=fix)
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        data = parse_toml(file.read_text(encoding="utf-8-sig"))
         session = Session.model_validate({**data, "source": where})
         session.colour.colour()
     except OSError as error:
@@ -238,6 +238,6 @@ def read_session(path: str | Path) -> Session:
         raise SessionError(f"{field}: {first['msg']}", where=where, fix="Correct this field.") from error
     except CapmatError as error:
         raise SessionError(error.what, where=where, fix=error.fix) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise SessionError(f"the session is not TOML ({error})", where=where, fix="Correct that line.") from error
     return session

@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO, cast
 
-from capmat_errors import CapmatError
+from capmat_errors import CapmatError, plain
 from tasks.runtime.listener import Ended, ended_by_signals, lost, outlive
 
 WORDS = {
@@ -81,6 +82,20 @@ _LASTING = {
 """Words whose result lasts, in a store, a file or a server. What the others print is all that they do."""
 
 
+class Plain:
+    """A stream on which no name of a file or camera steers the terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write the text as `plain` has it."""
+        return self._stream.write(plain(text))
+
+
 class _Word(argparse.ArgumentParser):
     """The parser of a word, which gets its options from the word's module when the word is used."""
 
@@ -94,11 +109,12 @@ class _Word(argparse.ArgumentParser):
             options(self)
         return super().parse_known_args(args, namespace)
 
+    def error(self, message: str) -> NoReturn:
+        super().error(plain(message))
+
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="capmat", description="Mattes for capture stages, from recorded takes to promoted models."
-    )
+    parser = _Word(prog="capmat", description="Mattes for capture stages, from recorded takes to promoted models.")
     parser.add_argument("--version", action="version", version=f"capmat {version('capmat')}")
     parser.add_argument("--config", type=Path, help="configuration file (default: capmat.toml, if it exists)")
     parser.add_argument(
@@ -150,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     spare_loopback()
     try:
-        with ended_by_signals():
+        with ended_by_signals(), redirect_stdout(cast(TextIO, Plain(sys.stdout))):
             _check_store(args)
             code = int(args.work(args) or 0)
         given = vars(args)

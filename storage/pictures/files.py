@@ -17,7 +17,7 @@ from storage.pictures.declared import check_coverage, shown
 from storage.pictures.dng import dng_header, read_dng
 from storage.pictures.dpx import dpx_header, read_dpx
 from storage.pictures.exr import as_half, exr_header, read_exr
-from storage.pictures.header import Header, check_upright, turned
+from storage.pictures.header import MOST_PIXELS, Header, check_upright, turned
 from storage.pictures.jpeg import check_recorded, jpeg_header, read_jpeg
 from storage.pictures.png import png_header, read_png
 from storage.pictures.tiff import read_tiff, tiff_header
@@ -44,7 +44,6 @@ _FORMATS: dict[Format, tuple[Callable[[Path], Header], Callable[[Path], NDArray[
     "jpeg": (jpeg_header, read_jpeg),
 }
 _DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError, struct.error, RuntimeError)
-_PIXELS = 2**29  # more than any sensor has; a damaged header must not allocate all memory
 
 
 def read_header(path: Path, *, turn: bool = False) -> Header:
@@ -64,7 +63,7 @@ def read_header(path: Path, *, turn: bool = False) -> Header:
         raise
     except _DAMAGE as error:
         raise _broken(path, error) from error
-    if not 0 < header.width * header.height <= _PIXELS:
+    if not 0 < header.width * header.height <= MOST_PIXELS:
         raise ImageUnreadable(
             f"the picture says that it has {header.width}x{header.height} pixels",
             where=str(path),
@@ -241,8 +240,12 @@ def _decode(path: Path, *, turn: bool = False) -> NDArray[Any]:
 
 def _format(path: Path) -> Format:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+            raise ImageUnreadable("this is not a file", where=str(path), fix="Name the picture's file.")
         with path.open("rb") as file:
             start = file.read(8)
+    except ImageUnreadable:
+        raise
     except FileNotFoundError as error:
         raise ImageUnreadable("the file does not exist", where=str(path), fix="Check the path.") from error
     except OSError as error:

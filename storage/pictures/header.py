@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from capmat_errors import ImageUnreadable
 from storage.pictures.declared import Declared
 
+MOST_PIXELS = 2**28
+"""More than any sensor has; a few bytes can ask for all memory."""
 _ORIENTATION = 0x0112
 _ASKS = {
     2: "mirrored",

@@ -13,19 +13,25 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
 from storage.pictures.declared import Declared, by_icc, by_tags, exif_tags
-from storage.pictures.header import Header, check_square, exif_orientation
+from storage.pictures.header import MOST_PIXELS, Header, check_square, exif_orientation
 
 _RESOLUTION = (0x011A, 0x011B)  # tags of EXIF
+_PIXELS_PER_BYTE = 1024  # the emptiest picture has half as many; the decoder makes up what the file lacks
 
 
 def jpeg_header(source: Path | bytes) -> Header:
     """Size, type and what the file says about its colours.
 
     Raises:
-        ImageUnreadable: its pixels are not square, or what it says about its colours means nothing.
+        ImageUnreadable: it is too short for its size, its pixels are not square, or what it says about its colours
+            means nothing.
     """
     where = str(source) if isinstance(source, Path) else "JPEG"
+    held = source.stat().st_size if isinstance(source, Path) else len(source)
     with _opened(source) as image:
+        if image.width * image.height > _PIXELS_PER_BYTE * held:
+            what = f"the picture says that it has {image.width}x{image.height} pixels, but the file has {held} bytes"
+            raise ImageUnreadable(what, where=where, fix="Copy or export it again.")
         tags, channels, icc = exif_tags(image), len(image.getbands()), image.info.get("icc_profile")
         check_square(image.info.get("jfif_density", (0, 0)), "JFIF density", where)
         check_square((float(tags.get(tag, 0)) for tag in _RESOLUTION), "EXIF resolution", where)
@@ -73,6 +79,7 @@ def _opened(source: Path | bytes) -> Iterator[Any]:
     """
     from PIL import Image
 
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # where Pillow warns; it refuses twice as many
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             yield image

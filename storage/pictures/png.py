@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable
 from storage.pictures.declared import REC709, Curve, Declared, by_h273, by_icc, by_primaries, by_tags, exif_tags
-from storage.pictures.header import Header, check_square, exif_orientation
+from storage.pictures.header import MOST_PIXELS, Header, check_square, exif_orientation
 
 _KINDS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs", b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 """Chunks that say what the pixels mean; the last four hold EXIF and XMP."""
@@ -139,6 +139,10 @@ def decode_png(data: bytes, where: str) -> NDArray[Any]:
     import cv2
 
     _check_chunks(data, where)
+    width, height = struct.unpack_from(">II", data, 16)
+    if not 0 < width * height <= MOST_PIXELS:
+        what = f"the picture says that it has {width}x{height} pixels"
+        raise ImageUnreadable(what, where=where, fix="Copy or export it again.")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:

@@ -14,6 +14,7 @@ from capmat_errors import ImageUnreadable
 from storage.pictures.declared import Declared, by_icc, by_tags
 from storage.pictures.header import Header, check_square
 
+_ONCE = ("ImageWidth", "ImageLength", "SamplesPerPixel", "Compression", "PhotometricInterpretation", "Orientation")
 _DARK_FIRST, _RGB, _CFA = 1, 2, 32803  # values of PhotometricInterpretation
 
 
@@ -38,6 +39,14 @@ def read_tiff(path: Path) -> NDArray[Any]:
 
 def _described(path: Path) -> tuple[Header, bool, int]:
     """What the tags say, whether the file holds one plane after the other, and the number of the picture's page."""
+    try:
+        return _page(path)
+    except TypeError as error:  # of tifffile
+        what = "a tag of the TIFF is not one number where one belongs"
+        raise ImageUnreadable(what, where=str(path), fix="Export it again.") from error
+
+
+def _page(path: Path) -> tuple[Header, bool, int]:
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
@@ -48,6 +57,9 @@ def _described(path: Path) -> tuple[Header, bool, int]:
             what = f"there are {len(pages)} pages in one file ({sizes}), and none says that it is a thumbnail"
             raise ImageUnreadable(what, where=str(path), fix="Export one picture a file.")
         page = all_pages[pages[0]]
+        for name in _ONCE:
+            if not isinstance(said := page.tags.valueof(name, 1), int):
+                raise ImageUnreadable(f"{name} is {said!r}, not one number", where=str(path), fix="Export it again.")
         if page.dtype is None or page.dtype.kind != "u":
             what = f"the picture holds {page.dtype or 'samples of different depth'}"
         elif page.photometric not in (_DARK_FIRST, _RGB, _CFA):

@@ -32,6 +32,7 @@ from storage.recordings.video import VIDEO_SUFFIXES, VideoFile
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *RAW_SUFFIXES, SMC_SUFFIX)
 _FIELD = re.compile(r"\{(camera|frame)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
+_MOST_CHOICES = 3
 
 
 class Source(Protocol):
@@ -269,6 +270,7 @@ def _regex(stem: str) -> str:
         pattern = form or r"[^/]+"
         if name == "camera":
             open_camera = not form
+            _check_pattern(form, stem)
         else:
             pattern = r"\d+"
             if not (digits := re.fullmatch(r"0?(\d*)d?", form)):
@@ -281,3 +283,14 @@ def _regex(stem: str) -> str:
                 pattern = rf"\d{{{digits[1]}}}"
         parts.append(f"(?P<{name}>{pattern})")
     return "".join([*parts, re.escape(stem[at:])])
+
+
+def _check_pattern(form: str, stem: str) -> None:
+    """Refuse a regular expression that may try for ever; a session comes with its recordings, from anybody."""
+    plain = re.sub(r"\\.|\[\^?\]?[^]]*\]", "x", form)
+    choices = re.findall(r"(?<!\()[*+?]|\{\d*,\d*\}", re.sub(r"([*+?}])[?+]", r"\1", plain))
+    groups = [group for group in plain.split("(") if "|" in group]
+    if re.search(r"\)[*+?{]|\(\?[^:]", plain) or len(choices) + len(groups) > _MOST_CHOICES:
+        what = f"the camera's pattern {form!r} may take for ever"
+        fix = f"Repeat no group, and use at most {_MOST_CHOICES} of * + ? and groups with |."
+        raise SessionError(what, where=stem, fix=fix)

@@ -21,7 +21,8 @@ from storage.recordings.check import Frame, located
 
 SMC_SUFFIX = ".smc"
 _GROUPS = ("Camera_5mp", "Camera_12mp")
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"[0-9]{1,15}")
+_MOST_BYTES = 2**27  # of a JPEG
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class SmcGroup:
 
     def _bytes(self, frame: Frame) -> bytes:
         with opened(frame.path, frame.where) as file:
-            data = np.asarray(file[f"{self.group}/{frame.number}"][()])
+            data = numbers_in(file, f"{self.group}/{frame.number}", _MOST_BYTES)
             if data.dtype != np.uint8:
                 raise ValueError(f"the picture is {data.dtype}, not bytes")
         return data.tobytes()
@@ -71,16 +72,57 @@ def smc_cameras(path: Path) -> dict[str, tuple[SmcGroup, list[int]]]:
     cameras = {}
     with opened(path, str(path)) as file:
         for group in _GROUPS:
-            for number in file.get(group, ()):
+            for number in node(file, group) or ():
                 pictures = f"{group}/{number}/color"
-                if _NUMBER.fullmatch(number) and pictures in file:
-                    frames = sorted(int(frame) for frame in file[pictures] if _NUMBER.fullmatch(frame))
+                if _NUMBER.fullmatch(number) and (inside := node(file, pictures)) is not None:
+                    frames = sorted(int(frame) for frame in inside if _NUMBER.fullmatch(frame))
                     cameras[f"{int(number):02d}"] = SmcGroup(pictures), frames
     if not any(frames for _, frames in cameras.values()):
         raise ImageUnreadable(
             "the SMC file holds no colour pictures", where=str(path), fix="Name the main file, not its annotations."
         )
     return dict(sorted(cameras.items()))
+
+
+def node(file: Any, key: str) -> Any:
+    """A group or dataset that lies in this file; None if it does not exist.
+
+    Raises:
+        ValueError: a link leads to it, which may name any other file.
+    """
+    import h5py
+
+    for part in key.split("/"):
+        kind = file.get(part, getclass=True, getlink=True) if isinstance(file, h5py.Group) else None  # type: ignore[attr-defined]
+        if kind is None:
+            return None
+        if kind is not h5py.HardLink:  # type: ignore[attr-defined]
+            raise ValueError(f"{part} of {key} is a link")
+        file = file[part]
+    return file
+
+
+def numbers_in(file: Any, key: str, most: int) -> NDArray[Any]:
+    """The numbers of a dataset that lies in this file.
+
+    Args:
+        file: an open HDF5 file.
+        key: of the dataset.
+        most: bytes that it may have; a few bytes can claim any size.
+
+    Raises:
+        KeyError: it does not exist.
+        ValueError: it is a link or a group, lies in other files, or is larger.
+    """
+    import h5py
+
+    if (found := node(file, key)) is None:
+        raise KeyError(f"{key} is missing")
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:  # type: ignore[attr-defined]
+        raise ValueError(f"{key} does not hold its numbers")
+    if found.nbytes > most:
+        raise ValueError(f"{key} says that it has {found.nbytes} bytes")
+    return np.asarray(found[()])
 
 
 @contextmanager

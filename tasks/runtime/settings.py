@@ -5,7 +5,6 @@
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from capmat_errors import ConfigError
+from storage.store.toml import parse_toml
 from tasks.config import Config
 
 _PATHS = ("store", "session", "base_data", "weights", "scribbles", "truth", "inbox", "exports")
@@ -37,7 +37,7 @@ def load_config(
     values: dict[str, Any] = {}
     if path is not None or file.exists():
         try:
-            values = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+            values = parse_toml(file.read_text(encoding="utf-8-sig"))
         except OSError as e:
             raise ConfigError(f"cannot be read ({e.strerror})", where=str(file)) from e
         except ValueError as e:  # TOML, or text that is not UTF-8

@@ -12,8 +12,10 @@ import numpy as np
 from capmat_errors import ImageUnreadable
 from storage.calibration.camera import Camera
 from storage.calibration.formats.parts import Calibration, built, collected, distortion, numbers, refused
-from storage.recordings.smc import opened
+from storage.recordings.smc import node, numbers_in, opened
 
+_GROUP = "Camera_Parameter"
+_MOST_BYTES = 2**16
 _PARTS = {"K": (3, 3), "D": (-1,), "RT": (-1, 4)}
 
 
@@ -28,9 +30,10 @@ def read_smc(path: Path) -> Calibration:
     try:
         with opened(path, str(path)) as file:
             # Only reading happens in this block, so that a refusal below does not look like a damaged file.
+            keys = {str(name): f"{_GROUP}/{name}/" for name in node(file, _GROUP) or ()}
             cameras = {
-                str(name): {key: camera[key][()] for key in _PARTS if key in camera}
-                for name, camera in file.get("Camera_Parameter", {}).items()
+                name: {part: numbers_in(file, key + part, _MOST_BYTES) for part in _PARTS if node(file, key + part)}
+                for name, key in keys.items()
             }
     except ImageUnreadable as error:
         raise refused(error.what, path) from error

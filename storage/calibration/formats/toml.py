@@ -4,7 +4,6 @@ Caliscope keeps them as `[cameras.0]` (or `[cam_0]`) with a rotation matrix, Pos
 times an angle and a `name`. World to camera, metres, pixel centres at whole numbers, as in `Camera`.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from storage.calibration.formats.parts import (
     pixels,
     refused,
 )
+from storage.store.toml import parse_toml
 
 _KEYS = ("size", "matrix", "distortions", "rotation", "translation")
 
@@ -34,8 +34,8 @@ def read_toml(path: Path) -> Calibration:
             numbers.
     """
     try:
-        data = tomllib.loads(file_text(path))
-    except (ValueError, RecursionError) as error:
+        data = parse_toml(file_text(path))
+    except ValueError as error:
         raise refused(f"the file is not TOML ({error})", path, fix="Correct that line.") from error
     tables = data.get("cameras", data)
     if not isinstance(tables, dict):

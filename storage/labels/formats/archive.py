@@ -22,6 +22,7 @@ _MAX_BYTES = 16 * 2**30
 _MAX_FILE = 2**29  # five times the largest picture of a sensor, unpacked
 _MAX_RATIO, _SMALL = 200, 2**30  # an empty overlay packs 1000 to 1, a complete export does not
 _CHUNK = 2**20
+_ENTRY = 30  # bytes before the name of an entry (APPNOTE.TXT, 4.3.7)
 
 
 class Export(NamedTuple):
@@ -63,6 +64,8 @@ def opened(path: Path) -> Iterator[Export]:
     """
     if path.is_dir():
         yield _listed(path, path)
+    elif path.exists() and not path.is_file():
+        raise refused("this is not a file", str(path), "Name the export.")
     elif not path.is_file():
         raise NotFound("the file or folder does not exist", where=str(path), fix="Check the path.")
     elif path.suffix.lower() == ".zip":
@@ -91,8 +94,8 @@ def _is_hidden(part: str) -> bool:
 def _unpack(path: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
-            _check(members, str(path))
+            members = [m for m in archive.infolist() if not m.filename.endswith("/")]  # is_dir() fails without a name
+            _check(members, path)
             left = _MAX_BYTES
             for member in members:
                 target = folder / member.filename
@@ -110,14 +113,28 @@ def _unpack(path: Path, folder: Path) -> None:
         raise refused(f"it cannot be unpacked ({error.strerror})", str(path), "Unpack it yourself.") from error
 
 
-def _check(members: list[zipfile.ZipInfo], name: str) -> None:
+def _check(members: list[zipfile.ZipInfo], path: Path) -> None:
+    name = str(path)
     if len(members) > _MAX_FILES:
         raise refused(f"it holds {len(members)} files, more than {_MAX_FILES}", name)
-    size, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
+    end = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if member.header_offset < end:
+            what = "two of its files share their bytes"
+            raise refused(what, f"{name}: {member.filename}", "Do not trust it; export again.")
+        end = (
+            member.header_offset
+            + _ENTRY
+            + len(member.orig_filename.encode("utf-8", "replace"))
+            + member.compress_size
+        )
+    size, packed = sum(member.file_size for member in members), min(end, path.stat().st_size)
     if size > min(_MAX_BYTES, max(_SMALL, _MAX_RATIO * packed)):
         raise refused(f"it swells from {packed} to {size} bytes", name, "Do not trust it; export again.")
     for member in members:
         where, target = f"{name}: {member.filename}", PurePosixPath(member.filename)
+        if not target.parts:
+            raise refused("a file in it has no name", name, "Export it again.")
         if target.is_absolute() or ".." in target.parts or any(c in member.orig_filename for c in "\\:\0"):
             raise refused("this file would be written outside", where, "Do not trust it; export again.")
         if stat.S_ISLNK(member.external_attr >> 16):

@@ -14,6 +14,7 @@ from capmat_errors import ConfigError
 from storage.labels.label_set import Key
 
 _FIELD = re.compile(r"(\{take\}|\{camera\}|\{frame\}|\*)")
+_MOST_STARS = 3  # with more, a name that does not fit can take hours
 _ANY = {
     "{take}": r"(?P<take>[^/]+)",
     "{camera}": r"(?P<camera>[^/]+)",
@@ -37,6 +38,9 @@ def check_template(template: str, take: str = "", camera: str = "") -> None:
         if template.count(field) + bool(given) != 1:
             what = f"{template!r} gives {field} twice" if field in template else f"{template!r} lacks {field}"
             raise ConfigError(what, where="--names", fix=f"Example: {usual_template(take, camera)}.")
+    if re.search(r"\*\*", template) or template.count("*") > _MOST_STARS:
+        what = f"{template!r} has more than {_MOST_STARS} stars, or two side by side"
+        raise ConfigError(what, where="--names", fix="Write what the names have in common.")
     if re.search(r"[{}]", _FIELD.sub("", template)):
         raise ConfigError(f"{template!r} has other fields", where="--names", fix="Use take, camera and frame.")
 

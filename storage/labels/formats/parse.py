@@ -18,6 +18,7 @@ from xml.parsers import expat
 from numpy.typing import NDArray
 
 from capmat_errors import ImageUnreadable, ScribbleError
+from storage.pictures.header import MOST_PIXELS
 from storage.pictures.png import decode_png
 
 Points = list[tuple[float, float]]
@@ -142,7 +143,7 @@ def png_in_text(text: Any, where: str) -> NDArray[Any]:
     except binascii.Error as error:
         raise refused("its mask is not base64", where) from error
     height, width = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    if height * width > 2**29:
+    if height * width > MOST_PIXELS:
         raise refused(f"its mask claims a size of {width}x{height}", where)
     try:
         return decode_png(data, where)

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
+from typing import TextIO, cast
 
 import pytest
 
-from flows.command.main import main
+from flows.command.main import Plain, main
 from tests.storage.tiny_session import edit_toml, write_session
 
 COMMANDS = [
@@ -134,3 +136,18 @@ def test_a_folder_with_packages_of_the_same_names_changes_nothing(tmp_path: Path
     for words in (["--help"], ["doctor"]):
         done = subprocess.run([capmat, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_names_and_messages_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "a\x1b[2J\u202eb\udcff"
+    assert main(["--set", f"store={place}", "verify"]) == 2
+    with pytest.raises(SystemExit):
+        main(["verify", "--\x1b]0;title\x07"])
+    refused = capsys.readouterr().err
+    assert "a\\x1b[2J\\u202eb\\udcff" in refused
+    assert "--\\x1b]0;title\\x07" in refused
+    with redirect_stdout(cast(TextIO, Plain(sys.stdout))):
+        print(place, "né 学 👩\u200d🎨", "\x9b1m")
+    shown = capsys.readouterr().out
+    assert shown == f"{tmp_path}/a\\x1b[2J\\u202eb\\udcff né 学 👩\u200d🎨 \\x9b1m\n"
+    assert not set(refused + shown) & {"\x1b", "\x07", "\x9b", "\u202e"}

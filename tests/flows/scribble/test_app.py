@@ -325,6 +325,10 @@ class Told(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
+    def do_GET(self) -> None:  # whether there is a deployment
+        self.send_response(200)
+        self.end_headers()
+
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
