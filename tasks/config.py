@@ -220,10 +220,6 @@ class StageLimits(_Section):
     """Share (0..1) of the picture that changes with structure away from the subject: reflections, moved things."""
     dark: Limits = (0.1, 0.75)
     """Share (0..1) of the subject's surroundings that is dark and flat. Raise it if nobody wears dark clothes."""
-    dark_level: float = Field(0.22, gt=0, lt=1)
-    """Display-referred value (sRGB, 0..1) below which a place is dark: about that of the darkest clothes."""
-    dark_contrast: float = Field(0.02, gt=0, lt=1)
-    """Display-referred standard deviation (0..1) of the surroundings below which a dark place is flat."""
 
 
 class Night(_Section):
@@ -238,6 +234,8 @@ class Night(_Section):
     until: str = Field("", pattern=r"^(([01]?\d|2[0-3]):[0-5]\d)?$")
     """When the night should end, by the clock of this machine: `07:00`. The teacher then skips frames to keep it.
     Empty: no limit."""
+    keep_days: int = Field(90, ge=0)
+    """Days for which the history of nights stays: runs with their logs, morning reports, plans. 0: for ever."""
 
 
 class Cluster(_Section):

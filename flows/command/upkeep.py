@@ -8,7 +8,7 @@ from flows.command.arguments import positive, settings
 from storage.store.root import Root
 from storage.upkeep.findings import Findings, forget_damage
 from storage.upkeep.verify import verify as examine
-from storage.upkeep.waste import KINDS, find_waste, remove_waste
+from storage.upkeep.waste import Waste, find_waste, remove_waste
 from tasks.show.figures import amount, counted
 
 
@@ -73,18 +73,24 @@ def _gc_options(parser: ArgumentParser) -> None:
 
 def gc(args: Namespace) -> None:
     """Print what may be removed, and bytes by kind; remove it with --yes."""
-    root = Root(settings(args).store)
-    waste = find_waste(root, args.keep_runs)
+    from flows.service.history import long_logs, shorten
+
+    config = settings(args)
+    root, logs = Root(config.store), long_logs()
+    waste = find_waste(root, args.keep_runs, config.night.keep_days)
     if args.yes:
         remove_waste(root, waste)
+        for log in logs:
+            shorten(log)
+    waste += [Waste("logs", f"{log}: all but its end", size) for log, size in logs.items()]
     if args.json:
         print(json.dumps({"removed": args.yes, "found": [asdict(one) for one in waste]}, indent=2))
         return
     for one in waste:
         print(f"{one.kind:18}  {amount(one.bytes):>9}  {one.what}")
-    for kind in KINDS:
-        if sizes := [one.bytes for one in waste if one.kind == kind]:
-            print(f"{kind}: {len(sizes)}, {amount(sum(sizes))}")
+    for kind in dict.fromkeys(one.kind for one in waste):
+        sizes = [one.bytes for one in waste if one.kind == kind]
+        print(f"{kind}: {len(sizes)}, {amount(sum(sizes))}")
     total = amount(sum(one.bytes for one in waste))
     if not waste:
         print("nothing may be removed")

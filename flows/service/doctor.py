@@ -73,6 +73,26 @@ def _disk(config: Config) -> Finding:
     return Finding(name="disk", state=state, detail=f"{free:.0f} GiB free at {folder}", fix=fix)
 
 
+def _history(config: Config) -> Finding:
+    """What grows with every night: the database and the logs of this folder, and what the store keeps of nights."""
+    from flows.service.history import files, long_logs
+    from storage.store.root import Root
+    from tasks.show.figures import amount
+
+    sizes = {file.name: size for file, size in files().items()}
+    try:
+        root = Root(config.store)
+        sizes |= {
+            name: sum(root.sizes(f"{name}/").values()) for name in ("reports", "plans", "drafts", "checkpoints")
+        }
+    except CapmatError:
+        pass  # the store has a line of its own
+    detail = ", ".join(f"{name} {amount(size)}" for name, size in sizes.items() if size) or "nothing yet"
+    if long_logs():
+        return Finding(name="history", state="limited", detail=detail, fix="Shorten the logs: `capmat gc --yes`")
+    return Finding(name="history", state="ok", detail=detail)
+
+
 def _s3() -> Finding:
     version = importlib.metadata.version("s3fs")
     given = [n for n in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL") if os.environ.get(n)]
@@ -182,6 +202,7 @@ def examine(config: Config) -> list[Finding]:
         _cluster(config),
         _store(config),
         _disk(config),
+        _history(config),
         _s3(),
         _ffmpeg(),
         _nerfstudio(config),

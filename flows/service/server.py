@@ -19,7 +19,9 @@ from typing import IO, Any
 
 from capmat_errors import CapmatError, ConfigError
 from flows.service.access import OWN, home, is_ours, link, make_password, password, private_home
+from flows.service.history import forgetting
 from flows.service.processes import is_our_server, is_server, marked, spawn, stop
+from tasks.runtime.settings import load_config
 
 _TELL_S = 20
 START_LIMIT_S = 240
@@ -149,6 +151,7 @@ def start(port: int | None) -> "Server":
         port = int(listening.getsockname()[1])
         secret = make_password()
         own = {OWN: secret, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}"}
+        own |= forgetting(load_config().night.keep_days)
         words = ["flows.service.guard", "server", str(listening.fileno())]
         process = spawn(words, home() / "server.log", environment(port) | own, listening.fileno())
     _write_note(port, process.pid, keep=False)

@@ -7,9 +7,12 @@ leaves work that is done again, and never work that only seems to be done.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from storage.labels.drafts import read_drafts
+from storage.labels.label_set import LABELS, LabelSet, list_label_sets
 from storage.registry import ModelEntry, Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
@@ -17,8 +20,8 @@ from storage.store.writers import is_gone
 from storage.takes.group import group_key
 from storage.upkeep.files import all_takes, matte_entries, run_info
 
-KINDS = ("mattes", "half-written files", "claims", "checkpoints")
 _STARTS = ("base", "published", "adapted")  # kinds of models that every round starts from
+_NIGHTS = 5  # that forecasts are made from
 _TRAININGS = ("finetune", "distill", "scribble-student")
 
 
@@ -27,7 +30,7 @@ class Waste:
     """One thing that may go.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: one word for all of its kind.
         what: a description.
         bytes: its size.
         keys: files and folders, in the order in which they go.
@@ -41,17 +44,19 @@ class Waste:
     entries: tuple[str, ...] = ()
 
 
-def find_waste(root: Root, keep: int = 2) -> list[Waste]:
+def find_waste(root: Root, keep: int = 2, days: int = 0) -> list[Waste]:
     """Look for everything that may go; changes nothing.
 
     Args:
         root: the store.
         keep: newest versions of every model whose mattes stay, whether in use or not.
+        days: for which plans and morning reports stay; 0 for ever.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    return [*_mattes(root, keep), *_half_written(root), *_claims(root), *_checkpoints(root)]
+    left = [*_half_written(root), *_claims(root), *_checkpoints(root), *_drafts(root)]
+    return [*_mattes(root, keep), *left, *(_nights(root, days) if days else ())]
 
 
 def remove_waste(root: Root, waste: Iterable[Waste]) -> None:
@@ -137,3 +142,29 @@ def _checkpoints(root: Root) -> Iterator[Waste]:
         if file.removesuffix(".pt") in named:
             key = f"checkpoints/{file}"
             yield Waste("checkpoints", f"{key}: that training is finished", root.size(key) or 0, (key,))
+
+
+def _drafts(root: Root) -> Iterator[Waste]:
+    """Those of frames of which the newest label set has every stroke."""
+    takes = root.names("drafts")
+    labels = LabelSet.open(root, LABELS) if takes and list_label_sets(root).get(LABELS) else None
+    for take in takes if labels else ():
+        for address, draft in read_drafts(root, take).items():
+            frozen = labels.strokes(*address) if labels and address in labels.keys else None
+            if frozen and set(draft.drawing.strokes) <= set(frozen.strokes):
+                folder = "/".join(("drafts", *map(str, address)))
+                # the newest goes last: a killed removal must not bring an older drawing back
+                sizes = dict(sorted(root.sizes(f"{folder}/").items(), key=lambda item: (len(item[0]), item[0])))
+                yield Waste("drafts", f"{folder}: labels have all of it", sum(sizes.values()), tuple(sizes))
+
+
+def _nights(root: Root, days: int) -> Iterator[Waste]:
+    """Plans and morning reports that are older; the name of each begins with its day. The newest stay in any case."""
+    oldest = f"{datetime.now() - timedelta(days=days):%Y-%m-%d}"
+    for folder, prefix in (("plans", ""), ("reports", "night-")):
+        files = [name for name in root.names(folder) if name.startswith(prefix)]
+        names = sorted({name.rpartition(".")[0] for name in files})
+        for name in names[:-_NIGHTS]:
+            if name.removeprefix(prefix) < oldest:
+                keys = [f"{folder}/{file}" for file in files if file.rpartition(".")[0] == name]
+                yield Waste(folder, f"{folder}/{name}", sum(root.size(key) or 0 for key in keys), tuple(keys))

@@ -24,6 +24,8 @@ Mask = NDArray[np.bool_]
 
 _WINDOW = 1024  # pixels along the side of the window in which focus is measured
 _SINGLE = "the empty stage has a single frame; record ten"
+_DARK = 0.22  # display-referred (sRGB, 0..1): about the darkest clothes
+_FLAT = 0.02  # standard deviation of the surroundings, likewise, below which a dark place is flat
 _SPECK = 1e-4  # share of the picture; smaller clipped spots are not lamps
 
 
@@ -110,7 +112,7 @@ def measure(pictures: Pictures, limits: StageLimits, around: Mask) -> Measured:
 
     Args:
         pictures: of the camera.
-        limits: levels of what is dark; how far a camera may move.
+        limits: how far a camera may move.
         around: (h, w) the surroundings of the subject.
     """
     plate, pixels = pictures.plate, pictures.plate[0].size
@@ -122,7 +124,7 @@ def measure(pictures: Pictures, limits: StageLimits, around: Mask) -> Measured:
         pictures.frames,
         _shown(plate),
         clipped(plate),
-        dark_places(encode_srgb(plate), limits.dark_level, limits.dark_contrast) & around,
+        dark_places(encode_srgb(plate), _DARK, _FLAT) & around,
         around,
         [_scaled(lamp, pictures.fold) for lamp in find_lamps(plate, max(3, round(_SPECK * pixels)))],
         np.zeros(plate.shape[1:], bool),

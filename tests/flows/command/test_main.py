@@ -122,7 +122,7 @@ def test_doctor_says_the_same_to_programs(
     monkeypatch.chdir(tmp_path)
     code = main(["doctor", "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert {"python", "store", "disk", "cluster", "teacher"} <= {finding["name"] for finding in found}
+    assert {"python", "store", "disk", "history", "cluster", "teacher"} <= {finding["name"] for finding in found}
     assert all(list(finding) == ["name", "state", "detail", "fix", "needed"] for finding in found)
     assert {finding["state"] for finding in found} <= {"ok", "limited", "missing"}
     assert code == any(finding["state"] == "missing" and finding["needed"] for finding in found)

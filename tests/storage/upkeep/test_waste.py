@@ -2,12 +2,17 @@
 
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+from storage.labels.drafts import read_draft, read_drafts, save_draft
+from storage.labels.freeze import freeze_labels
+from storage.labels.label_set import LABELS, LabelSet
+from storage.labels.strokes import Drawing, Stroke
 from storage.registry import Registry
 from storage.store.ledger import Ledger
 from storage.store.root import Root
@@ -136,3 +141,47 @@ def test_checkpoints_of_finished_trainings_go_and_those_of_killed_ones_stay(root
     assert (found.kind, found.keys, found.bytes) == ("checkpoints", ("checkpoints/distill-aa.pt",), 5)
     remove_waste(root, [found])
     assert root.names("checkpoints") == ["distill-cc.pt", "finetune-bb.pt"]
+
+
+def drawing(frame: int, *labels: Literal["fg", "bg", "erase"]) -> Drawing:
+    strokes = tuple(Stroke(label, 4.0, ((9.0 + n, 9.0), (20.0, 20.0)), "ann") for n, label in enumerate(labels))
+    return Drawing("walk", "c00", frame, WIDTH, HEIGHT, strokes)
+
+
+def test_drafts_go_once_labels_have_every_stroke(tmp_path: Path) -> None:
+    root = Root(str(tmp_path / "store"))
+    for frame in (1, 2, 3):
+        save_draft(root, drawing(frame, "fg"), 0)
+        save_draft(root, drawing(frame, "fg", "bg"), 1)
+    assert find_waste(root) == []  # nobody has pressed Done
+    freeze_labels(root, LABELS, [drawing(1, "fg", "bg"), drawing(2, "fg")])
+    (found,) = find_waste(root)
+    assert (found.kind, found.keys) == ("drafts", tuple(f"drafts/walk/c00/1/r000{n}.json" for n in (1, 2)))
+    root.delete(found.keys[0])  # a killed removal
+    left = read_draft(root, "walk", "c00", 1)
+    assert left
+    assert left.drawing == drawing(1, "fg", "bg")
+    remove_waste(root, find_waste(root))
+    assert find_waste(root) == []
+    assert list(read_drafts(root, "walk")) == [("walk", "c00", 2), ("walk", "c00", 3)]
+    assert LabelSet.open(root, LABELS).keys == [("walk", "c00", 1), ("walk", "c00", 2)]
+
+
+def test_plans_and_morning_reports_go_after_so_many_days(tmp_path: Path) -> None:
+    root = Root(str(tmp_path / "store"))
+    now = datetime.now()
+    for age in (0, 1, 2, 3, 4, 9, 10, 11, 400):
+        name = f"{now - timedelta(days=age):%Y-%m-%d}-013000"
+        root.write(f"plans/{name}.json", b"{}")
+        root.write(f"reports/night-{name}.html", b"<p>")
+        root.write(f"reports/night-{name}.json", b"{}")
+    root.write("reports/redistill-l0001.html", b"<p>")
+    assert find_waste(root, days=0) == []
+    found = find_waste(root, days=10)
+    gone = [f"{now - timedelta(days=age):%Y-%m-%d}-013000" for age in (400, 11)]
+    assert [one.what for one in found] == [f"plans/{n}" for n in gone] + [f"reports/night-{n}" for n in gone]
+    assert [(one.kind, one.bytes) for one in found] == [("plans", 2)] * 2 + [("reports", 5)] * 2
+    assert len(find_waste(root, days=1)) == 8  # the five newest stay, because forecasts are made from them
+    remove_waste(root, found)
+    assert find_waste(root, days=10) == []
+    assert len(root.list("reports")) == 2 * 7 + 1

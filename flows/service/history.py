@@ -1,0 +1,44 @@
+"""What grows beside the store: the runs in Prefect's database, and the logs of server and worker."""
+
+import os
+from pathlib import Path
+
+from flows.service.access import home
+
+LONG = 20_000_000
+"""Bytes from which on a log is long."""
+_REST = 1_000_000  # bytes of a long log that stay
+
+
+def forgetting(days: int) -> dict[str, str]:
+    """Variables for a server that forgets runs so many days after their end, with their logs and artifacts.
+
+    Prefect's own service does it, when the server starts and every hour. 0 keeps them for ever.
+    """
+    name = "PREFECT_SERVER_SERVICES_DB_VACUUM"
+    return {f"{name}_ENABLED": "events,flow_runs", f"{name}_RETENTION_PERIOD": str(days * 86400)} if days else {}
+
+
+def files() -> dict[Path, int]:
+    """Database and logs of this folder, with their sizes in bytes."""
+    return {file: file.stat().st_size for file in sorted(home().glob("*")) if file.suffix == ".log" or _is_data(file)}
+
+
+def long_logs() -> dict[Path, int]:
+    """The logs that are too long, and how many bytes may go."""
+    return {file: size - _REST for file, size in files().items() if file.suffix == ".log" and size > LONG}
+
+
+def shorten(log: Path) -> None:
+    """Keep the end of a log, from the beginning of a line. Whoever writes to it goes on, since all of them append."""
+    with log.open("rb") as old:
+        old.seek(-_REST, os.SEEK_END)
+        old.readline()
+        rest = old.read()
+    os.truncate(log, 0)
+    with log.open("ab") as new:
+        new.write(rest)
+
+
+def _is_data(file: Path) -> bool:
+    return file.name.startswith("prefect.db")
