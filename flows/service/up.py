@@ -18,6 +18,7 @@ from flows.service import server as servers
 from flows.service.access import home, is_ours
 from flows.service.deploy import POOL, deploy, make_pool, wait_for_worker
 from flows.service.events import tell_waiting
+from flows.service.history import long_logs, shorten
 from flows.service.notifications import notify
 from flows.service.processes import environment_of, flow_run, is_server, is_worker, kill, marked, spawn, stop
 from flows.service.restarts import AGAIN, STARTS, end_tasks, mend, open_runs, worth_restarting
@@ -214,5 +215,7 @@ def _keep_up(config: Config, port: int | None) -> NoReturn:
                 print("a part ended; restarting it", flush=True)
                 up(config, port)
             lost = _look_after(lost)
+            for log in long_logs():
+                shorten(log)
         except (CapmatError, HTTPError, PrefectException) as error:  # killed again meanwhile, or overloaded
             print(f"{error}; trying again", flush=True)
