@@ -236,6 +236,8 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _form(path: Path) -> Literal["safetensors", "torch"] | None:
     """The format of a file by its content; None if it is none that can hold weights."""
+    if path.exists() and not path.is_file():
+        raise CheckpointError("this is not a file", where=str(path), fix="Name the file with the weights.")
     try:
         with path.open("rb") as file:
             start = file.read(9)

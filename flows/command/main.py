@@ -8,6 +8,7 @@ what, where and what to do next; 130 interrupted, 129 and 143 by SIGHUP and SIGT
 """
 
 import argparse
+import atexit
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, NoReturn, TextIO, cast
 
 from capmat_errors import CapmatError, plain
@@ -138,6 +141,25 @@ def spare_loopback() -> None:
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(dict.fromkeys(names))
 
 
+def find_home() -> None:
+    """Give libraries a folder to write to where the user has no home, or cannot write there, as in containers."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = None
+    if home and os.access(home, os.W_OK):
+        return
+    own = Path(".capmat/home").absolute()
+    try:
+        for folder in (own.parent, own):
+            folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError:  # a folder that is only read
+        own = Path(mkdtemp(prefix="capmat-"))
+        atexit.register(rmtree, own, ignore_errors=True)
+    for name in ("PREFECT_HOME", "NUMBA_CACHE_DIR", *(() if home else ("HOME",))):
+        os.environ.setdefault(name, str(own))
+
+
 def _check_store(args: argparse.Namespace) -> None:
     """Refuse a place where no store lies, such as the empty folder on which a disk is not mounted."""
     words = {args.command, f"{args.command} {getattr(args, 'verb', '')}"}
@@ -165,6 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     outlive()
     args = _parser().parse_args(argv)
     spare_loopback()
+    find_home()
     try:
         with ended_by_signals(), redirect_stdout(cast(TextIO, Plain(sys.stdout))):
             _check_store(args)

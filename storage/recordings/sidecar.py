@@ -107,6 +107,8 @@ def clock_of_table(path: Path, camera: str, numbers: tuple[int, ...], fps: float
 @lru_cache(maxsize=64)
 def _read(path: Path, changed: int) -> tuple[list[str], list[dict[str, str]]]:
     """The names of the columns, and the rows; read once per process and version of the file, for all cameras."""
+    if not path.is_file():
+        raise OSError("it is not a file")  # a pipe would be waited for
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
         file.seek(0)

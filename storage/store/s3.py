@@ -25,6 +25,7 @@ from storage.store.folder import Fetch, Stamp
 _GAP = 2**16  # bytes between two parts that are cheaper to read than to ask for separately
 _AT_ONCE = 1000  # objects that S3 removes in one request
 _MISREAD = re.compile(r"/|$|[^/]*//|.*\?versionId=", re.DOTALL)  # addresses that s3fs shortens
+_ADDRESS = re.compile(r"https?://[^\s/:]+(:[0-9]{1,5})?(/\S*)?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?(/\S*)?")
 _inherited: list[Any] = []
 
 # At level DEBUG these print every signed request, session token included.
@@ -51,11 +52,12 @@ class S3:
         top: bucket and prefix, "bucket/prefix".
 
     Raises:
-        ConfigError: s3fs would take the address for another one.
+        ConfigError: s3fs would take the address for another one, or the endpoint's is none.
     """
 
     def __init__(self, top: str) -> None:
         self.top = top
+        _check_endpoint()
         self._path("")
 
     def check(self) -> None:
@@ -214,3 +216,12 @@ def _keep_inherited() -> None:
 
 
 os.register_at_fork(after_in_child=_keep_inherited)
+
+
+def _check_endpoint() -> None:
+    """Refuse an endpoint that botocore calls invalid in the middle of the work."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        given = os.environ.get(name)
+        if given is not None and not _ADDRESS.fullmatch(given):
+            fix = "Write it as http://host:port or https://host:port, or remove the variable."
+            raise ConfigError(f"{name} is {given!r}, which is no address", fix=fix)

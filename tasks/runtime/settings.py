@@ -36,6 +36,8 @@ def load_config(
     file = path or Path("capmat.toml")
     values: dict[str, Any] = {}
     if path is not None or file.exists():
+        if file.exists() and not file.is_file():
+            raise ConfigError("this is not a file", where=str(file), fix="Name a capmat.toml.")
         try:
             values = parse_toml(file.read_text(encoding="utf-8-sig"))
         except OSError as e:

@@ -27,6 +27,7 @@ from storage.labels.formats.names import check_template
 from storage.pictures.files import read_header, read_image, read_photograph
 from storage.pictures.png import decode_png
 from storage.recordings.recording import find_recordings
+from storage.recordings.sidecar import clock_of_table
 from storage.recordings.smc import smc_cameras
 from storage.store.toml import parse_toml
 from tests.storage.tiny_session import write_picture
@@ -240,6 +241,8 @@ def test_devices_and_pipes_are_no_files(tmp_path: Path) -> None:
             pass
     with pytest.raises(SessionError, match="not a file"):
         read_session(tmp_path)
+    with pytest.raises(SessionError, match="not a file"):
+        clock_of_table(tmp_path / "pipe.png", "c00", (0,), 25)
     for form in ("capmat", "nerfstudio", "metashape", "caliscope", "smc", "llff"):
         for name in ("pipe.png", "/dev/zero"):
             with pytest.raises(CalibrationError):

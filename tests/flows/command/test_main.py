@@ -1,6 +1,8 @@
 """The command line: answers at once, refuses with one line, exits with the documented codes."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -11,6 +13,7 @@ from typing import TextIO, cast
 import pytest
 
 from flows.command.main import Plain, main
+from tests.project import ROOT
 from tests.storage.tiny_session import edit_toml, write_session
 
 COMMANDS = [
@@ -151,3 +154,36 @@ def test_names_and_messages_cannot_steer_the_terminal(tmp_path: Path, capsys: py
     shown = capsys.readouterr().out
     assert shown == f"{tmp_path}/a\\x1b[2J\\u202eb\\udcff né 学 👩\u200d🎨 \\x9b1m\n"
     assert not set(refused + shown) & {"\x1b", "\x07", "\x9b", "\u202e"}
+
+
+_LIBRARIES = """
+import main, os, pathlib
+main.find_home()
+assert os.access(os.environ["PREFECT_HOME"], os.W_OK) and os.access(os.environ["NUMBA_CACHE_DIR"], os.W_OK)
+print(pathlib.Path.home())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can become a nameless user")
+@pytest.mark.parametrize("home", ["", "/"])
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_user_without_name_and_home_can_work(tmp_path: Path, home: str, writable: bool) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == tmp_path or "pytest" in folder.name:
+            folder.chmod(0o755)
+    here.chmod(0o777 if writable else 0o755)
+    rights = "+dac_read_search"  # reads the interpreter, wherever it is installed
+    user = [f"--{word}=54321" for word in ("reuid", "regid")] + ["--clear-groups", "--inh-caps", rights]
+    words = ["setpriv", *user, "--ambient-caps", rights, sys.executable, "-c", _LIBRARIES]
+    where = f"{ROOT}:{ROOT}/flows/command"
+    env = {"PYTHONPATH": where, "PATH": os.environ["PATH"], **({"HOME": home} if home else {})}
+    done = subprocess.run(words, cwd=here, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = Path(done.stdout.strip())
+    assert found == Path(home) if home else (found == here / ".capmat/home") is writable
+    assert not home or found.exists()
+    assert (here / ".capmat/home").exists() is writable
+    if writable:
+        assert (here / ".capmat").stat().st_mode & 0o077 == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capmat_errors import StoreError
+from capmat_errors import ConfigError, StoreError
 from storage.export.mattes import export_mattes
 from storage.labels.freeze import freeze_labels
 from storage.labels.label_set import LabelSet
@@ -263,3 +263,21 @@ def test_credentials_are_in_no_pickle_log_record_or_error(
     said.append(caplog.text.encode())
     for secret in (SECRET, TOKEN):
         assert not any(secret.encode() in text for text in said), secret
+
+
+@pytest.mark.parametrize(
+    "given", ["localhost:9000", "10.0.0.7", "", "http://", "ftp://x", "http://a b", "http://a:port"]
+)
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_an_endpoint_that_is_no_address_is_refused(name: str, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, given)
+    with pytest.raises(ConfigError, match=f"{name} is '{given}', which is no address. Write it as http://host:port"):
+        Root("s3://bucket/prefix")
+
+
+@pytest.mark.parametrize(
+    "given", ["http://localhost:9000", "https://s3.example.org/", "http://[::1]:9000", "https://a/b"]
+)
+def test_an_endpoint_that_is_an_address_is_taken(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", given)
+    assert Root("s3://bucket/prefix").remote
