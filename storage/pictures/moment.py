@@ -49,6 +49,8 @@ def _exr(path: Path) -> Moment:
 def _dpx(path: Path) -> Moment:
     with path.open("rb") as file:
         start = file.read(1944)
+    if start[:4] not in (b"SDPX", b"XPDS"):
+        raise ValueError("not a DPX file")
     order = ">" if start[:4] == b"SDPX" else "<"
     (end,) = struct.unpack_from(f"{order}I", start, 4)  # of all headers; those of film and television may be missing
     code = struct.unpack_from(f"{order}I", start, 1920)[0] if end >= 1924 else 0

@@ -63,7 +63,12 @@ def clock_of_headers(camera: str, files: Mapping[int, Path], fps: float) -> Cloc
         raise SessionError(what, where=f"camera {camera}", fix="Export all of them alike.")
     if not codes:
         return Clock("rate", tuple(files), numbers, Fraction(tick), rates, together=numbers)
-    counts = [_code(camera, number, path, codes.get(number, ""), fps) for number, path in files.items()]
+    if bare := [number for number in files if number not in codes]:
+        rare, has, others = (bare, "no", "one") if len(bare) <= len(codes) else ([*codes], "a", "none")
+        what = f"the picture has {has} time code, others of the camera have {others}"
+        where = f"camera {camera} frame {rare[0]}, {files[rare[0]]}"
+        raise SessionError(what, where=where, fix="Export all of them alike.")
+    counts = [_code(camera, number, path, codes[number], fps) for number, path in files.items()]
     since = np.array([code - counts[0] for code in counts], np.int64)
     return Clock(
         "codes", tuple(files), since, Fraction(tick), rates, codes[int(numbers[0])], together=since + numbers[0]
@@ -72,9 +77,6 @@ def clock_of_headers(camera: str, files: Mapping[int, Path], fps: float) -> Cloc
 
 def _code(camera: str, number: int, path: Path, code: str, fps: float) -> Timecode:
     where = f"camera {camera} frame {number}, {path}"
-    if not code:
-        what = "the picture has no time code, others of the camera have one"
-        raise SessionError(what, where=where, fix="Export all of them alike.")
     try:
         return Timecode.parse(code, fps)
     except ValueError as error:
