@@ -46,7 +46,7 @@ def _encode(path: Path, codec: str, form: str, frames: list[object], flags: tupl
     """Write a video; flags are the numbers of matrix, range, curve and maybe primaries, None for saying nothing."""
     import av
 
-    options = {"x265-params": "log-level=none:lossless=1"} if codec == "libx265" else {}
+    options = {"x265-params": "log-level=none:lossless=1:bframes=0:frame-threads=1"} if codec == "libx265" else {}
     options = {"qp": "0"} if codec == "libx264" else options
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options)
