@@ -145,8 +145,8 @@ def test_joined_drawings_hold_every_stroke_of_both_once(below: list[Stroke], abo
         ("points", [[0.0]], "not a pair"),
         ("time", "yesterday", "not ISO 8601"),
         ("time", "2026-03-01T10:00:00", "without an offset"),
-        ("author", "a\nb", "author is not text"),
-        ("author", "a" * 201, "author is not text"),
+        ("author", "a\nb", "author is not one line of text"),
+        ("author", "a" * 201, "author is not one line of text"),
         ("colour", "red", "expected exactly the fields"),
     ],
 )
