@@ -235,7 +235,7 @@ def _makes_alpha(model: ExportedModel) -> bool:
 def _classes(
     data: bytes, form: Literal["torchscript", "onnx"], contract: Contract
 ) -> Literal["", "scores", "shares"]:
-    """What the one output of two channels holds; empty if there is none."""
+    """What the only output with two channels holds; empty if no output has two."""
     model = ExportedModel(data, form, replace(contract, classes="shares"))
     if not _makes_alpha(model):
         return ""

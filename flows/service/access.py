@@ -51,7 +51,7 @@ def private_home() -> Path:
 
 
 def password() -> str:
-    """The password of this folder's server; empty if there is none yet."""
+    """The password of this folder's server; empty until capmat has made one."""
     if own := os.environ.get(OWN):
         return own
     try:
@@ -61,7 +61,7 @@ def password() -> str:
 
 
 def make_password() -> str:
-    """`password`, made first if there is none."""
+    """The password of this folder's server; makes one if the folder has none."""
     if not password():
         new = private_home() / "password.new"
         with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:

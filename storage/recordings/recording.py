@@ -255,7 +255,7 @@ def _regex(stem: str) -> str:
     """The template as a regular expression; a field that comes again must read the same.
 
     Raises:
-        SessionError: camera and frame touch, and nothing tells where one ends; or a frame's format is no number.
+        SessionError: camera and frame touch without a stated number of digits, or a frame's format is not a number's.
     """
     parts, at, seen, open_camera = [], 0, set(), False
     fields = list(_FIELD.finditer(stem))
