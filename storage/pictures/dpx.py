@@ -27,6 +27,17 @@ _TRANSFERS = {2: 8, 5: 1, 6: 1, 7: 6, 8: 6, 9: 6, 10: 6}
 _PRIMARIES = {5: 1, 6: 1, 7: 5, 8: 6, 9: 6, 10: 5}
 
 
+def byte_order(start: bytes) -> str:
+    """How `struct` reads the numbers of a DPX that begins with `start`.
+
+    Raises:
+        ValueError: the file is not a DPX.
+    """
+    if start[:4] not in (b"SDPX", b"XPDS"):
+        raise ValueError("not a DPX file")
+    return ">" if start[:4] == b"SDPX" else "<"
+
+
 def dpx_header(path: Path) -> Header:
     """Size, depth, black, and what the file says about its colours.
 
@@ -36,7 +47,7 @@ def dpx_header(path: Path) -> Header:
     """
     with path.open("rb") as file:
         start = file.read(_START)
-    order = ">" if start[:4] == b"SDPX" else "<"
+    order = byte_order(start)
     scan, elements, width, height = struct.unpack_from(f"{order}HHII", start, 768)
     signed, low, _, high = struct.unpack_from(f"{order}IIII", start, 780)
     descriptor, transfer, colorimetric, bits = struct.unpack_from("BBBB", start, 800)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from capmat_errors import ImageUnreadable
+from storage.pictures.dpx import byte_order
 
 _RATE, _CODES = 51044, 51043  # FrameRate and TimeCodes of CinemaDNG 1.1
 _UNSAID = (0, 0xFFFFFFFF)  # in a DPX; many programs leave zeros
@@ -49,9 +50,7 @@ def _exr(path: Path) -> Moment:
 def _dpx(path: Path) -> Moment:
     with path.open("rb") as file:
         start = file.read(1944)
-    if start[:4] not in (b"SDPX", b"XPDS"):
-        raise ValueError("not a DPX file")
-    order = ">" if start[:4] == b"SDPX" else "<"
+    order = byte_order(start)
     (end,) = struct.unpack_from(f"{order}I", start, 4)  # of all headers; those of film and television may be missing
     code = struct.unpack_from(f"{order}I", start, 1920)[0] if end >= 1924 else 0
     rates = (struct.unpack_from(f"{order}f", start, at)[0] for at in (1940, 1724) if at + 4 <= end)
