@@ -123,5 +123,11 @@ class WorkerLost(CapmatError, RuntimeError):
     """The worker that a task ran on died every time, most likely for want of memory."""
 
 
+class NeedsHuman(CapmatError, RuntimeError):
+    """A night did what it could, and something of it was refused or failed: a person must look."""
+
+    exit_code = 3
+
+
 class TrainingError(CapmatError, RuntimeError):
     """Training cannot go on: no data, or a loss that is not a number."""

@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from prefect.futures import PrefectFuture
-from prefect.states import Completed
+from prefect.states import Failed
 
-from capmat_errors import CapmatError, SessionError
+from capmat_errors import CapmatError, NeedsHuman, SessionError
 from flows.ingest import ingest_arrived
 from flows.service.events import tell_waiting
 from flows.steps import camera_groups, freeze_benchmark, matte_take, outcome
@@ -35,6 +35,7 @@ from tasks.night.record import NightRecord
 from tasks.report.sheets import show_take_task
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
+from tasks.show.figures import counted
 
 _TOLD = 5  # refusals in a message; the report has all of them
 
@@ -111,19 +112,27 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
     }
 
 
-def needs_human(done: dict[str, Any]) -> Any:
-    """The state of a run that did what could be done; `done` is what it returns.
+def needs_human(night: NightRecord) -> Any:
+    """The state of a run that did what could be done, while something was refused.
 
+    Its type is that of a failure, which the UI shows in red: nobody looks at a night with a green tick. The other
+    types that end a run mean that it was killed or cancelled. Events carry the name, so no automation restarts it.
     People are sent its message: what was refused, where, what to do, and where the report lies.
     """
-    night = done["night"]
     lines = [f"{len(night['refused'])} could not be done."]
     for item in night["refused"][:_TOLD]:
         names = " ".join(filter(None, (item["session"], item["take"])))
         lines.append(f"- {names}: {item['step']}: {item['where']}: {item['what']}. {item['fix']}")
     if (more := len(night["refused"]) - _TOLD) > 0:
         lines.append(f"... and {more} more")
-    return Completed(name="NeedsHuman", message="\n".join([*lines, f"Report: {night['html']}"]), data=done)
+    takes, refused, left = len(night["takes"]), len(night["refused"]), len(night["left"])
+    error = NeedsHuman(
+        f"{counted(takes, 'take')} done, {refused} refused, {left} left for another night; first "
+        f"{night['refused'][0]['where']}: {night['refused'][0]['what']}",
+        where=night["inbox"],
+        fix=f"See {night['html']}",
+    )
+    return Failed(name="NeedsHuman", message="\n".join([*lines, f"Report: {night['html']}"]), data=error)
 
 
 def planned(plan: NightPlan) -> str:

@@ -35,9 +35,10 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
 
     Returns:
         Records: `takes` by name, `models` by role, `mattes`, and `benchmark` if the session has one. With an inbox
-        also `night`, the record of the morning report; the flow run ends as `NeedsHuman` if something was refused.
+        also `night`, the record of the morning report.
 
     Raises:
+        NeedsHuman: of an inbox, something was refused; the flow run ends in the state of that name.
         CapmatError: the session is faulty; of an inbox, nothing at all could be done.
     """
     config = config or load_config()
@@ -45,7 +46,7 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
     if config.inbox:
         done = night_of_inbox(config, models)
         # Prefect takes a state for how the run ends, and gives its data to the caller.
-        return done if done["night"]["state"] == "Completed" else cast("dict[str, Any]", needs_human(done))
+        return done if done["night"]["state"] == "Completed" else cast("dict[str, Any]", needs_human(done["night"]))
     plan, takes = ingest_session(config, look=True)
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)

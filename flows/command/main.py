@@ -4,7 +4,8 @@ Each module of this folder holds a family of words. Its `WORDS` leads from a wor
 options, one does the work. Torch and Prefect are imported inside the latter, so that `--help` answers at once.
 
 Exit codes: 0 done; 1 an unexpected fault (with its traceback), or damage found; 2 refused, with one line that says
-what, where and what to do next; 130 interrupted, 129 and 143 by SIGHUP and SIGTERM.
+what, where and what to do next; 3 a night did what it could, and needs a human; 130 interrupted, 129 and 143 by
+SIGHUP and SIGTERM.
 """
 
 import argparse

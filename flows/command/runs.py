@@ -68,7 +68,7 @@ def nightly(args: Namespace) -> None:
     takes = counted(len(done["takes"]), "take")
     print(f"{takes}, {sum(m['frames'] for m in done['mattes'])} mattes in {config.store}")
     if night := done.get("night"):
-        print(f"{len(night['refused'])} refused, {len(night['left'])} left for another night; report {night['html']}")
+        print(f"{len(night['left'])} left for another night; report {night['html']}")
 
 
 def redistill(args: Namespace) -> None:

@@ -22,7 +22,7 @@ _WEBHOOK = "webhook"  # the one type of block that sends what it is given, inste
 # The message of an error of capmat says what happened, where, and what to do.
 _SUBJECT = "capmat on {host}: {{{{ flow_run.name }}}}: {{{{ flow_run.state.name }}}}"
 _BODY = """{{ flow_run.state.message }}
-{% if flow_run.state.type != "COMPLETED" %}
+{% if flow_run.state.name != "NeedsHuman" %}
 The finished part of the run is kept. Started again, the run continues from there.
 {% endif %}
 Run: {{ flow_run|ui_url }}"""

@@ -122,7 +122,11 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
     broken.write_bytes(whole[:200])
     slow = session(inbox / "slow", "slow", ("dune",))
     with copying(slow / "takes/dune/c02/0002.png"):
-        out, first = night(folder)
+        process = folder.start("nightly")
+        out, _ = process.communicate(timeout=900)
+    first = newest_report(folder)
+    assert process.returncode == 3, out  # a script or a scheduler hears of it, too
+    assert "Traceback" not in out.splitlines()[-1]
 
     assert [take["take"] for take in first["takes"]] == ["alder", "birch"]
     assert sorted(list_takes(Root(str(folder.path / ".capmat/store")))) == ["alder", "birch"]
@@ -137,8 +141,8 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
         ("birch", True),
     ]
     assert first["state"] == "NeedsHuman"
-    assert state_of_last_run(folder) == ("COMPLETED", "NeedsHuman")
-    assert "1 refused, 1 left for another night" in out
+    assert state_of_last_run(folder) == ("FAILED", "NeedsHuman")  # red, and not the green tick of a run that is done
+    assert "2 takes done, 1 refused, 1 left for another night; first" in out.splitlines()[-1]
 
     for take in ("alder", "birch"):
         stored = Take.open(Root(str(folder.path / ".capmat/store")), take)

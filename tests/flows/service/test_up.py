@@ -182,7 +182,7 @@ def test_people_are_told_once_of_what_failed_and_of_what_needs_them_and_of_nothi
     assert "notify.blocks: slack-webhook/nobody does not exist. Make it at http://127.0.0.1:" in out
     (deployment,) = site.ask("/deployments/filter", {"deployments": {"name": {"any_": ["ingest"]}}})
     runs = {}
-    for name, kind in (("Completed", "COMPLETED"), ("NeedsHuman", "COMPLETED"), ("Failed", "FAILED")):
+    for name, kind in (("Completed", "COMPLETED"), ("NeedsHuman", "FAILED"), ("Failed", "FAILED")):
         late = (datetime.now(UTC) + timedelta(hours=1)).isoformat()  # so that the worker leaves it alone
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": late}}
         runs[name] = site.ask(f"/deployments/{deployment['id']}/create_flow_run", {"state": state})["id"]
