@@ -38,6 +38,7 @@ WORDS = {
     "ingest": ("session", "bring a recorded session into the store, without a server"),
     "matte": ("matte", "matte one photograph or an ingested take"),
     "export": ("matte", "write the mattes of a take as EXR, PNG, TIFF or video files"),
+    "status": ("upkeep", "show takes, models in use, nights and what waits for a human, on one screen"),
     "verify": ("upkeep", "check that every stored frame, plate and matte is intact; exit code 1 if not"),
     "scribbles": ("labels", "import, list, show or export label sets"),
     "scribble": ("labels", "serve the page on which people paint where the matte failed"),
@@ -61,7 +62,7 @@ WORDS = {
 }
 
 
-_READERS = {"verify", "gc", "metrics", "models None", "models list", "benchmark show", "scribbles list"}
+_READERS = {"status", "verify", "gc", "metrics", "models None", "models list", "benchmark show", "scribbles list"}
 """Words, some with their verb, that would find nothing amiss where no store is."""
 _USERS = {
     *(

@@ -1,8 +1,11 @@
-"""`capmat verify` and `capmat gc`: is the store intact, and what may be removed from it?"""
+"""`capmat status`, `verify` and `gc`: what the store holds, whether it is intact, and what may be removed."""
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from flows.command.arguments import positive, settings
 from storage.store.root import Root
@@ -10,6 +13,96 @@ from storage.upkeep.findings import Findings, forget_damage
 from storage.upkeep.verify import verify as examine
 from storage.upkeep.waste import Waste, find_waste, remove_waste
 from tasks.show.figures import amount, counted
+
+if TYPE_CHECKING:
+    from tasks.night.status import Mattes, Status, TakeStatus
+
+
+def _status_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "take", nargs="?", default="", help="list the runs of one take (default: all takes, one line each)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the same as JSON")
+
+
+def status(args: Namespace) -> None:
+    """Print what the store holds, which models are in use, and what waits for a human."""
+    from flows.service.deploy import next_night
+    from flows.service.processes import is_worker, marked
+    from tasks.night.status import read_status
+
+    up = any(is_worker(process) for process in marked())
+    record = read_status(settings(args), next_night(datetime.now().astimezone(), up), args.take)
+    print(json.dumps(asdict(record), indent=2) if args.json else "\n".join(_status_lines(record, args.take)))
+
+
+def _status_lines(record: "Status", only: str) -> Iterator[str]:
+    free = "on S3" if record.free is None else f"{amount(record.free)} free"
+    yield f"store      {record.store}, {free}"
+    yield "stages     " + (
+        ", ".join(f"{stage}{_check(light)}" for stage, light in record.stages.items()) or "none yet"
+    )
+    yield ""
+    heads = ("take", "stage", "ingested", "student", "teacher", "exported", "boxes", "labels")
+    rows = [heads, *map(_take_cells, record.takes)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    yield from lines if record.takes else ["no take yet; `capmat ingest` brings a session in"]
+    if only:
+        yield from (f"  {run.run:40} {run.done} pictures" for take in record.takes for run in take.runs)
+    yield ""
+    for model in record.models:
+        since, score = _local(model.since), model.score or "no score"
+        yield f"{model.role:10} {model.name}@{model.version}, since {since}: {score}"
+    yield from [] if record.models else ["no model is in use yet; `capmat nightly` registers the base weights"]
+    night = record.last_night
+    done = (
+        night
+        and f"{_local(night.ended)}, {night.state}: {counted(night.takes, 'take')} done, {night.refused} refused"
+    )
+    yield f"last night {done or 'none yet'}" + (f"; {night.report}" if night and night.report else "")
+    yield f"next night {record.next_night}"
+    yield ""
+    yield f"waits for a human: {len(record.waits) or 'nothing'}"
+    for item in record.waits:
+        command = f" `{item['command']}`" if item.get("command") else ""
+        yield f"{item.get('light', '').upper():7} {item['what']} {item['fix']}{command}"
+
+
+def _take_cells(take: "TakeStatus") -> tuple[str, ...]:
+    if not take.cameras:
+        return (take.name, take.stage, "no", *["-"] * 5)
+    size = f"{take.cameras} x {take.frames}" + ("" if take.ingested else ", not complete")
+    mattes = [_matted(take, take.mattes(role)) for role in ("student", "teacher")]
+    exported = take.exported
+    out = f"{exported.cameras}/{take.cameras} {_local(exported.when)}" if exported else "-"
+    return (
+        take.name,
+        take.stage + _check(take.light),
+        size,
+        *mattes,
+        out,
+        str(take.boxes or "-"),
+        str(take.labels or "-"),
+    )
+
+
+def _matted(take: "TakeStatus", mattes: "Mattes | None") -> str:
+    """`24/24`, and the version if it is not that of the model in use."""
+    if mattes is None:
+        return "-"
+    return f"{mattes.done}/{take.cameras * take.frames}" + (
+        "" if mattes.in_use else f" ({mattes.run.rpartition('-')[2]})"
+    )
+
+
+def _check(light: str) -> str:
+    return f" ({light})" if light else ""
+
+
+def _local(when: str) -> str:
+    """An ISO time by the clock of this machine, to the minute."""
+    return f"{datetime.fromisoformat(when).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _verify_options(parser: ArgumentParser) -> None:
@@ -98,4 +191,4 @@ def gc(args: Namespace) -> None:
         print(f"removed {total}" if args.yes else f"{total} may be removed; --yes removes it")
 
 
-WORDS = {"verify": (_verify_options, verify), "gc": (_gc_options, gc)}
+WORDS = {"status": (_status_options, status), "verify": (_verify_options, verify), "gc": (_gc_options, gc)}

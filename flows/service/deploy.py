@@ -1,13 +1,16 @@
 """`capmat deploy`: the deployments of prefect.yaml and the automations, on the server that is running."""
 
 import os
+import re
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
 
@@ -58,6 +61,25 @@ def deploy(config: Config, always: bool = True) -> None:
 def _in_file() -> list[dict[str, Any]]:
     """The deployments of prefect.yaml, which Prefect has accepted."""
     return list(yaml.safe_load(deployment_file().read_text()).get("deployments") or [])
+
+
+def next_night(now: datetime, up: bool) -> str:
+    """When `nightly` starts next by the deployments of this folder, in words.
+
+    Args:
+        now: with any time zone.
+        up: whether a worker is there to start it.
+    """
+    timed = [s for d in _in_file() if d.get("name") == "nightly" for s in d.get("schedules") or () if s.get("cron")]
+    if not timed:
+        return "prefect.yaml has no schedule of a night"
+    cron, zone = timed[0]["cron"], timed[0].get("timezone") or "UTC"
+    when = f"{cron} ({zone})"
+    if daily := re.fullmatch(r"(\d+) (\d+) \* \* \*", cron):
+        there = now.astimezone(ZoneInfo(zone))
+        at = there.replace(hour=int(daily[2]), minute=int(daily[1]), second=0, microsecond=0)
+        when = f"{at if at > there else at + timedelta(days=1):%Y-%m-%d %H:%M} ({zone})"
+    return when if up else f"after `capmat up`, at {when}; no worker runs for this folder"
 
 
 def _fingerprint() -> str:

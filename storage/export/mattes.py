@@ -12,7 +12,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from storage.export.frame import Source
 from storage.export.job import Done, Job, Known, do, inputs_digest
 from storage.export.names import NAME, check_names, outputs
 from storage.store.errors import store_errors
+from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take
 
@@ -102,7 +105,16 @@ def export_mattes(
             out.write(_record(take, finished.camera), json.dumps(known[finished.camera], sort_keys=True).encode())
         if progress:
             progress(done, len(names))
+    _note(take, run, out, chosen)
     return Exported(names, sorted(written))
+
+
+def _note(take: Take, run: str, out: Root, cameras: Sequence[str]) -> None:
+    """Remember in the ledger what was exported last; a store that is only read exports without that."""
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    with suppress(StoreError):
+        for camera in cameras:
+            Ledger(take.root).record(f"export/{take.name}/{camera}", {"run": run, "out": out.url, "when": when})
 
 
 def _chosen(

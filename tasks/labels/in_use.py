@@ -10,6 +10,7 @@ import numpy as np
 from capmat_errors import ScribbleError
 from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
 from storage.labels.raster import OPEN
+from storage.labels.rounds import round_key, waiting_labels
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.labels.incoming import INBOX, import_labels, is_frozen
@@ -89,25 +90,20 @@ def waiting(store: str, inbox: str = "") -> bool:
     """
     if inbox and _overlays_in(inbox) and not is_frozen(store, inbox):
         return True
-    versions = _versions(store)
-    return bool(versions) and Ledger(Root(store)).done(_used(versions[-1])) is None
+    return bool(waiting_labels(Root(store)))
 
 
 def mark_used(store: str, labels: LabelsRecord, verdicts: Mapping[str, str], pseudo: Sequence[str] = ()) -> None:
     """Record that a round is finished: its labels, its pseudo takes, and the gate's decisions by role."""
     entry = {"labels": labels["digest"], "gate": dict(verdicts), "pseudo_takes": list(pseudo)}
-    Ledger(Root(store)).record(_used(labels["labels"]), entry)
+    Ledger(Root(store)).record(round_key(labels["labels"]), entry)
 
 
 def pseudo_takes_used(store: str, inbox: str = "") -> set[str]:
     """The pseudo takes of all finished rounds but the one that would now be repeated; arguments as in `waiting`."""
-    repeated = [] if waiting(store, inbox) else [_used(version) for version in _versions(store)[-1:]]
-    rounds = Ledger(Root(store)).entries(_used("")).items()
+    repeated = [] if waiting(store, inbox) else [round_key(version) for version in _versions(store)[-1:]]
+    rounds = Ledger(Root(store)).entries(round_key("")).items()
     return {take for key, entry in rounds if entry and key not in repeated for take in entry.get("pseudo_takes", ())}
-
-
-def _used(version: str) -> str:
-    return f"redistill/{LABELS}-{version}"
 
 
 def _versions(store: str) -> list[str]:

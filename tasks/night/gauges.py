@@ -14,8 +14,7 @@ from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.labels.in_use import waiting
 from tasks.night.look_back import check_night
-from tasks.night.record import NightRecord
-from tasks.night.rest import nights
+from tasks.night.record import NightRecord, nights
 
 _STATES = ("Completed", "NeedsHuman", "Failed")
 Family = tuple[str, str, list[tuple[str, float]]]

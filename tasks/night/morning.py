@@ -22,8 +22,7 @@ from storage.takes.take import Take
 from tasks.matte.provenance import mended_plates
 from tasks.night.look_back import look_back
 from tasks.night.page import night_page, night_text
-from tasks.night.record import Attention, Forecast, NightRecord, NightTake
-from tasks.night.rest import nights
+from tasks.night.record import Attention, Forecast, NightRecord, NightTake, nights
 from tasks.runtime.step import Record, retryable
 from tasks.show.artifact import where_text
 from tasks.show.figures import amount, duration

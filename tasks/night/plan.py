@@ -20,7 +20,8 @@ from tasks.ingest.arrival import unfinished
 from tasks.ingest.inbox import Inbox, Refused, to_fetch, trouble
 from tasks.ingest.inbox_files import Bucket, Postponed
 from tasks.night.parts import Mattes, Part, Wish, ingest_parts
-from tasks.night.rest import last_nights, rest_part
+from tasks.night.record import last_nights
+from tasks.night.rest import rest_part
 from tasks.runtime.rates import Rate, read_rates
 from tasks.runtime.step import retryable
 from tasks.show.figures import amount

@@ -1,18 +1,33 @@
-"""The record of a night, `reports/night-<date>-<time>.json`: the flow fills it, the morning report completes it."""
+"""The record of a night, `reports/night-<date>-<time>.json`: the flow fills it, the morning report completes it.
 
-from typing import TypedDict
+Reading the records costs no Prefect, so that `capmat status` answers at once.
+"""
 
-from tasks.ingest.inbox import Refused
-from tasks.ingest.inbox_files import Postponed
-from tasks.models.networks import Ref
-from tasks.runtime.step import Record
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
+
+from storage.store.root import Root
+
+if TYPE_CHECKING:
+    from tasks.ingest.inbox import Refused
+    from tasks.ingest.inbox_files import Postponed
+    from tasks.models.networks import Ref
+    from tasks.runtime.step import Record
+
+_NIGHTS = 5
 
 
 class Attention(TypedDict):
-    """A message for the morning."""
+    """What waits for a human; records of earlier versions have `what` and `fix` alone."""
 
     what: str
     fix: str
+    light: NotRequired[Literal["red", "yellow"]]  # red: something is not done, or will be wrong
+    command: NotRequired[str]  # to type next
 
 
 class NightTake(TypedDict, total=False):
@@ -75,3 +90,14 @@ class NightRecord(TypedDict, total=False):
     free: int | None  # bytes left on the store's disk; None on S3
     html: str  # where the page lies
     json: str  # where this record lies
+
+
+def nights(root: Root) -> Iterator[NightRecord]:
+    """The records of all morning reports, the newest first, read one by one, since a year has hundreds."""
+    names = (name for name in root.names("reports") if name.startswith("night-") and name.endswith(".json"))
+    return (json.loads(root.read(f"reports/{name}")) for name in sorted(names, reverse=True))
+
+
+def last_nights(root: Root) -> list[NightRecord]:
+    """The records of the last few morning reports, the newest first."""
+    return list(islice(nights(root), _NIGHTS))

@@ -4,29 +4,13 @@ No step records it. It is the time without recorded work: before the first recor
 size) and after it (which grows with the size). The forecast is the median of the last few nights.
 """
 
-import json
 import socket
-from collections.abc import Iterator
-from itertools import islice
 from statistics import median
 
 from storage.store.root import Root
 from tasks.night.parts import Part
-from tasks.night.record import NightRecord
+from tasks.night.record import NightRecord, last_nights
 from tasks.runtime.rates import Entry, span
-
-_NIGHTS = 5
-
-
-def last_nights(root: Root) -> list[NightRecord]:
-    """The records of the last few morning reports, the newest first."""
-    return list(islice(nights(root), _NIGHTS))
-
-
-def nights(root: Root) -> Iterator[NightRecord]:
-    """The records of all morning reports, the newest first, read one by one, since a year has hundreds."""
-    names = (name for name in root.names("reports") if name.startswith("night-") and name.endswith(".json"))
-    return (json.loads(root.read(f"reports/{name}")) for name in sorted(names, reverse=True))
 
 
 def measured_rest(entries: list[Entry], began: float, ended: float) -> tuple[float, float]:

@@ -1,0 +1,131 @@
+"""`capmat status`: one screen and one JSON of the same record, from the store alone, at once."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from capmat_models.networks.factory import create_model
+from flows.command.main import main
+from flows.service.deploy import next_night
+from storage.labels.freeze import freeze_labels
+from storage.labels.queue import Mined, write_queue
+from storage.registry import Registry
+from storage.store.root import Root
+from tasks.ingest.session import ingest, plates, take_record
+from tasks.matte.export import export
+from tasks.matte.take import matte, open_run
+from tasks.models.imported import import_weights
+from tasks.models.networks import Ref, Run
+from tests.project import ROOT
+from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, edit_toml, write_session
+from tests.tasks.night.test_morning import NIGHT
+
+
+def matted(store: str, role: str, model: Ref, frames: list[int]) -> str:
+    record, who = take_record(store, "walk"), Run(role, model)
+    name = open_run(store, "walk", who)
+    matte(store, "walk", record["cameras"], frames, who, record["digest"])
+    return name
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A day in its middle: one of two takes is in, the first camera is exported, a night refused something."""
+    folder = tmp_path_factory.mktemp("status")
+    session = write_session(folder / "session")
+    store = str(folder / "store")
+    ingest(store, str(session / "session.toml"), "walk", plates(store, str(session / "session.toml"))["digest"])
+    edit_toml(session, "[takes.walk]", '[takes.run]\npath = "runs"\n\n[takes.walk]')
+    root, registry = Root(store), Registry(Root(store))
+    torch.manual_seed(0)
+    torch.save(create_model("bgmv2_mobilenetv2_xs").state_dict(), folder / "weights.pth")
+    model = import_weights(store, folder / "weights.pth", "bgmv2_mobilenetv2_xs")
+    registry.promote("student", **model, record={"reasons": ["benchmark MSE 12.00e-4 against 15.00e-4", "more"]})
+    student = matted(store, "student", model, [0, 1, 2])
+    matted(store, "teacher", model, [1])
+    export(store, "walk", student, ["c00"], str(folder / "out"), ["png"])
+    ones = np.ones((HEIGHT, WIDTH), np.uint8)
+    freeze_labels(root, "scribbles", [("walk", "c00", 0, ones), ("walk", "c02", 1, ones)])
+    boxes = [Mined(camera, 0, 0.5, (0, 0, 9, 9), ("because",), {}, student) for camera in CAMERAS]
+    write_queue(root, "walk", boxes, {})
+    night = {**NIGHT, "ended": "2026-01-02T03:00:00+00:00", "html": "night.html"}
+    root.write("reports/night-2026-01-02-013000.json", json.dumps(night).encode())
+    check = {"stage": "ring", "session": "day", "take": "walk", "light": "yellow"}
+    root.write("reports/stage-ring-day-walk.json", json.dumps(check).encode())
+    return folder
+
+
+def asked(place: Path, *words: str) -> list[str]:
+    return [
+        "--set",
+        f"store={place / 'store'}",
+        "--set",
+        f"session={place / 'session/session.toml'}",
+        "status",
+        *words,
+    ]
+
+
+def test_the_record_says_what_was_done_and_what_waits(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(asked(place, "--json")) == 0
+    record: dict[str, Any] = json.loads(capsys.readouterr().out)
+    walk, run = record["takes"]
+    assert (walk["name"], walk["ingested"], walk["cameras"], walk["frames"]) == ("walk", True, 3, 3)
+    assert (run["name"], run["ingested"]) == ("run", False)
+    done = {one["role"]: (one["done"], one["in_use"]) for one in walk["runs"]}
+    assert done == {"student": (9, True), "teacher": (3, False)}
+    assert (walk["labels"], walk["boxes"]) == (2, 2)  # one of the three boxes lies on a labelled frame
+    assert (walk["exported"]["cameras"], walk["exported"]["out"]) == (1, str(place / "out"))
+    (model,) = record["models"]
+    assert (model["role"], model["score"]) == ("student", "benchmark MSE 12.00e-4 against 15.00e-4")
+    assert datetime.fromisoformat(model["since"]).date() == datetime.now(UTC).date()
+    assert record["last_night"]["refused"] == 1
+    assert record["stages"] == {"ring": "yellow"}
+    waits = [(item["light"], item.get("command")) for item in record["waits"]]
+    assert waits[0] == ("red", None)  # the refusal of the night comes first
+    assert {command for _, command in waits} >= {"capmat ingest", "capmat scribble", "capmat redistill"}
+
+
+def test_the_screen_is_one_screen_and_names_what_other_commands_ask_for(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(asked(place)) == 0
+    screen = capsys.readouterr().out
+    assert len(screen.splitlines()) <= 24
+    (walk,) = (line.split() for line in screen.splitlines() if line.startswith("walk"))
+    assert {"9/9", "3/9", "1/3", "2"} <= set(walk)
+    assert "frame 3 is missing" in screen
+    assert "`capmat redistill`" in screen
+    assert main(asked(place, "walk")) == 0
+    assert "student-bgmv2_mobilenetv2_xs-v0001" in capsys.readouterr().out
+    assert main(asked(place, "wolk")) == 2
+    assert "walk" in capsys.readouterr().err
+
+
+def test_it_costs_neither_torch_nor_prefect(place: Path) -> None:
+    code = (
+        "import sys; from flows.command.main import main; code = main(sys.argv[1:]);"
+        "sys.exit(code or bool({'torch', 'prefect', 'dask', 'cv2'} & sys.modules.keys()))"
+    )
+    words, path = [sys.executable, "-c", code, *asked(place)], {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=place, env=path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_next_night_is_that_of_prefect_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    late = datetime(2026, 7, 1, 23, 45, tzinfo=UTC)  # 01:45 of the next day in Berlin
+    assert next_night(late, up=True) == "2026-07-03 01:30 (Europe/Berlin)"
+    assert "`capmat up`" in next_night(late, up=False)
+    Path("prefect.yaml").write_text("deployments:\n- name: nightly\n  schedules:\n  - cron: '0 2 * * 1-5'\n")
+    assert next_night(late, up=True) == "0 2 * * 1-5 (UTC)"
+    Path("prefect.yaml").write_text("deployments: []\n")
+    assert "no schedule" in next_night(late, up=True)
