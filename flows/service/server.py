@@ -32,9 +32,7 @@ _VARIABLES = {
     "PYTHONSAFEPATH": "1",
     "PREFECT_PLUGINS_ENABLED": "1",
     "PREFECT_PLUGINS_ALLOW": "capmat",
-    # nothing leaves the machine
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # nothing leaves the machine; see also tasks/__init__.py
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     # the newer UI asks a foreign host for its feature switches
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
