@@ -71,8 +71,15 @@ class Desk:
 
     @cached_property
     def page(self) -> dict[str, bytes]:
-        """The page's files by name."""
-        return {file.name: file.read_bytes() for file in files("flows.scribble").joinpath("page").iterdir()}
+        """The page's files by name: "main.js", "canvas/stage.js"."""
+        page = files("flows.scribble").joinpath("page")
+        parts = {"": page, **{f"{part.name}/": part for part in page.iterdir() if part.is_dir()}}
+        return {
+            at + file.name: file.read_bytes()
+            for at, part in parts.items()
+            for file in part.iterdir()
+            if file.is_file()
+        }
 
     def take(self, request: Request) -> Take:
         """The take that a request names; raises NotFound."""
@@ -133,7 +140,7 @@ def scribble_app(desk: Desk) -> Starlette:
     return Starlette(
         routes=[
             Route("/", page),
-            Route("/page/{file}", page),
+            Route("/page/{file:path}", page),
             Route("/api/desk", answers(everything)),
             Route(f"/api/frame/{at}", answers(frame)),
             Route(f"/api/hull/{at}", answers(hull)),

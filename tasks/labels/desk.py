@@ -52,7 +52,7 @@ def describe_take(root: Root, take: Take) -> Json:
 
     Returns:
         `name`; `cameras`, by name the sizes (height, width) of every level of the pyramid; `frames`; `queue` with
-        `version` and `items` as mined, or None; `drafts`, by "camera/frame" the numbers of strokes `fg` and `bg` and
+        `version` and `items` as mined, or None; `drafts`, by "camera/frame" how many `fg` and `bg` were made and
         their `authors`; `labelled`, the "camera/frame" of which every stroke is in the newest set.
     """
     labels = newest_set(root)
@@ -150,8 +150,12 @@ def _queue(root: Root, take: str) -> Json | None:
 
 
 def _counted(drawing: Drawing) -> Json:
-    count = {label: sum(stroke.label == label for stroke in drawing.strokes) for label in ("fg", "bg")}
-    return {**count, "authors": drawing.authors}
+    """Movements of the hand: the strokes of one have the same time."""
+    made = {
+        label: [(s.author, s.time or place) for place, s in enumerate(drawing.strokes) if s.label == label]
+        for label in ("fg", "bg")
+    }
+    return {**{label: len(set(all)) for label, all in made.items()}, "authors": drawing.authors}
 
 
 def _in_use_first(root: Root, runs: Sequence[str]) -> list[str]:

@@ -4,7 +4,8 @@ import { ask, framePath } from "./server.js";
 import { finish } from "./finish.js";
 import { Queue, nameOf } from "./queue.js";
 import { Saving } from "./saving.js";
-import { Stage } from "./stage.js";
+import { movements } from "./canvas/ink.js";
+import { Stage } from "./canvas/stage.js";
 
 const at = (selector) => document.querySelector(selector);
 const HOLD_MS = 350;
@@ -192,6 +193,7 @@ function said(run) {
 function heard(what, error) {
   if (what === "lost") told("trouble", error.message);
   if (what === "look") at("#zoom").textContent = `${Math.round(100 * stage.look.zoom)} %`;
+  if (what === "pen") showPen();
   if (what !== "stroke") return;
   saving.change(stage.ink.strokes);
   take.labelled = take.labelled.filter((name) => name !== nameOf(frame.at));
@@ -206,9 +208,8 @@ function joined(address, strokes) {
 }
 
 function count(strokes) {
-  const of = (label) => strokes.filter((stroke) => stroke.label === label).length;
   const authors = [...new Set(strokes.map((stroke) => stroke.author))];
-  if (strokes.length) take.drafts[nameOf(frame.at)] = { fg: of("fg"), bg: of("bg"), authors };
+  if (strokes.length) take.drafts[nameOf(frame.at)] = { fg: movements(strokes, "fg"), bg: movements(strokes, "bg"), authors };
   else delete take.drafts[nameOf(frame.at)];
   at("#undo").disabled = stage.ink.last(stage.author()) < 0;
   at("#redo").disabled = !stage.ink.undone.length;
@@ -234,15 +235,15 @@ function told(state, words) {
 // ---- buttons, keys
 
 function choose(brush) {
-  stage.choose(brush);
+  stage.brush.choose(brush);
   for (const button of document.querySelectorAll("[data-brush]")) {
     button.setAttribute("aria-checked", button.dataset.brush === brush);
   }
 }
 
 function thickness(radius) {
-  stage.resize(radius);
-  at("#radius").textContent = `${Math.max(1, Math.round(2 * stage.radius))} px`;
+  stage.brush.resize(radius);
+  at("#radius").textContent = `${Math.max(1, Math.round(2 * stage.brush.radius))} px`;
 }
 
 async function done() {
@@ -258,6 +259,11 @@ async function done() {
   count(strokes);
 }
 
+function showPen() {
+  at("#pen").hidden = !navigator.maxTouchPoints && !stage.hand.penOnly;
+  at("#pen").setAttribute("aria-pressed", stage.hand.penOnly);
+}
+
 function help() {
   at("#help").showModal();
   localStorage.setItem("capmat seen", "1");
@@ -266,10 +272,11 @@ function help() {
 function wire() {
   for (const button of document.querySelectorAll("[data-brush]")) button.onclick = () => choose(button.dataset.brush);
   for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => setView(button.dataset.view);
-  at("#smaller").onclick = () => thickness(stage.radius / THICKER);
-  at("#larger").onclick = () => thickness(stage.radius * THICKER);
+  at("#smaller").onclick = () => thickness(stage.brush.radius / THICKER);
+  at("#larger").onclick = () => thickness(stage.brush.radius * THICKER);
   at("#undo").onclick = () => stage.undo();
   at("#redo").onclick = () => stage.redo();
+  at("#pen").onclick = () => stage.hand.usePenOnly(!stage.hand.penOnly);
   at("#fit").onclick = () => stage.fit();
   at("#next").onclick = () => step(1);
   at("#previous").onclick = () => step(-1);
@@ -290,12 +297,13 @@ function wire() {
   };
   addEventListener("keydown", pressed);
   addEventListener("keyup", released);
-  addEventListener("blur", () => stage.hold(false));
+  addEventListener("blur", () => stage.hand.hold(false));
   addEventListener("beforeunload", (event) => {
     if (saving.waiting) event.preventDefault();
   });
   document.addEventListener("visibilitychange", () => document.hidden && saving.flush());
   choose("fg");
+  showPen();
 }
 
 function pressed(event) {
@@ -307,11 +315,11 @@ function pressed(event) {
   if (ctrl && key === "z") event.shiftKey ? stage.redo() : stage.undo();
   else if (ctrl && key === "y") stage.redo();
   else if (ctrl) return;
-  else if (key === " ") stage.hold(true);
+  else if (key === " ") stage.hand.hold(true);
   else if (key in BRUSHES) choose(BRUSHES[key]);
   else if (key in LOOKS) flip(key, event);
-  else if (key === "[") thickness(stage.radius / THICKER);
-  else if (key === "]") thickness(stage.radius * THICKER);
+  else if (key === "[") thickness(stage.brush.radius / THICKER);
+  else if (key === "]") thickness(stage.brush.radius * THICKER);
   else if (key === "n") step(1);
   else if (key === "p") step(-1);
   else if (key === "0") stage.fit();
@@ -333,8 +341,8 @@ function flip(key, event) {
 
 function released(event) {
   const key = event.key.toLowerCase();
-  if (event.key === " " && stage.space) {
-    stage.hold(false);
+  if (event.key === " " && stage.hand.space) {
+    stage.hand.hold(false);
     event.preventDefault();
   }
   if (!held[key]) return;

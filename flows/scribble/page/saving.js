@@ -2,7 +2,7 @@
 // full disk nor a closed tab loses one. If two people save the same frame, both sets of strokes are joined.
 
 import { ask, framePath } from "./server.js";
-import { merged } from "./ink.js";
+import { merged } from "./canvas/ink.js";
 
 const PREFIX = "capmat ";
 const QUIET_MS = 600;
@@ -93,6 +93,7 @@ export class Saving {
       entry.base = strokes;
       entry.trouble = "";
       if (entry.strokes === strokes) this.saved(entry);
+      document.dispatchEvent(new CustomEvent("capmat:saved", { detail: { at: entry.at, strokes } }));
     } catch (error) {
       if (error.status === 409) this.join(entry, error.body);
       else if (error.status === 400) entry.trouble = `The store refuses these strokes: ${error.message}`;

@@ -23,6 +23,7 @@ from storage.labels.strokes import Stroke
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
+from tests.project import ROOT
 from tests.storage.takes.matted_take import RUN, make_take
 
 TOKEN = "the-token-of-the-link"
@@ -156,8 +157,8 @@ def test_nothing_but_the_page_and_its_takes_is_reached(page: TestClient, path: s
 
 
 def test_the_page_consists_of_its_own_files_alone(page: TestClient) -> None:
-    html = page.get("/").text
-    for name in ("page.css", "main.js", "stage.js", "tiles.js", "ink.js", "saving.js", "queue.js", "finish.js"):
+    html, folder = page.get("/").text, ROOT / "flows" / "scribble" / "page"
+    for name in (file.relative_to(folder).as_posix() for file in folder.rglob("*.*") if file.suffix != ".svg"):
         answer = page.get(f"page/{name}")
         assert answer.status_code == 200
         html += answer.text

@@ -1,27 +1,17 @@
 """The scribble page in a real browser: what is drawn is what is seen, what is stored, and what becomes labels."""
 
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from storage.labels.drafts import read_draft
 from storage.labels.label_set import LABELS, LabelSet
 from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
-from storage.store.root import Root
-from tests.flows.scribble.browser import FOUND, Tab, browser
-from tests.project import ROOT
-from tests.storage.takes.matted_take import make_take
+from tests.flows.scribble.browser import Tab
+from tests.flows.scribble.hand import HEIGHT, WIDTH, Hand
 
-HEIGHT, WIDTH = 300, 420
 _SEEN = f"""const canvas = document.querySelector("#ink"), [h, w] = [{HEIGHT}, {WIDTH}];"""
 _SEEN += """
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -37,142 +27,86 @@ _SEEN += """
 """
 
 
-@pytest.fixture
-def link(tmp_path: Path) -> Iterator[str]:
-    """The command, running on a store with one take; it ends well when it is interrupted."""
-    make_take(Root(tmp_path / "store"))
-    words = ["--set", f"store={tmp_path}/store", "scribble", "--no-browser", "--author", "Mia"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows.command.main", *words],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
-    )
-    assert process.stdout
-    yield process.stdout.readline().strip()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(120) == 0
-
-
-class Hand:
-    """Draws on the page, in pixels of the frame, which is shown as a whole."""
-
-    def __init__(self, tab: Tab, link: str) -> None:
-        self.tab, self.link = tab, link
-        # Whatever bars the browser shows and takes away: the page keeps its size.
-        tab.call("Emulation.setDeviceMetricsOverride", width=1600, height=1000, deviceScaleFactor=1, mobile=False)
-        self.open()
-        left, top, wide, high = tab.ask(
-            "(r => [r.left, r.top, r.width, r.height])(document.querySelector('#stage').getBoundingClientRect())"
-        )
-        self.zoom = 0.96 * min(wide / WIDTH, high / HEIGHT)
-        self.left, self.top = left + wide / 2, top + high / 2
-
-    def draw(self, *points: tuple[float, float], shift: bool = False) -> None:
-        places = [
-            (self.left + (x - WIDTH / 2) * self.zoom, self.top + (y - HEIGHT / 2) * self.zoom) for x, y in points
-        ]
-        self.tab.drag(places, shift=shift)
-
-    def count(self, label: str) -> Any:
-        """How many strokes the list says that the open frame has."""
-        script = f"document.querySelector('.item.here .dot.{label} + .n')?.textContent || '0'"
-        return int(self.tab.ask(script))
-
-    def saved(self) -> None:
-        self.tab.wait_for("document.querySelector('#saved').textContent === 'Saved'")
-
-    def open(self) -> None:
-        self.tab.ask("window.old = true")
-        self.tab.open(self.link)
-        self.tab.wait_for("!window.old && document.querySelector('#name')?.textContent === 'c00 · frame 4'")
-        self.tab.ask("document.querySelector('#help').close()")
-
-
 def _as_seen(tab: Tab) -> NDArray[np.uint8]:
     values = {"f": FOREGROUND, "b": BACKGROUND, ".": OPEN}
     seen = tab.wait_for(f"(() => {{ {_SEEN} }})()")
     return np.array([values[letter] for letter in seen], np.uint8).reshape(HEIGHT, WIDTH)
 
 
-@pytest.mark.skipif(FOUND is None, reason="no Chromium is installed")
-def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(link: str, tmp_path: Path) -> None:
-    root = Root(tmp_path / "store")
-    with browser(tmp_path / "chromium") as tab:
-        hand = Hand(tab, link)
-        for _ in range(9):
-            tab.press("]")
-        subject = [(60.0, 80.0), (100.0, 90.0), (140.0, 130.0), (150.0, 180.0)]
-        hand.draw(*subject)
-        tab.press("b")
-        hand.draw((300.0, 60.0), (350.0, 70.0), (380.0, 200.0), shift=True)
-        tab.press("e")
-        hand.draw((100.0, 60.0), (100.0, 120.0))
-        tab.press("f")
-        hand.draw((20.0, 250.0), (500.0, 250.0))  # over the edge
-        hand.draw((200.0, 20.0), (210.0, 30.0))
-        assert (hand.count("fg"), hand.count("bg")) == (3, 1)
-        tab.press("z", ctrl=True)
-        tab.press("z", ctrl=True)
-        assert hand.count("fg") == 1
-        tab.press("z", ctrl=True, shift=True)
-        assert hand.count("fg") == 2
-        hand.saved()
+def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(hand: Hand) -> None:
+    tab, root, link = hand.tab, hand.root, hand.link
+    hand.open()
+    for _ in range(9):
+        tab.press("]")
+    subject = [(60.0, 80.0), (100.0, 90.0), (140.0, 130.0), (150.0, 180.0)]
+    hand.draw(*subject)
+    tab.press("b")
+    hand.draw((300.0, 60.0), (350.0, 70.0), (380.0, 200.0), shift=True)
+    tab.press("e")
+    hand.draw((100.0, 60.0), (100.0, 120.0))
+    tab.press("f")
+    hand.draw((20.0, 250.0), (500.0, 250.0))  # over the edge
+    hand.draw((200.0, 20.0), (210.0, 30.0))
+    assert (hand.count("fg"), hand.count("bg")) == (3, 1)
+    tab.press("z", ctrl=True)
+    tab.press("z", ctrl=True)
+    assert hand.count("fg") == 1
+    tab.press("z", ctrl=True, shift=True)
+    assert hand.count("fg") == 2
+    hand.saved()
 
-        hand.open()  # again, as a reload does
-        assert (hand.count("fg"), hand.count("bg")) == (2, 1)
-        draft = read_draft(root, "walk", "c00", 4)
-        assert draft
-        drawn = draft.drawing.strokes
-        assert [stroke.label for stroke in drawn] == ["fg", "bg", "erase", "fg"]
-        assert {stroke.author for stroke in drawn} == {"Mia"}
-        assert all(min(np.hypot(x - a, y - b) for a, b in drawn[0].points) < 0.5 for x, y in subject)
-        assert len(drawn[1].points) == 2  # shift makes it straight
-        assert np.abs(np.array(drawn[1].points) - [(300, 60), (380, 200)]).max() < 0.5
-        label = rasterise(drawn, (HEIGHT, WIDTH))
-        assert {BACKGROUND, FOREGROUND, OPEN} == set(np.unique(label))
-        assert (_as_seen(tab) == label).mean() > 0.995  # a screen pixel's width at the edges
+    hand.open()  # again, as a reload does
+    assert (hand.count("fg"), hand.count("bg")) == (2, 1)
+    draft = read_draft(root, "walk", "c00", 4)
+    assert draft
+    drawn = draft.drawing.strokes
+    assert [stroke.label for stroke in drawn] == ["fg", "bg", "erase", "fg"]
+    assert {stroke.author for stroke in drawn} == {"Mia"}
+    assert all(min(np.hypot(x - a, y - b) for a, b in drawn[0].points) < 0.5 for x, y in subject)
+    assert len(drawn[1].points) == 2  # shift makes it straight
+    assert np.abs(np.array(drawn[1].points) - [(300, 60), (380, 200)]).max() < 0.5
+    label = rasterise(drawn, (HEIGHT, WIDTH))
+    assert {BACKGROUND, FOREGROUND, OPEN} == set(np.unique(label))
+    assert (_as_seen(tab) == label).mean() > 0.995  # a screen pixel's width at the edges
 
-        # Somebody else paints on the same frame; both sets of strokes survive.
-        token = link.rpartition("=")[2]
-        address = link.partition("?")[0] + "api/strokes/walk/c00/4"
-        theirs = {"label": "bg", "radius": 5.0, "points": [[40.0, 20.0]], "author": "Ben", "time": ""}
-        document = {"capmat": "strokes", "schema": 1, "take": "walk", "camera": "c00", "frame": 4}
-        ours = [
-            {"label": s.label, "radius": s.radius, "points": s.points, "author": s.author, "time": s.time}
-            for s in drawn
-        ]
-        body = {**document, "width": WIDTH, "height": HEIGHT, "strokes": [*ours, theirs]}
-        params = {"after": draft.revision}
-        answer = httpx.put(address, params=params, json=body, headers={"x-capmat-token": token}, trust_env=False)
-        assert answer.status_code == 200
-        hand.draw((240.0, 100.0), (240.0, 140.0))
-        hand.saved()
-        assert (hand.count("fg"), hand.count("bg")) == (3, 2)
-        tab.press("n")
-        tab.wait_for("document.querySelector('#name').textContent === 'c01 · frame 4'")
+    # Somebody else paints on the same frame; both sets of strokes survive.
+    token = link.rpartition("=")[2]
+    address = link.partition("?")[0] + "api/strokes/walk/c00/4"
+    theirs = {"label": "bg", "radius": 5.0, "points": [[40.0, 20.0]], "author": "Ben", "time": ""}
+    document = {"capmat": "strokes", "schema": 1, "take": "walk", "camera": "c00", "frame": 4}
+    ours = [
+        {"label": s.label, "radius": s.radius, "points": s.points, "author": s.author, "time": s.time} for s in drawn
+    ]
+    body = {**document, "width": WIDTH, "height": HEIGHT, "strokes": [*ours, theirs]}
+    params = {"after": draft.revision}
+    answer = httpx.put(address, params=params, json=body, headers={"x-capmat-token": token}, trust_env=False)
+    assert answer.status_code == 200
+    hand.draw((240.0, 100.0), (240.0, 140.0))
+    hand.saved()
+    assert (hand.count("fg"), hand.count("bg")) == (3, 2)
+    tab.press("n")
+    tab.wait_for("document.querySelector('#name').textContent === 'c01 · frame 4'")
 
-        # The store takes nothing for a while; the page says so, keeps the stroke and tries again.
-        root.write("drafts/walk/c01", b"in the way")
-        tab.press("f")
-        hand.draw((150.0, 100.0), (160.0, 110.0))
-        tab.wait_for("document.querySelector('#trouble').textContent.includes('this browser keeps the strokes')")
-        root.delete("drafts/walk/c01")
-        hand.saved()
+    # The store takes nothing for a while; the page says so, keeps the stroke and tries again.
+    root.write("drafts/walk/c01", b"in the way")
+    tab.press("f")
+    hand.draw((150.0, 100.0), (160.0, 110.0))
+    tab.wait_for("document.querySelector('#trouble').textContent.includes('this browser keeps the strokes')")
+    root.delete("drafts/walk/c01")
+    hand.saved()
 
-        tab.ask("document.querySelector('#done').click()")
-        tab.ask("document.querySelector('#finish-go').click()")
-        tab.wait_for("document.querySelector('#finish .big')?.textContent === 'Labels l0001'")
-        tab.ask("document.querySelector('#finish-cancel').click()")
+    tab.ask("document.querySelector('#done').click()")
+    tab.ask("document.querySelector('#finish-go').click()")
+    tab.wait_for("document.querySelector('#finish .big')?.textContent === 'Labels l0001'")
+    tab.ask("document.querySelector('#finish-cancel').click()")
 
-        # What an earlier page could not send is sent by the next one, although another frame is open.
-        left = json.dumps({"base": [], "strokes": [theirs]})
-        tab.ask(f"localStorage.setItem('capmat walk/c01/5', {json.dumps(left)})")
-        hand.open()
-        tab.wait_for("localStorage.getItem('capmat walk/c01/5') === null")
-        assert (recovered := read_draft(root, "walk", "c01", 5))
-        assert recovered.drawing.authors == ["Ben"]
+    # What an earlier page could not send is sent by the next one, although another frame is open.
+    left = json.dumps({"base": [], "strokes": [theirs]})
+    tab.ask(f"localStorage.setItem('capmat walk/c01/5', {json.dumps(left)})")
+    hand.open()
+    tab.wait_for("localStorage.getItem('capmat walk/c01/5') === null")
+    assert (recovered := read_draft(root, "walk", "c01", 5))
+    assert recovered.drawing.authors == ["Ben"]
     labels = LabelSet.open(root, LABELS)
     assert labels.keys == [("walk", "c00", 4), ("walk", "c01", 4)]
     draft = read_draft(root, "walk", "c00", 4)

@@ -9,6 +9,16 @@ export function keyOf(stroke) {
   return JSON.stringify([stroke.author, stroke.time, stroke.label, stroke.radius, stroke.points]);
 }
 
+export function isOneMovement(one, other) {
+  return one.author === other.author && one.label === other.label && Boolean(one.time) && one.time === other.time;
+}
+
+// How many movements of the hand made the strokes of a label.
+export function movements(strokes, label) {
+  const some = strokes.filter((stroke) => stroke.label === label);
+  return some.filter((stroke, n) => !n || !isOneMovement(some[n - 1], stroke)).length;
+}
+
 // Their strokes, with mine since `base` on top, and without those that I undid since.
 export function merged(base, mine, theirs) {
   const known = new Set(base.map(keyOf));
@@ -31,24 +41,27 @@ export class Ink {
     this.undone = [];
   }
 
-  add(stroke) {
-    this.strokes = [...this.strokes, stroke];
+  // The strokes of one movement: they have the same time.
+  add(strokes) {
+    this.strokes = [...this.strokes, ...strokes];
     this.undone = [];
   }
 
-  // Undoes the last stroke of this author; strokes of others stay.
+  // Undoes the last movement of this author; strokes of others stay.
   undo(author) {
-    const place = this.last(author);
-    if (place < 0) return false;
-    this.undone.push([place, this.strokes[place]]);
-    this.strokes = this.strokes.toSpliced(place, 1);
+    const last = this.last(author);
+    if (last < 0) return false;
+    let first = last;
+    while (first > this.frozen && isOneMovement(this.strokes[first - 1], this.strokes[last])) first--;
+    this.undone.push([first, this.strokes.slice(first, last + 1)]);
+    this.strokes = this.strokes.toSpliced(first, last + 1 - first);
     return true;
   }
 
   redo() {
     if (!this.undone.length) return false;
-    const [place, stroke] = this.undone.pop();
-    this.strokes = this.strokes.toSpliced(place, 0, stroke);
+    const [place, strokes] = this.undone.pop();
+    this.strokes = this.strokes.toSpliced(place, 0, ...strokes);
     return true;
   }
 

@@ -1,46 +1,43 @@
-// The picture with its strokes: zooming and moving, painting, and what is drawn when. Three canvases: the picture, the
+// The picture with its strokes: which part of it is seen, and what is drawn when. Three canvases: the picture, the
 // strokes, and marks on top, each somewhat larger than the window. When the view moves they are moved; only what that
 // uncovers is drawn. Strokes that are finished are drawn again only when the view is zoomed.
 
-import { drawBox, drawStraight, shift, uncovered } from "./canvas.js";
+import { Brush } from "./brush.js";
+import { Hand } from "./hand.js";
 import { Ink } from "./ink.js";
+import { drawBox, drawStraight, shift, uncovered } from "./marks.js";
 import { Tiles } from "./tiles.js";
 
 const CLOSEST = 32; // device pixels per pixel of the picture
 const MARGIN = 160; // around what is seen, painted too: a picture that is moved so far need not be painted again
 const SETTLE_MS = 200;
-const THINNEST = 0.75;
-const THICKEST = 2048;
 
 export class Stage {
-  // `told` is called with "look" when the view has moved, with "stroke" when the strokes have changed, and with "lost"
-  // and an error when a piece of the picture cannot be shown.
+  // `told` is called with "look" when the view has moved, with "stroke" when the strokes have changed, with "pen" when
+  // fingers paint no more or again, and with "lost" and an error when a piece of the picture cannot be shown.
   constructor(told, author) {
     this.told = told;
     this.author = author;
     this.element = document.querySelector("#stage");
-    this.ring = document.querySelector("#ring");
     this.canvases = ["tiles", "ink", "marks"].map((id) => document.querySelector(`#${id}`));
     [this.picture, , this.marks] = this.canvases.map((canvas) => canvas.getContext("2d"));
     this.ink = new Ink(this.canvases[1].getContext("2d"));
     this.tiles = new Tiles(() => this.redraw({ tiles: true }), (error) => told("lost", error));
-    this.brush = "fg";
-    this.radius = 8;
     this.look = { x: 0, y: 0, zoom: 1 };
     this.size = null; // [height, width] of the frame
     this.box = null;
     this.due = null;
     this.painted = null; // what the canvases show, their margin included
-    this.pointer = null;
+    this.brush = new Brush(this, author);
+    this.hand = new Hand(this, this.brush);
     new ResizeObserver(() => this.resized()).observe(this.element);
-    this.listen();
   }
 
   // A frame: its size, the view of it and where to look at: a box, or null for all of it.
   show(size, strokes, frozen, box) {
     this.size = size;
     this.box = box;
-    this.stroke = null;
+    this.brush.pieces = [];
     this.fitted = false;
     this.ink.load(strokes, frozen);
     this.resized();
@@ -101,9 +98,13 @@ export class Stage {
 
   zoomBy(factor, x = this.width / 2, y = this.height / 2) {
     const { look } = this;
-    const least = 0.5 * Math.min(this.width / this.size[1], this.height / this.size[0], 1);
-    const zoom = Math.min(Math.max(look.zoom * factor, least), CLOSEST);
+    const zoom = this.allowed(look.zoom * factor);
     this.go(look.x + x / look.zoom - x / zoom, look.y + y / look.zoom - y / zoom, zoom);
+  }
+
+  allowed(zoom) {
+    const least = 0.5 * Math.min(this.width / this.size[1], this.height / this.size[0], 1);
+    return Math.min(Math.max(zoom, least), CLOSEST);
   }
 
   go(x, y, zoom) {
@@ -115,7 +116,7 @@ export class Stage {
     this.look = { x: within(x, width, w), y: within(y, height, h), zoom };
     this.fitted = false;
     this.redraw({});
-    this.moveRing();
+    this.brush.moveRing();
     this.told("look");
   }
 
@@ -160,13 +161,13 @@ export class Stage {
     const missing = this.tiles.draw(this.picture, wanted, width, height, due.tiles ? all : parts);
     if (!missing && !this.tiles.running) this.tiles.foresee(this.others, wanted, width, height);
     this.ink.draw(wanted, due.ink ? all : parts);
-    if (this.stroke && !this.straight && due.ink) this.ink.grow(this.stroke, 0, wanted);
+    if (due.ink && !this.brush.straight) for (const piece of this.brush.pieces) this.ink.grow(piece, 0, wanted);
     this.paintMarks();
   }
 
-  // What has been added to the stroke since point `from`.
-  grow(from) {
-    if (this.painted) this.ink.grow(this.stroke, from, this.painted);
+  // What has been added to a stroke that is being made since point `from`.
+  grow(stroke, from) {
+    if (this.painted) this.ink.grow(stroke, from, this.painted);
     else this.redraw({ ink: true }); // nothing is painted yet; the stroke will be, with the rest
   }
 
@@ -177,32 +178,14 @@ export class Stage {
 
   paintMarks() {
     const { marks, painted: look } = this;
-    const any = this.box || (this.stroke && this.straight);
+    const line = this.brush.straight && this.brush.pieces[0];
+    const any = this.box || line;
     if (!look || (!any && !this.marked)) return;
     this.marked = any;
     marks.setTransform(1, 0, 0, 1, 0, 0);
     marks.clearRect(0, 0, this.width + 2 * this.margin, this.height + 2 * this.margin);
     if (this.box) drawBox(marks, this.box, look, this.ratio);
-    if (this.stroke && this.straight) drawStraight(marks, this.stroke, look);
-  }
-
-  // ---- the brush
-
-  choose(brush) {
-    this.brush = brush;
-    this.ring.className = brush;
-  }
-
-  resize(radius) {
-    this.radius = Math.min(Math.max(radius, THINNEST), THICKEST);
-    this.moveRing();
-  }
-
-  moveRing() {
-    if (!this.pointer) return;
-    const side = Math.max((2 * this.radius * this.look.zoom) / this.ratio, 3);
-    this.ring.style.width = this.ring.style.height = `${side}px`;
-    this.ring.style.transform = `translate(${this.pointer.x - side / 2}px, ${this.pointer.y - side / 2}px)`;
+    if (line) drawStraight(marks, line, look);
   }
 
   // Where an event happened, in pixels of the frame, to a hundredth.
@@ -217,108 +200,12 @@ export class Stage {
     );
   }
 
-  listen() {
-    const on = (name, act, options) => this.element.addEventListener(name, act, options);
-    on("contextmenu", (event) => event.preventDefault());
-    on("wheel", (event) => this.wheel(event), { passive: false });
-    on("pointerdown", (event) => this.down(event));
-    on("pointermove", (event) => this.moved(event));
-    on("pointerup", (event) => this.up(event));
-    on("pointercancel", (event) => this.up(event));
-    on("pointerleave", () => this.element.classList.remove("painting"));
-  }
-
-  wheel(event) {
-    event.preventDefault();
-    if (!this.size) return;
-    const frame = this.element.getBoundingClientRect();
-    const step = event.deltaMode ? event.deltaY * 30 : event.deltaY;
-    const at = [(event.clientX - frame.left) * this.ratio, (event.clientY - frame.top) * this.ratio];
-    this.zoomBy(1.0018 ** -Math.min(Math.max(step, -240), 240), ...at);
-  }
-
-  down(event) {
-    if (!this.size || this.stroke || this.drag) return;
-    this.element.focus();
-    this.element.setPointerCapture(event.pointerId);
-    if (event.button !== 0 || this.space) {
-      this.drag = { x: event.clientX, y: event.clientY, look: this.look };
-      this.element.classList.add("moving", "held");
-      this.element.classList.remove("painting");
-      return;
-    }
-    this.straight = event.shiftKey;
-    this.stroke = { label: this.brush, radius: Math.round(this.radius * 100) / 100, points: [this.place(event)] };
-    this.element.classList.remove("bare");
-    this.straight ? this.paintMarks() : this.grow(0);
-  }
-
-  moved(event) {
-    if (!this.size) return;
-    const frame = this.element.getBoundingClientRect();
-    this.pointer = { x: event.clientX - frame.left, y: event.clientY - frame.top };
-    if (this.drag) {
-      const { x, y, look } = this.drag;
-      this.go(
-        look.x - ((event.clientX - x) * this.ratio) / look.zoom,
-        look.y - ((event.clientY - y) * this.ratio) / look.zoom,
-        look.zoom,
-      );
-      return;
-    }
-    if (!this.space) this.element.classList.add("painting");
-    this.moveRing();
-    if (!this.stroke) return;
-    if (this.straight) {
-      this.stroke.points = [this.stroke.points[0], this.place(event)];
-      this.paintMarks();
-      return;
-    }
-    const { points } = this.stroke;
-    const from = points.length;
-    const all = event.getCoalescedEvents?.() || [];
-    const least = 0.7 / this.look.zoom;
-    for (const each of all.length ? all : [event]) {
-      const point = this.place(each);
-      const [x, y] = points[points.length - 1];
-      if (Math.hypot(point[0] - x, point[1] - y) >= least) points.push(point);
-    }
-    if (points.length > from) this.grow(from);
-  }
-
-  up(event) {
-    if (this.drag) {
-      this.drag = null;
-      this.element.classList.remove("held");
-      if (!this.space) this.element.classList.remove("moving");
-      return;
-    }
-    if (!this.stroke) return;
-    const stroke = this.stroke;
-    if (!this.straight && event.type === "pointerup") {
-      const [x, y] = stroke.points[stroke.points.length - 1];
-      const last = this.place(event);
-      if (Math.hypot(last[0] - x, last[1] - y) > 0.1 / this.look.zoom) stroke.points.push(last);
-    }
-    this.stroke = null;
-    this.straight = false;
-    this.ink.add({ ...stroke, author: this.author(), time: new Date().toISOString() });
-    this.redraw({ ink: true });
-    this.told("stroke");
-  }
-
-  hold(space) {
-    this.space = space;
-    this.element.classList.toggle("moving", space);
-    this.element.classList.toggle("painting", !space && Boolean(this.pointer));
-  }
-
   undo() {
-    if (!this.stroke && this.ink.undo(this.author())) this.changed();
+    if (!this.brush.pieces.length && this.ink.undo(this.author())) this.changed();
   }
 
   redo() {
-    if (!this.stroke && this.ink.redo()) this.changed();
+    if (!this.brush.pieces.length && this.ink.redo()) this.changed();
   }
 
   // Takes strokes of another person.

@@ -2,7 +2,7 @@
 // fine ones until those are there. Decoded tiles of the views that were looked at lately are kept, so flipping is
 // immediate.
 
-import { picture, tilePath } from "./server.js";
+import { picture, tilePath } from "../server.js";
 
 const SIDE = 512;
 const KEPT = 240; // decoded tiles, a megabyte each

@@ -1,0 +1,49 @@
+"""One program and one browser for all tests of the page: they take seconds to start."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from storage.store.root import Root
+from tests.flows.scribble.browser import FOUND, browser
+from tests.flows.scribble.hand import Hand
+from tests.project import ROOT
+from tests.storage.takes.matted_take import make_take
+
+
+@pytest.fixture(scope="package")
+def shared_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
+    """The command on a store with one take, and a tab; the command ends well when it is interrupted."""
+    if FOUND is None:
+        pytest.skip("no Chromium is installed")
+    folder = tmp_path_factory.mktemp("page")
+    make_take(root := Root(folder / "store"))
+    words = ["--set", f"store={folder}/store", "scribble", "--no-browser", "--author", "Mia"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.command.main", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+    )
+    assert process.stdout
+    link = process.stdout.readline().strip()
+    with browser(folder / "chromium") as tab:
+        yield Hand(tab, link, root)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(120) == 0
+
+
+@pytest.fixture
+def hand(shared_hand: Hand) -> Iterator[Hand]:
+    """The same, as a new person finds it: without strokes, and with nothing that the browser remembers."""
+    shared_hand.resize(1600, 1000)
+    yield shared_hand
+    shared_hand.saved()  # else the browser asks whether to leave
+    shared_hand.tab.ask("localStorage.clear()")
+    shared_hand.tab.open("about:blank")
+    for what in ("drafts", "labels"):
+        shared_hand.root.delete(what)
