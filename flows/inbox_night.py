@@ -243,6 +243,7 @@ def _finish(night: _Night, job: _Job) -> None:
             "teacher_wanted": job.wanted["teacher"],
             "finished": finished,
             "mined": mined["items"] if mined else 0,
+            "exports": night.config.exports if job.exports else "",
             "seconds": round(take["wall_s"] + sum(matte["wall_s"] for matte in job.mattes), 2),
         }
     )

@@ -25,12 +25,14 @@ from tasks.stage.check import stage_check_task
 from tasks.stage.mend import mend_task
 
 
-def ingest_session(config: Config, *, look: bool = False) -> tuple[SessionRecord, dict[str, TakeRecord]]:
+def ingest_session(
+    config: Config, *, look: Callable[[Record], None] | None = None
+) -> tuple[SessionRecord, dict[str, TakeRecord]]:
     """Check a session and ingest what the store does not have yet.
 
     Args:
         config: the settings.
-        look: check the stage before each take, as those do who bring takes in.
+        look: told what the stage check before each take found; None checks no stage.
 
     Returns:
         What the check found (`takes`, `benchmark`), and the ingest records by take.
@@ -38,11 +40,10 @@ def ingest_session(config: Config, *, look: bool = False) -> tuple[SessionRecord
     check_place(Root(config.store))
     plan = check_task(config.session)
     plates = plates_task(config.store, config.session)
-    looks = [
-        stage_check_task.submit(config, config.session, name, plates["digest"]) for name in plan["takes"] if look
-    ]
-    for future in looks:
-        future.result()
+    if look:
+        looks = [stage_check_task.submit(config, config.session, name, plates["digest"]) for name in plan["takes"]]
+        for future in looks:
+            look(future.result())
     futures = {
         name: ingest_task.submit(config.store, config.session, name, plates["digest"]) for name in plan["takes"]
     }
@@ -126,4 +127,4 @@ def ingest(config: Config | None = None) -> dict[str, Any]:
     Returns:
         The ingest records by take.
     """
-    return ingest_session(config or load_config(), look=True)[1]
+    return ingest_session(config or load_config(), look=list[Record]().append)[1]

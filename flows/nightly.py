@@ -2,9 +2,10 @@
 
 Checks the session, ingests plates and takes, mattes every frame with the student in use and the chosen takes
 with the teacher in use, and freezes the benchmark when the session brings trimaps. With an inbox it does so with
-every session that has arrived there, each take on its own, and ends with a report for the morning.
+every session that has arrived there, each take on its own. It ends with a report for the morning.
 """
 
+import time
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -19,10 +20,13 @@ from storage.store.marker import check_place
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.models.networks import ROLES, champions_task, register_base_task
+from tasks.night.morning import morning_task
 from tasks.night.plan import plan_night, until_time
+from tasks.night.record import NightRecord
 from tasks.report.sheets import show_take_task
 from tasks.runtime.progress import say
 from tasks.runtime.settings import load_config
+from tasks.runtime.step import Record
 
 
 @flow(name="nightly", flow_run_name=night_name, task_runner=default_runner(), **HOOKS)
@@ -34,8 +38,8 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
         models: `champion` mattes with the models in use, `base` with the base weights.
 
     Returns:
-        Records: `takes` by name, `models` by role, `mattes`, and `benchmark` if the session has one. With an inbox
-        also `night`, the record of the morning report.
+        Records: `takes` by name, `models` by role, `mattes`, `benchmark` if the session has one, and `night`: the
+        record of the morning report.
 
     Raises:
         NeedsHuman: of an inbox, something was refused; the flow run ends in the state of that name.
@@ -47,7 +51,8 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
         done = night_of_inbox(config, models)
         # Prefect takes a state for how the run ends, and gives its data to the caller.
         return done if done["night"]["state"] == "Completed" else cast("dict[str, Any]", needs_human(done["night"]))
-    plan, takes = ingest_session(config, look=True)
+    began, stages = time.time(), list[Record]()
+    plan, takes = ingest_session(config, look=stages.append)
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
     every = _teacher_every(config)
@@ -58,13 +63,43 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
         if every and (name in config.scribble_takes or name == plan["benchmark"]):
             started += matte_take(config, take, "teacher", chosen["teacher"], take["frames"][::every])
     mattes = [future.result() for future in started]
-    for name in takes:
-        show_take_task(config.store, name, sorted({record["run"] for record in mattes if record["take"] == name}))
+    frozen = benchmark.result() if benchmark else None
+    record = NightRecord(
+        inbox="",
+        session=config.session,
+        store=config.store,
+        models={role: chosen[role] for role in ROLES},
+        state="Completed",
+        refused=[],
+        left=[],
+        stages=stages,
+        takes=[],
+        kept=[],
+    )
+    for name, take in takes.items():
+        own = [matte for matte in mattes if matte["take"] == name]
+        runs = sorted({matte["run"] for matte in own})
+        show_take_task(config.store, name, runs)
+        wanted = name in config.scribble_takes or name == plan["benchmark"]
+        record["takes"].append(
+            {
+                "take": name,
+                "session": stages[0]["session"],
+                "cameras": len(take["cameras"]),
+                "frames": len(take["frames"]),
+                "runs": runs,
+                "teacher": every if wanted else 0,
+                "teacher_wanted": int(wanted),
+                "finished": True,
+                "seconds": round(take["wall_s"] + sum(matte["wall_s"] for matte in own), 2),
+            }
+        )
     return {
         "takes": takes,
         "models": {role: base[role] for role in ROLES},
         "mattes": mattes,
-        "benchmark": benchmark.result() if benchmark else None,
+        "benchmark": frozen,
+        "night": morning_task(config.store, record, began),
     }
 
 

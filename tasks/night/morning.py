@@ -12,10 +12,8 @@ from typing import cast
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
-from storage.labels.label_set import LABELS, LabelSet, list_label_sets
 from storage.registry import Registry
 from storage.session.cost import free_bytes
-from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.group import group_key
 from storage.takes.take import Take
@@ -23,14 +21,16 @@ from tasks.matte.provenance import mended_plates
 from tasks.night.look_back import look_back
 from tasks.night.page import night_page, night_text
 from tasks.night.record import Attention, Forecast, NightRecord, NightTake, nights
+from tasks.night.status import boxes_wait, labels_wait
 from tasks.runtime.step import Record, retryable
 from tasks.show.artifact import where_text
 from tasks.show.figures import amount, duration
 from tasks.show.markdown import picture
-from tasks.show.sheet import Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
+from tasks.show.sheet import RGB, Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
 
 _NIGHTS_LEFT = 3  # time in which a person can bring another disk
 _HEIGHT = 160  # of a picture, in pixels
+_CELLS = 6  # side by side
 _UI_BYTES = 200_000  # the UI loads all artifacts in full
 
 
@@ -58,11 +58,11 @@ def write_morning(store: str, night: NightRecord, started: float, plan: str = ""
         "attention": [
             *_short(forecast),
             *_disk(free, takes),
-            *_stages(night),
+            *stages_wait(night["stages"]),
             *changed_plates(root, takes),
             *_gates(root, _last_night(root)),
-            *_labels(root),
-            *mined_boxes(takes),
+            *labels_wait(root),
+            *boxes_wait({take["take"]: take.get("mined", 0) for take in takes}),
         ],
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 1),
@@ -80,21 +80,35 @@ def write_morning(store: str, night: NightRecord, started: float, plan: str = ""
 
 
 def take_picture(root: Root, name: str, runs: Sequence[str]) -> bytes:
-    """A JPEG of a take's middle frame, seen by its first camera, beside every run's matte of it over green."""
+    """A JPEG of a take's middle frame: the first camera's picture and all runs over green, then all other cameras.
+
+    Their mattes are those of the student's run, else of the first.
+    """
     take = Take.open(root, name)
-    camera = next(iter(take.cameras))
-    middle = take.frames[len(take.frames) // 2]
-    frames = {run: min(take.matted(run, camera), key=lambda f: abs(f - middle)) for run in runs}
-    pictures = []
-    for frame, run in [(middle, ""), *((frame, run) for run, frame in frames.items())]:
-        preview = rgb8(take.read_preview(camera, frame))
-        if run:
-            pha = rgb8(take.read_alpha(run, camera, frame))
-            small = fit_height(pha, preview.shape[0])[:, : preview.shape[1], 0]
-            preview = comp_on_green(preview[:, : small.shape[1]], small)
-        pictures.append(preview)
-    captions = (f"{camera} frame {middle}", *(f"frame {frame}" for frame in frames.values()))
-    return to_jpeg(contact_sheet([Row("", pictures, captions)], ["", *runs], cell_height=_HEIGHT), quality=80)
+    first, *others = take.cameras
+    main = next((run for run in runs if run.startswith("student-")), runs[0] if runs else "")
+    cells = [_cell(take, first, run) for run in ("", *runs)]
+    cells += [_cell(take, camera, main) for camera in others]
+    wide = min(len(cells), max(_CELLS, len(runs) + 1))
+    rows = [cells[start : start + wide] for start in range(0, len(cells), wide)]
+    rows[-1] += [(None, "")] * (wide - len(rows[-1]))
+    drawn = [Row("", [cell for cell, _ in row], tuple(caption for _, caption in row)) for row in rows]
+    return to_jpeg(contact_sheet(drawn, [""] * wide, cell_height=_HEIGHT), quality=80)
+
+
+def _cell(take: Take, camera: str, run: str) -> tuple[RGB | None, str]:
+    """A camera's matted frame that is nearest to the middle, over green, and its caption; without a run as it is."""
+    middle, matted = take.frames[len(take.frames) // 2], take.matted(run, camera) if run else take.frames
+    if not matted:
+        return None, f"{camera}: no matte"
+    frame = min(matted, key=lambda f: abs(f - middle))
+    preview = rgb8(take.read_preview(camera, frame))
+    if not run:
+        return preview, f"{camera}, frame {frame}"
+    pha = rgb8(take.read_alpha(run, camera, frame))
+    small = fit_height(pha, preview.shape[0])[:, : preview.shape[1], 0]
+    who = " ".join(run.split("-")[:: max(1, run.count("-"))])
+    return comp_on_green(preview[:, : small.shape[1]], small), f"{camera}, {who}"
 
 
 def _bytes(root: Root, take: str) -> int:
@@ -107,28 +121,37 @@ def _disk(free: int | None, takes: Sequence[NightTake]) -> list[Attention]:
     if free is None or free >= _NIGHTS_LEFT * added:
         return []
     what = f"The store's disk has {amount(free)} left; this night added {amount(added)}."
-    return [{"what": what, "fix": "Free some space, or move the store, before the disk is full."}]
+    fix = "Free some space, or move the store, before the disk is full."
+    return [{"what": what, "fix": fix, "light": "red", "command": "capmat gc"}]
 
 
 def _short(forecast: Forecast) -> list[Attention]:
     if not forecast.get("late"):
         return []
     what = f"The night was too short by {duration(forecast['late'])} even without the teacher, as its plan says."
-    return [{"what": what, "fix": "Begin earlier, add workers, or set another [night] until."}]
+    fix = "Begin earlier, add workers, or set another [night] until."
+    return [{"what": what, "fix": fix, "light": "yellow", "command": "capmat plan --check"}]
 
 
-def _stages(night: NightRecord) -> list[Attention]:
-    """Cameras that the stage check found red, each fault once with the takes that have it."""
-    faults: dict[tuple[str, str, str], list[tuple[Record, Record]]] = {}
-    for record in night["stages"]:
-        for item in record["red"]:
-            faults.setdefault((record["session"], item["camera"], item["kind"]), []).append((record, item))
+def stages_wait(looks: Sequence[Record]) -> list[Attention]:
+    """What the stage checks of the night found: each red fault of a camera once, yellow ones once for all cameras."""
     items: list[Attention] = []
-    for (session, camera, _), cases in faults.items():
-        record, item = cases[0]
-        takes = ", ".join(dict.fromkeys(case["take"] for case, _ in cases))
-        what = f"Camera {camera} of {session} is red (take {takes}): {item['what']}."
-        items.append({"what": what, "fix": f"{item['advice']} See {record['html']}."})
+    for light in ("red", "yellow"):
+        faults: dict[tuple[str, ...], list[tuple[Record, Record]]] = {}
+        for record in looks:
+            for item in record.get(light, ()):
+                camera = item["camera"] if light == "red" else ""
+                faults.setdefault((record["session"], camera, item["kind"]), []).append((record, item))
+        for (session, *_), cases in faults.items():
+            record, item = cases[0]
+            takes = ", ".join(dict.fromkeys(case["take"] for case, _ in cases))
+            cameras = list(dict.fromkeys(case["camera"] for _, case in cases))
+            more = f" and {len(cameras) - 1} more" if len(cameras) > 1 else ""
+            what = f"Camera {cameras[0]}{more} of {session} is {light} (take {takes}): {item['what']}."
+            link = record["html"].rpartition("/")[2]
+            items.append(
+                {"what": what, "fix": item["advice"], "light": "red" if light == "red" else "yellow", "link": link}
+            )
     return items
 
 
@@ -139,7 +162,8 @@ def changed_plates(root: Root, takes: Sequence[NightTake]) -> list[Attention]:
         if changes := mended_plates(Take.open(root, take["take"])):
             how = "; ".join(f"{camera} {words}" for camera, words in changes.items())
             what = f"Plates of take {take['take']} no longer fitted and were mended: {how}."
-            items.append({"what": what, "fix": "Record the empty stage again before the next take."})
+            fix = "Record the empty stage again before the next take."
+            items.append({"what": what, "fix": fix, "light": "yellow"})
     return items
 
 
@@ -164,28 +188,9 @@ def _gates(root: Root, since: str) -> list[Attention]:
             model = f"{challenger['name']} {challenger['version']}"
             what = f"The {role} {model} was {'promoted' if made else 'held back'}: "
             fix = "Look at its first mattes." if made else "Paint more, or look at the report of that round."
-            items.append({"what": what + "; ".join(verdict["reasons"]) + ".", "fix": fix})
+            said = "; ".join(verdict["reasons"])
+            items.append({"what": f"{what}{said}.", "fix": fix, "light": "yellow", "command": "capmat models"})
     return items
-
-
-def _labels(root: Root) -> list[Attention]:
-    """The newest label set, if nothing was trained on it."""
-    versions = list_label_sets(root).get(LABELS, [])
-    if not versions or Ledger(root).entries(f"finetune/teacher-{versions[-1]}/"):
-        return []
-    frames = len(LabelSet.open(root, LABELS, versions[-1]))
-    what = f"The label set {versions[-1]} waits to be trained on (frames: {frames})."
-    return [{"what": what, "fix": "Run `capmat redistill`."}]
-
-
-def mined_boxes(takes: Sequence[NightTake]) -> list[Attention]:
-    """The boxes that this night's mining left for people who scribble."""
-    waiting = {take["take"]: take["mined"] for take in takes if take.get("mined")}
-    if not waiting:
-        return []
-    each = ", ".join(f"{take} {count}" for take, count in waiting.items())
-    what = f"{sum(waiting.values())} boxes wait for scribbles ({each})."
-    return [{"what": what, "fix": "Paint the best of them; docs/mine.md says how to see them."}]
 
 
 def _artifact(night: NightRecord, pictures: Mapping[str, bytes]) -> str:

@@ -1,6 +1,8 @@
 """The morning report as a page that opens anywhere, and as text."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from tasks.night.record import NightRecord, NightTake
 from tasks.show.figures import amount, counted, duration
@@ -8,7 +10,18 @@ from tasks.show.markdown import plain, table
 from tasks.show.page import render
 
 Item = tuple[str, str, str]
-"""Where, what is the matter, and what to do."""
+"""Where, what is the matter, and what to do; of a tile its label, figure and foot."""
+
+
+class Need(NamedTuple):
+    """What waits for a human."""
+
+    light: str  # red or yellow
+    where: str
+    what: str
+    fix: str
+    command: str = ""
+    link: str = ""
 
 
 def night_page(night: NightRecord, pictures: Mapping[str, bytes]) -> str:
@@ -21,12 +34,21 @@ def night_page(night: NightRecord, pictures: Mapping[str, bytes]) -> str:
     return render(
         "night/page.html",
         title=f"Night of {night['night']}",
-        facts=(night["inbox"], night["store"]),
+        facts=(night["inbox"] or night.get("session", ""), night["store"]),
         verdict=sentence(night),
         tiles=_tiles(night),
         needs=needs(night),
+        next=next_command(night),
         left=left(night),
-        takes=[(*_cells(take), ", ".join(take["runs"])) for take in night["takes"]],
+        takes=[
+            (
+                *_cells(take),
+                _stage_link(night, take["take"]),
+                _folder_link(take.get("exports", "")),
+                ", ".join(take["runs"]),
+            )
+            for take in night["takes"]
+        ],
         thinned=thinned(night),
         off=forecast(night),
         compared=_compared(night),
@@ -45,14 +67,26 @@ def sentence(night: NightRecord) -> str:
     return f"{first}{second}{third}."
 
 
-def needs(night: NightRecord) -> list[Item]:
-    """What needs a human. What stopped work comes first."""
+def needs(night: NightRecord) -> list[Need]:
+    """What needs a human: what is red comes first, and there what stopped work."""
     items = []
     for item in night["refused"]:
         where = f"take {item['take']} of {item['session']}" if item["take"] else item["session"]
         what = f"{item['where']}: {item['what']}" if item["where"] else item["what"]
-        items.append((f"{where}: {item['step']}", f"{what} ({item['error']}).", item["fix"]))
-    return items + [("", item["what"], item["fix"]) for item in night["attention"]]
+        fix = f"{item['fix']} The next night does it."
+        items.append(Need("red", f"{where}: {item['step']}", f"{what} ({item['error']}).", fix, "capmat nightly"))
+    for note in night["attention"]:
+        light, command, link = (note.get(key, "") for key in ("light", "command", "link"))
+        items.append(Need(str(light or "yellow"), "", note["what"], note["fix"], str(command), str(link)))
+    return sorted(items, key=lambda need: need.light != "red")
+
+
+def next_command(night: NightRecord) -> str:
+    """What to type next: the first command of what waits, else how to hand on the mattes of the night."""
+    if command := next((need.command for need in needs(night) if need.command), ""):
+        return command
+    todo = [take["take"] for take in night["takes"] if not take.get("exports")]
+    return f"capmat export {todo[0]} --out FOLDER" if todo else "capmat status"
 
 
 def left(night: NightRecord) -> list[Item]:
@@ -91,7 +125,8 @@ def forecast(night: NightRecord) -> str:
 def night_text(night: NightRecord) -> str:
     """The night as markdown, without pictures."""
     lines = [f"# Night of {night['night']}", "", sentence(night), ""]
-    for heading, items in (("Needs a human", needs(night)), ("Left for another night", left(night))):
+    waiting = [(need.where, need.what, need.fix) for need in needs(night)]
+    for heading, items in (("Needs a human", waiting), ("Left for another night", left(night))):
         if items:
             bullets = [(": ".join(filter(None, (where, what))), fix) for where, what, fix in items]
             lines += [f"## {heading}", "", *(f"- {plain(text)} {plain(fix)}" for text, fix in bullets), ""]
@@ -120,6 +155,19 @@ def _tiles(night: NightRecord) -> list[Item]:
         ("Wall time", duration(night["seconds"]), f"{duration(work)} of work"),
         ("Stored", amount(sum(take["bytes"] for take in night["takes"])), free),
     ]
+
+
+def _stage_link(night: NightRecord, take: str) -> dict[str, str]:
+    """The light of a take's stage check, and the page beside this one that says why."""
+    record = next((look for look in night["stages"] if look["take"] == take and look.get("html")), None)
+    return (
+        {"text": record["light"], "href": record["html"].rpartition("/")[2]} if record else {"text": "", "href": ""}
+    )
+
+
+def _folder_link(folder: str) -> dict[str, str]:
+    """A folder; a browser opens one of this machine."""
+    return {"text": folder, "href": Path(folder).as_uri() if Path(folder).is_absolute() else ""}
 
 
 def _compared(night: NightRecord) -> list[tuple[str, ...]]:

@@ -28,6 +28,7 @@ class Attention(TypedDict):
     fix: str
     light: NotRequired[Literal["red", "yellow"]]  # red: something is not done, or will be wrong
     command: NotRequired[str]  # to type next
+    link: NotRequired[str]  # a page in the folder of the reports
 
 
 class NightTake(TypedDict, total=False):
@@ -44,6 +45,7 @@ class NightTake(TypedDict, total=False):
     mined: int  # boxes that wait for scribbles
     seconds: float  # of work, all tasks together
     bytes: int  # in the store, with all mattes
+    exports: str  # where its mattes were exported to; "" for none
 
 
 class Compared(TypedDict):
@@ -73,7 +75,8 @@ class Forecast(TypedDict, total=False):
 class NightRecord(TypedDict, total=False):
     """A night; records of earlier versions lack some keys."""
 
-    inbox: str
+    inbox: str  # "" for a night of the session of the settings
+    session: str  # that one's session.toml; "" with an inbox
     store: str
     models: dict[str, Ref]  # that matted, by role
     state: str  # Completed, NeedsHuman or Failed

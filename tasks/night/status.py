@@ -154,7 +154,8 @@ def boxes_wait(boxes: Mapping[str, int]) -> list[Attention]:
     if not (waiting := {take: count for take, count in boxes.items() if count}):
         return []
     each = ", ".join(f"{take} {count}" for take, count in waiting.items())
-    what = f"{counted(sum(waiting.values()), 'box')} wait for scribbles ({each})."
+    total = sum(waiting.values())
+    what = f"{total} {'box waits' if total == 1 else 'boxes wait'} for scribbles ({each})."
     fix = "Paint the first few of each take; the list starts with the most useful one."
     return [{"what": what, "fix": fix, "light": "yellow", "command": "capmat scribble"}]
 

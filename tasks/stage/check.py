@@ -166,7 +166,7 @@ def stage_check(config: Config, session: str, take: str, plates_digest: str) -> 
         plates_digest: of the record of the plates.
 
     Returns:
-        `session`, `take`, `light`, `html`, `json` and `red`: [{"camera", "kind", "what", "advice"}].
+        `session`, `take`, `light`, `html`, `json`, `red` and `yellow`: [{"camera", "kind", "what", "advice"}].
 
     Raises:
         PlateMismatch: `stage.drift` is block, and a camera is red because its plate does not fit.
@@ -174,7 +174,15 @@ def stage_check(config: Config, session: str, take: str, plates_digest: str) -> 
     """
     described = read_session(session)
     if described.plates is None:
-        return {"session": described.name, "take": take, "light": "green", "html": "", "json": "", "red": []}
+        return {
+            "session": described.name,
+            "take": take,
+            "light": "green",
+            "html": "",
+            "json": "",
+            "red": [],
+            "yellow": [],
+        }
     recordings = check_session(described, only=take, decode=False).takes[take].recordings
     inputs = {
         "manifests": {camera: recording.manifest() for camera, recording in recordings.items()},
@@ -190,13 +198,13 @@ def stage_check(config: Config, session: str, take: str, plates_digest: str) -> 
         checked = check(source, limits, config.reconstruction, config.teacher.noise)
         report = write_report(Root(config.store), report_name(source), checked)
         show(artifact_key(f"stage {take}"), f"stage check of take {take}", stage_sheet(report, checked.measured))
-        red = [
-            {"camera": camera, "kind": finding["kind"], "what": finding["what"], "advice": finding["advice"]}
-            for camera, one in report["cameras"].items()
-            for finding in one["findings"]
-            if finding["light"] == "red"
-        ]
-        return {key: report[key] for key in ("session", "take", "light", "html", "json")} | {"red": red}
+        said: dict[str, list[dict[str, str]]] = {"red": [], "yellow": []}
+        for camera, one in report["cameras"].items():
+            for finding in one["findings"]:
+                said[finding["light"]].append(
+                    {"camera": camera, **{k: finding[k] for k in ("kind", "what", "advice")}}
+                )
+        return {key: report[key] for key in ("session", "take", "light", "html", "json")} | said
 
     record = run_once(config.store, "stage", f"{described.name} {take}", inputs, work)
     for item in record["red"]:

@@ -15,8 +15,9 @@ from storage.takes.take import Take
 from tasks.config import Gate
 from tasks.ingest.session import ingest, plates
 from tasks.models.networks import Ref
-from tasks.night.morning import mined_boxes, write_morning
-from tasks.night.page import night_page, night_text, sentence
+from tasks.night.morning import stages_wait, write_morning
+from tasks.night.page import needs, next_command, night_page, night_text, sentence
+from tasks.night.status import boxes_wait
 from tasks.validate.promote import promote
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, write_session
 from tests.tasks.report.test_page import JPEG, Page
@@ -110,7 +111,7 @@ def test_the_report_lies_in_the_store_with_a_picture_and_what_waits_for_somebody
     promote(store, "student", *models, {"per_image": scores, "digest": "d"}, Gate())
 
     moved = {"camera": "c01", "kind": "moved", "what": "the camera moved since its plate", "advice": "Fasten it."}
-    looked = [{"session": "day", "take": take, "red": red, "html": f"{take}.html"}
+    looked = [{"session": "day", "take": take, "light": "red", "red": red, "html": f"{take}.html"}
               for take, red in (("walk", [moved]), ("run", [moved]), ("jump", []))]  # fmt: skip
     night = {**NIGHT, "takes": [TAKE], "stages": looked}
     done = write_morning(store, night, time.time() - 60)
@@ -120,17 +121,36 @@ def test_the_report_lies_in_the_store_with_a_picture_and_what_waits_for_somebody
     assert done["takes"][0]["bytes"] == sum(f.stat().st_size for f in Path(store, "takes").rglob("*") if f.is_file())
     said = [item["what"] for item in done["attention"]]
     assert said[0] == "Camera c01 of day is red (take walk, run): the camera moved since its plate."
-    assert done["attention"][0]["fix"] == "Fasten it. See walk.html."
+    assert done["attention"][0]["fix"] == "Fasten it."
+    assert done["attention"][0]["link"] == "walk.html"
     assert "Camera c01 of day is red" in Path(done["html"]).read_text()
     assert any(what.startswith("The student small v0002 was held back: benchmark MSE") for what in said)
-    assert "The label set l0001 waits to be trained on (frames: 1)." in said
+    assert "The label set l0001 waits to be trained on (1 frame)." in said
     time.sleep(1.1)
     again = write_morning(store, night, time.time() + 60)  # the gate's decision is old news to the next night
     assert [item["what"] for item in again["attention"]] == [said[0], *said[2:]]
 
 
 def test_boxes_that_were_mined_wait_for_people() -> None:
-    take = {**TAKE, "take": "walk", "runs": [], "mined": 7}
-    said = mined_boxes([take, {**take, "take": "run", "mined": 5}, {**take, "mined": 0}, TAKE])
+    said = boxes_wait({"walk": 7, "run": 5, "jump": 0})
     assert [item["what"] for item in said] == ["12 boxes wait for scribbles (walk 7, run 5)."]
-    assert mined_boxes([TAKE]) == []
+    assert boxes_wait({"jump": 0}) == []
+
+
+def test_red_comes_first_each_with_its_command_and_the_page_of_the_stage() -> None:
+    lamp = {"kind": "lamp", "what": "a lamp clips", "advice": "Dim it."}
+    moved = {"camera": "c02", "kind": "moved", "what": "the camera moved", "advice": "Fasten it."}
+    look = {"session": "day", "take": "walk", "light": "red", "html": "/store/reports/stage-day-walk.html",
+            "red": [moved], "yellow": [{**lamp, "camera": "c00"}, {**lamp, "camera": "c01"}]}  # fmt: skip
+    light = {"what": "Labels wait.", "fix": "Train.", "light": "yellow", "command": "capmat redistill"}
+    night = NIGHT | {"attention": [light, *stages_wait([look])], "stages": [look], "refused": []}
+    assert [need.light for need in needs(night)] == ["red", "yellow", "yellow"]
+    assert "Camera c00 and 1 more of day is yellow (take walk): a lamp clips." in [need.what for need in needs(night)]
+    assert next_command(night) == "capmat redistill"
+    page = Page(night_page(night | {"takes": [{**NIGHT["takes"][0], "exports": "/out put"}]}, {"walk": JPEG}))
+    links = [value for name, value in page.attributes if name == "href"]
+    assert "stage-day-walk.html" in links  # beside the report, so that the folder can be copied
+    assert "file:///out%20put" in links
+    assert page.text.index("red") < page.text.index("yellow")
+    assert next_command(NIGHT) == "capmat nightly"  # something was refused
+    assert next_command(NIGHT | {"refused": [], "attention": []}) == "capmat export walk --out FOLDER"
