@@ -1,13 +1,15 @@
-"""What all tests share: a real S3 server on loopback, and repeatable property tests in CI."""
+"""What all tests share: a real S3 server on loopback, a folder to work in, and repeatable property tests in CI."""
 
 import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from storage.store.root import Root
+from tests.storage.tiny_session import write_session
 
 # New cases are looked for at the desk; a build that nobody touched must not fail on one. How long a case takes is the
 # machine's affair.
@@ -52,3 +54,11 @@ def s3_server() -> Iterator[str]:
 def s3_root(s3_server: str) -> Root:
     """An empty place on S3."""
     return Root(f"s3://{_BUCKET}/{next(_count):04d}")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with a sound session `day`."""
+    monkeypatch.chdir(tmp_path)
+    write_session(tmp_path / "day")
+    return tmp_path

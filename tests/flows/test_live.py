@@ -51,7 +51,7 @@ def site(tiny_samples: Path, store: Root, tmp_path_factory: pytest.TempPathFacto
     env = {f"CAPMAT_{key.upper().replace('.', '__')}": value for key, value in pairs}
     site = Site(tmp_path_factory.mktemp("live"), env | {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET})
     try:
-        site.capmat("up", "--port", "4890")
+        site.capmat("up")
         yield site
     finally:
         site.capmat("down")

@@ -22,7 +22,7 @@ from tests.storage.tiny_session import background, edit_toml, write_picture, wri
 
 pytestmark = pytest.mark.slow
 
-START = "from flows.service import server; server.keep(server.start(4920))"
+START = "from flows.service import server; server.keep(server.start(None))"
 
 
 @pytest.fixture(scope="module")

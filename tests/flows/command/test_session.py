@@ -13,18 +13,10 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.ingest import session as steps
 from tests.storage.calibration.calibrations import easyvolcap, make_rig
-from tests.storage.tiny_session import HEIGHT, WIDTH, background, edit_toml, write_picture, write_session
+from tests.storage.tiny_session import HEIGHT, WIDTH, background, edit_toml, write_picture
 
 Said = pytest.CaptureFixture[str]
 STATED = ["--state", "fps=25", "--state", "calibration.unit=m"]
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with a sound session `day`."""
-    monkeypatch.chdir(tmp_path)
-    write_session(tmp_path / "day")
-    return tmp_path
 
 
 @pytest.fixture

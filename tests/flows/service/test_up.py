@@ -41,7 +41,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         (site.path / name / "__init__.py").write_text("raise RuntimeError('the wrong package')")
     (site.path / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text() + DEPLOYMENT)
     try:
-        assert "Prefect UI: http://127.0.0.1:" in site.capmat("up", "--port", "4870")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        assert f"Prefect UI: http://127.0.0.1:{port}" in site.capmat("up", "--port", port)
         # a story whose end is looked at further below, because it takes a while
         tell = (
             "from flows.service.events import tell_labels\nfor n in range(10):\n    assert tell_labels(f'l{n:04d}')"

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from storage.calibration.camera import Camera
+from storage.calibration.formats.files import open_calibration
+
 FLIP = np.diag([1.0, -1, -1])  # OpenCV axes of a camera <-> OpenGL's
 
 
@@ -219,3 +222,14 @@ MAKERS: dict[str, tuple[str, Callable[[Path, list[Rig]], Path]]] = {
     "pose2sim": ("pose2sim", pose2sim),
     "llff": ("llff", llff),
 }
+
+
+def read_cameras(format: str, path: Path, **how: float) -> dict[str, Camera]:
+    """The cameras of a file, as capmat reads them."""
+    return open_calibration(format, path.name, path.parent, None, **how).cameras
+
+
+def assert_same(rig: Rig, camera: Camera, expected: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> None:
+    """A camera puts random points where `expected` says, within a millionth of a pixel."""
+    points = rig.points(np.random.default_rng(seed))
+    np.testing.assert_allclose(camera.project(points), expected(points), atol=1e-6)

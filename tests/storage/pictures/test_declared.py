@@ -1,11 +1,9 @@
 """What a file says about its colours is done or refused; LittleCMS, through Pillow, says what is right."""
 
-import json
 import re
 import struct
 import tomllib
 import zlib
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,69 +13,26 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image
 
-from capmat_errors import CapmatError, ImageUnreadable
+from capmat_errors import ImageUnreadable
 from storage.descriptor import read_session
 from storage.pictures.colour import Colour
-from storage.pictures.declared import XYZ, to_rec709
 from storage.pictures.files import read_grey, read_guide, read_header, read_shown
 from storage.pictures.png import encode_png
 from storage.recordings.check import check_colour
 from storage.recordings.recording import find_recordings
 from storage.session.plan import check_session
 from tests.project import ROOT
+from tests.storage.pictures.spaces import LEVELS, SPACES, chrm, profile, right, with_chunks, write_exr
 from tests.storage.tiny_session import write_session
 
 CASES = ROOT / "tests" / "cases"
-D65, D60 = (0.3127, 0.3290), (0.32168, 0.33767)
-SPACES = {
-    "Rec. 709": (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *D65),
-    "P3": (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, *D65),
-    "BT.2020": (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, *D65),
-    "Adobe RGB": (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *D65),
-    "ACEScg": (0.713, 0.293, 0.165, 0.830, 0.128, 0.044, *D60),
-    "AP0": (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, *D60),
-}
 CICP = {"Rec. 709": 1, "P3": 12, "BT.2020": 9}
 SRGB = Colour(8, "srgb")
-LEVELS = np.random.default_rng(3).integers(0, 256, (24, 32, 3)).astype(np.uint8)
 
 
 GAMMAS = (None, 2.2, 1.0)  # None is the sRGB curve
-
-
-def srgb_curve() -> np.ndarray:
-    x = np.linspace(0, 1, 4096)
-    return np.rint(np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4) * 65535).astype(np.uint16)
-
-
-def profile(space: str, gamma: float | None) -> bytes:
-    """An ICC profile of LittleCMS without a telling name."""
-    *colours, white = [[*xy, 1.0] for xy in np.reshape(SPACES[space], (4, 2)).tolist()]
-    curve: dict[str, Any] = {"gamma": gamma} if gamma else {"transferfunction": srgb_curve()}
-    return bytes(imagecodecs.cms_profile("rgb", whitepoint=white, primaries=sum(colours, []), **curve))
-
-
-def right(levels: np.ndarray, space: str, gamma: float | None) -> np.ndarray:
-    """What 8-bit levels look like in sRGB, by LittleCMS."""
-    source = ImageCms.ImageCmsProfile(BytesIO(profile(space, gamma)))
-    exact = ImageCms.Flags.NOOPTIMIZE
-    target = ImageCms.createProfile("sRGB")
-    done = ImageCms.profileToProfile(Image.fromarray(levels), source, target, 1, "RGB", flags=exact)
-    return np.asarray(done).astype(np.float32)
-
-
-def with_chunks(png: bytes, **chunks: bytes) -> bytes:
-    """A PNG with chunks after IHDR."""
-    bodies = [name.encode() + data for name, data in chunks.items()]
-    made = b"".join(struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) for body in bodies)
-    return png[:33] + made + png[33:]
-
-
-def chrm(space: str) -> bytes:
-    xy = SPACES[space]
-    return struct.pack(">8I", *(round(value * 100000) for value in (*xy[6:], *xy[:6])))
 
 
 def exif_of(**fields: Any) -> Image.Exif:
@@ -139,38 +94,6 @@ def test_what_a_picture_declares_is_honoured_or_refused(form: str, space: str, g
             assert np.abs(seen * 255 - wanted).max() < 1.5, "what the message proposes is right"
         else:
             assert gamma == 2.2, "only a curve that sessions do not know has to be converted"
-
-
-@pytest.mark.parametrize("space", SPACES)
-def test_the_primaries_of_an_exr_are_honoured_or_refused(tmp_path: Path, space: str) -> None:
-    import OpenEXR
-
-    light = np.random.default_rng(5).uniform(0, 1, (16, 24, 3)).astype(np.float16)
-    with OpenEXR.File({"chromaticities": SPACES[space]}, {"RGB": light}) as file:
-        file.write(str(tmp_path / "p.exr"))
-    wanted = imagecodecs.cms_transform(
-        light.astype(np.float32), profile(space, 1.0), imagecodecs.cms_profile("srgb"), outdtype="float32",
-        colorspace="rgb", outcolorspace="rgb", intent=1, flags=256,
-    )  # fmt: skip
-    assert np.abs(read_shown(tmp_path / "p.exr") - wanted.clip(0, 1)).max() < 2e-3
-    header, colour = read_header(tmp_path / "p.exr"), Colour(16, "linear", half=True)
-    if space == "Rec. 709":
-        check_colour(header, colour, "here")
-        return
-    with pytest.raises(ImageUnreadable, match="here: .*colours are .*Set .colour. matrix = ") as refusal:
-        check_colour(header, colour, "here")
-    rows = json.loads(re.search(r"\[\[.+\]\]", refusal.value.fix)[0])  # type: ignore[index]
-    stated = Colour(16, "linear", half=True, matrix=tuple(map(tuple, rows)))
-    check_colour(header, stated, "here")
-    assert np.abs(stated.display(light.transpose(2, 0, 1)) - wanted.clip(0, 1).transpose(2, 0, 1)).max() < 2e-3
-
-
-def test_matrices_are_those_that_others_publish() -> None:
-    acescg = [[1.70505, -0.62179, -0.08326], [-0.13026, 1.14080, -0.01055], [-0.02400, -0.12897, 1.15297]]
-    bt2087 = [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
-    xyz = [[3.2410, -1.5374, -0.4986], [-0.9692, 1.8760, 0.0416], [0.0556, -0.2040, 1.0570]]  # IEC 61966-2-1
-    for primaries, matrix in ((SPACES["ACEScg"], acescg), (SPACES["BT.2020"], bt2087), (XYZ, xyz)):
-        np.testing.assert_allclose(to_rec709(primaries), matrix, atol=2e-3 if primaries == XYZ else 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -281,13 +204,6 @@ def test_the_grey_of_a_matte_is_how_much_is_covered(tmp_path: Path, gamma: float
                 read(tmp_path / name)
 
 
-def _exr(path: Path, **header: Any) -> None:
-    import OpenEXR
-
-    with OpenEXR.File(header, {"RGB": np.ones((8, 8, 3), np.float16)}) as file:
-        file.write(str(path))
-
-
 def test_pixels_that_are_not_square_are_refused_in_every_format(tmp_path: Path) -> None:
     import tifffile
 
@@ -297,58 +213,10 @@ def test_pixels_that_are_not_square_are_refused_in_every_format(tmp_path: Path) 
     (tmp_path / "a.png").write_bytes(with_chunks(encode_png(small), pHYs=struct.pack(">IIB", 16, 15, 0)))
     Image.fromarray(small).save(tmp_path / "a.jpg", dpi=(300, 150))
     tifffile.imwrite(tmp_path / "a.tif", small, photometric="rgb", resolution=(72, 36))
-    _exr(tmp_path / "a.exr", pixelAspectRatio=2.0)
+    write_exr(tmp_path / "a.exr", pixelAspectRatio=2.0)
     dpx = bytearray(_dpx(tmp_path / "a.dpx", small, 8).read_bytes())
     struct.pack_into(">II", dpx, 1628, 2, 1)
     (tmp_path / "a.dpx").write_bytes(dpx)
     for suffix in ("png", "jpg", "tif", "exr", "dpx"):
         with pytest.raises(ImageUnreadable, match=rf"a\.{suffix}: .*not square"):
             read_header(tmp_path / f"a.{suffix}")
-
-
-def test_dpx_says_its_curve_black_and_white(tmp_path: Path) -> None:
-    from tests.storage.pictures.test_formats import _dpx
-
-    path, levels = tmp_path / "a.dpx", np.full((8, 8, 3), 500, np.uint16)
-    video, linear = Colour(10, "rec709"), Colour(10, "linear")
-    check_colour(read_header(_dpx(path, levels, 10, transfer=6)), video, "here")
-    for transfer, colour, says in ((6, linear, "transfer = .rec709"), (2, video, "transfer = .linear")):
-        with pytest.raises(ImageUnreadable, match=f"here: .*DPX header.*Set .*{says}"):
-            check_colour(read_header(_dpx(path, levels, 10, transfer=transfer)), colour, "here")
-    for low, high, says in ((64, 1023, "black is 64"), (0, 940, "white at 940")):
-        data = bytearray(_dpx(path, levels, 10).read_bytes())
-        struct.pack_into(">IIfI", data, 780, 0, low, 0.0, high)
-        path.write_bytes(data)
-        with pytest.raises(ImageUnreadable, match=says):
-            check_colour(read_header(path), linear, "here")
-    old = bytearray(_dpx(path, levels, 10).read_bytes())
-    old[160:172] = b"Lavc58.134.1"  # wrote "linear" whatever it was given
-    path.write_bytes(old)
-    check_colour(read_header(path), video, "here")
-
-
-def test_an_exr_that_names_its_space_must_mean_it(tmp_path: Path) -> None:
-    path, half = tmp_path / "a.exr", Colour(16, "linear", half=True)
-    _exr(path, colorInteropID="lin_rec709_scene")
-    check_colour(read_header(path), half, "here")
-    for header in ({"colorInteropID": "lin_ap1_scene"}, {"acesImageContainerFlag": 1}):
-        _exr(path, **header)
-        with pytest.raises(ImageUnreadable, match="here: .*Set .colour. matrix"):
-            check_colour(read_header(path), half, "here")
-    _exr(path, chromaticities=(0.3, 0.3) * 3 + D65)
-    with pytest.raises(ImageUnreadable, match=r"a\.exr: .*span no colours"):
-        read_header(path)
-    for header in (
-        {"colorInteropID": "srgb_rec709_scene"},
-        {"colorInteropID": "lin_ap1_scene", "chromaticities": SPACES["P3"]},
-    ):
-        _exr(path, **header)
-        with pytest.raises(CapmatError, match=r"a\.exr: the EXR says that its colours are"):
-            read_header(path)
-
-
-def test_numbers_in_the_low_bits_are_shown_at_their_own_depth(tmp_path: Path) -> None:
-    from tests.storage.pictures.test_formats import _dpx
-
-    path = _dpx(tmp_path / "a.dpx", np.full((8, 8, 3), 512, np.uint16), 10, transfer=0)
-    np.testing.assert_allclose(read_shown(path), 512 / 1023, atol=1e-6)

@@ -16,20 +16,12 @@ from storage.store.marker import MARKER, begin_store, check_place, check_store, 
 from storage.store.root import Root
 from storage.takes.take import list_takes
 from tasks.config import Config
-from tests.storage.tiny_session import tree, write_session
+from tests.storage.tiny_session import tree
 
 READERS = [["verify"], ["verify", "--deep"], ["gc"], ["gc", "--yes"], ["metrics"], ["models"], ["models", "list"]]
 READERS += [["benchmark", "show"], ["scribbles", "list"]]
 USERS = [["mine", "walk"], ["export", "walk", "--out", "out"], ["hull", "walk", "--out", "a.ply"], ["validate"]]
 USERS += [["scribble", "--no-browser"], ["models", "show", "student"]]
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder of a command, with a session."""
-    monkeypatch.chdir(tmp_path)
-    write_session(tmp_path / "day")
-    return tmp_path
 
 
 @pytest.fixture
@@ -47,16 +39,16 @@ def said(words: list[str], store: Any, capsys: pytest.CaptureFixture[str]) -> st
 
 @pytest.mark.parametrize("words", [*READERS, *USERS], ids=" ".join)
 def test_reading_commands_refuse_a_folder_that_is_no_store(
-    place: Path, mount: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+    here: Path, mount: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
-    for store in (mount, mount / "store", *([place / ".capmat/store"] if words in READERS else [])):
+    for store in (mount, mount / "store", *([here / ".capmat/store"] if words in READERS else [])):
         assert f"{store}: no store is here. Mount its disk" in said(words, store, capsys)
     assert list(mount.iterdir()) == []
-    assert not (place / ".capmat").exists()
+    assert not (here / ".capmat").exists()
 
 
 def test_an_ingest_into_an_empty_mount_point_asks_once(
-    place: Path, mount: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, mount: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words in (["ingest", "day"], ["plan"], ["stage", "check", "day"]):
         assert "capmat --new-store" in said(words, mount, capsys)
@@ -74,31 +66,31 @@ def test_an_ingest_into_an_empty_mount_point_asks_once(
 
 
 @pytest.mark.parametrize("flow", [nightly, ingest])
-def test_a_run_of_a_deployment_refuses_as_well(place: Path, mount: Path, flow: Any) -> None:
+def test_a_run_of_a_deployment_refuses_as_well(here: Path, mount: Path, flow: Any) -> None:
     with pytest.raises(StoreError, match="no store is here"):
-        flow.fn(Config(store=str(mount), session=str(place / "day/session.toml")))
+        flow.fn(Config(store=str(mount), session=str(here / "day/session.toml")))
     assert list(mount.iterdir()) == []
 
 
-def test_a_store_begins_unasked_below_the_working_folder(place: Path) -> None:
-    assert {finding.name: finding.state for finding in examine(Config(store=str(place / "store")))}["store"] == "ok"
-    assert not (place / "store").exists()  # doctor leaves no empty folder
-    check_place(Root(place / "store"))
-    (place / "disk").mkdir()
+def test_a_store_begins_unasked_below_the_working_folder(here: Path) -> None:
+    assert {finding.name: finding.state for finding in examine(Config(store=str(here / "store")))}["store"] == "ok"
+    assert not (here / "store").exists()  # doctor leaves no empty folder
+    check_place(Root(here / "store"))
+    (here / "disk").mkdir()
     with pytest.raises(StoreError, match="new-store"):
-        check_place(Root(place / "disk"))
+        check_place(Root(here / "disk"))
 
 
-def test_a_store_of_an_early_version_opens_and_gets_its_name_with_the_next_ingest(place: Path) -> None:
+def test_a_store_of_an_early_version_opens_and_gets_its_name_with_the_next_ingest(here: Path) -> None:
     assert main(["--set", "store=store", "ingest", "day"]) == 0
-    assert is_store(Root(place / "store"))
-    (place / "store" / MARKER).unlink()
-    before = tree(place / "store")
+    assert is_store(Root(here / "store"))
+    (here / "store" / MARKER).unlink()
+    before = tree(here / "store")
     assert main(["--set", "store=store", "verify", "--deep"]) == 0
     assert main(["--set", "store=store", "gc"]) == 0
-    assert tree(place / "store") == before
+    assert tree(here / "store") == before
     assert main(["--set", "store=store", "ingest", "day"]) == 0
-    assert (place / "store" / MARKER).exists()
+    assert (here / "store" / MARKER).exists()
 
 
 @pytest.mark.parametrize("folder", ["ledger/a.json", "models/m/v0001.json", "takes/t.zarr/zarr.json", "plans/n.json"])

@@ -1,15 +1,13 @@
 """Every format's cameras see points where the format's own rules put them, and writing loses nothing."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -17,24 +15,14 @@ from capmat_errors import CalibrationError, ConfigError, StoreError
 from storage.calibration.camera import Camera
 from storage.calibration.formats.files import WRITERS, open_calibration, write_calibration
 from storage.descriptor import read_session
-from storage.export.read_scene import placed_in_box
 from storage.pictures.png import encode_png
 from storage.session.plan import check_session
 from tests.storage.calibration import calibrations as made
-from tests.storage.calibration.calibrations import Rig, make_rig, opencv_pixels
+from tests.storage.calibration.calibrations import Rig, assert_same, make_rig, opencv_pixels, read_cameras
 from tests.storage.tiny_session import edit_toml, write_session
 
 Fresh = pytest.TempPathFactory
 seeds = st.integers(0, 2**31)
-
-
-def _read(format: str, path: Path, **how: float) -> dict[str, Camera]:
-    return open_calibration(format, path.name, path.parent, None, **how).cameras
-
-
-def _same(rig: Rig, camera: Camera, expected: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> None:
-    points = rig.points(np.random.default_rng(seed))
-    np.testing.assert_allclose(camera.project(points), expected(points), atol=1e-6)
 
 
 @settings(max_examples=20, deadline=None)
@@ -44,11 +32,11 @@ def test_easyvolcap_is_opencv_with_pixel_centres_at_whole_numbers(
 ) -> None:
     rigs = [make_rig(seed, "01"), make_rig(seed + 1, "a-b")]
     folder = made.easyvolcap(tmp_path_factory.mktemp("c"), rigs, matrix=matrix, sizes=sizes)
-    found = _read("easyvolcap", folder)
+    found = read_cameras("easyvolcap", folder)
     assert list(found) == ["01", "a-b"]
     assert found["01"].width == (640 if sizes else 0)
     for rig in rigs:
-        _same(rig, found[rig.name], lambda points, rig=rig: opencv_pixels(rig, points), seed)
+        assert_same(rig, found[rig.name], lambda points, rig=rig: opencv_pixels(rig, points), seed)
 
 
 def test_easyvolcap_is_read_as_xml_and_without_a_list_of_names(tmp_path: Path) -> None:
@@ -62,14 +50,14 @@ def test_easyvolcap_is_read_as_xml_and_without_a_list_of_names(tmp_path: Path) -
         for key, value in values.items():
             file.write(f"{key}_C01", value)
         file.release()
-    np.testing.assert_allclose(_read("easyvolcap", tmp_path)["C01"].centre(), rig.centre)
+    np.testing.assert_allclose(read_cameras("easyvolcap", tmp_path)["C01"].centre(), rig.centre)
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=seeds)
 def test_actorshq_has_parts_of_the_picture_and_camera_to_world(tmp_path_factory: Fresh, seed: int) -> None:
     rigs = [make_rig(seed, "Cam001"), replace(make_rig(seed + 1, "Cam002"), width=1022, height=747)]
-    found = _read("actorshq", made.actorshq(tmp_path_factory.mktemp("c"), rigs))
+    found = read_cameras("actorshq", made.actorshq(tmp_path_factory.mktemp("c"), rigs))
     for rig in rigs:
         assert (found[rig.name].width, found[rig.name].height) == (rig.width, rig.height)
 
@@ -77,7 +65,7 @@ def test_actorshq_has_parts_of_the_picture_and_camera_to_world(tmp_path_factory:
             x, y, z = np.linalg.inv(rig.to_world) @ (points - rig.centre).T
             return np.stack([rig.fx * x / z + rig.cx, rig.fy * y / z + rig.cy], 1) - 0.5
 
-        _same(rig, found[rig.name], by_its_rules, seed)
+        assert_same(rig, found[rig.name], by_its_rules, seed)
 
 
 @settings(max_examples=40, deadline=None)
@@ -85,12 +73,12 @@ def test_actorshq_has_parts_of_the_picture_and_camera_to_world(tmp_path_factory:
 def test_colmap_puts_the_first_pixel_at_a_half(tmp_path_factory: Fresh, seed: int, model: str, binary: bool) -> None:
     rigs = [make_rig(seed, "C01"), make_rig(seed + 1, "C02")]
     make = made.colmap_binary if binary else made.colmap_text
-    found = _read("colmap", make(tmp_path_factory.mktemp("c"), rigs, model))
+    found = read_cameras("colmap", make(tmp_path_factory.mktemp("c"), rigs, model))
     kept = {"OPENCV": 4, "FULL_OPENCV": 5, "RADIAL": 2, "SIMPLE_RADIAL": 1}.get(model, 0)
     for rig in rigs:
         one_focal = model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
         lens = replace(rig, dist=np.where(np.arange(5) < kept, rig.dist, 0), fy=rig.fx if one_focal else rig.fy)
-        _same(rig, found[rig.name], lambda points, lens=lens: opencv_pixels(lens, points) - 0.5, seed)
+        assert_same(rig, found[rig.name], lambda points, lens=lens: opencv_pixels(lens, points) - 0.5, seed)
 
 
 def test_colmap_images_may_share_a_lens_and_lie_in_a_folder_per_camera(tmp_path: Path) -> None:
@@ -98,7 +86,7 @@ def test_colmap_images_may_share_a_lens_and_lie_in_a_folder_per_camera(tmp_path:
     images = (tmp_path / "images.txt").read_text()
     shared = images.replace(" 8 right.jpg", " 7 right/0000.jpg").replace("left.jpg", "left/0000.jpg")
     (tmp_path / "images.txt").write_text(shared)
-    found = _read("colmap", tmp_path)
+    found = read_cameras("colmap", tmp_path)
     assert list(found) == ["left", "right"]
     np.testing.assert_array_equal(found["left"].K, found["right"].K)
 
@@ -113,9 +101,9 @@ def _opengl_pixels(rig: Rig, points: np.ndarray) -> np.ndarray:
 @given(seed=seeds)
 def test_nerfstudio_looks_along_minus_z_with_y_up(tmp_path_factory: Fresh, seed: int) -> None:
     rigs = [make_rig(seed, "C01"), make_rig(seed + 1, "C02")]
-    found = _read("nerfstudio", made.nerfstudio(tmp_path_factory.mktemp("c"), rigs))
+    found = read_cameras("nerfstudio", made.nerfstudio(tmp_path_factory.mktemp("c"), rigs))
     for rig in rigs:
-        _same(rig, found[rig.name], lambda points, rig=rig: _opengl_pixels(rig, points), seed)
+        assert_same(rig, found[rig.name], lambda points, rig=rig: _opengl_pixels(rig, points), seed)
 
 
 def test_nerfstudio_lens_numbers_may_stand_at_the_top_and_a_frame_overrides_them(tmp_path: Path) -> None:
@@ -123,7 +111,7 @@ def test_nerfstudio_lens_numbers_may_stand_at_the_top_and_a_frame_overrides_them
     data = json.loads(path.read_text())
     del data["frames"][0]["fl_x"], data["frames"][0]["fl_y"]
     path.write_text(json.dumps(data))
-    found = _read("nerfstudio", path)
+    found = read_cameras("nerfstudio", path)
     assert (found["C01"].K[0, 0], found["C01"].K[1, 1]) == (11, 12)
     assert found["C02"].K[0, 0] == make_rig(2).fx
 
@@ -139,7 +127,7 @@ def test_nerfstudio_cameras_go_back_to_the_world_before_the_applied_transform(
     applied = np.column_stack([turn, shift]).tolist()
     folder = tmp_path_factory.mktemp("c")
     path = made.nerfstudio(folder, [saved], applied_transform=applied, applied_scale=scale)
-    _same(rig, _read("nerfstudio", path)["C01"], lambda points: _opengl_pixels(rig, points), seed)
+    assert_same(rig, read_cameras("nerfstudio", path)["C01"], lambda points: _opengl_pixels(rig, points), seed)
 
 
 def test_blender_gives_an_angle_and_the_picture_gives_the_size(tmp_path: Path) -> None:
@@ -149,7 +137,7 @@ def test_blender_gives_an_angle_and_the_picture_gives_the_size(tmp_path: Path) -
     pose[2, 3] = 4.0  # four units up, looking down
     frames = [{"file_path": "./train/r_0", "transform_matrix": pose.tolist()}]
     (tmp_path / "t.json").write_text(json.dumps({"camera_angle_x": np.pi / 2, "frames": frames}))
-    camera = _read("nerfstudio", tmp_path / "t.json")["r_0"]
+    camera = read_cameras("nerfstudio", tmp_path / "t.json")["r_0"]
     assert (camera.width, camera.height) == (40, 30)
     # at 90 degrees the picture's right edge, 39.5 here, sees a point as far to the right as it is ahead
     np.testing.assert_allclose(
@@ -169,7 +157,7 @@ def test_easyvolcap_cameras_that_only_one_file_lists_are_left_out_and_said(
         (folder / "x" / file).rename(folder / file)
     if not inner & outer:
         with pytest.raises(CalibrationError, match="lists no cameras"):
-            _read("easyvolcap", folder)
+            read_cameras("easyvolcap", folder)
         return
     found = open_calibration("easyvolcap", folder.name, folder.parent)
     assert list(found.cameras) == sorted(inner & outer)
@@ -179,133 +167,6 @@ def test_easyvolcap_cameras_that_only_one_file_lists_are_left_out_and_said(
     }
 
 
-def test_the_rig_that_was_reported_stands_where_its_sensors_say() -> None:
-    cases = Path(__file__).parents[3] / "cases"
-    found = open_calibration("metashape", "05-metashape-rig.xml", cases)
-    assert not found.notes
-    assert {name: camera.centre().tolist() for name, camera in found.cameras.items()} == {
-        "A_0001": [0, 0, -3],
-        "B_0001": [0.5, 0, -3],
-        "C_0001": [1, 0, -3],
-    }
-    assert found.cameras["C_0001"].K[0].tolist() == [620, 0, 319.5]
-
-
-def _rig_of_metashape(folder: Path, master: Rig, slave: Rig, chunk: str = "") -> Path:
-    """The second camera has no pose of its own, but its sensor's place in the rig."""
-    path = made.metashape(folder, [master, slave], chunk=chunk, unaligned="")
-    place = np.linalg.inv(master.to_world)  # from the chunk's axes to those of the master camera
-    words = [
-        " ".join(repr(float(x)) for x in value.ravel())
-        for value in (place @ slave.to_world, place @ (slave.centre - master.centre))
-    ]
-    document = ElementTree.parse(path)
-    first, second = document.iter("camera")
-    second.remove(second.find("transform"))
-    second.set("master_id", first.get("id"))
-    first, second = document.iter("sensor")
-    second.set("master_id", first.get("id"))
-    for key, text in zip(("rotation", "location"), words, strict=True):
-        ElementTree.SubElement(second, key, {"locked": "false"}).text = text
-    document.write(path)
-    return path
-
-
-@settings(max_examples=15, deadline=None)
-@given(seed=seeds, scale=st.floats(0.01, 50))
-def test_a_camera_of_a_metashape_rig_stands_where_its_sensor_says(
-    tmp_path_factory: Fresh, seed: int, scale: float
-) -> None:
-    rigs = [make_rig(seed, "C01"), make_rig(seed + 1, "C02")]
-    chunk = f"<transform><scale>{scale}</scale></transform>"
-    found = _read("metashape", _rig_of_metashape(tmp_path_factory.mktemp("c"), *rigs, chunk=chunk))
-    for rig in rigs:
-        world = replace(rig, centre=scale * rig.centre)
-        _same(world, found[rig.name], lambda points, world=world: _metashape_pixels(world, points), seed)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("rotation", "turn", "camera C02.*no rotation and location in the rig"),
-        ("location", "place", "camera C02.*no rotation and location in the rig"),
-        ('type="frame" master_id="0"', 'type="frame" master_id="7"', "camera C02.*its sensor the master 7"),
-        ('<rotation locked="false">', '<rotation locked="false">2 ', "camera C02.*the rotation of its sensor"),
-        ('<location locked="false">', '<location locked="false">nan ', "camera C02.*the location of its sensor"),
-    ],
-)
-def test_a_metashape_rig_that_is_not_whole_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
-    path = _rig_of_metashape(tmp_path, make_rig(1, "C01"), make_rig(2, "C02"))
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    with pytest.raises(CalibrationError, match=says):
-        _read("metashape", path)
-
-
-@pytest.mark.parametrize("value", ["false", "0", "False"])
-def test_a_camera_that_metashape_disables_is_left_out_and_said(tmp_path: Path, value: str) -> None:
-    path = made.metashape(tmp_path, [make_rig(1, "C01"), make_rig(2, "C02")])
-    path.write_text(path.read_text().replace('label="C02', f'enabled="{value}" label="C02'))
-    found = open_calibration("metashape", path.name, tmp_path)
-    assert list(found.cameras) == ["C01"]
-    assert "camera C02 is left out: it is disabled in Metashape" in found.notes
-
-
-def test_metashape_chunks_and_components_that_are_not_in_one_space_are_refused(tmp_path: Path) -> None:
-    path = made.metashape(tmp_path, [make_rig(1, "C01"), make_rig(2, "C02")], unaligned="")
-    whole = ElementTree.parse(path)
-    for number, camera in enumerate(whole.iter("camera")):
-        camera.set("component_id", str(number))
-    whole.write(path)
-    with pytest.raises(CalibrationError, match="2 components, of which not all are placed"):
-        _read("metashape", path)
-    path = made.metashape(tmp_path, [make_rig(1, "C01")])
-    text = path.read_text()
-    old = text[text.index("<chunk>") : text.index("</chunk>") + 8].replace("C01", "C99")
-    path.write_text(text.replace("<chunk>", old + "<chunk>"))
-    with pytest.raises(CalibrationError, match="has 2 chunks"):
-        _read("metashape", path)
-    path.write_text(text.replace("<chunk>", old.replace("<chunk>", '<chunk enabled="false">') + "<chunk>"))
-    assert list(_read("metashape", path)) == ["C01"]
-
-
-def test_the_skew_of_metashape_reaches_the_geometry(tmp_path: Path) -> None:
-    path = made.metashape(tmp_path, [make_rig(3)])
-    path.write_text(path.read_text().replace("<b1>", "<b2>4.0</b2><b1>"))
-    camera = open_calibration("metashape", path.name, tmp_path).cameras["C01"]
-    placed = placed_in_box(camera, np.zeros(3), 2.0)
-    assert placed.K[0].tolist() == [camera.K[0, 0], 4.0, camera.K[0, 2] + 0.5]
-
-
-def _metashape_pixels(rig: Rig, points: np.ndarray) -> np.ndarray:
-    """The frame camera of Metashape's manual: f, cx, cy, b1, b2 in pixels; its p1 is OpenCV's p2."""
-    x, y, z = np.linalg.inv(rig.to_world) @ (points - rig.centre).T
-    x, y = x / z, y / z
-    k1, k2, P2, P1, k3 = rig.dist
-    r2 = x * x + y * y
-    radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
-    x, y = x * radial + P1 * (r2 + 2 * x * x) + 2 * P2 * x * y, y * radial + P2 * (r2 + 2 * y * y) + 2 * P1 * x * y
-    u = rig.width / 2 + (rig.cx - rig.width / 2) + x * rig.fy + x * (rig.fx - rig.fy)
-    return np.stack([u, rig.height / 2 + (rig.cy - rig.height / 2) + y * rig.fy], 1) - 0.5
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=seeds, scale=st.floats(0.01, 50), where=st.sampled_from(["chunk", "component"]))
-def test_metashape_poses_pass_through_the_chunk(tmp_path_factory: Fresh, seed: int, scale: float, where: str) -> None:
-    rigs = [make_rig(seed, "C01"), make_rig(seed + 1, "C02")]
-    turn, shift = Rotation.random(random_state=seed + 9).as_matrix(), np.array([100.0, -20, 3])
-    words = [" ".join(repr(float(x)) for x in value.ravel()) for value in (turn, shift)]
-    text = f"<rotation>{words[0]}</rotation><translation>{words[1]}</translation><scale>{scale}</scale>"
-    text = f"<transform>{text}</transform>"
-    path = made.metashape(tmp_path_factory.mktemp("c"), rigs, **{where: text})
-    found = open_calibration("metashape", path.name, path.parent)
-    assert found.notes == ("camera lost is left out: it was not aligned and has no pose",)
-    for rig in rigs:
-        world = replace(rig, to_world=turn @ rig.to_world, centre=scale * turn @ rig.centre + shift)
-        _same(world, found.cameras[rig.name], lambda points, world=world: _metashape_pixels(world, points), seed)
-
-
 @settings(max_examples=20, deadline=None)
 @given(seed=seeds)
 def test_caliscope_and_pose2sim_are_opencv(tmp_path_factory: Fresh, seed: int) -> None:
@@ -313,10 +174,13 @@ def test_caliscope_and_pose2sim_are_opencv(tmp_path_factory: Fresh, seed: int) -
     for rig in rigs:
         rig.dist[4] = 0.0  # Pose2Sim writes four coefficients
     folder = tmp_path_factory.mktemp("c")
-    one, two = _read("caliscope", made.caliscope(folder, rigs)), _read("pose2sim", made.pose2sim(folder, rigs))
+    one, two = (
+        read_cameras("caliscope", made.caliscope(folder, rigs)),
+        read_cameras("pose2sim", made.pose2sim(folder, rigs)),
+    )
     for rig in rigs:
         for camera in (one[f"cam_{rig.name}"], two[rig.name]):
-            _same(rig, camera, lambda points, rig=rig: opencv_pixels(rig, points), seed)
+            assert_same(rig, camera, lambda points, rig=rig: opencv_pixels(rig, points), seed)
 
 
 def test_a_camera_that_caliscope_ignores_is_left_out_and_said(tmp_path: Path) -> None:
@@ -330,7 +194,7 @@ def test_a_camera_that_caliscope_ignores_is_left_out_and_said(tmp_path: Path) ->
 @given(seed=seeds)
 def test_llff_looks_down_right_back_with_its_centre_in_the_middle(tmp_path_factory: Fresh, seed: int) -> None:
     rigs = [make_rig(seed), make_rig(seed + 1)]
-    found = _read("llff", made.llff(tmp_path_factory.mktemp("c"), rigs))
+    found = read_cameras("llff", made.llff(tmp_path_factory.mktemp("c"), rigs))
     assert list(found) == ["cam00", "cam01"]
     for rig, camera in zip(rigs, found.values(), strict=True):
 
@@ -338,25 +202,25 @@ def test_llff_looks_down_right_back_with_its_centre_in_the_middle(tmp_path_facto
             x, y, z = ((points - rig.centre) @ rig.to_world).T  # how far to the right, down and ahead
             return np.stack([rig.fx * x / z + 320, rig.fx * y / z + 240], 1) - 0.5
 
-        _same(rig, camera, by_its_rules, seed)
+        assert_same(rig, camera, by_its_rules, seed)
 
 
 def test_llff_takes_its_names_from_the_recordings_beside_it(tmp_path: Path) -> None:
     path = made.llff(tmp_path, [make_rig(0), make_rig(1)])
     for name in ("cam07.mp4", "cam02.mp4"):
         (tmp_path / name).write_bytes(b"")
-    assert list(_read("llff", path)) == ["cam02", "cam07"]
+    assert list(read_cameras("llff", path)) == ["cam02", "cam07"]
     (tmp_path / "cam09.mp4").write_bytes(b"")
     with pytest.raises(CalibrationError, match="2 poses for 3 recordings"):
-        _read("llff", path)
+        read_cameras("llff", path)
 
 
 @pytest.mark.parametrize("kind", made.MAKERS)
 def test_scale_and_unit_make_metres(tmp_path: Path, kind: str) -> None:
     format, make = made.MAKERS[kind]
     path = make(tmp_path, [make_rig(5)])
-    (plain,) = _read(format, path).values()
-    (scaled,) = _read(format, path, scale=2.5, unit="cm").values()
+    (plain,) = read_cameras(format, path).values()
+    (scaled,) = read_cameras(format, path, scale=2.5, unit="cm").values()
     np.testing.assert_allclose(scaled.centre(), plain.centre() * 0.025)
 
 
@@ -379,20 +243,22 @@ def _cameras(seed: int, half_turn: bool) -> dict[str, Camera]:
 @pytest.mark.parametrize("format", WRITERS)
 @settings(max_examples=40, deadline=None)
 @given(seed=seeds, half_turn=st.booleans())
+@example(seed=98523, half_turn=False)
 def test_what_was_written_projects_the_same_when_read(
     tmp_path_factory: Fresh, format: str, seed: int, half_turn: bool
 ) -> None:
     cameras = _cameras(seed, half_turn)
     out = tmp_path_factory.mktemp("c") / "out"
     files = write_calibration(format, cameras, out)
-    again = _read(format, out if format in ("easyvolcap", "colmap") else files[0])
+    again = read_cameras(format, out if format in ("easyvolcap", "colmap") else files[0])
     assert list(again) == list(cameras)
     rng = np.random.default_rng(seed)
     for name, camera in cameras.items():
         assert (again[name].width, again[name].height) == (640, 480)
         ahead = np.column_stack([rng.uniform(-0.6, 0.6, (30, 2)), np.ones(30)]) * rng.uniform(0.5, 9, (30, 1))
         points = (ahead - camera.t) @ camera.R
-        assert np.abs(again[name].project(points) - camera.project(points)).max() < 1e-6
+        # points beyond the fold of a lens are NaN in both
+        np.testing.assert_allclose(again[name].project(points), camera.project(points), rtol=0, atol=1e-6)
 
 
 def test_a_written_calibration_is_never_replaced(tmp_path: Path) -> None:
