@@ -145,7 +145,7 @@ def page(link: str, size: str) -> list[tuple[str, float, list[float]]]:
 def tiles(take: Take) -> list[tuple[str, float, int]]:
     """Rows of the second table: processor milliseconds of a tile at each level, and its bytes."""
     rows = []
-    for view, runs in (("picture", ()), ("alpha", (RUN,)), ("checker", (RUN,))):
+    for view, runs in (("picture", ()), ("alpha", (RUN,))):
         for level in range(4):
             views = FrameViews(take.root, HullMaps(Reconstruction()))
             first = time.process_time()

@@ -1,7 +1,7 @@
 """The views of a frame on which its matte is judged, as tiles.
 
-The picture, the empty stage, a run's matte, the picture over a checkerboard or a green screen, and where two runs
-disagree. Every view is made of the stored pixels at the level that is shown, so nothing moves between two views.
+The picture, the empty stage, a run's matte, and where two runs or the other cameras disagree. The page itself lays
+mattes over pictures. Views are made of the stored pixels at the level that is shown, so nothing moves between two.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,11 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.labels.hull_view import HullMaps, paint_maps
 from tasks.labels.pyramid import TILE, Kept, Pixels, Read, quarter, read_tile
-from tasks.show.sheet import comp_on_green, error_picture, to_jpeg
+from tasks.show.sheet import error_picture, to_jpeg
 
-VIEWS = ("picture", "plate", "alpha", "checker", "green", "difference", "hull")
-"""`alpha`, `checker`, `green` and `hull` are of one run. `difference` compares a run with another: orange where its
-alpha is larger, blue where it is smaller. `hull` compares with the other cameras, see `tasks.labels.hull_view`."""
-_CHECK = 16  # pixels of the level; 512, a tile's side, is a multiple of twice that
-_DARK, _LIGHT = 64, 128
+VIEWS = ("picture", "plate", "alpha", "difference", "hull")
+"""`alpha` and `hull` are of one run. `difference` compares a run with another: orange where its alpha is larger, blue
+where it is smaller. `hull` compares with the other cameras, see `tasks.labels.hull_view`."""
 _TILE_BYTES, _SMALL_BYTES = 96 * 2**20, 192 * 2**20
 _QUALITY = 90
 
@@ -105,12 +103,8 @@ class FrameViews:
             return source(runs[0])
         if view == "difference":
             return error_picture(source(runs[0]), source(runs[1]))
-        if view == "hull":
-            maps = self.hulls.maps(take, runs[0], camera, frame)
-            return paint_maps(source("picture"), maps, at[0], (at[1] * TILE, at[2] * TILE))
-        if view == "green":
-            return comp_on_green(source("picture"), source(runs[0]))
-        return _on_checker(source("picture"), source(runs[0]))
+        maps = self.hulls.maps(take, runs[0], camera, frame)
+        return paint_maps(source("picture"), maps, at[0], (at[1] * TILE, at[2] * TILE))
 
     def _source(self, take: Take, camera: str, frame: int, name: str, at: tuple[int, int, int]) -> Pixels:
         """A tile of what is stored: the picture, the plate, or the mattes of a run."""
@@ -151,14 +145,6 @@ class FrameViews:
 
 def _eight_bits(read: Callable[[Window], np.ndarray]) -> Read:
     return lambda window: np.rint(read(window) * np.float32(255)).astype(np.uint8)
-
-
-def _on_checker(picture: Pixels, pha: Pixels) -> Pixels:
-    """The picture over a grey checkerboard, mixed in display values as the alpha was estimated (Eq. 1, F = I)."""
-    rows, columns = (np.arange(side) // _CHECK for side in pha.shape)
-    board = np.where((rows[:, None] + columns) % 2 == 0, np.float32(_DARK), np.float32(_LIGHT))[..., None]
-    alpha = pha[..., None] / np.float32(255)
-    return np.rint(alpha * picture + (1 - alpha) * board).astype(np.uint8)
 
 
 def _encoded(view: str, pixels: Pixels) -> Tile:

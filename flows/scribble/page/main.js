@@ -2,23 +2,27 @@
 
 import { ask, framePath } from "./server.js";
 import { finish } from "./finish.js";
+import { Looks } from "./looks.js";
 import { Queue, nameOf } from "./queue.js";
 import { Saving } from "./saving.js";
 import { movements } from "./canvas/ink.js";
+import { Overview } from "./canvas/overview.js";
 import { Stage } from "./canvas/stage.js";
 
 const at = (selector) => document.querySelector(selector);
 const HOLD_MS = 350;
 const THICKER = 1.25;
-const ASK_AGAIN_MS = 500;
-const LOOKS = { v: "picture", a: "alpha", c: "checker", g: "green", l: "plate", d: "difference", h: "hull" };
+const LOOKS = {
+  v: "picture", o: "tint", a: "alpha", c: "checker", g: "green", l: "plate", d: "difference", h: "hull",
+};
 const BRUSHES = { f: "fg", b: "bg", e: "erase" };
-const NEEDS_MATTE = ["alpha", "checker", "green", "hull"];
 
 const stage = new Stage(heard, () => author() || "somebody");
+const looks = new Looks(stage);
+const overview = new Overview(stage);
 const saving = new Saving(told, joined);
 const queue = new Queue((item) => open(item));
-let desk, take, frame, view = "picture";
+let desk, take, frame;
 const held = {}; // key -> when it went down, and the view before
 
 start();
@@ -71,9 +75,9 @@ async function open(item) {
   frame = { at: asked, size: found.levels[0], item, ...found };
   const strokes = saving.begin({ at: asked, size: frame.size, strokes: found.strokes, revision: found.revision });
   if (first) thickness(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
-  fillRuns(item.run);
   stage.show(frame.size, strokes, found.frozen, item.box || null);
-  setView(possible(view) ? view : "picture");
+  looks.open(frame, item.run);
+  overview.open(asked, found.levels);
   at("#name").textContent = `${asked.camera} · frame ${asked.frame}`;
   at("#why").textContent = item.reasons.join("; ");
   at("#why").title = item.reasons.join("\n");
@@ -100,99 +104,14 @@ async function jump() {
   await open(queue.find(wanted) || { at: wanted, reasons: [] });
 }
 
-// ---- what is shown
-
-function possible(wanted) {
-  if (NEEDS_MATTE.includes(wanted)) return frame.runs.length > 0;
-  if (wanted === "difference") return frame.runs.length > 1;
-  return wanted !== "plate" || frame.plate;
-}
-
-function runsOf(wanted) {
-  if (NEEDS_MATTE.includes(wanted)) return [at("#run").value];
-  return wanted === "difference" ? [at("#run").value, at("#other").value] : [];
-}
-
-function setView(wanted) {
-  if (!frame || !possible(wanted)) return;
-  view = wanted;
-  if (wanted === "hull") compare();
-  const others = ["alpha", "plate", "checker", "picture"].filter((name) => name !== wanted && possible(name));
-  stage.view(described(wanted === "hull" ? "picture" : wanted), others.map(described));
-  for (const button of document.querySelectorAll("[data-view]")) {
-    button.setAttribute("aria-checked", button.dataset.view === wanted);
-    button.disabled = !possible(button.dataset.view);
-  }
-  at("#run-label").hidden = !NEEDS_MATTE.includes(wanted) && wanted !== "difference";
-  at("#other-label").hidden = wanted !== "difference";
-  legend(wanted);
-}
-
-// The comparison with the other cameras takes a while; the picture is shown until it is ready.
-async function compare() {
-  const asked = { at: frame.at, run: at("#run").value };
-  const path = `${framePath("hull", asked.at)}?run=${encodeURIComponent(asked.run)}`;
-  const here = () => view === "hull" && frame.at === asked.at && at("#run").value === asked.run;
-  try {
-    while (here() && !(await ask(path)).ready) {
-      at("#legend").textContent = "Comparing with the other cameras…";
-      await new Promise((later) => setTimeout(later, ASK_AGAIN_MS));
-    }
-  } catch (error) {
-    if (here()) at("#legend").textContent = error.message;
-    return;
-  }
-  if (!here()) return;
-  legend("hull");
-  stage.view(described("hull"), []);
-}
-
-function described(name) {
-  return { at: frame.at, view: name, runs: runsOf(name), levels: frame.levels };
-}
-
-function legend(wanted) {
-  const box = at("#legend");
-  box.hidden = wanted !== "difference" && wanted !== "hull";
-  if (box.hidden) return;
-  const entry = (colour, text) => {
-    const dot = Object.assign(document.createElement("i"), { className: "dot" });
-    dot.style.background = colour;
-    const line = document.createElement("span");
-    line.append(dot, text);
-    return line;
-  };
-  const [one, other] = [at("#run").value, at("#other").value].map(said);
-  if (wanted === "hull") {
-    box.replaceChildren(entry("#ff9428", "kept here, but no other camera allows it"), entry("#409cff", "dropped here, but the others see the subject"));
-    return;
-  }
-  box.replaceChildren(
-    entry("#ff9428", `${one} keeps what ${other} drops`),
-    entry("#409cff", `${one} drops what ${other} keeps`),
-  );
-}
-
-function fillRuns(wanted) {
-  const runs = frame.runs;
-  at("#run").replaceChildren(...runs.map((run) => option(run, said(run))));
-  at("#other").replaceChildren(...runs.map((run) => option(run, said(run))));
-  if (runs.includes(wanted)) at("#run").value = wanted;
-  const role = (run) => run.split("-")[0];
-  at("#other").value = runs.find((run) => role(run) !== role(at("#run").value)) || runs.find((run) => run !== at("#run").value) || "";
-}
-
-// Shows "teacher-bg_vitmatte_s-v0003" as "teacher v0003".
-function said(run) {
-  const parts = run.split("-");
-  return parts.length > 2 && /^v\d+$/.test(parts.at(-1)) ? `${parts[0]} ${parts.at(-1)}` : run;
-}
-
 // ---- strokes
 
 function heard(what, error) {
   if (what === "lost") told("trouble", error.message);
-  if (what === "look") at("#zoom").textContent = `${Math.round(100 * stage.look.zoom)} %`;
+  if (what === "look") {
+    at("#zoom").textContent = `${Math.round(100 * stage.look.zoom)} %`;
+    overview.moved();
+  }
   if (what === "pen") showPen();
   if (what !== "stroke") return;
   saving.change(stage.ink.strokes);
@@ -237,7 +156,7 @@ function told(state, words) {
 function choose(brush) {
   stage.brush.choose(brush);
   for (const button of document.querySelectorAll("[data-brush]")) {
-    button.setAttribute("aria-checked", button.dataset.brush === brush);
+    button.setAttribute("aria-pressed", button.dataset.brush === brush);
   }
 }
 
@@ -271,7 +190,6 @@ function help() {
 
 function wire() {
   for (const button of document.querySelectorAll("[data-brush]")) button.onclick = () => choose(button.dataset.brush);
-  for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => setView(button.dataset.view);
   at("#smaller").onclick = () => thickness(stage.brush.radius / THICKER);
   at("#larger").onclick = () => thickness(stage.brush.radius * THICKER);
   at("#undo").onclick = () => stage.undo();
@@ -283,7 +201,6 @@ function wire() {
   at("#help-button").onclick = help;
   at("#done").onclick = done;
   at("#take").onchange = (event) => chooseTake(event.target.value);
-  at("#run").onchange = at("#other").onchange = () => setView(view);
   // Keys always reach the picture, whatever was clicked last.
   for (const select of document.querySelectorAll("select")) select.addEventListener("change", () => select.blur());
   for (const bar of [at("#tools"), at("#foot")]) {
@@ -307,7 +224,7 @@ function wire() {
 }
 
 function pressed(event) {
-  const typing = event.target.closest("input, select") && event.target.type !== "radio";
+  const typing = event.target.closest("select, [type=text], [type=number]");
   const altGr = event.getModifierState("AltGraph"); // where brackets are on German keyboards
   if (typing || at("dialog[open]") || !frame || (event.altKey && !altGr)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -318,6 +235,7 @@ function pressed(event) {
   else if (key === " ") stage.hand.hold(true);
   else if (key in BRUSHES) choose(BRUSHES[key]);
   else if (key in LOOKS) flip(key, event);
+  else if (key === "w") at("#wipe-button").click();
   else if (key === "[") thickness(stage.brush.radius / THICKER);
   else if (key === "]") thickness(stage.brush.radius * THICKER);
   else if (key === "n") step(1);
@@ -335,8 +253,8 @@ function pressed(event) {
 // A tap switches to a view, or from it back to the picture; a held key shows the view only while it is held.
 function flip(key, event) {
   if (event.repeat) return;
-  held[key] = { since: event.timeStamp, before: view };
-  setView(view === LOOKS[key] ? "picture" : LOOKS[key]);
+  held[key] = { since: event.timeStamp, before: looks.view };
+  looks.set(looks.view === LOOKS[key] ? "picture" : LOOKS[key]);
 }
 
 function released(event) {
@@ -348,7 +266,7 @@ function released(event) {
   if (!held[key]) return;
   const { since, before } = held[key];
   delete held[key];
-  if (event.timeStamp - since > HOLD_MS) setView(before);
+  if (event.timeStamp - since > HOLD_MS) looks.set(before);
 }
 
 function option(value, text = value) {

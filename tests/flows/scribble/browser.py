@@ -53,6 +53,12 @@ class Tab:
             time.sleep(0.3)
         return found
 
+    def settle(self) -> None:
+        """Wait until the picture has all of its tiles, and the window shows them."""
+        self.wait_for("document.querySelector('#stage').ariaBusy === 'false'")
+        shown = "new Promise((later) => requestAnimationFrame(() => requestAnimationFrame(later)))"
+        self.call("Runtime.evaluate", expression=shown, awaitPromise=True)
+
     def press(self, key: str, *, ctrl: bool = False, shift: bool = False) -> None:
         """Press and release a key, by the name that a page sees: "n", "[", "Enter"."""
         modifiers = 2 * ctrl + 8 * shift

@@ -15,7 +15,10 @@ export class Hand {
     this.painter = null; // the pointer that paints: { id, type, at }
     this.penAt = -Infinity; // when a pen was last seen
     this.penOnly = localStorage.getItem(PEN) === "yes";
-    const on = (name, act, options) => this.element.addEventListener(name, act, options);
+    const on = (name, act, options) => {
+      const own = (event) => event.target.closest(".own") || act(event); // what lies on the picture hears its own events
+      this.element.addEventListener(name, own, options);
+    };
     on("contextmenu", (event) => event.preventDefault());
     on("wheel", (event) => this.wheel(event), { passive: false });
     on("pointerdown", (event) => this.down(event));

@@ -1,5 +1,5 @@
-// The picture with its strokes: which part of it is seen, and what is drawn when. Three canvases: the picture, the
-// strokes, and marks on top, each somewhat larger than the window. When the view moves they are moved; only what that
+// The picture with its strokes: which part of it is seen, and what is drawn when. Four canvases: the
+// picture, a view over it, the strokes, and marks on top, each somewhat larger than the window. When the view moves they are moved; only what that
 // uncovers is drawn. Strokes that are finished are drawn again only when the view is zoomed.
 
 import { Brush } from "./brush.js";
@@ -19,13 +19,17 @@ export class Stage {
     this.told = told;
     this.author = author;
     this.element = document.querySelector("#stage");
-    this.canvases = ["tiles", "ink", "marks"].map((id) => document.querySelector(`#${id}`));
-    [this.picture, , this.marks] = this.canvases.map((canvas) => canvas.getContext("2d"));
-    this.ink = new Ink(this.canvases[1].getContext("2d"));
+    this.canvases = ["tiles", "over", "ink", "marks"].map((id) => document.querySelector(`#${id}`));
+    const [picture, over, ink, marks] = this.canvases.map((canvas) => canvas.getContext("2d"));
+    Object.assign(this, { picture, over, marks });
+    this.ink = new Ink(ink);
     this.tiles = new Tiles(() => this.redraw({ tiles: true }), (error) => told("lost", error));
     this.look = { x: 0, y: 0, zoom: 1 };
     this.size = null; // [height, width] of the frame
     this.box = null;
+    this.base = this.top = null; // the picture, and the view over it, as sources of tiles
+    this.patch = null;
+    this.wipe = null; // the share of the window in which the picture is seen without the view over it
     this.due = null;
     this.painted = null; // what the canvases show, their margin included
     this.brush = new Brush(this, author);
@@ -44,10 +48,24 @@ export class Stage {
     box ? this.lookAt(box) : this.fit();
   }
 
-  view(picture, others) {
-    this.tiles.show(picture);
-    this.others = others;
+  // Shows a source, and another one over it (or null). The tiles of `others` are fetched when there is time.
+  view(base, top, others, opacity) {
+    Object.assign(this, { base, top, others });
+    this.tiles.waiting = [];
+    this.over.canvas.style.opacity = opacity;
     this.redraw({ tiles: true, ink: true });
+  }
+
+  // Shows another matte in a box of the frame: { box, image }, whose image has it as alpha; null removes it. It is
+  // there in all views that are made of the matte. The wipe then compares it with the stored one.
+  lay(patch) {
+    this.patch = patch;
+    this.redraw({ tiles: true });
+  }
+
+  wipeAt(share) {
+    this.wipe = share;
+    this.redraw({ tiles: true });
   }
 
   // ---- the view
@@ -124,7 +142,7 @@ export class Stage {
 
   // `what` says what has to be drawn anew, { tiles, ink }; what has only moved is moved.
   redraw(what) {
-    if (!this.size || !this.tiles.picture) return;
+    if (!this.size || !this.base) return;
     if (this.due) {
       Object.assign(this.due, what);
       return;
@@ -147,22 +165,36 @@ export class Stage {
       this.settling = setTimeout(() => this.redraw({ tiles: true, ink: true }), SETTLE_MS);
     } else if (painted && !painted.bare) {
       const [dx, dy] = [(painted.x - wanted.x) * look.zoom, (painted.y - wanted.y) * look.zoom].map(Math.round);
+      if (this.patch && this.wipe !== null) due.tiles = true; // their border stays where the wipe is
       if (!due.tiles && !due.ink && Math.max(Math.abs(dx), Math.abs(dy)) <= this.margin) {
         this.slide(dx, dy);
         return;
       }
       parts = uncovered(dx, dy, width, height);
-      if (parts.length && !due.tiles) shift(this.picture, dx, dy);
+      if (parts.length && !due.tiles) for (const context of [this.picture, this.over]) shift(context, dx, dy);
       if (parts.length && !due.ink) shift(this.ink.context, dx, dy);
     }
     this.painted = { ...wanted, bare: zoomed };
     this.slide(0, 0);
     const all = zoomed ? parts : whole;
-    const missing = this.tiles.draw(this.picture, wanted, width, height, due.tiles ? all : parts);
-    if (!missing && !this.tiles.running) this.tiles.foresee(this.others, wanted, width, height);
+    this.paintTiles(wanted, width, height, due.tiles ? all : parts);
     this.ink.draw(wanted, due.ink ? all : parts);
     if (due.ink && !this.brush.straight) for (const piece of this.brush.pieces) this.ink.grow(piece, 0, wanted);
     this.paintMarks();
+  }
+
+  paintTiles(wanted, width, height, parts) {
+    const missing = this.tiles.draw(this.picture, this.base, wanted, width, height, parts);
+    if (this.top) {
+      const from = this.wipe === null ? 0 : this.margin + this.wipe * this.width;
+      const patch = this.patch && this.top.view === "alpha" ? { ...this.patch, from } : null;
+      missing.push(...this.tiles.draw(this.over, { ...this.top, patch }, wanted, width, height, parts));
+    } else {
+      for (const part of parts) this.over.clearRect(...part);
+    }
+    this.tiles.fetchSoon(missing);
+    this.element.setAttribute("aria-busy", this.tiles.running > 0);
+    if (!missing.length && !this.tiles.running) this.tiles.foresee(this.others, wanted, width, height);
   }
 
   // What has been added to a stroke that is being made since point `from`.
@@ -174,6 +206,8 @@ export class Stage {
   slide(dx, dy) {
     const moved = `translate(${dx / this.ratio}px, ${dy / this.ratio}px)`;
     for (const canvas of this.canvases) canvas.style.transform = moved;
+    const left = this.wipe === null || this.patch ? 0 : MARGIN + (this.wipe * this.width - dx) / this.ratio;
+    this.over.canvas.style.clipPath = left ? `inset(0 0 0 ${left}px)` : "";
   }
 
   paintMarks() {

@@ -1,6 +1,11 @@
-// The pyramid of a frame on a canvas: tiles are fetched when they come into sight, the coarse ones stand in for the
+// The pyramids of a frame on canvases: tiles are fetched when they come into sight, the coarse ones stand in for the
 // fine ones until those are there. Decoded tiles of the views that were looked at lately are kept, so flipping is
 // immediate.
+//
+// A source is what is drawn: { at, view, runs, levels: [[height, width], ...] }. Its `decode` may turn the bitmap of a
+// tile into another one. `paint` is a list of [composite operation, style] that fill its tiles afterwards: a matte as
+// a tint, or a colour around the subject. `patch`, { box, image, from }, takes the place of the tiles in a box (x0, y0,
+// x1, y1) of the frame, to the right of column `from` of the canvas.
 
 import { picture, tilePath } from "../server.js";
 
@@ -17,32 +22,23 @@ export class Tiles {
     this.running = 0;
   }
 
-  // What is to be drawn: { at, view, runs, levels: [[height, width], ...] }.
-  show(picture) {
-    this.picture = picture;
-    this.waiting = [];
-  }
-
-  level(zoom) {
-    const wanted = Math.floor(Math.log2(1 / Math.max(zoom, 1e-6)) + 1e-6);
-    return Math.min(Math.max(wanted, 0), this.picture.levels.length - 1);
-  }
-
-  // Draws what `look` ({x, y, zoom}: device pixels per pixel of the picture) shows of the picture into some parts
-  // [x, y, width, height] of a canvas of this size. Returns how many tiles are still to come.
-  draw(context, look, width, height, parts) {
-    const finest = this.level(look.zoom);
+  // Draws what `look` ({x, y, zoom}: device pixels per pixel of the picture) shows of a source into some parts
+  // [x, y, width, height] of a canvas of this size. Returns the tiles that are still to come.
+  draw(context, source, look, width, height, parts) {
+    const finest = levelOf(source, look.zoom);
     const missing = [];
-    const tiles = this.inSight(finest, look, width, height).map((tile) => [tile, this.bitmap(tile, missing)]);
+    const tiles = this.inSight(source, finest, look, width, height).map((tile) => [tile, this.bitmap(tile, missing)]);
     const coarser = [];
     if (tiles.some(([, bitmap]) => !bitmap)) {
-      for (let level = this.picture.levels.length - 1; level > finest; level--) {
-        for (const tile of this.inSight(level, look, width, height)) {
-          const wanted = level === this.picture.levels.length - 1 ? missing : null;
+      for (let level = source.levels.length - 1; level > finest; level--) {
+        for (const tile of this.inSight(source, level, look, width, height)) {
+          const wanted = level === source.levels.length - 1 ? [] : null;
           coarser.push([tile, this.bitmap(tile, wanted)]);
+          if (wanted) missing.unshift(...wanted); // something is seen at once
         }
       }
     }
+    const found = [...coarser, ...tiles].filter(([, bitmap]) => bitmap);
     for (const part of parts) {
       context.save();
       context.setTransform(1, 0, 0, 1, 0, 0);
@@ -51,25 +47,40 @@ export class Tiles {
       context.rect(...part);
       context.clip();
       context.imageSmoothingEnabled = look.zoom < 3;
-      for (const [tile, bitmap] of [...coarser, ...tiles]) if (bitmap) this.put(context, tile, bitmap, look, part);
+      const area = new Path2D();
+      for (const [tile, bitmap] of found) put(context, [tile.x0, tile.y0, tile.x1, tile.y1], bitmap, look, area);
+      if (source.patch && found.length) this.lay(context, source.patch, look, part);
+      for (const [operation, style] of source.paint || []) {
+        context.globalCompositeOperation = operation;
+        context.fillStyle = typeof style === "string" ? style : anchored(style, look);
+        context.fill(area);
+      }
       context.restore();
     }
-    this.fetchSoon(missing);
-    return missing.length;
+    return missing;
+  }
+
+  lay(context, { box, image, from }, look, [, top, , height]) {
+    context.save();
+    context.beginPath();
+    context.rect(from, top, context.canvas.width, height);
+    context.clip();
+    put(context, box, image, look, new Path2D());
+    context.restore();
   }
 
   // Fetches the same piece of other views, so that they are there when a key is pressed.
   foresee(others, look, width, height) {
     const missing = [];
     for (const other of others) {
-      const level = this.level(look.zoom);
-      for (const tile of this.inSight(level, look, width, height, other)) this.bitmap(tile, missing);
+      const level = levelOf(other, look.zoom);
+      for (const tile of this.inSight(other, level, look, width, height)) this.bitmap(tile, missing);
     }
     this.waiting.push(...missing);
     this.pump();
   }
 
-  inSight(level, look, width, height, source = this.picture) {
+  inSight(source, level, look, width, height) {
     const [h, w] = source.levels[level];
     const [full, wide] = source.levels[0];
     const [sy, sx] = [full / h, wide / w]; // pixels of the picture per pixel of the level
@@ -80,6 +91,7 @@ export class Tiles {
       for (let c = first(look.x, sx); c <= last(look.x + width / look.zoom, sx, w); c++) {
         found.push({
           path: tilePath(source.at, source.view, source.runs, level, r, c),
+          decode: source.decode,
           x0: c * SIDE * sx, y0: r * SIDE * sy,
           x1: Math.min((c + 1) * SIDE, w) * sx, y1: Math.min((r + 1) * SIDE, h) * sy,
         });
@@ -90,36 +102,27 @@ export class Tiles {
 
   bitmap(tile, missing) {
     const found = this.kept.get(tile.path);
-    if (found === undefined && missing) missing.push(tile.path);
+    if (found === undefined && missing) missing.push(tile);
     if (!(found instanceof ImageBitmap)) return null;
     this.kept.delete(tile.path); // the last used is the last to go
     this.kept.set(tile.path, found);
     return found;
   }
 
-  put(context, tile, bitmap, look, part) {
-    // Whole device pixels: neighbours meet without a seam.
-    const [x0, y0, x1, y1] = [
-      (tile.x0 - look.x) * look.zoom, (tile.y0 - look.y) * look.zoom,
-      (tile.x1 - look.x) * look.zoom, (tile.y1 - look.y) * look.zoom,
-    ].map(Math.round);
-    if (x0 >= part[0] + part[2] || x1 <= part[0] || y0 >= part[1] + part[3] || y1 <= part[1]) return;
-    context.drawImage(bitmap, x0, y0, x1 - x0, y1 - y0);
-  }
-
-  fetchSoon(paths) {
-    this.waiting = paths; // what is out of sight by now is not fetched any more
+  fetchSoon(tiles) {
+    this.waiting = tiles; // what is out of sight by now is not fetched any more
     this.pump();
   }
 
   pump() {
     while (this.running < AT_ONCE && this.waiting.length) {
-      const path = this.waiting.shift();
+      const { path, decode } = this.waiting.shift();
       if (this.kept.has(path)) continue;
       this.kept.set(path, null);
       this.running++;
       picture(path)
         .then((blob) => createImageBitmap(blob))
+        .then((bitmap) => (decode ? decode(bitmap) : bitmap))
         .then((bitmap) => this.keep(path, bitmap), (error) => this.lost(path, error))
         .finally(() => {
           this.running--;
@@ -147,4 +150,26 @@ export class Tiles {
       this.changed();
     }, 3000);
   }
+}
+
+function levelOf(source, zoom) {
+  const wanted = Math.floor(Math.log2(1 / Math.max(zoom, 1e-6)) + 1e-6);
+  return Math.min(Math.max(wanted, 0), source.levels.length - 1);
+}
+
+// Draws an image in place of what is there.
+function put(context, [left, top, right, bottom], image, look, area) {
+  // Whole device pixels: neighbours meet without a seam.
+  const [x0, y0, x1, y1] = [
+    (left - look.x) * look.zoom, (top - look.y) * look.zoom, (right - look.x) * look.zoom, (bottom - look.y) * look.zoom,
+  ].map(Math.round);
+  context.clearRect(x0, y0, x1 - x0, y1 - y0);
+  context.drawImage(image, x0, y0, x1 - x0, y1 - y0);
+  area.rect(x0, y0, x1 - x0, y1 - y0);
+}
+
+// A pattern that moves with the picture.
+function anchored(pattern, look) {
+  pattern.setTransform(new DOMMatrix().translate(Math.round(-look.x * look.zoom), Math.round(-look.y * look.zoom)));
+  return pattern;
 }
