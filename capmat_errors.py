@@ -7,6 +7,7 @@ module stands alone at the top because storage and capmat_models both raise thes
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and new line, marks that turn the direction of writing, and bytes that are no text."""
@@ -101,6 +102,20 @@ class NotFound(CapmatError, LookupError):
     """Something that was asked for by name is not in the store."""
 
 
+def did_you_mean(name: object, known: Iterable[object]) -> str:
+    """A question that proposes the nearest of the known names, such as "Did you mean walk?"; "" if none is near."""
+    names = {str(one).lower(): str(one) for one in known}
+    near = get_close_matches(str(name).lower(), names, n=1)
+    return f"Did you mean {names[near[0]]}?" if near and not str(name).isdigit() else ""
+
+
+def listed(known: Iterable[object], most: int = 20) -> str:
+    """The names for a message: all of them, or the first and how many more there are."""
+    names = [str(name) for name in known]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}" or "none"
+
+
 def no_such(
     kind: str,
     name: object,
@@ -110,9 +125,10 @@ def no_such(
     fix: str = "Check the name.",
     holder: str = "the store",
 ) -> NotFound:
-    """The error for a name that `holder` does not have; the message lists the names that it has."""
-    listed = ", ".join(map(str, known)) or "none"
-    return NotFound(f"no {kind} is called {name}; {holder} has: {listed}", where=where, fix=fix)
+    """The error for a name that `holder` does not have; the message lists its names and proposes the nearest."""
+    known = list(known)
+    what = f"no {kind} is called {name}; {holder} has: {listed(known)}"
+    return NotFound(what, where=where, fix=f"{did_you_mean(name, known)} {fix}".lstrip())
 
 
 class MatteError(CapmatError, ValueError):

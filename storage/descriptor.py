@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from capmat_errors import CapmatError, ConfigError, SessionError
+from capmat_errors import CapmatError, ConfigError, SessionError, did_you_mean, listed
 from storage.pictures.colour import Colour
 from storage.store.toml import parse_toml
 
@@ -193,8 +193,10 @@ class Session(_Frozen):
         """Raise a ConfigError if one of the takes that a setting names is not in the session."""
         for name in names:
             if name not in self.takes:
-                what = f"the session has no take {name}; it has {', '.join(self.takes)}"
-                raise ConfigError(what, where=setting, fix="Name takes of the session.")
+                what = f"the session has no take {name}; it has {listed(self.takes)}"
+                raise ConfigError(
+                    what, where=setting, fix=did_you_mean(name, self.takes) or "Name takes of the session."
+                )
 
     @model_validator(mode="after")
     def _timecodes_exist(self) -> "Session":

@@ -122,12 +122,28 @@ class Registry:
             NotFound: the model or the version does not exist; the message lists those that do.
         """
         if name not in (known := self.names()):
+            known += self.root.names("promotions")
             raise no_such("model", name, known, where=self.root.url, fix="`capmat models` lists them.")
         try:
             wanted = version or self._last_champion(name)
         except NotFound:
             wanted = None
         return self._models(name).read(wanted)[0]
+
+    def find(self, wanted: str) -> Model:
+        """The model that a person means.
+
+        Args:
+            wanted: NAME or NAME@VERSION, as in `resolve`. A role stands for the model that is in use for it:
+                "student" is that very version, "student@v0002" another one of the same model.
+
+        Raises:
+            NotFound: the model or the version does not exist; the message lists those that do.
+        """
+        name, _, version = wanted.partition("@")
+        if name not in self.names() and name in self.root.names("promotions") and (used := self.champion(name)):
+            name, version = used.name, version or used.version
+        return Model(name, self.resolve(name, version or None))
 
     def names(self) -> list[str]:
         """All models."""

@@ -4,15 +4,15 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound
-from flows.command.arguments import FRAMES, frames, positive, settings, whole
+from flows.command.arguments import FRAMES, RUN, add_take, frames, positive, settings, whole
 from storage.export.scene import export_frame
 from storage.store.root import Root
 from storage.takes.take import Take
 
 
 def _hull_options(parser: ArgumentParser) -> None:
-    parser.add_argument("take")
-    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    add_take(parser, "an ingested take")
+    parser.add_argument("--run", help=RUN)
     parser.add_argument("--frame", type=whole, help="frame number (default: the middle frame)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .ply or .glb file, in metres "
                         "if the session states the unit of its calibration")  # fmt: skip
@@ -23,10 +23,10 @@ def _hull_options(parser: ArgumentParser) -> None:
 def hull(args: Namespace) -> None:
     """Write the visual hull of a frame, and print where it is and how large."""
     from tasks.geometry.hull import hull as write_hull
-    from tasks.models.networks import Run, champion
+    from tasks.models.networks import find_run
 
     config = settings(args)
-    run = args.run or Run("student", champion(config.store, "student")).name
+    run = find_run(config.store, args.run or "", config.teacher.tile)
     done = write_hull(
         config.store,
         args.take,
@@ -49,8 +49,8 @@ def hull(args: Namespace) -> None:
 
 
 def _scene_options(parser: ArgumentParser) -> None:
-    parser.add_argument("take")
-    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    add_take(parser, "an ingested take")
+    parser.add_argument("--run", help=RUN)
     parser.add_argument("--frames", type=frames, metavar=FRAMES, help="such as 10-250:2 (default: all)")
     parser.add_argument("--out", required=True, metavar="FOLDER", help="receives one folder for each frame")
 
@@ -59,12 +59,12 @@ def scene(args: Namespace) -> None:
     """Write frames as folders that Nerfstudio and COLMAP's readers open; existing folders are replaced."""
     from tasks.geometry.box import box_of
     from tasks.geometry.reconstruct import held_out
-    from tasks.models.networks import Run, champion
+    from tasks.models.networks import find_run
     from tasks.runtime.progress import Progress
 
     config = settings(args)
     take = Take.open(Root(config.store), args.take)
-    run = args.run or Run("student", champion(config.store, "student")).name
+    run = find_run(config.store, args.run or "", config.teacher.tile)
     chosen = [frame for frame in take.frames if args.frames is None or frame in args.frames]
     if not chosen:
         raise NotFound("the take has none of these frames", where=f"take {take.name}", fix="Check --frames.")
@@ -81,8 +81,8 @@ def scene(args: Namespace) -> None:
 
 
 def _reconstruct_options(parser: ArgumentParser) -> None:
-    parser.add_argument("base_run", nargs="?", default="", help="first alpha run, such as "
-                        "student-bgmv2_mobilenetv2-v0001 (default: the newest verdict's champion)")  # fmt: skip
+    parser.add_argument("base_run", nargs="?", default="", help="first alpha run, or its model, such as "
+                        "student@v0001 (default: the newest verdict's champion)")  # fmt: skip
     parser.add_argument("refined_run", nargs="?", default="", help="second alpha run (default: its challenger)")
     parser.add_argument("--install", nargs="?", type=Path, const=Path(".capmat/nerfstudio"), metavar="FOLDER",
                         help="only install Nerfstudio's own environment there, 7.6 GB (default: .capmat/nerfstudio, "
@@ -99,12 +99,14 @@ def reconstruct(args: Namespace) -> None:
     if bool(args.base_run) != bool(args.refined_run):
         raise ConfigError("the comparison needs two alpha runs", where="capmat reconstruct", fix="Name both or none.")
     from flows.command.runs import running
+    from tasks.models.networks import find_run
 
     config = settings(args)
+    pair = [find_run(config.store, run, config.teacher.tile) for run in (args.base_run, args.refined_run) if run]
     with running(config):
         from flows.reconstruct import reconstruct as flow
 
-        done = flow(config, args.base_run, args.refined_run)
+        done = flow(config, *pair)
     if not done:
         print("only the base student was ever judged, so two models to compare are missing; run capmat redistill")
         return
@@ -118,7 +120,19 @@ def reconstruct(args: Namespace) -> None:
 
 
 WORDS = {
-    "hull": (_hull_options, hull),
-    "scene": (_scene_options, scene),
-    "reconstruct": (_reconstruct_options, reconstruct),
-}
+    "hull": (_hull_options, hull, """
+        capmat hull cedar --out hull.ply                         # of the middle frame
+        capmat hull cedar --frame 12 --resolution 512 --out hull.glb
+        capmat hull cedar --run teacher --points --out hull.ply  # points without triangles
+    """),
+    "scene": (_scene_options, scene, """
+        capmat scene cedar --out scenes                          # all frames
+        capmat scene cedar --frames 10-250:10 --out scenes
+        capmat scene cedar --run teacher --out scenes            # with the mattes of the teacher in use
+    """),
+    "reconstruct": (_reconstruct_options, reconstruct, """
+        capmat reconstruct                                       # the two students of the newest verdict
+        capmat reconstruct student@v0001 student@v0002           # these two
+        capmat reconstruct --install                             # Nerfstudio's own environment, 7.6 GB
+    """),
+}  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import ConfigError, NotFound
-from flows.command.arguments import pixels, positive, settings, verbs_of, whole, words
+from flows.command.arguments import RUN, add_take, pixels, positive, settings, verbs_of, whole, words
 from storage.labels.export import export_labels
 from storage.labels.formats.read import FORMATS, Reading
 from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
@@ -172,7 +172,7 @@ def _print_rest(done: Mapping[str, Any]) -> None:
 
 
 def _scribble_options(parser: ArgumentParser) -> None:
-    parser.add_argument("take", nargs="*", help="default: all takes of the store")
+    add_take(parser, "default: all takes of the store", nargs="*")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=whole, default=0, help="default: always the same for a store, if it is free")
     parser.add_argument("--author", metavar="NAME", help="who paints (default: the login name)")
@@ -187,9 +187,9 @@ def scribble(args: Namespace) -> None:
 
 
 def _mine_options(parser: ArgumentParser) -> None:
-    parser.add_argument("take")
-    parser.add_argument("--run", help="alpha run to judge (default: that of the student in use)")
-    parser.add_argument("--teacher-run", help="alpha run to compare it with (default: that of the teacher in use)")
+    add_take(parser, "an ingested take")
+    parser.add_argument("--run", help=RUN)
+    parser.add_argument("--teacher-run", metavar="RUN", help="another to compare it with (default: teacher)")
     parser.add_argument("--top", type=positive, metavar="K", help="boxes in the queue (default: mine.top)")
     parser.add_argument("--json", action="store_true", help="print the queue as JSON")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="receives a contact sheet of the best boxes")
@@ -199,16 +199,19 @@ def mine(args: Namespace) -> None:
     """Write the queue of a take, and print it."""
     from tasks.labels.mine.queue import mine as mine_take
     from tasks.labels.mine.queue import mined_sheet
+    from tasks.models.networks import find_run
 
     config = settings(args)
+    run, teacher = (find_run(config.store, name, config.teacher.tile) if name else ""
+                    for name in (args.run, args.teacher_run))  # fmt: skip
     # progress is for people; a program that asked for JSON gets nothing else
     with redirect_stdout(sys.stderr if args.json else sys.stdout):
         done = mine_take(
             config.store,
             args.take,
             config,
-            args.run or "",
-            args.teacher_run or "",
+            run,
+            teacher,
             args.top or 0,
             threads=os.cpu_count() or 1,
         )
@@ -232,7 +235,22 @@ def mine(args: Namespace) -> None:
 
 
 WORDS = {
-    "scribbles": (_scribbles_options, list_sets),
-    "scribble": (_scribble_options, scribble),
-    "mine": (_mine_options, mine),
-}
+    "scribbles": (_scribbles_options, list_sets, """
+        capmat scribbles                                       # the label sets l0001, l0002, ...
+        capmat scribbles list                                  # the same
+        capmat scribbles show --picture sheet.jpg              # the newest, with a contact sheet
+        capmat scribbles import painted --dry-run              # says what the folder holds, stores nothing
+        capmat scribbles import task.zip --foreground person,hair --background floor,shadow
+        capmat scribbles export l0001 --out strokes --format strokes
+    """),
+    "scribble": (_scribble_options, scribble, """
+        capmat scribble                                        # all takes; opens the page and prints its link
+        capmat scribble cedar --author Mia                     # one take, and who paints
+        capmat scribble --no-browser --port 8700               # for a tunnel: ssh -L 8700:localhost:8700 MACHINE
+    """),
+    "mine": (_mine_options, mine, """
+        capmat mine cedar                                      # judges the mattes of the student in use
+        capmat mine cedar --top 40 --out mined                 # more boxes, and a contact sheet
+        capmat mine cedar --run student@v0001 --teacher-run teacher --json
+    """),
+}  # fmt: skip

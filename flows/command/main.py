@@ -13,54 +13,75 @@ import atexit
 import os
 import signal
 import sys
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any, NoReturn, TextIO, cast
+from textwrap import dedent
+from typing import Any, TextIO, cast
 
 from capmat_errors import CapmatError, plain
+from flows.command.arguments import Anywhere, Parser, settings
 from tasks.runtime.listener import Ended, ended_by_signals, lost, outlive
 
-WORDS = {
-    # word: (module of this folder, help)
-    "demo": ("runs", "run the whole chain on the sample session and write the report"),
-    "nightly": ("runs", "ingest the session, matte every take and freeze the benchmark (a Prefect flow)"),
-    "redistill": ("runs", "train and judge new models with the newest scribbles (a Prefect flow)"),
-    "reconstruct": ("geometry", "compare two alpha runs by radiance fields of one frame (a Prefect flow)"),
-    "validate": ("validate", "score models on benchmarks and write a report (a Prefect flow)"),
-    "benchmark": ("validate", "create, extend or show the benchmarks that models are measured on"),
-    "paper": ("runs", "run the paper's tables and figures and check its statements (a Prefect flow)"),
-    "session": ("session", "write a session.toml for a folder in a known layout"),
-    "ingest": ("session", "bring a recorded session into the store, without a server"),
-    "matte": ("matte", "matte one photograph or an ingested take"),
-    "export": ("matte", "write the mattes of a take as EXR, PNG, TIFF or video files"),
-    "status": ("upkeep", "show takes, models in use, nights and what waits for a human, on one screen"),
-    "verify": ("upkeep", "check that every stored frame, plate and matte is intact; exit code 1 if not"),
-    "scribbles": ("labels", "import, list, show or export label sets"),
-    "scribble": ("labels", "serve the page on which people paint where the matte failed"),
-    "mine": ("labels", "write the queue of boxes of a take that are worth a scribble, best first"),
-    "train-base": ("models", "train the base weights of one role from the base data"),
-    "models": ("models", "list, show, import, export or promote the models of the store"),
-    "bench": ("models", "measure how fast a network runs on this machine"),
-    "sim": ("session", "render the sample session (Mitsuba 3)"),
-    "calibration": ("stage", "show a calibration, check it with a checkerboard, convert it"),
-    "ui": ("service", "serve the Prefect UI on this folder's database"),
-    "doctor": ("service", "check this machine and say how to mend what is missing"),
-    "metrics": ("night", "print figures of the last night in the text format of Prometheus"),
-    "plan": ("night", "forecast how long the night takes, from the rates that this store has measured"),
-    "gc": ("upkeep", "list the mattes and leftovers that may be removed; with --yes remove them"),
-    "hull": ("geometry", "write the visual hull of a frame as PLY or GLB"),
-    "scene": ("geometry", "write frames as folders for Nerfstudio and COLMAP's readers"),
-    "stage": ("stage", "check a stage: lights, reflections, noise, cameras that moved"),
-    "up": ("service", "start the server and the worker that run deployments on this machine"),
-    "down": ("service", "stop what `capmat up` started"),
-    "deploy": ("service", "register the deployments of prefect.yaml again, on the server of `capmat up`"),
+GROUPS = {
+    # group: {word: (module of this folder, help)}
+    "Start": {
+        "doctor": ("service", "check this machine and say how to mend what is missing"),
+        "demo": ("runs", "run the whole chain on the sample session and write the report"),
+        "sim": ("session", "render the sample session (Mitsuba 3)"),
+    },
+    "Day": {
+        "session": ("session", "write a session.toml for a folder in a known layout"),
+        "calibration": ("stage", "show a calibration, check it with a checkerboard, convert it"),
+        "stage": ("stage", "check a stage: lights, reflections, noise, cameras that moved"),
+        "ingest": ("session", "bring a recorded session into the store, without a server"),
+        "matte": ("matte", "matte an ingested take or one photograph"),
+        "export": ("matte", "write the mattes of a take as EXR, PNG, TIFF or video files"),
+        "hull": ("geometry", "write the visual hull of a frame as PLY or GLB"),
+        "scene": ("geometry", "write frames as folders for Nerfstudio and COLMAP's readers"),
+    },
+    "Night": {
+        "plan": ("night", "forecast how long the night takes, from the rates that this store has measured"),
+        "nightly": ("runs", "ingest the session, matte every take and freeze the benchmark (a Prefect flow)"),
+        "up": ("service", "start the server and the worker that run deployments on this machine"),
+        "down": ("service", "stop what `capmat up` started"),
+        "deploy": ("service", "register the deployments of prefect.yaml again, on the server of `capmat up`"),
+    },
+    "Labels": {
+        "mine": ("labels", "write the queue of boxes of a take that are worth a scribble, best first"),
+        "scribble": ("labels", "serve the page on which people paint where the matte failed"),
+        "scribbles": ("labels", "import, list, show or export label sets"),
+    },
+    "Models": {
+        "models": ("models", "list, show, import, export or promote the models of the store"),
+        "redistill": ("runs", "train and judge new models with the newest scribbles (a Prefect flow)"),
+        "validate": ("validate", "score models on benchmarks and write a report (a Prefect flow)"),
+        "benchmark": ("validate", "create, extend or show the benchmarks that models are measured on"),
+        "reconstruct": ("geometry", "compare two alpha runs by radiance fields of one frame (a Prefect flow)"),
+        "train-base": ("models", "train the base weights of one role from the base data"),
+        "bench": ("models", "measure how fast a network runs on this machine"),
+        "paper": ("runs", "run the paper's tables and figures and check its statements (a Prefect flow)"),
+    },
+    "Look": {
+        "status": ("upkeep", "show takes, models in use, nights and what waits for a human, on one screen"),
+        "ui": ("service", "serve the Prefect UI on this folder's database"),
+        "metrics": ("night", "print figures of the last night in the text format of Prometheus"),
+    },
+    "Maintain": {
+        "verify": ("upkeep", "check that every stored frame, plate and matte is intact; exit code 1 if not"),
+        "gc": ("upkeep", "list the mattes and leftovers that may be removed; with --yes remove them"),
+    },
 }
+"""The words of the help, in the order in which a person meets them."""
 
+WORDS = {word: entry for words in GROUPS.values() for word, entry in words.items()}
 
 _READERS = {"status", "verify", "gc", "metrics", "models None", "models list", "benchmark show", "scribbles list"}
 """Words, some with their verb, that would find nothing amiss where no store is."""
@@ -101,37 +122,50 @@ class Plain:
         return self._stream.write(plain(text))
 
 
-class _Word(argparse.ArgumentParser):
-    """The parser of a word, which gets its options from the word's module when the word is used."""
-
-    word = ""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if self.word:
-            options, work = import_module(f"flows.command.{WORDS[self.word][0]}").WORDS[self.word]
-            self.word = ""
-            self.set_defaults(work=work)
-            options(self)
-        return super().parse_known_args(args, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        super().error(plain(message))
+def _anywhere() -> list[argparse.Action]:
+    """The options that stand before or after any word."""
+    shared = argparse.ArgumentParser(add_help=False)
+    options: dict[str, dict[str, Any]] = {
+        "--config": {"type": Path, "metavar": "FILE", "help": "settings (default: capmat.toml, if it exists)"},
+        "--set": {"default": [], "metavar": "KEY=VALUE", "help": "override one setting; may be repeated"},
+        "--new-store": {"nargs": 0, "const": True, "default": False, "help": "begin a store at `store`, also outside "
+                        "of the working folder"},
+    }  # fmt: skip
+    for name, how in options.items():
+        shared.add_argument(name, action=Anywhere, **how)
+    return shared._actions
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Word(prog="capmat", description="Mattes for capture stages, from recorded takes to promoted models.")
-    parser.add_argument("--version", action="version", version=f"capmat {version('capmat')}")
-    parser.add_argument("--config", type=Path, help="configuration file (default: capmat.toml, if it exists)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting; may be repeated"
+def build_parser() -> Parser:
+    """The parser of the whole command line; a word gets its options when it is used."""
+    wide = max(map(len, WORDS))
+    groups = [[f"{group}:", *(f"  {word:{wide}}  {text}" for word, (_, text) in words.items()), ""]
+              for group, words in GROUPS.items()]  # fmt: skip
+    told = f"capmat {version('capmat')}"
+    first = f"{told}: mattes for capture stages, from recorded takes to promoted models."
+    parser = Parser(
+        prog="capmat",
+        usage="capmat [OPTIONS] COMMAND ...",
+        description="\n".join([first, "", *chain.from_iterable(groups)]).rstrip(),
+        epilog="`capmat COMMAND --help` explains a command and shows examples.",
     )
-    parser.add_argument(
-        "--new-store", action="store_true", help="begin a store at `store`, also outside of the working folder"
-    )
-    words = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Word)
-    for word, (_, text) in WORDS.items():
-        words.add_parser(word, help=text, description=text).word = word
+    parser.add_argument("--version", action="version", version=told)
+    shared = _anywhere()
+    for action in shared:
+        parser._add_action(action)
+    words = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="capmat", help=SUPPRESS)
+    for word in WORDS:
+        made = words.add_parser(word, description=WORDS[word][1])
+        made.declare, made.anywhere = partial(_declare, word), shared
     return parser
+
+
+def _declare(word: str, parser: Parser) -> None:
+    """Give a word what its module says about it, when it is used."""
+    options, work, examples = import_module(f"flows.command.{WORDS[word][0]}").WORDS[word]
+    parser.set_defaults(work=work)
+    parser.examples = dedent(examples).strip().splitlines()
+    options(parser)
 
 
 def spare_loopback() -> None:
@@ -165,9 +199,9 @@ def find_home() -> None:
 def _check_store(args: argparse.Namespace) -> None:
     """Refuse a place where no store lies, such as the empty folder on which a disk is not mounted."""
     words = {args.command, f"{args.command} {getattr(args, 'verb', '')}"}
-    if not args.new_store and not words & (_READERS | _USERS):
+    stored = words & (_READERS | _USERS) or (args.command == "matte" and args.take)
+    if not args.new_store and not stored:
         return
-    from flows.command.arguments import settings
     from storage.store.marker import begin_store, check_place, check_store
     from storage.store.root import Root
 
@@ -187,7 +221,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after `capmat`; None takes them from the command line.
     """
     outlive()
-    args = _parser().parse_args(argv)
+    given_words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if given_words[0] == "help":
+        given_words = [*given_words[1:], "--help"]
+    args = build_parser().parse_args(given_words)
     spare_loopback()
     find_home()
     try:

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import ConfigError
-from flows.command.arguments import FRAMES, frames, positive, settings
+from flows.command.arguments import FRAMES, RUN, add_take, frames, positive, settings
 from storage.export.mattes import export_mattes
 from storage.export.names import NAME
+from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
 
 
 def _matte_options(parser: ArgumentParser) -> None:
+    add_take(parser, "an ingested take; without it, --image", nargs="?")
     parser.add_argument("--image", type=Path, help="the picture with the subject")
     parser.add_argument("--plate", type=Path, help="the same view without the subject")
     parser.add_argument("--trimap", type=Path,
@@ -22,8 +24,8 @@ def _matte_options(parser: ArgumentParser) -> None:
     parser.add_argument("--mask", type=Path,
                         help="a coarse alpha, for networks that need it (default: made from the plate)")  # fmt: skip
     parser.add_argument("--out", type=Path, help="folder for the pictures")
-    parser.add_argument("--take", help="an ingested take, instead of --image")
-    parser.add_argument("--model", metavar="NAME[@VERSION]", help="a model of `capmat models`, or base weights")
+    parser.add_argument("--model", metavar="NAME[@VERSION]", help="a model of `capmat models`, or base weights; "
+                        "student and teacher are those in use")  # fmt: skip
     parser.add_argument("--role", choices=("student", "teacher"), default="student",
                         help="without --model: use the model of this role (default: student)")  # fmt: skip
 
@@ -31,15 +33,17 @@ def _matte_options(parser: ArgumentParser) -> None:
 def matte(args: Namespace) -> None:
     """Matte a photograph, or an ingested take, with the named model or the one of a role."""
     config = settings(args)
+    if args.model in ("student", "teacher") and not Registry(Root(config.store)).champion(args.model):
+        args.role, args.model = args.model, None  # none is in use yet: the base weights
     if args.take:
         if unused := [f"--{key}" for key in ("image", "plate", "trimap", "mask", "out") if getattr(args, key)]:
             raise ConfigError(
-                f"--take does not use {', '.join(unused)}", where="capmat matte", fix="Remove what is not used."
+                f"a take does not use {', '.join(unused)}", where="capmat matte", fix="Remove what is not used."
             )
         _matte_take(config, args.take, args.role, args.model)
         return
     if not (args.image and args.out) or not (args.plate or args.model):
-        raise ConfigError("needs --image, --plate (or --model) and --out, or --take", where="capmat matte")
+        raise ConfigError("needs a take, or --image, --plate (or --model) and --out", where="capmat matte")
     from tasks.matte.picture import matte_picture, open_base, open_model
 
     if args.model:
@@ -68,13 +72,13 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
     from tasks.matte.take import matte as run_matte
     from tasks.matte.take import open_run
     from tasks.models.infer import check_take
-    from tasks.models.networks import Run, champion, find_model, load_network, register_base
+    from tasks.models.networks import ROLES, Run, champion, find_model, load_network, register_base
 
     record = take_record(config.store, take)
     threads = os.cpu_count() or 1
     if wanted:
         model = find_model(config.store, config.weights, wanted)
-        role = model["name"]  # runs are named by what made them
+        role = name if (name := wanted.partition("@")[0]) in ROLES else model["name"]  # what made it names the run
     else:
         register_base(config.store, config.weights, config.architectures)
         model = champion(config.store, role)
@@ -92,8 +96,8 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
 
 
 def _export_options(parser: ArgumentParser) -> None:
-    parser.add_argument("take")
-    parser.add_argument("--run", help="alpha run (default: that of the student in use)")
+    add_take(parser, "an ingested take")
+    parser.add_argument("--run", help=RUN)
     parser.add_argument("--out", required=True, metavar="PLACE", help="a folder, or s3://bucket/prefix")
     parser.add_argument("--format", action="append", metavar="FORMAT",
                         help="exr, png, tiff, mp4, prores; may be repeated (default: exr and png)")  # fmt: skip
@@ -109,11 +113,11 @@ def _export_options(parser: ArgumentParser) -> None:
 
 def export(args: Namespace) -> None:
     """Write the files that are missing or out of date, and print how many."""
-    from tasks.models.networks import Run, champion
+    from tasks.models.networks import find_run
 
     config = settings(args)
     take = Take.open(Root(config.store), args.take)
-    run = args.run or Run("student", champion(config.store, "student")).name
+    run = find_run(config.store, args.run or "", config.teacher.tile)
     # a range may be wider than the take
     chosen = None if args.frames is None else [frame for frame in take.frames if frame in args.frames]
     done = export_mattes(
@@ -147,4 +151,15 @@ class _FilesWritten:
         self.bar(done, "files")
 
 
-WORDS = {"matte": (_matte_options, matte), "export": (_export_options, export)}
+WORDS = {
+    "matte": (_matte_options, matte, """
+        capmat matte cedar                                           # every frame, with the student in use
+        capmat matte cedar --model rvm_mobilenetv3                   # with another model
+        capmat matte --image photo.png --plate empty.png --out mattes   # one photograph
+    """),
+    "export": (_export_options, export, """
+        capmat export cedar --out mattes                             # EXR and PNG, by the student in use
+        capmat export cedar --run teacher --out mattes               # by the teacher in use
+        capmat export cedar --out s3://show/mattes --format mp4 --camera c00 --frames 10-250:2
+    """),
+}  # fmt: skip

@@ -33,7 +33,7 @@ def _models_options(parser: ArgumentParser) -> None:
     weights = bring.add_argument_group("published weights")
     weights.add_argument("--adapt", choices=("background",), help="turn trimap weights into those of a network that "
                          "takes a plate")  # fmt: skip
-    weights.add_argument("--set", action="append", default=[], dest="changes", metavar="FIELD=VALUE",
+    weights.add_argument("--field", action="append", default=[], dest="changes", metavar="FIELD=VALUE",
                          help="a field of the network's configuration; may be repeated")  # fmt: skip
     graph = bring.add_argument_group("exported networks")
     graph.add_argument("--contract", choices=("rgb", "rgb+plate", "recurrent"), help="its inputs and memory")
@@ -91,8 +91,7 @@ def list_models(args: Namespace) -> None:
 def show_model(args: Namespace) -> None:
     """Print one model's card, and the roles that it is in use for."""
     registry = _registry(args)
-    name, _, wanted = args.model.partition("@")
-    version = registry.resolve(name, wanted or None)
+    name, version = registry.find(args.model)
     (entry,) = [e for e in registry.entries(name) if e["version"] == version]
     roles = _used_for(registry, entry)
     print(f"{entry['name']}@{entry['version']}{f'   in use as {roles}' if roles else ''}")
@@ -110,7 +109,7 @@ def import_model(args: Namespace) -> None:
     store = settings(args).store
     if args.contract:
         if args.adapt or args.changes:
-            raise ConfigError("--adapt and --set apply only to weights", where=str(args.file), fix="Remove them.")
+            raise ConfigError("--adapt and --field apply only to weights", where=str(args.file), fix="Remove them.")
         fields = ("range", "order", "mean", "scale", "multiple", "side", "size", "alpha")
         contract = {key: getattr(args, key) for key in fields}
         name = args.name or args.network
@@ -261,7 +260,24 @@ def bench(args: Namespace) -> None:
 
 
 WORDS = {
-    "models": (_models_options, list_models),
-    "train-base": (_train_options, train_base),
-    "bench": (_bench_options, bench),
-}
+    "models": (_models_options, list_models, """
+        capmat models                                          # every version; a star marks those in use
+        capmat models list --json                              # the same for programs
+        capmat models show student                             # the card of the student in use
+        capmat models import ViTMatte_S_Com.pth --as bg_vitmatte_s --adapt background
+        capmat models import modnet.onnx --as modnet_export --contract rgb --range -1..1 --multiple 32
+        capmat models export student --format onnx --size 1920x1080 --out student.onnx
+        capmat models promote student bgmv2_mobilenetv2@v0002 --reason "released weights, new stage"
+        capmat models rollback student --reason "flickers at the feet"
+    """),
+    "train-base": (_train_options, train_base, """
+        capmat train-base student                              # 25 minutes, on base_data
+        capmat train-base teacher --iterations 2000 --lr 1e-4
+        capmat train-base student --sheet sheet.jpg            # what it trains on, as a picture; trains nothing
+    """),
+    "bench": (_bench_options, bench, """
+        capmat bench student                                   # at 1920x1080
+        capmat bench student --cameras 1 --size 1280x720
+        capmat bench teacher --device cuda --dtype float16
+    """),
+}  # fmt: skip

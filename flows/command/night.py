@@ -156,4 +156,15 @@ def metrics(args: Namespace) -> None:
     new.replace(args.out)  # at once: a collector that reads half a file reports an error
 
 
-WORDS = {"plan": (_plan_options, plan), "metrics": (_metrics_options, metrics)}
+WORDS = {
+    "plan": (_plan_options, plan, """
+        capmat plan                 # what nightly would do now, and how long
+        capmat plan --until 07:00   # the teacher leaves out frames that do not fit
+        capmat plan --check         # after the night: forecast and real time
+    """),
+    "metrics": (_metrics_options, metrics, """
+        capmat metrics                                             # prints them
+        capmat metrics --out /var/lib/node_exporter/capmat.prom    # from cron, every few minutes
+        capmat metrics --set store=/mnt/show/store                 # of another store
+    """),
+}  # fmt: skip

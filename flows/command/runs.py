@@ -116,8 +116,24 @@ def paper(args: Namespace) -> None:
 
 
 WORDS = {
-    "demo": (_demo_options, demo),
-    "nightly": (no_options, nightly),
-    "redistill": (no_options, redistill),
-    "paper": (_paper_options, paper),
-}
+    "demo": (_demo_options, demo, """
+        capmat demo                                # in the folder of the clone; 20 to 30 minutes on two cores
+        capmat demo --port 4300                    # if another program has port 4200
+        capmat demo --set teacher.iterations=50    # shorter, with worse models
+    """),
+    "nightly": (no_options, nightly, """
+        capmat nightly                             # the session of capmat.toml
+        capmat nightly --set inbox=/mnt/inbox      # every session folder that has arrived there
+        capmat nightly --set night.until=07:00     # the teacher leaves out frames that do not fit
+    """),
+    "redistill": (no_options, redistill, """
+        capmat redistill                           # with the newest labels
+        capmat redistill --set gate.margin=0.9     # promote only what is clearly better
+        capmat redistill --set seed=1              # train once more, with other random numbers
+    """),
+    "paper": (_paper_options, paper, """
+        capmat paper                               # everything, at the settings of capmat.toml
+        capmat paper --only table2,fig6            # some of it
+        capmat paper --preset full --out report    # at the paper's sizes, on a GPU; with a copy of the report
+    """),
+}  # fmt: skip

@@ -113,9 +113,29 @@ def doctor(args: Namespace) -> int:
 
 
 WORDS = {
-    "up": (_up_options, up),
-    "down": (no_options, down),
-    "deploy": (no_options, deploy),
-    "ui": (_ui_options, ui),
-    "doctor": (_doctor_options, doctor),
-}
+    "up": (_up_options, up, """
+        capmat up                   # server, worker, deployments; returns when all of them answer
+        capmat up --port 4300       # if another program has port 4200
+        capmat up --foreground      # stays and restarts what ends, for systemd or a container
+    """),
+    "down": (no_options, down, """
+        capmat down                 # the server, the worker and the runs of this folder end
+        capmat down && capmat up    # start again, with new settings
+        capmat down && capmat ui    # look at earlier runs, start none
+    """),
+    "deploy": (no_options, deploy, """
+        capmat deploy                                       # after an edit of prefect.yaml
+        capmat up && capmat deploy                          # start the server first
+        PREFECT_API_URL=http://host:4200/api capmat deploy  # on another server
+    """),
+    "ui": (_ui_options, ui, """
+        capmat ui                   # prints its address; Ctrl-C ends it
+        capmat ui --port 4300       # if another program has port 4200
+        capmat ui --port 4200       # always this port, for a tunnel: ssh -L 4200:localhost:4200 MACHINE
+    """),
+    "doctor": (_doctor_options, doctor, """
+        capmat doctor                                # what this machine has, and how to mend what is missing
+        capmat doctor --json                         # for programs
+        capmat doctor --set store=s3://show/capmat   # with another store
+    """),
+}  # fmt: skip

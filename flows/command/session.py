@@ -2,13 +2,13 @@
 
 import json
 import tempfile
-from argparse import SUPPRESS, ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from capmat_errors import CapmatError, SessionError
-from flows.command.arguments import settings
+from flows.command.arguments import add_take, settings
 from flows.command.ingest_plan import as_dict, clocks, summary, table
 from storage.descriptor import Session, read_session
 from storage.session.cost import Cost, check_space, expected_cost
@@ -55,13 +55,12 @@ def session(args: Namespace) -> None:
 
 def _ingest_options(parser: ArgumentParser) -> None:
     parser.add_argument("session", type=Path, help="session.toml of the recorded day, or a folder in a known layout")
-    parser.add_argument("--take", action="append", help="only this take; may be repeated")
+    add_take(parser, "only these takes (default: all of the session)", nargs="*")
     parser.add_argument("--plan", action="store_true",
                         help="only check everything and print the plan; exit code 2 if refused")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="with --plan: print the plan as JSON")
     parser.add_argument("--motion", action="store_true",
                         help="also decode the takes and compare when the cameras see motion")  # fmt: skip
-    parser.add_argument("--new-store", action="store_true", default=SUPPRESS, help="begin a store at `store`")
     _layout_options(parser)
 
 
@@ -144,13 +143,7 @@ def _kept(file: Path, name: str) -> Path:
 
 def _chosen(session: Session, takes: list[str] | None) -> Session:
     """The session with only these takes."""
-    for name in takes or ():
-        if name not in session.takes:
-            raise SessionError(
-                f"the session has no take {name}; it has {', '.join(session.takes)}",
-                where=session.source,
-                fix="Check the name.",
-            )
+    session.check_takes(takes or (), session.source)
     if not takes:
         return session
     kept: dict[str, Any] = {name: session.takes[name] for name in takes}
@@ -190,4 +183,20 @@ def sim(args: Namespace) -> None:
     render_sample(args.out, seed=args.seed, tiny=args.tiny, defect=args.defect)
 
 
-WORDS = {"session": (_session_options, session), "ingest": (_ingest_options, ingest), "sim": (_sim_options, sim)}
+WORDS = {
+    "session": (_session_options, session, """
+        capmat session day1                                    # prints the descriptor of a folder
+        capmat session day1 --out day1/session.toml            # writes it, to be checked and edited
+        capmat session day1 --layout easyvolcap --state fps=50
+    """),
+    "ingest": (_ingest_options, ingest, """
+        capmat ingest session.toml --plan          # checks every file and says what would be stored
+        capmat ingest session.toml                 # plates, then takes; continues where it was stopped
+        capmat ingest day1 walk --state fps=50     # one take of a folder without session.toml
+    """),
+    "sim": (_sim_options, sim, """
+        capmat sim --out try                       # the sample session, in about an hour
+        capmat sim --out try --tiny                # small pictures, in seconds
+        capmat sim --out try --tiny --defect moved-camera
+    """),
+}  # fmt: skip

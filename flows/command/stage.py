@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound
-from flows.command.arguments import settings, verbs_of
+from flows.command.arguments import add_take, settings, verbs_of
 from storage.calibration.camera import Camera
 from storage.calibration.formats.files import METRES, WRITERS, open_calibration, write_calibration
 from storage.session.board import GOOD, POOR, BoardCheck, check_boards
@@ -22,7 +22,7 @@ def _stage_options(parser: ArgumentParser) -> None:
     check = verbs_of(parser)("check", text)
     check.set_defaults(work=check_stage)
     check.add_argument("stage", metavar="SESSION|STAGE", help="session.toml or its folder, or a stage of the store")
-    check.add_argument("--take", help="the occupied take to check (default: the first)")
+    add_take(check, "the occupied take to check (default: the first)", nargs="?")
     check.add_argument("--out", type=Path, metavar="FOLDER", help="receives stage.html and stage.json "
                        "(default: reports/ of the store)")  # fmt: skip
     check.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -75,7 +75,7 @@ def _source(config: Config, args: Namespace) -> Source:
     except NotFound as error:
         if "no stage" not in error.what:
             raise
-        fix = "Give the path of a session.toml, or the name of a stage that was ingested."
+        fix = error.fix.replace("Ingest it first.", "Name a session.toml, or a stage that was ingested.")
         raise NotFound(
             f"{error.what}; nor is there a file or folder of this name", where=error.where, fix=fix
         ) from error
@@ -215,4 +215,15 @@ def _parts(path: str) -> tuple[Path, str]:
     return Path(*parts[:first]), "/".join(parts[first:]) if first else path
 
 
-WORDS = {"stage": (_stage_options, check_stage), "calibration": (_calibration_options, calibration)}
+WORDS = {
+    "stage": (_stage_options, check_stage, """
+        capmat stage check session.toml            # the empty stage, and the first take if it has one
+        capmat stage check session.toml walk       # another take
+        capmat stage check cylinder --out report   # a stage of the store
+    """),
+    "calibration": (_calibration_options, calibration, """
+        capmat calibration rig/sparse/0 --format colmap --scale 0.42
+        capmat calibration rig/cameras.xml --format metashape --to easyvolcap --out rig/easyvolcap
+        capmat calibration calibration.json --format capmat --board 'board/{camera}.mp4' --corners 8x6
+    """),
+}  # fmt: skip

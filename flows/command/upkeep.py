@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from flows.command.arguments import positive, settings
+from flows.command.arguments import add_take, positive, settings
 from storage.store.root import Root
 from storage.upkeep.findings import Findings, forget_damage
 from storage.upkeep.verify import verify as examine
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 
 def _status_options(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "take", nargs="?", default="", help="list the runs of one take (default: all takes, one line each)"
-    )
+    add_take(parser, "list the runs of one take (default: all takes, one line each)", nargs="?")
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
 
 
@@ -32,11 +30,11 @@ def status(args: Namespace) -> None:
     from tasks.night.status import read_status
 
     up = any(is_worker(process) for process in marked())
-    record = read_status(settings(args), next_night(datetime.now().astimezone(), up), args.take)
+    record = read_status(settings(args), next_night(datetime.now().astimezone(), up), args.take or "")
     print(json.dumps(asdict(record), indent=2) if args.json else "\n".join(_status_lines(record, args.take)))
 
 
-def _status_lines(record: "Status", only: str) -> Iterator[str]:
+def _status_lines(record: "Status", only: str | None) -> Iterator[str]:
     free = "on S3" if record.free is None else f"{amount(record.free)} free"
     yield f"store      {record.store}, {free}"
     yield "stages     " + (
@@ -106,7 +104,7 @@ def _local(when: str) -> str:
 
 
 def _verify_options(parser: ArgumentParser) -> None:
-    parser.add_argument("take", nargs="?", help="default: all takes")
+    add_take(parser, "default: all takes", nargs="?")
     parser.add_argument("--deep", action="store_true", help="read every byte (default: presence and size only)")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--forget", action="store_true",
@@ -191,4 +189,20 @@ def gc(args: Namespace) -> None:
         print(f"removed {total}" if args.yes else f"{total} may be removed; --yes removes it")
 
 
-WORDS = {"status": (_status_options, status), "verify": (_verify_options, verify), "gc": (_gc_options, gc)}
+WORDS = {
+    "status": (_status_options, status, """
+        capmat status                    # takes, models in use, nights and what waits for a human
+        capmat status cedar              # and the runs of one take
+        capmat status --json             # for programs
+    """),
+    "verify": (_verify_options, verify, """
+        capmat verify                    # every take, its mattes and its plates: presence and size
+        capmat verify cedar --deep       # one take, every byte
+        capmat verify --deep --forget    # takes damaged pieces back, so that they can be made again
+    """),
+    "gc": (_gc_options, gc, """
+        capmat gc                        # lists what may be removed; removes nothing
+        capmat gc --yes                  # removes it
+        capmat gc --keep-runs 4          # the mattes of the four newest versions of each model stay
+    """),
+}  # fmt: skip

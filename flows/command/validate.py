@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import ConfigError
-from flows.command.arguments import positive, settings, verbs_of
+from flows.command.arguments import add_take, positive, settings, verbs_of
 from storage.benchmark import Benchmark
 from storage.store.root import Root
 from tasks.show.figures import METRICS, MORE_METRICS, Metric
 
 
 def _validate_options(parser: ArgumentParser) -> None:
-    parser.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="models of `capmat models` (default: the "
-                        "base models and those in use)")  # fmt: skip
+    parser.add_argument("model", nargs="*", metavar="NAME[@VERSION]", help="models of `capmat models`; student and "
+                        "teacher are those in use (default: the base models and those in use)")  # fmt: skip
     parser.add_argument("--benchmark", action="append", default=[], metavar="NAME[@VERSION]", help="of `capmat "
                         "benchmark`; may be repeated (default: that of the session)")  # fmt: skip
     parser.add_argument("--gate", choices=("teacher", "student"), metavar="ROLE",
@@ -84,7 +84,7 @@ def _benchmark_options(parser: ArgumentParser) -> None:
         made = verb(name, text)
         made.set_defaults(work=grow)
         made.add_argument("name")
-        made.add_argument("--take", required=True, help="the ingested take of the trimaps")
+        add_take(made, "the ingested take of the trimaps")
         made.add_argument("--trimaps", type=Path, metavar="FOLDER", help="<camera>/<frame>.png: 0, 128, 255")
         made.add_argument("--labels", nargs="?", const="", metavar="VERSION", help="instead: the scribbles of a "
                           "label set (default: the newest); unpainted pixels are unknown")  # fmt: skip
@@ -195,4 +195,16 @@ def _count(frozen: Benchmark) -> str:
     return f"{len(frozen)} entries of {', '.join(frozen.takes)}, {len(frozen.known)} with known alpha"
 
 
-WORDS = {"validate": (_validate_options, validate), "benchmark": (_benchmark_options, show)}
+WORDS = {
+    "validate": (_validate_options, validate, """
+        capmat validate                                        # those in use, on the session's benchmark
+        capmat validate student modnet --benchmark gold        # these two, on another benchmark
+        capmat validate student@v0003 --benchmark gold --gate student   # should it replace the one in use?
+    """),
+    "benchmark": (_benchmark_options, show, """
+        capmat benchmark create gold cedar --trimaps trimaps   # trimaps/<camera>/<frame>.png
+        capmat benchmark add gold birch --labels               # the scribbles of birch, too
+        capmat benchmark show                                  # all benchmarks
+        capmat benchmark show gold --out pictures              # one, with contact sheets
+    """),
+}  # fmt: skip

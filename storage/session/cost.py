@@ -91,7 +91,7 @@ def check_space(cost: Cost, root: Root) -> None:
         raise StoreError(
             f"the ingest needs about {need / 1e9:.3g} GB, {cost.free / 1e9:.3g} GB are free",
             where=root.url,
-            fix="Free some space, choose another store, or ingest fewer takes (--take).",
+            fix="Free some space, choose another store, or ingest fewer takes (`capmat ingest SESSION TAKE`).",
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from capmat_errors import NotFound, StoreError
+from capmat_errors import NotFound, StoreError, no_such
 from storage.store.root import Root
 
 _TRIES = 100
@@ -63,11 +63,8 @@ class Versions:
         names = self.names()
         wanted = version or (names[-1] if names else "")
         if wanted not in names:
-            raise NotFound(
-                f"no version is called {version}; the store has: {', '.join(names) or 'none'}"
-                if version
-                else "no version is stored here",
-                where=self.root.at(self.folder),
-                fix="Check the name.",
-            )
+            where = self.root.at(self.folder)
+            if not version:
+                raise NotFound("no version is stored here", where=where, fix="Check the name.")
+            raise no_such("version", version, names, where=where)
         return wanted, json.loads(self.root.read(f"{self.folder}/{wanted}.json"))

@@ -232,7 +232,7 @@ class Take(Group):
         """
         runs = self.alpha_runs()
         if run not in runs:
-            where, fix = f"take {self.name}", f"Run `capmat matte --take {self.name}` first, or check the name."
+            where, fix = f"take {self.name}", f"Run `capmat matte {self.name}` first, or check the name."
             raise no_such("run of mattes", run, sorted(runs), where=where, fix=fix, holder="the take")
         return runs[run]
 

@@ -78,18 +78,18 @@ def ingest_command(entries: list[dict[str, Any] | None], take: str = "") -> str:
     """How to ingest something again, by the session that its entries name."""
     sessions = [entry["session"] for entry in entries if entry and "session" in entry]
     command = f"capmat ingest {shlex.quote(sessions[0]) if sessions else 'SESSION.toml'}"
-    return f"{command} --take {take}" if take else command
+    return f"{command} {take}" if take else command
 
 
 def matte_command(take: str, run: dict[str, Any] | None) -> str:
     """How to make a run's mattes again, by how it is made."""
     run = run or {}
     if "role" not in run or "name" not in run:
-        return f"capmat matte --take {take}"
+        return f"capmat matte {take}"
     by_hand = run["role"] == run["name"]
     which = f"--model {run['name']}@{run['version']}" if by_hand else f"--role {run['role']}"
     tile = f" --set {run['role']}.tile={run['tile']}" if "tile" in run else ""
-    return f"capmat{tile} matte --take {take} {which}"
+    return f"capmat{tile} matte {take} {which}"
 
 
 def forget_damage(root: Root, findings: Iterable[Finding]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from capmat_errors import NotFound, SessionError, StoreError
+from capmat_errors import NotFound, StoreError
 from storage.calibration.camera import Camera
 from storage.descriptor import read_session
 from storage.pictures.bayer import stored_planes
@@ -61,12 +61,7 @@ def ingest_take(
     """
     start = time.monotonic()
     session = read_session(session_path)
-    if take not in session.takes:
-        raise SessionError(
-            f"the session has no take {take}; it has {', '.join(session.takes)}",
-            where=str(session_path),
-            fix="Check the name.",
-        )
+    session.check_takes([take], str(session_path))
     plan = check_session(session, only=take)
     chosen = plan.takes[take]
     root = Root(store_url).checked()

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import ConfigError, ScribbleError
+from capmat_errors import ConfigError, ScribbleError, did_you_mean, listed
 from storage.labels.formats.archive import Export, opened
 from storage.labels.formats.names import check_template, meant, readings
 from storage.labels.formats.read import Reading, files_of, format_of, read_export
@@ -204,7 +204,8 @@ class _Takes:
         take, camera, frame = candidates[0]
         what, fix = f"take {take} has no camera {camera} with frame {frame}", "Rename or remove it, or give --names."
         if take not in self._names:
-            what = f"no take is called {take}; the store has: {', '.join(self._names) or 'none'}"
+            what = f"no take is called {take}; the store has: {listed(self._names)}"
+            fix = f"{did_you_mean(take, self._names)} {fix}".lstrip()
         elif shift := self._shift(take):
             fix = f"Give --offset {shift}, if frames start at {self._take(take).frames[0] - shift} in the tool."
         raise ScribbleError(what, where=picture.where, fix=fix)

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypedDict
 
-from capmat_errors import CheckpointError, NotFound, Overtaken
+from capmat_errors import CheckpointError, NotFound, Overtaken, no_such
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.runtime.step import Record, retryable, run_once
@@ -239,23 +239,46 @@ def find_model(store: str, weights: str, wanted: str) -> Ref:
     Args:
         store: URL of the store.
         weights: folder of the base weights, where a name is looked for that the registry does not have.
-        wanted: NAME or NAME@VERSION. Without version: the one in use, or else the newest.
+        wanted: NAME or NAME@VERSION. Without version: the one in use, or else the newest. A role stands for the model
+            in use, see `storage.registry.Registry.find`.
 
     Raises:
         NotFound: no model has that name or version; the message lists the names.
+        CheckpointError: no model is in use for the role.
     """
     name, _, version = wanted.partition("@")
     registry = Registry(Root(store))
     if not version and name not in registry.names() and has_base_weights(Path(weights), name):
         base_model(store, weights, name)
     if name not in registry.names():
-        existing = sorted({*registry.names(), *(p.parent.name for p in Path(weights).glob("*/card.json"))})
-        raise NotFound(
-            f"no model is called {name}; the store has: {', '.join(existing) or 'no models'}",
-            where=store,
-            fix="Name one of these, or import one with `capmat models import`.",
-        )
-    return Ref(name=name, version=registry.resolve(name, version or None))
+        if name in ROLES:
+            champion(store, name)
+        else:
+            existing = sorted(
+                {*ROLES, *registry.names(), *(p.parent.name for p in Path(weights).glob("*/card.json"))}
+            )
+            fix = "Name one of these, or import one with `capmat models import`."
+            raise no_such("model", name, existing, where=store, fix=fix)
+    model = registry.find(wanted)
+    return Ref(name=model.name, version=model.version)
+
+
+def find_run(store: str, wanted: str = "", tile: int = 0) -> str:
+    """Name of the alpha run that a person means.
+
+    Args:
+        store: URL of the store.
+        wanted: name of a run, or of the model that made it: "teacher", "student@v0002", "modnet". Empty: "student".
+        tile: `teacher.tile`, which belongs to the name of the teacher's runs.
+
+    Raises:
+        NotFound: the store has no such model.
+        CheckpointError: no model is in use for the role.
+    """
+    name, _, version = (wanted or "student").partition("@")
+    if not version and name not in (*ROLES, *Registry(Root(store)).names()):
+        return wanted
+    return Run(name, find_model(store, "", wanted or name), tile if name == "teacher" else 0).name
 
 
 def card_of(store: str, model: Ref) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from capmat_errors import CameraMissing, CapmatError, NotFound, PlateMissing, SizeMismatch
+from capmat_errors import CameraMissing, CapmatError, PlateMissing, SizeMismatch
 from storage.calibration.camera import Camera
 from storage.descriptor import Session, read_session
 from storage.pictures.bayer import stored_planes
@@ -62,9 +62,7 @@ def open_session(store: str, path: str | Path, take: str | None, empty: int, sho
     if session.plates is None:
         raise PlateMissing("the session has no recordings of the empty stage", where=session.source,
                            fix="Record it and set [plates] in session.toml.")  # fmt: skip
-    if take and take not in session.takes:
-        raise NotFound(f"the session has no take {take}; it has {', '.join(session.takes)}", where=session.source,
-                       fix="Check the name.")  # fmt: skip
+    session.check_takes([take] if take else [], session.source)
     name = _first_recorded(session) if take is None else take
     plan = check_session(session, only=name, decode=False) if name else check_stage(session, decode=False)
     colour = session.colour.colour()

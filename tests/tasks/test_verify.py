@@ -40,7 +40,7 @@ def _register(store: str, tmp_path: Path) -> Ref:
 
 
 def _commands(store: str, session: str, model: Ref | None) -> None:
-    """What `capmat ingest` and `capmat matte --take` do."""
+    """What `capmat ingest` and `capmat matte TAKE` do."""
     ingest(store, session, "walk", plates(store, session)["digest"])
     if model:
         record = take_record(store, "walk")
@@ -125,7 +125,7 @@ def test_what_older_stores_recorded_is_mended_too(store: str, session: str) -> N
     Path(store, "stages/ring.zarr/cameras/c01/valid/c/0/0/0").unlink()
     findings = verify(Root(store))
     assert [f.again for f in findings.damaged] == [
-        "capmat ingest SESSION.toml --take walk",
+        "capmat ingest SESSION.toml walk",
         "capmat ingest SESSION.toml",
     ]
     forget_damage(Root(store), findings.found)

@@ -120,7 +120,7 @@ def mine(
         stored.run_info(wanted)
     matted = {frame for camera in stored.cameras for frame in stored.matted(run, camera)}
     if not matted:
-        raise NotFound(f"run {run} has no mattes yet", where=f"take {take}", fix=f"Run `capmat matte --take {take}`.")
+        raise NotFound(f"run {run} has no mattes yet", where=f"take {take}", fix=f"Run `capmat matte {take}`.")
     frames = spread_frames(sorted(matted), config.mine.frames)
     each = -(-config.mine.pictures // len(frames))
     common = {

@@ -58,7 +58,9 @@ def test_published_weights_are_brought_in_shown_used_promoted_and_handed_out(
     card = said("models", "show", STUDENT)
     assert "published" in card
     assert hashlib.sha256(released.read_bytes()).hexdigest() in card
-    mine = said("models", "import", str(released), "--as", STUDENT, "--name", "mine", "--set", "refine_threshold=0.2")
+    mine = said(
+        "models", "import", str(released), "--as", STUDENT, "--name", "mine", "--field", "refine_threshold=0.2"
+    )
     assert "mine@v0001" in mine
     assert "refine_threshold 0.2" in said("models", "show", "mine@v0001")
 
@@ -125,7 +127,7 @@ def test_cards_without_the_usual_fields_are_listed_and_shown(said: Callable[...,
         (["validate", "--gate", "student"], "asks about one model"),
         (["matte", "--image", "image.png", "--model", "bg_vitmatte_xs", "--out", "out"], "needs --plate"),
         (["matte", "--image", "image.png", "--model", "nobody", "--out", "out"], "no model is called nobody"),
-        (["matte", "--take", "walk", "--plate", "plate.png"], "--take does not use --plate"),
+        (["matte", "walk", "--plate", "plate.png"], "a take does not use --plate"),
     ],
 )
 def test_models_refuse_in_one_line_and_leave_nothing(

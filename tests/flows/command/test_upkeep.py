@@ -27,7 +27,7 @@ def test_damage_is_said_forgotten_and_mended(
     Path("store", file).unlink()
     assert main([*verify, "--json"]) == 1
     (said,) = json.loads(capsys.readouterr().out)["findings"]
-    again = f"capmat ingest {session} --take walk"
+    again = f"capmat ingest {session} walk"
     assert (said["camera"], said["frame"], said["file"], said["again"]) == ("c01", 2, file, again)
     assert main([*verify, "--forget"]) == 1
     out = capsys.readouterr().out.splitlines()

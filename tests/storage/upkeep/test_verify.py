@@ -198,7 +198,7 @@ def test_a_run_that_was_announced_and_not_finished_is_said_and_is_no_damage(loca
     take.write_alphas("student-m-v0001", "c00", {1: np.ones((48, 64))})
     (finding,) = verify(local).found
     assert finding.what == "run student-m-v0001 is not finished: 0 of 9 mattes"
-    assert (finding.damage, finding.again) == (False, "capmat matte --take walk --role student")
+    assert (finding.damage, finding.again) == (False, "capmat matte walk --role student")
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -219,7 +219,7 @@ def test_mattes_that_another_writer_replaced_are_damage_and_can_be_made_again(lo
     (finding,) = verify(local, deep=deep).damaged
     assert finding.what == f"lacks mattes that the ledger lists, of frames: {take.frames[1]}"
     assert (finding.camera, finding.frame, finding.file) == ("c00", take.frames[1], file)
-    assert finding.again == "capmat matte --take walk --role teacher"
+    assert finding.again == "capmat matte walk --role teacher"
     forget_damage(local, [finding])
     assert sorted(ledger.entries("matte/")) == ["matte/walk-c00-r/all", "matte/walk-c00-r/first"]
     write("few", [take.frames[1]])

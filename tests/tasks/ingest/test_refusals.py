@@ -60,5 +60,5 @@ def test_refused_session_leaves_a_filled_store_as_it_was(sound: dict[str, Path],
 
 
 def test_unknown_take_is_refused_with_those_there_are(sound: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(errors.SessionError, match="no take run; it has walk"):
+    with pytest.raises(errors.ConfigError, match="no take run; it has walk"):
         ingest_take(str(tmp_path / "store"), sound[".png"], "run")

@@ -176,7 +176,7 @@ def test_the_commands_of_a_benchmark_say_what_they_did(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sets = ("--set", f"store={made / 'store'}", "--set", f"weights={WEIGHTS}", "benchmark")
-    words = ("--take", "walk", "--trimaps", str(made / "trimaps"), "--steps", "1", "--model", "diffmatte_xs")
+    words = ("walk", "--trimaps", str(made / "trimaps"), "--steps", "1", "--model", "diffmatte_xs")
     assert main([*sets, "create", "said", *words]) == 0
     assert "said@b0001: 2 entries of walk, 0 with known alpha" in capsys.readouterr().out
     assert main([*sets, "show", "said", "--json", "--out", "pictures"]) == 0
@@ -185,5 +185,5 @@ def test_the_commands_of_a_benchmark_say_what_they_did(
     assert Path("pictures/said-b0001-1.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert main([*sets, "show"]) == 0
     assert "said@b0001" in capsys.readouterr().out
-    assert main([*sets, "create", "said2", "--take", "walk"]) == 2
+    assert main([*sets, "create", "said2", "walk"]) == 2
     assert "--trimaps or --labels" in capsys.readouterr().err
