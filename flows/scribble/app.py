@@ -26,8 +26,16 @@ from storage.labels.strokes import decode_strokes
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
-from tasks.labels.desk import describe_frame, describe_take, finish_scribbles, keep_strokes, saved_strokes
+from tasks.labels.desk import (
+    describe_frame,
+    describe_take,
+    finish_scribbles,
+    keep_strokes,
+    preview_strokes,
+    saved_strokes,
+)
 from tasks.labels.hull_view import HullMaps
+from tasks.labels.preview import Previews
 from tasks.labels.views import FrameViews
 
 MOST_BYTES = 16 * 2**20
@@ -67,7 +75,7 @@ class Desk:
         self.root, self.takes, self.author = root, takes, author
         self.quiet_s = config.redistill.quiet_s
         self.views = FrameViews(root, HullMaps(config.reconstruction))
-        self.finishing = Lock()
+        self.previews, self.finishing = Previews(), Lock()
 
     @cached_property
     def page(self) -> dict[str, bytes]:
@@ -123,6 +131,10 @@ def scribble_app(desk: Desk) -> Starlette:
         body = await _body(request)
         return await run_in_threadpool(_answered, lambda r: _save(desk, r, body), request)
 
+    async def preview(request: Request) -> Response:
+        body = await _body(request)
+        return await run_in_threadpool(_answered, lambda r: _preview(desk, r, body), request)
+
     def _finished(author: str) -> Any:
         with desk.finishing:  # two at once would each make a version, although the second has nothing new
             done = finish_scribbles(desk.root.url, list(desk.takes), author)
@@ -146,6 +158,7 @@ def scribble_app(desk: Desk) -> Starlette:
             Route(f"/api/hull/{at}", answers(hull)),
             Route(f"/api/tile/{at}/{{view}}/{{level:number}}/{{row:number}}/{{column:number}}", answers(tile)),
             Route(f"/api/strokes/{at}", strokes, methods=["PUT"]),
+            Route(f"/api/preview/{at}", preview, methods=["POST"]),
             Route("/api/done", done, methods=["POST"]),
         ]
     )
@@ -166,11 +179,21 @@ def _save(desk: Desk, request: Request, body: bytes) -> Any:
     after = request.query_params.get("after", "")
     if not re.fullmatch(_Number.regex, after):
         return _Json({"error": "the request lacks `after`, the revision that the strokes are based on"}, 400)
-    drawing = decode_strokes(body, f"take {take.name} camera {camera} frame {frame}")
+    drawing = decode_strokes(body, _where(request))
     try:
         return {"revision": keep_strokes(desk.root, take, camera, frame, drawing, int(after))}
     except DraftConflict as error:
         return _Json({"error": str(error), **saved_strokes(desk.root, take, camera, frame)}, 409)
+
+
+def _preview(desk: Desk, request: Request, body: bytes) -> Any:
+    take, drawing = desk.take(request), decode_strokes(body, _where(request))
+    run, page = (request.query_params.get(name, "") for name in ("run", "page"))
+    return preview_strokes(desk.root, desk.views, desk.previews, take, run, drawing, page)
+
+
+def _where(request: Request) -> str:
+    return "take {take} camera {camera} frame {frame}".format(**request.path_params)
 
 
 def _frame_of(request: Request) -> tuple[str, int]:

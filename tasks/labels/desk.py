@@ -19,6 +19,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.labels.in_use import newest_labels
+from tasks.labels.preview import Preview, Previews
 from tasks.labels.pyramid import level_sizes
 from tasks.labels.views import FrameViews
 from tasks.models.networks import Ref, Run
@@ -101,6 +102,38 @@ def keep_strokes(root: Root, take: Take, camera: str, frame: int, drawing: Drawi
         DraftConflict: another person saved this frame since.
         StoreError: the store cannot be written to.
     """
+    _check_drawing(take, camera, frame, drawing)
+    return save_draft(root, drawing, after)
+
+
+def preview_strokes(
+    root: Root, views: FrameViews, previews: Previews, take: Take, run: str, drawing: Drawing, page: str
+) -> Preview:
+    """What the strokes on a frame would change in the mattes of a run; nothing is stored.
+
+    Args:
+        root: the store.
+        views: of its takes.
+        previews: that were made before.
+        take: the take.
+        run: which mattes.
+        drawing: all strokes on the frame.
+        page: a later preview for the same page ends this one.
+
+    Raises:
+        NotFound: the take has no such camera, frame or matte.
+        ScribbleError: the drawing is of another size.
+    """
+    camera, frame = drawing.camera, drawing.frame
+    _check_drawing(take, camera, frame, drawing)
+    labels, key = newest_set(root), (take.name, camera, frame)
+    below = labels.label(*key) if labels and key in labels.keys and labels.is_painted(*key) else None
+    src, pha = (views.reader(take, camera, frame, name) for name in ("picture", run))
+    bgr = views.reader(take, camera, frame, "plate") if views.has_plate(take, camera) else None
+    return previews.make(drawing, below, src, bgr, pha, page)
+
+
+def _check_drawing(take: Take, camera: str, frame: int, drawing: Drawing) -> None:
     view = _checked(take, camera, frame)
     if (drawing.take, drawing.camera, drawing.frame) != (take.name, camera, frame):
         raise ScribbleError(
@@ -114,7 +147,6 @@ def keep_strokes(root: Root, take: Take, camera: str, frame: int, drawing: Drawi
             where=drawing.where,
             fix="Load the page again.",
         )
-    return save_draft(root, drawing, after)
 
 
 def saved_strokes(root: Root, take: Take, camera: str, frame: int) -> Json:

@@ -108,7 +108,7 @@ class FrameViews:
 
     def _source(self, take: Take, camera: str, frame: int, name: str, at: tuple[int, int, int]) -> Pixels:
         """A tile of what is stored: the picture, the plate, or the mattes of a run."""
-        read = self._reader(take, camera, frame, name)
+        read = self.reader(take, camera, frame, name)
         size = take.cameras[camera].height, take.cameras[camera].width
 
         def small() -> Pixels:
@@ -123,7 +123,8 @@ class FrameViews:
         except IndexError as error:
             raise NotFound(str(error), where=f"take {take.name} camera {camera}") from error
 
-    def _reader(self, take: Take, camera: str, frame: int, name: str) -> Read:
+    def reader(self, take: Take, camera: str, frame: int, name: str) -> Read:
+        """Reads parts of "picture", "plate" or the mattes of a run; raises as `tile`."""
         if camera not in take.cameras or frame not in take.frames:
             raise NotFound(f"the take has no camera {camera} with frame {frame}", where=f"take {take.name}")
         if name == "picture":
@@ -150,6 +151,11 @@ def _eight_bits(read: Callable[[Window], np.ndarray]) -> Read:
 def _encoded(view: str, pixels: Pixels) -> Tile:
     if view not in ("alpha", "difference"):
         return Tile("jpeg", to_jpeg(pixels, _QUALITY))
+    return Tile("png", to_png(pixels))
+
+
+def to_png(pixels: Pixels) -> bytes:
+    """A PNG that is written fast."""
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return Tile("png", buffer.getvalue())
+    return buffer.getvalue()

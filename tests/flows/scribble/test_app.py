@@ -1,8 +1,10 @@
 """The scribble page's program: only its link opens it, it reaches nothing but its takes, and it loses no stroke."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from starlette.testclient import TestClient
 
 from flows.scribble.app import MOST_BYTES, Desk, scribble_app
@@ -388,3 +391,22 @@ def test_strokes_that_are_labels_are_there_where_nobody_drew_since(page: TestCli
     drawn = LabelSet.open(root, LABELS).strokes("walk", "c00", 4)
     assert drawn
     assert len(drawn.strokes) == 2
+
+
+# ---- the preview
+
+
+def test_a_preview_shows_what_strokes_would_change_and_stores_nothing(page: TestClient, root: Root) -> None:
+    path = "api/preview/walk/c00/4"
+    given = page.post(path, params={"run": RUN, "page": "a"}, json=drawing(stroke(50), stroke(200, label="bg")))
+    assert given.status_code == 200
+    x0, y0, x1, y1 = given.json()["box"]
+    assert 0 <= x0 < 50 < 230 < x1 <= 420
+    picture = np.asarray(Image.open(BytesIO(b64decode(given.json()["png"]))))
+    assert picture.shape == (y1 - y0, x1 - x0)
+    assert picture[40 - y0, 52 - x0] == 255
+    assert picture[41 - y0, 202 - x0] == 0
+    assert page.get(HERE).json()["strokes"] == []
+    assert page.post(path, params={"run": "other"}, json=drawing(stroke(50))).status_code == 404
+    assert page.post(path, params={"run": RUN}, content=b"no json").status_code == 400
+    assert served(root).post(path, params={"run": RUN}, json=drawing(stroke(50))).status_code == 403
