@@ -1,6 +1,6 @@
 // The page: the open frame, the view of it, and the keys.
 
-import { ask, framePath } from "./server.js";
+import { ask, connection, framePath } from "./server.js";
 import { finish } from "./finish.js";
 import { Looks } from "./looks.js";
 import { Queue, nameOf } from "./queue.js";
@@ -15,6 +15,7 @@ const THICKER = 1.25;
 const LOOKS = {
   v: "picture", o: "tint", a: "alpha", c: "checker", g: "green", l: "plate", d: "difference", h: "hull",
 };
+const GONE = "The program does not answer; is it still running? This browser keeps the strokes and sends them when it answers.";
 const BRUSHES = { f: "fg", b: "bg", e: "erase" };
 
 const stage = new Stage(heard, () => author() || "somebody");
@@ -22,7 +23,8 @@ const looks = new Looks(stage);
 const overview = new Overview(stage);
 const saving = new Saving(told, joined);
 const queue = new Queue((item) => open(item));
-let desk, take, frame;
+const notes = new Map(); // what is wrong, by what it concerns
+let desk, take, frame, wanted;
 const held = {}; // key -> when it went down, and the view before
 
 start();
@@ -37,18 +39,37 @@ async function start() {
   at("#author").value = localStorage.getItem("capmat author") || desk.author;
   at("#take").replaceChildren(...desk.takes.map((one) => option(one.name)));
   wire();
-  chooseTake(desk.takes[0].name);
+  followAddress();
   saving.recover(desk.takes);
   if (!localStorage.getItem("capmat seen")) help();
 }
 
+// The address names the frame and box that are open, so a reload or a link returns to them.
+function followAddress() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const named = desk.takes.find((one) => one.name === given.get("take"));
+  const address = { take: named?.name, camera: given.get("camera"), frame: Number(given.get("frame")) };
+  if (!named?.cameras[address.camera] || !named.frames.includes(address.frame)) return chooseTake(desk.takes[0].name);
+  if (take !== named) fill(named.name, address.frame);
+  if (!queue.find(address) && !take.queue) queue.fill(take, address.frame);
+  open(queue.find(address, given.get("box")) || queue.find(address) || { at: address, reasons: [] });
+}
+
+function showAddress(item) {
+  const box = item.box ? { box: String(item.box) } : {};
+  history.replaceState(null, "", `#${new URLSearchParams({ ...item.at, ...box })}`);
+}
+
 function chooseTake(name) {
+  fill(name);
+  open(queue.items[0]);
+}
+
+function fill(name, number) {
   take = desk.takes.find((one) => one.name === name);
   at("#take").value = name;
   at("#jump-camera").replaceChildren(...Object.keys(take.cameras).map((name) => option(name)));
-  at("#jump-frame").value = take.frames[0];
-  queue.fill(take, take.frames[0]);
-  open(queue.items[0]);
+  queue.fill(take, number ?? take.frames[0]);
 }
 
 // A pasted name may hold a tab or half a character, which the store refuses.
@@ -61,16 +82,21 @@ function author() {
 async function open(item) {
   const asked = { take: take.name, camera: item.at.camera, frame: item.at.frame };
   saving.flush();
-  queue.open(item);
+  wanted = item;
   let found;
   try {
     found = await ask(framePath("frame", asked));
-  } catch (error) {
-    empty(error.message);
+  } catch (error) { // the open frame stays, in the list as in the picture
+    if (wanted === item) note("frame", `${asked.camera} frame ${asked.frame} cannot be opened: ${error.message}.`);
+    if (!frame) empty(error.message);
     return;
   }
-  if (queue.current !== item) return; // somebody was faster
+  if (wanted !== item) return; // somebody was faster
   at("#empty").hidden = true;
+  note("frame", "");
+  note("tiles", "");
+  queue.open(item);
+  showAddress(item);
   const first = !frame || frame.size[0] !== found.levels[0][0];
   frame = { at: asked, size: found.levels[0], item, ...found };
   const strokes = saving.begin({ at: asked, size: frame.size, strokes: found.strokes, revision: found.revision });
@@ -95,10 +121,9 @@ function step(by) {
 async function jump() {
   const number = Number(at("#jump-frame").value);
   const wanted = { take: take.name, camera: at("#jump-camera").value, frame: number };
-  if (!take.frames.includes(number)) {
-    told("trouble", `The take has no frame ${number}; it has ${take.frames[0]} to ${take.frames.at(-1)}`);
-    return;
-  }
+  const has = take.frames.includes(number);
+  note("frame", has ? "" : `The take has no frame ${number}; it has ${take.frames[0]} to ${take.frames.at(-1)}.`);
+  if (!has) return;
   const known = queue.find(wanted);
   if (!known && !take.queue) queue.fill(take, number);
   await open(queue.find(wanted) || { at: wanted, reasons: [] });
@@ -107,7 +132,7 @@ async function jump() {
 // ---- strokes
 
 function heard(what, error) {
-  if (what === "lost") told("trouble", error.message);
+  if (what === "lost") note("tiles", error.message);
   if (what === "look") {
     at("#zoom").textContent = `${Math.round(100 * stage.look.zoom)} %`;
     overview.moved();
@@ -145,10 +170,15 @@ function counted(number, noun) {
 }
 
 function told(state, words) {
-  const trouble = state === "trouble";
-  at("#saved").textContent = { saved: "Saved", waiting: "Saving…" }[state] || "";
-  at("#trouble").textContent = trouble ? words : "";
-  at("#trouble").hidden = !trouble;
+  at("#saved").textContent = { saved: "Saved", waiting: "Saving…", kept: "Kept here, not sent yet" }[state] || "Not saved";
+  at("#saved").classList.toggle("trouble", state === "kept" || state === "trouble");
+  note("saving", state === "trouble" ? words : "");
+}
+
+function note(about, words) {
+  words ? notes.set(about, words) : notes.delete(about);
+  at("#trouble").textContent = [...notes.values()].join(" ");
+  at("#trouble").hidden = !notes.size;
 }
 
 // ---- buttons, keys
@@ -212,6 +242,15 @@ function wire() {
     event.preventDefault();
     jump();
   };
+  connection.addEventListener("gone", () => note("program", GONE));
+  connection.addEventListener("back", () => {
+    note("program", "");
+    note("frame", "");
+    saving.flush();
+    stage.redraw({ tiles: true });
+  });
+  addEventListener("hashchange", followAddress);
+  for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", () => stage.element.focus());
   addEventListener("keydown", pressed);
   addEventListener("keyup", released);
   addEventListener("blur", () => stage.hand.hold(false));
@@ -225,6 +264,7 @@ function wire() {
 
 function pressed(event) {
   const typing = event.target.closest("select, [type=text], [type=number]");
+  if (event.key === " " && event.target.closest("button, input")) return; // presses it
   const altGr = event.getModifierState("AltGraph"); // where brackets are on German keyboards
   if (typing || at("dialog[open]") || !frame || (event.altKey && !altGr)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;

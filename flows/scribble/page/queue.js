@@ -2,6 +2,8 @@
 
 import { picture, tilePath } from "./server.js";
 
+const AGAIN_MS = 3000;
+
 export function nameOf(at) {
   return `${at.camera}/${at.frame}`;
 }
@@ -10,6 +12,7 @@ export class Queue {
   constructor(chosen) {
     this.chosen = chosen; // (item)
     this.list = document.querySelector("#queue");
+    this.list.addEventListener("keydown", (event) => this.pressed(event));
     this.items = [];
     this.thumbs = new Map(); // path -> promise of an address
     this.seen = new IntersectionObserver((found) => found.forEach((one) => one.isIntersecting && this.load(one.target)), {
@@ -33,11 +36,18 @@ export class Queue {
     this.items = [...items, ...others];
     this.list.replaceChildren();
     this.seen.disconnect();
-    const heading = (text) => this.list.append(Object.assign(document.createElement("h3"), { textContent: text }));
-    heading(mined.length ? "Most promising first" : `Every camera at frame ${frame}`);
+    let part;
+    const begin = (text) => {
+      part = this.list.appendChild(document.createElement("div"));
+      part.setAttribute("role", "group");
+      part.setAttribute("aria-label", text);
+      const heading = part.appendChild(Object.assign(document.createElement("h3"), { textContent: text }));
+      heading.setAttribute("role", "presentation");
+    };
+    begin(mined.length ? "Most promising first" : `Every camera at frame ${frame}`);
     this.items.forEach((item, place) => {
-      if (place === items.length) heading("Also painted");
-      this.list.append(this.row(item, place));
+      if (place === items.length) begin("Also painted");
+      part.append(this.row(item, place));
     });
     this.mark();
   }
@@ -48,6 +58,7 @@ export class Queue {
     row.setAttribute("role", "option");
     row.dataset.name = nameOf(item.at);
     row.dataset.place = place;
+    row.id = `box-${place}`;
     const thumb = row.appendChild(document.createElement("div"));
     thumb.className = "thumb";
     const words = row.appendChild(document.createElement("div"));
@@ -86,7 +97,10 @@ export class Queue {
         });
       }
       row.querySelector(".thumb").replaceChildren(holder);
-    }, () => this.thumbs.delete(path));
+    }, () => {
+      this.thumbs.delete(path);
+      setTimeout(() => this.seen.observe(row), AGAIN_MS);
+    });
   }
 
   // Marks painted frames and the open one.
@@ -121,7 +135,18 @@ export class Queue {
   open(item) {
     this.current = item;
     this.mark();
-    this.list.querySelector(".item.here")?.scrollIntoView({ block: "nearest" });
+    const row = this.list.querySelector(".item.here");
+    row?.scrollIntoView({ block: "nearest" });
+    this.list.setAttribute("aria-activedescendant", row?.id || "");
+  }
+
+  pressed(event) {
+    const last = this.items.length - 1;
+    const place = this.items.indexOf(this.current);
+    const next = { ArrowDown: Math.min(place + 1, last), ArrowUp: Math.max(place - 1, 0), Home: 0, End: last }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    if (next !== place) this.chosen(this.items[next]);
   }
 
   // The item before or behind the current one, around the end.
@@ -130,7 +155,8 @@ export class Queue {
     return this.items[(place + step + this.items.length) % this.items.length];
   }
 
-  find(at) {
-    return this.items.find((item) => nameOf(item.at) === nameOf(at));
+  // The item of a frame, and of a box if it is given.
+  find(at, box) {
+    return this.items.find((item) => nameOf(item.at) === nameOf(at) && (!box || String(item.box) === box));
   }
 }

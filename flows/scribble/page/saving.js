@@ -1,7 +1,7 @@
 // Strokes go to the store while people draw. Until the store has them they are also kept by the browser, so neither a
 // full disk nor a closed tab loses one. If two people save the same frame, both sets of strokes are joined.
 
-import { ask, framePath } from "./server.js";
+import { Unreachable, ask, framePath } from "./server.js";
 import { merged } from "./canvas/ink.js";
 
 const PREFIX = "capmat ";
@@ -10,7 +10,7 @@ const AGAIN_MS = 4000;
 
 export class Saving {
   constructor(told, joined) {
-    this.told = told; // ("saved", "waiting" or "trouble", words)
+    this.told = told; // ("saved", "waiting", "kept" (the program does not answer) or "trouble", words)
     this.joined = joined; // (at, strokes): somebody else's strokes came in
     this.open = new Map(); // name of the frame -> what is not saved yet
   }
@@ -92,14 +92,16 @@ export class Saving {
       entry.revision = (await ask(path, "PUT", drawing)).revision;
       entry.base = strokes;
       entry.trouble = "";
+      entry.kept = false;
       if (entry.strokes === strokes) this.saved(entry);
       document.dispatchEvent(new CustomEvent("capmat:saved", { detail: { at: entry.at, strokes } }));
     } catch (error) {
+      entry.kept = error instanceof Unreachable;
+      entry.trouble = "";
       if (error.status === 409) this.join(entry, error.body);
       else if (error.status === 400) entry.trouble = `The store refuses these strokes: ${error.message}`;
       else if (error.status === 403) entry.trouble = "The program was restarted. Open its new link.";
       else if (error.status) entry.trouble = `Not saved yet; this browser keeps the strokes: ${error.message}`;
-      else entry.trouble = "Not saved yet; this browser keeps the strokes. The program does not answer; is it still running?";
       this.soon(entry, error.status === 409 ? 0 : AGAIN_MS);
     }
     this.say();
@@ -123,6 +125,7 @@ export class Saving {
     const entries = [...this.open.values()];
     const trouble = entries.find((entry) => entry.trouble);
     if (trouble) this.told("trouble", trouble.trouble);
+    else if (entries.some((entry) => entry.kept)) this.told("kept");
     else this.told(entries.length ? "waiting" : "saved");
   }
 

@@ -8,6 +8,24 @@ if (given) {
   history.replaceState(null, "", location.pathname);
 }
 
+// Says "gone" when the program does not answer, and "back" when it does again.
+export const connection = new EventTarget();
+const ASK_AGAIN_MS = 2000;
+let isGone = false;
+
+function answers(now) {
+  if (now === !isGone) return;
+  isGone = !now;
+  connection.dispatchEvent(new Event(isGone ? "gone" : "back"));
+  if (isGone) setTimeout(askAgain, ASK_AGAIN_MS);
+}
+
+async function askAgain() {
+  await fetch("page/icon.svg", { cache: "no-store" }).then(() => answers(true), () => setTimeout(askAgain, ASK_AGAIN_MS));
+}
+
+export class Unreachable extends Error {}
+
 export class Refused extends Error {
   constructor(status, body) {
     super(body.error || `the program answered ${status}`);
@@ -17,7 +35,12 @@ export class Refused extends Error {
 }
 
 async function send(path, options = {}) {
-  const answer = await fetch(path, { ...options, headers: { "x-capmat-token": localStorage.getItem(TOKEN) || "" } });
+  const headers = { "x-capmat-token": localStorage.getItem(TOKEN) || "" };
+  const answer = await fetch(path, { ...options, headers }).catch((error) => {
+    answers(false);
+    throw new Unreachable("the program does not answer", { cause: error });
+  });
+  answers(true);
   if (answer.ok) return answer;
   const body = await answer.json().catch(() => ({}));
   throw new Refused(answer.status, body);

@@ -7,7 +7,7 @@
 // a tint, or a colour around the subject. `patch`, { box, image, from }, takes the place of the tiles in a box (x0, y0,
 // x1, y1) of the frame, to the right of column `from` of the canvas.
 
-import { picture, tilePath } from "../server.js";
+import { Unreachable, picture, tilePath } from "../server.js";
 
 const SIDE = 512;
 const KEPT = 240; // decoded tiles, a megabyte each
@@ -144,7 +144,7 @@ export class Tiles {
 
   lost(path, error) {
     this.kept.set(path, error);
-    this.failed(error);
+    if (!(error instanceof Unreachable)) this.failed(error);
     setTimeout(() => { // asked for again when it is in sight then
       this.kept.delete(path);
       this.changed();
