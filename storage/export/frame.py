@@ -21,6 +21,7 @@ from storage.export.names import Output
 from storage.pictures.colour import decode_srgb, encode_srgb
 from storage.pictures.foreground import foreground
 from storage.pictures.png import encode_png, png_with_text
+from storage.pictures.tiff import srgb_profile
 from storage.recordings.timecode import exact_rate, timecode_after
 from storage.store.root import Root
 from storage.takes.stage import Stage
@@ -148,7 +149,10 @@ def write_picture(out: Root, name: str, output: Output, cut: Cut, compression: C
             )
         return
     picture = cut.display(output.what)
-    out.write(name, png_with_text(encode_png(picture), header) if output.form == "png" else _tiff(picture, header))
+    if output.form == "png":
+        out.write(name, png_with_text(encode_png(picture, srgb=output.what != "alpha"), header))
+    else:
+        out.write(name, _tiff(picture, header))
 
 
 def _tiff(picture: NDArray[np.uint16], header: Mapping[str, str | int]) -> bytes:
@@ -163,6 +167,7 @@ def _tiff(picture: NDArray[np.uint16], header: Mapping[str, str | int]) -> bytes
         compression="adobe_deflate",
         compressionargs={"level": 1},
         predictor=True,
+        iccprofile=None if picture.ndim == 2 else srgb_profile(),
         description=json.dumps(header),
         metadata=None,
         maxworkers=1,

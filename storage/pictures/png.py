@@ -119,19 +119,20 @@ def read_png(path: Path) -> NDArray[Any]:
         raise ValueError(str(error)) from error
 
 
-def encode_png(image: NDArray[Any], level: int = 1) -> bytes:
+def encode_png(image: NDArray[Any], level: int = 1, *, srgb: bool = False) -> bytes:
     """PNG bytes of a uint8 or uint16 array: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
 
     Args:
         image: the picture.
         level: of compression; 1 is quick, 9 saves three per cent and takes six times as long.
+        srgb: say in the file that its colours are sRGB.
     """
     import cv2
 
     done, data = cv2.imencode(".png", _swapped(image), [cv2.IMWRITE_PNG_COMPRESSION, level])
     if not done:
         raise ValueError(f"PNG cannot hold {image.dtype} of shape {image.shape}")
-    return data.tobytes()
+    return _with_chunks(data.tobytes(), [(b"sRGB", b"\1")] if srgb else [])
 
 
 def decode_png(data: bytes, where: str) -> NDArray[Any]:
@@ -154,9 +155,13 @@ def decode_png(data: bytes, where: str) -> NDArray[Any]:
 
 def png_with_text(data: bytes, texts: Mapping[str, Any]) -> bytes:
     """The same PNG with text chunks (iTXt, UTF-8, not compressed), "capmat." before each name."""
-    end = 8 + 12 + 13  # signature and IHDR, which comes first
     bodies = (f"capmat.{name}".encode("latin-1") + bytes(5) + str(text).encode() for name, text in texts.items())
-    return data[:end] + b"".join(_chunk(b"iTXt", body) for body in bodies) + data[end:]
+    return _with_chunks(data, [(b"iTXt", body) for body in bodies])
+
+
+def _with_chunks(data: bytes, chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
+    end = 8 + 12 + 13  # signature and IHDR, which comes first
+    return data[:end] + b"".join(_chunk(*chunk) for chunk in chunks) + data[end:]
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -4,6 +4,7 @@ imageio's tifffile plugin unpacks 10, 12 and 14 bits into the low bits of 16. It
 that ask for it are refused. Pages that say that they are a smaller copy (thumbnails) are skipped.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from storage.pictures.declared import Declared, by_icc, by_tags
 from storage.pictures.header import Header, check_square
 
 _ONCE = ("ImageWidth", "ImageLength", "SamplesPerPixel", "Compression", "PhotometricInterpretation", "Orientation")
+_MADE = bytes(12)  # the time at which a profile was made, which would differ from run to run
 _DARK_FIRST, _RGB, _CFA = 1, 2, 32803  # values of PhotometricInterpretation
 
 
@@ -35,6 +37,15 @@ def read_tiff(path: Path) -> NDArray[Any]:
     _, planar, number = _described(path)
     image = iio.imread(path, plugin="tifffile", index=..., page=number)  # type: ignore[arg-type]  # the page as it is
     return np.ascontiguousarray(np.moveaxis(image, 0, -1) if planar else image, image.dtype.newbyteorder("="))
+
+
+@lru_cache(maxsize=1)
+def srgb_profile() -> bytes:
+    """Return LittleCMS's ICC profile of sRGB, always the same bytes."""
+    import imagecodecs
+
+    profile: bytes = imagecodecs.cms_profile("srgb")
+    return profile[:24] + _MADE + profile[36:]
 
 
 def _described(path: Path) -> tuple[Header, bool, int]:

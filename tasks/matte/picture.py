@@ -120,7 +120,7 @@ def matte_picture(
     }
     folder = Root(out).checked()
     for kind, picture in pictures.items():
-        folder.write(f"{image.stem}_{kind}.png", encode_png(picture))
+        folder.write(f"{image.stem}_{kind}.png", encode_png(picture, srgb=kind != "alpha"))
     note = ". ".join(filter(None, (note, coverage_note(float(pha.mean()), src, bgr))))
     return {kind: out / f"{image.stem}_{kind}.png" for kind in pictures}, note
 

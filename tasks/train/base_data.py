@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capmat_errors import TrainingError
+from storage.pictures.declared import shown
 from storage.pictures.files import IMAGE_SUFFIXES, read_grey, read_header, read_image, read_rgba
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def load_base_data(folder: str | Path) -> "BaseData":
     training = _training_set(folder)
     if training is None:
         foregrounds, backgrounds = (pictures_in(folder / part) for part in ("foregrounds", "backgrounds"))
-        return BaseData([read_rgba(file) for file in foregrounds], [read_image(file) for file in backgrounds])
+        cut_outs = [_in_srgb(file, read_rgba(file)) for file in foregrounds]
+        return BaseData(cut_outs, [_in_srgb(file, read_image(file)) for file in backgrounds])
     behind = next((files for name in _BACKGROUNDS if (files := pictures_in(folder / name))), [])
     if not behind:
         raise TrainingError(
@@ -181,10 +183,21 @@ def _read_cut_out(pair: tuple[Path, Path]) -> Picture:
         pha = three[..., 1]
     if not pha.any():
         raise TrainingError("the alpha is 0 everywhere", where=str(alpha), fix="Remove it with its foreground.")
-    return np.dstack([rgb, pha])
+    return np.dstack([_in_srgb(colour, rgb), pha])
 
 
 def _read_background(file: Path) -> Picture:
     if read_header(file).channels == 1:  # some hundred pictures of COCO are grey
-        return np.repeat(read_grey(file)[..., None], 3, axis=2)
-    return read_image(file)
+        return _in_srgb(file, np.repeat(read_grey(file)[..., None], 3, axis=2))
+    return _in_srgb(file, read_image(file))
+
+
+def _in_srgb(file: Path, picture: Picture) -> Picture:
+    """The picture with the colours that its file declares; (H,W,3) or (H,W,4), whose alpha stays.
+
+    Many photographs of public sets have the profile of their camera; read as sRGB they are too dull.
+    """
+    if not (declared := read_header(file).declared) or picture.dtype != np.uint8:
+        return picture
+    rgb = shown(picture[..., :3].astype(np.float32) / np.float32(255), declared, "srgb")
+    return np.dstack([np.rint(rgb * 255).astype(np.uint8), picture[..., 3:]])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ import OpenEXR
 import pytest
 import tifffile
 import zarr
-from PIL import Image
+from PIL import Image, ImageCms
 
 from capmat_errors import ConfigError, NotFound, StoreError
 from storage.export.mattes import export_mattes
 from storage.pictures.colour import encode_srgb
-from storage.pictures.files import read_grey, read_rgba
+from storage.pictures.files import read_grey, read_image, read_rgba, read_shown
 from storage.store.root import Root
 from storage.takes.take import Take
 from tests.project import ROOT
@@ -128,6 +129,24 @@ def test_png_and_tiff_hold_sixteen_bits_of_matte_and_straight_colour(take: Take,
     np.testing.assert_array_equal(grey, np.rint(PHA * 65535))
     np.testing.assert_array_equal(colour[..., 3], grey)
     assert np.abs(colour[..., :3] / 65535 - encode_srgb(SUBJECT)).max() < 0.02  # where alpha is 0 as well
+
+
+@pytest.mark.parametrize("form", ["png", "tiff"])
+def test_exported_colours_say_that_they_are_srgb_and_mattes_say_nothing(take: Take, out: Root, form: str) -> None:
+    alpha, *colours = export_mattes(
+        take, "teacher", out, (form,), what=("alpha", "rgba", "fg", "comp"), cameras=["c0"], frames=[3]
+    ).files
+    assert not Image.open(out.at(alpha)).info.keys() & {"srgb", "icc_profile", "gamma"}
+    for name in colours:
+        said = Image.open(out.at(name)).info
+        if form == "png":
+            assert said["srgb"] == 1
+            continue
+        profile = ImageCms.ImageCmsProfile(BytesIO(said["icc_profile"]))
+        levels = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)
+        seen = ImageCms.profileToProfile(Image.fromarray(levels), profile, ImageCms.createProfile("sRGB"))
+        assert np.abs(np.asarray(seen).astype(int) - levels).max() <= 1
+    assert np.abs(read_shown(Path(out.at(colours[-1]))) * 65535 - read_image(Path(out.at(colours[-1])))).max() <= 1
 
 
 def test_what_is_not_there_is_said_before_anything_is_written(take: Take, out: Root) -> None:

@@ -13,6 +13,7 @@ from capmat_models.data.composites import Composites
 from storage.pictures.png import encode_png
 from tasks.train import base_data as base_folder
 from tasks.train.base_data import Pictures, describe_base_data, load_base_data
+from tests.storage.pictures.spaces import LEVELS, profile, right
 
 
 def picture(rng, *channels, height=40, width=50):
@@ -122,6 +123,24 @@ def test_grey_backgrounds_are_taken_as_coco_has_some(adobe):
     last = load_base_data(adobe).backgrounds[3]
     assert last.shape == (40, 50, 3)
     assert (np.ptp(last, axis=2) == 0).all()
+
+
+def test_pictures_with_another_profile_are_converted(own, adobe):
+    """LittleCMS says to what."""
+    wide, levels = profile("P3", None), LEVELS
+    with Image.open(other(adobe, "fg") / "O 1.jpg") as before:
+        before.save(other(adobe, "fg") / "O 1.jpg", icc_profile=wide)
+    Image.fromarray(levels).save(adobe / "train2014/COCO_0.jpg", quality=98, icc_profile=wide)
+    Image.fromarray(np.dstack([levels, levels[..., 0]])).save(own / "foregrounds/0.png", icc_profile=wide)
+    Image.fromarray(levels).save(own / "backgrounds/0.png", icc_profile=wide)
+    ours, theirs = load_base_data(own), load_base_data(adobe)
+    stored = [
+        np.asarray(Image.open(path)) for path in (other(adobe, "fg") / "O 1.jpg", adobe / "train2014/COCO_0.jpg")
+    ]
+    found = [ours.foregrounds[0][..., :3], ours.backgrounds[0], theirs.foregrounds[3][..., :3], theirs.backgrounds[0]]
+    for picture, numbers in zip(found, (levels, levels, *stored), strict=True):
+        assert np.abs(picture - right(numbers, "P3", None)).max() <= 1
+    assert np.array_equal(ours.foregrounds[0][..., 3], levels[..., 0])
 
 
 def test_a_foreground_without_alpha_is_named(adobe):
