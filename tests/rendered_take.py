@@ -28,28 +28,29 @@ TRUTH = truth_of(str(SAMPLE / "truth"), NAME)
 _MATTES = np.load(ROOT / "tests/goldens/teacher_amber_224x288.npz")
 
 
-def make_rendered(root: Root, cameras: Sequence[str] = ("C01", "C05", "C09"), run: str = TEACHER) -> Take:
+def make_rendered(root: Root, cameras: Sequence[str] = ("C01", "C05", "C09"), name: str = NAME) -> Take:
     """Store the first frame of a take, as it lies in the repository, with mattes of a delivered teacher."""
+    run = TEACHER
     said = json.loads((SAMPLE / "session/calibration.json").read_text())["cameras"]
     known = {id: Camera.from_json(id, said[id]) for id in cameras}
     colour, ledger = Colour(12, "linear", black=64), Ledger(root)
     stage = Stage.create(root, "cylinder", cameras=known, colour=colour, source={})
     take = Take.create(
-        root, NAME, stage="cylinder", cameras=known, colour=colour, frames=[FRAME], fps=25.0, source={"sample": 1}
+        root, name, stage="cylinder", cameras=known, colour=colour, frames=[FRAME], fps=25.0, source={"sample": 1}
     )
     for id in cameras:
         mean = read_image(SAMPLE / f"session/plates/{id}/0001.png").astype(np.float32)
         plate = Plate(mean, np.ones_like(mean), np.ones(mean.shape[:2], bool), 1)
         ledger.record(f"plates/cylinder/{id}", {"files": stage.write_plate(id, plate)})
         files = write_raw(take, id, FRAME, read_image(SAMPLE / f"session/takes/{NAME}/{id}/0001.png"))
-        ledger.record(f"ingest/{NAME}/{id}/00000", {"frames": [FRAME], "files": files})
+        ledger.record(f"ingest/{name}/{id}/00000", {"frames": [FRAME], "files": files})
     stage.seal()
     take.seal()
     take.start_run(run, {"role": run.split("-")[0], "name": "bg_vitmatte_xs", "version": "v0001"})
     for id in cameras:
         pha = _MATTES[id] / np.float32(255)
         record: dict[str, Any] = {"run": run, "camera": id, "numbers": [FRAME]}
-        ledger.record(f"matte/{NAME}-{id}-{run}/0", {**record, "files": take.write_alphas(run, id, {FRAME: pha})})
+        ledger.record(f"matte/{name}-{id}-{run}/0", {**record, "files": take.write_alphas(run, id, {FRAME: pha})})
     return take
 
 

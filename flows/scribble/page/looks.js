@@ -120,7 +120,7 @@ export class Looks {
 }
 
 // A grey picture becomes one whose alpha it is.
-function asMask(bitmap) {
+export function asMask(bitmap) {
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);

@@ -3,6 +3,7 @@
 import { ask, connection, framePath } from "./server.js";
 import { finish } from "./finish.js";
 import { Looks } from "./looks.js";
+import { Preview } from "./preview.js";
 import { Queue, nameOf } from "./queue.js";
 import { Saving } from "./saving.js";
 import { movements } from "./canvas/ink.js";
@@ -20,6 +21,7 @@ const BRUSHES = { f: "fg", b: "bg", e: "erase" };
 
 const stage = new Stage(heard, () => author() || "somebody");
 const looks = new Looks(stage);
+const preview = new Preview(stage, looks);
 const overview = new Overview(stage);
 const saving = new Saving(told, joined);
 const queue = new Queue((item) => open(item));
@@ -103,6 +105,7 @@ async function open(item) {
   if (first) thickness(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
   stage.show(frame.size, strokes, found.frozen, item.box || null);
   looks.open(frame, item.run);
+  preview.open(frame, strokes);
   overview.open(asked, found.levels);
   at("#name").textContent = `${asked.camera} · frame ${asked.frame}`;
   at("#why").textContent = item.reasons.join("; ");
@@ -140,6 +143,7 @@ function heard(what, error) {
   if (what === "pen") showPen();
   if (what !== "stroke") return;
   saving.change(stage.ink.strokes);
+  preview.change(stage.ink.strokes);
   take.labelled = take.labelled.filter((name) => name !== nameOf(frame.at));
   count(stage.ink.strokes);
 }
@@ -147,6 +151,7 @@ function heard(what, error) {
 function joined(address, strokes) {
   if (frame && address.take === frame.at.take && nameOf(address) === nameOf(frame.at)) {
     stage.replace(strokes);
+    preview.change(strokes);
     count(strokes);
   }
 }
@@ -280,6 +285,7 @@ function pressed(event) {
   else if (key === "]") thickness(stage.brush.radius * THICKER);
   else if (key === "n") step(1);
   else if (key === "p") step(-1);
+  else if (key === "x") preview.flip();
   else if (key === "0") stage.fit();
   else if (key === "1") stage.pixelForPixel();
   else if (key === "+" || key === "=") stage.zoomBy(1.4);

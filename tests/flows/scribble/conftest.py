@@ -10,7 +10,9 @@ import pytest
 from storage.store.root import Root
 from tests.flows.scribble.browser import FOUND, browser
 from tests.flows.scribble.hand import Hand
+from tests.flows.scribble.person import RENDERED, propose
 from tests.project import ROOT
+from tests.rendered_take import make_rendered
 from tests.storage.takes.matted_take import make_take
 
 
@@ -21,6 +23,8 @@ def shared_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
         pytest.skip("no Chromium is installed")
     folder = tmp_path_factory.mktemp("page")
     make_take(root := Root(folder / "store"))
+    make_rendered(root, name=RENDERED)
+    propose(root)
     words = ["--set", f"store={folder}/store", "scribble", "--no-browser", "--author", "Mia"]
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.command.main", *words],
