@@ -8,8 +8,8 @@ all of the student's work is sent before any of the teacher's.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ from tasks.night.morning import morning_task
 from tasks.night.plan import NightPlan, plan_task, until_time
 from tasks.night.record import NightRecord
 from tasks.report.sheets import show_take_task
+from tasks.runtime.form import chosen
 from tasks.runtime.progress import say
 from tasks.runtime.step import Record
 from tasks.show.figures import counted
@@ -73,22 +74,27 @@ class _Job:
         return sorted({matte["run"] for matte in self.mattes})
 
 
-def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
+def night_of_inbox(config: Config, models: str, takes: Sequence[str] = ()) -> dict[str, Any]:
     """Take in and matte what has arrived.
 
     Args:
         config: the settings; `inbox` is a folder, or s3://bucket/prefix.
         models: see `flows.nightly.nightly`.
+        takes: names of those that are worked on; none means all that have arrived.
 
     Returns:
         `takes`, `models` and `mattes` as `nightly` does, of what was done now, and `night`: the record of the report.
 
     Raises:
-        CapmatError: the inbox or a model is missing, or everything that has arrived was refused.
+        CapmatError: the inbox, a take or a model is missing, or everything that has arrived was refused.
     """
     started = time.time()
     until = until_time(config.night.until, datetime.now().astimezone(), "night.until")
     inbox = read_inbox_task(config.inbox, config.night.still_minutes)
+    if takes:
+        inbox = _only(
+            inbox, chosen(takes, [name for arrived in inbox.sessions for name in arrived.takes], config.inbox)
+        )
     night = _begin(config, models, inbox)
     wanted = _wanted(night, inbox)
     plan, name = plan_task(config, inbox, until)
@@ -110,6 +116,15 @@ def night_of_inbox(config: Config, models: str) -> dict[str, Any]:
         "benchmark": None,
         "night": report,
     }
+
+
+def _only(inbox: Inbox, takes: Sequence[str]) -> Inbox:
+    """An inbox in which only these takes have arrived."""
+    kept = [
+        replace(arrived, takes={name: files for name, files in arrived.takes.items() if name in takes})
+        for arrived in inbox.sessions
+    ]
+    return replace(inbox, sessions=[arrived for arrived in kept if arrived.takes])
 
 
 def needs_human(night: NightRecord) -> Any:

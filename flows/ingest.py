@@ -19,34 +19,34 @@ from tasks.config import Config
 from tasks.ingest.arrival import check_names
 from tasks.ingest.inbox import Arrived, Refused, trouble
 from tasks.ingest.session import SessionRecord, TakeRecord, check_task, ingest_task, plates_task
-from tasks.runtime.settings import load_config
+from tasks.runtime.form import asked, chosen
 from tasks.runtime.step import Record
 from tasks.stage.check import stage_check_task
 from tasks.stage.mend import mend_task
 
 
 def ingest_session(
-    config: Config, *, look: Callable[[Record], None] | None = None
+    config: Config, *, look: Callable[[Record], None] | None = None, takes: Sequence[str] = ()
 ) -> tuple[SessionRecord, dict[str, TakeRecord]]:
     """Check a session and ingest what the store does not have yet.
 
     Args:
         config: the settings.
         look: told what the stage check before each take found; None checks no stage.
+        takes: some of the session's takes; none means all.
 
     Returns:
         What the check found (`takes`, `benchmark`), and the ingest records by take.
     """
     check_place(Root(config.store))
     plan = check_task(config.session)
+    names = chosen(takes, plan["takes"], config.session)
     plates = plates_task(config.store, config.session)
     if look:
-        looks = [stage_check_task.submit(config, config.session, name, plates["digest"]) for name in plan["takes"]]
+        looks = [stage_check_task.submit(config, config.session, name, plates["digest"]) for name in names]
         for future in looks:
             look(future.result())
-    futures = {
-        name: ingest_task.submit(config.store, config.session, name, plates["digest"]) for name in plan["takes"]
-    }
+    futures = {name: ingest_task.submit(config.store, config.session, name, plates["digest"]) for name in names}
     fitted = [mend_task.submit(config, future.result()) for future in futures.values()]
     return plan, {name: future.result() for name, future in zip(futures, fitted, strict=True)}
 
@@ -118,13 +118,19 @@ def ingest_arrived(
 
 
 @flow(name="ingest", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
-def ingest(config: Config | None = None) -> dict[str, Any]:
-    """Check the session and bring into the store what is not there yet.
+def ingest(
+    session: str = "", takes: Sequence[str] = (), overrides: Sequence[str] = (), config: str = ""
+) -> dict[str, Any]:
+    """Check a session and bring into the store what is not there yet.
 
     Args:
-        config: the settings; None reads capmat.toml.
+        session: The `session.toml` of a recorded day. Empty: `session` of the settings.
+        takes: Names of some of its takes. Empty: all.
+        overrides: Other settings for this run, each as `KEY=VALUE`, such as `stage.drift=block`.
+        config: File with the settings. Empty: `capmat.toml` of the folder of `capmat up`.
 
     Returns:
         The ingest records by take.
     """
-    return ingest_session(config or load_config(), look=list[Record]().append)[1]
+    found: list[Record] = []
+    return ingest_session(asked(config, overrides, session=session), look=found.append, takes=takes)[1]

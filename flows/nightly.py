@@ -6,6 +6,7 @@ every session that has arrived there, each take on its own. It ends with a repor
 """
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -24,18 +25,31 @@ from tasks.night.morning import morning_task
 from tasks.night.plan import plan_night, until_time
 from tasks.night.record import NightRecord
 from tasks.report.sheets import show_take_task
+from tasks.runtime.form import asked
 from tasks.runtime.progress import say
-from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 
 
 @flow(name="nightly", flow_run_name=night_name, task_runner=default_runner(), **HOOKS)
-def nightly(config: Config | None = None, models: Literal["champion", "base"] = "champion") -> dict[str, Any]:
-    """Bring a session into the store and matte it.
+def nightly(
+    session: str = "",
+    inbox: str = "",
+    takes: Sequence[str] = (),
+    until: str = "",
+    models: Literal["champion", "base"] = "champion",
+    overrides: Sequence[str] = (),
+    config: str = "",
+) -> dict[str, Any]:
+    """Bring sessions into the store and matte them.
 
     Args:
-        config: the settings; None reads capmat.toml.
+        session: The `session.toml` of one recorded day, instead of an inbox. Empty: as the settings say.
+        inbox: Folder or `s3://bucket/prefix` with the sessions of this night. Empty: as the settings say.
+        takes: Names of some takes. Empty: all that have arrived.
+        until: When the night should be over, as `07:00`. Empty: `night.until` of the settings.
         models: `champion` mattes with the models in use, `base` with the base weights.
+        overrides: Other settings for this night, each as `KEY=VALUE`, such as `night.teacher_every=10`.
+        config: File with the settings. Empty: `capmat.toml` of the folder of `capmat up`.
 
     Returns:
         Records: `takes` by name, `models` by role, `mattes`, `benchmark` if the session has one, and `night`: the
@@ -45,19 +59,25 @@ def nightly(config: Config | None = None, models: Literal["champion", "base"] = 
         NeedsHuman: of an inbox, something was refused; the flow run ends in the state of that name.
         CapmatError: the session is faulty; of an inbox, nothing at all could be done.
     """
-    config = config or load_config()
-    check_place(Root(config.store))
-    if config.inbox:
-        done = night_of_inbox(config, models)
+    settings = asked(config, overrides, session=session, inbox=inbox, until=until)
+    check_place(Root(settings.store))
+    if settings.inbox:
+        done = night_of_inbox(settings, models, takes)
         # Prefect takes a state for how the run ends, and gives its data to the caller.
         return done if done["night"]["state"] == "Completed" else cast("dict[str, Any]", needs_human(done["night"]))
+    return _night_of_session(settings, models, takes)
+
+
+def _night_of_session(config: Config, models: str, names: Sequence[str]) -> dict[str, Any]:
+    """Take in and matte some takes of the session, or all; arguments and result as in `nightly`."""
     began, stages = time.time(), list[Record]()
-    plan, takes = ingest_session(config, look=stages.append)
+    plan, takes = ingest_session(config, look=stages.append, takes=names)
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
     every = _teacher_every(config)
 
-    benchmark = freeze_benchmark(config, base, takes[plan["benchmark"]]) if plan["benchmark"] else None
+    measured = takes.get(plan["benchmark"])
+    benchmark = freeze_benchmark(config, base, measured) if measured else None
     started = [future for take in takes.values() for future in matte_take(config, take, "student", chosen["student"])]
     for name, take in takes.items():
         if every and (name in config.scribble_takes or name == plan["benchmark"]):

@@ -5,7 +5,7 @@ where it was, and a second run only writes the report again. Work that parts sha
 store, is done once. Nothing is promoted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,8 +25,8 @@ from tasks.models.networks import Ref, Run, register_base_task
 from tasks.report.paper.preset import NEEDS_TEACHER, PresetName, at_preset, check_labels, check_paper, chosen_parts
 from tasks.report.paper.tables import PLATES, imported_task
 from tasks.report.paper.write import paper_report_task
+from tasks.runtime.form import asked
 from tasks.runtime.progress import say
-from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 from tasks.sim.hand import annotate_task
 from tasks.train.no_teacher import scribble_student_task
@@ -53,13 +53,17 @@ class _Paper:
 
 
 @flow(name="paper", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
-def paper(config: Config | None = None, only: str = "", preset: PresetName = "small") -> Record:
+def paper(
+    only: str = "", preset: PresetName = "small", session: str = "", overrides: Sequence[str] = (), config: str = ""
+) -> Record:
     """Run parts of the paper and say which of its statements hold.
 
     Args:
-        config: the settings; the session must have a `[benchmark]`.
-        only: parts with commas between them, such as `table2,fig6`; all when empty.
+        only: Parts with commas between them, such as `table2,fig6`. Empty: all.
         preset: `small` runs the settings as they are, `full` those of the paper (for a GPU).
+        session: The `session.toml` of a recorded day with a `[benchmark]`. Empty: `session` of the settings.
+        overrides: Other settings for this run, each as `KEY=VALUE`, such as `paper.seeds=3`.
+        config: File with the settings. Empty: `capmat.toml` of the folder of `capmat up`.
 
     Returns:
         Record with the `report` (see `tasks.report.paper.write`) and the keys of `html`, `json` and `pictures`.
@@ -68,16 +72,16 @@ def paper(config: Config | None = None, only: str = "", preset: PresetName = "sm
         ConfigError: an unknown part, or settings under which the figures would mean something else.
     """
     parts = chosen_parts(only)
-    config = at_preset(config or load_config(), preset)
-    take = check_paper(config, parts)
-    _, takes = ingest_session(config)
-    base = register_base_task(config.store, config.weights, config.architectures)
-    benchmark = freeze_benchmark(config, base, takes[take]).result()
-    work = _Paper(config, frozenset(parts), takes, base, benchmark)
+    settings = at_preset(asked(config, overrides, session=session), preset)
+    take = check_paper(settings, parts)
+    _, takes = ingest_session(settings)
+    base = register_base_task(settings.store, settings.weights, settings.architectures)
+    benchmark = freeze_benchmark(settings, base, takes[take]).result()
+    work = _Paper(settings, frozenset(parts), takes, base, benchmark)
     done = _trained(work)
     scores = _scores(work, done)
     fields = _fields(work, done) if "fig8" in parts else None
-    return paper_report_task(config, preset, parts, benchmark, done, scores, fields)
+    return paper_report_task(settings, preset, parts, benchmark, done, scores, fields)
 
 
 def _trained(work: _Paper) -> Done:

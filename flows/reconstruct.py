@@ -5,6 +5,7 @@ what the benchmark calls better should be better downstream. The frame is the fi
 first take where the session has no benchmark.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from prefect import flow
@@ -17,7 +18,7 @@ from flows.steps import freeze_benchmark, matte_take, session_name, start_fields
 from tasks.config import Config
 from tasks.geometry.reconstruct import judge_task
 from tasks.models.networks import Run, register_base_task
-from tasks.runtime.settings import load_config
+from tasks.runtime.form import asked
 from tasks.runtime.step import Record
 from tasks.validate.promote import keep_reconstruction_task, newest_pair_task
 
@@ -26,19 +27,26 @@ NOTHING_TO_COMPARE = "NothingToCompare"
 
 
 @flow(name="reconstruct", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
-def reconstruct(config: Config | None = None, base_run: str = "", refined_run: str = "") -> Record:
+def reconstruct(
+    base_run: str = "", refined_run: str = "", session: str = "", overrides: Sequence[str] = (), config: str = ""
+) -> Record:
     """Reconstruct one frame twice and compare the held-out cameras.
 
     Args:
-        config: the settings.
-        base_run: alpha run of the model before the round; with `refined_run`. Empty: as the module says.
-        refined_run: alpha run of the model after it.
+        base_run: Alpha run of the model before a round, with `refined_run`. Empty: of the newest verdict's champion.
+        refined_run: Alpha run of the model after it.
+        session: The `session.toml` of a recorded day. Empty: `session` of the settings.
+        overrides: Other settings for this run, each as `KEY=VALUE`, such as `reconstruction.preset=quick`.
+        config: File with the settings. Empty: `capmat.toml` of the folder of `capmat up`.
 
     Returns:
         Record with `base` and `refined` scores, the black image's PSNR, the backend and the held-out cameras. None
         if only the base student was ever judged.
     """
-    config = config or load_config()
+    return _compared(asked(config, overrides, session=session), base_run, refined_run)
+
+
+def _compared(config: Config, base_run: str, refined_run: str) -> Record:
     plan, takes = ingest_session(config)
     base = register_base_task(config.store, config.weights, config.architectures)
     take = takes[plan["benchmark"]] if plan["benchmark"] else next(iter(takes.values()))

@@ -6,7 +6,7 @@ the models that passed the gate. A run that a trigger started ends at once if th
 triggers are hints, and several may mean the same labels.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,8 +23,8 @@ from tasks.labels.in_use import LabelsRecord, mark_used_task, newest_labels_task
 from tasks.matte.take import MattesRecord
 from tasks.models.networks import Ref, Run, register_base_task
 from tasks.report.sheets import show_take_task, show_validation_task
+from tasks.runtime.form import asked
 from tasks.runtime.progress import say
-from tasks.runtime.settings import load_config
 from tasks.runtime.step import Record
 from tasks.train.ready import check_round
 from tasks.train.student import distill_task
@@ -53,12 +53,13 @@ class _Round:
 
 
 @flow(name="redistill", flow_run_name="redistill", task_runner=default_runner(), **HOOKS)
-def redistill(config: Config | None = None, only_new: bool = False) -> dict[str, Any]:
+def redistill(only_new: bool = False, overrides: Sequence[str] = (), config: str = "") -> dict[str, Any]:
     """Go from painted overlays to promoted models.
 
     Args:
-        config: the settings; `scribbles` is the inbox, `pseudo_takes` are labelled by the refined teacher.
-        only_new: end at once, in the state `NothingNew`, when a finished round has used the newest labels.
+        only_new: End at once, in the state `NothingNew`, when a finished round has used the newest labels.
+        overrides: Other settings for this round, each as `KEY=VALUE`, such as `teacher.iterations=500`.
+        config: File with the settings. Empty: `capmat.toml` of the folder of `capmat up`.
 
     Returns:
         Records of every step: `labels`, `teacher`, `student`, `validation`, `gate`, and the `runs` by row. With
@@ -67,11 +68,15 @@ def redistill(config: Config | None = None, only_new: bool = False) -> dict[str,
     Raises:
         ConfigError: see `check_round`.
     """
-    config = config or load_config()
-    if only_new and not waiting(config.store, config.scribbles):
+    settings = asked(config, overrides)
+    if only_new and not waiting(settings.store, settings.scribbles):
         state: Any = Completed(name=NOTHING_NEW, message="The newest labels were used already, or none exist.")
         return cast("dict[str, Any]", state)  # Prefect takes a state for how the run ends
-    config = check_round(config)
+    return _round(check_round(settings))
+
+
+def _round(config: Config) -> dict[str, Any]:
+    """Train, judge and promote with checked settings."""
     begun = _begin(config)
     teacher, student, mattes = _train(begun)
     challengers: dict[str, Ref] = {"teacher": teacher["model"], "student": student["model"]}

@@ -20,7 +20,7 @@ from tasks.ingest.session import TakeRecord
 from tasks.matte.provenance import keep_config
 from tasks.matte.take import MattesRecord, matte_task, open_run_task
 from tasks.models.networks import Ref, Run, base_model
-from tasks.runtime.settings import load_config
+from tasks.runtime.form import asked
 from tasks.runtime.step import Record
 from tasks.validate.doubt import Doubts, second_opinion_task
 from tasks.validate.supervise import BenchmarkRecord, make_benchmark_task
@@ -120,7 +120,7 @@ def rename_run(name: str) -> None:
 
 def _config() -> Config | None:
     try:
-        return runtime.flow_run.parameters.get("config") or load_config()
+        return asked(**runtime.flow_run.parameters)
     except CapmatError:
         return None
 

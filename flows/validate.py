@@ -5,7 +5,7 @@ is missing is made.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow
 
@@ -20,7 +20,7 @@ from storage.store.root import Root
 from tasks.config import Config
 from tasks.matte.provenance import keep_config
 from tasks.models.networks import Ref, Run, card_of, champions_task, find_model, inputs_of, register_base_task
-from tasks.runtime.settings import load_config
+from tasks.runtime.form import asked
 from tasks.runtime.step import Record
 from tasks.validate.measure import check_measurable, measure_task
 from tasks.validate.promote import ask_gate_task, check_role
@@ -29,23 +29,27 @@ from tasks.validate.report import write_validation_task
 
 @flow(name="validate", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
 def validate(
-    config: Config | None = None,
     models: Sequence[str] = (),
     benchmarks: Sequence[str] = (),
-    gate: str = "",
+    gate: Literal["", "teacher", "student"] = "",
     promote: bool = False,
     hull: bool = True,
+    session: str = "",
+    overrides: Sequence[str] = (),
+    config: str = "",
 ) -> dict[str, Any]:
     """Score models on benchmarks, and ask the gate about one if that is wanted.
 
     Args:
-        config: the settings.
         models: NAME or NAME@VERSION; see `capmat models`. With benchmarks, only these, if any are named; else more
             than the base models and those in use.
-        benchmarks: NAME or NAME@VERSION; see `capmat benchmark`. None: that of the session, which must have one.
-        gate: a role; the one model is measured beside the one in use, and the gate says which is to be in use.
-        promote: put it in use if the gate says so.
-        hull: see whether the mattes of all cameras fit together on those frames, which has to matte all of them.
+        benchmarks: NAME or NAME@VERSION; see `capmat benchmark`. Empty: that of the session, which must have one.
+        gate: A role: the one model is measured beside the one in use, and the gate says which is to be in use.
+        promote: Put it in use if the gate says so.
+        hull: See whether the mattes of all cameras fit together on those frames, which has to matte all of them.
+        session: The `session.toml` of a recorded day. Empty: `session` of the settings.
+        overrides: Other settings for this run, each as `KEY=VALUE`, such as `supervisor.steps=20`.
+        config: File with the settings. Empty: `capmat.toml` of the folder of `capmat up`.
 
     Returns:
         Record of the comparison, see `tasks.validate.report.write_validation`; with a gate also its `verdict`.
@@ -56,7 +60,13 @@ def validate(
         ConfigError: a model needs a trimap for every frame; or there is not one challenger for the gate, or not of
             a form that the role can use.
     """
-    config = config or load_config()
+    return _measured(asked(config, overrides, session=session), models, benchmarks, gate, promote, hull)
+
+
+def _measured(
+    config: Config, models: Sequence[str], benchmarks: Sequence[str], gate: str, promote: bool, hull: bool
+) -> dict[str, Any]:
+    """Measure with settings that were read; arguments and result as in `validate`."""
     named, chosen = asked_for(config, models, benchmarks, gate)
     # A benchmark by hand needs no base models, and the first model of a role nothing to beat.
     base: Record = {} if gate and chosen else register_base_task(config.store, config.weights, config.architectures)

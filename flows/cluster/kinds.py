@@ -17,6 +17,9 @@ from capmat_errors import ConfigError
 from flows.cluster.security import check_answer, new_key, remember
 from tasks.config import Cluster
 
+SHARED = "CLUSTER_OF_CAPMAT"
+"""Variable with the scheduler of a command, for its flows. It is no setting, since mattes remember their settings."""
+
 PACKAGES = {"slurm": "dask_jobqueue", "kubernetes": "dask_kubernetes"}
 """Kinds that need a package that capmat does not bring; the name of the extra is that of the kind."""
 

@@ -21,13 +21,13 @@ from prefect_dask.client import PrefectDaskClient
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from capmat_errors import WorkerLost
-from flows.cluster.kinds import start_cluster
+from flows.cluster.kinds import SHARED, start_cluster
 from flows.cluster.security import key_of
 from flows.cluster.travel import Luggage, pack, run_on_worker, sender
 from tasks.config import Cluster
 from tasks.runtime import progress
+from tasks.runtime.form import asked
 from tasks.runtime.listener import outlive
-from tasks.runtime.settings import load_config
 from tasks.runtime.step import wants_gpu
 
 SMALL = 100_000
@@ -35,10 +35,9 @@ SMALL = 100_000
 
 
 def _settings() -> Cluster:
-    """The settings of the flow that runs here: those that it was given, else capmat.toml and the environment."""
+    """The settings of the flow that runs here."""
     context = FlowRunContext.get()
-    config = context.parameters.get("config") if context and context.parameters else None
-    return (config or load_config()).cluster
+    return asked(**(context.parameters or {}) if context else {}).cluster
 
 
 class Watch(WorkerPlugin):
@@ -114,7 +113,7 @@ class Runner(DaskTaskRunner):
     def client(self) -> PrefectDaskClient:
         """The connection to the scheduler, made at the first use."""
         if not self._client and not self.address:
-            self.address = os.environ.get("CAPMAT_CLUSTER__ADDRESS") or _settings().address or None
+            self.address = os.environ.get(SHARED) or _settings().address or None
             if self.address:
                 self.cluster_class = None
         new = self._client is None

@@ -160,6 +160,11 @@ def settings(args: argparse.Namespace) -> "Config":
     return load_config(args.config, args.set)
 
 
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of this command line as parameters of a flow; see `tasks.runtime.form.asked`."""
+    return {"overrides": args.set, "config": str(args.config or "")}
+
+
 def verbs_of(parser: argparse.ArgumentParser, *, required: bool = True) -> Verbs:
     """Let a word have verbs, such as `capmat models show`."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=required)

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound
-from flows.command.arguments import FRAMES, RUN, add_take, frames, positive, settings, whole
+from flows.command.arguments import FRAMES, RUN, add_take, frames, given, positive, settings, whole
 from storage.export.scene import export_frame
 from storage.store.root import Root
 from storage.takes.take import Take
@@ -106,7 +106,7 @@ def reconstruct(args: Namespace) -> None:
     with running(config):
         from flows.reconstruct import reconstruct as flow
 
-        done = flow(config, *pair)
+        done = flow(*pair, **given(args))
     if not done:
         print("only the base student was ever judged, so two models to compare are missing; run capmat redistill")
         return

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from capmat_errors import ConfigError
-from flows.command.arguments import PORT, no_options, port, settings
+from flows.command.arguments import PORT, given, no_options, port, settings
 from storage.store.root import Root
 from tasks.config import Config
 from tasks.report.paper.preset import at_preset, check_paper, chosen_parts
@@ -23,10 +23,10 @@ def running(config: Config, port: int | None = None) -> Iterator[None]:
 
     print("starting the Prefect server and the Dask cluster", flush=True)
     with prefect_server(port) as server:
-        from flows.cluster.kinds import shared_cluster
+        from flows.cluster.kinds import SHARED, shared_cluster
 
         with shared_cluster(config.cluster) as scheduler:
-            os.environ["CAPMAT_CLUSTER__ADDRESS"] = scheduler
+            os.environ[SHARED] = scheduler
             server.wait()
             print(f"Prefect UI while this runs: {server.link()}", flush=True)
             yield
@@ -50,7 +50,7 @@ def demo(args: Namespace) -> None:
     with running(config, args.port):
         from flows.demo import demo as flow
 
-        record = flow(config)
+        record = flow(**given(args))
     from tasks.report.summary import summary_lines
 
     print("\n".join(["", *summary_lines(record["report"]), ""]))
@@ -64,7 +64,7 @@ def nightly(args: Namespace) -> None:
     with running(config):
         from flows.nightly import nightly as flow
 
-        done = flow(config)
+        done = flow(**given(args))
     takes = counted(len(done["takes"]), "take")
     print(f"{takes}, {sum(m['frames'] for m in done['mattes'])} mattes in {config.store}")
     if night := done.get("night"):
@@ -78,7 +78,7 @@ def redistill(args: Namespace) -> None:
     with running(config):
         from flows.redistill import redistill as flow
 
-        done = flow(config)
+        done = flow(**given(args))
     for role, verdict in done["gate"].items():
         print(f"{role}: {verdict['decision']}: {'; '.join(verdict['reasons'])}")
 
@@ -102,7 +102,7 @@ def paper(args: Namespace) -> None:
     with running(config):
         from flows.paper import paper as flow
 
-        done = flow(config, args.only, args.preset)
+        done = flow(args.only, args.preset, **given(args))
     from tasks.report.paper.page import sentence
     from tasks.report.paper.text import markdown
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import ConfigError
-from flows.command.arguments import add_take, positive, settings, verbs_of
+from flows.command.arguments import add_take, given, positive, settings, verbs_of
 from storage.benchmark import Benchmark
 from storage.store.root import Root
 from tasks.show.figures import METRICS, MORE_METRICS, Metric
@@ -39,7 +39,7 @@ def validate(args: Namespace) -> None:
     with running(config):
         from flows.validate import validate as flow
 
-        done = flow(config, args.model, args.benchmark, args.gate or "", args.promote, args.hull)
+        done = flow(args.model, args.benchmark, args.gate or "", args.promote, args.hull, **given(args))
         print("\n".join(lines(done)))
         print(f"report   {done['html']}")
         if args.gate:

@@ -14,15 +14,17 @@ import socket
 import sys
 import time
 from hashlib import sha256
+from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flows.service.access import OWN, basic, proof
+from tasks.runtime.form import faults
 
 HOSTS = ["127.0.0.1", "localhost"]
 """Names of a server that listens on loopback only, also at the end of `ssh -L`."""
@@ -50,6 +52,7 @@ def routes(password: str, port: int) -> list[Route]:
 
     `whose` proves whose server it is. `ticket` gives whoever has the password a ticket. `enter` is the page of the
     link that `capmat` prints: it trades the ticket for the password, once, and keeps it where Prefect's UI looks.
+    `form` takes the place of Prefect's check of a form, and checks the settings in it as well.
     """
     tickets: dict[str, float] = {}
 
@@ -73,7 +76,21 @@ def routes(password: str, port: int) -> list[Route]:
             return PlainTextResponse("", 403)
         return PlainTextResponse(base64.b64encode(password.encode()).decode(), headers=_NO_STORE)
 
+    async def form(request: Request) -> Response:
+        from prefect.server.api.ui.schemas import validate_obj
+        from prefect.server.database import provide_database_interface
+
+        if not _same(request.headers.get("authorization", ""), basic(password)):
+            return PlainTextResponse("", 401)
+        body = await request.json()
+        answer = dict(await validate_obj(body["schema"], body["values"], provide_database_interface()))
+        if answer["valid"] and {"overrides", "config"} <= body["schema"].get("properties", {}).keys():
+            answer["errors"] = faults(body["values"])
+            answer["valid"] = not answer["errors"]
+        return JSONResponse(answer)
+
     return [
+        Route("/api/ui/schemas/validate", form, methods=["POST"]),
         Route("/capmat/whose/{question}", whose),
         Route("/capmat/ticket", ticket),
         Route("/capmat/enter", enter),
@@ -101,12 +118,15 @@ def _same(given: str, right: str) -> bool:
 
 def main(listening: socket.socket) -> None:
     """Serve until asked to end (SIGTERM). The settings are those of the environment."""
+    import prefect
     import uvicorn
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
     os.umask(0o077)  # of the database and of its key
     settings = get_current_settings().server
+    # The newer UI asks a foreign host for its feature switches. Without its files, nothing offers it.
+    prefect.__ui_v2_static_path__ = Path(os.devnull, "none")
     app = create_app(final=True)
     app.router.routes[:0] = routes(os.environ[OWN], listening.getsockname()[1])
     config = uvicorn.Config(

@@ -34,8 +34,6 @@ _VARIABLES = {
     "PREFECT_PLUGINS_ALLOW": "capmat",
     # nothing leaves the machine; see also tasks/__init__.py
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    # the newer UI asks a foreign host for its feature switches
-    "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     # what tasks log with Python's logging, also on Dask's workers, which inherit this
     "PREFECT_LOGGING_EXTRA_LOGGERS": "capmat",

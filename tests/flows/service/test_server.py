@@ -1,5 +1,6 @@
 """A Prefect server that capmat started: only the operator gets in, without thinking; and what a prefect.yaml does."""
 
+import base64
 import json
 import re
 import socket
@@ -199,6 +200,50 @@ def test_a_new_file_keeps_what_a_person_paused_and_removes_what_it_lost(ui: Ui) 
     assert [schedule["schedule"]["cron"] for schedule in found["ingest"]["schedules"]] == ["0 5 * * *"]
     assert found["ingest"]["paused"]
     assert not site.ask(f"/automations/{silent['id']}")["enabled"]
+
+
+def write(tab: browser.Tab, place: int, text: str) -> None:
+    """Put text into a field of the page in the place of what it has; -1 is the last."""
+    tab.ask(f"(t => {{ t.focus(); t.select() }})([...document.querySelectorAll('textarea')].at({place}))")
+    tab.call("Input.insertText", text=text)
+
+
+def click(tab: browser.Tab, text: str) -> None:
+    """Click the last button that says so."""
+    tab.wait_for(f"(b => b && !b.click())([...document.querySelectorAll('button')].findLast(b => {text}))")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not browser.FOUND, reason="Chromium is not installed")
+def test_one_setting_of_one_night_is_changed_in_a_short_form_and_a_slip_is_refused_in_it(
+    ui: Ui, tmp_path: Path
+) -> None:
+    site, *_ = ui
+    address = site.api.removesuffix("/api")
+    (night,) = site.ask("/deployments/filter", {"deployments": {"name": {"any_": ["nightly"]}}})
+    with browser.browser(tmp_path, "1400,1000", "--no-proxy-server") as tab:
+        tab.remember("prefect-password", base64.b64encode(site.password.encode()).decode())
+        for width, most in ((420, 2000), (1400, 1600)):  # the form of all settings had 14,000 pixels
+            tab.call(
+                "Emulation.setDeviceMetricsOverride", width=width, height=1000, deviceScaleFactor=1, mobile=False
+            )
+            tab.open(f"{address}/deployments/deployment/{night['id']}/run?width={width}")
+            tab.wait_for(f"location.search.includes({width}) && document.body.innerText.includes('KEY=VALUE')")
+            tall = "Math.max(...[...document.querySelectorAll('*')].map(e => e.scrollHeight))"
+            assert 1000 < tab.ask(tall) < most
+            assert tab.ask("document.documentElement.scrollWidth") <= width
+        assert "V2" not in tab.ask("document.body.innerText")
+        click(tab, "b.innerText == 'Add item'")
+        tab.wait_for("document.querySelectorAll('textarea').length == 5")
+        write(tab, -2, "night.teacher_evry=10")
+        click(tab, "b.innerText == 'Submit'")
+        tab.wait_for("document.body.innerText.includes('night.teacher_evry')")
+        assert tab.ask("location.pathname").endswith("/run")  # nothing has started
+        write(tab, -2, "night.teacher_every=10")
+        click(tab, "b.innerText == 'Submit'")
+        tab.wait_for("!location.pathname.endsWith('/run')")
+    (run,) = (run for run in site.runs("nightly") if not run["auto_scheduled"])
+    assert run["parameters"]["overrides"] == ["night.teacher_every=10"]
 
 
 @pytest.mark.slow

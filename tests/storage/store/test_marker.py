@@ -68,7 +68,7 @@ def test_an_ingest_into_an_empty_mount_point_asks_once(
 @pytest.mark.parametrize("flow", [nightly, ingest])
 def test_a_run_of_a_deployment_refuses_as_well(here: Path, mount: Path, flow: Any) -> None:
     with pytest.raises(StoreError, match="no store is here"):
-        flow.fn(Config(store=str(mount), session=str(here / "day/session.toml")))
+        flow.fn(session=str(here / "day/session.toml"), overrides=[f"store={mount}"])
     assert list(mount.iterdir()) == []
 
 
