@@ -1,16 +1,21 @@
 """The one family of errors that capmat raises on purpose.
 
-Every message says what happened, where (take, camera, frame or file) and what to do next, on one line. Each
+Every message says what happened, where (take, camera, frame or file) and what to do next, on one line. Only several
+mistakes in one file of settings have a line each. Each
 class also inherits the builtin that a caller would catch, so `except FileNotFoundError` still works. This
 module stands alone at the top because storage and capmat_models both raise these and never import each other.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and new line, marks that turn the direction of writing, and bytes that are no text."""
+
+
+_BULLET = "\n- "
+"""Begins a mistake that has a line of its own."""
 
 
 class CapmatError(Exception):
@@ -30,7 +35,7 @@ class CapmatError(Exception):
         super().__init__(f"{text}. {fix}" if fix else text)
 
     def __str__(self) -> str:
-        return plain(" ".join(str(self.args[0]).split()))
+        return "\n  ".join(plain(" ".join(line.split())) for line in str(self.args[0]).split(_BULLET))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.where, self.fix)
@@ -114,6 +119,14 @@ def listed(known: Iterable[object], most: int = 20) -> str:
     names = [str(name) for name in known]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}" or "none"
+
+
+def together(kind: type[CapmatError], mistakes: Sequence[CapmatError], where: str, fix: str) -> CapmatError:
+    """One error for all mistakes that were found at once: the only one as it is, or a line for each."""
+    if len(mistakes) == 1:
+        (only,) = mistakes
+        return kind(only.what, where=only.where or where, fix=f"{only.fix} {fix}".lstrip())
+    return kind(f"{len(mistakes)} mistakes. {fix}{''.join(f'{_BULLET}{one}' for one in mistakes)}", where=where)
 
 
 def no_such(

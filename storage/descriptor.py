@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from capmat_errors import CapmatError, ConfigError, SessionError, did_you_mean, listed
+from capmat_errors import CapmatError, ConfigError, SessionError, did_you_mean, listed, together
 from storage.pictures.colour import Colour
-from storage.store.toml import parse_toml
+from storage.store.toml import Mistake, mistakes, parse_toml
 
 Format = Literal[
     "capmat",
@@ -213,6 +213,11 @@ class Session(_Frozen):
         return self
 
 
+def _refused(mistake: Mistake) -> SessionError:
+    fix = f"Did you mean {' or '.join(mistake.near)}?" if mistake.near else ""
+    return SessionError(f"{mistake.key or 'session'}: {mistake.what}", fix=fix)
+
+
 def read_session(path: str | Path) -> Session:
     """Read a session descriptor.
 
@@ -220,7 +225,7 @@ def read_session(path: str | Path) -> Session:
         path: the toml file, or the folder that holds session.toml.
 
     Raises:
-        SessionError: the file is missing or not TOML, or a field is unknown, missing or out of range.
+        SessionError: the file is missing or not TOML, or fields are unknown, missing or out of range; it names all.
     """
     file = Path(path).absolute()
     if file.is_dir():
@@ -235,9 +240,8 @@ def read_session(path: str | Path) -> Session:
     except OSError as error:
         raise SessionError(f"the session cannot be opened ({error.strerror})", where=where, fix=fix) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "session"
-        raise SessionError(f"{field}: {first['msg']}", where=where, fix="Correct this field.") from error
+        found = [_refused(mistake) for mistake in mistakes(error, Session)]
+        raise together(SessionError, found, where, "docs/ingest.md describes the fields.") from error
     except CapmatError as error:
         raise SessionError(error.what, where=where, fix=error.fix) from error
     except ValueError as error:

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from capmat_errors import ConfigError
-from storage.store.toml import parse_toml
+from capmat_errors import CapmatError, ConfigError, together
+from storage.store.toml import Mistake, mistakes, parse_toml
 from tasks.config import Config
 
 _PATHS = ("store", "session", "base_data", "weights", "scribbles", "truth", "inbox", "exports")
@@ -31,10 +31,13 @@ def load_config(
         environ: where `CAPMAT_<KEY>` variables are read; nested keys with two underscores.
 
     Raises:
-        ConfigError: unreadable file, unknown key, value of the wrong type or out of range.
+        ConfigError: unreadable file, or all keys that are unknown, of the wrong type or out of range, each with the
+            file, variable or option that it comes from.
     """
     file = path or Path("capmat.toml")
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}  # of keys that do not come from the file
+    wrong: list[CapmatError] = []
     if path is not None or file.exists():
         if file.exists() and not file.is_file():
             raise ConfigError("this is not a file", where=str(file), fix="Name a capmat.toml.")
@@ -50,22 +53,35 @@ def load_config(
         for key in keys:
             if isinstance(text := section.get(key), str) and text and "://" not in text:
                 section[key] = str((base / text).resolve())
-    for name, text in sorted(environ.items()):
-        if name.startswith("CAPMAT_"):
-            _put(values, name.removeprefix("CAPMAT_").lower().split("__"), text, name)
-    for pair in overrides:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise ConfigError("is not of the form key=value", where=f"--set {pair}", fix="Write --set KEY=VALUE.")
-        _put(values, key.split("."), text, f"--set {pair}")
+    given = [(name, name.removeprefix("CAPMAT_").lower().replace("__", "."), "=", text)
+             for name, text in sorted(environ.items()) if name.startswith("CAPMAT_")]  # fmt: skip
+    for where, key, equals, text in [*given, *((f"--set {pair}", *pair.partition("=")) for pair in overrides)]:
+        try:
+            if not equals:
+                raise ConfigError("is not of the form KEY=VALUE", where=where)
+            _put(values, key.split("."), text, where)
+            sources[key] = where
+        except ConfigError as error:
+            wrong.append(error)
     try:
-        return Config.model_validate(values)
-    except ValidationError as e:
-        first = e.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"{key}: {first['msg'].lower()}", where=str(file), fix="docs/settings.md lists all settings."
-        ) from e
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        wrong += [_refused(mistake, sources, str(file)) for mistake in mistakes(error, Config)]
+    if wrong:
+        raise together(ConfigError, wrong, "settings", "docs/settings.md lists all settings.")
+    return config
+
+
+def _refused(mistake: Mistake, sources: dict[str, str], file: str) -> ConfigError:
+    """A mistake where it was made: the file, the variable or the option, and the right key as it is written there."""
+    key = f"{mistake.key}."
+    known = [one for one in sources if key.startswith(f"{one}.") or one.startswith(key)]
+    where = sources[known[-1]] if known else file
+    near = mistake.near
+    if where.startswith("CAPMAT_"):
+        near = tuple(f"CAPMAT_{one.upper().replace('.', '__')}" for one in near)
+    what = mistake.what if mistake.key in known else f"{mistake.key}: {mistake.what}"
+    return ConfigError(what, where=where, fix=f"Did you mean {' or '.join(near)}?" if near else "")
 
 
 def _put(values: dict[str, Any], keys: Sequence[str], text: str, where: str) -> None:

@@ -1,5 +1,6 @@
 """The configuration: file, then environment, then command line; nothing unknown gets through."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,9 @@ def test_lists_are_written_with_commas(file: Path) -> None:
     ("override", "says"),
     [
         ("teacher.itrations=3", "itrations"),
-        ("teacher.batch=0", "greater than or equal"),
-        ("seed=soon", "integer"),
-        ("seed", "key=value"),
+        ("teacher.batch=0", "expected at least 2, got '0'"),
+        ("seed=soon", "a whole number"),
+        ("seed", "KEY=VALUE"),
         ("seed.of.what=1", "seed"),
     ],
 )
@@ -55,8 +56,38 @@ def test_a_wrong_setting_is_refused_by_name(file: Path, override: str, says: str
         load_config(file, [override], {})
 
 
+def test_all_mistakes_are_told_at_once_with_their_source_and_the_nearest_right_key(tmp_path: Path) -> None:
+    file = tmp_path / "capmat.toml"
+    file.write_text('stroe = "x"\n[teacher]\ntile = 7\n[night]\nkind = "slurm"\n')
+    variables = {"CAPMAT_TEACHER__ITERATONS": "5", "CAPMAT_GATE__MARGIN": "-1", "OTHER": "x"}
+    with pytest.raises(ConfigError) as refused:
+        load_config(file, ["seed=soon", "itrations=7", "seed.of=1", "foo", "cluster.maximum=1"], variables)
+    first, *lines = str(refused.value).splitlines()
+    assert first == "settings: 10 mistakes. docs/settings.md lists all settings."
+    assert {line.strip() for line in lines} == {
+        "--set cluster.maximum=1: cluster: maximum is below workers",
+        "--set foo: is not of the form KEY=VALUE",
+        "--set itrations=7: no such key. Did you mean teacher.iterations or reconstruction.iterations?",
+        "--set seed.of=1: seed has no settings below it",
+        "--set seed=soon: expected a whole number, got 'soon'",
+        "CAPMAT_GATE__MARGIN: expected a number above 0, got '-1'",
+        "CAPMAT_TEACHER__ITERATONS: no such key. Did you mean CAPMAT_TEACHER__ITERATIONS?",
+        f"{file}: night.kind: no such key. Did you mean cluster.kind?",
+        f"{file}: stroe: no such key. Did you mean store?",
+        f"{file}: teacher.tile: expected a multiple of 64, got 7",
+    }
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)
+
+
+def test_one_mistake_is_one_line(file: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_config(file, ["teacher.itrations=4"], {})
+    told = "no such key. Did you mean teacher.iterations? docs/settings.md lists all settings."
+    assert str(refused.value) == f"--set teacher.itrations=4: {told}"
+
+
 def test_an_unknown_variable_of_ours_is_refused(file: Path) -> None:
-    with pytest.raises(ConfigError, match="stroe"):
+    with pytest.raises(ConfigError, match=r"CAPMAT_STROE.*CAPMAT_STORE"):
         load_config(file, (), {"CAPMAT_STROE": "x"})
 
 

@@ -197,6 +197,24 @@ def test_a_wrong_take_is_answered_with_the_nearest(store: Root, capsys: Said) ->
         assert "no take is called wlak; the store has: walk. Did you mean walk?" in said, words
 
 
+def test_the_mistakes_of_a_session_are_told_at_once(tmp_path: Path, capsys: Said) -> None:
+    folder = write_session(tmp_path / "day")
+    edit_toml(folder, 'stage = "ring"', 'stge = "ring"')
+    assert "session.toml: stge: no such key. Did you mean stage? docs/ingest.md" in refused(
+        ["ingest", str(folder)], capsys
+    )
+    edit_toml(folder, 'transfer = "linear"', 'transfer = "log"')
+    edit_toml(folder, "fps = 25.0", "")
+    assert main(["ingest", str(folder)]) == 2
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first == f"capmat: {folder}/session.toml: 3 mistakes. docs/ingest.md describes the fields."
+    assert [line.strip() for line in lines] == [
+        "stge: no such key. Did you mean stage?",
+        "fps: is missing",
+        "colour.transfer: expected 'linear', 'srgb' or 'rec709', got 'log'",
+    ]
+
+
 def test_student_is_the_name_of_the_model_in_use(store: Root, capsys: Said) -> None:
     for name, shown in (("student", "v0002"), ("student@v0001", "v0001"), (STUDENT, "v0002")):
         assert main(["models", "show", name]) == 0
