@@ -22,7 +22,7 @@ from flows.service.events import tell_waiting
 from flows.steps import camera_groups, freeze_benchmark, matte_take, outcome
 from tasks.config import Config
 from tasks.ingest.arrival import Wanted, finish, unfinished
-from tasks.ingest.inbox import Arrived, Delivery, Inbox, drop, fetch_task, read_inbox_task, trouble
+from tasks.ingest.inbox import Arrived, Delivery, Inbox, Refused, drop, fetch_task, read_inbox_task, trouble
 from tasks.ingest.inbox_files import Bucket
 from tasks.ingest.session import TakeRecord
 from tasks.labels.mine.queue import mine_night_task
@@ -135,9 +135,7 @@ def needs_human(night: NightRecord) -> Any:
     People are sent its message: what was refused, where, what to do, and where the report lies.
     """
     lines = [f"{len(night['refused'])} could not be done."]
-    for item in night["refused"][:_TOLD]:
-        names = " ".join(filter(None, (item["session"], item["take"])))
-        lines.append(f"- {names}: {item['step']}: {item['where']}: {item['what']}. {item['fix']}")
+    lines += [f"- {_in_words(item)}" for item in night["refused"][:_TOLD]]
     if (more := len(night["refused"]) - _TOLD) > 0:
         lines.append(f"... and {more} more")
     takes, refused, left = len(night["takes"]), len(night["refused"]), len(night["left"])
@@ -148,6 +146,11 @@ def needs_human(night: NightRecord) -> Any:
         fix=f"See {night['html']}",
     )
     return Failed(name="NeedsHuman", message="\n".join([*lines, f"Report: {night['html']}"]), data=error)
+
+
+def _in_words(item: Refused) -> str:
+    names = " ".join(filter(None, (item["session"], item["take"])))
+    return f"{names}: {item['step']}: {item['where']}: {item['what']}. {item['fix']}"
 
 
 def planned(plan: NightPlan) -> str:
@@ -285,6 +288,8 @@ def _report(night: _Night, started: float, plan: str, done: bool) -> NightRecord
     config, record = night.config, night.record
     nothing = bool(record["refused"]) and not done and not record["kept"]
     record["state"] = "Failed" if nothing else "NeedsHuman" if record["refused"] else "Completed"
+    for item in record["refused"]:
+        say(f"refused: {_in_words(item)}", "refused")
     report = morning_task(config.store, record, started, plan)
     say(f"morning report: {report['html']}")
     announce(config)

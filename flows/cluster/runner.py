@@ -23,7 +23,7 @@ from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 from capmat_errors import WorkerLost
 from flows.cluster.kinds import SHARED, start_cluster
 from flows.cluster.security import key_of
-from flows.cluster.travel import Luggage, pack, run_on_worker, sender
+from flows.cluster.travel import Luggage, pack, run_on_worker, sender, topic
 from tasks.config import Cluster
 from tasks.runtime import progress
 from tasks.runtime.form import asked
@@ -122,6 +122,7 @@ class Runner(DaskTaskRunner):
         client = super().client
         if new:
             client.register_plugin(Watch(60 * _settings().silent_minutes))
+            client.subscribe_topic(topic(), lambda event: progress.hear(event[1]))
         return client
 
     def submit(  # type: ignore[override]  # one signature for the two overloads

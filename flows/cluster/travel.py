@@ -7,10 +7,12 @@ are pickled once they are checked. A worker enters them and connects once, so th
 import contextvars
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from zlib import compress, decompress
 
 from cloudpickle import dumps, loads
+from distributed import get_worker
 from prefect import Task
 from prefect.context import (
     FlowRunContext,
@@ -22,8 +24,10 @@ from prefect.context import (
 )
 from prefect.task_engine import run_task_sync
 
-Luggage = tuple[bytes, bytes]
-"""Settings, and the context of one flow run; both pickled and compressed."""
+from tasks.runtime.progress import Event, hand_to, hear
+
+Luggage = tuple[bytes, bytes, str]
+"""Settings, and the context of one flow run, both pickled and compressed; and the topic of its events."""
 
 _thread = threading.local()  # of a worker: the settings that this thread has entered, and where
 
@@ -34,7 +38,14 @@ def pack() -> Luggage:
     settings = SettingsContext.get()
     if settings is None:  # Prefect has them from its import on
         raise TypeError("Prefect has no settings")
-    return compress(dumps(settings.model_copy())), compress(dumps(context))  # a copy, which was not entered yet
+    # a copy, which was not entered yet
+    return compress(dumps(settings.model_copy())), compress(dumps(context)), topic()
+
+
+def topic() -> str:
+    """What Dask calls the events of the tasks of this flow run."""
+    flow = FlowRunContext.get()
+    return f"capmat-{flow and flow.flow_run and flow.flow_run.id}"
 
 
 def sender() -> tuple[Any, ...]:
@@ -55,8 +66,17 @@ def run_on_worker(luggage: Luggage, task: "Task[Any, Any]", **details: Any) -> A
     Returns:
         The task run's final state.
     """
-    settings, context = luggage
-    return _entered(settings)(run_task_sync, task, **details, context=loads(decompress(context)), return_type="state")
+    settings, context, events = luggage
+    hand_to(partial(get_worker().log_event, events))  # to the command or the run that waits, which shows them
+    row: Event = {"event": "progress", "work": task.name, "key": str(details["task_run_id"]), "line": False,
+                  "done": 0, "total": 0, "unit": "", "note": ""}  # fmt: skip
+    hear({**row, "ended": False})
+    try:
+        return _entered(settings)(
+            run_task_sync, task, **details, context=loads(decompress(context)), return_type="state"
+        )
+    finally:
+        hear({**row, "ended": True})
 
 
 def _entered(settings: bytes) -> Callable[..., Any]:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from capmat_errors import ConfigError, NotFound
 from flows.command.arguments import FRAMES, RUN, add_take, frames, given, positive, settings, whole
+from storage.descriptor import read_session
 from storage.export.scene import export_frame
 from storage.store.root import Root
 from storage.takes.take import Take
+from tasks.config import Config
 
 
 def _hull_options(parser: ArgumentParser) -> None:
@@ -72,7 +74,7 @@ def scene(args: Namespace) -> None:
         raise ConfigError("Nerfstudio reads only folders of this machine", where=args.out, fix="Name a folder.")
     train, test = held_out(list(take.cameras), config.reconstruction)
     centre, size = box_of(take.cameras.values(), config.reconstruction)
-    bar = Progress(f"export {take.name} {run}", len(chosen))
+    bar = Progress(f"export {take.name} {run}", len(chosen), "frames")
     for number, frame in enumerate(chosen, 1):
         folder = Path(args.out) / f"{frame:04d}"
         export_frame(folder, take, frame, run, train=train, test=test, box_centre=centre.tolist(), box_size=size)
@@ -98,11 +100,13 @@ def reconstruct(args: Namespace) -> None:
         return
     if bool(args.base_run) != bool(args.refined_run):
         raise ConfigError("the comparison needs two alpha runs", where="capmat reconstruct", fix="Name both or none.")
-    from flows.command.runs import running
+    from flows.command.runs import check_before, running
     from tasks.models.networks import find_run
 
     config = settings(args)
+    check_before(config)
     pair = [find_run(config.store, run, config.teacher.tile) for run in (args.base_run, args.refined_run) if run]
+    _check_runs(config, *pair)
     with running(config):
         from flows.reconstruct import reconstruct as flow
 
@@ -117,6 +121,14 @@ def reconstruct(args: Namespace) -> None:
         row = done[name]
         print(f"{name:8} {row['psnr']:.2f} dB, foreground {row['psnr_foreground']:.2f} dB, SSIM {row['ssim']:.4f}"
               + (", collapsed" if row["collapsed"] else ""))  # fmt: skip
+
+
+def _check_runs(config: Config, *runs: str) -> None:
+    """Refuse runs that the take which the flow will choose does not have."""
+    session = read_session(config.session)
+    name = session.benchmark.take if session.benchmark else next(iter(session.takes))
+    for run in runs:
+        Take.open(Root(config.store), name).run_info(run)
 
 
 WORDS = {

@@ -2,11 +2,9 @@
 
 import json
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -204,17 +202,15 @@ def mine(args: Namespace) -> None:
     config = settings(args)
     run, teacher = (find_run(config.store, name, config.teacher.tile) if name else ""
                     for name in (args.run, args.teacher_run))  # fmt: skip
-    # progress is for people; a program that asked for JSON gets nothing else
-    with redirect_stdout(sys.stderr if args.json else sys.stdout):
-        done = mine_take(
-            config.store,
-            args.take,
-            config,
-            run,
-            teacher,
-            args.top or 0,
-            threads=os.cpu_count() or 1,
-        )
+    done = mine_take(
+        config.store,
+        args.take,
+        config,
+        run,
+        teacher,
+        args.top or 0,
+        threads=os.cpu_count() or 1,
+    )
     root = Root(config.store)
     queue = read_queue(root, args.take, done["queue"])
     sheet = None

@@ -26,8 +26,9 @@ from tempfile import mkdtemp
 from textwrap import dedent
 from typing import Any, TextIO, cast
 
-from capmat_errors import CapmatError, plain
+from capmat_errors import CapmatError
 from flows.command.arguments import Anywhere, Parser, settings
+from tasks.runtime.display import chosen_display
 from tasks.runtime.listener import Ended, ended_by_signals, lost, outlive
 
 GROUPS = {
@@ -106,20 +107,8 @@ _LASTING = {
     *("scribble", "mine", "train-base", "sim", "ui", "up", "down", "deploy", "hull", "scene"),
 }
 """Words whose result lasts, in a store, a file or a server. What the others print is all that they do."""
-
-
-class Plain:
-    """A stream on which no name of a file or camera steers the terminal."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write the text as `plain` has it."""
-        return self._stream.write(plain(text))
+_WAITING = {"ui", "scribble"}
+"""Words that wait for people, and are not silent for want of progress."""
 
 
 def _anywhere() -> list[argparse.Action]:
@@ -130,6 +119,9 @@ def _anywhere() -> list[argparse.Action]:
         "--set": {"default": [], "metavar": "KEY=VALUE", "help": "override one setting; may be repeated"},
         "--new-store": {"nargs": 0, "const": True, "default": False, "help": "begin a store at `store`, also outside "
                         "of the working folder"},
+        "--quiet": {"nargs": 0, "const": True, "default": False, "help": "print the result alone, without progress"},
+        "--json-events": {"nargs": 0, "const": True, "default": False, "help": "one JSON object a line, for "
+                          "programs; see docs/events.md"},
     }  # fmt: skip
     for name, how in options.items():
         shared.add_argument(name, action=Anywhere, **how)
@@ -227,20 +219,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(given_words)
     spare_loopback()
     find_home()
+    given = vars(args)
+    shown = chosen_display(
+        args.command,
+        quiet=args.quiet or bool(given.get("json")),  # a program that asked for JSON gets nothing else
+        events=args.json_events,
+        silent=args.quiet or args.command in _WAITING or bool(given.get("foreground")),
+    )
+    code = 1
     try:
-        with ended_by_signals(), redirect_stdout(cast(TextIO, Plain(sys.stdout))):
+        with ended_by_signals(), shown, redirect_stdout(cast(TextIO, shown)):
             _check_store(args)
             code = int(args.work(args) or 0)
-        given = vars(args)
         prints = args.command not in _LASTING or given.get("json") or given.get("plan")
         if prints and (why := lost()):
             raise CapmatError(f"what {args.command} prints could not be written ({why})", where="standard output")
     except CapmatError as e:
-        sys.stderr.write(f"capmat: {e}\n")
-        return e.exit_code
+        shown.refused(e)
+        code = e.exit_code
     except KeyboardInterrupt as e:
         sys.stderr.write("capmat: interrupted; the same command continues from here\n")
-        return 128 + (e.number if isinstance(e, Ended) else signal.SIGINT)
+        code = 128 + (e.number if isinstance(e, Ended) else signal.SIGINT)
+    finally:
+        shown.done(code)
     return code
 
 

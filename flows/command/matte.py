@@ -147,8 +147,8 @@ class _FilesWritten:
     def __call__(self, done: int, total: int) -> None:
         from tasks.runtime.progress import Progress
 
-        self.bar = self.bar or Progress(self.what, total)
-        self.bar(done, "files")
+        self.bar = self.bar or Progress(self.what, total, "files")
+        self.bar(done)
 
 
 WORDS = {

@@ -9,11 +9,15 @@ from pathlib import Path
 
 from capmat_errors import ConfigError
 from flows.command.arguments import PORT, given, no_options, port, settings
+from storage.descriptor import read_session
+from storage.session.plan import plan_session
 from storage.store.root import Root
 from tasks.config import Config
+from tasks.ingest.inbox_files import open_inbox
 from tasks.report.paper.preset import at_preset, check_paper, chosen_parts
+from tasks.runtime.progress import say
 from tasks.show.figures import counted
-from tasks.train.ready import check_round
+from tasks.train.ready import check_labels, check_round
 
 
 @contextmanager
@@ -21,15 +25,24 @@ def running(config: Config, port: int | None = None) -> Iterator[None]:
     """A Prefect server and a Dask cluster for the flows of one command."""
     from flows.service.server import prefect_server
 
-    print("starting the Prefect server and the Dask cluster", flush=True)
+    say("starting the Prefect server and the Dask cluster")
     with prefect_server(port) as server:
         from flows.cluster.kinds import SHARED, shared_cluster
 
         with shared_cluster(config.cluster) as scheduler:
             os.environ[SHARED] = scheduler
             server.wait()
-            print(f"Prefect UI while this runs: {server.link()}", flush=True)
+            say(f"Prefect UI while this runs: {server.link()}")
             yield
+
+
+def check_before(config: Config) -> None:
+    """Refuse a session before anything is started, as far as names and headers of files show it."""
+    plan = plan_session(read_session(config.session), decode=False)
+    for problem in plan.problems[1:]:
+        say(f"problem: {problem}")
+    if plan.problems:
+        raise plan.problems[0]
 
 
 def _demo_options(parser: ArgumentParser) -> None:
@@ -61,6 +74,10 @@ def demo(args: Namespace) -> None:
 def nightly(args: Namespace) -> None:
     """Ingest and matte the session, or the inbox."""
     config = settings(args)
+    if config.inbox:
+        open_inbox(config.inbox)
+    else:
+        check_before(config)
     with running(config):
         from flows.nightly import nightly as flow
 
@@ -75,6 +92,8 @@ def redistill(args: Namespace) -> None:
     """Go from scribbles to promoted models."""
     config = settings(args)
     check_round(config)
+    check_before(config)
+    check_labels(config)
     with running(config):
         from flows.redistill import redistill as flow
 

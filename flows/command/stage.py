@@ -39,13 +39,13 @@ def check_stage(args: Namespace) -> int:
 
     config = settings(args)
     source = _source(config, args)
-    bar = Progress(f"stage check {args.stage}", len(source.cameras)) if not args.json else None
+    bar = Progress(f"stage check {args.stage}", len(source.cameras), "cameras")
     checked = check(
         source,
         config.stage,
         config.reconstruction,
         config.teacher.noise,
-        (lambda done, total, what: bar(done, what)) if bar else None,
+        bar,
     )
     out = Root(str(args.out)) if args.out else Root(config.store)
     report = write_report(out, "stage" if args.out else report_name(source), checked)

@@ -149,7 +149,7 @@ class _FilesRead:
         from tasks.runtime.progress import Progress
 
         if done == 1:
-            self._bar = Progress("verify", total)
+            self._bar = Progress("verify", total, "files")
         self._bar(done, "files read")
 
 

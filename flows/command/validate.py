@@ -6,9 +6,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from capmat_errors import ConfigError
+from capmat_errors import ConfigError, SessionError
 from flows.command.arguments import add_take, given, positive, settings, verbs_of
 from storage.benchmark import Benchmark
+from storage.descriptor import read_session
 from storage.store.root import Root
 from tasks.show.figures import METRICS, MORE_METRICS, Metric
 
@@ -34,7 +35,13 @@ def validate(args: Namespace) -> None:
         from flows.validate import asked_for
 
         asked_for(config, args.model, args.benchmark, args.gate or "")  # refuses before a server is started
-    from flows.command.runs import running
+    from flows.command.runs import check_before, running
+
+    if not args.benchmark:
+        check_before(config)
+        if not read_session(config.session).benchmark:
+            fix = "Name a take and its trimaps there, or use --benchmark."
+            raise SessionError("has no [benchmark]", where=config.session, fix=fix)
 
     with running(config):
         from flows.validate import validate as flow

@@ -39,6 +39,7 @@ _VARIABLES = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "capmat",
     # the terminal shows our own lines; Prefect's go to the run's log in the UI
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS": "tasks.runtime.console.Console",
     # SQLite keeps up only when task states are written in batches
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",

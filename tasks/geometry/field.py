@@ -153,7 +153,7 @@ def _voxel_grid(
     resolution, iterations = coarse if config.preset == "quick" else (config.resolution, config.iterations)
     background = PRESETS[config.preset].background
     settings = VoxelConfig(resolution=resolution, iterations=iterations, background=background, seed=seed)
-    progress = Progress("voxel grid", iterations)
+    progress = Progress("voxel grid", iterations, "iterations")
     saved = StoreCheckpointer(str(work), "voxel-grid")
     renders: dict[str, Render] = {}
     threads = torch.get_num_threads()

@@ -20,6 +20,7 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.geometry.box import box_of, torch_view
+from tasks.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from capmat_models.geometry.views import View
@@ -79,8 +80,12 @@ def hull(
         )
     centre, size = box_of(stored.cameras.values(), settings)
 
+    bar = Progress(f"hull of {take} frame {frame}", len(stored.cameras), "cameras")
+
     def view(camera: str) -> "View":
-        return _small(torch_view(seen_in_box(read_cutout(stored, camera, frame, run), centre, size)), resolution)
+        seen = _small(torch_view(seen_in_box(read_cutout(stored, camera, frame, run), centre, size)), resolution)
+        bar.step(camera)
+        return seen
 
     with ThreadPoolExecutor(_READERS) as pool:
         views = list(pool.map(view, stored.cameras))

@@ -1,7 +1,7 @@
 """Bring the plates of a session into the store: what each camera saw of the empty stage."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,16 @@ from storage.store.root import Root
 from storage.takes.group import group_key
 from storage.takes.plate import build_plate
 from storage.takes.stage import Stage
+from tasks.runtime.progress import Progress
 from tasks.runtime.rates import timed
 
-Progress = Callable[[int, int, str], None]
-"""Called with (pieces done, pieces in all, the piece in words)."""
 
-
-def ingest_plates(store_url: str, session_path: str | Path, progress: Progress | None = None) -> dict[str, Any]:
+def ingest_plates(store_url: str, session_path: str | Path) -> dict[str, Any]:
     """Average every camera's recording of the empty stage and store it.
 
     Args:
         store_url: folder or s3:// prefix.
         session_path: session.toml or its folder.
-        progress: told before every camera.
 
     Returns:
         {"stage", "written": [cameras], "kept": [cameras], "seconds"}.
@@ -47,13 +44,11 @@ def ingest_plates(store_url: str, session_path: str | Path, progress: Progress |
     plan = check_stage(session)
     root = Root(store_url).checked()
     with claim(root, group_key("stage", session.stage)):
-        written, kept = _bring_plates(root, session, plan, progress)
+        written, kept = _bring_plates(root, session, plan)
     return {"stage": session.stage, "written": written, "kept": kept, "seconds": time.monotonic() - start}
 
 
-def _bring_plates(
-    root: Root, session: Session, plan: SessionPlan, progress: Progress | None
-) -> tuple[list[str], list[str]]:
+def _bring_plates(root: Root, session: Session, plan: SessionPlan) -> tuple[list[str], list[str]]:
     """Write the plates that are missing; returns the cameras written, and those kept."""
     ledger, colour, folder = Ledger(root), session.colour.colour(), f"plates/{session.stage}"
     old: Stage | None = None
@@ -87,9 +82,8 @@ def _bring_plates(
         source={"session": session.name, "manifests": manifests},
     )
     todo = [camera for camera in plan.plates if camera not in kept]
-    for number, camera in enumerate(todo):
-        if progress:
-            progress(number, len(todo), f"plate of camera {camera}")
+    bar = Progress(f"plates of stage {session.stage}", len(todo), "plates")
+    for camera in todo:
         key = f"{folder}/{camera}"
         ledger.forget(key)
         start, sensor = time.perf_counter(), plan.cameras[camera]
@@ -98,6 +92,7 @@ def _bring_plates(
         described = {"manifest": manifests[camera], "frames": plate.n, "valid": float(plate.valid.mean())}
         pace = timed(plate.n * sensor.width * sensor.height, time.perf_counter() - start)
         ledger.record(key, {**described, **pace, "files": files, "session": session.source})
+        bar.step(f"camera {camera}")
     stage.seal()
     return todo, kept
 

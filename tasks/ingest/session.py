@@ -14,7 +14,7 @@ from storage.takes.sources import sources
 from storage.takes.take import Take
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
-from tasks.runtime.progress import Progress, say
+from tasks.runtime.progress import say
 from tasks.runtime.step import StepRecord, digest, retryable, run_once
 
 
@@ -45,10 +45,10 @@ def check(session: str) -> SessionRecord:
     """Check everything that a session refers to, before any work.
 
     Raises:
-        CapmatError: the first problem, with take, camera and frame; all of them are printed.
+        CapmatError: the first problem, with take, camera and frame; the others are said.
     """
     plan = plan_session(read_session(session))
-    for problem in plan.problems:
+    for problem in plan.problems[1:]:
         say(f"problem: {problem}")
     if plan.problems:
         raise plan.problems[0]
@@ -65,7 +65,7 @@ def plates(store: str, session: str) -> PlatesRecord:
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
 
     def work() -> PlatesRecord:
-        done = ingest_plates(store, session, lambda done, total, what: say(f"{what}  ({done + 1}/{total})"))
+        done = ingest_plates(store, session)
         return {"stage": done["stage"], "cameras": list(plan.plates)}
 
     begin_store(Root(store))
@@ -95,11 +95,9 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> TakeRecor
     plan = check_session(read_session(session), only=take, decode=False)
     recordings = plan.takes[take].recordings
     manifests = {camera: recording.manifest() for camera, recording in recordings.items()}
-    frames = sum(len(recording.frames) for recording in recordings.values())
-    bar = Progress(f"ingest {take}", frames)
 
     def work() -> TakeRecord:
-        ingest_take(store, session, take, lambda done, total, what: bar(frames - total + done, what))
+        ingest_take(store, session, take)
         return take_record(store, take)
 
     record = run_once(store, "take", take, {"manifests": manifests, "plates": plates_digest}, work)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 
 from capmat_errors import NotFound, StoreError
@@ -30,23 +30,20 @@ from storage.takes.take import Take
 from storage.takes.views import make_preview
 from storage.upkeep.findings import forget_take
 from tasks.ingest.again import belongings, compare_again
-from tasks.ingest.plates import Progress
+from tasks.runtime.progress import Progress
 from tasks.runtime.rates import timed
 
 Block = tuple[int, tuple[int, ...], str]
 """Number of a block, its frames, and the manifest of the files they come from."""
 
 
-def ingest_take(
-    store_url: str, session_path: str | Path, take: str, progress: Progress | None = None, workers: int = 0
-) -> dict[str, Any]:
+def ingest_take(store_url: str, session_path: str | Path, take: str, workers: int = 0) -> dict[str, Any]:
     """Store a take's pictures.
 
     Args:
         store_url: folder or s3:// prefix.
         session_path: session.toml or its folder.
         take: name of the take in the session.
-        progress: told after every frame.
         workers: cameras at a time, one thread each; 0 for one per core.
 
     Returns:
@@ -67,7 +64,7 @@ def ingest_take(
     root = Root(store_url).checked()
     check_space(expected_cost(plan, root), root)
     with claim(root, group_key("take", take)):
-        todo = _bring_take(root, plan, chosen, progress, workers)
+        todo = _bring_take(root, plan, chosen, workers)
     return {
         "take": take,
         "written": list(todo),
@@ -78,9 +75,7 @@ def ingest_take(
     }
 
 
-def _bring_take(
-    root: Root, plan: SessionPlan, chosen: TakePlan, progress: Progress | None, workers: int
-) -> dict[str, list[Block]]:
+def _bring_take(root: Root, plan: SessionPlan, chosen: TakePlan, workers: int) -> dict[str, list[Block]]:
     """Write the blocks that are missing and seal the take; returns what was missing, by camera."""
     session = plan.session
     stored = _same_take(root, plan, chosen)
@@ -105,7 +100,7 @@ def _bring_take(
     if todo:
         if stored.complete:
             stored.unseal()
-        _bring(stored, chosen, todo, {"session": session.source, "capmat": version("capmat")}, progress, workers)
+        _bring(stored, chosen, todo, {"session": session.source, "capmat": version("capmat")}, workers)
     if not stored.complete or not Ledger(root).done(seal_key(group_key("take", chosen.name))):
         stored.seal()
     return todo
@@ -146,19 +141,16 @@ def _bring(
     chosen: TakePlan,
     todo: dict[str, list[Block]],
     source: dict[str, str],
-    progress: Progress | None,
     workers: int,
 ) -> None:
     """Write the missing blocks, `workers` cameras at a time; the first error stops all of them."""
-    total, done, lock, stop = sum(len(b[1]) for blocks in todo.values() for b in blocks), 0, Lock(), Event()
+    stop, frames = Event(), {camera: sum(len(b[1]) for b in blocks) for camera, blocks in todo.items()}
+    bar = Progress(f"ingest {stored.name}", sum(frames.values()), "frames")
 
     def one(camera: str) -> None:
-        nonlocal done
+        part = bar.part(f"camera {camera}", frames[camera])
         for _ in _camera_frames(stored, camera, chosen.recordings[camera], todo[camera], source):
-            with lock:
-                done += 1
-                if progress:
-                    progress(done, total, f"take {stored.name} camera {camera}")
+            part.step()
             if stop.is_set():
                 return
 

@@ -138,7 +138,7 @@ class Labels:
                 continue
             by_frame.setdefault(takes.frame_of(picture), []).append(picture)
         self.several = sum(len(same) > 1 for same in by_frame.values())
-        progress = Progress("labels", len(by_frame))
+        progress = Progress("labels", len(by_frame), "pictures")
         for n, (key, same) in enumerate(sorted(by_frame.items()), 1):
             size = takes.size(key)
             where = "take {} camera {} frame {}".format(*key)

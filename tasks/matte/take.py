@@ -100,14 +100,14 @@ def matte(
         ConfigError: the network needs a trimap, which takes do not have.
     """
     recording = Take.open(Root(store), take)
-    bar = Progress(f"{run.role} mattes {take} {cameras[0]}-{cameras[-1]}", len(cameras) * len(frames))
+    bar = Progress(f"{run.role} mattes {take} {cameras[0]}-{cameras[-1]}", len(cameras) * len(frames), "frames")
     if run.tile:
         say(f"{take}: the mattes are made in tiles of {run.tile} pixels; whole frames give slightly different mattes")
     wanted = set(frames)
     blocks = [chosen for block in recording.blocks if (chosen := [f for f in block if f in wanted])]
     records: list[BlockRecord] = []
     coverage = {}
-    for number, camera in enumerate(cameras, 1):
+    for camera in cameras:
         steps = block_steps(store, take, camera, run, blocks, ingested)
         kept = [step.record() for step in steps]
         todo = [(step, block) for step, block, record in zip(steps, blocks, kept, strict=True) if record is None]
@@ -117,7 +117,11 @@ def matte(
             check_take(run.model["name"], network.inputs, take)
             if network.recurrent:  # its memory starts at the first frame
                 todo, own = list(zip(steps, blocks, strict=True)), []
-            own += _matted(recording, camera, run, network, todo, bar, number * len(frames))
+            bar.skip(sum(record["frames"] for record in own))
+            part = bar.part(f"camera {camera}", sum(len(block) for _, block in todo))
+            own += _matted(recording, camera, run, network, todo, part)
+        else:
+            bar.skip(len(wanted))
         records += own
         if shares := [(r["coverage"], r["frames"]) for r in own if "coverage" in r]:
             coverage[camera] = sum(share * count for share, count in shares) / sum(count for _, count in shares)
@@ -140,19 +144,16 @@ def _matted(
     network: Any,
     todo: Sequence[tuple[Step[BlockRecord], Sequence[int]]],
     bar: Progress,
-    end: int,
 ) -> Iterator[BlockRecord]:
-    """Matte some blocks of a camera, each recorded when it is stored; the progress reaches `end` with the last."""
+    """Matte some blocks of a camera, each recorded when it is stored; `bar` counts the frames."""
     bgr = Stage.under(recording).plate(camera) if "bgr" in network.inputs else None
     ordered = [frame for _, block in todo for frame in block]
     mattes = infer_camera(network, (recording.read(camera, frame) for frame in ordered), bgr, tile=run.tile)
-    done = end - len(ordered)
     for step, block in todo:
         start, alphas = time.perf_counter(), {}
         for frame, pha in zip(block, mattes, strict=False):
             alphas[frame] = snap(pha)
-            done += 1
-            bar(done, camera)
+            bar.step()
         files = recording.write_alphas(run.name, camera, alphas)
         seconds = time.perf_counter() - start
         block_of = {"run": run.name, "camera": camera, "frames": len(block), "numbers": list(block)}

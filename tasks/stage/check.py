@@ -14,7 +14,6 @@ A report's JSON holds
 """
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ from storage.descriptor import read_session
 from storage.session.plan import check_session
 from storage.store.root import Root
 from tasks.config import Config, Reconstruction, StageLimits
-from tasks.runtime.progress import say
+from tasks.runtime.progress import Progress, say
 from tasks.runtime.step import Record, retryable, run_once
 from tasks.show.artifact import artifact_key, show
 from tasks.stage.changes import find_changes
@@ -78,7 +77,7 @@ def check(
     limits: StageLimits,
     box: Reconstruction,
     training: float,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> StageCheck:
     """Measure and judge every camera of a stage; writes nothing.
 
@@ -87,7 +86,7 @@ def check(
         limits: from which figure on a finding is yellow or red.
         box: where the subject stands; without one, where all cameras look.
         training: `teacher.noise`.
-        progress: called with cameras done, cameras in all, and a name.
+        progress: counts the cameras.
 
     Raises:
         CapmatError: a picture cannot be read.
@@ -105,7 +104,7 @@ def check(
         for camera, figures in zip(source.cameras, threads.map(one, source.cameras), strict=True):
             measured[camera] = figures
             if progress:
-                progress(len(measured), len(source.cameras), f"camera {camera}")
+                progress.step(f"camera {camera}")
     how = find_changes(views, measured, box) if any(one.shot is not None for one in measured.values()) else ""
     notes = [note for note in (source.note, how) if note]
     return StageCheck(source, measured, judge(measured, limits, training), notes)
@@ -195,7 +194,8 @@ def stage_check(config: Config, session: str, take: str, plates_digest: str) -> 
     def work() -> Record:
         limits = config.stage
         source = open_session(config.store, session, take, limits.empty_frames, limits.take_frames)
-        checked = check(source, limits, config.reconstruction, config.teacher.noise)
+        bar = Progress(f"stage check of {take}", len(source.cameras), "cameras")
+        checked = check(source, limits, config.reconstruction, config.teacher.noise, bar)
         report = write_report(Root(config.store), report_name(source), checked)
         show(artifact_key(f"stage {take}"), f"stage check of take {take}", stage_sheet(report, checked.measured))
         said: dict[str, list[dict[str, str]]] = {"red": [], "yellow": []}

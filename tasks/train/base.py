@@ -138,7 +138,7 @@ def train_base_weights(
         learn,
         config,
         held=measure,
-        hooks=Hooks(keeper, Progress(f"train {network}", iterations)),
+        hooks=Hooks(keeper, Progress(f"train {network}", iterations, "iterations")),
     )
     if blend < 1:
         former = fresh()[0].state_dict()

@@ -53,7 +53,7 @@ def label_error(store: str, labels: LabelsRecord | None, network: Any) -> HeldBa
         return None
     root, version = Root(store), LabelSet.open(Root(store), LABELS, labels["labels"])
     off: dict[str, list[float]] = {name: [] for name in _SIDES}
-    progress = Progress("measure on labels that are held back", len(held))
+    progress = Progress("measure on labels that are held back", len(held), "pictures")
     was_training = network.training
     network.eval()
     for n, key in enumerate(held):

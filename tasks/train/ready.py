@@ -1,9 +1,11 @@
 """Whether a session has what a round of training needs, asked before any work starts."""
 
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from capmat_errors import ConfigError
 from storage.descriptor import read_session
+from storage.labels.label_set import LABELS, LabelSet
 from storage.store.root import Root
 from storage.takes.take import list_takes
 from tasks.config import Config
@@ -38,3 +40,14 @@ def check_round(config: Config) -> Config:
         what = f"every take of the session ({', '.join(session.takes)}) is {uses}, so the teacher has none to label"
         raise ConfigError(what, where="pseudo_takes", fix="Add a take to the session, or name takes here.")
     return config.model_copy(update={"pseudo_takes": new})
+
+
+def check_labels(config: Config) -> None:
+    """Refuse a round without labels: neither frozen nor in the inbox of overlays.
+
+    Raises:
+        NotFound: the store has no label set.
+    """
+    overlays = Path(config.scribbles).rglob("*") if config.scribbles else ()
+    if not any(path.is_file() for path in overlays):
+        LabelSet.open(Root(config.store), LABELS)

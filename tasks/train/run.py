@@ -112,7 +112,7 @@ def train(config: Config, training: Training) -> TrainingRecord:
     )
     before = label_error(store, training.labels, network)
     keeper = StoreCheckpointer(store, training.name)
-    progress = Progress(training.words, training.iterations)
+    progress = Progress(training.words, training.iterations, "iterations")
     history = training.fit(network, composites, Hooks(keeper, progress, look.validate, look.every))
     record: TrainingRecord = {"model": base, "history": history, "pictures": look.pictures}
     card = {**described(network), "parent": base, **training.card}

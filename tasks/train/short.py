@@ -68,7 +68,7 @@ def train_short(config: Config, noise: float, plate: bool) -> Record:
             model,
             hold_out(load_base_data(config.base_data))[0],
             recipe,
-            hooks=Hooks(keeper, Progress(f"train a teacher {what}", iterations)),
+            hooks=Hooks(keeper, Progress(f"train a teacher {what}", iterations, "iterations")),
         )
         card = {**described(model), "role": "", "kind": "paper", "settings": settings, "seed": seed}
         name = f"paper-{network}"

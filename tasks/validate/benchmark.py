@@ -91,7 +91,7 @@ def grow(
             fix="Name another one with --model.",
         )
     recording, ingested = Take.open(root, take), take_record(store, take)["digest"]
-    bar = Progress(f"supervisor mattes of {take}", len(trimaps))
+    bar = Progress(f"supervisor mattes of {take}", len(trimaps), "pictures")
 
     def entry(camera: str, frame: int) -> NewEntry:
         trimap, stream = trimaps[camera, frame], noise_seed(seed, take, camera, frame)

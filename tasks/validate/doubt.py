@@ -51,7 +51,7 @@ def second_opinion(
     frozen = Benchmark.open(Root(store), *benchmark)
 
     def work() -> OpinionRecord:
-        differences, bar = {}, Progress("second opinion", len(frozen))
+        differences, bar = {}, Progress("second opinion", len(frozen), "pictures")
         for number, (take, camera, frame) in enumerate(frozen.keys, 1):
             by = frozen.supervisor(take, camera, frame)
             others = [model for model in models if model["name"] != by.get("name")]

@@ -58,7 +58,7 @@ def make_benchmark(store: str, session: str, model: Ref, ingested: str, steps: i
 
     def work() -> BenchmarkRecord:
         network = load_network(store, model)
-        bar = Progress("supervisor mattes", len(files))
+        bar = Progress("supervisor mattes", len(files), "pictures")
         entries = []
         for i, ((camera, frame), file) in enumerate(sorted(files.items())):
             trimap = read_grey(file)

@@ -147,7 +147,7 @@ def run_nerfstudio(
         StoreError: the disk is full.
     """
     work, scene = work.absolute(), scene.absolute()
-    log, progress = work / "nerfstudio.log", Progress("nerfstudio", preset.iterations)
+    log, progress = work / "nerfstudio.log", Progress("nerfstudio", preset.iterations, "iterations")
     with store_errors(str(work)), alone(work / "in-use") as held:
         if (free := shutil.disk_usage(work).free / 1e9) < WORK_GB:
             raise StoreError(

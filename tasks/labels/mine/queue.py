@@ -130,7 +130,7 @@ def mine(
         "box": [config.reconstruction.box_centre, config.reconstruction.box_size],
         "pictures": each,
     }
-    bar = Progress(f"mine {take} {run}", len(frames))
+    bar = Progress(f"mine {take} {run}", len(frames), "frames")
     records = []
     for number, frame in enumerate(frames, 1):
         matted_by = {

@@ -12,7 +12,8 @@ from typing import TextIO, cast
 
 import pytest
 
-from flows.command.main import Plain, main
+from flows.command.main import main
+from tasks.runtime.display import Lines
 from tests.project import ROOT
 from tests.storage.tiny_session import edit_toml, write_session
 
@@ -44,6 +45,10 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["paper", "--only", "table9"], "table9"),
         (["--set", "pseudo_takes=", "paper"], "pseudo_takes"),
         (["--set", "session=day1/session.toml", "redistill"], "day1/session.toml"),
+        (["--set", "session=day1/session.toml", "nightly"], "day1/session.toml"),
+        (["--set", "inbox=day2", "nightly"], "day2: the inbox is not a folder"),
+        (["--set", "session=day1/session.toml", "validate"], "day1/session.toml"),
+        (["--set", "session=day1/session.toml", "reconstruct", "a", "b"], "day1/session.toml"),
         (["demo"], "the demo needs the sample session of capmat's clone"),
         (["--set", "paper.shares=0,0.01", "paper"], "less than one scribbled crop"),
     ],
@@ -61,6 +66,46 @@ def test_a_refusal_is_one_line_with_the_place(
     assert says in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nightly"], "frame 1"),
+        (["reconstruct", "a", "b"], "frame 1"),
+        (["validate"], "frame 1"),
+        (["validate", "nobody@v0001"], "nobody"),
+    ],
+)
+def test_a_flow_is_refused_before_a_server_or_a_cluster_starts(
+    words: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (write_session(tmp_path / "day") / "takes/walk/c01/0001.png").unlink()
+    assert main(["--set", "session=day/session.toml", "--set", "store=store", *words]) == 2
+    out, error = capsys.readouterr()
+    assert says in error
+    assert (error.count("\n"), out) == (1, "")
+    assert not (tmp_path / ".capmat").exists()
+
+
+def test_no_server_is_started_for_runs_that_do_not_exist_or_without_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    day = write_session(tmp_path / "day")
+    there = ["--set", "session=day/session.toml", "--set", "store=store"]
+    assert main([*there, "ingest", "day"]) == 0
+    assert main([*there, "reconstruct", "student-v0001", "student-v0002"]) == 2
+    assert "student-v0001" in capsys.readouterr().err
+    edit_toml(day, "[takes.walk]", '[benchmark]\ntake = "walk"\ntrimaps = "plates"\n\n[takes.walk]')
+    assert main([*there, "--set", "pseudo_takes=walk", "redistill"]) == 2
+    capsys.readouterr()
+    assert not (tmp_path / ".capmat").exists()
 
 
 def test_a_training_is_refused_before_it_starts_where_the_session_lacks_what_it_needs(
@@ -149,7 +194,7 @@ def test_names_and_messages_cannot_steer_the_terminal(tmp_path: Path, capsys: py
     refused = capsys.readouterr().err
     assert "a\\x1b[2J\\u202eb\\udcff" in refused
     assert "--\\x1b]0;title\\x07" in refused
-    with redirect_stdout(cast(TextIO, Plain(sys.stdout))):
+    with redirect_stdout(cast(TextIO, Lines("models", sys.stdout))):
         print(place, "né 学 👩\u200d🎨", "\x9b1m")
     shown = capsys.readouterr().out
     assert shown == f"{tmp_path}/a\\x1b[2J\\u202eb\\udcff né 学 👩\u200d🎨 \\x9b1m\n"

@@ -52,18 +52,23 @@ def test_what_cannot_be_encoded_is_said_in_another_way(tmp_path: Path) -> None:
     assert done.stdout == "caf\\xe9 \\udcff\n"
 
 
+def said(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Lines on standard error, but for those that tell a person that a slow machine still works."""
+    return [line for line in done.stderr.splitlines() if not line.endswith("so far")]
+
+
 def test_an_ingest_ends_well_on_a_full_disk_under_its_log_and_a_list_does_not(tmp_path: Path) -> None:
     session = str(write_session(tmp_path / "day") / "session.toml")
     capmat = ["-m", "flows.command.main", "--set", "store=store"]
     done = _python(tmp_path, *capmat, "ingest", session, shell="> /dev/full")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, said(done)) == (0, [])
     done = _python(tmp_path, *capmat, "verify", "--json", shell="> /dev/full")
     assert done.returncode == 2
-    assert (
-        done.stderr == "capmat: standard output: what verify prints could not be written (No space left on device)\n"
-    )
+    assert said(done) == [
+        "capmat: standard output: what verify prints could not be written (No space left on device)"
+    ]
     done = _python(tmp_path, *capmat, "verify", shell="| true; exit ${PIPESTATUS[0]}")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, said(done)) == (0, [])
 
 
 WAIT = """
