@@ -54,10 +54,11 @@ def validate(args: Namespace) -> None:
 
 
 def lines(comparison: dict[str, Any]) -> list[str]:
-    """The tables for a terminal: means, and below them their intervals."""
+    """The answers, and the tables for a terminal: means, and below them their intervals."""
+    from tasks.validate.answer import sentence
     from tasks.validate.page import TITLES, doubt_lines, hull_text
 
-    rows = []
+    rows = [sentence(answer, comparison["models"]) for answer in comparison["answers"]]
     for name, columns in comparison["scores"].items():
         for column, models in columns.items():
             metrics = [m for m in (*METRICS, *MORE_METRICS) if any(m.key in means for means in models.values())]

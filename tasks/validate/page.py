@@ -1,11 +1,15 @@
 """A comparison of models as a page that opens anywhere, and as markdown."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from tasks.show.figures import MISSING, Metric, counted
+from tasks.show.figures import MISSING, Metric, counted, mse_text
 from tasks.show.markdown import table
 from tasks.show.page import render
+from tasks.validate.answer import Answer, called, sentence, short
+
+if TYPE_CHECKING:
+    from tasks.validate.pictures import Shown
 
 DOUBT = "the supervisor may be wrong here"
 TITLES = {"supervisor": "against the supervisor", "truth": "against the known truth"}
@@ -43,6 +47,8 @@ class Comparison(TypedDict):
     A measure or column that a benchmark does not allow is absent.
     """
 
+    answers: list[Answer]
+    """Is the newer model of each pair better; the most important answer first."""
     models: dict[str, dict[str, Any]]
     """Row -> `model`, `role` and `run`."""
     scores: dict[str, dict[str, Rows]]
@@ -65,18 +71,22 @@ class Comparison(TypedDict):
 
 def markdown(comparison: Comparison, metrics: Sequence[Metric]) -> str:
     """A table per benchmark and column: each model's means with their intervals, and the time of a frame."""
-    parts = []
+    parts = [" ".join(sentence(answer, comparison["models"]) for answer in comparison["answers"][:1])]
     for name, columns in comparison["scores"].items():
         for column, rows in columns.items():
             heads = ["", *(f"{m.title} {m.unit}" for m in _measured(rows, metrics)), "ms/frame", "hull %"]
             parts.append(f"**{name}** {TITLES[column]}, {_count(rows)}")
-            parts.append(table(heads, _lines(comparison, name, column, metrics)))
+            parts.append(table(heads, _lines(comparison, name, column, metrics, lambda text: f"**{text}**")))
         parts.append(_foot(comparison, name))
-    return "\n\n".join([*parts, _certainty(comparison)])
+    return "\n\n".join(filter(None, [*parts, _certainty(comparison)]))
 
 
 def render_validation(
-    comparison: Comparison, metrics: Sequence[Metric], charts: Mapping[str, str], sheets: Mapping[str, bytes]
+    comparison: Comparison,
+    metrics: Sequence[Metric],
+    charts: Mapping[str, str],
+    sheets: Mapping[str, bytes],
+    pairs: Mapping[str, Sequence["Shown"]],
 ) -> str:
     """A complete HTML document.
 
@@ -85,18 +95,31 @@ def render_validation(
         metrics: what to print, in this order, where it was measured.
         charts: SVG documents by `benchmark column`.
         sheets: JPEG files by `benchmark row`.
+        pairs: pictures by benchmark.
     """
-    benchmarks = []
+    benchmarks, cards, models = [], [], comparison["models"]
+    said = [sentence(answer, models) for answer in comparison["answers"]]
     for name, scores in comparison["scores"].items():
         columns = [_column(comparison, name, column, metrics) | {"chart": charts[f"{name} {column}"].encode()}
                    for column in scores]  # fmt: skip
-        pictures = [(row, sheets[f"{name} {row}"]) for row in comparison["models"]]
-        benchmarks.append({"name": name, "columns": columns, "foot": _foot(comparison, name), "sheets": pictures})
+        pictures = [(called(row, models[row]), sheets[f"{name} {row}"]) for row in models]
+        shown = [_card(comparison, name, one) for one in pairs[name]]
+        cards += shown
+        foot = _foot(comparison, name)
+        benchmarks.append({"name": name, "columns": columns, "foot": foot, "sheets": pictures, "pairs": shown})
+    first = comparison["answers"][0] if comparison["answers"] else None
     return render(
         "validate/page.html",
+        script="validate/page.js",
         title="Models on benchmarks",
         facts=(comparison["created"], comparison["store"]),
-        verdict=_best(comparison),
+        verdict=said[0] if said else _best(comparison),
+        answers=said[1:],
+        rows=[(row, called(row, model)) for row, model in models.items()],
+        before=first["old"] if first else next(iter(models)),
+        after=first["new"] if first else list(models)[-1],
+        takes=_choices(card["take"] for card in cards),
+        cameras=_choices(card["camera"] for card in cards),
         benchmarks=benchmarks,
         certainty=_certainty(comparison),
     )
@@ -105,35 +128,88 @@ def render_validation(
 def _column(comparison: Comparison, name: str, column: str, metrics: Sequence[Metric]) -> dict[str, Any]:
     """What stands under a heading: the scores, and the MSE of every picture, the hardest first."""
     rows, each = comparison["scores"][name][column], comparison["per_image"][name][column]
-    first = next(iter(each.values()))
     doubts = comparison["doubts"].get(name, {}) if column == "supervisor" else {}
-    order = sorted(first, key=lambda picture: -max(scores[picture]["mse"] for scores in each.values()))
     title = f"{TITLES[column]}, {_count(rows)}"
     if column == "supervisor":
         title += f" ({', '.join(comparison['benchmarks'][name]['supervisors'])})"
     return {
         "title": title,
         "heads": ["", *((m.title, m.unit) for m in _measured(rows, metrics)), "ms/frame", ("hull", "%")],
-        "rows": _lines(comparison, name, column, metrics),
-        "models": list(each),
+        "rows": _lines(comparison, name, column, metrics, _strong),
+        "models": [called(row, comparison["models"][row]) for row in each],
         "pictures": [
-            [
-                picture + (f" ({DOUBT})" if picture in doubts else ""),
-                *(f"{1e4 * scores[picture]['mse']:.2f}" for scores in each.values()),
-            ]
-            for picture in order
+            {
+                **_place(picture),
+                "name": picture + (f" ({DOUBT})" if picture in doubts else ""),
+                "scores": _best_of(
+                    [scores[picture]["mse"] for scores in each.values()], lambda mse: f"{1e4 * mse:.2f}", _strong
+                ),
+            }
+            for picture in worst_first(comparison, name, column)
         ],
     }
 
 
-def _lines(comparison: Comparison, name: str, column: str, metrics: Sequence[Metric]) -> list[list[str]]:
-    """Per model its name, its means, the time of a frame and its hull score."""
-    rows = comparison["scores"][name][column]
+def _strong(text: str) -> dict[str, Any]:
+    return {"text": text, "strong": True}
+
+
+def worst_first(comparison: Comparison, name: str, column: str) -> list[str]:
+    """The pictures of a benchmark: the ones on which the newest model errs most come first."""
+    each = comparison["per_image"][name][column]
+    newest = comparison["answers"][0]["new"] if comparison["answers"] else list(each)[-1]
+    return sorted(each[newest], key=lambda picture: -each[newest][picture]["mse"])
+
+
+def _card(comparison: Comparison, name: str, shown: "Shown") -> dict[str, Any]:
+    """A picture by all models, with the error of each."""
+    column = "truth" if shown.known else "supervisor"
+    each = comparison["per_image"][name][column]
+    return {
+        **_place(shown.picture),
+        "doubt": DOUBT if shown.picture in comparison["doubts"].get(name, {}) else "",
+        "reference": shown.reference,
+        "what": "known truth" if shown.known else "supervisor's matte",
+        "mattes": [(row, short(row), jpeg, mse_text(each[row][shown.picture]["mse"]))
+                   for row, jpeg in shown.mattes.items()],
+    }  # fmt: skip
+
+
+def _choices(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Value and text of what a filter offers."""
+    return [("", "all"), *((name, name) for name in sorted(set(names)))]
+
+
+def _place(picture: str) -> dict[str, str]:
+    take, camera, frame = picture.rsplit("/", 2) if picture.count("/") > 1 else (picture, "", "")
+    return {"take": take, "camera": camera, "frame": frame}
+
+
+def _best_of(values: Sequence[float | None], text: Callable[[Any], str], strong: Callable[[str], Any]) -> list[Any]:
+    """Values as text, the lowest ones marked."""
+    known = [value for value in values if value is not None]
     return [
-        [row, *(_cell(means, metric) for metric in _measured(rows, metrics)),
-         f"{comparison['latency'][name][row]['ms']:.1f}", hull_text(comparison["hull"][name], row)]
-        for row, means in rows.items()
-    ]  # fmt: skip
+        MISSING if value is None else strong(text(value)) if len(known) > 1 and value == min(known) else text(value)
+        for value in values
+    ]
+
+
+def _lines(
+    comparison: Comparison, name: str, column: str, metrics: Sequence[Metric], strong: Callable[[str], Any]
+) -> list[list[Any]]:
+    """Per model its name, its means, the time of a frame and its hull score; `strong` marks the best of a column."""
+    rows = comparison["scores"][name][column]
+    columns: list[list[Any]] = [[called(row, comparison["models"][row]) for row in rows]]
+    for metric in _measured(rows, metrics):
+        ones = [means.get(metric.key) for means in rows.values()]
+        best = _best_of([one and one["mean"] for one in ones], str, lambda _: True)
+        texts = [_cell(means, metric) for means in rows.values()]
+        columns.append([strong(text) if mark is True else text for text, mark in zip(texts, best, strict=True)])
+    times = [comparison["latency"][name][row]["ms"] for row in rows]
+    columns.append(_best_of(times, lambda ms: f"{ms:.1f}", strong))
+    fits = [comparison["hull"][name].get(row, {}).get("score") for row in rows]
+    columns.append(_best_of(fits, lambda score: f"{100 * score:.2f}", strong))
+    return [list(line) for line in zip(*columns, strict=True)]
 
 
 def hull_text(hull: Mapping[str, Mapping[str, Any]], row: str) -> str:

@@ -15,17 +15,17 @@ from typing import Any, cast
 
 import numpy as np
 
-from storage.benchmark import Benchmark, Key
 from storage.store.root import Root
-from storage.takes.take import Take
 from tasks.runtime.step import Record, digest, retryable
 from tasks.show.artifact import artifact_key, show, where_text
 from tasks.show.charts import Intervals, intervals_svg
-from tasks.show.figures import METRICS, MORE_METRICS, mse_text
-from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, to_jpeg
+from tasks.show.figures import METRICS, MORE_METRICS
+from tasks.show.sheet import to_jpeg
+from tasks.validate.answer import answers
 from tasks.validate.doubt import Doubts
 from tasks.validate.measure import COLUMNS
-from tasks.validate.page import DOUBT, Comparison, FrameTime, Mean, Rows, markdown, render_validation
+from tasks.validate.page import Comparison, FrameTime, Mean, Rows, markdown, render_validation, worst_first
+from tasks.validate.pictures import open_benchmark, picture_sheet, side_by_side
 from tasks.validate.score import Scores
 
 EVERY = (*METRICS, *MORE_METRICS)
@@ -46,8 +46,10 @@ def summarise(measured: Measured, doubts: Mapping[str, Doubts]) -> Comparison:
         }
         for name in names
     }
+    models = {row: {key: record[key] for key in ("model", "role", "run")} for row, record in measured.items()}
     return {
-        "models": {row: {key: record[key] for key in ("model", "role", "run")} for row, record in measured.items()},
+        "answers": answers(models, each, doubts),
+        "models": models,
         "scores": {
             name: {column: {row: _means(rows[row]) for row in rows} for column, rows in columns.items()}
             for name, columns in each.items()
@@ -96,13 +98,17 @@ def write_validation(store: str, measured: Measured, doubts: Mapping[str, Doubts
         for name in comparison["scores"]
         for row in comparison["models"]
     }
+    pairs = {
+        name: side_by_side(root, name, comparison, worst_first(comparison, name, "supervisor"))
+        for name in comparison["scores"]
+    }
     text = markdown(comparison, EVERY)
     for name, svg in charts.items():
         root.write(f"{folder}/{_file(name)}.svg", svg.encode())
     for name, jpeg in sheets.items():
         root.write(f"{folder}/{_file(name)}.jpg", jpeg)
     root.write(f"{folder}/validation.json", json.dumps(comparison, indent=1).encode())
-    root.write(f"{folder}/validation.html", render_validation(comparison, EVERY, charts, sheets).encode())
+    root.write(f"{folder}/validation.html", render_validation(comparison, EVERY, charts, sheets, pairs).encode())
     for name, jpeg in sheets.items():
         bench, _, row = name.partition(" ")
         curves = "".join(charts.get(f"{bench} {column}", "") for column in COLUMNS[:1])
@@ -110,30 +116,6 @@ def write_validation(store: str, measured: Measured, doubts: Mapping[str, Doubts
         show(artifact_key(f"validation {name}"), f"{row} on {bench}: worst, median, best", jpeg, note, curves)
     url = root.at(folder)
     return {**comparison, "text": text, "html": f"{url}/validation.html", "json": f"{url}/validation.json"}
-
-
-def picture_sheet(root: Root, benchmark: str, row: str, comparison: Comparison) -> RGB:
-    """A model's worst, median and best picture by MSE against the supervisor, with the errors."""
-    frozen = _open(root, benchmark)
-    scores: dict[str, Scores] = comparison["per_image"][benchmark]["supervisor"][row]
-    order = sorted(scores, key=lambda picture: -scores[picture]["mse"])
-    chosen = {order[-1]: "best", order[len(order) // 2]: "median", order[0]: "worst"}
-    columns = ["image", "supervisor", row, "error"] + (["truth", "error by truth"] if frozen.known else [])
-    rows = []
-    for picture, word in reversed(chosen.items()):
-        take, camera, frame = key = _key(picture)
-        recording = Take.open(root, take)
-        pha, ours = recording.read_alpha(comparison["models"][row]["run"], camera, frame), frozen.alpha(*key)
-        pictures: list[np.ndarray | None] = [recording.read(camera, frame), ours, pha, error_picture(pha, ours)]
-        doubt = DOUBT.removeprefix("the supervisor ") if picture in comparison["doubts"].get(benchmark, {}) else ""
-        captions = ["", doubt, "", mse_text(scores[picture]["mse"])]
-        if frozen.known:
-            true = frozen.truth(*key) if key in frozen.known else None
-            pictures += [true, None if true is None else error_picture(pha, true)]
-            mse = comparison["per_image"][benchmark]["truth"][row].get(picture, {}).get("mse")
-            captions += ["", "" if mse is None else mse_text(mse)]
-        rows.append(Row(f"{word}: {take} {camera} {frame}", pictures, tuple(captions)))
-    return contact_sheet(rows, columns)
 
 
 def _means(each: Mapping[str, Scores]) -> dict[str, Mean]:
@@ -153,7 +135,7 @@ def _time(record: Record) -> FrameTime:
 
 
 def _described(root: Root, benchmark: str) -> dict[str, Any]:
-    frozen = _open(root, benchmark)
+    frozen = open_benchmark(root, benchmark)
     by = [frozen.supervisor(*key) for key in frozen.keys]
     made = sorted({f"{model.get('name')}@{model.get('version')}" for model in by})
     return {"entries": len(frozen), "known": len(frozen.known), "takes": frozen.takes, "supervisors": made}
@@ -171,16 +153,6 @@ def _panels(rows: Rows) -> dict[str, Intervals]:
         }
         for metric in EVERY
     }
-
-
-def _open(root: Root, benchmark: str) -> Benchmark:
-    name, _, version = benchmark.partition("@")
-    return Benchmark.open(root, name, version)
-
-
-def _key(picture: str) -> Key:
-    take, camera, frame = picture.rsplit("/", 2)
-    return take, camera, int(frame)
 
 
 def _file(name: str) -> str:

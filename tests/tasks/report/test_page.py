@@ -88,7 +88,7 @@ class Page(HTMLParser):
         assert self.stack.pop() == tag
 
     def handle_data(self, data):
-        if self.stack[-1:] != ["style"]:
+        if not {"style", "script"} & set(self.stack[-1:]):
             self.text += data + " "
 
 

@@ -16,6 +16,7 @@ from tasks.show.page import render
 from tasks.stage.measure import Measured
 from tasks.stage.page import stage_page
 from tasks.validate.page import render_validation
+from tasks.validate.pictures import Shown
 from tests.tasks.night.test_morning import NIGHT, REFUSED, TAKE
 from tests.tasks.report.test_page import JPEG, Page
 
@@ -43,6 +44,7 @@ def validation(name: str) -> str:
     time = {"ms": 1.0, "size": (2, 3), "hardware": name, "device": "cpu", "threads": 1}
     found: dict[str, Any] = {
         "models": {name: {}},
+        "answers": [],
         "scores": {name: {"supervisor": {name: {"mse": mean}}}},
         "per_image": {name: {"supervisor": {name: {name: {"mse": 0.1}}}}},
         "latency": {name: {name: time}},
@@ -51,7 +53,13 @@ def validation(name: str) -> str:
         "benchmarks": {name: {"supervisors": [name]}},
         **{"level": 0.95, "created": name, "store": name},
     }
-    return render_validation(found, METRICS, {f"{name} supervisor": "<svg/>"}, {f"{name} {name}": JPEG})
+    return render_validation(
+        found,
+        METRICS,
+        {f"{name} supervisor": "<svg/>"},
+        {f"{name} {name}": JPEG},
+        {name: [Shown(name, {name: JPEG}, JPEG, known=False)]},
+    )
 
 
 def stage(name: str) -> str:

@@ -196,7 +196,7 @@ def test_the_comparison_lies_in_the_store_as_table_plot_and_pictures(store: str,
     }  # fmt: skip
     page = root.read(f"{folder}/validation.html").decode()
     assert "against the known truth, 2 pictures" in page
-    assert page.count("data:image/jpeg") == 4
+    assert page.count("data:image/jpeg") == 4 + 4 * 3  # sheets; four pictures by both models, and what they should be
     assert "walk/c01/3 (the supervisor may be wrong here)" in page
     assert "walk/c00/1 (" not in page
     assert "walk/c01/3: the supervisor may be wrong here; a second one differs by an MSE of 125e-4." in done["text"]
