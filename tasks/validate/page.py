@@ -1,15 +1,13 @@
 """A comparison of models as a page that opens anywhere, and as markdown."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
 
 from tasks.show.figures import MISSING, Metric, counted, mse_text
 from tasks.show.markdown import table
 from tasks.show.page import render
 from tasks.validate.answer import Answer, called, sentence, short
-
-if TYPE_CHECKING:
-    from tasks.validate.pictures import Shown
 
 DOUBT = "the supervisor may be wrong here"
 TITLES = {"supervisor": "against the supervisor", "truth": "against the known truth"}
@@ -69,6 +67,16 @@ class Comparison(TypedDict):
     """By benchmark: `entries`, `known`, `takes` and `supervisors`."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """One picture of a benchmark by every model, JPEGs over green."""
+
+    picture: str  # take/camera/frame
+    mattes: Mapping[str, bytes]  # by row of the comparison
+    reference: bytes
+    known: bool  # whether the reference is the known truth; else it is the supervisor's
+
+
 def markdown(comparison: Comparison, metrics: Sequence[Metric]) -> str:
     """A table per benchmark and column: each model's means with their intervals, and the time of a frame."""
     parts = [" ".join(sentence(answer, comparison["models"]) for answer in comparison["answers"][:1])]
@@ -86,7 +94,7 @@ def render_validation(
     metrics: Sequence[Metric],
     charts: Mapping[str, str],
     sheets: Mapping[str, bytes],
-    pairs: Mapping[str, Sequence["Shown"]],
+    pairs: Mapping[str, Sequence[Shown]],
 ) -> str:
     """A complete HTML document.
 
@@ -161,7 +169,7 @@ def worst_first(comparison: Comparison, name: str, column: str) -> list[str]:
     return sorted(each[newest], key=lambda picture: -each[newest][picture]["mse"])
 
 
-def _card(comparison: Comparison, name: str, shown: "Shown") -> dict[str, Any]:
+def _card(comparison: Comparison, name: str, shown: Shown) -> dict[str, Any]:
     """A picture by all models, with the error of each."""
     column = "truth" if shown.known else "supervisor"
     each = comparison["per_image"][name][column]

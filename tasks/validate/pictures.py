@@ -1,7 +1,6 @@
 """The pictures of a comparison: every model's matte of a benchmark's hardest pictures, and what each errs on most."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,21 +9,11 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.show.figures import mse_text
 from tasks.show.sheet import RGB, Row, comp_on_green, contact_sheet, error_picture, fit_height, rgb8, to_jpeg
-from tasks.validate.page import DOUBT, Comparison
+from tasks.validate.page import DOUBT, Comparison, Shown
 from tasks.validate.score import Scores
 
 _MOST = 24  # pictures of a benchmark side by side; the table has all
 _HEIGHT = 480  # of such a picture at most, in pixels
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One picture of a benchmark by every model, JPEGs over green."""
-
-    picture: str  # take/camera/frame
-    mattes: Mapping[str, bytes]  # by row of the comparison
-    reference: bytes
-    known: bool  # whether the reference is the known truth; else it is the supervisor's
 
 
 def side_by_side(root: Root, benchmark: str, comparison: Comparison, order: Sequence[str]) -> list[Shown]:

@@ -12,8 +12,7 @@ from PIL import Image
 from tasks.show.figures import METRICS
 from tasks.show.sheet import to_jpeg
 from tasks.validate.answer import answers
-from tasks.validate.page import render_validation
-from tasks.validate.pictures import Shown
+from tasks.validate.page import Shown, render_validation
 from tests.flows.scribble.browser import FOUND, Tab, browser
 from tests.tasks.show.test_page import night, paper, stage
 

@@ -15,8 +15,7 @@ from tasks.show.figures import METRICS
 from tasks.show.page import render
 from tasks.stage.measure import Measured
 from tasks.stage.page import stage_page
-from tasks.validate.page import render_validation
-from tasks.validate.pictures import Shown
+from tasks.validate.page import Shown, render_validation
 from tests.tasks.night.test_morning import NIGHT, REFUSED, TAKE
 from tests.tasks.report.test_page import JPEG, Page
 
