@@ -115,19 +115,26 @@ def spots(maps: Mapping[str, Tensor], count: int) -> list[Spot]:
 
 
 def diversified(
-    boxes: Sequence[tuple[str, int, tuple[int, int, int, int], float]], count: int
+    boxes: Sequence[tuple[str, int, tuple[int, int, int, int], float]],
+    count: int,
+    marked: Sequence[tuple[str, int, tuple[int, int, int, int]]] = (),
 ) -> list[tuple[int, float]]:
     """An order of boxes that does not repeat the same error.
 
     Args:
         boxes: camera, frame, box and score of each.
         count: how many at most.
+        marked: camera, frame and box of places that people looked at in vain. A box that overlaps one in the same
+            frame is left out; in another frame of the camera it counts as a repetition.
 
     Returns:
         (index, remaining score) of the best, falling. Each time the box with the highest remaining score is taken;
         `SAME_CAMERA` and `SAME_PLACE` then lower the scores of similar boxes.
     """
     left = [score for *_, score in boxes]
+    for index, (camera, frame, box, _) in enumerate(boxes):
+        near = [number for other, number, place in marked if other == camera and _overlap(place, box)]
+        left[index] *= 0 if frame in near else SAME_PLACE if near else 1
     order: list[tuple[int, float]] = []
     while len(order) < min(count, len(boxes)):
         best = max(range(len(left)), key=left.__getitem__)

@@ -31,6 +31,7 @@ from tasks.labels.desk import (
     describe_take,
     finish_scribbles,
     keep_strokes,
+    mark_box,
     preview_strokes,
     saved_strokes,
 )
@@ -135,6 +136,10 @@ def scribble_app(desk: Desk) -> Starlette:
         body = await _body(request)
         return await run_in_threadpool(_answered, lambda r: _preview(desk, r, body), request)
 
+    async def mark(request: Request) -> Response:
+        body = await _body(request)
+        return await run_in_threadpool(_answered, lambda r: _mark(desk, r, body), request)
+
     def _finished(author: str) -> Any:
         with desk.finishing:  # two at once would each make a version, although the second has nothing new
             done = finish_scribbles(desk.root.url, list(desk.takes), author)
@@ -159,6 +164,7 @@ def scribble_app(desk: Desk) -> Starlette:
             Route(f"/api/tile/{at}/{{view}}/{{level:number}}/{{row:number}}/{{column:number}}", answers(tile)),
             Route(f"/api/strokes/{at}", strokes, methods=["PUT"]),
             Route(f"/api/preview/{at}", preview, methods=["POST"]),
+            Route(f"/api/mark/{at}", mark, methods=["PUT"]),
             Route("/api/done", done, methods=["POST"]),
         ]
     )
@@ -190,6 +196,14 @@ def _preview(desk: Desk, request: Request, body: bytes) -> Any:
     take, drawing = desk.take(request), decode_strokes(body, _where(request))
     run, page = (request.query_params.get(name, "") for name in ("run", "page"))
     return preview_strokes(desk.root, desk.views, desk.previews, take, run, drawing, page)
+
+
+def _mark(desk: Desk, request: Request, body: bytes) -> Any:
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise CapmatError("the mark is not JSON", where=_where(request)) from error
+    return mark_box(desk.root, desk.take(request), *_frame_of(request), said)
 
 
 def _where(request: Request) -> str:

@@ -6,13 +6,14 @@ and then those of the draft. Frozen strokes are only painted over, so two people
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from capmat_errors import NotFound, ScribbleError
 from storage.calibration.camera import Camera
 from storage.labels.drafts import Draft, read_draft, read_drafts, save_draft
 from storage.labels.freeze import freeze_labels
 from storage.labels.label_set import LABELS, LabelSet, list_label_sets
+from storage.labels.marks import Kind, Mark, keep_mark, read_marks, remove_mark
 from storage.labels.queue import read_queue
 from storage.labels.strokes import Drawing, Stroke, joined
 from storage.registry import Registry
@@ -53,8 +54,8 @@ def describe_take(root: Root, take: Take) -> Json:
 
     Returns:
         `name`; `cameras`, by name the sizes (height, width) of every level of the pyramid; `frames`; `queue` with
-        `version` and `items` as mined, or None; `drafts`, by "camera/frame" how many `fg` and `bg` were made and
-        their `authors`; `labelled`, the "camera/frame" of which every stroke is in the newest set.
+        `version` and `items` as mined, each with its `mark`, or None; `drafts`, by "camera/frame" how many `fg` and
+        `bg` were made and their `authors`; `labelled`, the "camera/frame" of which every stroke is in the newest set.
     """
     labels = newest_set(root)
     drafts = {address: draft.drawing for address, draft in read_drafts(root, take.name).items()}
@@ -178,7 +179,31 @@ def _queue(root: Root, take: str) -> Json | None:
         queue = read_queue(root, take)
     except NotFound:
         return None
-    return {"version": queue.version, "items": [asdict(item) for item in queue.items]}
+    said = {mark.place: mark.kind for mark in read_marks(root, take)}
+    items = [{**asdict(item), "mark": said.get((item.camera, item.frame, item.box), "")} for item in queue.items]
+    return {"version": queue.version, "items": items}
+
+
+def mark_box(root: Root, take: Take, camera: str, frame: int, said: Any) -> Json:
+    """Store what a person says of a mined box: `said` has its `box`, the `kind` of mark ("" for none), the `author`.
+
+    Raises:
+        NotFound: the take has no such camera or frame.
+        ScribbleError: it does not say this.
+        StoreError: the store cannot be written to.
+    """
+    _checked(take, camera, frame)
+    try:
+        x0, y0, x1, y1 = (int(edge) for edge in said["box"])
+        kind, author = str(said["kind"]), str(said["author"])
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise ScribbleError("expected a box, a kind and an author", where=f"take {take.name}") from error
+    box = (x0, y0, x1, y1)
+    if kind:
+        keep_mark(root, take, Mark(camera, frame, box, cast(Kind, kind), author))
+    else:
+        remove_mark(root, take, camera, frame, box)
+    return {"kind": kind}
 
 
 def _counted(drawing: Drawing) -> Json:

@@ -140,6 +140,16 @@ def test_another_camera_comes_before_more_of_the_same() -> None:
     assert left[2] == pytest.approx(0.9 * SAME_PLACE * SAME_CAMERA)
 
 
+def test_what_people_looked_at_in_vain_does_not_come_again() -> None:
+    place, away = (0, 0, 9, 9), (50, 50, 59, 59)
+    boxes = [("A", 1, place, 0.9), ("A", 2, place, 0.8), ("A", 1, away, 0.7), ("B", 1, place, 0.6)]
+    left = dict(diversified(boxes, 4, [("A", 1, (2, 2, 11, 11))]))
+    assert 0 not in left
+    assert left[1] == pytest.approx(0.8 * SAME_PLACE * SAME_CAMERA)
+    assert left[2] == pytest.approx(0.7)
+    assert left[3] == pytest.approx(0.6)
+
+
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 3), st.floats(0, 1)), max_size=20))
 def test_what_is_left_falls_and_nothing_comes_twice(boxes: list[tuple[str, int, float]]) -> None:
     order = diversified([(camera, frame, (0, 0, 9, 9), score) for camera, frame, score in boxes], 12)

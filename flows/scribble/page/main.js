@@ -3,6 +3,7 @@
 import { ask, connection, framePath } from "./server.js";
 import { finish } from "./finish.js";
 import { Looks } from "./looks.js";
+import { Marks } from "./marks.js";
 import { Preview } from "./preview.js";
 import { Queue, nameOf } from "./queue.js";
 import { Saving } from "./saving.js";
@@ -25,6 +26,7 @@ const preview = new Preview(stage, looks);
 const overview = new Overview(stage);
 const saving = new Saving(told, joined);
 const queue = new Queue((item) => open(item));
+const marks = new Marks(queue, author, note, () => step(1));
 const notes = new Map(); // what is wrong, by what it concerns
 let desk, take, frame, wanted;
 const held = {}; // key -> when it went down, and the view before
@@ -106,6 +108,7 @@ async function open(item) {
   stage.show(frame.size, strokes, found.frozen, item.box || null);
   looks.open(frame, item.run);
   preview.open(frame, strokes);
+  marks.show();
   overview.open(asked, found.levels);
   at("#name").textContent = `${asked.camera} · frame ${asked.frame}`;
   at("#why").textContent = item.reasons.join("; ");
@@ -286,6 +289,8 @@ function pressed(event) {
   else if (key === "n") step(1);
   else if (key === "p") step(-1);
   else if (key === "x") preview.flip();
+  else if (key === "y") marks.set("right");
+  else if (key === "u") marks.set("unsure");
   else if (key === "0") stage.fit();
   else if (key === "1") stage.pixelForPixel();
   else if (key === "+" || key === "=") stage.zoomBy(1.4);

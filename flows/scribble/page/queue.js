@@ -1,5 +1,6 @@
 // The list at the left: mined frames, the best first, each with its reason; or all cameras of one frame.
 
+import { WORDS } from "./marks.js";
 import { picture, tilePath } from "./server.js";
 
 const AGAIN_MS = 3000;
@@ -122,6 +123,9 @@ export class Queue {
       }
       if (take.labelled.includes(name)) {
         marks.append(Object.assign(document.createElement("span"), { className: "frozen", textContent: "✓", title: "in the newest label set" }));
+      }
+      if (item.mark) {
+        marks.append(Object.assign(document.createElement("span"), { className: "said", textContent: WORDS[item.mark] }));
       }
       if (item.score !== undefined) {
         const score = marks.appendChild(document.createElement("span"));

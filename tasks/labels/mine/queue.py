@@ -4,11 +4,12 @@ A few frames, spread over the take, are mined. Each is a step, so a killed run g
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NotRequired, cast
 
 import numpy as np
 
 from capmat_errors import NotFound
+from storage.labels.marks import Mark, read_marks
 from storage.labels.queue import Mined, read_queue, write_queue
 from storage.registry import Registry
 from storage.store.root import Root
@@ -39,6 +40,7 @@ class MineRecord(StepRecord):
     pictures: int  # on which the network ran again, at most
     top: int  # boxes that were wanted
     mined: str  # digest of the boxes
+    marked: NotRequired[str]  # digest of the places that people marked, if there are some
     queue: str  # its version
     items: int  # boxes that it has
 
@@ -156,9 +158,11 @@ def mine(
         "top": count,
         "mined": digest([record["digest"] for record in records]),
     }
+    if marks := read_marks(root, take):
+        how["marked"] = digest([mark.place for mark in marks])
 
     def keep() -> MineRecord:
-        items = _queue([box for record in records for box in record["boxes"]], run, count)
+        items = _queue([box for record in records for box in record["boxes"]], run, count, marks)
         queue = write_queue(root, take, items, how)
         return cast(MineRecord, {**how, "take": take, "queue": queue.version, "items": len(items)})
 
@@ -181,14 +185,15 @@ def spread_frames(frames: Sequence[int], count: int) -> list[int]:
     return [frames[(2 * n + 1) * len(frames) // (2 * count)] for n in range(count)]
 
 
-def _queue(boxes: Sequence[Box], run: str, count: int) -> list[Mined]:
+def _queue(boxes: Sequence[Box], run: str, count: int, marks: Sequence[Mark]) -> list[Mined]:
     from capmat_models.mining import diversified
 
     def edges(box: Box) -> tuple[int, int, int, int]:
         x0, y0, x1, y1 = box["box"]
         return x0, y0, x1, y1
 
-    order = diversified([(b["camera"], b["frame"], edges(b), b["score"]) for b in boxes], count)
+    scored = [(b["camera"], b["frame"], edges(b), b["score"]) for b in boxes]
+    order = diversified(scored, count, [mark.place for mark in marks])
     chosen = [(boxes[index], score) for index, score in order]
     return [
         Mined(b["camera"], b["frame"], round(score, 4), edges(b), tuple(b["reasons"]), b["signals"], run)

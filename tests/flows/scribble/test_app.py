@@ -20,6 +20,7 @@ from flows.scribble.app import MOST_BYTES, Desk, scribble_app
 from flows.scribble.guard import HEADER, Guard
 from flows.service.automations import EVENT
 from storage.labels.label_set import LABELS, LabelSet
+from storage.labels.marks import read_marks
 from storage.labels.queue import Mined, write_queue
 from storage.labels.raster import rasterise
 from storage.labels.strokes import Stroke
@@ -391,6 +392,39 @@ def test_strokes_that_are_labels_are_there_where_nobody_drew_since(page: TestCli
     drawn = LabelSet.open(root, LABELS).strokes("walk", "c00", 4)
     assert drawn
     assert len(drawn.strokes) == 2
+
+
+def test_a_mark_is_in_the_queue_until_it_is_taken_back(page: TestClient, root: Root) -> None:
+    box = [10, 10, 60, 60]
+    write_queue(root, "walk", [Mined("c00", 4, 0.5, (10, 10, 60, 60), ("hole",), {"hole": 1.0}, RUN)], {})
+    path = "api/mark/walk/c00/4"
+
+    def shown() -> str:
+        return str(page.get("api/desk").json()["takes"][0]["queue"]["items"][0]["mark"])
+
+    assert shown() == ""
+    for kind in ("right", "unsure", ""):
+        assert page.put(path, json={"box": box, "kind": kind, "author": "Mia"}).status_code == 200
+        assert shown() == kind
+    root.delete("takes/walk.zarr/marks")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"[",
+        b"[]",
+        b'{"box": [1, 2, 3], "kind": "right", "author": ""}',
+        b'{"box": [0, 0, 421, 9], "kind": "right", "author": ""}',
+        b'{"box": [0, 0, 9, 9], "kind": "wrong", "author": ""}',
+        b'{"box": [0, 0, 9, 9], "kind": "right", "author": "a\\nb"}',
+        b'{"box": [0, 0, 1e999, 9], "kind": "right", "author": ""}',
+    ],
+)
+def test_a_mark_that_is_none_is_refused_in_words(page: TestClient, root: Root, said: bytes) -> None:
+    answer = page.put("api/mark/walk/c00/4", content=said)
+    assert (answer.status_code, bool(answer.json()["error"])) == (400, True)
+    assert read_marks(root, "walk") == []
 
 
 # ---- the preview

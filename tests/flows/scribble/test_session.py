@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from storage.labels.drafts import read_draft
 from storage.labels.label_set import LABELS, LabelSet
+from storage.labels.marks import read_marks
 from storage.labels.queue import read_queue
 from storage.labels.raster import OPEN, rasterise
 from storage.takes.take import Take
@@ -105,3 +106,21 @@ def test_a_person_paints_in_the_first_box_sees_it_heal_and_makes_labels(
     label = labels.label(*labels.keys[0])
     assert np.array_equal(label, rasterise(draft.drawing.strokes, _SIZE))
     assert (label[inside] != OPEN).any()
+
+
+def test_a_box_is_marked_by_a_key_and_the_next_one_opens(hand: Hand) -> None:
+    person, (first, second, *_) = Person(hand), read_queue(hand.root, RENDERED).items
+    person.opened(first.camera)
+    hand.tab.press("y")
+    person.opened(second.camera)
+    said = "document.querySelector('.item .said')?.textContent"
+    assert hand.tab.ask(said) == "nothing wrong"
+    assert [(*mark.place, mark.kind) for mark in read_marks(hand.root, RENDERED)] == [
+        (first.camera, first.frame, first.box, "right")
+    ]
+    hand.tab.press("p")
+    person.opened(first.camera)
+    hand.tab.wait_for("document.querySelector('[data-mark=right]').ariaPressed === 'true'")
+    hand.tab.press("y")  # once more takes it back
+    hand.tab.wait_for(f"!{said}")
+    assert read_marks(hand.root, RENDERED) == []

@@ -9,6 +9,7 @@ import pytest
 
 from capmat_errors import NotFound
 from flows.command.main import main
+from storage.labels.marks import Mark, keep_mark, remove_mark
 from storage.labels.queue import read_queue
 from storage.store.root import Root
 from storage.takes.plate import Plate
@@ -63,6 +64,19 @@ def test_the_hole_comes_first_with_its_reasons(root: Root) -> None:
     assert "teacher and student disagree: alpha 1.00 and 0.00" in first.reasons
     assert first.score > 0.5
     assert done["items"] == len(queue.items) <= 3
+
+
+def test_boxes_in_which_people_found_nothing_are_left_out_until_they_change_their_mind(root: Root) -> None:
+    config, take = Config(store=root.url), Take.open(root, "solids")
+    first = read_queue(root, "solids", mine(root.url, "solids", config, "holed", "true", top=3)["queue"]).items[0]
+    keep_mark(root, take, Mark(first.camera, first.frame, first.box, "right", "Mia"))
+    marked = mine(root.url, "solids", config, "holed", "true", top=3)
+    for item in read_queue(root, "solids", marked["queue"]).items:
+        apart = item.box[0] >= first.box[2] or item.box[2] <= first.box[0]
+        assert item.camera != first.camera or apart or item.box[1] >= first.box[3] or item.box[3] <= first.box[1]
+    remove_mark(root, take, first.camera, first.frame, first.box)
+    again = mine(root.url, "solids", config, "holed", "true", top=3)
+    assert read_queue(root, "solids", again["queue"]).items[0] == first
 
 
 def test_mining_again_makes_no_second_queue(root: Root) -> None:
