@@ -52,7 +52,7 @@ def video_file(
         threads: of the encoder.
 
     Raises:
-        StoreError: the file cannot be written.
+        StoreError: the disk refuses, or the encoder does (H.264 ends at 16384 pixels).
     """
     import av
 
@@ -89,6 +89,9 @@ def video_file(
             yield add
             container.mux(stream.encode(None))
     except av.FFmpegError as error:
+        # What the disk refuses is an OSError, with a word of its own. This is the encoder or the container.
         raise StoreError(
-            f"the video cannot be written ({error.strerror})", where=str(path), fix="Check that the disk is not full."
+            f"{codec} does not write {width} x {height} pixels at {float(rate):g} frames/s ({error.strerror})",
+            where=str(path),
+            fix="Export pictures instead, with --format png or exr.",
         ) from error

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from capmat_errors import StoreError
 from storage.export.mattes import export_mattes
 from storage.export.video import video_file
 from storage.pictures.colour import decode_srgb, encode_srgb
@@ -83,6 +84,21 @@ def test_odd_sides_are_grown_for_h264(tmp_path: Path) -> None:
     (shown,) = _video(str(tmp_path / "a.mp4"))[1]
     assert shown.shape[:2] == (32, 42)
     assert np.abs(shown[..., :3].astype(float) - 30000).max() < 600
+
+
+def test_what_stops_a_video_is_told_by_its_cause(tmp_path: Path) -> None:
+    """Linux refuses every byte to /dev/full as a full disk does; libx264 refuses a picture of more than 16384."""
+    (tmp_path / "full.mp4").symlink_to("/dev/full")
+    for name, size, says in (
+        ("full.mp4", (32, 48), "the disk is full. Free some space"),
+        ("wide.mp4", (8, 20000), r"libx264 does not write 20000 x 8 pixels at 25 frames/s .*--format png or exr"),
+    ):
+        with (
+            pytest.raises(StoreError, match=f"{name}: {says}") as refused,
+            video_file(tmp_path / name, "mp4", size, Fraction(25)) as add,
+        ):
+            add(np.zeros((*size, 3), np.uint16), 0)
+        assert ("disk" in str(refused.value)) == (name == "full.mp4")
 
 
 def _luma(path: Path) -> np.ndarray:
