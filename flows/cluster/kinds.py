@@ -6,6 +6,7 @@ needs no package beyond Dask. Packages of other kinds are imported when they are
 """
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -46,7 +47,8 @@ _DASK = {
 # step, which doubles the processor time of a step.
 _KEPT = {"MALLOC_TRIM_THRESHOLD_": 1 << 30, "MALLOC_MMAP_THRESHOLD_": 1 << 25}
 _LOOPBACK = {"host": "127.0.0.1"}
-_NO_PASSWORD = {"PREFECT_API_AUTH_STRING": "", "PREFECT_SERVER_API_AUTH_STRING": ""}
+_DATABASE = [f"PREFECT_{of}_DATABASE_{name}" for of in ("SERVER", "API") for name in ("PASSWORD", "CONNECTION_URL")]
+_NO_PASSWORD = dict.fromkeys(["PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING", *_DATABASE], "")
 """What programs that a worker starts do not inherit. The worker's own settings travel with each task."""
 _NO_PLUGINS = {"PREFECT_PLUGINS_ENABLED": "0"}  # Prefect cannot start them inside a worker's event loop, and says so
 _HTTP = {"dashboard_address": "127.0.0.1:0"}  # any free port; None would want 8787 and warn where it is taken
@@ -227,5 +229,18 @@ def shared_cluster(config: Cluster) -> Iterator[str]:
         check_answer(config, config.address)
         yield config.address
         return
-    with start_cluster(config) as cluster:
+    cluster = start_cluster(config)
+    try:
         yield cluster.scheduler_address
+    finally:
+        with without_haste():
+            cluster.close()
+
+
+@contextmanager
+def without_haste() -> Iterator[None]:
+    """Let a cluster that ends too slowly for Dask be; what it did is done, and its processes end with this one."""
+    try:
+        yield
+    except TimeoutError:
+        logging.getLogger("capmat.cluster").warning("the workers end slowly; nothing is lost")

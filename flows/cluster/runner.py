@@ -21,7 +21,7 @@ from prefect_dask.client import PrefectDaskClient
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from capmat_errors import WorkerLost
-from flows.cluster.kinds import SHARED, start_cluster
+from flows.cluster.kinds import SHARED, start_cluster, without_haste
 from flows.cluster.security import key_of
 from flows.cluster.travel import Luggage, pack, run_on_worker, sender, topic
 from tasks.config import Cluster
@@ -124,6 +124,10 @@ class Runner(DaskTaskRunner):
             client.register_plugin(Watch(60 * _settings().silent_minutes))
             client.subscribe_topic(topic(), lambda event: progress.hear(event[1]))
         return client
+
+    def __exit__(self, *reason: Any) -> None:
+        with without_haste():
+            super().__exit__(*reason)
 
     def submit(  # type: ignore[override]  # one signature for the two overloads
         self,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client
+from distributed import Client, Nanny
 
 from capmat_errors import ConfigError
 from flows.cluster.kinds import pods, shared_cluster, start_cluster
@@ -114,6 +114,26 @@ def test_doctor_says_which_cluster_is_set_and_what_it_lacks(tmp_path: Path, monk
     assert (state, "without TLS" in detail) == ("missing", True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert found(Cluster(kind="local-cuda"))[0] == "missing"
+
+
+def test_what_was_done_stays_done_when_the_workers_end_too_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine with fifteen processes a core, Dask gave up waiting for its workers to end."""
+    end = Nanny.close
+
+    async def slow(nanny: Nanny, *args: Any, **words: Any) -> None:
+        await end(nanny, *args, **words)
+        raise TimeoutError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CAPMAT_CLUSTER__ADDRESS", raising=False)
+    monkeypatch.setattr(Nanny, "close", slow)
+    with shared_cluster(Cluster(workers=1)) as address:
+        assert address
+    monkeypatch.setenv("CAPMAT_CLUSTER__WORKERS", "1")
+    with Runner().duplicate() as runner:
+        assert runner.client
 
 
 @pytest.fixture

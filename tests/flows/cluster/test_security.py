@@ -22,7 +22,14 @@ from flows.cluster.runner import Runner
 from tasks.config import Cluster
 from tasks.runtime.settings import load_config
 
-PASSWORDS = ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
+PASSWORDS = (
+    "PREFECT_API_AUTH_STRING",
+    "PREFECT_SERVER_API_AUTH_STRING",
+    "PREFECT_SERVER_DATABASE_PASSWORD",
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+    "PREFECT_API_DATABASE_PASSWORD",
+    "PREFECT_API_DATABASE_CONNECTION_URL",
+)
 
 
 @pytest.fixture(scope="module")
