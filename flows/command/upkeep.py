@@ -164,15 +164,20 @@ def _gc_options(parser: ArgumentParser) -> None:
 
 def gc(args: Namespace) -> None:
     """Print what may be removed, and bytes by kind; remove it with --yes."""
-    from flows.service.history import long_logs, shorten
+    from flows.service.history import long_logs, pack, shorten, unused_room
+    from flows.service.server import running_server
 
     config = settings(args)
     root, logs = Root(config.store), long_logs()
+    rooms = {} if running_server() else unused_room()
     waste = find_waste(root, args.keep_runs, config.night.keep_days)
     if args.yes:
         remove_waste(root, waste)
         for log in logs:
             shorten(log)
+        for database in rooms:
+            pack(database)
+    waste += [Waste("runs", f"{file}: room of forgotten runs", size) for file, size in rooms.items()]
     waste += [Waste("logs", f"{log}: all but its end", size) for log, size in logs.items()]
     if args.json:
         print(json.dumps({"removed": args.yes, "found": [asdict(one) for one in waste]}, indent=2))

@@ -1,12 +1,14 @@
 """What grows beside the store: the runs in Prefect's database, and the logs of server and worker."""
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from flows.service.access import home
 
 LONG = 20_000_000
-"""Bytes from which on a log is long."""
+"""Bytes from which on a log is long, and the unused room in the database is worth the work."""
 _REST = 1_000_000  # bytes of a long log that stay
 
 
@@ -38,6 +40,24 @@ def shorten(log: Path) -> None:
     os.truncate(log, 0)
     with log.open("ab") as new:
         new.write(rest)
+
+
+def unused_room() -> dict[Path, int]:
+    """The database, and how many of its bytes hold nothing since Prefect forgot runs; empty if those are few."""
+    file = home() / "prefect.db"
+    if not file.exists():
+        return {}
+    with closing(sqlite3.connect(file)) as database:
+        (pages,), (size,) = (
+            database.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_size")
+        )
+    return {file: pages * size} if pages * size > LONG else {}
+
+
+def pack(database: Path) -> None:
+    """Give the unused room of a database back to the disk. No server may run; needs as much space once more."""
+    with closing(sqlite3.connect(database)) as opened:
+        opened.execute("VACUUM")
 
 
 def _is_data(file: Path) -> bool:

@@ -1,5 +1,7 @@
 """What grows beside the store stays small: logs are shortened, and Prefect forgets old runs."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,6 +35,30 @@ def test_gc_shortens_long_logs_and_their_writers_go_on(
     capsys.readouterr()
     assert main(["gc"]) == 0
     assert capsys.readouterr().out == "nothing may be removed\n"
+
+
+def test_gc_gives_the_room_of_forgotten_runs_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(history, "LONG", 2_000_000)
+    (tmp_path / ".capmat/prefect").mkdir(parents=True)
+    file = tmp_path / ".capmat/prefect/prefect.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA journal_mode=WAL")  # as Prefect's
+        database.execute("CREATE TABLE log (run INTEGER, message BLOB)")
+        database.executemany("INSERT INTO log VALUES (?, zeroblob(100000))", [(run,) for run in range(40)])
+        database.execute("DELETE FROM log WHERE run > 1")
+        database.commit()
+    assert file.stat().st_size > 4_000_000
+    assert main(["--new-store", "gc"]) == 0
+    assert "prefect.db: room of forgotten runs" in capsys.readouterr().out
+    assert file.stat().st_size > 4_000_000
+    assert main(["gc", "--yes"]) == 0
+    assert file.stat().st_size < 300_000
+    assert [path.name for path in file.parent.glob("prefect.db*")] == ["prefect.db"]
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("SELECT count(*) FROM log").fetchone() == (2,)
 
 
 def test_a_server_forgets_runs_after_the_days_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
