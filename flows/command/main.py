@@ -213,6 +213,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after `capmat`; None takes them from the command line.
     """
     outlive()
+    try:
+        with ended_by_signals():
+            return _run(argv)
+    except KeyboardInterrupt as e:
+        sys.stderr.write("capmat: interrupted\n")
+        return _exit_code(e)
+
+
+def _exit_code(interrupt: KeyboardInterrupt) -> int:
+    return 128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     given_words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if given_words[0] == "help":
         given_words = [*given_words[1:], "--help"]
@@ -228,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     code = 1
     try:
-        with ended_by_signals(), shown, redirect_stdout(cast(TextIO, shown)):
+        with shown, redirect_stdout(cast(TextIO, shown)):
             _check_store(args)
             code = int(args.work(args) or 0)
         prints = args.command not in _LASTING or given.get("json") or given.get("plan")
@@ -239,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = e.exit_code
     except KeyboardInterrupt as e:
         sys.stderr.write("capmat: interrupted; the same command continues from here\n")
-        code = 128 + (e.number if isinstance(e, Ended) else signal.SIGINT)
+        code = _exit_code(e)
     finally:
         shown.done(code)
     return code

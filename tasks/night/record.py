@@ -98,7 +98,11 @@ class NightRecord(TypedDict, total=False):
 def nights(root: Root) -> Iterator[NightRecord]:
     """The records of all morning reports, the newest first, read one by one, since a year has hundreds."""
     names = (name for name in root.names("reports") if name.startswith("night-") and name.endswith(".json"))
-    return (json.loads(root.read(f"reports/{name}")) for name in sorted(names, reverse=True))
+    for name in sorted(names, reverse=True):
+        record: NightRecord = json.loads(root.read(f"reports/{name}"))
+        record["json"] = root.at(f"reports/{name}")  # both were written before they had a place
+        record["html"] = f"{record['json'].removesuffix('.json')}.html"
+        yield record
 
 
 def last_nights(root: Root) -> list[NightRecord]:

@@ -247,8 +247,10 @@ def _of_night(night: NightRecord | None) -> list[Attention]:
     """What the last night could not do."""
     items: list[Attention] = []
     for item in night["refused"] if night else ():
-        where = " ".join(filter(None, (item["session"], item["take"])))
-        items.append({"what": f"{where}: {item['step']}: {item['what']}.", "fix": item["fix"], "light": "red"})
+        names = " ".join(filter(None, (item["session"], item["take"])))
+        where = f"{item['where']}: " if item["where"] not in ("", names) else ""
+        what = f"{names}: {item['step']}: {where}{item['what']}."
+        items.append({"what": what, "fix": item["fix"], "light": "red", "command": "capmat nightly"})
     return items
 
 

@@ -18,7 +18,7 @@ _LEFT = (errno.EPIPE, errno.EIO)  # the reader of a pipe ended; the terminal is 
 
 
 class Ended(KeyboardInterrupt):
-    """SIGTERM or SIGHUP; `number` is the signal's."""
+    """Ctrl-C, SIGTERM or SIGHUP; `number` is the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def lost() -> str:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Raise `Ended` at SIGTERM or SIGHUP. More of them change nothing while the first one cleans up.
+    """Raise `Ended` at Ctrl-C, SIGTERM or SIGHUP. More of them change nothing while the first one cleans up.
 
     A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
     """
@@ -78,7 +78,7 @@ def ended_by_signals() -> Iterator[None]:
         if not handled:  # nor was an earlier one lost, as it is in a method `__del__`
             raise Ended(number)
 
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
     before = [(number, signal.signal(number, end)) for number in numbers]
     try:
         yield

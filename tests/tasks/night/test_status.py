@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     freeze_labels(root, "scribbles", [("walk", "c00", 0, ones), ("walk", "c02", 1, ones)])
     boxes = [Mined(camera, 0, 0.5, (0, 0, 9, 9), ("because",), {}, student) for camera in CAMERAS]
     write_queue(root, "walk", boxes, {})
-    night = {**NIGHT, "ended": "2026-01-02T03:00:00+00:00", "html": "night.html"}
+    night = {**NIGHT, "ended": "2026-01-02T03:00:00+00:00"}
     root.write("reports/night-2026-01-02-013000.json", json.dumps(night).encode())
     check = {"stage": "ring", "session": "day", "take": "walk", "light": "yellow"}
     root.write("reports/stage-ring-day-walk.json", json.dumps(check).encode())
@@ -90,7 +90,7 @@ def test_the_record_says_what_was_done_and_what_waits(place: Path, capsys: pytes
     assert record["last_night"]["refused"] == 1
     assert record["stages"] == {"ring": "yellow"}
     waits = [(item["light"], item.get("command")) for item in record["waits"]]
-    assert waits[0] == ("red", None)  # the refusal of the night comes first
+    assert waits[0] == ("red", "capmat nightly")  # the refusal of the night comes first
     assert {command for _, command in waits} >= {"capmat ingest", "capmat scribble", "capmat redistill"}
 
 
@@ -103,6 +103,8 @@ def test_the_screen_is_one_screen_and_names_what_other_commands_ask_for(
     (walk,) = (line.split() for line in screen.splitlines() if line.startswith("walk"))
     assert {"9/9", "3/9", "1/3", "2"} <= set(walk)
     assert "frame 3 is missing" in screen
+    assert NIGHT["refused"][0]["where"] in screen
+    assert f"{place}/store/reports/night-2026-01-02-013000.html" in screen
     assert "`capmat redistill`" in screen
     assert main(asked(place, "walk")) == 0
     assert "student-bgmv2_mobilenetv2_xs-v0001" in capsys.readouterr().out

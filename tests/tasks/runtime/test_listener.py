@@ -89,7 +89,7 @@ except Ended as ended:
 """
 
 
-@pytest.mark.parametrize(("number", "hangup"), [("TERM", "DFL"), ("HUP", "DFL"), ("TERM", "IGN")])
+@pytest.mark.parametrize(("number", "hangup"), [("INT", "DFL"), ("TERM", "DFL"), ("HUP", "DFL"), ("TERM", "IGN")])
 def test_a_signal_ends_work_once_and_lets_it_clean_up(number: str, hangup: str) -> None:
     code = WAIT.format(hangup=f"signal.SIG_{hangup}")
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -100,6 +100,6 @@ def test_a_signal_ends_work_once_and_lets_it_clean_up(number: str, hangup: str) 
         process.send_signal(signal.SIGHUP)
     process.send_signal(getattr(signal, f"SIG{number}"))
     assert process.stdout.readline() == "cleaning up\n"
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(getattr(signal, f"SIG{number}"))  # people press Ctrl-C twice
     out, _ = process.communicate(timeout=30)
     assert (out, process.returncode) == ("clean\n", getattr(signal, f"SIG{number}"))
