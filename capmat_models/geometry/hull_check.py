@@ -18,7 +18,7 @@ out. Depths count in voxels, so near and far cameras are judged alike. A view ha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -69,13 +69,19 @@ class ViewCheck:
 
 
 @torch.inference_mode()
-def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int) -> list[ViewCheck]:
+def check_hull(
+    views: Sequence[View],
+    mattes: Sequence[Tensor],
+    resolution: int,
+    told: Callable[[float], None] = lambda share: None,
+) -> list[ViewCheck]:
     """Compare every matte with the hull of the others.
 
     Args:
         views: 3 or more cameras, in box units; `shrunk` by their `working_fold`.
         mattes: (h, w) float32 0..1 for each, at the view's size; all on the device where the work is to be done.
         resolution: voxels along the edge of the box -1..1, a multiple of 4.
+        told: called with the share of the work that is done, 0..1.
 
     Returns:
         One for each view, on the device of the mattes.
@@ -98,7 +104,9 @@ def check_hull(views: Sequence[View], mattes: Sequence[Tensor], resolution: int)
         # a cell may go when none of its voxels can come within the margin of any hull
         near_hull.append(cells[halo_rule.hull_depths(depth, seen)[1] + _CELL_RADIUS > -HALO_MARGIN - 1])
     within_cell = _grid(_CELL, device)
-    for cells in torch.cat(near_hull).split(_CHUNK // _CELL**3):
+    chunks = torch.cat(near_hull).split(_CHUNK // _CELL**3)
+    for number, cells in enumerate(chunks):
+        told(number / len(chunks))
         voxels = (_CELL * cells[:, None] + within_cell).reshape(-1, 3)
         votes, depth, seen = _votes(judged, (voxels + 0.5) * (2 / resolution) - 1)
         for rule, deepest in (

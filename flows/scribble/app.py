@@ -35,6 +35,7 @@ from tasks.labels.desk import (
     preview_strokes,
     saved_strokes,
 )
+from tasks.labels.epipolar import lines_of
 from tasks.labels.hull_view import HullMaps
 from tasks.labels.preview import Previews
 from tasks.labels.views import FrameViews
@@ -118,8 +119,15 @@ def scribble_app(desk: Desk) -> Starlette:
         return describe_frame(desk.root, desk.views, desk.take(request), *_frame_of(request))
 
     def hull(request: Request) -> Any:
-        take, (_, number) = desk.take(request), _frame_of(request)
-        return {"ready": desk.views.hulls.ready(take, request.query_params.get("run", ""), number)}
+        take, (camera, number), hulls = desk.take(request), _frame_of(request), desk.views.hulls
+        run = request.query_params.get("run", "")
+        if not hulls.ready(take, run, number):
+            return {"ready": False, "share": hulls.share(take, run, number)}
+        return {"ready": True, "contradict": hulls.contradict(take, run, camera, number)}
+
+    def lines(request: Request) -> Any:
+        camera, _ = _frame_of(request)
+        return {"lines": lines_of(desk.take(request), camera, request.query_params)}
 
     def tile(request: Request) -> Response:
         index = tuple(request.path_params[key] for key in ("level", "row", "column"))
@@ -161,6 +169,7 @@ def scribble_app(desk: Desk) -> Starlette:
             Route("/api/desk", answers(everything)),
             Route(f"/api/frame/{at}", answers(frame)),
             Route(f"/api/hull/{at}", answers(hull)),
+            Route(f"/api/lines/{at}", answers(lines)),
             Route(f"/api/tile/{at}/{{view}}/{{level:number}}/{{row:number}}/{{column:number}}", answers(tile)),
             Route(f"/api/strokes/{at}", strokes, methods=["PUT"]),
             Route(f"/api/preview/{at}", preview, methods=["POST"]),

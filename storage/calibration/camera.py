@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from capmat_errors import CalibrationError
 
+_TRIES, _STEP = 20, 1e-6  # of the search for the ray of a pixel; in focal lengths
+
 
 @dataclass(frozen=True, eq=False)
 class Camera:
@@ -86,6 +88,26 @@ class Camera:
         v = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
         distorted = np.stack([u, v, np.ones_like(u)], axis=1)
         return (distorted @ self.K.T)[:, :2]
+
+    def rays(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the directions, in the world, of the points that fall on pixels.
+
+        Args:
+            pixels: (N, 2) x, y.
+
+        Returns:
+            (N, 3), one metre along the optical axis; nan where no point inside `lens_edge` falls on the pixel.
+        """
+        seen = np.column_stack([np.asarray(pixels, np.float64), np.ones(len(pixels))]) @ np.linalg.inv(self.K).T
+        plain = replace(self, K=np.eye(3), R=np.eye(3), t=np.zeros(3))
+        at = seen.copy()
+        for _ in range(_TRIES):  # Newton's rule
+            bent = plain.project(at)
+            slope = np.stack([(plain.project(at + _STEP * axis) - bent) / _STEP for axis in np.eye(2, 3)], 2)
+            at[:, :2] += np.linalg.solve(slope, (seen[:, :2] - bent)[..., None])[..., 0]
+        missed = np.abs(plain.project(at) - seen[:, :2]).max(1)
+        at[~(missed < _STEP)] = np.nan
+        return at @ self.R
 
     def lens_edge(self) -> float:
         """Return the radius at which the lens folds, as `View.lens_edge` of the voxels."""

@@ -43,6 +43,7 @@ class HullMaps:
         self._settings, self._resolution = settings, resolution
         self._thread = ThreadPoolExecutor(1, "hull")
         self._comparisons: OrderedDict[Key, Future[dict[str, Maps]]] = OrderedDict()
+        self._shares: dict[Key, float] = {}
         self._lock = Lock()
 
     def ready(self, take: Take, run: str, frame: int) -> bool:
@@ -66,6 +67,15 @@ class HullMaps:
         comparison.result()
         return True
 
+    def share(self, take: Take, run: str, frame: int) -> float:
+        """The share of the comparison that is done, 0..1."""
+        return self._shares.get((take.name, run, frame), 0.0)
+
+    def contradict(self, take: Take, run: str, camera: str, frame: int) -> bool:
+        """Whether the other cameras contradict the matte of one anywhere; errors as in `maps`."""
+        maps = self.maps(take, run, camera, frame)
+        return bool(maps.halo.any() or maps.hole.any())
+
     def maps(self, take: Take, run: str, camera: str, frame: int) -> Maps:
         """The maps of one camera, once the comparison is `ready`.
 
@@ -85,7 +95,13 @@ class HullMaps:
         from tasks.geometry.hull_check import check_frame
 
         take.run_info(run)
-        checked = check_frame(take, run, frame, self._settings, self._resolution)
+        key = (take.name, run, frame)
+        try:
+            checked = check_frame(
+                take, run, frame, self._settings, self._resolution, lambda share: self._shares.update({key: share})
+            )
+        finally:
+            self._shares.pop(key, None)
         maps = {}
         for camera in checked.cameras:
             halo, hole, fold = checked.maps(camera)

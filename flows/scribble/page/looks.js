@@ -104,9 +104,10 @@ export class Looks {
     const { frame, run } = this;
     const path = `${framePath("hull", frame.at)}?run=${encodeURIComponent(run)}`;
     const here = () => this.view === "hull" && this.frame === frame && this.run === run;
+    let found;
     try {
-      while (here() && !(await ask(path)).ready) {
-        at("#legend").textContent = "Comparing with the other cameras…";
+      while (here() && !(found = await ask(path)).ready) {
+        at("#legend").textContent = `Comparing with the other cameras… ${Math.round(100 * found.share)} %`;
         await new Promise((later) => setTimeout(later, ASK_AGAIN_MS));
       }
     } catch (error) {
@@ -115,6 +116,7 @@ export class Looks {
     }
     if (!here()) return;
     legend("hull");
+    if (!found.contradict) at("#legend").textContent = "The other cameras contradict nothing in this matte.";
     this.stage.view(this.source("picture"), this.source("hull"), [], (this.strengths.hull ?? 100) / 100);
   }
 }

@@ -4,6 +4,7 @@ import { ask, connection, framePath } from "./server.js";
 import { finish } from "./finish.js";
 import { Looks } from "./looks.js";
 import { Marks } from "./marks.js";
+import { Point } from "./point.js";
 import { Preview } from "./preview.js";
 import { Queue, nameOf } from "./queue.js";
 import { Saving } from "./saving.js";
@@ -27,6 +28,7 @@ const overview = new Overview(stage);
 const saving = new Saving(told, joined);
 const queue = new Queue((item) => open(item));
 const marks = new Marks(queue, author, note, () => step(1));
+const point = new Point(stage, note);
 const notes = new Map(); // what is wrong, by what it concerns
 let desk, take, frame, wanted;
 const held = {}; // key -> when it went down, and the view before
@@ -109,6 +111,7 @@ async function open(item) {
   looks.open(frame, item.run);
   preview.open(frame, strokes);
   marks.show();
+  point.show(frame);
   overview.open(asked, found.levels);
   at("#name").textContent = `${asked.camera} · frame ${asked.frame}`;
   at("#why").textContent = item.reasons.join("; ");
@@ -289,6 +292,7 @@ function pressed(event) {
   else if (key === "n") step(1);
   else if (key === "p") step(-1);
   else if (key === "x") preview.flip();
+  else if (key === "m") point.flip(frame);
   else if (key === "y") marks.set("right");
   else if (key === "u") marks.set("unsure");
   else if (key === "0") stage.fit();

@@ -12,6 +12,7 @@ from storage.labels.marks import read_marks
 from storage.labels.queue import read_queue
 from storage.labels.raster import OPEN, rasterise
 from storage.takes.take import Take
+from tasks.labels.epipolar import line_in
 from tests.flows.scribble.hand import HEIGHT, WIDTH, Hand, Point
 from tests.flows.scribble.person import RENDERED, lines
 from tests.rendered_take import FRAME, TEACHER, TRUTH, error
@@ -23,6 +24,16 @@ _SHOWN = """(([height, width]) => {
     Math.round((canvas.width - width) / 2), Math.round((canvas.height - height) / 2), width, height);
   return JSON.stringify(Array.from({ length: width * height }, (_, i) => data[4 * i + 3]));
 })"""
+# Where the marks are yellow, in pixels of the frame.
+_YELLOW = f"""(([height, width]) => {{
+  const canvas = document.querySelector("#marks"), {{ data }} = canvas.getContext("2d").getImageData(
+    Math.round((canvas.width - width) / 2), Math.round((canvas.height - height) / 2), width, height);
+  const found = [];
+  for (let i = 0; i < width * height; i++) {{
+    if (data[4 * i] > 150 && data[4 * i + 2] < 120) found.push([i % width, Math.floor(i / width)]);
+  }}
+  return found.length && found;
+}})({list(_SIZE)})"""
 
 
 class Person:
@@ -124,3 +135,20 @@ def test_a_box_is_marked_by_a_key_and_the_next_one_opens(hand: Hand) -> None:
     hand.tab.press("y")  # once more takes it back
     hand.tab.wait_for(f"!{said}")
     assert read_marks(hand.root, RENDERED) == []
+
+
+def test_a_marked_point_is_a_line_in_the_next_camera(hand: Hand) -> None:
+    person, (first, second, *_) = Person(hand), read_queue(hand.root, RENDERED).items
+    person.opened(first.camera)
+    hand.tab.mouse("mouseMoved", *hand.at((112.0, 120.0)))
+    hand.tab.press("m")
+    hand.tab.wait_for(_YELLOW)
+    hand.tab.press("n")
+    person.opened(second.camera)
+    hand.tab.wait_for(f"({_YELLOW}).length > 100")
+    drawn = np.array(hand.tab.ask(_YELLOW)) + 0.5
+    cameras = Take.open(hand.root, RENDERED).cameras
+    line = np.array(line_in(cameras[first.camera], (112.0, 120.0), cameras[second.camera]))
+    away = np.hypot(*(line[:, None] - drawn).transpose(2, 0, 1)).min(1)
+    assert np.median(away) < 1
+    assert away[1:-1].max() < 3

@@ -25,6 +25,15 @@ def test_points_fall_where_opencv_says(seed: int) -> None:
     np.testing.assert_allclose(one.project(points), theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_ray_of_a_pixel_meets_the_point_that_opencv_sees_there(seed: int) -> None:
+    one = camera(seed)
+    local = np.random.default_rng(seed).uniform((-0.4, -0.3, 1), (0.4, 0.3, 1), (20, 3)) * 3
+    points = (local - one.t) @ one.R
+    pixels = cv2.projectPoints(points, cv2.Rodrigues(one.R)[0], one.t, one.K, one.dist)[0][:, 0]
+    np.testing.assert_allclose(one.centre() + 3 * one.rays(pixels), points, atol=1e-5)
+
+
 def test_points_behind_the_camera_fall_nowhere() -> None:
     one = camera()
     ahead = one.centre() + one.R[2]

@@ -11,6 +11,7 @@ from capmat_errors import NotFound
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
+from tasks.geometry.hull_check import check_frame
 from tasks.labels.hull_view import HullMaps, Maps, paint_maps
 from tasks.labels.views import FrameViews
 from tasks.show.sheet import TOO_LITTLE, TOO_MUCH
@@ -55,6 +56,18 @@ def test_a_hole_is_blue_where_it_is(take: Take) -> None:
     outside = np.ptp(shown, axis=2)
     outside[54:86, 34:64] = 0
     assert np.mean(outside > 40) < 0.01  # everything else is grey
+
+
+def test_a_comparison_tells_how_far_it_is_and_whether_anything_contradicts(take: Take) -> None:
+    shares: list[float] = []
+    check_frame(take, "true", 4, Reconstruction(), 96, shares.append)
+    assert shares == sorted(shares)
+    assert len(shares) > len(CAMERAS)
+    assert 0 < shares[0] < shares[-1] < 1
+    hulls = HullMaps(Reconstruction(), resolution=96)
+    for run, contradicted in (("holed", True), ("true", False)):
+        wait(hulls, take, run)
+        assert hulls.contradict(take, run, "C03", 4) is contradicted
 
 
 def test_what_cannot_be_compared_says_why(take: Take) -> None:

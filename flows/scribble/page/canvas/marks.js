@@ -14,6 +14,22 @@ export function drawBox(marks, [x0, y0, x1, y1], look, ratio) {
   marks.setLineDash([]);
 }
 
+// A line through points of the frame, or a cross at a single one.
+export function drawLine(marks, points, look, ratio) {
+  const [x, y] = points[0].map((v, i) => (v - [look.x, look.y][i]) * look.zoom);
+  const path = new Path2D();
+  if (points.length > 1) for (const [a, b] of points) path.lineTo((a - look.x) * look.zoom, (b - look.y) * look.zoom);
+  else for (const [a, b] of [[9, 0], [0, 9]]) {
+    path.moveTo(x - a * ratio, y - b * ratio);
+    path.lineTo(x + a * ratio, y + b * ratio);
+  }
+  for (const [colour, width] of [["#000b", 3.5], ["#ffd84a", 1.5]]) {
+    marks.strokeStyle = colour;
+    marks.lineWidth = width * ratio;
+    marks.stroke(path);
+  }
+}
+
 // The straight line that a person is drawing.
 export function drawStraight(marks, stroke, look) {
   const path = new Path2D();

@@ -5,7 +5,7 @@
 import { Brush } from "./brush.js";
 import { Hand } from "./hand.js";
 import { Ink } from "./ink.js";
-import { drawBox, drawStraight, shift, uncovered } from "./marks.js";
+import { drawBox, drawLine, drawStraight, shift, uncovered } from "./marks.js";
 import { Tiles } from "./tiles.js";
 
 const CLOSEST = 32; // device pixels per pixel of the picture
@@ -61,6 +61,12 @@ export class Stage {
   lay(patch) {
     this.patch = patch;
     this.redraw({ tiles: true });
+  }
+
+  // Points [x, y] of the frame that are drawn as a line, a single one as a cross; null for none.
+  line(points) {
+    this.guide = points;
+    this.paintMarks();
   }
 
   wipeAt(share) {
@@ -213,12 +219,13 @@ export class Stage {
   paintMarks() {
     const { marks, painted: look } = this;
     const line = this.brush.straight && this.brush.pieces[0];
-    const any = this.box || line;
+    const any = this.box || line || this.guide;
     if (!look || (!any && !this.marked)) return;
     this.marked = any;
     marks.setTransform(1, 0, 0, 1, 0, 0);
     marks.clearRect(0, 0, this.width + 2 * this.margin, this.height + 2 * this.margin);
     if (this.box) drawBox(marks, this.box, look, this.ratio);
+    if (this.guide) drawLine(marks, this.guide, look, this.ratio);
     if (line) drawStraight(marks, line, look);
   }
 
