@@ -29,7 +29,7 @@ def read_moment(path: Path) -> Moment:
     read = {".exr": _exr, ".dpx": _dpx, ".dng": _dng}.get(path.suffix.lower())
     try:
         return read(path) if read else Moment()
-    except (OSError, ValueError, RuntimeError, struct.error, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, struct.error, LookupError, TypeError) as error:
         raise ImageUnreadable(
             f"the header cannot be read ({error})", where=str(path), fix="Copy or export it again."
         ) from error

@@ -84,3 +84,9 @@ def test_a_header_that_is_cut_off_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"SDPX")
         with pytest.raises(ImageUnreadable, match=name):
             read_moment(tmp_path / name)
+
+
+def test_a_dng_without_a_picture_is_refused_by_name(tmp_path: Path) -> None:
+    (path := tmp_path / "a.dng").write_bytes(struct.pack("<2sHI", b"II", 42, 0))  # its first directory is nowhere
+    with pytest.raises(ImageUnreadable, match=r"a\.dng: the header cannot be read"):
+        read_moment(path)
