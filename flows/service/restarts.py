@@ -127,9 +127,10 @@ def open_runs(client: Any, pool: str, *more: str) -> list[Any]:
 
 
 def worth_restarting(run: Any) -> bool:
-    """Whether a crashed run had begun, or was killed before; any other crash would repeat at once."""
-    message = run.state.message or ""
-    return run.run_count > 0 or message.startswith(tuple(start.rstrip("*") for start in BY_SIGNAL))
+    """Whether a run crashed after it had begun or by a kill, or failed for what passes; others would end so again."""
+    known = PASSING if run.state.is_failed() else BY_SIGNAL
+    begun = run.state.is_crashed() and run.run_count > 0
+    return begun or (run.state.message or "").startswith(tuple(start.rstrip("*") for start in known))
 
 
 def mend(client: Any, runs: Iterable[Any]) -> None:
@@ -146,7 +147,7 @@ def mend(client: Any, runs: Iterable[Any]) -> None:
             state: Any = Cancelled(message="Its process is gone.")
         elif run.run_count < STARTS:
             state = Scheduled(name=AGAIN, message=REASON)
-        elif run.state.is_crashed():
+        elif run.state.is_final():
             continue
         else:
             state = Crashed(message=f"The run was killed {STARTS} times. See worker.log, then start it again.")

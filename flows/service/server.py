@@ -141,16 +141,26 @@ def keep(server: "Server", yes: bool = True) -> None:
     _write_note(server.port, server.pid, yes)
 
 
-def start(port: int | None) -> "Server":
-    """Start a server; see `prefect_server`. The caller is `alone`."""
+def start(port: int | None, held: list[socket.socket] | None = None) -> "Server":
+    """Start a server; see `prefect_server`. The caller is `alone`.
+
+    Args:
+        port: on loopback; None for that of the folder's last server.
+        held: keeps the port's socket, for the server that takes this one's place. Until then nobody else can take the
+            port and receive the password from those who ask there again.
+    """
     stop(p for p in marked() if is_server(p))  # the rest of a killed server holds the database
-    with listen(port) as listening:
-        port = int(listening.getsockname()[1])
-        secret = make_password()
-        own = {OWN: secret, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}"}
-        own |= forgetting(load_config().night.keep_days)
-        words = ["flows.service.guard", "server", str(listening.fileno())]
-        process = spawn(words, home() / "server.log", environment(port) | own, listening.fileno())
+    listening = held.pop() if held else listen(port)
+    port = int(listening.getsockname()[1])
+    secret = make_password()
+    own = {OWN: secret, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}"}
+    own |= forgetting(load_config().night.keep_days)
+    words = ["flows.service.guard", "server", str(listening.fileno())]
+    process = spawn(words, home() / "server.log", environment(port) | own, listening.fileno())
+    if held is None:
+        listening.close()
+    else:
+        held.append(listening)
     _write_note(port, process.pid, keep=False)
     return Server(port, process.pid, process)
 

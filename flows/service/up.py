@@ -6,6 +6,7 @@ what a killed part left behind.
 
 import os
 import signal
+import socket
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -27,16 +28,18 @@ from tasks.config import Config
 
 _LOOK_S = 5
 _SILENT_S = 90  # three signs of life of a worker
-_CRASHES_OF = timedelta(days=1)
+_ENDED = ("Crashed", "Failed")  # an event may be lost, and with it the restart by an automation
+_ENDED_WITHIN = timedelta(days=1)
 _CANCEL_WITHIN = timedelta(seconds=45)  # a worker gives the process 30
 
 
-def up(config: Config, port: int | None) -> str:
+def up(config: Config, port: int | None, held: list[socket.socket] | None = None) -> str:
     """Start what is missing; returns when everything answers.
 
     Args:
         config: the settings; flows read capmat.toml of the working folder themselves.
         port: of the server on loopback; None for that of the folder's last server.
+        held: see `flows.service.server.start`.
 
     Returns:
         Address of the UI that lets one browser in.
@@ -50,7 +53,7 @@ def up(config: Config, port: int | None) -> str:
     with servers.alone():
         server = servers.running(port)
         new = server is None
-        server = server or servers.start(port)
+        server = server or servers.start(port, held)
         servers.keep(server)
         servers.use(server)
         server.wait()
@@ -107,15 +110,15 @@ def _mend(running: list[psutil.Process]) -> None:
 
     alive = {flow_run(p) for p in running}
     with get_client(sync_client=True) as client:
-        mend(client, [run for run in open_runs(client, POOL, "Crashed") if str(run.id) not in alive and _fresh(run)])
+        mend(client, [run for run in open_runs(client, POOL, *_ENDED) if str(run.id) not in alive and _fresh(run)])
 
 
 def _fresh(run: Any) -> bool:
-    """Whether a run is open, or crashed today in a way that may not repeat.
+    """Whether a run is open, or ended today in a way that may not repeat.
 
-    A crash may have gone unnoticed, if the server died as well.
+    That may have gone unnoticed, if the server died as well.
     """
-    return not run.state.is_crashed() or (worth_restarting(run) and _age(run) < _CRASHES_OF)
+    return not run.state.is_final() or (worth_restarting(run) and _age(run) < _ENDED_WITHIN)
 
 
 def _age(run: Any) -> timedelta:
@@ -134,9 +137,8 @@ def _look_after(lost: set[str]) -> set[str]:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        # crashed runs too: a busy database may lose an event, and with it the restart by an automation
-        opened = [run for run in open_runs(client, POOL, "Crashed") if not run.state.is_pending() and _fresh(run)]
-        runs = {str(run.id): run for run in opened if run.run_count < STARTS or not run.state.is_crashed()}
+        opened = [run for run in open_runs(client, POOL, *_ENDED) if not run.state.is_pending() and _fresh(run)]
+        runs = {str(run.id): run for run in opened if run.run_count < STARTS or not run.state.is_final()}
         running = [p for p in marked() if flow_run(p)]
         stuck = {name for name, run in runs.items() if run.state.is_cancelling() and _age(run) > _CANCEL_WITHIN}
         kill(p for p in running if flow_run(p) in stuck)
@@ -195,15 +197,16 @@ def stay(config: Config, port: int | None) -> NoReturn:
     The next `up` continues the runs that were stopped.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    held: list[socket.socket] = []
     try:
-        print(f"Prefect UI: {up(config, port)}   (Ctrl-C ends it)", flush=True)
-        _keep_up(config, port)
+        print(f"Prefect UI: {up(config, port, held)}   (Ctrl-C ends it)", flush=True)
+        _keep_up(config, port, held)
     finally:
         with servers.alone():
             _stop()
 
 
-def _keep_up(config: Config, port: int | None) -> NoReturn:
+def _keep_up(config: Config, port: int | None, held: list[socket.socket]) -> NoReturn:
     from httpx import HTTPError
     from prefect.exceptions import PrefectException
 
@@ -213,7 +216,7 @@ def _keep_up(config: Config, port: int | None) -> NoReturn:
         try:
             if servers.running_server() is None or not any(is_worker(p) for p in marked()):
                 print("a part ended; restarting it", flush=True)
-                up(config, port)
+                up(config, port, held)
             lost = _look_after(lost)
             for log in long_logs():
                 shorten(log)

@@ -2,10 +2,12 @@
 
 import base64
 import os
+import socket
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from botocore.utils import get_environ_proxies
 from hypothesis import given as given_by
@@ -19,12 +21,33 @@ from starlette.types import Receive, Scope, Send
 from capmat_errors import ConfigError
 from flows.command.main import main, spare_loopback
 from flows.service.guard import guarded, routes
-from flows.service.server import listen
+from flows.service.server import listen, start
 
 
 def test_two_that_start_at_once_never_get_one_port() -> None:
     with listen(None) as first, pytest.raises(ConfigError, match="another program has this port"):
         listen(first.getsockname()[1])
+
+
+def test_a_port_that_is_held_is_never_free_between_two_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    held: list[socket.socket] = []
+    try:
+        ports = []
+        for _ in range(2):
+            server = start(None, held)
+            ports.append(server.port)
+            psutil.Process(server.pid).kill()
+            psutil.Process(server.pid).wait(20)
+            with pytest.raises(OSError, match="in use"):
+                socket.create_server(("127.0.0.1", server.port))
+        assert ports[0] == ports[1]
+    finally:
+        for listening in held:
+            listening.close()
+    socket.create_server(("127.0.0.1", ports[0])).close()
 
 
 NAMES = st.sampled_from(["127.0.0.1", "localhost", "LOCALHOST", "stage.lan", "127.0.0.2", "0", "[::1]", "localhost."])

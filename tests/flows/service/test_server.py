@@ -270,6 +270,23 @@ def test_after_days_off_only_the_newest_missed_night_runs(ui: Ui) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_whose_restart_was_lost_by_a_busy_database_starts_again(ui: Ui) -> None:
+    site, *_ = ui
+    for found in site.ask("/automations/filter", {}):
+        site.change(f"/automations/{found['id']}", {"enabled": False})
+    why = {"RuntimeError: Nanny failed to start.": "AwaitingRetry", "ValueError: no.": "Failed"}
+    runs = {reason: site.begin("ingest") for reason in why}
+    for reason, run in runs.items():
+        state = {"type": "FAILED", "name": "Failed", "message": f"Flow run encountered an exception: {reason}"}
+        site.ask(f"/flow_runs/{run}/set_state", {"state": state, "force": True})
+    look = "from flows.service import server, up; server.use(server.running_server()); lost = up._look_after(set())"
+    python(site, look)
+    assert {site.ask(f"/flow_runs/{run}")["state_name"] for run in runs.values()} == {"Failed"}  # once is not enough
+    python(site, f"{look}; up._look_after(lost)")
+    assert {reason: site.ask(f"/flow_runs/{run}")["state_name"] for reason, run in runs.items()} == why
+
+
+@pytest.mark.slow
 def test_labels_of_a_server_without_redistill_are_said_to_start_nothing(ui: Ui) -> None:
     site, *_ = ui
     out = python(site, "from flows.service.events import tell_labels; assert tell_labels('l0001') == ''")
