@@ -8,7 +8,7 @@ NERFSTUDIO := tasks/geometry/nerfstudio/nerfstudio
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup demo test coverage torture nerfstudio check fix ui base settings sample lock lock-nerfstudio clean
+.PHONY: help setup demo test coverage torture nerfstudio postgres slurm check fix ui base settings sample lock lock-nerfstudio clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,6 +41,18 @@ torture: $(STAMP) ## the store with writers killed, files spoiled and S3 failing
 
 nerfstudio: $(STAMP) ## the true Nerfstudio on the CPU, killed in the middle; needs its environment
 	@$(BIN)/python -m pytest -m nerfstudio tests/nerfstudio
+
+postgres: $(STAMP) ## a night of `capmat up` on a PostgreSQL of its own; needs the programs of its server
+	@PATH="$$PATH:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; $(call needs,initdb pg_ctl psql,postgresql)
+	@$(BIN)/python -m pytest -m postgres tests/services
+
+slurm: $(STAMP) ## a night in a SLURM of this one machine; needs its programs and munge
+	@PATH="$$PATH:/usr/sbin"; $(call needs,munged slurmctld slurmd sbatch,slurm-wlm munge)
+	@$(BIN)/python -m pytest -m slurm tests/services
+
+# $(call needs,PROGRAMS,PACKAGES): end in one line if a program is missing.
+needs = for p in $(1); do command -v $$p >/dev/null || { \
+	echo "make $@: $$p is missing; on Debian: apt-get install $(2)"; exit 1; }; done
 
 check: $(STAMP) ## ruff and mypy
 	@$(BIN)/ruff check .

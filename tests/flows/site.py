@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -151,3 +152,9 @@ def eventually(what: Callable[[], Any], limit_s: float = 60) -> Any:
         assert time.monotonic() < until, "it never happened"
         time.sleep(0.5)
     return found
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])

@@ -38,12 +38,14 @@ def live(
         count: gets "kills", "restarts" and "refused" added.
         kills: how many kills at most; after them the writers are left alone.
         pause: the longest time between kills, in seconds.
-        environ: variables for the writers.
+        environ: variables for the writers, beside those of S3.
 
     Raises:
         AssertionError: a writer ended with a fault, or they never end.
     """
     log = session.parent / "writers.log"
+    # the server of new processes began before the keys of a test's S3 were there
+    s3 = {name: value for name, value in os.environ.items() if name.startswith("AWS_")} | (environ or {})
     running: dict[int, ForkServerProcess] = {}
     todo, started, end = set(range(len(jobs))), set[int](), time.monotonic() + LIMIT
     while todo:
@@ -51,7 +53,7 @@ def live(
         for i in sorted(todo - set(running)):
             count["restarts"] += i in started
             started.add(i)
-            given = (jobs[i], store, str(session), str(log), environ or {})
+            given = (jobs[i], store, str(session), str(log), s3)
             running[i] = _START.Process(target=writer, args=given, daemon=True)
             running[i].start()
         time.sleep(dice.uniform(0, pause))
