@@ -138,7 +138,7 @@ def page(link: str, size: str) -> list[tuple[str, float, list[float]]]:
         moving("move, every pixel", "right")
         moving("draw a stroke, every pixel", "left")
         tab.press("0")
-        rows.append(("zoom", *measured(tab, lambda n: tab.wheel(x, y, -60 if n < STEPS / 2 else 60))))
+        rows.append(("zoom", *measured(tab, lambda n: tab.wheel(x, y, -60 if n < STEPS / 2 else 60, ctrl=True))))
         return rows
 
 

@@ -38,6 +38,7 @@ from tasks.labels.desk import (
 from tasks.labels.epipolar import lines_of
 from tasks.labels.hull_view import HullMaps
 from tasks.labels.preview import Previews
+from tasks.labels.snap import snapped
 from tasks.labels.views import FrameViews
 
 MOST_BYTES = 16 * 2**20
@@ -148,6 +149,10 @@ def scribble_app(desk: Desk) -> Starlette:
         body = await _body(request)
         return await run_in_threadpool(_answered, lambda r: _mark(desk, r, body), request)
 
+    async def snap(request: Request) -> Response:
+        body = await _body(request)
+        return await run_in_threadpool(_answered, lambda r: _snap(desk, r, body), request)
+
     def _finished(author: str) -> Any:
         with desk.finishing:  # two at once would each make a version, although the second has nothing new
             done = finish_scribbles(desk.root.url, list(desk.takes), author)
@@ -174,6 +179,7 @@ def scribble_app(desk: Desk) -> Starlette:
             Route(f"/api/strokes/{at}", strokes, methods=["PUT"]),
             Route(f"/api/preview/{at}", preview, methods=["POST"]),
             Route(f"/api/mark/{at}", mark, methods=["PUT"]),
+            Route(f"/api/snap/{at}", snap, methods=["POST"]),
             Route("/api/done", done, methods=["POST"]),
         ]
     )
@@ -213,6 +219,10 @@ def _mark(desk: Desk, request: Request, body: bytes) -> Any:
     except (ValueError, RecursionError) as error:
         raise CapmatError("the mark is not JSON", where=_where(request)) from error
     return mark_box(desk.root, desk.take(request), *_frame_of(request), said)
+
+
+def _snap(desk: Desk, request: Request, body: bytes) -> Any:
+    return snapped(desk.take(request), *_frame_of(request), decode_strokes(body, _where(request)).strokes)
 
 
 def _where(request: Request) -> str:

@@ -84,10 +84,11 @@ export class Looks {
     legend(view);
   }
 
-  // The picture of another frame or camera over this one; null goes back.
-  ghost(address, levels) {
-    if (!address) return this.set(this.view);
-    this.stage.view(this.source("picture"), { at: address, view: "picture", runs: [], levels }, [], 0.6);
+  // The picture of another frame or camera, { at, levels }, over this one; null takes it away.
+  ghost(other) {
+    if (other) this.stage.view(this.source("picture"), { ...other, view: "picture", runs: [] }, [], 0.6);
+    else if (this.haunted) this.set(this.view);
+    this.haunted = Boolean(other);
   }
 
   source(view) {

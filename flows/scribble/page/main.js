@@ -1,7 +1,8 @@
 // The page: the open frame, the view of it, and the keys.
 
-import { ask, connection, framePath } from "./server.js";
+import { ask, connection, drawingOf, framePath } from "./server.js";
 import { finish } from "./finish.js";
+import { listenToKeys } from "./keys.js";
 import { Looks } from "./looks.js";
 import { Marks } from "./marks.js";
 import { Point } from "./point.js";
@@ -13,14 +14,8 @@ import { Overview } from "./canvas/overview.js";
 import { Stage } from "./canvas/stage.js";
 
 const at = (selector) => document.querySelector(selector);
-const HOLD_MS = 350;
 const THICKER = 1.25;
-const LOOKS = {
-  v: "picture", o: "tint", a: "alpha", c: "checker", g: "green", l: "plate", d: "difference", h: "hull",
-};
 const GONE = "The program does not answer; is it still running? This browser keeps the strokes and sends them when it answers.";
-const BRUSHES = { f: "fg", b: "bg", e: "erase" };
-
 const stage = new Stage(heard, () => author() || "somebody");
 const looks = new Looks(stage);
 const preview = new Preview(stage, looks);
@@ -31,7 +26,17 @@ const marks = new Marks(queue, author, note, () => step(1));
 const point = new Point(stage, note);
 const notes = new Map(); // what is wrong, by what it concerns
 let desk, take, frame, wanted;
-const held = {}; // key -> when it went down, and the view before
+const ACTIONS = {
+  f: () => choose("fg"), b: () => choose("bg"), e: () => choose("erase"),
+  r: () => use("round"), j: () => use("smart"), q: () => use("lasso"), k: () => use("polygon"),
+  "[": () => stage.brush.resize(stage.brush.radius / THICKER), "]": () => stage.brush.resize(stage.brush.radius * THICKER),
+  Enter: () => stage.brush.fill(), Escape: () => stage.brush.drop(),
+  n: () => step(1), p: () => step(-1), x: () => preview.flip(),
+  y: () => marks.set("right"), u: () => marks.set("unsure"), m: () => point.flip(frame),
+  0: () => stage.fit(), 1: () => stage.pixelForPixel(),
+  "+": () => stage.zoomBy(1.4), "=": () => stage.zoomBy(1.4), "-": () => stage.zoomBy(1 / 1.4),
+  w: () => at("#wipe-button").click(), s: () => stage.element.classList.toggle("bare"), "?": help,
+};
 
 start();
 
@@ -106,14 +111,14 @@ async function open(item) {
   const first = !frame || frame.size[0] !== found.levels[0][0];
   frame = { at: asked, size: found.levels[0], item, ...found };
   const strokes = saving.begin({ at: asked, size: frame.size, strokes: found.strokes, revision: found.revision });
-  if (first) thickness(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
+  if (first) stage.brush.resize(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
   stage.show(frame.size, strokes, found.frozen, item.box || null);
   looks.open(frame, item.run);
   preview.open(frame, strokes);
   marks.show();
   point.show(frame);
   overview.open(asked, found.levels);
-  at("#name").textContent = `${asked.camera} · frame ${asked.frame}`;
+  at("#name").textContent = nameShown(asked);
   at("#why").textContent = item.reasons.join("; ");
   at("#why").title = item.reasons.join("\n");
   at("#jump-camera").value = asked.camera;
@@ -140,18 +145,32 @@ async function jump() {
 
 // ---- strokes
 
-function heard(what, error) {
-  if (what === "lost") note("tiles", error.message);
+function heard(what, detail) {
+  if (what === "lost") note("tiles", detail.message);
+  if (what === "smart") snap(detail);
   if (what === "look") {
     at("#zoom").textContent = `${Math.round(100 * stage.look.zoom)} %`;
     overview.moved();
   }
   if (what === "pen") showPen();
+  if (what === "size") showSize();
   if (what !== "stroke") return;
   saving.change(stage.ink.strokes);
   preview.change(stage.ink.strokes);
   take.labelled = take.labelled.filter((name) => name !== nameOf(frame.at));
   count(stage.ink.strokes);
+}
+
+// Strokes of the smart brush stay as they were drawn until the program has found the edges.
+async function snap(strokes) {
+  const { at: address, size } = frame;
+  try {
+    const found = await ask(framePath("snap", address), "POST", drawingOf(address, size, strokes));
+    if (frame.at === address) stage.brush.snap(strokes, found);
+    note("smart", "");
+  } catch (error) {
+    note("smart", `The edges are not found; the stroke stays as it was drawn: ${error.message}.`);
+  }
 }
 
 function joined(address, strokes) {
@@ -169,11 +188,17 @@ function count(strokes) {
   at("#undo").disabled = stage.ink.last(stage.author()) < 0;
   at("#redo").disabled = !stage.ink.undone.length;
   const painted = Object.keys(take.drafts).length;
-  const queued = take.queue ? new Set(take.queue.items.map((item) => `${item.camera}/${item.frame}`)).size : 0;
-  at("#progress").textContent = queued
-    ? `${painted} painted, ${counted(queued, "frame")} proposed`
+  const queued = [...new Set((take.queue?.items || []).map((item) => `${item.camera}/${item.frame}`))];
+  const ready = queued.filter((name) => name in take.drafts).length;
+  Object.assign(at("#share"), { hidden: !queued.length, max: queued.length || 1, value: ready });
+  at("#progress").textContent = queued.length
+    ? `${ready} of ${counted(queued.length, "proposed frame")} painted${painted > ready ? `, and ${painted - ready} more` : ""}`
     : `${counted(painted, "frame")} painted. Nothing is proposed yet: capmat mine ${take.name}`;
   queue.mark();
+}
+
+function nameShown({ camera, frame: number }) {
+  return `${camera} · frame ${number}`;
 }
 
 function counted(number, noun) {
@@ -201,11 +226,6 @@ function choose(brush) {
   }
 }
 
-function thickness(radius) {
-  stage.brush.resize(radius);
-  at("#radius").textContent = `${Math.max(1, Math.round(2 * stage.brush.radius))} px`;
-}
-
 async function done() {
   const finished = await finish(desk, stage.author(), () => saving.flush());
   if (!finished) return;
@@ -217,6 +237,20 @@ async function done() {
   stage.ink.load(strokes, found.frozen);
   stage.redraw({ ink: true });
   count(strokes);
+}
+
+function use(tool) {
+  stage.brush.use(tool);
+  for (const button of document.querySelectorAll("[data-tool]")) {
+    button.setAttribute("aria-pressed", button.dataset.tool === tool);
+  }
+}
+
+function showSize() {
+  const across = `${Math.max(1, Math.round(2 * stage.brush.radius))} px`;
+  at("#radius").textContent = across;
+  at("#size").value = Math.log2(stage.brush.radius);
+  at("#size").setAttribute("aria-valuetext", across);
 }
 
 function showPen() {
@@ -231,8 +265,8 @@ function help() {
 
 function wire() {
   for (const button of document.querySelectorAll("[data-brush]")) button.onclick = () => choose(button.dataset.brush);
-  at("#smaller").onclick = () => thickness(stage.brush.radius / THICKER);
-  at("#larger").onclick = () => thickness(stage.brush.radius * THICKER);
+  for (const button of document.querySelectorAll("[data-tool]")) button.onclick = () => use(button.dataset.tool);
+  at("#size").oninput = (event) => stage.brush.resize(2 ** event.target.value);
   at("#undo").onclick = () => stage.undo();
   at("#redo").onclick = () => stage.redo();
   at("#pen").onclick = () => stage.hand.usePenOnly(!stage.hand.penOnly);
@@ -262,66 +296,30 @@ function wire() {
   });
   addEventListener("hashchange", followAddress);
   for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", () => stage.element.focus());
-  addEventListener("keydown", pressed);
-  addEventListener("keyup", released);
-  addEventListener("blur", () => stage.hand.hold(false));
+  listenToKeys({ stage, looks, isReady: () => frame, actions: ACTIONS, haunt, unhaunt });
   addEventListener("beforeunload", (event) => {
     if (saving.waiting) event.preventDefault();
   });
   document.addEventListener("visibilitychange", () => document.hidden && saving.flush());
   choose("fg");
+  use("round");
   showPen();
 }
 
-function pressed(event) {
-  const typing = event.target.closest("select, [type=text], [type=number]");
-  if (event.key === " " && event.target.closest("button, input")) return; // presses it
-  const altGr = event.getModifierState("AltGraph"); // where brackets are on German keyboards
-  if (typing || at("dialog[open]") || !frame || (event.altKey && !altGr)) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const ctrl = (event.ctrlKey && !altGr) || event.metaKey;
-  if (ctrl && key === "z") event.shiftKey ? stage.redo() : stage.undo();
-  else if (ctrl && key === "y") stage.redo();
-  else if (ctrl) return;
-  else if (key === " ") stage.hand.hold(true);
-  else if (key in BRUSHES) choose(BRUSHES[key]);
-  else if (key in LOOKS) flip(key, event);
-  else if (key === "w") at("#wipe-button").click();
-  else if (key === "[") thickness(stage.brush.radius / THICKER);
-  else if (key === "]") thickness(stage.brush.radius * THICKER);
-  else if (key === "n") step(1);
-  else if (key === "p") step(-1);
-  else if (key === "x") preview.flip();
-  else if (key === "m") point.flip(frame);
-  else if (key === "y") marks.set("right");
-  else if (key === "u") marks.set("unsure");
-  else if (key === "0") stage.fit();
-  else if (key === "1") stage.pixelForPixel();
-  else if (key === "+" || key === "=") stage.zoomBy(1.4);
-  else if (key === "-") stage.zoomBy(1 / 1.4);
-  else if (key === "s") stage.element.classList.toggle("bare");
-  else if (key === "?") help();
-  else return;
-  event.preventDefault();
+// The picture of a neighbour over this one: another frame, or another camera at this moment.
+function haunt(kind, by) {
+  const list = kind === "camera" ? Object.keys(take.cameras) : take.frames;
+  const next = list[list.indexOf(frame.at[kind]) + by];
+  if (next === undefined) return;
+  const address = { ...frame.at, [kind]: next };
+  looks.ghost({ at: address, levels: take.cameras[address.camera] });
+  at("#name").textContent = `${nameShown(address)}, over this one`;
 }
 
-// A tap switches to a view, or from it back to the picture; a held key shows the view only while it is held.
-function flip(key, event) {
-  if (event.repeat) return;
-  held[key] = { since: event.timeStamp, before: looks.view };
-  looks.set(looks.view === LOOKS[key] ? "picture" : LOOKS[key]);
-}
-
-function released(event) {
-  const key = event.key.toLowerCase();
-  if (event.key === " " && stage.hand.space) {
-    stage.hand.hold(false);
-    event.preventDefault();
-  }
-  if (!held[key]) return;
-  const { since, before } = held[key];
-  delete held[key];
-  if (event.timeStamp - since > HOLD_MS) looks.set(before);
+function unhaunt() {
+  if (!frame) return;
+  looks.ghost(null);
+  at("#name").textContent = nameShown(frame.at);
 }
 
 function option(value, text = value) {

@@ -2,7 +2,7 @@
 // computes it from the strokes alone; it is a guess of what a training would learn from them, and is never stored.
 
 import { asMask } from "./looks.js";
-import { ask, framePath } from "./server.js";
+import { ask, drawingOf, framePath } from "./server.js";
 
 const QUIET_MS = 250;
 const PAGE = Math.random().toString(36).slice(2); // a later request of the same page ends an earlier one
@@ -41,13 +41,12 @@ export class Preview {
   }
 
   async make() {
-    const { at, size: [height, width] } = this.frame;
+    const { at, size } = this.frame;
     const { count, strokes } = this;
-    const drawing = { capmat: "strokes", schema: 1, ...at, width, height, strokes };
     const query = new URLSearchParams({ run: this.looks.run, page: PAGE });
     this.button.textContent = "Preview…";
     try {
-      const found = await ask(`${framePath("preview", at)}?${query}`, "POST", drawing);
+      const found = await ask(`${framePath("preview", at)}?${query}`, "POST", drawingOf(at, size, strokes));
       const image = found.box && (await asMask(await bitmap(found.png)));
       if (count !== this.count) return image?.close();
       this.lay(image && { box: found.box, image });

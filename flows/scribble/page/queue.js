@@ -4,6 +4,17 @@ import { WORDS } from "./marks.js";
 import { picture, tilePath } from "./server.js";
 
 const AGAIN_MS = 3000;
+const KINDS = { // of what mining measures
+  hole: "parts of the subject are lost", halo: "stage is kept by mistake", teacher: "teacher and student disagree",
+  err: "the student expects to be wrong", soft: "half transparent away from edges", unsteady: "changes when it is flipped",
+  jump: "jumps between two frames", residual: "neither subject nor stage fits",
+};
+const at = (selector) => document.querySelector(selector);
+
+// The strongest of the measures that an item was mined for.
+function kindOf({ signals = {} }) {
+  return Object.keys(signals).sort((one, other) => signals[other] - signals[one])[0] || "";
+}
 
 export function nameOf(at) {
   return `${at.camera}/${at.frame}`;
@@ -13,6 +24,7 @@ export class Queue {
   constructor(chosen) {
     this.chosen = chosen; // (item)
     this.list = document.querySelector("#queue");
+    at("#only-camera").onchange = at("#only-kind").onchange = () => this.show();
     this.list.addEventListener("keydown", (event) => this.pressed(event));
     this.items = [];
     this.thumbs = new Map(); // path -> promise of an address
@@ -25,16 +37,29 @@ export class Queue {
   fill(take, frame) {
     this.take = take;
     const mined = take.queue ? take.queue.items : [];
-    const at = (camera, number) => ({ take: take.name, camera, frame: number });
-    const items = mined.map((item) => ({ ...item, at: at(item.camera, item.frame) }));
+    const place = (camera, number) => ({ take: take.name, camera, frame: number });
+    const items = mined.map((item) => ({ ...item, at: place(item.camera, item.frame) }));
     const listed = new Set(items.map((item) => nameOf(item.at)));
     const also = Object.keys(take.drafts).filter((name) => !listed.has(name));
-    if (!mined.length) for (const camera of Object.keys(take.cameras)) items.push({ at: at(camera, frame), reasons: [] });
+    if (!mined.length) for (const camera of Object.keys(take.cameras)) items.push({ at: place(camera, frame), reasons: [] });
     const others = also.map((name) => {
       const [camera, number] = name.split("/");
-      return { at: at(camera, Number(number)), reasons: [] };
+      return { at: place(camera, Number(number)), reasons: [] };
     }).filter((item) => mined.length || item.at.frame !== frame);
-    this.items = [...items, ...others];
+    this.all = [...items, ...others];
+    this.heading = mined.length ? "Most promising first" : `Every camera at frame ${frame}`;
+    this.isMined = (item) => items.includes(item);
+    at("#filters").hidden = !mined.length;
+    const names = (key) => [...new Set(mined.map(key))].sort();
+    at("#only-camera").replaceChildren(new Option("Every camera", ""), ...names((item) => item.camera).map((name) => new Option(name)));
+    at("#only-kind").replaceChildren(new Option("Every reason", ""), ...names(kindOf).map((kind) => new Option(KINDS[kind] || kind, kind)));
+    this.show();
+  }
+
+  // Lists what the filters let through.
+  show() {
+    const [camera, kind] = [at("#only-camera").value, at("#only-kind").value];
+    this.items = this.all.filter((item) => (!camera || item.at.camera === camera) && (!kind || kindOf(item) === kind));
     this.list.replaceChildren();
     this.seen.disconnect();
     let part;
@@ -45,9 +70,9 @@ export class Queue {
       const heading = part.appendChild(Object.assign(document.createElement("h3"), { textContent: text }));
       heading.setAttribute("role", "presentation");
     };
-    begin(mined.length ? "Most promising first" : `Every camera at frame ${frame}`);
+    begin(this.heading);
     this.items.forEach((item, place) => {
-      if (place === items.length) begin("Also painted");
+      if (!this.isMined(item) && (!place || this.isMined(this.items[place - 1]))) begin("Also painted");
       part.append(this.row(item, place));
     });
     this.mark();
@@ -156,11 +181,12 @@ export class Queue {
   // The item before or behind the current one, around the end.
   beside(step) {
     const place = this.items.indexOf(this.current);
-    return this.items[(place + step + this.items.length) % this.items.length];
+    const from = place < 0 && step < 0 ? 0 : place; // the open frame may be filtered out
+    return this.items[(from + step + this.items.length) % this.items.length];
   }
 
   // The item of a frame, and of a box if it is given.
   find(at, box) {
-    return this.items.find((item) => nameOf(item.at) === nameOf(at) && (!box || String(item.box) === box));
+    return this.all.find((item) => nameOf(item.at) === nameOf(at) && (!box || String(item.box) === box));
   }
 }

@@ -1,7 +1,7 @@
 // Strokes go to the store while people draw. Until the store has them they are also kept by the browser, so neither a
 // full disk nor a closed tab loses one. If two people save the same frame, both sets of strokes are joined.
 
-import { Unreachable, ask, framePath } from "./server.js";
+import { Unreachable, ask, drawingOf, framePath } from "./server.js";
 import { merged } from "./canvas/ink.js";
 
 const PREFIX = "capmat ";
@@ -87,9 +87,7 @@ export class Saving {
     const strokes = entry.strokes;
     try {
       const path = `${framePath("strokes", entry.at)}?after=${entry.revision}`;
-      const [height, width] = entry.size;
-      const drawing = { capmat: "strokes", schema: 1, ...entry.at, width, height, strokes };
-      entry.revision = (await ask(path, "PUT", drawing)).revision;
+      entry.revision = (await ask(path, "PUT", drawingOf(entry.at, entry.size, strokes))).revision;
       entry.base = strokes;
       entry.trouble = "";
       entry.kept = false;

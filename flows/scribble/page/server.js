@@ -59,6 +59,11 @@ export function framePath(kind, at) {
   return `api/${kind}/${encodeURIComponent(at.take)}/${encodeURIComponent(at.camera)}/${at.frame}`;
 }
 
+// Strokes of a frame as the program reads them.
+export function drawingOf(at, [height, width], strokes) {
+  return { capmat: "strokes", schema: 1, ...at, width, height, strokes };
+}
+
 export function tilePath(at, view, runs, level, row, column) {
   const names = runs.map((run) => `run=${encodeURIComponent(run)}`).join("&");
   return `${framePath("tile", at)}/${view}/${level}/${row}/${column}${names && `?${names}`}`;

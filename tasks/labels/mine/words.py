@@ -53,7 +53,7 @@ def _sentence(
 
 
 def _of_hull(name: str, box: tuple[int, int, int, int], looked: "Looked", fit: FrameCheck | None, camera: str) -> str:
-    """`hole: 31 of 38 views see foreground here`, or what a halo can be."""
+    """`lost: 31 of 38 cameras see the subject here`, or what is kept by mistake."""
     if fit is None:
         raise ValueError("a hull signal comes from a hull check")
     halo, hole, fold = fit.maps(camera)
@@ -63,13 +63,13 @@ def _of_hull(name: str, box: tuple[int, int, int, int], looked: "Looked", fit: F
     row, column = divmod(int(part.argmax()), part.shape[1])
     foreground, views = fit.witnesses(camera, y0 + row, x0 + column)
     if name == "hole":
-        return f"hole: {foreground} of {views} views see foreground here"
+        return f"lost: {foreground} of {views} cameras see the subject here"
     where = " below the feet" if _at_feet(looked, box) else ""
     dark = _shadow(looked, box, looked.maps["halo"])
     if dark >= _DARKER:
-        return f"halo{where}: {dark:.0%} darker than the plate: shadow"
+        return f"kept by mistake{where}: a shadow, {dark:.0%} darker than the plate"
     seers = f"at most {foreground} of {views} other cameras see" if foreground else "no other camera sees"
-    return f"halo{where}: {seers} a subject here"
+    return f"kept by mistake{where}: {seers} a subject here"
 
 
 def _at_feet(looked: "Looked", box: tuple[int, int, int, int]) -> bool:

@@ -84,9 +84,9 @@ class Tab:
             self.mouse("mouseMoved", x, y, button, held, shift=shift)
         self.mouse("mouseReleased", *points[-1], button, shift=shift)
 
-    def wheel(self, x: float, y: float, delta: float) -> None:
+    def wheel(self, x: float, y: float, delta: float, *, ctrl: bool = False) -> None:
         """Turn the mouse wheel at a point of the window."""
-        self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=delta)
+        self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=delta, modifiers=2 * ctrl)
 
     def picture(self) -> bytes:
         """What the window shows, as PNG."""

@@ -60,6 +60,7 @@ def test_the_first_keys_do_not_become_a_name(hand: Hand) -> None:
         "Mia",
         False,
     ]
+    hand.tab.wait_for("document.querySelector('#name').textContent")
     hand.tab.press("b")
     assert hand.tab.ask("document.querySelector('[data-brush=bg]').ariaPressed") == "true"
 

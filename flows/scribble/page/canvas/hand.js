@@ -37,11 +37,13 @@ export class Hand {
 
   wheel(event) {
     event.preventDefault();
-    if (!this.stage.size) return;
+    if (!this.stage.size || event.deltaY === 0) return;
     const { x, y } = this.inWindow(event);
     const turned = event.deltaMode ? event.deltaY * 30 : event.deltaY;
     const factor = 1.0018 ** -Math.min(Math.max(turned, -WHEEL_LIMIT), WHEEL_LIMIT);
-    this.stage.zoomBy(factor, x, y);
+    // A trackpad tells a pinch as a turn of the wheel with Ctrl.
+    if (event.ctrlKey || event.metaKey || this.space) this.stage.zoomBy(factor, x, y);
+    else this.brush.resize(this.brush.radius * factor);
   }
 
   down(event) {

@@ -43,6 +43,22 @@ export function drawStraight(marks, stroke, look) {
   marks.globalAlpha = 1;
 }
 
+// The outline of a lasso or polygon, and a line to where the pointer is.
+export function drawOutline(marks, points, look, ratio) {
+  marks.lineJoin = "round";
+  for (const [colour, width, dash] of [["#000b", 3, []], ["#fff", 1.5, [5 * ratio, 4 * ratio]]]) {
+    marks.setTransform(1, 0, 0, 1, 0, 0);
+    marks.strokeStyle = colour;
+    marks.lineWidth = width * ratio;
+    marks.setLineDash(dash);
+    marks.beginPath();
+    for (const [x, y] of points) marks.lineTo((x - look.x) * look.zoom, (y - look.y) * look.zoom);
+    marks.closePath();
+    marks.stroke();
+  }
+  marks.setLineDash([]);
+}
+
 // Moves what is on a canvas.
 export function shift(context, dx, dy) {
   context.setTransform(1, 0, 0, 1, 0, 0);

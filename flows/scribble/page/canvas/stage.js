@@ -5,7 +5,7 @@
 import { Brush } from "./brush.js";
 import { Hand } from "./hand.js";
 import { Ink } from "./ink.js";
-import { drawBox, drawLine, drawStraight, shift, uncovered } from "./marks.js";
+import { drawBox, drawLine, drawOutline, drawStraight, shift, uncovered } from "./marks.js";
 import { Tiles } from "./tiles.js";
 
 const CLOSEST = 32; // device pixels per pixel of the picture
@@ -13,8 +13,8 @@ const MARGIN = 160; // around what is seen, painted too: a picture that is moved
 const SETTLE_MS = 200;
 
 export class Stage {
-  // `told` is called with "look" when the view has moved, with "stroke" when the strokes have changed, with "pen" when
-  // fingers paint no more or again, and with "lost" and an error when a piece of the picture cannot be shown.
+  // `told` is called with "look" when the view has moved, with "stroke" when the strokes have changed, with "smart" and the strokes
+  // of a movement that are to go to the next edges, with "size" when the brush has another one, with "pen" when fingers paint no more or again, and with "lost" and an error when a piece of the picture cannot be shown.
   constructor(told, author) {
     this.told = told;
     this.author = author;
@@ -41,7 +41,7 @@ export class Stage {
   show(size, strokes, frozen, box) {
     this.size = size;
     this.box = box;
-    this.brush.pieces = [];
+    this.brush.drop();
     this.fitted = false;
     this.ink.load(strokes, frozen);
     this.resized();
@@ -219,7 +219,8 @@ export class Stage {
   paintMarks() {
     const { marks, painted: look } = this;
     const line = this.brush.straight && this.brush.pieces[0];
-    const any = this.box || line || this.guide;
+    const { outline, tool } = this.brush;
+    const any = this.box || line || outline.length || this.guide;
     if (!look || (!any && !this.marked)) return;
     this.marked = any;
     marks.setTransform(1, 0, 0, 1, 0, 0);
@@ -227,13 +228,15 @@ export class Stage {
     if (this.box) drawBox(marks, this.box, look, this.ratio);
     if (this.guide) drawLine(marks, this.guide, look, this.ratio);
     if (line) drawStraight(marks, line, look);
+    if (outline.length) {
+      const corners = tool === "polygon" && this.brush.pointer ? [...outline, this.spot(this.brush.pointer)] : outline;
+      drawOutline(marks, corners, look, this.ratio);
+    }
   }
 
   // Where an event happened, in pixels of the frame, to a hundredth.
   place(event) {
-    const frame = this.element.getBoundingClientRect();
-    const x = this.look.x + ((event.clientX - frame.left) * this.ratio) / this.look.zoom;
-    const y = this.look.y + ((event.clientY - frame.top) * this.ratio) / this.look.zoom;
+    const [x, y] = this.spot(this.hand.inWindow(event));
     const [height, width] = this.size;
     // A hand may leave the picture; the store accepts no points farther out than this.
     return [Math.min(Math.max(x, -width), 2 * width), Math.min(Math.max(y, -height), 2 * height)].map(
@@ -241,7 +244,17 @@ export class Stage {
     );
   }
 
+  // A point of the window, in device pixels, as a point of the frame.
+  spot({ x, y }) {
+    return [this.look.x + x / this.look.zoom, this.look.y + y / this.look.zoom];
+  }
+
   undo() {
+    if (this.brush.outline.length) { // the last corner of a polygon
+      this.brush.outline.pop();
+      this.paintMarks();
+      return;
+    }
     if (!this.brush.pieces.length && this.ink.undo(this.author())) this.changed();
   }
 

@@ -60,7 +60,7 @@ def test_the_hole_comes_first_with_its_reasons(root: Root) -> None:
     assert first.camera == "C03"
     assert min(x1, 33) - max(x0, 23) >= 7
     assert min(y1, 46) - max(y0, 34) >= 8
-    assert "hole: 9 of 9 views see foreground here" in first.reasons
+    assert "lost: 9 of 9 cameras see the subject here" in first.reasons
     assert "teacher and student disagree: alpha 1.00 and 0.00" in first.reasons
     assert first.score > 0.5
     assert done["items"] == len(queue.items) <= 3
@@ -149,7 +149,7 @@ def test_the_command_prints_the_queue_and_draws_it(
     words = ["--set", f"store={root.url}", "mine", "solids", "--run", "holed", "--teacher-run", "true", "--top", "3"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
-    assert "hole: 9 of 9 views see foreground here" in out
+    assert "lost: 9 of 9 cameras see the subject here" in out
     (sheet,) = (tmp_path / "out").iterdir()
     assert sheet.read_bytes() == mined_sheet(root, "solids", sheet.stem.partition("-")[2])
     assert main([*words, "--json"]) == 0
