@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from storage.store.marker import begin_store
+from storage.store.root import Root
 from tests.project import ROOT
 from tests.storage.tiny_session import write_session
 
@@ -68,6 +70,22 @@ def test_an_ingest_ends_well_on_a_full_disk_under_its_log_and_a_list_does_not(tm
         "capmat: standard output: what verify prints could not be written (No space left on device)"
     ]
     done = _python(tmp_path, *capmat, "verify", shell="| true; exit ${PIPESTATUS[0]}")
+    assert (done.returncode, said(done)) == (0, [])
+
+
+EVERY = """
+from flows.command.main import WORDS, main
+for words in ([], *([word, "--help"] for word in WORDS), ["models"], ["--json-events", "verify"], ["doctor"]):
+    try:
+        main(["--set", "store=store", *words] if words else [])
+    except SystemExit as ended:
+        assert not ended.code
+"""
+
+
+def test_every_command_ends_quietly_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    begin_store(Root(str(tmp_path / "store")))
+    done = _python(tmp_path, "-c", EVERY, shell="| true; exit ${PIPESTATUS[0]}")
     assert (done.returncode, said(done)) == (0, [])
 
 
