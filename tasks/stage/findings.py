@@ -19,6 +19,12 @@ from tasks.stage.measure import Measured
 Light = Literal["green", "yellow", "red"]
 DRIFT = ("moved", "focus", "exposure", "colour")
 """Kinds of findings that mean that the plate does not fit the take."""
+TITLES = {
+    **{"moved": "camera moved", "focus": "focus", "exposure": "exposure", "colour": "white balance"},
+    **{"changed": "things moved", "glossy": "reflections", "lamp": "lamps", "dark": "dark areas"},
+    **{"noise": "noise", "flicker": "flicker"},
+}
+"""Kinds of findings in words, those that spoil most first."""
 _COMPARED = 3  # cameras that a comparison needs
 _TELL = 3  # places that a finding names
 
@@ -28,7 +34,7 @@ class Finding:
     """One fault of a camera.
 
     Attributes:
-        kind: noise, flicker, lamp, dark, glossy, moved, focus, exposure or colour.
+        kind: one of `TITLES`.
         light: yellow or red.
         what: the fault, with figures.
         advice: what to do.
@@ -69,7 +75,7 @@ def judge(measured: Mapping[str, Measured], limits: StageLimits, training: float
             *_noise(camera, one, noises, limits, training),
             *_flicker(one, limits),
             *_lamps(one, limits),
-            *_glossy(one, limits),
+            *_changes(one, limits),
             *_dark(one, limits),
         ]
         judged[camera] = sorted(findings, key=lambda finding: finding.light != "red")
@@ -217,34 +223,35 @@ def _lamps(one: Measured, limits: StageLimits) -> Iterator[Finding]:
     )
     more = f" and {len(one.lamps) - _TELL} more" if len(one.lamps) > _TELL else ""
     bloom = max([lamp.bloom for lamp in one.lamps], default=0)
+    what = f"lamps, or what mirrors them, clip {_percent(share)} of the picture"
     yield from _finding(
-        "lamp", share, limits.lamps, f"{_percent(share)} of the picture is clipped: {listed}{more}",
+        "lamp", share, limits.lamps, f"{what}: {listed}{more}",
         "Hair in front of it disappears. Turn the lamp out of view, or spread its light over a larger, dimmer area "
         "(frosted plexiglass, cloth). If it is a reflection of a lamp, make the surface matt.",
         {"share": share, "count": len(one.lamps), "bloom": bloom}, [(lamp.x, lamp.y) for lamp in some],
     )  # fmt: skip
 
 
-def _glossy(one: Measured, limits: StageLimits) -> Iterator[Finding]:
-    for stays, regions in (
-        (True, [region for region in one.regions if region.stays]),
-        (False, [region for region in one.regions if not region.stays]),
-    ):
+def _changes(one: Measured, limits: StageLimits) -> Iterator[Finding]:
+    """What differs from the plate beside the subject; only what changes within the take is called a reflection."""
+    again = "remove it, or record the empty stage again"
+    for stays, kind, what, advice in (
+        (True, "changed", "differs from the plate, in all frames alike",
+         f"Something was moved or put there: {again}. If nothing was, it mirrors the subject: cover it with carpet "
+         "or matt cloth."),
+        (None, "changed", "differs from the plate",
+         f"One frame cannot tell why. If something was moved or put there, {again}. If not, it mirrors the subject: "
+         "cover it with carpet or matt cloth."),
+        (False, "glossy", "changes with the subject",
+         "It mirrors the subject or moves. Use carpet on the floor, matt paint or cloth over metal and camera "
+         "housings, frosted plexiglass in front of the rest. Draw scribbles where it stays."),
+    ):  # fmt: skip
+        regions = [region for region in one.regions if region.stays is stays]
         share = sum(region.share for region in regions)
         some = [region for region in regions[:_TELL] if region.share > 0.1 * regions[0].share]
         listed = ", ".join(f"({region.x:.0f}, {region.y:.0f})" for region in some)
-        if stays:
-            what, advice = "differs from the plate, in all frames alike", (
-                "Something was moved or put there: remove it, or record the empty stage again. If nothing was, it "
-                "mirrors the subject: cover it with carpet or matt cloth."
-            )  # fmt: skip
-        else:
-            what, advice = "changes with the subject", (
-                "It mirrors the subject or moves. Use carpet on the floor, matt paint or cloth over metal and camera "
-                "housings, frosted plexiglass in front of the rest. Draw scribbles where it stays."
-            )  # fmt: skip
         yield from _finding(
-            "glossy", share, limits.glossy, f"{_percent(share)} of the picture {what}: at {listed}", advice,
+            kind, share, limits.glossy, f"{_percent(share)} of the picture {what}: at {listed}", advice,
             {"share": share}, [(region.x, region.y) for region in some],
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tasks.show.page import render
 from tasks.show.sheet import RGB, Row, contact_sheet, error_picture, fit_height, to_jpeg
+from tasks.stage.findings import TITLES
 from tasks.stage.measure import Measured
 
 _HEIGHT = 300
@@ -21,6 +22,26 @@ _KEY = (
     ("#ff00dc", "not as in the plate, outside the subject"),
     ("#3cdc5a", "where the subject may be"),
 )
+_CHANGES = ("changed", "glossy")
+_FIGURES = {
+    # figure: (in words, factor, unit)
+    "clipped": ("clipped area", 100, "%"),
+    "empty_frames": ("frames of the empty stage", 1, ""),
+    "noise_worst": ("largest noise of a frame, as displayed", 100, "%"),
+    "noise_worst_at": ("brightness at which it is largest, as displayed", 100, "%"),
+    "noise_map_worst": ("largest noise of the plate, as displayed", 100, "%"),
+    "read_noise": ("noise without light, of linear light", 100, "%"),
+    "full_well": ("full well", 1, "electrons"),
+    "flicker": ("brightness between empty frames", 100, "%"),
+    "shift": ("shift of the camera", 1, "px"),
+    "shift_error": ("uncertainty of the shift", 1, "px"),
+    "gain_red": ("red, of the plate's", 100, "%"),
+    "gain_green": ("green, of the plate's", 100, "%"),
+    "gain_blue": ("blue, of the plate's", 100, "%"),
+    "detail": ("finest detail, of the plate's", 100, "%"),
+    "dark": ("dark and flat around the subject", 100, "%"),
+    "glossy": ("changed beside the subject", 100, "%"),
+}
 _WORDS = {"red": "must be mended", "yellow": "will cost mattes", "green": "fit"}  # the worst first
 
 
@@ -40,6 +61,7 @@ def stage_page(report: Mapping[str, Any], measured: Mapping[str, Measured]) -> s
         verdict=verdict(report),
         lights=[(light, lights.count(light), meaning) for light, meaning in _WORDS.items()],
         notes=report["notes"],
+        kinds=TITLES,
         key=_KEY,
         cameras=[_camera(camera, one, measured[camera]) for camera, one in _worst_first(report)],
     )
@@ -65,7 +87,7 @@ def stage_sheet(report: Mapping[str, Any], measured: Mapping[str, Measured]) -> 
     """A JPEG of eight cameras at most, those with red findings first."""
     rows = []
     for camera, one in _worst_first(report)[:8]:
-        kinds = dict.fromkeys(finding["kind"] for finding in one["findings"])
+        kinds = dict.fromkeys(TITLES.get(finding["kind"], finding["kind"]) for finding in one["findings"])
         rows.append(_row(camera, measured[camera], one["findings"], (", ".join(kinds),), _SHEET))
     return to_jpeg(contact_sheet(rows, ["empty stage", "take", "difference"], cell_height=_SHEET))
 
@@ -82,23 +104,34 @@ def _camera(name: str, one: Mapping[str, Any], measured: Measured) -> dict[str, 
         "sheet": to_jpeg(contact_sheet([row], columns, cell_height=_HEIGHT), 82),
         "findings": one["findings"],
         "missing": one["missing"],
-        "figures": ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in one["figures"].items()),
-    }
+        "cells": [_cell(kind, one) for kind in TITLES],
+        "figures": [(words, f"{value * factor:.3g} {unit}".strip()) for key, value in one["figures"].items()
+                    for words, factor, unit in [_FIGURES.get(key, (key, 1, ""))]],
+    }  # fmt: skip
+
+
+def _cell(kind: str, one: Mapping[str, Any]) -> str:
+    """The worst light of a kind of findings; "?" if it could not be measured, "" if nothing was found."""
+    lights = [finding["light"] for finding in one["findings"] if finding["kind"] == kind]
+    absent = "?" if ("glossy" if kind in _CHANGES else kind) in one["missing"] else ""
+    return str(min(lights, key=list(_WORDS).index, default=absent))
 
 
 def _row(
     label: str, one: Measured, findings: Sequence[Mapping[str, Any]], captions: tuple[str, ...], height: int
 ) -> Row:
     plate = _over(_over(one.plate, one.dark, _DARK, 0.45), _rim(one.white), _WHITE, 1.0)
-    places = {kind: [p for f in findings if f["kind"] == kind for p in f["places"]] for kind in ("lamp", "glossy")}
+    lamps, changes = (
+        [p for f in findings if f["kind"] in kinds for p in f["places"]] for kinds in (("lamp",), _CHANGES)
+    )
     scale = height / one.plate.shape[0]
-    drawn: list[RGB | None] = [_numbered(fit_height(plate, height), places["lamp"], scale / one.fold, _WHITE)]
+    drawn: list[RGB | None] = [_numbered(fit_height(plate, height), lamps, scale / one.fold, _WHITE)]
     if one.shot is None:
         return Row(label, [*drawn, None, None], captions)
     shot = one.shot
     if one.subject is not None and one.outside is not None:
         shot = _over(_over(shot, _rim(one.subject), _SUBJECT, 0.7), one.outside, _OUTSIDE, 0.8)
-    canvas = _numbered(fit_height(shot, height), places["glossy"], scale / one.fold, _OUTSIDE)
+    canvas = _numbered(fit_height(shot, height), changes, scale / one.fold, _OUTSIDE)
     if one.moved and any(finding["kind"] == "moved" for finding in findings):
         canvas = _arrow(canvas, one.moved[0].x * scale / one.fold, one.moved[0].y * scale / one.fold)
     change = np.clip(0.5 + one.change[0].astype(np.float32), 0, 1)

@@ -137,5 +137,6 @@ def _share(new: list[float], old: list[float]) -> float:
 
 def _percent(share: float) -> str:
     """A ratio of errors in words: `11 % lower`."""
-    off = round(100 * (share - 1))
-    return f"{abs(off)} % {'higher' if off > 0 else 'lower'}" if off else "the same"
+    off = 100 * (share - 1)
+    digits = 0 if abs(off) >= 1 else 1
+    return f"{abs(off):.{digits}f} % {'higher' if off > 0 else 'lower'}" if abs(off) >= 0.05 else "the same"

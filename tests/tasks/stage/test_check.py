@@ -76,7 +76,7 @@ def test_a_tidy_stage_raises_nothing(clean: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("defect", "kind"),
-    [("glossy-floor", "glossy"), ("lamp", "lamp"), ("moved-camera", "moved"), ("exposure", "exposure"),
+    [("glossy-floor", "changed"), ("lamp", "lamp"), ("moved-camera", "moved"), ("exposure", "exposure"),
      ("noise", "noise")],
 )  # fmt: skip
 def test_every_defect_is_found_in_its_camera_and_nowhere_else(
@@ -93,7 +93,7 @@ def test_every_defect_is_found_in_its_camera_and_nowhere_else(
         assert finding.figures["gain"] / finding.figures["common"] == pytest.approx(1.05, abs=0.015)
     elif kind == "noise":
         assert finding.figures["times"] == pytest.approx(2, abs=0.2)
-    elif kind == "glossy":
+    elif kind == "changed":
         ((_, y), *_) = finding.places
         assert y > 100  # on the floor before the camera
     else:
@@ -110,7 +110,7 @@ def test_mattes_in_the_store_say_where_the_subject_is(clean: Path, tmp_path: Pat
         truth = Image.open(Path(session).parent / f"truth/amber/{camera}/0001_alpha.png")
         take.write_alphas("student-v1", camera, {1: np.asarray(truth, np.float32) / 255})
     result = check(open_stored(store, take.stage, None, 2), CONFIG.stage, BOX, CONFIG.teacher.noise)
-    assert found(result) == {CAMERA: {"glossy"}}
+    assert found(result) == {CAMERA: {"changed"}}  # of one frame nobody can tell why
     for one in result.measured.values():
         assert one.subject is not None
         assert one.subject[one.matte].mean() > 0.97
@@ -141,7 +141,7 @@ def test_the_sample_session_is_hard_and_nothing_in_it_is_broken(tmp_path: Path) 
     kinds = found(result)
     assert len(kinds) == 12
     assert all("lamp" in said for said in kinds.values())
-    assert {"glossy", "dark"} <= set.union(*kinds.values())
+    assert {"changed", "dark"} <= set.union(*kinds.values())
     assert not {*DRIFT, "noise", "flicker"} & set.union(*kinds.values())
     assert not [f for said in result.findings.values() for f in said if f.light == "red"]
     report = write_report(Root(tmp_path), "sample", result)
