@@ -54,6 +54,8 @@ def stage_page(report: Mapping[str, Any], measured: Mapping[str, Measured]) -> s
     """
     where = f"stage {report['stage']}" + (f", take {report['take']}" if report["take"] else "")
     lights = [camera["light"] for camera in report["cameras"].values()]
+    cells = {camera: {kind: _cell(kind, one) for kind in TITLES} for camera, one in report["cameras"].items()}
+    shown = [kind for kind in TITLES if any(own[kind] for own in cells.values())]
     return render(
         "stage/page.html",
         title=f"Stage check: {where}",
@@ -62,6 +64,9 @@ def stage_page(report: Mapping[str, Any], measured: Mapping[str, Measured]) -> s
         lights=[(light, lights.count(light), meaning) for light, meaning in _WORDS.items()],
         notes=report["notes"],
         kinds=TITLES,
+        shown=shown,
+        unseen=[title for kind, title in TITLES.items() if kind not in shown],
+        cells=cells,
         key=_KEY,
         cameras=[_camera(camera, one, measured[camera]) for camera, one in _worst_first(report)],
     )
@@ -104,7 +109,6 @@ def _camera(name: str, one: Mapping[str, Any], measured: Measured) -> dict[str, 
         "sheet": to_jpeg(contact_sheet([row], columns, cell_height=_HEIGHT), 82),
         "findings": one["findings"],
         "missing": one["missing"],
-        "cells": [_cell(kind, one) for kind in TITLES],
         "figures": [(words, f"{value * factor:.3g} {unit}".strip()) for key, value in one["figures"].items()
                     for words, factor, unit in [_FIGURES.get(key, (key, 1, ""))]],
     }  # fmt: skip

@@ -52,6 +52,7 @@ def test_the_page_begins_with_a_table_of_cameras_and_faults_and_says_figures_in_
     page = Page(stage_page(report, dict.fromkeys(cameras, measured())))
     table = page.text[page.text.index(TITLES["moved"]) : page.text.index("it is so")]
     assert table.index("c01 red red") < table.index("c02 yellow") < table.index("c00 not measured")
+    assert "No camera has a fault of: exposure, white balance, reflections, dark areas, noise, flicker." in page.text
     assert "gain red" not in page.text
     assert "red, of the plate's 99.9 %" in page.text
     assert "shift of the camera 0.25 px" in page.text
