@@ -141,7 +141,7 @@ def no_such(
     """The error for a name that `holder` does not have; the message lists its names and proposes the nearest."""
     known = list(known)
     what = f"no {kind} is called {name}; {holder} has: {listed(known)}"
-    return NotFound(what, where=where, fix=f"{did_you_mean(name, known)} {fix}".lstrip())
+    return NotFound(what, where=where, fix=did_you_mean(name, known) or fix)
 
 
 class MatteError(CapmatError, ValueError):

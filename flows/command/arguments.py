@@ -79,10 +79,13 @@ class Parser(argparse.ArgumentParser):
 
     def _check_options(self, args: Sequence[str], verbs: Collection[str]) -> None:
         """Refuse an unknown option before argparse misses a required one, or takes its value for something else."""
+        takes_next = False
         for arg in args:
-            if arg == "--" or arg in verbs:
+            name, equals, _ = arg.partition("=")
+            if arg == "--" or (verbs and not takes_next and not arg.startswith("-")):
                 return
-            name = arg.partition("=")[0]
+            option = self._option_string_actions.get(name)
+            takes_next = bool(option and option.nargs != 0 and not equals)
             if name.startswith("--") and not any(known.startswith(name) for known in self._option_string_actions):
                 self.error(f"has no option {name}. {did_you_mean(name, self._option_string_actions)}")
 

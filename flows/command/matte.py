@@ -113,10 +113,10 @@ def _export_options(parser: ArgumentParser) -> None:
 
 def export(args: Namespace) -> None:
     """Write the files that are missing or out of date, and print how many."""
+    config = settings(args)
+    take = Take.open(Root(config.store), args.take)  # a wrong name is refused before Prefect is imported
     from tasks.models.networks import find_run
 
-    config = settings(args)
-    take = Take.open(Root(config.store), args.take)
     run = find_run(config.store, args.run or "", config.teacher.tile)
     # a range may be wider than the take
     chosen = None if args.frames is None else [frame for frame in take.frames if frame in args.frames]

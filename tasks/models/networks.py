@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypedDict
 
-from capmat_errors import CheckpointError, NotFound, Overtaken, no_such
+from capmat_errors import CheckpointError, NotFound, Overtaken, did_you_mean, no_such
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.runtime.step import Record, retryable, run_once
@@ -276,7 +276,10 @@ def find_run(store: str, wanted: str = "", tile: int = 0) -> str:
         CheckpointError: no model is in use for the role.
     """
     name, _, version = (wanted or "student").partition("@")
-    if not version and name not in (*ROLES, *Registry(Root(store)).names()):
+    models = [*ROLES, *Registry(Root(store)).names()]
+    if not version and name not in models:
+        if "-" not in name and did_you_mean(name, models):  # names of runs have hyphens
+            raise no_such("model", name, models, where=store)
         return wanted
     return Run(name, find_model(store, "", wanted or name), tile if name == "teacher" else 0).name
 

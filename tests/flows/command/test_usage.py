@@ -137,6 +137,7 @@ def test_the_settings_stand_before_and_after_the_word_and_the_verb() -> None:
     ("words", "says"),
     [
         (["expotr"], "capmat: has no command 'expotr'. Did you mean export?"),
+        (["--set", "seed=1", "expotr", "cedar", "--outt", "x"], "Did you mean export?"),
         (["valdate", "student"], "Did you mean validate?"),
         (["models", "shwo"], "Did you mean show?"),
         (["export", "walk", "--fromat", "exr"], "capmat export: has no option --fromat. Did you mean --format?"),
@@ -174,7 +175,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Root:
         (["models", "show", "bgmv2_mobilnetv2_xs"], f"Did you mean {STUDENT}?"),
         (["models", "show", "studnet"], "Did you mean student?"),
         (["models", "show", "student@v0003"], "no version is called v0003; the store has: v0001, v0002"),
-        (["models", "export", "mdonet", "--format", "onnx", "--out", "x"], "Did you mean modnet?"),
+        (["validate", "mdonet"], "Did you mean modnet?"),
         (["validate", "teacher"], "has no teacher in use"),
         (["validate", "--benchmark", "gold", "studnt"], "no benchmark is called gold"),
     ],
@@ -223,6 +224,7 @@ def test_student_is_the_name_of_the_model_in_use(store: Root, capsys: Said) -> N
     assert find_run(store.url, "student@v0001") == Run("student", made).name == f"student-{STUDENT}-v0001"  # type: ignore[arg-type]
     assert find_run(store.url) == find_run(store.url, "student") == f"student-{STUDENT}-v0002"
     assert find_run(store.url, "modnet") == "modnet-v0001"
+    assert "no model is called studnet" in refused(["hull", "walk", "--run", "studnet", "--out", "x.ply"], capsys)
     assert find_run(store.url, "teacher-bg_vitmatte-v0007") == "teacher-bg_vitmatte-v0007"
 
 
