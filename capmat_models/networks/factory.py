@@ -10,7 +10,7 @@ import importlib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from capmat_errors import ConfigError
+from capmat_errors import ConfigError, did_you_mean
 from capmat_models.networks.configs import ARCHITECTURES, UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -47,9 +47,8 @@ def create_model(name: str, **config: Any) -> nn.Module:
     try:
         entry = ARCHITECTURES[name]
     except KeyError:
-        raise ConfigError(
-            f"no network is called {name!r}", fix=f"Choose one of {', '.join(ARCHITECTURES)}."
-        ) from None
+        fix = did_you_mean(name, ARCHITECTURES) or f"Choose one of {', '.join(ARCHITECTURES)}."
+        raise ConfigError(f"no network is called {name!r}", fix=fix) from None
     known = {f.name for f in fields(entry.config)}
     if unknown := sorted(set(config) - known):
         raise ConfigError(

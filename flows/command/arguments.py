@@ -4,9 +4,11 @@
 """
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from capmat_errors import did_you_mean, plain
@@ -126,7 +128,7 @@ class _Take(argparse.Action):
     several = False
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        if not values:  # none stands at the position
+        if values is None or values == []:  # none stands at the position
             return
         known = getattr(namespace, self.dest, None)
         if self.several:
@@ -140,7 +142,7 @@ class _Take(argparse.Action):
 
 def add_take(parser: argparse.ArgumentParser, text: str, nargs: str | None = None) -> None:
     """Declare the take, or with `nargs="*"` several: by position, and as `--take`, another way to write it."""
-    place = parser.add_argument("take", action=_Take, nargs=nargs, metavar="TAKE", help=text)
+    place = parser.add_argument("take", action=_Take, nargs=nargs, default=None, metavar="TAKE", help=text)
     hidden = argparse.SUPPRESS
     alias = parser.add_argument("--take", action=_Take, dest="take", default=hidden, help=hidden)
     assert isinstance(place, _Take)
@@ -166,6 +168,17 @@ def settings(args: argparse.Namespace) -> "Config":
 def given(args: argparse.Namespace) -> dict[str, Any]:
     """The settings of this command line as parameters of a flow; see `tasks.runtime.form.asked`."""
     return {"overrides": args.set, "config": str(args.config or "")}
+
+
+def write_file(file: Path, data: bytes) -> None:
+    """Write a file that a user named, in one step; its folder is made.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    from storage.store.root import Root
+
+    Root(file.absolute().parent).write(file.name, data)
 
 
 def verbs_of(parser: argparse.ArgumentParser, *, required: bool = True) -> Verbs:
@@ -201,6 +214,38 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def integer(text: str) -> int:
+    """..., -1, 0, 1, ..."""
+    if not re.fullmatch(r"-?\d{1,18}", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """A number, such as 0.5 or 1e-4."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return value
+
+
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    if number(text) <= 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return float(text)
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    if not 0 <= number(text) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
+    return float(text)
+
+
 def port(text: str) -> int:
     """1 to 65535."""
     if positive(text) > LAST_PORT:
@@ -230,5 +275,7 @@ def frames(text: str) -> range:
 
 def size(text: str) -> tuple[int, int]:
     """`WIDTHxHEIGHT` as (height, width), the order of arrays."""
-    width, _, height = text.partition("x")
-    return positive(height), positive(width)
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT, got {text!r}")
+    return positive(match[2]), positive(match[1])

@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 
 from capmat_errors import ConfigError, NotFound
-from flows.command.arguments import RUN, add_take, pixels, positive, settings, verbs_of, whole, words
+from flows.command.arguments import (
+    RUN,
+    add_take,
+    integer,
+    pixels,
+    positive,
+    settings,
+    verbs_of,
+    whole,
+    words,
+    write_file,
+)
 from storage.labels.export import export_labels
 from storage.labels.formats.read import FORMATS, Reading
 from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
@@ -47,7 +58,7 @@ def _scribbles_options(parser: ArgumentParser) -> None:
                        "and --camera give)")  # fmt: skip
     named.add_argument("--take", default="", help="take of all pictures, where their names do not hold it")
     named.add_argument("--camera", default="", help="camera of all pictures, where their names do not hold it")
-    named.add_argument("--offset", type=int, metavar="N", help="add N to the frame numbers")
+    named.add_argument("--offset", type=integer, metavar="N", help="add N to the frame numbers")
     drawn = bring.add_argument_group("shapes")
     drawn.add_argument("--radius", type=pixels, default=3.0, metavar="PIXELS",
                        help="radius of lines and points (default: 3)")  # fmt: skip
@@ -94,7 +105,7 @@ def show_set(args: Namespace) -> None:
         from tasks.report.sheets import scribble_sheet
         from tasks.show.sheet import to_jpeg
 
-        args.picture.write_bytes(to_jpeg(scribble_sheet(root, labels.version, count=24)))
+        write_file(args.picture, to_jpeg(scribble_sheet(root, labels.version, count=24)))
         print(f"contact sheet: {args.picture}")
 
 
@@ -215,9 +226,8 @@ def mine(args: Namespace) -> None:
     queue = read_queue(root, args.take, done["queue"])
     sheet = None
     if args.out and queue.items:
-        args.out.mkdir(parents=True, exist_ok=True)
         sheet = args.out / f"{args.take}-{queue.version}.jpg"
-        sheet.write_bytes(mined_sheet(root, args.take, queue.version))
+        write_file(sheet, mined_sheet(root, args.take, queue.version))
     if args.json:
         print(json.dumps(asdict(queue), indent=2))
         return

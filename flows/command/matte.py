@@ -8,7 +8,7 @@ from typing import Any
 from capmat_errors import ConfigError
 from flows.command.arguments import FRAMES, RUN, add_take, frames, positive, settings
 from storage.export.mattes import export_mattes
-from storage.export.names import NAME
+from storage.export.names import FORMATS, NAME, WHAT
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
@@ -37,13 +37,13 @@ def matte(args: Namespace) -> None:
         args.role, args.model = args.model, None  # none is in use yet: the base weights
     if args.take:
         if unused := [f"--{key}" for key in ("image", "plate", "trimap", "mask", "out") if getattr(args, key)]:
-            raise ConfigError(
-                f"a take does not use {', '.join(unused)}", where="capmat matte", fix="Remove what is not used."
-            )
+            fix = "Name a photograph with --image." if Path(args.take).is_file() else "Remove what is not used."
+            raise ConfigError(f"a take does not use {', '.join(unused)}", where=f"capmat matte {args.take}", fix=fix)
         _matte_take(config, args.take, args.role, args.model)
         return
     if not (args.image and args.out) or not (args.plate or args.model):
-        raise ConfigError("needs a take, or --image, --plate (or --model) and --out", where="capmat matte")
+        raise ConfigError("needs a take, or --image, --plate (or --model) and --out", where="capmat matte",
+                          fix="For example: capmat matte cedar")  # fmt: skip
     from tasks.matte.picture import matte_picture, open_base, open_model
 
     if args.model:
@@ -99,9 +99,9 @@ def _export_options(parser: ArgumentParser) -> None:
     add_take(parser, "an ingested take")
     parser.add_argument("--run", help=RUN)
     parser.add_argument("--out", required=True, metavar="PLACE", help="a folder, or s3://bucket/prefix")
-    parser.add_argument("--format", action="append", metavar="FORMAT",
+    parser.add_argument("--format", action="append", choices=FORMATS, metavar="FORMAT",
                         help="exr, png, tiff, mp4, prores; may be repeated (default: exr and png)")  # fmt: skip
-    parser.add_argument("--what", action="append", metavar="WHAT",
+    parser.add_argument("--what", action="append", choices=WHAT, metavar="WHAT",
                         help="alpha, rgba, fg, comp; may be repeated (default: see docs/export.md)")  # fmt: skip
     parser.add_argument("--camera", action="append", help="only this camera; may be repeated")
     parser.add_argument("--frames", type=frames, metavar=FRAMES, help="such as 10-250:2 (default: all)")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import ConfigError
-from flows.command.arguments import positive, settings, size, verbs_of, whole
+from flows.command.arguments import above_zero, number, positive, settings, share, size, verbs_of, whole, write_file
 from storage.registry import ModelEntry, Registry
 from storage.store.root import Root
 
@@ -71,7 +71,7 @@ def _models_options(parser: ArgumentParser) -> None:
 
 def numbers(text: str) -> tuple[float, ...]:
     """0.5 or 0.5,0.4,0.3."""
-    return tuple(float(number) for number in text.split(","))
+    return tuple(number(part) for part in text.split(","))
 
 
 def list_models(args: Namespace) -> None:
@@ -132,7 +132,7 @@ def export_model(args: Namespace) -> None:
     config = settings(args)
     network, name = open_model(config.store, Path(config.weights), args.model)
     data = export_network(network, args.format, args.size)
-    Root(args.out.absolute().parent).write(args.out.name, data)
+    write_file(args.out, data)
     print(f"{args.out}   {len(data) / 1e6:.1f} MB, {args.format} of {name}")
 
 
@@ -183,17 +183,17 @@ def _readable(value: Any) -> str:
 
 def _train_options(parser: ArgumentParser) -> None:
     parser.add_argument("role", choices=_ROLES)
-    parser.add_argument("--minutes", type=float, default=25.0, help="train for this long (default: 25)")
-    parser.add_argument("--iterations", type=int, help="train this many steps, instead of --minutes")
+    parser.add_argument("--minutes", type=above_zero, default=25.0, help="train for this long (default: 25)")
+    parser.add_argument("--iterations", type=positive, help="train this many steps, instead of --minutes")
     parser.add_argument("--crop", type=positive, metavar="PIXELS", help="side of the training window")
     parser.add_argument("--batch", type=positive, metavar="N", help="crops per step")
     parser.add_argument("--held", type=positive, metavar="N", help="foregrounds and backgrounds that are held out "
                         "and measured on (default: a tenth)")  # fmt: skip
     parser.add_argument("--mixed-precision", action="store_true", help="run the network in bfloat16, on a GPU")
-    parser.add_argument("--lr", type=float, help="highest learning rate (student: factor on its rates)")
+    parser.add_argument("--lr", type=above_zero, help="highest learning rate (student: factor on its rates)")
     parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from: of the network, or of "
                         "whole parts of it")  # fmt: skip
-    parser.add_argument("--blend", type=float, default=1.0, metavar="SHARE", help="of the trained weights in the "
+    parser.add_argument("--blend", type=share, default=1.0, metavar="SHARE", help="of the trained weights in the "
                         "result; the rest is --start (default: 1)")  # fmt: skip
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="show 48 composites in a picture; train nothing")
 
@@ -205,8 +205,7 @@ def train_base(args: Namespace) -> None:
 
     config = settings(args)
     if args.sheet:
-        picture = to_jpeg(show_composites(Path(config.base_data), config.seed))
-        Root(args.sheet.absolute().parent).write(args.sheet.name, picture)
+        write_file(args.sheet, to_jpeg(show_composites(Path(config.base_data), config.seed)))
         return
     card = train_base_weights(
         args.role,

@@ -1,7 +1,6 @@
 """`capmat plan` and `capmat metrics`: how long the night will take, and how the last one went."""
 
 import json
-import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.command.arguments import positive, settings
+from flows.command.arguments import positive, settings, write_file
 from storage.store.root import Root
 from tasks.show.figures import amount, duration
 
@@ -151,9 +150,7 @@ def metrics(args: Namespace) -> None:
     if args.out is None:
         print(text, end="")
         return
-    new = args.out.with_name(f".{args.out.name}.{os.getpid()}")
-    new.write_text(text)
-    new.replace(args.out)  # at once: a collector that reads half a file reports an error
+    write_file(args.out, text.encode())  # at once: a collector that reads half a file reports an error
 
 
 WORDS = {

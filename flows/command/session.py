@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import CapmatError, SessionError
-from flows.command.arguments import add_take, settings
+from flows.command.arguments import add_take, integer, settings, write_file
 from flows.command.ingest_plan import as_dict, clocks, summary, table
 from storage.descriptor import Session, read_session
 from storage.session.cost import Cost, check_space, expected_cost
-from storage.session.layouts.recognise import describe
+from storage.session.layouts.recognise import LAYOUTS, describe
 from storage.session.motion import check_motion, describe_lags
 from storage.session.plan import SessionPlan, plan_session
 from storage.store.root import Root
@@ -29,8 +29,7 @@ def _session_options(parser: ArgumentParser) -> None:
 
 def _layout_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("folders without a session.toml")
-    group.add_argument("--layout", help="easyvolcap, actorshq, smc, n3dv, pose2sim, colmap, nerfstudio, opencv "
-                       "(default: recognised)")  # fmt: skip
+    group.add_argument("--layout", choices=LAYOUTS, help="default: recognised")
     group.add_argument("--name", help="name of the session, its stage and its take (default: the folder's)")
     group.add_argument("--state", action="append", default=[], metavar="KEY=VALUE",
                        help="a fact that the folder does not hold, such as fps=50; may be repeated")  # fmt: skip
@@ -47,14 +46,19 @@ def session(args: Namespace) -> None:
         return
     if out.exists():
         raise SessionError("the file exists already", where=str(out), fix="Name another one with --out.")
-    out.write_text(text, encoding="utf-8")
+    write_file(out, text.encode())
     for note in notes:
         print(f"note: {note}")
     print(f"wrote {out}; check it, then: capmat ingest {args.out}")
 
 
 def _ingest_options(parser: ArgumentParser) -> None:
-    parser.add_argument("session", type=Path, help="session.toml of the recorded day, or a folder in a known layout")
+    parser.add_argument(
+        "session",
+        metavar="SESSION",
+        type=Path,
+        help="session.toml of the recorded day, or a folder in a known layout",
+    )
     add_take(parser, "only these takes (default: all of the session)", nargs="*")
     parser.add_argument("--plan", action="store_true",
                         help="only check everything and print the plan; exit code 2 if refused")  # fmt: skip
@@ -170,7 +174,7 @@ def _planned(session: Session, root: Root) -> tuple[SessionPlan, Cost]:
 
 def _sim_options(parser: ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="receives the session, the truth and the base data")
-    parser.add_argument("--seed", type=int, default=0, help="start of every random number (default: 0)")
+    parser.add_argument("--seed", type=integer, default=0, help="start of every random number (default: 0)")
     parser.add_argument("--tiny", action="store_true", help="render a few small pictures, in seconds")
     parser.add_argument("--defect", default="", choices=DEFECTS, metavar="NAME", help="render a tidy stage with one "
                         f"defect in camera C02, to try `capmat stage check` on: {', '.join(DEFECTS)}")  # fmt: skip

@@ -6,11 +6,13 @@ import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 from capmat_errors import ConfigError, NotFound
-from flows.command.arguments import add_take, settings, verbs_of
+from flows.command.arguments import above_zero, add_take, settings, verbs_of
 from storage.calibration.camera import Camera
 from storage.calibration.formats.files import METRES, WRITERS, open_calibration, write_calibration
+from storage.descriptor import Format
 from storage.session.board import GOOD, POOR, BoardCheck, check_boards
 from storage.store.root import Root
 from tasks.config import Config
@@ -83,12 +85,12 @@ def _source(config: Config, args: Namespace) -> Source:
 
 def _calibration_options(parser: ArgumentParser) -> None:
     parser.add_argument("path", metavar="IN", help="file or folder; for opencv-xml a path with {camera}")
-    parser.add_argument("--format", required=True, help="capmat, opencv-xml, easyvolcap, actorshq, colmap, "
-                        "nerfstudio (also Blender), metashape, caliscope, pose2sim, llff, smc")  # fmt: skip
-    parser.add_argument("--to", help="also write it in this format: easyvolcap, colmap, nerfstudio, capmat")
+    parser.add_argument("--format", required=True, choices=get_args(Format), metavar="FORMAT",
+                        help=f"{', '.join(get_args(Format))}; nerfstudio also reads Blender's")  # fmt: skip
+    parser.add_argument("--to", choices=WRITERS, help="also write it in this format")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where --to writes")
     parser.add_argument("--unit", choices=("m", "cm", "mm"), help="unit of positions in IN, where it states none")
-    parser.add_argument("--scale", type=float, help="metres per unit of IN, where it has no unit")
+    parser.add_argument("--scale", type=above_zero, help="metres per unit of IN, where it has no unit")
     board = parser.add_argument_group("check with a checkerboard")
     board.add_argument("--board", metavar="PATH", help="videos or pictures of the board, with {camera}")
     board.add_argument("--corners", metavar="8x6", help="inner corners per row, and rows")
@@ -99,10 +101,6 @@ def calibration(args: Namespace) -> None:
     """Print the cameras of a calibration and, with --board, how good it is; with --to, write them."""
     if bool(args.to) != bool(args.out):
         raise ConfigError("--to and --out belong together", where="capmat calibration")
-    if args.to and args.to not in WRITERS:
-        raise ConfigError(
-            f"calibrations are not written as {args.to!r}", where="--to", fix=f"Use {', '.join(WRITERS)}."
-        )
     if bool(args.board) != bool(args.corners) or (args.square and not args.board):
         raise ConfigError(
             "--board and --corners belong together, and --square needs both", where="capmat calibration"

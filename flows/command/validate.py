@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capmat_errors import ConfigError, SessionError
-from flows.command.arguments import add_take, given, positive, settings, verbs_of
+from flows.command.arguments import add_take, given, positive, settings, verbs_of, write_file
 from storage.benchmark import Benchmark
 from storage.descriptor import read_session
 from storage.store.root import Root
@@ -165,10 +165,9 @@ def show(args: Namespace) -> None:
         from tasks.show.sheet import to_jpeg
         from tasks.validate.benchmark import benchmark_sheets
 
-        args.out.mkdir(parents=True, exist_ok=True)
         for number, sheet in enumerate(benchmark_sheets(store, frozen), 1):
             file = Path(args.out, f"{name}-{frozen.version}-{number}.jpg")
-            file.write_bytes(to_jpeg(sheet))
+            write_file(file, to_jpeg(sheet))
             if not args.json:
                 print(file)
 

@@ -199,7 +199,7 @@ def _settings(architecture: str, changes: Sequence[str]) -> dict[str, Any]:
         # an unknown key is left to create_model, which lists the known ones
         if not equals or (default is not None and type(value) is not type(default)):
             kind = type(default).__name__ if default is not None else "value"
-            raise ConfigError(f"is not of the form field={kind}", where=f"--set {pair}", fix="Correct the value.")
+            raise ConfigError(f"is not of the form field={kind}", where=f"--field {pair}", fix="Correct the value.")
         settings[key] = value
     if settings:
         create_model(architecture, **settings)

@@ -79,7 +79,8 @@ class Lines:
 
     def refused(self, error: CapmatError) -> None:
         """Say why the command ends."""
-        sys.stderr.write(f"capmat: {error}\n")
+        who = "" if str(error).startswith("capmat ") else "capmat: "
+        sys.stderr.write(f"{who}{error}\n")
 
     def done(self, code: int) -> None:
         """The command has ended with this exit code."""

@@ -69,7 +69,8 @@ def describe(
 
 def _recognised(folder: Path, layout: str | None) -> tuple[str, Draft]:
     if not folder.is_dir():
-        raise SessionError("the folder does not exist", where=str(folder), fix="Check the path.")
+        what = "this is a file; a folder is needed" if folder.exists() else "the folder does not exist"
+        raise SessionError(what, where=str(folder), fix="Check the path.")
     if layout is not None and layout not in LAYOUTS:
         raise SessionError(f"the layout {layout!r} is not known", fix=f"Use one of {', '.join(LAYOUTS)}.")
     wanted = [layout] if layout else list(LAYOUTS)

@@ -68,9 +68,7 @@ def test_it_says_how_good_the_calibration_is(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--format", "kalibr"], "format 'kalibr' is not known"),
         (["--format", "actorshq", "--to", "colmap"], "--to and --out belong together"),
-        (["--format", "actorshq", "--to", "fbx", "--out", "x"], "not written as 'fbx'"),
         (["--format", "llff"], "not a numpy array"),
         (["--format", "actorshq", "--board", "{camera}.png"], "--board and --corners belong together"),
         (["--format", "actorshq", "--square", "1cm"], "--square needs both"),

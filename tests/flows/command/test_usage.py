@@ -198,6 +198,37 @@ def test_a_wrong_take_is_answered_with_the_nearest(store: Root, capsys: Said) ->
         assert "no take is called wlak; the store has: walk. Did you mean walk?" in said, words
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("export '' --out x", "'' cannot be the name of a take"),
+        ("export walk --out x --format jpg", "expected exr, png, tiff, mp4, prores, got 'jpg'"),
+        ("session day --layout easyvolca", "Did you mean easyvolcap?"),
+        ("session notes.txt", "notes.txt: this is a file; a folder is needed"),
+        ("calibration x --format colamp", "Did you mean colmap?"),
+        ("calibration x --format colmap --scale abc", "--scale: expected a number, got 'abc'"),
+        ("calibration x --format colmap --to colmpa --out y", "Did you mean colmap?"),
+        ("matte notes.txt --plate p.png --out x", "Name a photograph with --image."),
+        ("matte", "capmat matte: needs a take, or --image"),
+        ("metrics --out day", "day: the file system says Is a directory"),
+        ("models export student --format onnx --size 12 --out x", "--size: expected WIDTHxHEIGHT, got '12'"),
+        ("models import x.onnx --as y --contract rgb --mean a,b", "--mean: expected a number, got 'a'"),
+        ("train-base student --minutes -5", "--minutes: expected a number above 0, got -5"),
+        ("train-base student --blend 7", "--blend: expected a number from 0 to 1, got 7"),
+        ("train-base student --iterations 0", "--iterations: expected 1 or more, got 0"),
+        ("scribbles import day --offset x", "--offset: expected a whole number, got 'x'"),
+        ("ingest", "required: SESSION. For example"),
+    ],
+)
+def test_a_wrong_value_is_answered_in_one_line(words: str, says: str, store: Root, capsys: Said) -> None:
+    Path("day").mkdir()
+    Path("notes.txt").write_text("hello")
+    said = refused(shlex.split(words), capsys)
+    assert says in said
+    assert said.startswith("capmat")
+    assert "capmat: capmat" not in said
+
+
 def test_the_mistakes_of_a_session_are_told_at_once(tmp_path: Path, capsys: Said) -> None:
     folder = write_session(tmp_path / "day")
     edit_toml(folder, 'stage = "ring"', 'stge = "ring"')

@@ -101,7 +101,7 @@ def test_a_changed_configuration_travels_with_the_model(store: str, tmp_path: Pa
 
 @pytest.mark.parametrize("change", ["image_size=big", "image_size", "guide=3", "detail_channels=8"])
 def test_settings_of_the_wrong_kind_are_refused(change: str, store: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"--set {change}"):
+    with pytest.raises(ConfigError, match=f"--field {change}"):
         import_weights(store, released(nn.Linear(1, 1), tmp_path / "a.pth"), "bg_vitmatte_xs", changes=[change])
     with pytest.raises(ConfigError, match="no such setting: sized. Choose from"):
         import_weights(store, tmp_path / "a.pth", "bg_vitmatte_xs", changes=["sized=3"])
