@@ -19,7 +19,7 @@ from prefect.states import Failed
 from capmat_errors import CapmatError, NeedsHuman, SessionError
 from flows.ingest import ingest_arrived
 from flows.service.events import tell_waiting
-from flows.steps import camera_groups, freeze_benchmark, matte_take, outcome
+from flows.steps import camera_groups, freeze_benchmark, label_run, matte_take, outcome, place_of, versions_of
 from tasks.config import Config
 from tasks.ingest.arrival import Wanted, finish, unfinished
 from tasks.ingest.inbox import Arrived, Delivery, Inbox, Refused, drop, fetch_task, read_inbox_task, trouble
@@ -174,6 +174,7 @@ def _begin(config: Config, models: str, inbox: Inbox) -> _Night:
         say(f"left for another night: {item['where']}: {item['why']}")
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
+    label_run(place_of("", config.inbox), *versions_of(chosen))
     record = NightRecord(
         inbox=config.inbox,
         store=config.store,

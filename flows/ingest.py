@@ -12,7 +12,7 @@ from prefect.futures import PrefectFuture
 from capmat_errors import CapmatError, PlateMismatch
 from flows.cluster.runner import default_runner
 from flows.service.restarts import HOOKS
-from flows.steps import outcome, session_name
+from flows.steps import outcome, run_name
 from storage.store.marker import check_place
 from storage.store.root import Root
 from tasks.config import Config
@@ -117,7 +117,7 @@ def ingest_arrived(
     return records
 
 
-@flow(name="ingest", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
+@flow(name="ingest", flow_run_name=run_name, task_runner=default_runner(), **HOOKS)
 def ingest(
     session: str = "", takes: Sequence[str] = (), overrides: Sequence[str] = (), config: str = ""
 ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from flows.cluster.runner import default_runner
 from flows.inbox_night import needs_human, night_of_inbox
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
-from flows.steps import freeze_benchmark, matte_take, night_name
+from flows.steps import freeze_benchmark, label_run, matte_take, place_of, run_name, versions_of
 from storage.store.marker import check_place
 from storage.store.root import Root
 from tasks.config import Config
@@ -30,7 +30,7 @@ from tasks.runtime.progress import say
 from tasks.runtime.step import Record
 
 
-@flow(name="nightly", flow_run_name=night_name, task_runner=default_runner(), **HOOKS)
+@flow(name="nightly", flow_run_name=run_name, task_runner=default_runner(), **HOOKS)
 def nightly(
     session: str = "",
     inbox: str = "",
@@ -74,6 +74,7 @@ def _night_of_session(config: Config, models: str, names: Sequence[str]) -> dict
     plan, takes = ingest_session(config, look=stages.append, takes=names)
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
+    label_run(place_of(config.session), *versions_of(chosen), *takes)
     every = _teacher_every(config)
 
     measured = takes.get(plan["benchmark"])

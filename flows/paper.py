@@ -15,7 +15,7 @@ from prefect.futures import PrefectFuture
 from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
-from flows.steps import freeze_benchmark, matte_take, session_name, start_fields
+from flows.steps import freeze_benchmark, matte_take, run_name, start_fields
 from tasks.config import Config
 from tasks.geometry.reconstruct import judge_task
 from tasks.ingest.session import TakeRecord
@@ -52,7 +52,7 @@ class _Paper:
     benchmark: BenchmarkRecord
 
 
-@flow(name="paper", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
+@flow(name="paper", flow_run_name=run_name, task_runner=default_runner(), **HOOKS)
 def paper(
     only: str = "", preset: PresetName = "small", session: str = "", overrides: Sequence[str] = (), config: str = ""
 ) -> Record:

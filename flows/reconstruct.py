@@ -14,7 +14,7 @@ from prefect.states import Completed
 from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
-from flows.steps import freeze_benchmark, matte_take, session_name, start_fields
+from flows.steps import freeze_benchmark, matte_take, run_name, start_fields
 from tasks.config import Config
 from tasks.geometry.reconstruct import judge_task
 from tasks.models.networks import Run, register_base_task
@@ -26,7 +26,7 @@ NOTHING_TO_COMPARE = "NothingToCompare"
 """Name of the state in which a run ends when only the base student was ever judged."""
 
 
-@flow(name="reconstruct", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
+@flow(name="reconstruct", flow_run_name=run_name, task_runner=default_runner(), **HOOKS)
 def reconstruct(
     base_run: str = "", refined_run: str = "", session: str = "", overrides: Sequence[str] = (), config: str = ""
 ) -> Record:

@@ -16,7 +16,7 @@ from prefect.states import Completed
 from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
-from flows.steps import ask_second, freeze_benchmark, matte_take, rename_run
+from flows.steps import ask_second, freeze_benchmark, label_run, matte_take, place_of, versions_of
 from tasks.config import Config
 from tasks.ingest.session import TakeRecord
 from tasks.labels.in_use import LabelsRecord, mark_used_task, newest_labels_task, waiting
@@ -31,7 +31,7 @@ from tasks.train.student import distill_task
 from tasks.train.teacher import finetune_task
 from tasks.validate.doubt import Doubts
 from tasks.validate.measure import HullScore, frame_time_task, hull_score_task
-from tasks.validate.promote import VerdictRecord, alike, incumbents_task, promote_task
+from tasks.validate.promote import VerdictRecord, alike, incumbents_task, promote_task, show_verdicts_task
 from tasks.validate.score import ValidationRecord, validate_task
 from tasks.validate.supervise import BenchmarkRecord
 
@@ -89,6 +89,8 @@ def _round(config: Config) -> dict[str, Any]:
         say(f"{role}: {verdict['decision']}: {'; '.join(verdict['reasons'])}")
     show_take_task(config.store, begun.take["take"], list(runs.values()))
     decisions = {role: verdict["decision"] for role, verdict in gate.items()}
+    show_verdicts_task(config.store, list(gate.values()))
+    label_run(*(f"{made} {gate[made.partition('@')[0]]['decision'].lower()}" for made in versions_of(challengers)))
     mark_used_task(config.store, begun.labels, decisions, config.pseudo_takes)
     return {
         "takes": begun.takes,
@@ -108,7 +110,9 @@ def _begin(config: Config) -> _Round:
     plan, takes = ingest_session(config)
     base = register_base_task(config.store, config.weights, config.architectures)
     labels = newest_labels_task(config.store, config.scribbles, config.validation_takes)
-    rename_run(f"redistill {labels['labels']}")
+    label_run(
+        labels["labels"], place_of(config.session), name=f"redistill {place_of(config.session)} {labels['labels']}"
+    )
     take = takes[plan["benchmark"]]
     benchmark = freeze_benchmark(config, base, take).result()
     doubts: Callable[[], Doubts] = dict

@@ -1,13 +1,13 @@
 """What several flows share: starting the mattes of a take, freezing the benchmark, waiting for a task, naming a run.
 
-Runs are named in the UI by what they work on, so that a list of nights can be read. Prefect asks for the name before
-the flow begins, and settings that cannot be read give none: the flow itself reports what is wrong with them.
+Runs are named in the UI by what they work on, so that a list of nights can be read, and have the models as tags.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect import runtime
 from prefect.client.orchestration import get_client
@@ -99,31 +99,37 @@ def outcome(future: PrefectFuture[Any]) -> tuple[Any, BaseException | None]:
     return (None, result) if isinstance(result, BaseException) else (result, None)
 
 
-def night_name() -> str:
-    """`nightly 2026-11-23 stage-inbox`; without an inbox the session's folder."""
-    config = _config()
-    folder = config.inbox.rstrip("/").rpartition("/")[2] or _session(config) if config else ""
-    return " ".join(filter(None, (runtime.flow_run.flow_name, time.strftime("%Y-%m-%d"), folder)))
-
-
-def session_name() -> str:
-    """`ingest day1`: the flow and the session's folder."""
-    config = _config()
-    return " ".join(filter(None, (runtime.flow_run.flow_name, _session(config) if config else "")))
-
-
-def rename_run(name: str) -> None:
-    """Give the present flow run a name that was not known when it began."""
-    with get_client(sync_client=True) as client:
-        client.set_flow_run_name(runtime.flow_run.id, name)
-
-
-def _config() -> Config | None:
+def run_name() -> str:
+    """`nightly 2026-11-23 day1 amber`: the flow, the day of a night, inbox or session, and what was asked for."""
+    given, flow = runtime.flow_run.parameters, str(runtime.flow_run.flow_name)
     try:
-        return asked(**runtime.flow_run.parameters)
-    except CapmatError:
-        return None
+        settings = asked(**given)
+        place = "" if given.get("benchmarks") else place_of(settings.session, settings.inbox * (flow == "nightly"))
+    except CapmatError:  # the flow itself says what is wrong with its settings
+        place = ""
+    lists = [given.get(key) for key in ("takes", "models", "benchmarks")]
+    named = [name for names in lists if names and not isinstance(names, str) for name in names]
+    day = time.strftime("%Y-%m-%d") if flow == "nightly" else ""
+    return " ".join(filter(None, (flow, day, place, *named, given.get("only"))))
 
 
-def _session(config: Config) -> str:
-    return Path(config.session).resolve().parent.name
+def place_of(session: str, inbox: str = "") -> str:
+    """What a run works on, in a word: the name of the inbox, else of the session's folder."""
+    return inbox.rstrip("/").rpartition("/")[2] or Path(session).resolve().parent.name
+
+
+def label_run(*tags: str, name: str | None = None) -> None:
+    """Give the present flow run tags that people search for, and a name that was not known when it began.
+
+    Args:
+        *tags: such as models and takes. The name of the flow is always one, also for runs of commands.
+        name: of the run; None keeps it.
+    """
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(runtime.flow_run.id))
+        client.update_flow_run(run.id, name=name, tags={*run.tags, str(runtime.flow_run.flow_name), *tags})
+
+
+def versions_of(models: Mapping[str, Ref]) -> list[str]:
+    """`student@v0002`: the models of some roles, as commands name them."""
+    return [f"{role}@{models[role]['version']}" for role in ("teacher", "student")]

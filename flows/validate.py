@@ -13,7 +13,7 @@ from capmat_errors import ConfigError, SessionError
 from flows.cluster.runner import default_runner
 from flows.ingest import ingest_session
 from flows.service.restarts import HOOKS
-from flows.steps import ask_second, freeze_benchmark, matte_take, session_name
+from flows.steps import ask_second, freeze_benchmark, label_run, matte_take, run_name
 from storage.benchmark import Benchmark
 from storage.registry import Registry
 from storage.store.root import Root
@@ -23,11 +23,11 @@ from tasks.models.networks import Ref, Run, card_of, champions_task, find_model,
 from tasks.runtime.form import asked
 from tasks.runtime.step import Record
 from tasks.validate.measure import check_measurable, measure_task
-from tasks.validate.promote import ask_gate_task, check_role
+from tasks.validate.promote import ask_gate_task, check_role, show_verdicts_task
 from tasks.validate.report import write_validation_task
 
 
-@flow(name="validate", flow_run_name=session_name, task_runner=default_runner(), **HOOKS)
+@flow(name="validate", flow_run_name=run_name, task_runner=default_runner(), **HOOKS)
 def validate(
     models: Sequence[str] = (),
     benchmarks: Sequence[str] = (),
@@ -84,11 +84,13 @@ def _measured(
         row: measure_task.submit(config.store, chosen, Run(role, model, config.tile(role), config=settings), box)
         for row, (role, model) in rows.items()
     }
+    label_run(*("@".join(bench) for bench in chosen), *(f"{m['name']}@{m['version']}" for _, m in rows.values()))
     measured = {row: future.result() for row, future in futures.items()}
     doubts = {"@".join(bench): opinion.result() for bench, opinion in opinions.items()}
     done = dict(write_validation_task(config.store, measured, doubts))
     if gate:
         done["verdict"] = ask_gate_task(config.store, gate, measured, config.gate, promote, doubts)
+        show_verdicts_task(config.store, [done["verdict"]])
     return done
 
 

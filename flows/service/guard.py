@@ -15,6 +15,7 @@ import sys
 import time
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -112,6 +113,18 @@ def guarded(app: ASGIApp) -> ASGIApp:
     return TrustedHostMiddleware(unframed, allowed_hosts=HOSTS)
 
 
+def _sort_by_time() -> None:
+    """Let Prefect show the newest artifact of a run first. It sorts them by their ids, which are random."""
+    from prefect.server.schemas.sorting import ArtifactSort
+
+    usual = ArtifactSort.as_sql_sort
+
+    def sort(self: ArtifactSort) -> Any:
+        return usual(ArtifactSort.CREATED_DESC if self is ArtifactSort.ID_DESC else self)
+
+    ArtifactSort.as_sql_sort = sort  # type: ignore[method-assign]
+
+
 def _same(given: str, right: str) -> bool:
     return hmac.compare_digest(given.encode(), right.encode())
 
@@ -127,6 +140,7 @@ def main(listening: socket.socket) -> None:
     settings = get_current_settings().server
     # The newer UI asks a foreign host for its feature switches. Without its files, nothing offers it.
     prefect.__ui_v2_static_path__ = Path(os.devnull, "none")
+    _sort_by_time()
     app = create_app(final=True)
     app.router.routes[:0] = routes(os.environ[OWN], listening.getsockname()[1])
     config = uvicorn.Config(

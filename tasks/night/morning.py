@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from storage.registry import Registry
@@ -23,8 +22,8 @@ from tasks.night.page import night_page, night_text
 from tasks.night.record import Attention, Forecast, NightRecord, NightTake, nights
 from tasks.night.status import boxes_wait, labels_wait
 from tasks.runtime.step import Record, retryable
-from tasks.show.artifact import where_text
-from tasks.show.figures import amount, duration
+from tasks.show.artifact import show_text, where_text
+from tasks.show.figures import amount, counted, duration
 from tasks.show.markdown import picture
 from tasks.show.sheet import RGB, Row, comp_on_green, contact_sheet, fit_height, rgb8, to_jpeg
 
@@ -75,7 +74,7 @@ def write_morning(store: str, night: NightRecord, started: float, plan: str = ""
     root.write(f"{name}.json", json.dumps(whole, indent=1).encode())
     if TaskRunContext.get() is not None:
         text = f"{_artifact(whole, pictures)}\n\n{where_text(root.at(f'{name}.html'))}"
-        create_markdown_artifact(text, key="morning", description=f"night {whole['night']}")
+        show_text("morning", _title(whole), text)
     return {**whole, "html": root.at(f"{name}.html"), "json": root.at(f"{name}.json")}
 
 
@@ -191,6 +190,16 @@ def _gates(root: Root, since: str) -> list[Attention]:
             said = "; ".join(verdict["reasons"])
             items.append({"what": f"{what}{said}.", "fix": fix, "light": "yellow", "command": "capmat models"})
     return items
+
+
+def _title(night: NightRecord) -> str:
+    """What came of a night, in the few words that the UI shows below the name of an artifact."""
+    counts = {
+        f"{len(night['refused'])} failed": night["refused"],
+        f"{counted(len(night['takes']), 'take')} matted": True,
+        f"{len(night['left'])} left for another night": night["left"],
+    }
+    return "; ".join(words for words, told in counts.items() if told)
 
 
 def _artifact(night: NightRecord, pictures: Mapping[str, bytes]) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from storage.benchmark import Benchmark
@@ -26,7 +25,7 @@ from tasks.report.page import render_page
 from tasks.report.sheets import before_after_sheet, scribble_sheet, stage_sheet
 from tasks.report.summary import markdown_table, summary_lines
 from tasks.runtime.step import Record, retryable
-from tasks.show.artifact import show, where_text
+from tasks.show.artifact import show, show_text, where_text
 from tasks.show.sheet import spread, to_jpeg
 from tasks.validate.score import score_runs
 
@@ -159,7 +158,7 @@ def write_report(config: Config, night: Mapping[str, Any], round_: Mapping[str, 
     if TaskRunContext.get() is not None:
         where = where_text(root.at(f"{folder}/report.html"))
         text = ["# The round in figures", markdown_table(report), *summary_lines(report), where]
-        create_markdown_artifact("\n\n".join(text), key="report")
+        show_text("report", "The round in figures", "\n\n".join(text))
     url = root.url.rstrip("/") + f"/{folder}"
     return {"report": report, "html": f"{url}/report.html", "json": f"{url}/report.json"}
 

@@ -1,12 +1,10 @@
 """Pictures and tables as Prefect artifacts, so that people see them beside the run that made them."""
 
 import re
-from typing import cast
 from uuid import UUID
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.context import TaskRunContext
 
 from tasks.show.markdown import picture
@@ -17,9 +15,16 @@ ARTIFACT_BYTES = 300_000
 
 
 def show(
-    key: str, title: str, jpeg: bytes, note: str = "", curves: str = "", before: UUID | None = None
+    key: str,
+    title: str,
+    jpeg: bytes,
+    note: str = "",
+    curves: str = "",
+    before: UUID | None = None,
+    *,
+    of_task: bool = False,
 ) -> UUID | None:
-    """Put a picture beside the run in the Prefect UI; outside a task nothing happens.
+    """Put a picture beside the flow run in the Prefect UI; outside a task nothing happens.
 
     Args:
         key: name of the artifact; the UI lists all that have it, the newest first.
@@ -28,6 +33,7 @@ def show(
         note: markdown above it.
         curves: an SVG document below it.
         before: what an earlier call returned; its picture is replaced, so that a long task shows one.
+        of_task: put it beside the task alone. A run has few pictures of its own, and the UI shows those first.
 
     Returns:
         What to hand to the next call as `before`.
@@ -36,10 +42,28 @@ def show(
         return None
     text = picture_text(title, jpeg, note, curves)
     if before is None:
-        return cast(UUID, create_markdown_artifact(text, key=artifact_key(key), description=title))
+        return show_text(key, title, text, of_task=of_task)
     with get_client(sync_client=True) as client:
         client.update_artifact(before, ArtifactUpdate(data=text, description=title))
     return before
+
+
+def show_text(key: str, title: str, text: str, *, of_task: bool = False) -> UUID | None:
+    """Put markdown beside the flow run in the Prefect UI; see `show`."""
+    context = TaskRunContext.get()
+    if context is None:
+        return None
+    run = context.task_run
+    artifact = ArtifactCreate(
+        key=artifact_key(key),
+        type="markdown",
+        description=title,
+        data=text,
+        flow_run_id=run.flow_run_id,
+        task_run_id=run.id if of_task else None,
+    )
+    with get_client(sync_client=True) as client:
+        return client.create_artifact(artifact).id
 
 
 def artifact_key(words: str) -> str:

@@ -28,7 +28,7 @@ from storage.store.root import Root
 from tasks.config import Config, Reconstruction, StageLimits
 from tasks.runtime.progress import Progress, say
 from tasks.runtime.step import Record, retryable, run_once
-from tasks.show.artifact import artifact_key, show
+from tasks.show.artifact import show
 from tasks.stage.changes import find_changes
 from tasks.stage.findings import DRIFT, Finding, judge, light_of, noisiest
 from tasks.stage.measure import Measured, measure, surroundings
@@ -197,7 +197,8 @@ def stage_check(config: Config, session: str, take: str, plates_digest: str) -> 
         bar = Progress(f"stage check of {take}", len(source.cameras), "cameras")
         checked = check(source, limits, config.reconstruction, config.teacher.noise, bar)
         report = write_report(Root(config.store), report_name(source), checked)
-        show(artifact_key(f"stage {take}"), f"stage check of take {take}", stage_sheet(report, checked.measured))
+        sheet = stage_sheet(report, checked.measured)
+        show(f"stage {take}", f"stage check of take {take}", sheet, of_task=True)
         said: dict[str, list[dict[str, str]]] = {"red": [], "yellow": []}
         for camera, one in report["cameras"].items():
             for finding in one["findings"]:

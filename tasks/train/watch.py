@@ -147,7 +147,7 @@ def watch(
         curves = _keep(root, folder, done, figures)
         if frames:
             words = f"{title} after {done} of {iterations} iterations"
-            shown[0] = show(f"training-{title}", words, jpeg, curves=curves, before=shown[0])
+            shown[0] = show(f"training-{title}", words, jpeg, curves=curves, before=shown[0], of_task=True)
         return figures
 
     return Watch(validate, math.ceil(iterations / LOOKS), {"sheet": last, "curves": f"{folder}/curves.svg"})

@@ -1,6 +1,6 @@
 """Which model is in use: the gate's verdict moves the pointer of a role, and every verdict is stored."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NotRequired, TypedDict, cast
 
 from capmat_errors import ConfigError, Overtaken
@@ -9,6 +9,8 @@ from storage.store.root import Root
 from tasks.config import Gate
 from tasks.models.networks import Ref, card_of
 from tasks.runtime.step import Record, StepRecord, digest, retryable, run_once
+from tasks.show.artifact import show_text
+from tasks.show.markdown import plain
 from tasks.validate.gate import Pair, decide
 from tasks.validate.measure import HullScore, MeasureRecord, ScoresRecord
 from tasks.validate.score import ValidationRecord
@@ -255,6 +257,22 @@ def keep_reconstruction(store: str, role: str, verdict: str, judged: Record) -> 
     Registry(Root(store)).add_measure(role, verdict, "reconstruction", record)
 
 
+def show_verdicts(store: str, verdicts: Sequence[VerdictRecord]) -> None:
+    """Show beside the flow run what the gate decided, and why."""
+    words = {"PROMOTE": "passed the gate", "HOLD": "was held back", "REJECT": "was rejected"}
+    lines, titles = list[str](), []
+    for verdict in verdicts:
+        model, other = Model(**verdict["challenger"]), verdict["champion"]
+        made, beaten = "@".join(model), "@".join(Model(**other)) if other else "no model"
+        in_use = Registry(Root(store)).champion(verdict["role"]) == model
+        said = f"{verdict['role']} {made} {'is in use now' if in_use else words[verdict['decision']]}"
+        lines += [f"## The {said}", "", f"It was compared with {beaten}.", ""]
+        lines += [*(f"- {plain(reason)}" for reason in verdict["reasons"]), ""]
+        titles.append(said)
+    show_text("verdict", "; ".join(titles), "\n".join(lines))
+
+
+show_verdicts_task = retryable("verdict")(show_verdicts)
 ask_gate_task = retryable("ask the gate", "gate {role}")(ask_gate)
 promote_task = retryable("gate", "gate {role} {challenger[version]}")(promote)
 incumbents_task = retryable("models to beat")(incumbents)

@@ -1,5 +1,6 @@
 """Nights over an inbox, with the real command, server and cluster: a bad take stops nothing but itself."""
 
+import base64
 import json
 import re
 import sqlite3
@@ -18,6 +19,8 @@ from storage.takes.take import Take, list_takes
 from tasks.config import Cluster
 from tests.flows.cluster.test_security import make_keys
 from tests.flows.conftest import Folder
+from tests.flows.scribble import browser
+from tests.flows.site import Site
 from tests.storage.tiny_session import background, edit_toml, write_picture, write_session
 
 pytestmark = pytest.mark.slow
@@ -52,11 +55,6 @@ def folder(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     folder.python("-c", START)
     yield folder
     folder.run("down")
-
-
-def night(folder: Folder) -> tuple[str, dict[str, Any]]:
-    """Run one night; what it printed, and the record of its report."""
-    return folder.run("nightly"), newest_report(folder)
 
 
 def newest_report(folder: Folder) -> dict[str, Any]:
@@ -173,6 +171,37 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
     assert (second["refused"], second["left"], second["state"]) == ([], [], "Completed")
     assert written(folder, "alder") | written(folder, "birch") == before
     assert state_of_last_run(folder) == ("COMPLETED", "Completed")
+
+
+@pytest.mark.skipif(not browser.FOUND, reason="Chromium is not installed")
+def test_the_page_of_a_night_that_needs_a_human_is_red_and_begins_with_the_report(
+    folder: Folder, tmp_path: Path
+) -> None:
+    site = Site(folder.path, password="")
+    (run,) = (run for run in site.ask("/flow_runs/filter", {}) if run["state_name"] == "NeedsHuman")
+    assert re.fullmatch(r"nightly \d{4}-\d\d-\d\d inbox", run["name"])
+    assert {"nightly", "inbox", "teacher@v0001", "student@v0001"} <= set(run["tags"])
+    of_it = site.ask("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}})
+    own = [artifact["key"] for artifact in of_it if not artifact["task_run_id"]]
+    assert own[0] == "morning"
+    assert set(own) == {"morning", "sheet-alder", "sheet-birch"}
+    with browser.browser(tmp_path, "1400,1000", "--no-proxy-server") as tab:
+        tab.remember("prefect-password", base64.b64encode(site.password.encode()).decode())
+        tab.open(f"{site.api.removesuffix('/api')}/runs/flow-run/{run['id']}")
+        badge = "[...document.querySelectorAll('.state-badge')].find(e => e.innerText.includes('NeedsHuman'))"
+        colour = tab.wait_for(f"(e => e && getComputedStyle(e).backgroundColor)({badge})")
+        red, green, blue = map(int, re.findall(r"\d+", colour))
+        assert red > 2 * max(green, blue)
+        names = "[...document.querySelectorAll('*')].filter(e => !e.children.length && e.textContent == 'Artifacts')"
+        tab.wait_for(f"(e => e && !e.click())({names}.at(-1))")
+        for width in (1400, 420):
+            tab.call(
+                "Emulation.setDeviceMetricsOverride", width=width, height=1000, deviceScaleFactor=1, mobile=False
+            )
+            tab.wait_for(f"innerWidth == {width} && document.body.innerText.includes('sheet-birch')")
+            page = tab.ask("document.body.innerText")
+            assert page.index("1 failed; 2 takes matted") < page.index("sheet-birch") < page.rindex("Task runs")
+            assert tab.ask("document.documentElement.scrollWidth") <= width
 
 
 def test_a_night_that_can_do_nothing_fails_and_says_why(tmp_path: Path, cluster: dict[str, str]) -> None:

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from storage.store.root import Root
@@ -17,7 +16,7 @@ from tasks.report.paper.tables import make_tables
 from tasks.report.paper.text import PaperReport, markdown
 from tasks.report.round import machine, versions
 from tasks.runtime.step import Record, digest, retryable
-from tasks.show.artifact import show, where_text
+from tasks.show.artifact import show, show_text, where_text
 
 
 def write_paper(
@@ -72,7 +71,7 @@ def write_paper(
     root.write(f"{folder}/paper.json", json.dumps(report, indent=1).encode())
     if TaskRunContext.get() is not None:
         text = [f"# {report['title']}", markdown(report), where_text(root.at(f"{folder}/paper.html"))]
-        create_markdown_artifact("\n\n".join(text), key="paper")
+        show_text("paper", report["title"], "\n\n".join(text))
     return {
         "report": report,
         "html": root.at(f"{folder}/paper.html"),
