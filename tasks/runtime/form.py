@@ -82,5 +82,5 @@ def _fault(values: Mapping[str, Any]) -> str:
     try:
         asked(**values)
     except CapmatError as error:
-        return str(error)
+        return str(error).replace("--set ", "")  # which nobody typed here
     return ""

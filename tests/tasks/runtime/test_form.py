@@ -76,7 +76,9 @@ def test_a_slip_is_named_beside_the_field_and_the_line_in_which_it_was_typed(sta
     assert faults({}) == faults({"overrides": ["gate.worst=4"], "until": "07:00", "config": ""}) == []
     field, line, said = place(overrides=["gate.worst=4", "night.teacher_evry=10"])
     assert (field, line) == ("overrides", 1)
-    assert "night.teacher_evry" in said
+    assert "night.teacher_evry=10" in said
+    assert "teacher_every" in said  # the nearest key
+    assert "--set" not in said
     assert place(overrides=["gate.worst=much"])[:2] == ("overrides", 0)
     assert place(overrides=["much"])[:2] == ("overrides", 0)
     assert place(until="7 o'clock")[0] == "until"
