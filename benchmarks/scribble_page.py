@@ -1,12 +1,13 @@
-"""How smooth the scribble page is: a 6-megapixel frame with 200 strokes in a headless Chromium, without a GPU.
+"""How smooth the scribble page is: a 6-megapixel frame with 300 strokes in a headless Chromium, without a GPU.
 
-    python -m benchmarks.scribble_page                 # 2664x2304; about a minute
-    python -m benchmarks.scribble_page --size 5328x4608 --strokes 400
+    python -m benchmarks.scribble_page                 # 2664x2304; some minutes
+    python -m benchmarks.scribble_page --size 5328x4608
 
 The mouse moves the picture, zooms it, and draws, one step after each frame that the browser shows. The table says how
 much processor time the page's own thread spent per frame, all drawing included (without a GPU that is where canvases
 are drawn), and how far frames were apart. 60 frames per second leave 16.7 ms for each. The second table says what the
-program that serves the page spends on a tile.
+program that serves the page spends on a tile. Then the page goes through its four frames again and again, and the
+last lines say what it holds after 40 of them and after 200.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from storage.calibration.camera import Camera
 from storage.labels.drafts import save_draft
@@ -38,11 +40,11 @@ from tasks.labels.views import FrameViews
 from tests.flows.scribble.browser import Tab, browser
 
 RUN = "teacher-made_up-v0001"
-POINTS, STEPS = 80, 90
+POINTS, STEPS, FRAMES = 80, 90, (1, 2, 3, 4)
 
 
 def make_take(root: Root, height: int, width: int) -> Take:
-    """One camera, one frame: a bright ellipse on patches with noise, its plate and its matte."""
+    """One camera, four equal frames: a bright ellipse on patches with noise, its plate and its matte."""
     rng, colour = np.random.default_rng(0), Colour(12, "linear", black=64)
     K = np.array([[1.0 * width, 0, width / 2], [0, 1.0 * width, height / 2], [0, 0, 1]])
     cameras = {"C01": Camera("C01", width, height, K, np.zeros(5), np.eye(3), np.zeros(3))}
@@ -56,13 +58,14 @@ def make_take(root: Root, height: int, width: int) -> Take:
     stage.write_plate("C01", Plate(empty, np.full_like(empty, 12), np.ones((height, width), bool), 9))
     stage.seal()
     take = Take.create(
-        root, "made-up", stage="made-up", cameras=cameras, colour=colour, frames=[1], fps=75.0, source={}
+        root, "made-up", stage="made-up", cameras=cameras, colour=colour, frames=FRAMES, fps=75.0, source={}
     )
     picture = np.clip(seen, 0, 4095).astype(np.uint16)
-    take.write_planes("C01", 1, stored_planes(picture))
-    take.write_previews("C01", 0, [make_preview(colour, picture.transpose(2, 0, 1))])
+    for frame in FRAMES:
+        take.write_planes("C01", frame, stored_planes(picture))
+    take.write_previews("C01", 0, [make_preview(colour, picture.transpose(2, 0, 1))] * len(FRAMES))
     take.start_run(RUN, {})
-    take.write_alphas(RUN, "C01", {1: pha})
+    take.write_alphas(RUN, "C01", dict.fromkeys(FRAMES, pha))
     take.seal()
     return take
 
@@ -109,12 +112,48 @@ def measured(tab: Tab, step: Callable[[int], None]) -> tuple[float, list[float]]
     return spent / max(len(shown), 1), np.diff(shown).tolist()
 
 
-def page(link: str, size: str) -> list[tuple[str, float, list[float]]]:
-    """Rows of the first table."""
+def first_paint(tab: Tab, link: str) -> tuple[float, float]:
+    """Seconds from the address until the picture is seen, and until all of its tiles are there."""
+    began = time.monotonic()
+    tab.open(link)
+    middle = "(c => c?.getContext('2d').getImageData(c.width / 2, c.height / 2, 1, 1).data[3])"
+    while not tab.ask(f"{middle}(document.querySelector('#tiles'))"):
+        time.sleep(0.01)
+    seen = time.monotonic() - began
+    tab.wait_for("document.querySelector('#stage').ariaBusy === 'false'")
+    return seen, time.monotonic() - began
+
+
+def held(tab: Tab) -> tuple[float, float]:
+    """Megabytes of the page's heap after a collection, and of all processes of the browser."""
+    tab.call("HeapProfiler.collectGarbage")
+    metrics = {one["name"]: one["value"] for one in tab.call("Performance.getMetrics")["metrics"]}
+    own = [child for child in psutil.Process().children(recursive=True) if "chrom" in child.name()]
+    return metrics["JSHeapUsedSize"] / 1e6, sum(child.memory_info().rss for child in own) / 1e6
+
+
+def memory(tab: Tab) -> list[tuple[int, float, float]]:
+    """What is held after some frames."""
+    rows = []
+    for number in range(1, 201):
+        frame = FRAMES[number % len(FRAMES)]
+        tab.ask(
+            f"document.querySelector('#jump-frame').value = {frame};document.querySelector('#jump button').click()"
+        )
+        while tab.ask("document.querySelector('#name').textContent") != f"C01 · frame {frame}":
+            time.sleep(0.02)
+        if number in (40, 120, 200):
+            rows.append((number, *held(tab)))
+    return rows
+
+
+def page(
+    link: str, size: str
+) -> tuple[list[tuple[str, float, list[float]]], tuple[float, float], list[tuple[int, float, float]]]:
+    """Rows of the first table, the seconds of the first paint, and what is held after some frames."""
     with tempfile.TemporaryDirectory() as folder, browser(Path(folder), size) as tab:
         tab.call("Performance.enable", timeDomain="threadTicks")
-        tab.open(link)
-        tab.wait_for("document.querySelector('#name')?.textContent.startsWith('C01')")
+        painted = first_paint(tab, link)
         tab.ask("document.querySelector('#help').close()")
         box = "document.querySelector('#stage').getBoundingClientRect()"
         left, top, wide, high = json.loads(
@@ -139,7 +178,7 @@ def page(link: str, size: str) -> list[tuple[str, float, list[float]]]:
         moving("draw a stroke, every pixel", "left")
         tab.press("0")
         rows.append(("zoom", *measured(tab, lambda n: tab.wheel(x, y, -60 if n < STEPS / 2 else 60, ctrl=True))))
-        return rows
+        return rows, painted, memory(tab)
 
 
 def tiles(take: Take) -> list[tuple[str, float, int]]:
@@ -158,7 +197,7 @@ def main(argv: list[str] | None = None) -> None:
     """Make a take, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", default="2664x2304", metavar="WxH", help="of the frame (default: 2664x2304)")
-    parser.add_argument("--strokes", type=int, default=200)
+    parser.add_argument("--strokes", type=int, default=300)
     parser.add_argument("--window", default="1920,1080", help="of the browser (default: 1920,1080)")
     args = parser.parse_args(argv)
     width, height = (int(side) for side in args.size.split("x"))
@@ -169,7 +208,7 @@ def main(argv: list[str] | None = None) -> None:
         save_draft(root, Drawing("made-up", "C01", 1, width, height, strokes), after=0)
         process, link = serve(folder)
         try:
-            rows = page(link, args.window)
+            rows, painted, kept = page(link, args.window)
         finally:
             process.terminate()
             process.wait()
@@ -178,6 +217,9 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{'':28}{'ms of processor per frame':>28}{'between frames, median':>26}{'95 %':>10}")
         for what, spent, apart in rows:
             print(f"{what:28}{spent:28.1f}{np.median(apart):26.1f}{np.quantile(apart, 0.95):10.1f}")
+        print(f"\nfirst paint after {painted[0]:.2f} s, all tiles after {painted[1]:.2f} s")
+        for number, heap, all_of_it in kept:
+            print(f"after {number} frames: heap {heap:.1f} MB, all processes of the browser {all_of_it:.0f} MB")
         print(f"\n{'tile':28}{'ms of processor':>28}{'kB':>26}")
         for what, spent, size in tiles(take):
             print(f"{what:28}{spent:28.1f}{size / 1000:26.1f}")

@@ -77,19 +77,22 @@ def describe_take(root: Root, take: Take) -> Json:
 def describe_frame(root: Root, views: FrameViews, take: Take, camera: str, frame: int) -> Json:
     """A frame: `levels`, alpha `runs` (those in use first), whether it has a `plate`, `strokes` and `revision`.
 
-    The first `frozen` strokes are in the newest label set.
+    The first `frozen` strokes are in the newest label set. `painted` is the version of that set if it has painted
+    pixels of the frame, which `tasks.labels.views` shows; else it is empty.
 
     Raises:
         NotFound: the take has no such camera or frame.
     """
     view = _checked(take, camera, frame)
-    frozen = _frozen(newest_set(root), take.name, camera, frame)
+    labels, key = newest_set(root), (take.name, camera, frame)
+    frozen = _frozen(labels, *key)
     draft = read_draft(root, take.name, camera, frame)
     return {
         "levels": level_sizes(view.height, view.width),
         "runs": _in_use_first(root, views.runs(take, camera, frame)),
         "plate": views.has_plate(take, camera),
         "frozen": len(frozen),
+        "painted": labels.version if labels and key in labels.keys and labels.is_painted(*key) else "",
         **_strokes(draft, frozen),
     }
 

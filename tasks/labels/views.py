@@ -13,19 +13,24 @@ import numpy as np
 from PIL import Image
 
 from capmat_errors import NotFound, PlateMissing, no_such
+from storage.labels.label_set import LABELS, LabelSet
+from storage.labels.raster import BACKGROUND, FOREGROUND
 from storage.store.root import Root
 from storage.store.shards import Window
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.labels.hull_view import HullMaps, paint_maps
-from tasks.labels.pyramid import TILE, Kept, Pixels, Read, quarter, read_tile
+from tasks.labels.pyramid import TILE, Kept, Pixels, Read, level_sizes, quarter, read_tile, tile_window
 from tasks.show.sheet import error_picture, to_jpeg
 
-VIEWS = ("picture", "plate", "alpha", "difference", "hull")
+VIEWS = ("picture", "plate", "alpha", "difference", "hull", "label")
 """`alpha` and `hull` are of one run. `difference` compares a run with another: orange where its alpha is larger, blue
-where it is smaller. `hull` compares with the other cameras, see `tasks.labels.hull_view`."""
+where it is smaller. `hull` compares with the other cameras, see `tasks.labels.hull_view`. `label` is what a version
+of the label set says, in place of a run: 0 background, 255 foreground, 128 open."""
 _TILE_BYTES, _SMALL_BYTES = 96 * 2**20, 192 * 2**20
 _QUALITY = 90
+_LABEL = np.full(256, 128, np.uint8)
+_LABEL[[BACKGROUND, FOREGROUND]] = 0, 255
 
 
 class Tile(NamedTuple):
@@ -103,8 +108,23 @@ class FrameViews:
             return source(runs[0])
         if view == "difference":
             return error_picture(source(runs[0]), source(runs[1]))
+        if view == "label":
+            return self._label(take, camera, frame, at, runs[0])
         maps = self.hulls.maps(take, runs[0], camera, frame)
         return paint_maps(source("picture"), maps, at[0], (at[1] * TILE, at[2] * TILE))
+
+    def _label(self, take: Take, camera: str, frame: int, at: tuple[int, int, int], version: str) -> Pixels:
+        """A tile of a label; at coarser levels one pixel stands for a square, since a mean of labels is no label."""
+        labels = LabelSet.open(self._root, LABELS, version)
+        key = (take.name, camera, frame, "label", version)
+        whole = self._small.get(key, lambda: _LABEL[labels.label(take.name, camera, frame)], lambda p: p.nbytes)
+        sizes = level_sizes(*whole.shape)
+        try:
+            top, bottom, left, right = tile_window(sizes[at[0]], *at[1:])
+        except IndexError as error:
+            raise NotFound(str(error), where=f"take {take.name} camera {camera}") from error
+        step = 2 ** at[0]
+        return whole[top * step : bottom * step : step, left * step : right * step : step]
 
     def _source(self, take: Take, camera: str, frame: int, name: str, at: tuple[int, int, int]) -> Pixels:
         """A tile of what is stored: the picture, the plate, or the mattes of a run."""
@@ -149,7 +169,7 @@ def _eight_bits(read: Callable[[Window], np.ndarray]) -> Read:
 
 
 def _encoded(view: str, pixels: Pixels) -> Tile:
-    if view not in ("alpha", "difference"):
+    if view not in ("alpha", "difference", "label"):
         return Tile("jpeg", to_jpeg(pixels, _QUALITY))
     return Tile("png", to_png(pixels))
 

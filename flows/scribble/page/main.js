@@ -9,7 +9,7 @@ import { Point } from "./point.js";
 import { Preview } from "./preview.js";
 import { Queue, nameOf } from "./queue.js";
 import { Saving } from "./saving.js";
-import { movements } from "./canvas/ink.js";
+import { asLabel, movements } from "./canvas/ink.js";
 import { Overview } from "./canvas/overview.js";
 import { Stage } from "./canvas/stage.js";
 
@@ -112,7 +112,7 @@ async function open(item) {
   frame = { at: asked, size: found.levels[0], item, ...found };
   const strokes = saving.begin({ at: asked, size: frame.size, strokes: found.strokes, revision: found.revision });
   if (first) stage.brush.resize(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
-  stage.show(frame.size, strokes, found.frozen, item.box || null);
+  stage.show(frame.size, strokes, found.frozen, item.box || null, labelOf(found));
   looks.open(frame, item.run);
   preview.open(frame, strokes);
   marks.show();
@@ -125,6 +125,11 @@ async function open(item) {
   at("#jump-frame").value = asked.frame;
   count(strokes);
   saving.say();
+}
+
+// Labels that came as pixels are shown as they are, and strokes only where they are not in them.
+function labelOf({ painted, levels }) {
+  return painted ? { at: frame.at, view: "label", runs: [painted], levels, decode: asLabel } : null;
 }
 
 function step(by) {
@@ -234,6 +239,7 @@ async function done() {
   queue.take = take;
   const found = await ask(framePath("frame", frame.at));
   const strokes = saving.begin({ at: frame.at, size: frame.size, strokes: found.strokes, revision: found.revision });
+  stage.label = labelOf(found);
   stage.ink.load(strokes, found.frozen);
   stage.redraw({ ink: true });
   count(strokes);

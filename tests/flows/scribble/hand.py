@@ -4,13 +4,30 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from storage.labels.drafts import read_draft
+from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN
 from storage.labels.strokes import Stroke
 from storage.store.root import Root
 from tests.flows.scribble.browser import Tab
 
 HEIGHT, WIDTH = 300, 420
 Point = tuple[float, float]
+_SEEN = f"""const canvas = document.querySelector("#ink"), [h, w] = [{HEIGHT}, {WIDTH}];"""
+_SEEN += """
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const { clientWidth, clientHeight } = document.querySelector("#stage");
+  const zoom = 0.96 * Math.min(clientWidth / w, clientHeight / h);  // around the middle of a larger canvas
+  let seen = "";
+  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
+    const place = (v, side, all) => Math.floor((v + 0.5 - side / 2) * zoom + all / 2);
+    const at = 4 * (place(y, h, canvas.height) * canvas.width + place(x, w, canvas.width));
+    seen += data[at + 3] < 128 ? "." : data[at + 1] > data[at] ? "f" : "b";
+  }
+  return /[fb]/.test(seen) && seen;
+"""
 
 
 class Hand:
@@ -110,6 +127,12 @@ class Hand:
         """What the store has of a frame."""
         draft = read_draft(self.root, "walk", camera, frame)
         return draft.drawing.strokes if draft else ()
+
+    def seen_label(self) -> NDArray[np.uint8]:
+        """The label that the strokes on the screen show; (H, W) of 0 background, 1 foreground, 255 open."""
+        values = {"f": FOREGROUND, "b": BACKGROUND, ".": OPEN}
+        seen = self.tab.wait_for(f"(() => {{ {_SEEN} }})()")
+        return np.array([values[letter] for letter in seen], np.uint8).reshape(HEIGHT, WIDTH)
 
     def zoomed(self) -> float:
         """How many pixels of the window a pixel of the frame takes."""

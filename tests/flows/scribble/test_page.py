@@ -4,33 +4,13 @@ import json
 
 import httpx
 import numpy as np
-from numpy.typing import NDArray
 
 from storage.labels.drafts import read_draft
+from storage.labels.freeze import freeze_labels
 from storage.labels.label_set import LABELS, LabelSet
 from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN, rasterise
-from tests.flows.scribble.browser import Tab
+from tasks.labels.desk import finish_scribbles
 from tests.flows.scribble.hand import HEIGHT, WIDTH, Hand
-
-_SEEN = f"""const canvas = document.querySelector("#ink"), [h, w] = [{HEIGHT}, {WIDTH}];"""
-_SEEN += """
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  const { clientWidth, clientHeight } = document.querySelector("#stage");
-  const zoom = 0.96 * Math.min(clientWidth / w, clientHeight / h);  // around the middle of a larger canvas
-  let seen = "";
-  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
-    const place = (v, side, all) => Math.floor((v + 0.5 - side / 2) * zoom + all / 2);
-    const at = 4 * (place(y, h, canvas.height) * canvas.width + place(x, w, canvas.width));
-    seen += data[at + 3] < 128 ? "." : data[at + 1] > data[at] ? "f" : "b";
-  }
-  return /[fb]/.test(seen) && seen;
-"""
-
-
-def _as_seen(tab: Tab) -> NDArray[np.uint8]:
-    values = {"f": FOREGROUND, "b": BACKGROUND, ".": OPEN}
-    seen = tab.wait_for(f"(() => {{ {_SEEN} }})()")
-    return np.array([values[letter] for letter in seen], np.uint8).reshape(HEIGHT, WIDTH)
 
 
 def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(hand: Hand) -> None:
@@ -67,7 +47,7 @@ def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(hand: Hand) -> None:
     assert np.abs(np.array(drawn[1].points) - [(300, 60), (380, 200)]).max() < 0.5
     label = rasterise(drawn, (HEIGHT, WIDTH))
     assert {BACKGROUND, FOREGROUND, OPEN} == set(np.unique(label))
-    assert (_as_seen(tab) == label).mean() > 0.995  # a screen pixel's width at the edges
+    assert (hand.seen_label() == label).mean() > 0.995  # a screen pixel's width at the edges
 
     # Somebody else paints on the same frame; both sets of strokes survive.
     token = link.rpartition("=")[2]
@@ -113,3 +93,30 @@ def test_what_is_drawn_is_seen_is_stored_and_becomes_labels(hand: Hand) -> None:
     assert draft
     assert [stroke.author for stroke in draft.drawing.strokes] == ["Mia"] * 4 + ["Ben", "Mia"]
     assert np.array_equal(labels.label("walk", "c00", 4), rasterise(draft.drawing.strokes, (HEIGHT, WIDTH)))
+
+
+def test_labels_that_came_as_pixels_are_shown_and_strokes_paint_over_them(hand: Hand) -> None:
+    frame = ("c00", 7)
+    label = np.full((HEIGHT, WIDTH), OPEN, np.uint8)
+    label[40:120, 60:200] = FOREGROUND
+    label[150:260, 220:400] = BACKGROUND
+    freeze_labels(hand.root, LABELS, [("walk", *frame, label)])
+    hand.open(*frame)
+    hand.tab.settle()
+    assert (hand.seen_label() == label).mean() > 0.995
+    assert hand.count("fg") == 0
+    for _ in range(9):
+        hand.tab.press("]")
+    hand.tab.press("e")
+    hand.draw((80.0, 80.0), (180.0, 80.0))
+    hand.tab.press("f")
+    hand.draw((240.0, 200.0), (380.0, 200.0))
+    hand.saved()
+    drawn = rasterise(hand.stored(*frame), (HEIGHT, WIDTH), below=label)
+    assert (drawn != label).mean() > 0.05
+    assert (hand.seen_label() == drawn).mean() > 0.99
+    finish_scribbles(hand.root.url, ["walk"])
+    assert np.array_equal(LabelSet.open(hand.root, LABELS).label("walk", *frame), drawn)
+    hand.open(*frame)  # the strokes are part of the pixels now
+    hand.tab.settle()
+    assert (hand.seen_label() == drawn).mean() > 0.99

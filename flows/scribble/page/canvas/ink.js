@@ -13,6 +13,22 @@ export function isOneMovement(one, other) {
   return one.author === other.author && one.label === other.label && Boolean(one.time) && one.time === other.time;
 }
 
+// The bitmap of a label (0 background, 255 foreground, between open) in the colours of strokes.
+export function asLabel(bitmap) {
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  const colours = { 0: COLOURS.bg, 255: COLOURS.fg };
+  for (let i = 0; i < image.data.length; i += 4) {
+    const colour = colours[image.data[i]];
+    for (let c = 0; c < 3; c++) image.data[i + c] = colour ? parseInt(colour.slice(1 + 2 * c, 3 + 2 * c), 16) : 0;
+    image.data[i + 3] = colour ? 255 : 0;
+  }
+  return createImageBitmap(image);
+}
+
 // How many movements of the hand made the strokes of a label.
 export function movements(strokes, label) {
   const some = strokes.filter((stroke) => stroke.label === label);
@@ -70,22 +86,23 @@ export class Ink {
     return place < this.frozen ? -1 : place;
   }
 
-  // All of them, in some parts [x, y, width, height] of the canvas.
-  draw(look, parts) {
+  // All of them, in some parts [x, y, width, height] of the canvas. If `onLabel`, the canvas has the label of the frozen
+  // ones there already.
+  draw(look, parts, onLabel) {
     const context = this.context;
     // Half a device pixel cannot be seen; powers of two let a slow zoom use the same shapes.
     const detail = 2 ** Math.floor(Math.log2(0.5 / look.zoom));
     for (const [x, y, width, height] of parts) {
       context.save();
       context.setTransform(1, 0, 0, 1, 0, 0);
-      context.clearRect(x, y, width, height);
+      if (!onLabel) context.clearRect(x, y, width, height);
       context.beginPath();
       context.rect(x, y, width, height);
       context.clip();
       this.aim(look);
       const [left, top] = [look.x + x / look.zoom, look.y + y / look.zoom];
       const [right, bottom] = [left + width / look.zoom, top + height / look.zoom];
-      for (const stroke of this.strokes) {
+      for (const stroke of onLabel ? this.strokes.slice(this.frozen) : this.strokes) {
         const { box } = shapeOf(stroke);
         if (box[0] > right || box[2] < left || box[1] > bottom || box[3] < top) continue;
         this.dip(stroke);

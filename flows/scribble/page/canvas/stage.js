@@ -23,7 +23,7 @@ export class Stage {
     const [picture, over, ink, marks] = this.canvases.map((canvas) => canvas.getContext("2d"));
     Object.assign(this, { picture, over, marks });
     this.ink = new Ink(ink);
-    this.tiles = new Tiles(() => this.redraw({ tiles: true }), (error) => told("lost", error));
+    this.tiles = new Tiles(() => this.redraw({ tiles: true, ink: Boolean(this.label) }), (error) => told("lost", error));
     this.look = { x: 0, y: 0, zoom: 1 };
     this.size = null; // [height, width] of the frame
     this.box = null;
@@ -37,8 +37,10 @@ export class Stage {
     new ResizeObserver(() => this.resized()).observe(this.element);
   }
 
-  // A frame: its size, the view of it and where to look at: a box, or null for all of it.
-  show(size, strokes, frozen, box) {
+  // A frame: its size, its strokes, of which the first `frozen` are labels, and where to look at: a box, or null for all
+  // of it. `label` shows labels that have painted pixels, as a source of tiles; without any it is null.
+  show(size, strokes, frozen, box, label) {
+    this.label = label;
     this.size = size;
     this.box = box;
     this.brush.drop();
@@ -183,14 +185,15 @@ export class Stage {
     this.painted = { ...wanted, bare: zoomed };
     this.slide(0, 0);
     const all = zoomed ? parts : whole;
-    this.paintTiles(wanted, width, height, due.tiles ? all : parts);
-    this.ink.draw(wanted, due.ink ? all : parts);
+    const missing = this.label ? this.tiles.draw(this.ink.context, this.label, wanted, width, height, due.ink ? all : parts) : [];
+    this.paintTiles(wanted, width, height, due.tiles ? all : parts, missing);
+    this.ink.draw(wanted, due.ink ? all : parts, Boolean(this.label));
     if (due.ink && !this.brush.straight) for (const piece of this.brush.pieces) this.ink.grow(piece, 0, wanted);
     this.paintMarks();
   }
 
-  paintTiles(wanted, width, height, parts) {
-    const missing = this.tiles.draw(this.picture, this.base, wanted, width, height, parts);
+  paintTiles(wanted, width, height, parts, missing) {
+    missing.unshift(...this.tiles.draw(this.picture, this.base, wanted, width, height, parts));
     if (this.top) {
       const from = this.wipe === null ? 0 : this.margin + this.wipe * this.width;
       const patch = this.patch && this.top.view === "alpha" ? { ...this.patch, from } : null;
