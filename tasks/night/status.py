@@ -60,6 +60,7 @@ class TakeStatus:
     cameras: int = 0
     frames: int = 0  # of one camera
     light: str = ""  # of its stage check: green, yellow, red; "" if it was not checked
+    check: str = ""  # where the page of that check lies
     runs: tuple[Mattes, ...] = ()
     exported: Exported | None = None
     boxes: int = 0  # proposed for scribbles, on frames without labels
@@ -161,7 +162,7 @@ def boxes_wait(boxes: Mapping[str, int]) -> list[Attention]:
 
 
 def _take(
-    root: Root, name: str, models: list[ModelStatus], labelled: Mapping[str, set[Key]], checks: Mapping[Any, str]
+    root: Root, name: str, models: list[ModelStatus], labelled: Mapping[str, set[Key]], checks: Mapping[Any, Any]
 ) -> TakeStatus:
     take = Take.open(root, name, sealed=False)
     runs: dict[str, set[tuple[str, int]]] = {}
@@ -172,13 +173,15 @@ def _take(
     current = {f"{model.role}-{model.name}-{model.version}" for model in models}
     roles = {run: role if (role := run.partition("-")[0]) in ROLES else "" for run in runs}
     frames = labelled.get(name, set())
+    light, page = checks.get((take.stage, name), ("", ""))
     return TakeStatus(
         name,
         take.stage,
         ingested=take.complete,
         cameras=len(take.cameras),
         frames=len(take.frames),
-        light=checks.get((take.stage, name), ""),
+        light=light,
+        check=page,
         runs=tuple(Mattes(run, roles[run], len(done), run in current) for run, done in sorted(runs.items())),
         exported=_exported(Ledger(root), name),
         boxes=_boxes(root, name, frames) if take.complete else 0,
@@ -220,11 +223,12 @@ def _labelled(root: Root) -> dict[str, set[Key]]:
     return takes
 
 
-def _checks(root: Root) -> dict[tuple[str, str], str]:
-    """The light of the stage check, by stage and take."""
+def _checks(root: Root) -> dict[tuple[str, str], tuple[str, str]]:
+    """The light of the stage check and where its page lies, by stage and take."""
     names = [name for name in root.names("reports") if name.startswith("stage-") and name.endswith(".json")]
-    reports = map(json.loads, root.read_all([f"reports/{name}" for name in names]).values())
-    return {(report["stage"], report["take"]): report["light"] for report in reports}
+    files = root.read_all([f"reports/{name}" for name in names])
+    reports = {root.at(f"{file.removesuffix('.json')}.html"): json.loads(data) for file, data in files.items()}
+    return {(report["stage"], report["take"]): (report["light"], page) for page, report in reports.items()}
 
 
 def _worst(lights: Iterable[str]) -> str:
@@ -263,6 +267,7 @@ def _of_takes(takes: list[TakeStatus]) -> list[Attention]:
         if light in ("red", "yellow"):
             names = ", ".join(take.name for take in takes if take.light == light)
             what = f"The stage check is {light} for {counted(count, 'take')}: {names}."
-            fix = "Look at the report of the stage."
+            page = next(take.check for take in takes if take.light == light)
+            fix = f"See {page}."
             items.append({"what": what, "fix": fix, "light": "red" if light == "red" else "yellow"})
     return [*items, *boxes_wait({take.name: take.boxes for take in takes})]

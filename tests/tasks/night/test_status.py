@@ -19,6 +19,7 @@ from storage.labels.freeze import freeze_labels
 from storage.labels.queue import Mined, write_queue
 from storage.registry import Registry
 from storage.store.root import Root
+from storage.upkeep.verify import verify
 from tasks.ingest.session import ingest, plates, take_record
 from tasks.matte.export import export
 from tasks.matte.take import matte, open_run
@@ -89,6 +90,9 @@ def test_the_record_says_what_was_done_and_what_waits(place: Path, capsys: pytes
     assert datetime.fromisoformat(model["since"]).date() == datetime.now(UTC).date()
     assert record["last_night"]["refused"] == 1
     assert record["stages"] == {"ring": "yellow"}
+    (stage,) = [item for item in record["waits"] if "stage check" in item["what"]]
+    assert stage["fix"] == f"See {place / 'store/reports/stage-ring-day-walk.html'}."
+    assert not verify(Root(str(place / "store"))).damaged  # what an export notes is no stray work
     waits = [(item["light"], item.get("command")) for item in record["waits"]]
     assert waits[0] == ("red", "capmat nightly")  # the refusal of the night comes first
     assert {command for _, command in waits} >= {"capmat ingest", "capmat scribble", "capmat redistill"}
