@@ -19,7 +19,7 @@ from capmat_errors import ImageUnreadable
 from storage.pictures.declared import REC709, Curve, Declared, by_h273, by_icc, by_primaries, by_tags, exif_tags
 from storage.pictures.header import MOST_PIXELS, Header, check_square, exif_orientation
 
-_KINDS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs", b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+_KINDS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs", b"acTL", b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 """Chunks that say what the pixels mean; the last four hold EXIF and XMP."""
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type
 
@@ -37,6 +37,9 @@ def png_header(path: Path) -> Header:
     said = dict(reversed(chunks))
     if b"pHYs" in said:
         check_square(struct.unpack_from(">II", said[b"pHYs"]), "pHYs", str(path))
+    if b"acTL" in said and (count := struct.unpack_from(">I", said[b"acTL"])[0]) > 1:
+        what = f"the PNG is an animation of {count} pictures"
+        raise ImageUnreadable(what, where=str(path), fix="Export one picture a file.")
     # OpenCV stretches grey of fewer bits to 8.
     bits = depth if depth < 8 and colour_type == 0 else 0
     channels, dtype = _CHANNELS[colour_type], "uint16" if depth == 16 else "uint8"

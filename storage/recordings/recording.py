@@ -195,6 +195,14 @@ def find_recordings(
     return recordings
 
 
+def misnamed(root: Path, template: str) -> Path | None:
+    """A file that the template would name if the text in place of {frame} were a number; None if there is none."""
+    stem = template[: -len(Path(template).suffix)]
+    pattern = re.compile(re.sub(r"(?<=\(\?P<frame>)\\d[^)]*", "[^/]+", _regex(stem)) + r"\.\w+", re.IGNORECASE)
+    files = sorted(root.glob(_glob(stem))) if "{frame" in stem else []
+    return next((file for file in files if pattern.fullmatch(file.relative_to(root).as_posix())), None)
+
+
 def recorded_timecode(recordings: Iterable[Recording], fps: float) -> str:
     """Timecode of the first selected frame, "HH:MM:SS:FF", ";" before FF if it is drop-frame.
 
@@ -242,13 +250,17 @@ def _matches(root: Path, template: str) -> list[tuple[str, int, Path]]:
             f"the camera's pattern is not a regular expression ({error})", where=template, fix="Correct it."
         ) from error
     files = []
-    for path in sorted(root.glob(re.sub(r"\*+", "*", _FIELD.sub("*", glob.escape(stem))) + ".*")):
+    for path in sorted(root.glob(_glob(stem))):
         match = pattern.fullmatch(path.relative_to(root).as_posix())
         if match and path.is_file():
             files.append((match["camera"], int(match.groupdict().get("frame") or 0), path))
     own = [item for item in files if item[2].suffix.lower() == suffix.lower()]
     numbers = {item[:2] for item in own}
     return own + [item for item in files if item[2].suffix.lower() != suffix.lower() and item[:2] in numbers]
+
+
+def _glob(stem: str) -> str:
+    return re.sub(r"\*+", "*", _FIELD.sub("*", glob.escape(stem))) + ".*"
 
 
 def _regex(stem: str) -> str:

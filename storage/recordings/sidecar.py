@@ -7,9 +7,11 @@ write a file per camera. Such a table says more than the stamps of a video, whos
 import csv
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ _TIME = re.compile(r"(?:frame_|sensor_|camera_)?(?:timestamp|time|pts)(?:[ _\[(]
 _UNITS = {"s": Fraction(1), "ms": Fraction(1, 10**3), "us": Fraction(1, 10**6), "ns": Fraction(1, 10**9)}
 _TICKS = (*_UNITS.values(), Fraction(1, 10**7))  # Windows counts tenths of a microsecond
 _NANO = _UNITS["ns"]
+_DATE = re.compile(r"(20\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{0,9})")
 
 
 def unit_of(times: Iterable[Iterable[Decimal | int]], fps: float) -> Fraction:
@@ -37,12 +40,28 @@ def unit_of(times: Iterable[Iterable[Decimal | int]], fps: float) -> Fraction:
     return min(_TICKS, key=lambda unit: abs(np.log(max(1.0, float(rows[0][0])) * float(unit) / today)))
 
 
+def moments(numbers: Iterable[int]) -> list[int]:
+    """Nanoseconds since 1970 of numbers that are written dates (20231120101112345); [] if one of them is none."""
+    found = []
+    for match in (_DATE.fullmatch(str(number)) for number in numbers):
+        try:
+            start = datetime(*map(int, match.groups()[:6]), tzinfo=UTC) if match else None  # type: ignore[arg-type]
+        except ValueError:
+            start = None
+        if match is None or start is None:
+            return []
+        found.append(int(start.timestamp()) * 10**9 + int(match[7].ljust(9, "0")))
+    return found
+
+
 def clock_of_names(numbers: tuple[int, ...], unit: Fraction) -> Clock:
-    """The clock of pictures whose names are times, in units of `unit` seconds.
+    """The clock of pictures whose names are dates, or times in units of `unit` seconds.
 
     Raises:
         SessionError: a name has more digits than any clock.
     """
+    if dates := moments(numbers):
+        return Clock("names", numbers, np.array(dates, np.int64), _NANO, shared=True)
     if numbers[-1] >= 2**63:
         raise SessionError(f"the name {numbers[-1]} is no time", fix="Remove the file, or number the pictures.")
     return Clock("names", numbers, np.array(numbers, np.int64), unit, shared=True)
@@ -82,11 +101,11 @@ def clock_of_table(path: Path, camera: str, numbers: tuple[int, ...], fps: float
         raise refuse(f"no row is of this camera; the rows are of {known}")
     try:
         places = [int(row[frame]) for row in own] if frame else list(numbers[: len(own)])
-        times = dict(zip(places, (Decimal(row[time]) for row in own), strict=True))
+        times = dict(zip(places, (_moment(row[time]) for row in own), strict=True))
         together = [int(row[_TOGETHER]) for row in own] if _TOGETHER in head else None
         if not all(map(Decimal.is_finite, times.values())):
             raise ValueError("a time is not finite")
-    except (ValueError, InvalidOperation, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise refuse(f"a row does not hold numbers ({error})") from error
     if len(times) != len(own) or sorted(times) != list(numbers):
         strange = sorted({*times} ^ {*numbers}) or [0]
@@ -99,9 +118,25 @@ def clock_of_table(path: Path, camera: str, numbers: tuple[int, ...], fps: float
     ticks = [round(Fraction(times[number]) * unit / _NANO) for number in numbers]
     if max(map(abs, ticks)) >= 2**63:
         raise refuse("a time is too large for any clock")
+    if back := next((b for a, b in pairwise(range(len(ticks))) if ticks[b] < ticks[a]), 0):
+        raise refuse(f"the times run backwards before frame {numbers[back]}")
     order = np.argsort(places)
     frames = None if together is None else np.array(together, np.int64)[order]
     return Clock(path.name, numbers, np.array(ticks, np.int64), _NANO, together=frames, shared=True)
+
+
+def _moment(text: str) -> Decimal:
+    """A number, also with a decimal comma; or the seconds since 1970 of a written date.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return Decimal(text.replace(",", "."))
+    except InvalidOperation:
+        date = datetime.fromisoformat(text.strip())
+    since = (date if date.tzinfo else date.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+    return Decimal(since // timedelta(microseconds=1)) / 10**6
 
 
 @lru_cache(maxsize=64)

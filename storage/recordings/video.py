@@ -81,19 +81,17 @@ def read_video_header(path: Path, stated: VideoSection | None = None) -> tuple[H
     Raises:
         ImageUnreadable: the file is not a video, is damaged, holds no frame, or does not say what its numbers mean.
     """
-    shown, header = list[int | None](), None
+    shown, header, flags = list[int | None](), None, ()
     for frame in _decoded(path):
-        if header is None:
-            meaning = meaning_of(frame, stated, str(path))
-            deep = meaning.bits > 8
-            header = Header(
-                frame.width,
-                frame.height,
-                1 if meaning.kind == "grey" else 3,
-                "uint16" if deep else "uint8",
-                meaning.bits if deep and meaning.bits < 16 else 0,
-                declared=colours_of(frame, str(path)),
-            )
+        before, flags = flags, _flags(frame)
+        if flags != before:
+            first, header = header, _header(frame, stated, str(path))
+            if first not in (None, header):
+                raise ImageUnreadable(
+                    f"frame {len(shown)} says another size or other colours than the frames before it",
+                    where=str(path),
+                    fix="Export it again as one video, or split it there.",
+                )
         shown.append(frame.pts)
     if header is None:
         raise ImageUnreadable("the video holds no frame", where=str(path), fix="Copy or export it again.")
@@ -127,6 +125,24 @@ def read_video(
         )
 
 
+def _flags(frame: Any) -> tuple[Any, ...]:
+    colours = (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc)
+    return (frame.width, frame.height, frame.format.name, *map(int, colours))
+
+
+def _header(frame: Any, stated: VideoSection | None, where: str) -> Header:
+    meaning = meaning_of(frame, stated, where)
+    deep = meaning.bits > 8
+    return Header(
+        frame.width,
+        frame.height,
+        1 if meaning.kind == "grey" else 3,
+        "uint16" if deep else "uint8",
+        meaning.bits if deep and meaning.bits < 16 else 0,
+        declared=colours_of(frame, where),
+    )
+
+
 def _spoken(path: Path, shown: list[int | None]) -> Clock:
     """The clock of a video whose frames have these stamps, in the order in which they are shown.
 
@@ -137,7 +153,7 @@ def _spoken(path: Path, shown: list[int | None]) -> Clock:
 
     times = [time for time in shown if time is not None]
     with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+        stream = _only_video(path, container)
         rates = tuple(rate for rate in (stream.average_rate, stream.guessed_rate) if rate)
         parts = (stream, *container.streams, container)
         # Matroska writes its names in capitals.
@@ -165,9 +181,7 @@ def _decoded(path: Path) -> Iterator[Any]:
 
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ImageUnreadable("the file holds no video", where=str(path), fix="Check the path.")
-            stream = container.streams.video[0]
+            stream = _only_video(path, container)
             if stream.codec_context is None:
                 raise ImageUnreadable("the video's codec is not known", where=str(path), fix="Export it again.")
             _check_scan(path, stream)
@@ -198,6 +212,19 @@ def _decoded(path: Path) -> Iterator[Any]:
         raise _damaged(path, "its texts are not UTF-8") from error
 
 
+def _only_video(path: Path, container: Any) -> Any:
+    """The one stream of moving pictures; a cover is none."""
+    from av.stream import Disposition
+
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise ImageUnreadable("the file holds no video", where=str(path), fix="Check the path.")
+    if len(streams) > 1:
+        what = f"the file holds {len(streams)} videos, and a camera has one"
+        raise ImageUnreadable(what, where=str(path), fix="Export each as a file of its own, with a camera's name.")
+    return streams[0]
+
+
 def _orientation(frame: Any) -> int:
     """The display matrix of a frame as an orientation of EXIF; 9 for another angle than a quarter turn.
 
@@ -226,7 +253,9 @@ def _check_end(path: Path, container: Any, stream: Any, packets: int, tail: list
 
 
 def _check_scan(path: Path, stream: Any) -> None:
-    """Refuse what the stream declares before a frame is decoded: fields, and pixels that are not square."""
+    """Refuse what the stream declares before a frame is decoded: alpha, fields, and pixels that are not square."""
+    if stream.metadata.get("alpha_mode", "0") != "0":  # of WebM, whose alpha is a stream that decoders leave out
+        raise ImageUnreadable("the video has an alpha channel", where=str(path), fix="Export it without alpha.")
     if stream.codec_context.field_order > 1:  # 0 is unknown, 1 progressive
         raise _interlaced(path)
     for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):

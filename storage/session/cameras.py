@@ -10,7 +10,7 @@ from typing import Any
 from capmat_errors import CameraMissing, CapmatError, FrameGap, PlateMissing, SessionError
 from storage.calibration.camera import Camera
 from storage.descriptor import Session
-from storage.recordings.recording import Recording, expected_file, find_recordings
+from storage.recordings.recording import Recording, expected_file, find_recordings, misnamed
 from storage.session.numbers import check_numbers
 from storage.session.sync import in_step
 
@@ -224,6 +224,10 @@ def _find(
     with gathered(problems, subject):
         recordings = find_recordings(session.folder, path, session.raw, session.video, broken)
         if required and not recordings and not broken:
+            if file := misnamed(session.folder, path):
+                what = "the name has something else than a whole number where the path has {frame}"
+                fix = "Name the files by numbers: 0, 1, 2, or times without points and colons; or correct the path."
+                raise SessionError(what, where=str(file), fix=fix)
             raise SessionError(
                 "no recording was found",
                 where=str(session.folder / path),

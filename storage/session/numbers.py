@@ -13,7 +13,7 @@ import numpy as np
 from capmat_errors import FrameGap, SessionError
 from storage.descriptor import Session
 from storage.recordings.recording import Recording
-from storage.recordings.sidecar import unit_of
+from storage.recordings.sidecar import moments, unit_of
 
 _LACKING = 10_000
 """Frames that no camera has, at most."""
@@ -73,6 +73,8 @@ def _as_times(numbers: Sequence[int], fps: float) -> str:
     """How numbers read as times in steps of a frame; "" if they do not."""
     if not numbers or (len(numbers) == 1 and numbers[0] <= _LARGEST):
         return ""
+    if moments(numbers):
+        return f"{', '.join(map(str, numbers[:2]))} are written dates"
     unit = unit_of([numbers], fps)
     steps = np.diff(np.array(numbers, object)).astype(float)
     period = float(np.median(steps)) * float(unit) if len(steps) else 1 / fps

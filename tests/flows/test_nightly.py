@@ -30,9 +30,9 @@ START = "from flows.service import server; server.keep(server.start(None))"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Settings of workers for all nights here, so that torch is loaded once."""
+    """Settings of a worker for all nights here, so that torch is loaded once."""
     keys = str(make_keys(tmp_path_factory.mktemp("keys")))
-    with start_cluster(Cluster(workers=2, memory="2.5GiB", tls=keys)) as cluster:
+    with start_cluster(Cluster(workers=1, memory="2.5GiB", tls=keys)) as cluster:
         yield {"CAPMAT_CLUSTER__ADDRESS": cluster.scheduler_address, "CAPMAT_CLUSTER__TLS": keys}
 
 

@@ -186,6 +186,31 @@ def test_a_profile_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     assert np.abs(read_shown(tmp_path / "fine.png")[..., 0] * 255 - LEVELS[..., 0]).max() < 9
 
 
+@pytest.mark.parametrize(
+    ("tag", "kind", "values"),
+    [
+        (301, "H", tuple(range(0, 65536, 256)) * 3),  # TransferFunction
+        (291, "H", tuple(range(256))),  # GrayResponseCurve
+        (532, "2I", (16, 1, 235, 1) * 3),  # ReferenceBlackWhite
+    ],
+)
+def test_a_tiff_with_a_curve_of_its_own_is_refused(tmp_path: Path, tag: int, kind: str, values: tuple[int]) -> None:
+    import tifffile
+
+    count = len(values) // (2 if kind == "2I" else 1)
+    tifffile.imwrite(tmp_path / "p.tif", LEVELS, photometric="rgb", extratags=[(tag, kind, count, values, True)])
+    for read in (read_header, read_shown):
+        with pytest.raises(ImageUnreadable, match=r"p\.tif: the TIFF has a curve of its own \("):
+            read(tmp_path / "p.tif")
+
+
+def test_an_animated_png_is_refused(tmp_path: Path) -> None:
+    first, second = Image.fromarray(LEVELS), Image.fromarray(LEVELS[::-1])
+    first.save(tmp_path / "p.png", save_all=True, append_images=[second])
+    with pytest.raises(ImageUnreadable, match=r"p\.png: the PNG is an animation of 2 pictures"):
+        read_shown(tmp_path / "p.png")
+
+
 @pytest.mark.parametrize("gamma", [1.0, 2.2])
 def test_the_grey_of_a_matte_is_how_much_is_covered(tmp_path: Path, gamma: float) -> None:
     """Gamma 2.2 is what many programs write into every grey picture; 128 of linear light would look like 188."""

@@ -44,6 +44,8 @@ def test_caliscopes_table_says_which_frames_belong_together(tmp_path: Path) -> N
         ("timestamp_ns\n1700483211120000000\n1700483211160000000\n", "ns"),
         ("timestamp\n1700483211120000\n1700483211160000\n", "us, by the steps"),
         ("\ufefftimestamp [ms]; frame_index\n1700483211120; 0\n1700483211160; 1\n", "ms"),
+        ("frame;time\n0;1700483211,12\n1;1700483211,16\n", "s with a comma"),
+        ("time\n2023-11-20T12:26:51.120Z\n2023-11-20T13:26:51.160+01:00\n", "dates"),
     ],
 )
 def test_times_of_any_unit_are_read_to_the_nanosecond(tmp_path: Path, text: str, tick: str) -> None:
@@ -65,12 +67,13 @@ def test_a_table_beside_a_recording_that_holds_no_times_is_not_a_clock(tmp_path:
     ("text", "said"),
     [
         ("frame,weight\n0,1\n1,2\n", "no column holds times; the columns are frame, weight"),
-        ("frame,time\n0,1\n1,x\n", "a row does not hold numbers"),
+        ("frame,time\n0,1\n1,x\n", "a row does not hold numbers .*'x'"),
         ("frame,time\n0,1\n1,nan\n", "a row does not hold numbers"),
         ("frame,time\n0,1\n", "1 rows for 2 frames; frame 1 is only in one"),
         ("frame,time\n0,1\n1,2\n2,3\n", "3 rows for 2 frames; frame 2 is only in one"),
         ("frame,time\n0,1\n0,2\n", "2 rows for 2 frames; frame 1 is only in one"),
         ("cam_id,time\n5,1\n5,2\n", "no row is of this camera; the rows are of 5"),
+        ("frame,time\n0,2\n1,1\n", "the times run backwards before frame 1"),
         ("time\n1e300\n2e300\n", "too large"),
         ("", "no column holds times"),
     ],

@@ -1,5 +1,6 @@
 """Names and time codes of pictures are clocks: they place the frames or refuse the session."""
 
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +28,35 @@ def test_names_that_are_times_are_refused_or_place_the_frames(tmp_path: Path, un
     assert take.frames == (1, 2, 4, 5)
     assert [take.recordings["c01"].file(f).stem for f in take.frames] == names["c01"]
     assert plan.takes["walk"].rows["c01"].gaps == "3"
+
+
+@pytest.mark.parametrize("digits", [3, 6, 9])
+def test_names_that_are_written_dates_are_refused_or_place_the_frames(tmp_path: Path, digits: int) -> None:
+    """One frame every 40 ms, over the end of a minute, an hour and a day."""
+    times = [datetime(2023, 11, 30, 23, 59, 59, 900_000) + n * timedelta(milliseconds=40) for n in range(6)]
+    names = [f"{time:%Y%m%d%H%M%S%f}000"[: 14 + digits] for time in times]
+    days = {"c00": names, "c01": [names[0], *names[2:]]}
+    assert f"{names[0]}, {names[1]} are written dates" in problems_of(picture_day(tmp_path / "a", days))
+    plan = plan_of(picture_day(tmp_path / "b", days, sync="timestamp"))
+    assert plan.problems == []
+    assert (plan.takes["walk"].frames, plan.takes["walk"].gaps) == ((0, 2, 3, 4, 5), {"c01": "1"})
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1700483211.123456", "1700483211.163456"],
+        ["2023-11-20T10-11-12.345", "2023-11-20T10-11-12.385"],
+        ["20231120T101112345", "20231120T101112385"],
+        ["2023-11-20 10:11:12", "2023-11-20 10:11:13"],
+    ],
+)
+@pytest.mark.parametrize("sync", ["", "timestamp"])
+def test_names_that_are_no_whole_numbers_are_refused_by_the_first(
+    tmp_path: Path, names: list[str], sync: str
+) -> None:
+    problems = problems_of(picture_day(tmp_path / "day", {"c00": names}, sync=sync))
+    assert f"{tmp_path}/day/c00/{names[0]}.png: the name has something else than a whole number" in problems
 
 
 @pytest.mark.parametrize("stray", ["1700483211123456789", "4000000000", "99999999"])
