@@ -44,6 +44,7 @@ from storage.labels.formats.shapes import (
 _SHAPES = {"brush", "bitmask", "polygon", "rectangle", "ellipse", "keypoint"}
 _SAYINGS = {"choices", "taxonomy", "rating", "textarea", "number", "datetime", "pairwise", "ranker", "relation"}
 _UPLOAD = re.compile(r"^([0-9a-f]{8})-(?=.)")
+_ONE = "Label one picture in a task."
 _LISTS = (".json", ".csv", ".tsv", ".txt")
 
 
@@ -65,19 +66,23 @@ def read_labelstudio(data: Any, where: str, radius: float) -> list[Annotated]:
             raise refused("it has no annotations", entry, "Export as JSON, not as JSON-MIN.")
         shapes: list[Shape] = []
         sizes: list[Size] = []
+        on: list[str] = []
         unpainted = [kind for kind in ("draft", "prediction") for _ in task.get(f"{kind}s") or ()]
         for annotation in json_list(task["annotations"], entry):
             if json_object(annotation, entry).get("was_cancelled"):
                 unpainted.append("cancelled annotation")
                 continue
-            for shape, size in _results(annotation, entry, radius, unpainted):
+            for shape, size, picture in _results(annotation, entry, radius, unpainted):
                 shapes.append(shape)
                 sizes.append(size)
+                on.append(picture)
         if shapes:
             (height, width), *others = dict.fromkeys(sizes)
             if others:
                 raise refused(f"its shapes are for {width}x{height} and for {others[0][1]}x{others[0][0]}", entry)
-            name, upload = _names(task, entry)
+            if len(set(on)) > 1:
+                raise refused(f"its shapes are on several pictures ({', '.join(sorted(set(on)))})", entry, _ONE)
+            name, upload = _names(task, on[0], entry)
             rest = tuple(unpainted)
             pictures.append(Annotated(name, entry, sizes[0], tuple(shapes), upload=upload, unpainted=rest))
         elif unpainted:
@@ -87,8 +92,8 @@ def read_labelstudio(data: Any, where: str, radius: float) -> list[Annotated]:
 
 def _results(
     annotation: dict[str, Any], where: str, radius: float, unpainted: list[str]
-) -> Iterator[tuple[Shape, Size]]:
-    """Yield the shapes of an annotation, and the size of the picture that each states."""
+) -> Iterator[tuple[Shape, Size, str]]:
+    """Yield the shapes of an annotation, with the size and the tag of the picture that each states."""
     results = [json_object(result, where) for result in json_list(annotation.get("result", []), where)]
     labels = {str(result.get("id")): result for result in results if result.get("type") == "labels"}
     for n, result in enumerate(results):
@@ -99,7 +104,8 @@ def _results(
         elif kind.endswith("labels") and kind != "labels":
             yield _region(result, kind.removesuffix("labels"), _label(result, entry), entry, radius)
         elif kind != "labels":
-            name = _label(labels[id], entry) if id in labels else ""
+            own = json_object(result.get("value"), entry).get("labels") or [""]  # of a region in a video
+            name = _label(labels[id], entry) if id in labels else str(own[0])
             yield _region(result, kind, name, entry, radius)
         elif not any(str(other.get("id")) == id for other in results if other is not result):
             raise refused("it is a label without a shape", entry)
@@ -112,13 +118,16 @@ def _label(result: dict[str, Any], where: str) -> str:
     return names[0]
 
 
-def _region(result: dict[str, Any], kind: str, name: str, where: str, radius: float) -> tuple[Shape, Size]:
+def _region(result: dict[str, Any], kind: str, name: str, where: str, radius: float) -> tuple[Shape, Size, str]:
+    if result.get("item_index"):
+        raise refused(f"it is on picture {result['item_index']} of a list", where, _ONE)
     if number(result.get("image_rotation") or 0, "image_rotation", where):
         raise refused("the picture was rotated", where, "Annotate it upright.")
     size = size_of(result.get("original_height"), result.get("original_width"), where)
+    on = str(result.get("to_name", ""))
     if kind not in _SHAPES:
-        return outline_missing(name, where, f"the kind of shape {kind[:30]}"), size
-    return _shape(kind, name, json_object(result.get("value"), where), size, where, radius), size
+        return outline_missing(name, where, f"the kind of shape {kind[:30]}"), size, on
+    return _shape(kind, name, json_object(result.get("value"), where), size, where, radius), size, on
 
 
 def _shape(kind: str, name: str, value: dict[str, Any], size: Size, where: str, radius: float) -> Shape:
@@ -150,8 +159,10 @@ def _shape(kind: str, name: str, value: dict[str, Any], size: Size, where: str, 
     return turned_box(name, where, (left, top, right, bottom), (left, top), degrees)
 
 
-def _names(task: dict[str, Any], where: str) -> tuple[str, str]:
+def _names(task: dict[str, Any], tag: str, where: str) -> tuple[str, str]:
     """Return the name of the picture: of its upload or, for tasks that came in a list, the name in the list.
+
+    Of several entries in the list, the picture is that with the tag's name, or that which is called image.
 
     Of an upload also the name that it had before Label Studio put digits in front of it; otherwise "".
     """
@@ -159,8 +170,10 @@ def _names(task: dict[str, Any], where: str) -> tuple[str, str]:
     is_upload = bool(path) and not path.endswith(_LISTS)
     if not is_upload:
         data = json_object(task.get("data"), where)
-        source = data.get("image") or next((value for value in data.values() if isinstance(value, str)), "")
-        parts = urlsplit(str(source).replace("\\", "/"))
+        source = data.get(tag) or data.get("image") or next((v for v in data.values() if isinstance(v, str)), "")
+        if not isinstance(source, str):
+            raise refused("it has a list of pictures", where, _ONE)
+        parts = urlsplit(source.replace("\\", "/"))
         path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]  # `?d=`: served from a folder
         is_upload = "/upload/" in path and "d=" not in parts.query
     path = without_ending(path)
