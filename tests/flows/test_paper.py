@@ -49,6 +49,8 @@ def test_a_killed_run_goes_on_and_says_of_every_statement_whether_it_holds(
     kept = trainings(store)
 
     out = folder.run("paper", "--out", "out")
+    # the command's own server went with it; only its port is kept
+    assert json.loads((tmp_path / ".capmat/prefect/server.json").read_text())["pid"] is None
     after = trainings(store)
     assert {key: after[key] for key in kept} == kept  # not trained again
     assert len(after) == 3 + 4 + 4 + 1 + 2  # from nothing; refined, three shares; plates; distilled; no teacher
