@@ -27,7 +27,7 @@ _TIME = re.compile(r"(?:frame_|sensor_|camera_)?(?:timestamp|time|pts)(?:[ _\[(]
 _UNITS = {"s": Fraction(1), "ms": Fraction(1, 10**3), "us": Fraction(1, 10**6), "ns": Fraction(1, 10**9)}
 _TICKS = (*_UNITS.values(), Fraction(1, 10**7))  # Windows counts tenths of a microsecond
 _NANO = _UNITS["ns"]
-_DATE = re.compile(r"(20\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{0,9})")
+_DATE = re.compile(r"(20\d{12})(\d{0,9})")
 
 
 def unit_of(times: Iterable[Iterable[Decimal | int]], fps: float) -> Fraction:
@@ -45,12 +45,12 @@ def moments(numbers: Iterable[int]) -> list[int]:
     found = []
     for match in (_DATE.fullmatch(str(number)) for number in numbers):
         try:
-            start = datetime(*map(int, match.groups()[:6]), tzinfo=UTC) if match else None  # type: ignore[arg-type]
+            start = datetime.strptime(match[1] + "Z", "%Y%m%d%H%M%S%z") if match else None
         except ValueError:
             start = None
         if match is None or start is None:
             return []
-        found.append(int(start.timestamp()) * 10**9 + int(match[7].ljust(9, "0")))
+        found.append(int(start.timestamp()) * 10**9 + int(match[2].ljust(9, "0")))
     return found
 
 
