@@ -23,6 +23,7 @@ POOL = "capmat"
 """Work pool of the deployments; the worker of `capmat up` takes its runs."""
 
 _OURS = Path(__file__).with_name("prefect.yaml")
+_FLOWS = Path(__file__).parents[1]
 _API_LIMIT_S = 60
 _RUNS_AT_ONCE = 2
 
@@ -83,8 +84,9 @@ def next_night(now: datetime, up: bool) -> str:
 
 
 def _fingerprint() -> str:
-    """What the deployments depend on: the file, and the folder that their runs work in."""
-    return sha256(deployment_file().read_bytes() + str(Path.cwd()).encode()).hexdigest()
+    """What the deployments depend on: the file, the folder of their runs, and the flows, which make the forms."""
+    flows = b"".join(file.read_bytes() for file in sorted(_FLOWS.glob("*.py")))
+    return sha256(deployment_file().read_bytes() + str(Path.cwd()).encode() + flows).hexdigest()
 
 
 def make_pool() -> None:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from prefect.events.schemas.automations import Posture
 
+from flows.service import deploy
 from flows.service.automations import EVENT, automations
 from flows.service.deploy import deployment_file
 from tests.project import ROOT
@@ -97,3 +98,14 @@ def test_another_folder_has_the_deployments_of_the_installed_package(
     assert deployment_file().parent.name == "service"
     Path("prefect.yaml").write_text("mine")
     assert deployment_file().read_text() == "mine"
+
+
+def test_a_newer_capmat_brings_its_forms_to_the_deployments_of_an_unchanged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "_FLOWS", tmp_path)
+    (tmp_path / "nightly.py").write_text("def nightly(config): ...")
+    before = deploy._fingerprint()
+    assert deploy._fingerprint() == before  # so that a second `capmat up` changes nothing
+    (tmp_path / "nightly.py").write_text("def nightly(overrides): ...")
+    assert deploy._fingerprint() != before
