@@ -210,7 +210,7 @@ def test_a_wrong_take_is_answered_with_the_nearest(store: Root, capsys: Said) ->
         ("calibration x --format colmap --to colmpa --out y", "Did you mean colmap?"),
         ("matte notes.txt --plate p.png --out x", "Name a photograph with --image."),
         ("matte", "capmat matte: needs a take, or --image"),
-        ("metrics --out day", "day: the file system says Is a directory"),
+        ("metrics --out day", "day: a folder stands where a file is needed. Name a file in it."),
         ("models export student --format onnx --size 12 --out x", "--size: expected WIDTHxHEIGHT, got '12'"),
         ("models import x.onnx --as y --contract rgb --mean a,b", "--mean: expected a number, got 'a'"),
         ("train-base student --minutes -5", "--minutes: expected a number above 0, got -5"),

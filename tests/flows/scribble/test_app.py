@@ -295,7 +295,7 @@ def test_a_store_that_cannot_be_written_is_said_in_words(page: TestClient, root:
     root.write("drafts", b"in the way")
     answer = page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
     assert answer.status_code == 503
-    assert "Choose another store, or move the file" in answer.json()["error"]
+    assert "Choose another place, or move the file" in answer.json()["error"]
 
 
 # ---- done
