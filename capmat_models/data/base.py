@@ -66,6 +66,7 @@ class BaseData:
     Args:
         foregrounds: (H,W,4) uint8 each, sRGB with straight alpha. Any sequence that can be sliced.
         backgrounds: (H,W,3) uint8 each, sRGB, without a subject. Likewise.
+        pairs: (H,W,7) uint8 each: a picture of a stage with a subject, the plate, both sRGB, and the true alpha.
 
     A list or tuple is in memory and checked at once. Of any other sequence an item is read and checked when it is
     drawn, because large base data do not fit into memory.
@@ -75,13 +76,18 @@ class BaseData:
             nowhere opaque.
     """
 
-    def __init__(self, foregrounds: Sequence[NDArray[np.uint8]], backgrounds: Sequence[NDArray[np.uint8]]) -> None:
+    def __init__(
+        self,
+        foregrounds: Sequence[NDArray[np.uint8]],
+        backgrounds: Sequence[NDArray[np.uint8]],
+        pairs: Sequence[NDArray[np.uint8]] = (),
+    ) -> None:
         if len(foregrounds) == 0 or len(backgrounds) == 0:
             raise TrainingError(
                 "base data need at least one foreground and one background",
                 fix=f"There are {len(foregrounds)} foregrounds and {len(backgrounds)} backgrounds.",
             )
-        self.foregrounds, self.backgrounds = foregrounds, backgrounds
+        self.foregrounds, self.backgrounds, self.pairs = foregrounds, backgrounds, pairs
         self._anchors: dict[int, NDArray[np.uint16]] = {}
         if isinstance(backgrounds, list | tuple):
             for index, picture in enumerate(backgrounds):
@@ -98,7 +104,7 @@ class BaseData:
                 fix="Add base data, or hold fewer out.",
             )
         return (
-            BaseData(self.foregrounds[:-held], self.backgrounds[:-held]),
+            BaseData(self.foregrounds[:-held], self.backgrounds[:-held], self.pairs),
             BaseData(self.foregrounds[-held:], self.backgrounds[-held:]),
         )
 
@@ -149,6 +155,25 @@ class BaseData:
         if rng.random() < 0.5:
             window = window[:, ::-1]
         return resized(window.transpose(2, 0, 1).astype(np.float32), crop) / np.float32(255)
+
+    def pair(self, rng: Generator, crop: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Draw a window of a pair around an edge of its subject, 0.5 to 1.3 crops wide and perhaps mirrored.
+
+        Returns:
+            Picture (3,crop,crop), plate (3,crop,crop) and alpha (1,crop,crop), float32 in 0..1, display-referred.
+        """
+        index = int(rng.integers(len(self.pairs)))
+        picture = self.pairs[index]
+        _check(picture, 7, f"pair {index}")
+        height, width = picture.shape[:2]
+        side = int(min(crop * rng.uniform(0.5, 1.3), height, width))
+        edges = np.argwhere((picture[..., 6] > 0) & (picture[..., 6] < 255))
+        y, x = edges[int(rng.integers(len(edges)))] if len(edges) else (height // 2, width // 2)
+        top = int(np.clip(y - rng.uniform(0, side), 0, height - side))
+        left = int(np.clip(x - rng.uniform(0, side), 0, width - side))
+        window = picture[top : top + side, left : left + side, :][:, :: -1 if rng.random() < 0.5 else 1]
+        drawn = resized(window.transpose(2, 0, 1).astype(np.float32), crop) / np.float32(255)
+        return drawn[:3], drawn[3:6], drawn[6:]
 
 
 def _check(picture: NDArray[np.uint8], channels: int, where: str) -> None:

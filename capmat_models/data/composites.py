@@ -26,6 +26,8 @@ class Difficulty:
     Quotations are from the paper.
     """
 
+    pairs: float = 0.3
+    """Samples that are no composites but pictures of a stage with somebody in it, where the base data have such."""
     empty: float = 0.08
     """Samples without a subject; a shadow from outside the frame may fall into them."""
     procedural: float = 0.35
@@ -134,6 +136,8 @@ class Composites:
             and `bgr` are what a camera delivers; `fgr` is free of noise, and 0 where `pha` is 0.
         """
         how = self.how
+        if len(self.base.pairs) and rng.random() < how.pairs:
+            return self._delivered(rng, *self._recorded(rng, crop), None)
         bgr, sigma = self._background(rng, crop)
         pha, fgr = self._subject(rng, crop, bgr)
         mirror = rng.random() < how.reflection
@@ -142,7 +146,24 @@ class Composites:
         behind = self._changed(rng, bgr, pha, fgr, mirror)
         if rng.random() < how.empty:
             pha = np.zeros_like(pha)
-        src = pha * fgr + (1 - pha) * behind
+        return self._delivered(rng, pha * fgr + (1 - pha) * behind, bgr, pha, fgr, sigma)
+
+    def _recorded(self, rng: Generator, crop: int) -> tuple[Plane, Plane, Plane, Plane]:
+        """A window of a pair, with a plate that aged: `src`, `bgr`, `pha` and `fgr`, sides of `crop`."""
+        how = self.how
+        src, bgr, pha = self.base.pair(rng, crop)
+        fgr = (src - (1 - pha) * bgr) / np.maximum(pha, np.float32(1 / 512))
+        if rng.random() < how.move:
+            bgr = warped(bgr, offset=tuple(rng.uniform(-how.move_px, how.move_px, 2)), padding="border")
+        if rng.random() < how.exposure:
+            bgr = influence.other_light(rng, bgr)
+        return src, bgr, pha, _clipped(fgr)
+
+    def _delivered(
+        self, rng: Generator, src: Plane, bgr: Plane, pha: Plane, fgr: Plane, sigma: Plane | None
+    ) -> Sample:
+        """The sample as a camera delivers it; `sigma` is the noise of the stage where that is known."""
+        how = self.how
         if rng.random() < how.blur:
             src, bgr = camera.defocused(rng, src, bgr)
         if sigma is None and rng.random() < how.curve:

@@ -7,8 +7,10 @@ lit differently, and cluttered rooms that differ from a stage.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ import numpy as np
 
 from storage.calibration.camera import Camera
 from tasks.sim.body import shapes, skeleton
-from tasks.sim.cameras import look_at
+from tasks.sim.cameras import look_at, ring
 from tasks.sim.performer import Look, guest
 from tasks.sim.render import beauty, matte, use_variant
 from tasks.sim.rooms import room, tint
 from tasks.sim.sensor import lens, to_srgb, write_picture
-from tasks.sim.stage import rgb
+from tasks.sim.solid import Cloth
+from tasks.sim.stage import coated, rgb, stage
 
 Progress = Callable[[str], None]
 RIM = 4  # pixels that are kept around a performer
@@ -69,6 +72,91 @@ def render_base(
             write_picture(path, room(seed, index, size, spp))
             tell(str(path))
     return out
+
+
+def render_pairs(
+    out: Path,
+    *,
+    count: int = 40,
+    size: tuple[int, int] = (224, 288),
+    spp: int = 16,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Render people on stages: what no composite has, shadows and mirror images that are right; existing ones stay.
+
+    Writes pairs/NNNN_src.jpg, NNNN_bgr.jpg and NNNN_pha.png. Three people stand on each stage, one after the other.
+    Panels, floor, cameras and people differ from those of every session.
+
+    Args:
+        out: folder of base data.
+        count: how many pairs.
+        size: (width, height) in pixels.
+        spp: samples per pixel; alpha gets eight times as many.
+        seed: decides everything.
+        progress: called with the name of every picture that is written.
+
+    Returns:
+        `out`.
+
+    Raises:
+        StoreError: the folder cannot be written to.
+    """
+    tell = progress or (lambda what: None)
+    use_variant()
+    for index in range(count):
+        paths = [out / "pairs" / f"{index + 1:04d}_{name}" for name in ("bgr.jpg", "pha.png", "src.jpg")]
+        if not paths[-1].exists():
+            pictures = (_plate(seed, index // 3, size, spp), *_performed(seed, index, size, spp))
+            for path, picture in zip(paths, pictures, strict=True):
+                write_picture(path, np.rint(picture * 255).astype(np.uint8))
+            tell(str(paths[-1]))
+    return out
+
+
+def _plate_view(seed: int, number: int, size: tuple[int, int]) -> tuple[dict[str, Any], Camera, int]:
+    """A stage that no session has, a camera on it, its floor or a head, and the sampler's seed."""
+    rng = np.random.default_rng([seed, 53, number])
+    sampler = 200_000 + 1000 * seed + number
+    rig = ring(12, size, sampler)
+    floor = coated(rng.uniform(0.04, 0.35), rng.uniform(0.03, 0.35), rng.uniform(0.03, 0.13))
+    eye = rig[int(rng.integers(len(rig)))]
+    aim = np.array([*rng.normal(0, 0.05, 2), rng.choice([1.0, 0.35, 1.45], p=[0.5, 0.3, 0.2])])
+    focal = float(eye.K[0, 0] * (1.0 if aim[2] == 1.0 else rng.uniform(1.4, 2.2)))
+    camera = look_at("pair", size, eye.centre(), aim, focal, float(rng.normal(0, 0.015)))
+    return stage(rig, sampler, dark=rng.uniform(0.1, 0.7), floor=floor), camera, sampler
+
+
+@functools.lru_cache(1)
+def _plate(seed: int, number: int, size: tuple[int, int], spp: int) -> Any:
+    """One empty stage: (H, W, 3) display-referred 0..1."""
+    import mitsuba as mi
+
+    around, camera, sampler = _plate_view(seed, number, size)
+    return to_srgb(lens(beauty(mi.load_dict({"type": "scene", **around}), camera, spp=spp, seed=sampler)))
+
+
+def _performed(seed: int, index: int, size: tuple[int, int], spp: int) -> tuple[Any, Any]:
+    """Alpha (H, W) and picture (H, W, 3), display-referred 0..1, of a person; paths are the plate's own."""
+    import mitsuba as mi
+
+    rng = np.random.default_rng([seed, 54, index])
+    around, camera, sampler = _plate_view(seed, index // 3, size)
+    person = 300_000 + 1000 * seed + index  # in no session, and no cut-out
+    look, frame = guest(person), int(rng.integers(20))
+    greys = [Cloth(_grey(rng), _grey(rng), pattern, 0.12) for pattern in ("plain", "checks")]
+    if rng.random() < 0.4:  # in the colours of the wall
+        look = replace(look, bottom=greys[0], shoes=greys[0], top=greys[int(rng.integers(2))])
+    full, covered = (
+        mi.load_dict({"type": "scene", **scene, **shapes(look, frame, person)}) for scene in (around, {})
+    )
+    pha = lens(matte(covered, camera, spp=8 * spp, seed=sampler)).clip(0, 1)
+    return pha, to_srgb(lens(beauty(full, camera, spp=spp, seed=sampler)))
+
+
+def _grey(rng: np.random.Generator) -> tuple[float, float, float]:
+    grey = float(rng.uniform(0.012, 0.05) if rng.random() < 0.6 else rng.uniform(0.2, 0.42))
+    return grey, grey, grey * 1.03
 
 
 def _cutout(seed: int, index: int, size: tuple[int, int], spp: int) -> Any:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.sim.base_data import render_base
+from tasks.sim.base_data import render_base, render_pairs
 from tasks.sim.session import render_session
 from tasks.sim.tidy_stage import Defect
 
@@ -35,4 +35,5 @@ def render_sample(out: Path, *, seed: int = 0, tiny: bool = False, defect: str =
         render_base(base, foregrounds=4, backgrounds=3, size=size, spp=4, seed=seed, progress=_tell)
         return
     render_base(base, seed=seed, progress=_tell)
+    render_pairs(base, seed=seed, progress=_tell)
     render_session(session, seed=seed, truth=truth, progress=_tell)

@@ -25,17 +25,19 @@ LAMP_HEIGHTS = (0.95, 2.45)
 LAMP_RADIANCE = 11.0  # exposes mid grey at about a quarter of white, so every lamp clips
 
 
-def stage(cameras: list[Camera], seed: int = 0) -> Scene:
+def stage(cameras: list[Camera], seed: int = 0, *, dark: float = 0.36, floor: Scene | None = None) -> Scene:
     """The empty stage as entries of a Mitsuba scene.
 
     Args:
         cameras: where to put housings.
         seed: decides which panels are dark and how grey the others are.
+        dark: share of panels that are dark.
+        floor: its material; see `coated`.
     """
     rng = np.random.default_rng([seed, 21])
     metal = {"type": "roughconductor", "material": "Al", "alpha": 0.35, "specular_reflectance": 0.5}
     black = {"type": "roughplastic", "alpha": 0.12, "diffuse_reflectance": rgb([0.03, 0.03, 0.035])}
-    return {**_room(rng), **truss(metal), **lamps(), **housings(cameras, black)}
+    return {**_room(rng, dark, floor or coated()), **truss(metal), **lamps(), **housings(cameras, black)}
 
 
 def lamps() -> Scene:
@@ -66,11 +68,28 @@ def lamps() -> Scene:
     return {"lamps": mesh("lamps", panels, {"type": "diffuse"}, emitter=glow)}
 
 
-def _room(rng: np.random.Generator) -> Scene:
+def coated(grey: float = 0.17, coat: float = 0.16, rough: float = 0.055) -> Scene:
+    """A coated floor: soft shadows from its diffuse part, the mirrored performer from the coat.
+
+    Args:
+        grey: reflectance of the diffuse part.
+        coat: share of the light that the coat reflects.
+        rough: how far the coat spreads a mirror image; below 0.1 one sees who stands there.
+    """
+    tint = np.array([1.0, 0.97, 0.94])
+    return {
+        "type": "blendbsdf",
+        "weight": coat,
+        "a": {"type": "roughplastic", "alpha": rough, "diffuse_reflectance": rgb(grey * tint)},
+        "b": {"type": "roughconductor", "alpha": rough, "specular_reflectance": rgb([0.85, 0.85, 0.85])},
+    }
+
+
+def _room(rng: np.random.Generator, dark: float, floor: Scene) -> Scene:
     import mitsuba as mi
 
     return {
-        "wall": wall(rng),
+        "wall": wall(rng, dark=dark),
         "ceiling": {
             "type": "disk",
             "to_world": mi.ScalarTransform4f().translate([0, 0, WALL_HEIGHT]).scale(WALL_RADIUS),
@@ -79,13 +98,7 @@ def _room(rng: np.random.Generator) -> Scene:
         "floor": {
             "type": "disk",
             "to_world": mi.ScalarTransform4f().scale(WALL_RADIUS),
-            # A coated floor: soft shadows from the diffuse part, the mirrored performer from the coat.
-            "bsdf": {
-                "type": "blendbsdf",
-                "weight": 0.16,
-                "a": {"type": "roughplastic", "alpha": 0.06, "diffuse_reflectance": rgb([0.17, 0.165, 0.16])},
-                "b": {"type": "roughconductor", "alpha": 0.055, "specular_reflectance": rgb([0.85, 0.85, 0.85])},
-            },
+            "bsdf": floor,
         },
     }
 

@@ -1,6 +1,8 @@
 """Base data from a folder, in one of two layouts that the names of its folders tell apart.
 
-Our own: `foregrounds/` (RGBA, straight alpha) and `backgrounds/` (RGB). All of it is read and checked at once.
+Our own: `foregrounds/` (RGBA, straight alpha) and `backgrounds/` (RGB). There may be `pairs/` as well: `NAME_src` and
+`NAME_bgr` (RGB), a stage with somebody in it and empty, and `NAME_pha` (grey), the true alpha. All of it is read and
+checked at once.
 
 Adobe Deep Image Matting as it is distributed: `Combined_Dataset/Training_set/<set>/fg` and `.../alpha`, where a
 foreground and its alpha share their stem. Backgrounds lie beside it in `backgrounds/` or COCO's `train2014/`. 431
@@ -79,8 +81,11 @@ def load_base_data(folder: str | Path) -> "BaseData":
     training = _training_set(folder)
     if training is None:
         foregrounds, backgrounds = (pictures_in(folder / part) for part in ("foregrounds", "backgrounds"))
-        cut_outs = [_in_srgb(file, read_rgba(file)) for file in foregrounds]
-        return BaseData(cut_outs, [_in_srgb(file, read_image(file)) for file in backgrounds])
+        return BaseData(
+            [_in_srgb(file, read_rgba(file)) for file in foregrounds],
+            [_in_srgb(file, read_image(file)) for file in backgrounds],
+            [_read_pair(file) for file in pictures_in(folder / "pairs") if file.stem.endswith("_src")],
+        )
     behind = next((files for name in _BACKGROUNDS if (files := pictures_in(folder / name))), [])
     if not behind:
         raise TrainingError(
@@ -115,7 +120,7 @@ def describe_base_data(folder: Path) -> dict[str, Any]:
     training = _training_set(folder)
     crc, count = 0, 0
     if training is None:
-        files = [file for part in ("foregrounds", "backgrounds") for file in pictures_in(folder / part)]
+        files = [file for part in ("foregrounds", "backgrounds", "pairs") for file in pictures_in(folder / part)]
     else:
         parts = [part / kind for part in sorted(training.iterdir()) for kind in ("fg", "alpha")]
         files = [file for part in (*parts, *(folder / n for n in _BACKGROUNDS)) for file in pictures_in(part)]
@@ -184,6 +189,23 @@ def _read_cut_out(pair: tuple[Path, Path]) -> Picture:
     if not pha.any():
         raise TrainingError("the alpha is 0 everywhere", where=str(alpha), fix="Remove it with its foreground.")
     return np.dstack([_in_srgb(colour, rgb), pha])
+
+
+def _read_pair(file: Path) -> Picture:
+    parts = [file]
+    for name in ("bgr", "pha"):
+        beside = sorted(file.parent.glob(f"{file.stem.removesuffix('_src')}_{name}.*"))
+        if len(beside) != 1:
+            raise TrainingError(
+                f"a pair needs one picture {file.stem.removesuffix('_src')}_{name}, found {len(beside)}",
+                where=str(file),
+                fix="Complete the pair, or remove what is left of it.",
+            )
+        parts += beside
+    if len({_check_header(part, {1} if part is parts[2] else {3}) for part in parts}) > 1:
+        raise TrainingError("the pictures of a pair differ in size", where=str(file), fix="Export them again.")
+    src, bgr = (_in_srgb(part, read_image(part)) for part in parts[:2])
+    return np.dstack([src, bgr, read_grey(parts[2])])
 
 
 def _read_background(file: Path) -> Picture:

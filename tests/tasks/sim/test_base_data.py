@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tasks.sim.base_data import RIM, render_base
+from tasks.sim.base_data import RIM, render_base, render_pairs
 
 SHIPPED = Path(__file__).parents[3] / "samples/base"
 
@@ -29,6 +29,16 @@ def test_cutouts_and_rooms_are_rendered_once(tmp_path: Path) -> None:
 
     render_base(tmp_path, foregrounds=1, backgrounds=2, size=size, spp=4, progress=told.append)
     assert [Path(name).name for name in told] == ["0001.png", "0001.jpg", "0002.jpg"]
+
+
+def test_a_pair_shows_a_person_on_a_stage_and_differs_from_the_plate_where_that_matters(tmp_path: Path) -> None:
+    render_pairs(tmp_path, count=1, size=(48, 64), spp=4)
+    src, bgr = (cv2.imread(str(tmp_path / f"pairs/0001_{name}.jpg")).astype(float) for name in ("src", "bgr"))
+    alpha = cv2.imread(str(tmp_path / "pairs/0001_pha.png"), cv2.IMREAD_UNCHANGED)
+    apart = np.abs(src - bgr).max(-1)
+    far = cv2.dilate(alpha, np.ones((9, 9), np.uint8)) == 0
+    assert (alpha > 250).mean() > 0.03
+    assert np.median(apart[alpha > 250]) > 4 * np.median(apart[far])
 
 
 def test_what_is_shipped_is_varied_small_and_no_cut_out_is_empty() -> None:

@@ -9,10 +9,11 @@ from PIL import Image
 
 from capmat_errors import TrainingError
 from capmat_models.data.base import BaseData
-from capmat_models.data.composites import Composites
+from capmat_models.data.composites import Composites, Difficulty
 from storage.pictures.png import encode_png
 from tasks.train import base_data as base_folder
 from tasks.train.base_data import Pictures, describe_base_data, load_base_data
+from tests.capmat_models.training_data import NOTHING
 from tests.storage.pictures.spaces import LEVELS, profile, right
 
 
@@ -35,6 +36,15 @@ def own(tmp_path):
         for index in range(3):
             (folder / f"{index}.png").write_bytes(encode_png(picture(rng, channels)))
     return tmp_path / "own"
+
+
+@pytest.fixture
+def paired(own):
+    rng = np.random.default_rng(2)
+    (own / "pairs").mkdir()
+    for name, channels in (("src", (3,)), ("bgr", (3,)), ("pha", ())):
+        (own / "pairs" / f"a_{name}.png").write_bytes(encode_png(picture(rng, *channels)))
+    return own
 
 
 @pytest.fixture
@@ -189,3 +199,29 @@ def test_the_card_tells_two_states_of_a_folder_apart(own, adobe):
         some = next(file for file in sorted(folder.rglob("*.*")) if file.is_file())
         some.write_bytes(some.read_bytes() + b"\0")
         assert describe_base_data(folder)["crc32"] != before["crc32"]
+
+
+def test_pairs_of_a_stage_are_drawn_as_they_are(paired):
+    base = load_base_data(paired)
+    (pair,) = base.pairs
+    src, bgr, pha = base.pair(np.random.default_rng(0), 16)
+    assert pair.shape == (40, 50, 7)
+    assert (src.shape, bgr.shape, pha.shape) == ((3, 16, 16), (3, 16, 16), (1, 16, 16))
+    assert all(part.min() >= 0 and part.max() <= 1 for part in (src, bgr, pha))
+    sample = Composites(base, Difficulty(**{**NOTHING.__dict__, "pairs": 1.0})).sample(np.random.default_rng(0), 16)
+    behind = sample["src"] - sample["pha"] * sample["fgr"]
+    exact = ((sample["fgr"] > 0) & (sample["fgr"] < 1)).all(0)  # colours that Eq. 1 explains without clipping
+    np.testing.assert_allclose(behind[:, exact], ((1 - sample["pha"]) * sample["bgr"])[:, exact], atol=1e-5)
+
+
+@pytest.mark.parametrize("lacking", ["bgr", "pha"])
+def test_an_incomplete_pair_is_refused_by_name(paired, lacking):
+    (paired / "pairs" / f"a_{lacking}.png").unlink()
+    with pytest.raises(TrainingError, match=f"one picture a_{lacking}, found 0"):
+        load_base_data(paired)
+
+
+def test_a_pair_of_two_sizes_is_refused(paired):
+    (paired / "pairs" / "a_pha.png").write_bytes(encode_png(picture(np.random.default_rng(0), height=41)))
+    with pytest.raises(TrainingError, match="differ in size"):
+        load_base_data(paired)
