@@ -45,7 +45,8 @@ def test_what_is_shipped_is_varied_small_and_no_cut_out_is_empty() -> None:
     foregrounds, rooms = sorted(SHIPPED.glob("foregrounds/*.png")), sorted(SHIPPED.glob("backgrounds/*.jpg"))
     assert len(foregrounds) >= 60
     assert len(rooms) >= 40
-    assert sum(path.stat().st_size for path in foregrounds + rooms) < 6e6
+    assert sum(path.stat().st_size for path in SHIPPED.glob("*/*")) < 6e6
+    assert len(list(SHIPPED.glob("pairs/*_src.jpg"))) == len(list(SHIPPED.glob("pairs/*_pha.png"))) == 40
     filled = []
     for path in foregrounds:
         alpha = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., 3]
