@@ -157,7 +157,7 @@ class BaseData:
         return resized(window.transpose(2, 0, 1).astype(np.float32), crop) / np.float32(255)
 
     def pair(self, rng: Generator, crop: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Draw a window of a pair around an edge of its subject, 0.5 to 1.3 crops wide and perhaps mirrored.
+        """Draw a window of a pair that shows its subject or what lies below it, 0.5 to 1.3 crops wide and perhaps mirrored.
 
         Returns:
             Picture (3,crop,crop), plate (3,crop,crop) and alpha (1,crop,crop), float32 in 0..1, display-referred.
@@ -167,8 +167,12 @@ class BaseData:
         _check(picture, 7, f"pair {index}")
         height, width = picture.shape[:2]
         side = int(min(crop * rng.uniform(0.5, 1.3), height, width))
-        edges = np.argwhere((picture[..., 6] > 0) & (picture[..., 6] < 255))
-        y, x = edges[int(rng.integers(len(edges)))] if len(edges) else (height // 2, width // 2)
+        rows, columns = (np.flatnonzero(picture[..., 6].any(axis)) for axis in (1, 0))
+        if len(rows):  # somewhere on the subject or a little below it, where its mirror image is
+            y = rows[0] + rng.uniform(0, 1.25) * (rows[-1] - rows[0])
+            x = rng.uniform(columns[0], columns[-1])
+        else:
+            y, x = rng.uniform(0, height), rng.uniform(0, width)
         top = int(np.clip(y - rng.uniform(0, side), 0, height - side))
         left = int(np.clip(x - rng.uniform(0, side), 0, width - side))
         window = picture[top : top + side, left : left + side, :][:, :: -1 if rng.random() < 0.5 else 1]

@@ -27,6 +27,7 @@ from tasks.sim.solid import Cloth
 from tasks.sim.stage import coated, rgb, stage
 
 Progress = Callable[[str], None]
+_PHOTO = 903  # among the pairs; far from those that anybody trains on
 RIM = 4  # pixels that are kept around a performer
 
 
@@ -114,6 +115,34 @@ def render_pairs(
     return out
 
 
+def render_photo(
+    out: Path, *, size: tuple[int, int] = (1200, 1600), spp: int = 32, seed: int = 0, progress: Progress | None = None
+) -> Path:
+    """Render a pair at the size of a photograph, to try one picture with: subject.jpg and empty.jpg; existing stay.
+
+    Args:
+        out: folder of both.
+        size: (width, height) in pixels.
+        spp: samples per pixel.
+        seed: decides everything.
+        progress: called with the name of the picture with the subject.
+
+    Returns:
+        `out`.
+
+    Raises:
+        StoreError: the folder cannot be written to.
+    """
+    use_variant()
+    if not (out / "subject.jpg").exists():
+        pictures = (_plate(seed, _PHOTO // 3, size, spp), _performed(seed, _PHOTO, size, spp, voxel=0.005)[1])
+        for name, picture in zip(("empty.jpg", "subject.jpg"), pictures, strict=True):
+            write_picture(out / name, np.rint(picture * 255).astype(np.uint8))
+        if progress:
+            progress(str(out / "subject.jpg"))
+    return out
+
+
 def _plate_view(seed: int, number: int, size: tuple[int, int]) -> tuple[dict[str, Any], Camera, int]:
     """A stage that no session has, a camera on it, its floor or a head, and the sampler's seed."""
     rng = np.random.default_rng([seed, 53, number])
@@ -136,7 +165,7 @@ def _plate(seed: int, number: int, size: tuple[int, int], spp: int) -> Any:
     return to_srgb(lens(beauty(mi.load_dict({"type": "scene", **around}), camera, spp=spp, seed=sampler)))
 
 
-def _performed(seed: int, index: int, size: tuple[int, int], spp: int) -> tuple[Any, Any]:
+def _performed(seed: int, index: int, size: tuple[int, int], spp: int, voxel: float = 0.013) -> tuple[Any, Any]:
     """Alpha (H, W) and picture (H, W, 3), display-referred 0..1, of a person; paths are the plate's own."""
     import mitsuba as mi
 
@@ -148,7 +177,7 @@ def _performed(seed: int, index: int, size: tuple[int, int], spp: int) -> tuple[
     if rng.random() < 0.4:  # in the colours of the wall
         look = replace(look, bottom=greys[0], shoes=greys[0], top=greys[int(rng.integers(2))])
     full, covered = (
-        mi.load_dict({"type": "scene", **scene, **shapes(look, frame, person)}) for scene in (around, {})
+        mi.load_dict({"type": "scene", **scene, **shapes(look, frame, person, voxel=voxel)}) for scene in (around, {})
     )
     pha = lens(matte(covered, camera, spp=8 * spp, seed=sampler)).clip(0, 1)
     return pha, to_srgb(lens(beauty(full, camera, spp=spp, seed=sampler)))
