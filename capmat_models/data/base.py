@@ -157,7 +157,7 @@ class BaseData:
         return resized(window.transpose(2, 0, 1).astype(np.float32), crop) / np.float32(255)
 
     def pair(self, rng: Generator, crop: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Draw a window of a pair that shows its subject or what lies below it, 0.5 to 1.3 crops wide and perhaps mirrored.
+        """Draw a window of a pair with its subject or what lies below it, 0.5 to 1.3 crops wide, perhaps mirrored.
 
         Returns:
             Picture (3,crop,crop), plate (3,crop,crop) and alpha (1,crop,crop), float32 in 0..1, display-referred.
