@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.sim.base_data import render_base, render_pairs
+from tasks.sim.base_data import render_base, render_pairs, render_photo
 from tasks.sim.session import render_session
 from tasks.sim.tidy_stage import Defect
 
@@ -15,7 +15,7 @@ def render_sample(out: Path, *, seed: int = 0, tiny: bool = False, defect: str =
     """Render the session, its truth and the base data; pictures that exist are skipped.
 
     Args:
-        out: folder for `session/`, `truth/` and `base/`.
+        out: folder for `session/`, `truth/`, `base/` and `photo/`.
         seed: decides everything; 0 is what the project ships.
         tiny: four cameras and a few small, grainy pictures, for tests.
         defect: one of `tasks.sim.tidy_stage.DEFECTS`: a session of a tidy stage with it, without base data.
@@ -36,4 +36,5 @@ def render_sample(out: Path, *, seed: int = 0, tiny: bool = False, defect: str =
         return
     render_base(base, seed=seed, progress=_tell)
     render_pairs(base, seed=seed, progress=_tell)
+    render_photo(out / "photo", seed=seed, progress=_tell)
     render_session(session, seed=seed, truth=truth, progress=_tell)
