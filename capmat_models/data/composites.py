@@ -152,7 +152,7 @@ class Composites:
         """A window of a pair, with a plate that aged: `src`, `bgr`, `pha` and `fgr`, sides of `crop`."""
         how = self.how
         src, bgr, pha = self.base.pair(rng, crop)
-        fgr = (src - (1 - pha) * bgr) / np.maximum(pha, np.float32(1 / 512))
+        fgr: Plane = ((src - (1 - pha) * bgr) / np.maximum(pha, 1 / 512)).astype(np.float32)
         if rng.random() < how.move:
             bgr = warped(bgr, offset=tuple(rng.uniform(-how.move_px, how.move_px, 2)), padding="border")
         if rng.random() < how.exposure:
