@@ -188,7 +188,8 @@ def _gates(root: Root, since: str) -> list[Attention]:
             what = f"The {role} {model} was {'promoted' if made else 'held back'}: "
             fix = "Look at its first mattes." if made else "Paint more, or look at the report of that round."
             said = "; ".join(verdict["reasons"])
-            items.append({"what": f"{what}{said}.", "fix": fix, "light": "yellow", "command": "capmat models"})
+            command = "" if made else "capmat scribble"
+            items.append({"what": f"{what}{said}.", "fix": fix, "light": "yellow", "command": command})
     return items
 
 
