@@ -5,9 +5,9 @@
 
 The mouse moves the picture, zooms it, and draws, one step after each frame that the browser shows. The table says how
 much processor time the page's own thread spent per frame, all drawing included (without a GPU that is where canvases
-are drawn), and how far frames were apart. 60 frames per second leave 16.7 ms for each. The second table says what the
-program that serves the page spends on a tile. Then the page goes through its four frames again and again, and the
-last lines say what it holds after 40 of them and after 200.
+are drawn), and how far frames were apart. 60 frames per second leave 16.7 ms for each. The second and third table say
+what the program that serves the page spends on a tile and on a preview. Then the page goes through its four frames
+again and again, and the last lines say what it holds after 40 of them and after 200.
 """
 
 import argparse
@@ -35,7 +35,9 @@ from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.takes.views import make_preview
 from tasks.config import Reconstruction
+from tasks.labels.desk import preview_strokes
 from tasks.labels.hull_view import HullMaps
+from tasks.labels.preview import Previews
 from tasks.labels.views import FrameViews
 from tests.flows.scribble.browser import Tab, browser
 
@@ -193,6 +195,18 @@ def tiles(take: Take) -> list[tuple[str, float, int]]:
     return rows
 
 
+def previews(take: Take, strokes: tuple[Stroke, ...]) -> list[tuple[str, float, int]]:
+    """Rows of the third table: processor milliseconds of a preview, its files included, and bytes of its answer."""
+    view, rows = take.cameras["C01"], []
+    for what, some in (("one stroke", strokes[:1]), (f"{len(strokes)} strokes", strokes)):
+        views = FrameViews(take.root, HullMaps(Reconstruction()))
+        drawing = Drawing(take.name, "C01", 1, view.width, view.height, some)
+        first = time.process_time()
+        made = preview_strokes(take.root, views, Previews(), take, RUN, drawing, "")
+        rows.append((what, 1000 * (time.process_time() - first), len(made["png"])))
+    return rows
+
+
 def main(argv: list[str] | None = None) -> None:
     """Make a take, measure, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -222,6 +236,9 @@ def main(argv: list[str] | None = None) -> None:
             print(f"after {number} frames: heap {heap:.1f} MB, all processes of the browser {all_of_it:.0f} MB")
         print(f"\n{'tile':28}{'ms of processor':>28}{'kB':>26}")
         for what, spent, size in tiles(take):
+            print(f"{what:28}{spent:28.1f}{size / 1000:26.1f}")
+        print(f"\n{'preview':28}{'ms of processor':>28}{'kB':>26}")
+        for what, spent, size in previews(take, strokes):
             print(f"{what:28}{spent:28.1f}{size / 1000:26.1f}")
 
 

@@ -16,7 +16,7 @@ from tasks.labels.heal import REACH, Superseded, healed, window_of
 from tasks.labels.pyramid import Pixels, Read, shrink
 from tasks.labels.views import to_png
 
-_MOST_PIXELS = 8e6  # a larger part of a frame is solved at a half or a quarter of its size
+_MOST_PIXELS = 3e6  # a larger part of a frame is solved at a half or a quarter of its size
 _STRIP = 512
 _PAGES = 64
 

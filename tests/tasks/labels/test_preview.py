@@ -16,6 +16,7 @@ from storage.store.root import Root
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from tasks.config import Reconstruction
+from tasks.labels import preview
 from tasks.labels.desk import preview_strokes
 from tasks.labels.heal import REACH, Superseded, healed
 from tasks.labels.hull_view import HullMaps
@@ -90,7 +91,9 @@ def _strokes(take: Take, camera: str) -> list[Stroke]:
     return [Stroke("fg", 2.0, ((float(x) + 0.5, float(y) + 0.5),)) for y, x in lost[:: len(lost) // 8 + 1]]
 
 
-def test_the_page_gets_the_part_that_changes(take: Take) -> None:
+@pytest.mark.parametrize("most", [3e6, 2e4])  # the latter halves the picture
+def test_the_page_gets_the_part_that_changes(take: Take, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preview, "_MOST_PIXELS", most)
     views, previews, camera = FrameViews(take.root, HullMaps(Reconstruction())), Previews(), "C09"
     pha = take.read_alpha(TEACHER, camera, FRAME)
     made = preview_strokes(take.root, views, previews, take, TEACHER, drawn(camera, _strokes(take, camera)), "mine")
