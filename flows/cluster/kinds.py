@@ -38,6 +38,7 @@ _DASK = {
     # pages for people, which need no password: only the sign of life that Kubernetes asks for
     "distributed.scheduler.http.routes": ["distributed.http.health"],
     "distributed.worker.http.routes": ["distributed.http.health"],
+    "distributed.worker.preload": ["flows.cluster.preload"],
     # workers hold nothing that could be spilled: one that pauses near its limit would wait for ever
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.spill": False,
@@ -232,6 +233,9 @@ def shared_cluster(config: Cluster) -> Iterator[str]:
     cluster = start_cluster(config)
     try:
         yield cluster.scheduler_address
+    except KeyboardInterrupt:
+        logging.disable(logging.ERROR)  # what Dask says of work that was interrupted; the command says that it was
+        raise
     finally:
         with without_haste():
             cluster.close()

@@ -14,9 +14,10 @@ class Console(PrefectConsoleHandler):
     """Prefect's handler; `PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS` names it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, unless it tells of one of our errors."""
+        """Write a record, unless it tells of one of our errors or of Ctrl-C."""
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, CapmatError) or _refuses(record.getMessage()):
+        message = record.getMessage()
+        if isinstance(error, CapmatError) or _refuses(message) or "aborted by an interrupt signal" in message:
             return
         super().emit(record)
 
