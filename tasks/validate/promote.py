@@ -257,8 +257,8 @@ def keep_reconstruction(store: str, role: str, verdict: str, judged: Record) -> 
     Registry(Root(store)).add_measure(role, verdict, "reconstruction", record)
 
 
-def show_verdicts(store: str, verdicts: Sequence[VerdictRecord]) -> None:
-    """Show beside the flow run what the gate decided, and why."""
+def verdict_text(store: str, verdicts: Sequence[VerdictRecord]) -> tuple[str, str]:
+    """What the gate decided in one line, and with its reasons as markdown."""
     words = {"PROMOTE": "passed the gate", "HOLD": "was held back", "REJECT": "was rejected"}
     lines, titles = list[str](), []
     for verdict in verdicts:
@@ -269,7 +269,12 @@ def show_verdicts(store: str, verdicts: Sequence[VerdictRecord]) -> None:
         lines += [f"## The {said}", "", f"It was compared with {beaten}.", ""]
         lines += [*(f"- {plain(reason)}" for reason in verdict["reasons"]), ""]
         titles.append(said)
-    show_text("verdict", "; ".join(titles), "\n".join(lines))
+    return "; ".join(titles), "\n".join(lines)
+
+
+def show_verdicts(store: str, verdicts: Sequence[VerdictRecord]) -> None:
+    """Show beside the flow run what the gate decided, and why."""
+    show_text("verdict", *verdict_text(store, verdicts))
 
 
 show_verdicts_task = retryable("verdict")(show_verdicts)

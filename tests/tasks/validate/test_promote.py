@@ -14,7 +14,7 @@ from tasks.config import Gate
 from tasks.models.networks import Ref
 from tasks.runtime.step import Record
 from tasks.validate.gate import decide
-from tasks.validate.promote import alike, ask_gate, incumbents, promote
+from tasks.validate.promote import alike, ask_gate, incumbents, promote, verdict_text
 
 
 def scores(*mse: float) -> dict[str, dict[str, float]]:
@@ -133,6 +133,10 @@ def test_a_challenger_has_to_beat_the_model_in_use_and_not_only_its_base(store: 
     second = promote(store, "student", ref(2), ref(3), worse, Gate())
     assert second["decision"] == "REJECT"
     assert Registry(Root(store)).champion("student") == ("student", "v0002")
+    title, text = verdict_text(store, [first, second])  # as the page of the run shows it
+    assert title == "student student@v0002 is in use now; student student@v0003 was rejected"
+    assert "compared with student@v0001" in text
+    assert all(reason[:20] in text for reason in (first["reasons"][0], second["reasons"][0]))
 
 
 def test_a_round_that_is_repeated_gives_the_same_verdict_and_promotes_once(store: str) -> None:
