@@ -29,22 +29,22 @@ class Teacher(_Section):
     """Architecture. The paper uses `bg_vitmatte_s`; with it, use the paper's other values, too."""
     iterations: int = Field(180, ge=1)
     """Steps of the optimiser. The paper: 2000."""
-    batch: int = Field(10, ge=2)
+    batch: int = Field(5, ge=2)
     """Crops per step. The paper: 16. Lower it when memory runs out."""
     scribble_share: float = Field(0.2, ge=0.0, le=1.0)
     """Share of each batch that is cut from scribbled frames. The paper's best: 0.2 (Fig. 6). With more, the teacher
     forgets the base data; with less, painted errors survive."""
     scribble_weight: float = Field(5.0, gt=0)
     """Weight of the loss of a scribbled crop against that of a base crop. Raise it when painted errors survive."""
-    crop: int = Field(128, ge=32)
+    crop: int = Field(192, ge=32)
     """Side of the square training window, in pixels, at most the shorter side of a frame. ViTMatte: 512."""
     plate_share: float = Field(0.5, ge=0, le=1)
     """Share of the base crops that lie over plates of the stage, with its noise. The paper: 0."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Factor between the learning rates of neighbouring blocks. ViTMatte: 0.65. 1 for a small network."""
-    lr: float = Field(3e-4, gt=0)
+    lr: float = Field(1e-4, gt=0)
     """Learning rate at the start. The paper: 5e-5. Lower it when the loss is not a number."""
-    lr_late: float = Field(1e-4, gt=0)
+    lr_late: float = Field(5e-5, gt=0)
     """Learning rate from `lr_late_from` on. The paper: 2.5e-5."""
     lr_late_from: float = Field(0.5, ge=0, le=1)
     """When the late rate starts, as a share of the iterations. The paper: 0.3 (step 600 of 2000)."""
@@ -65,11 +65,11 @@ class Student(_Section):
     """Steps on the base network alone. The paper: 365 (5 epochs of 580 images)."""
     joint_iterations: int = Field(240, ge=0)
     """Steps on base network and refiner together. The paper: 1450 (10 epochs)."""
-    batch: int = Field(8, ge=4)
+    batch: int = Field(6, ge=4)
     """Crops per step of the base network; base and refiner together take half. The paper: 8, then 4."""
-    crop: int = Field(160, ge=32)
+    crop: int = Field(192, ge=32)
     """Side of the square training window, in pixels, a multiple of 4. The full size uses 2048."""
-    lr_scale: float = Field(8.0, gt=0)
+    lr_scale: float = Field(4.0, gt=0)
     """Factor on the learning rates of BackgroundMattingV2. 1 for the published size."""
     decay: bool = True
     """Let the learning rates fall towards the end. The paper keeps them constant, over far more steps."""
