@@ -98,7 +98,7 @@ def test_while_the_program_is_gone_strokes_stay_and_list_and_picture_agree(hand:
     offline(True)
     hand.draw((100.0, 100.0), (140.0, 100.0))
     hand.tab.wait_for("document.querySelector('#trouble').textContent.includes('does not answer')")
-    assert "not sent" in hand.tab.ask("document.querySelector('#saved').textContent")
+    hand.tab.wait_for("document.querySelector('#saved').textContent.includes('not sent')")
     hand.tab.press("n")
     hand.tab.wait_for("document.querySelector('#trouble').textContent.includes('cannot be opened')")
     name = hand.tab.ask("document.querySelector('.item.here').dataset.name")
