@@ -8,7 +8,7 @@ NERFSTUDIO := tasks/geometry/nerfstudio/nerfstudio
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup demo test coverage torture nerfstudio postgres slurm check fix ui base settings sample lock lock-nerfstudio clean
+.PHONY: help setup demo test coverage torture nerfstudio postgres slurm check fix ui base docs settings sample lock lock-nerfstudio clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -24,6 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -c "import pymatting"  # numba compiles it once, which takes most of a minute
 	@touch $@
+	@echo "ready; \`source $(BIN)/activate\` puts capmat on the PATH of this shell"
 
 demo: $(STAMP) ## the whole chain on the sample session, with a report at the end
 	@$(BIN)/capmat demo
@@ -69,6 +70,9 @@ base: $(STAMP) ## train the small base weights again, from samples/base to tasks
 	@$(BIN)/capmat train-base teacher
 	@$(BIN)/capmat train-base student
 	@$(BIN)/capmat --set supervisor.model=diffmatte_xs train-base supervisor
+
+docs: $(STAMP) ## the pages of docs/ as a site with search, in build/docs; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 settings: $(STAMP) ## write docs/settings.md from the texts in tasks/config.py
 	@$(BIN)/python -m tasks.runtime.settings > docs/settings.md

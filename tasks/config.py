@@ -169,14 +169,14 @@ class Paper(_Section):
 
 
 class Redistill(_Section):
-    """When new labels start a training by themselves; see docs/operate.md."""
+    """When new labels start a training by themselves; see docs/automation.md."""
 
     quiet_s: int = Field(60, ge=10)
     """Seconds without another new label set before `redistill` starts, so that ten sets in a row make one run."""
 
 
 class Notify(_Section):
-    """Who is told when a run fails or needs a person; see docs/operate.md."""
+    """Who is told when a run fails or needs a person; see docs/automation.md."""
 
     blocks: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")], ...] = ()
     """Prefect blocks, each as TYPE/NAME: `slack-webhook/stage`. Addresses and passwords stay in the block."""
@@ -239,7 +239,7 @@ class Night(_Section):
 
 
 class Cluster(_Section):
-    """Where the tasks run. docs/operate.md has a table of the kinds."""
+    """Where the tasks run. docs/clusters.md has a table of the kinds."""
 
     kind: Literal["local", "local-cuda", "slurm", "kubernetes", "address"] = "local"
     """`local`: processes on this machine. `local-cuda`: the same, and one more process for each GPU. `slurm`: a job

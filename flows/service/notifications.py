@@ -79,7 +79,7 @@ def notify(config: Config) -> bool:
             client.delete_automation(extra.id)
         if wrong:
             page = client.api_url.copy_with(path="/blocks")
-            fix = f"Make it at {page}, then `capmat up` again; see docs/operate.md"
+            fix = f"Make it at {page}, then `capmat up` again; see docs/automation.md"
             sys.stderr.write("".join(f"capmat: {line}. {fix}\n" for line in wrong))
     return not wrong
 
