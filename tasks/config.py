@@ -158,8 +158,9 @@ class Paper(_Section):
     base_iterations: int = Field(300, ge=1)
     """Steps of each of the three teachers that start from fresh weights: with plate and noise, without plate, without
     noise. Raise it until the last picture of Fig. 5 shows a whole subject. ViTMatte: 134,687."""
-    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
-    """Shares of scribbled crops in a batch (Fig. 6). Each must make at least one whole crop, or be 0."""
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0, 0.2, 0.4, 0.6, 0.8, 1)
+    """Shares of scribbled crops in a batch (Fig. 6). Each must make at least one whole crop, or be 0; for the paper's
+    0.1, set `teacher.batch` to 10."""
     share_iterations: int = Field(100, ge=1)
     """Fine-tuning steps for each share. The paper uses as many as for the teacher."""
     noise: tuple[Annotated[float, Field(ge=0)], ...] = (0, 0.03, 0.06, 0.1)
