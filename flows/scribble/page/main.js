@@ -260,7 +260,8 @@ function showSize() {
 }
 
 function showPen() {
-  at("#pen").hidden = !navigator.maxTouchPoints && !stage.hand.penOnly;
+  // Its room is kept: a bar that grows at the first touch of a pen would move the picture under that stroke.
+  at("#pen").style.visibility = navigator.maxTouchPoints || stage.hand.penOnly ? "" : "hidden";
   at("#pen").setAttribute("aria-pressed", stage.hand.penOnly);
 }
 
