@@ -24,6 +24,9 @@ from flows.service.access import OWN, is_ours, private_home
 from flows.service.server import listen, running
 from tests.flows.scribble import browser
 from tests.flows.site import Site
+from tests.project import ROOT
+
+SESSION = ROOT / "samples/session/session.toml"
 
 ATTACK = """<!doctype html><title>working</title><script>
 const api = "http://127.0.0.1:" + location.hash.slice(1) + "/api"
@@ -311,10 +314,10 @@ def refused(site: Site, *words: str, **env: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("word", ["up", "deploy", "nightly"])
-def test_with_another_password_a_command_says_so_in_one_line(ui: Ui, word: str) -> None:
+@pytest.mark.parametrize("words", [("up",), ("deploy",), ("nightly", "--set", f"session={SESSION}")])
+def test_with_another_password_a_command_says_so_in_one_line(ui: Ui, words: tuple[str, ...]) -> None:
     site, *_ = ui
-    assert re.search(r"does not take this password. Set PREFECT_", refused(site, word, **{OWN: "wrong:password"}))
+    assert re.search(r"does not take this password. Set PREFECT_", refused(site, *words, **{OWN: "wrong:password"}))
 
 
 @pytest.mark.slow
