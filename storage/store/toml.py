@@ -51,6 +51,8 @@ _EXPECTED = {
     "multiple_of": "a multiple of {multiple_of:g}",
     "too_long": "at most {max_length} values",
     "too_short": "at least {min_length}",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length} characters",
     "string_pattern_mismatch": "text of the form {pattern}",
     "finite_number": "a finite number",
 }

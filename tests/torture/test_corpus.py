@@ -65,7 +65,8 @@ def _check(case: Case, answer: Answer, untouched: bool) -> None:
     assert said.strip(), answer
     if answer.refusal:
         assert answer.refusal.startswith("capmat: "), answer.refusal
-        assert answer.refusal.count("\n") == 1, answer.refusal
+        first, *more = answer.refusal.splitlines()
+        assert bool(more) == (f"{len(more)} mistakes" in first), answer.refusal  # one line, or one for each
         # What is wrong, and what to do about it.
         assert answer.refusal.count(". ") >= 1, answer.refusal
     missing = [name for name in case.names if name not in said]

@@ -23,7 +23,7 @@ from capmat_errors import WorkerLost
 from flows.cluster.kinds import mixed_cluster, start_cluster
 from flows.cluster.runner import SMALL, Runner
 from flows.steps import outcome
-from tasks.config import Cluster, Config
+from tasks.config import Cluster
 from tasks.models.networks import _load, load_network, register_base
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import retryable
@@ -180,10 +180,10 @@ def test_the_settings_that_a_flow_is_given_reach_the_workers(plain: str, monkeyp
     monkeypatch.setenv("CAPMAT_CLUSTER__SILENT_MINUTES", "7")
 
     @flow(name="try", task_runner=Runner(plain))
-    def work(config: Config | None = None) -> float:
+    def work(overrides: tuple[str, ...] = ()) -> float:
         return silence_task.submit().result()
 
-    assert work(Config(cluster=Cluster(silent_minutes=11))) == 60 * 11  # as `--set` does, which no file knows
+    assert work(("cluster.silent_minutes=11",)) == 60 * 11  # as `--set` does, which no file knows
     assert work() == 60 * 7
 
 
