@@ -5,6 +5,7 @@ import json
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -47,6 +48,12 @@ def nights(place: Path, cluster: dict[str, str]) -> Folder:
         **cluster,
     }
     return Folder(place, place / "no-samples", night)
+
+
+def begin(folder: Folder) -> Any:
+    """Start a night once the inbox has been still for long enough: its server runs, so it looks within a second."""
+    time.sleep(3)
+    return folder.start("nightly")
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +128,7 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
     broken.write_bytes(whole[:200])
     slow = session(inbox / "slow", "slow", ("dune",))
     with copying(slow / "takes/dune/c02/0002.png"):
-        process = folder.start("nightly")
+        process = begin(folder)
         out, _ = process.communicate(timeout=900)
     first = newest_report(folder)
     assert process.returncode == 3, out  # a script or a scheduler hears of it, too
@@ -161,7 +168,7 @@ def test_a_night_does_what_it_can_and_the_next_one_only_what_was_missing(folder:
 
     before = written(folder, "alder") | written(folder, "birch")
     broken.write_bytes(whole)
-    process = folder.start("nightly")
+    process = begin(folder)
     assert process.stdout
     assert "starting" in process.stdout.readline()
     process.stdout.close()  # nobody listens any more
@@ -214,7 +221,7 @@ def test_a_night_that_can_do_nothing_fails_and_says_why(folder: Folder) -> None:
     knocked = session(place / "inbox/knocked", "knocked", ("fir",))
     for file in (knocked / "takes/fir/c01").iterdir():  # the camera was knocked after its plate
         write_picture(file, np.roll(background(1), 3, axis=1).astype(np.uint16))
-    process = folder.start("nightly")
+    process = begin(folder)
     out, _ = process.communicate(timeout=900)
     assert process.returncode == 2, out
     assert "nothing could be done, 2 refused" in out.splitlines()[-1]

@@ -48,7 +48,16 @@ class Tab:
     def wait_for(self, script: str) -> Any:
         """The same as soon as it is true."""
         until = time.monotonic() + _LIMIT_S
-        while not (found := self.ask(script)):
+
+        def found_now() -> Any:
+            try:
+                return self.ask(script)
+            except AssertionError as left:  # the page was left while it was asked
+                if "navigated" in str(left):
+                    return None
+                raise
+
+        while not (found := found_now()):
             assert time.monotonic() < until, f"{script} is not true; the page: {self.ask('document.body.innerText')}"
             time.sleep(0.3)
         return found

@@ -51,7 +51,7 @@ def test_frames_views_and_brushes_are_chosen_by_keyboard_alone(hand: Hand) -> No
 def test_the_first_keys_do_not_become_a_name(hand: Hand) -> None:
     hand.open()
     hand.tab.ask("localStorage.removeItem('capmat seen')")
-    hand.tab.ask("window.old = true; location.reload()")
+    hand.tab.ask("window.old = true; setTimeout(() => location.reload())")
     hand.tab.wait_for("!window.old && document.querySelector('#help')?.open")
     for key in "fbn":
         hand.tab.press(key)

@@ -266,5 +266,5 @@ def test_a_look_costs_no_request_per_frame(s3_root: Root, tmp_path: Path, caplog
 
     caplog.set_level("INFO", "werkzeug")
     few, many = requests(2), requests(8)
-    assert few == many
+    assert abs(many - few) <= 1  # the server's line of a request may come a moment after the answer
     assert 0 < few < 75
