@@ -148,7 +148,8 @@ def _plate_view(seed: int, number: int, size: tuple[int, int]) -> tuple[dict[str
     rng = np.random.default_rng([seed, 53, number])
     sampler = 200_000 + 1000 * seed + number
     rig = ring(12, size, sampler)
-    floor = coated(rng.uniform(0.04, 0.35), rng.uniform(0.03, 0.35), rng.uniform(0.03, 0.13))
+    grey, coat, rough = rng.uniform(0.04, 0.35), rng.uniform(0.03, 0.35), rng.uniform(0.03, 0.13)
+    floor = coated(grey, coat, (rough, rough))
     eye = rig[int(rng.integers(len(rig)))]
     aim = np.array([*rng.normal(0, 0.05, 2), rng.choice([1.0, 0.35, 1.45], p=[0.5, 0.3, 0.2])])
     focal = float(eye.K[0, 0] * (1.0 if aim[2] == 1.0 else rng.uniform(1.4, 2.2)))

@@ -68,20 +68,20 @@ def lamps() -> Scene:
     return {"lamps": mesh("lamps", panels, {"type": "diffuse"}, emitter=glow)}
 
 
-def coated(grey: float = 0.17, coat: float = 0.16, rough: float = 0.055) -> Scene:
+def coated(grey: float = 0.17, coat: float = 0.16, rough: tuple[float, float] = (0.06, 0.055)) -> Scene:
     """A coated floor: soft shadows from its diffuse part, the mirrored performer from the coat.
 
     Args:
         grey: reflectance of the diffuse part.
         coat: share of the light that the coat reflects.
-        rough: how far the coat spreads a mirror image; below 0.1 one sees who stands there.
+        rough: how far diffuse part and coat spread a mirror image; below 0.1 one sees who stands there.
     """
-    tint = np.array([1.0, 0.97, 0.94])
+    tint = np.array([1.0, 0.165 / 0.17, 0.16 / 0.17])
     return {
         "type": "blendbsdf",
         "weight": coat,
-        "a": {"type": "roughplastic", "alpha": rough, "diffuse_reflectance": rgb(grey * tint)},
-        "b": {"type": "roughconductor", "alpha": rough, "specular_reflectance": rgb([0.85, 0.85, 0.85])},
+        "a": {"type": "roughplastic", "alpha": rough[0], "diffuse_reflectance": rgb(grey * tint)},
+        "b": {"type": "roughconductor", "alpha": rough[1], "specular_reflectance": rgb([0.85, 0.85, 0.85])},
     }
 
 
