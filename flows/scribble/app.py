@@ -6,7 +6,7 @@ address becomes a path. The page shows the text of an error.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from importlib.resources import files
 from threading import Lock
@@ -137,31 +137,14 @@ def scribble_app(desk: Desk) -> Starlette:
         kept = {"Cache-Control": f"private, max-age={_TILES_KEPT_S}"}
         return Response(image.data, media_type=f"image/{image.kind}", headers=kept)
 
-    async def strokes(request: Request) -> Response:
-        body = await _body(request)
-        return await run_in_threadpool(_answered, lambda r: _save(desk, r, body), request)
+    def takes_in(work: Callable[[Desk, Request, bytes], Any]) -> Callable[[Request], Awaitable[Response]]:
+        """A route whose request has a document."""
 
-    async def preview(request: Request) -> Response:
-        body = await _body(request)
-        return await run_in_threadpool(_answered, lambda r: _preview(desk, r, body), request)
+        async def route(request: Request) -> Response:
+            body = await _body(request)
+            return await run_in_threadpool(_answered, lambda r: work(desk, r, body), request)
 
-    async def mark(request: Request) -> Response:
-        body = await _body(request)
-        return await run_in_threadpool(_answered, lambda r: _mark(desk, r, body), request)
-
-    async def snap(request: Request) -> Response:
-        body = await _body(request)
-        return await run_in_threadpool(_answered, lambda r: _snap(desk, r, body), request)
-
-    def _finished(author: str) -> Any:
-        with desk.finishing:  # two at once would each make a version, although the second has nothing new
-            done = finish_scribbles(desk.root.url, list(desk.takes), author)
-        told = tell_labels(done["labels"]) if done["new"] else ""
-        return {**done, "told": bool(told), "ui": _ui(told), "quiet_s": desk.quiet_s}
-
-    async def done(request: Request) -> Response:
-        body = await _body(request)
-        return await run_in_threadpool(_answered, lambda _: _finished(_author(body)), request)
+        return route
 
     def answers(act: Callable[[Request], Any]) -> Callable[[Request], Response]:
         return lambda request: _answered(act, request)
@@ -176,11 +159,11 @@ def scribble_app(desk: Desk) -> Starlette:
             Route(f"/api/hull/{at}", answers(hull)),
             Route(f"/api/lines/{at}", answers(lines)),
             Route(f"/api/tile/{at}/{{view}}/{{level:number}}/{{row:number}}/{{column:number}}", answers(tile)),
-            Route(f"/api/strokes/{at}", strokes, methods=["PUT"]),
-            Route(f"/api/preview/{at}", preview, methods=["POST"]),
-            Route(f"/api/mark/{at}", mark, methods=["PUT"]),
-            Route(f"/api/snap/{at}", snap, methods=["POST"]),
-            Route("/api/done", done, methods=["POST"]),
+            Route(f"/api/strokes/{at}", takes_in(_save), methods=["PUT"]),
+            Route(f"/api/preview/{at}", takes_in(_preview), methods=["POST"]),
+            Route(f"/api/mark/{at}", takes_in(_mark), methods=["PUT"]),
+            Route(f"/api/snap/{at}", takes_in(_snap), methods=["POST"]),
+            Route("/api/done", takes_in(_finish), methods=["POST"]),
         ]
     )
 
@@ -223,6 +206,14 @@ def _mark(desk: Desk, request: Request, body: bytes) -> Any:
 
 def _snap(desk: Desk, request: Request, body: bytes) -> Any:
     return snapped(desk.take(request), *_frame_of(request), decode_strokes(body, _where(request)).strokes)
+
+
+def _finish(desk: Desk, _: Request, body: bytes) -> Any:
+    author = _author(body)
+    with desk.finishing:  # two at once would each make a version, although the second has nothing new
+        done = finish_scribbles(desk.root.url, list(desk.takes), author)
+    told = tell_labels(done["labels"]) if done["new"] else ""
+    return {**done, "told": bool(told), "ui": _ui(told), "quiet_s": desk.quiet_s}
 
 
 def _where(request: Request) -> str:
