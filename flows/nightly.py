@@ -76,12 +76,13 @@ def _night_of_session(config: Config, models: str, names: Sequence[str]) -> dict
     chosen = base if models == "base" else champions_task(config.store)
     label_run(place_of(config.session), *versions_of(chosen), *takes)
     every = _teacher_every(config)
+    taught = {name for name in takes if name in config.scribble_takes or name == plan["benchmark"]}
 
     measured = takes.get(plan["benchmark"])
     benchmark = freeze_benchmark(config, base, measured) if measured else None
     started = [future for take in takes.values() for future in matte_take(config, take, "student", chosen["student"])]
     for name, take in takes.items():
-        if every and (name in config.scribble_takes or name == plan["benchmark"]):
+        if every and name in taught:
             started += matte_take(config, take, "teacher", chosen["teacher"], take["frames"][::every])
     mattes = [future.result() for future in started]
     frozen = benchmark.result() if benchmark else None
@@ -101,7 +102,6 @@ def _night_of_session(config: Config, models: str, names: Sequence[str]) -> dict
         own = [matte for matte in mattes if matte["take"] == name]
         runs = sorted({matte["run"] for matte in own})
         show_take_task(config.store, name, runs)
-        wanted = name in config.scribble_takes or name == plan["benchmark"]
         record["takes"].append(
             {
                 "take": name,
@@ -109,8 +109,8 @@ def _night_of_session(config: Config, models: str, names: Sequence[str]) -> dict
                 "cameras": len(take["cameras"]),
                 "frames": len(take["frames"]),
                 "runs": runs,
-                "teacher": every if wanted else 0,
-                "teacher_wanted": int(wanted),
+                "teacher": every if name in taught else 0,
+                "teacher_wanted": int(name in taught),
                 "finished": True,
                 "seconds": round(take["wall_s"] + sum(matte["wall_s"] for matte in own), 2),
             }
