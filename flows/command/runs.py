@@ -38,11 +38,7 @@ def running(config: Config, port: int | None = None) -> Iterator[None]:
 
 def check_before(config: Config) -> None:
     """Refuse a session before anything is started, as far as names and headers of files show it."""
-    plan = plan_session(read_session(config.session), decode=False)
-    for problem in plan.problems[1:]:
-        say(f"problem: {problem}")
-    if plan.problems:
-        raise plan.problems[0]
+    plan_session(read_session(config.session), decode=False).refuse(say)
 
 
 def _demo_options(parser: ArgumentParser) -> None:

@@ -5,7 +5,7 @@ and compares each plate with its take. It continues after a fault, so that one r
 the take, the camera, the frame and the file. `check_session` raises the first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -80,6 +80,13 @@ class SessionPlan:
     problems: list[CapmatError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     plate_seconds: float = 0.0
+
+    def refuse(self, told: Callable[[str], None]) -> None:
+        """Raise the first problem, once the others are told; does nothing where all is fit."""
+        for problem in self.problems[1:]:
+            told(f"problem: {problem}")
+        if self.problems:
+            raise self.problems[0]
 
 
 def check_session(session: Session, only: str | None = None, *, decode: bool = True) -> SessionPlan:

@@ -48,10 +48,7 @@ def check(session: str) -> SessionRecord:
         CapmatError: the first problem, with take, camera and frame; the others are said.
     """
     plan = plan_session(read_session(session))
-    for problem in plan.problems[1:]:
-        say(f"problem: {problem}")
-    if plan.problems:
-        raise plan.problems[0]
+    plan.refuse(say)
     for note in plan.notes:
         say(f"note: {note}")
     section = plan.session.benchmark
