@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-from capmat_errors import NotFound, ScribbleError
+from capmat_errors import ScribbleError
 from storage.labels.queue import Box
 from storage.labels.strokes import checked_author
 from storage.store.root import Root
@@ -53,9 +53,7 @@ def keep_mark(root: Root, take: Take, mark: Mark) -> None:
         ScribbleError: the box is not in the picture, or the kind or author is not one.
         StoreError: the store cannot be written to.
     """
-    if mark.camera not in take.cameras or mark.frame not in take.frames:
-        raise NotFound(f"the take has no camera {mark.camera} with frame {mark.frame}", where=f"take {take.name}")
-    view, (x0, y0, x1, y1) = take.cameras[mark.camera], mark.box
+    view, (x0, y0, x1, y1) = take.seen(mark.camera, mark.frame), mark.box
     if not (0 <= x0 < x1 <= view.width and 0 <= y0 < y1 <= view.height) or mark.kind not in get_args(Kind):
         what = f"{mark.kind!r} of box {mark.box} is no mark of a picture of {view.width}x{view.height} pixels"
         raise ScribbleError(what, where=f"take {take.name} camera {mark.camera} frame {mark.frame}")

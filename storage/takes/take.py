@@ -133,6 +133,13 @@ class Take(Group):
         """The frame numbers of every block."""
         return [tuple(self.frames[start : start + BLOCK]) for start in range(0, len(self.frames), BLOCK)]
 
+    def seen(self, camera: str, frame: int) -> Camera:
+        """The calibration of a picture's camera; raises NotFound if the take has no such camera or frame."""
+        if camera not in self.cameras or frame not in self.frames:
+            what = f"the take has no camera {camera} with frame {frame}"
+            raise NotFound(what, where=f"take {self.name}", fix="Choose another one.")
+        return self.cameras[camera]
+
     def describe(self, camera: str) -> Files:
         """Write what describes a camera and its arrays, for zarr and OME viewers, unless it is stored."""
         file = f"{self.key}/cameras/{self.camera(camera).id}/zarr.json"

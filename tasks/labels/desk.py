@@ -9,7 +9,6 @@ from dataclasses import asdict
 from typing import Any, TypedDict, cast
 
 from capmat_errors import NotFound, ScribbleError
-from storage.calibration.camera import Camera
 from storage.labels.drafts import Draft, read_draft, read_drafts, save_draft
 from storage.labels.freeze import freeze_labels
 from storage.labels.label_set import LABELS, LabelSet, list_label_sets
@@ -83,7 +82,7 @@ def describe_frame(root: Root, views: FrameViews, take: Take, camera: str, frame
     Raises:
         NotFound: the take has no such camera or frame.
     """
-    view = _checked(take, camera, frame)
+    view = take.seen(camera, frame)
     labels, key = newest_set(root), (take.name, camera, frame)
     frozen = _frozen(labels, *key)
     draft = read_draft(root, take.name, camera, frame)
@@ -138,7 +137,7 @@ def preview_strokes(
 
 
 def _check_drawing(take: Take, camera: str, frame: int, drawing: Drawing) -> None:
-    view = _checked(take, camera, frame)
+    view = take.seen(camera, frame)
     if (drawing.take, drawing.camera, drawing.frame) != (take.name, camera, frame):
         raise ScribbleError(
             f"the drawing was sent for take {take.name} camera {camera} frame {frame}",
@@ -161,13 +160,6 @@ def saved_strokes(root: Root, take: Take, camera: str, frame: int) -> Json:
 def _strokes(draft: Draft | None, frozen: Sequence[Stroke]) -> Json:
     strokes = joined(frozen, draft.drawing.strokes if draft else ())
     return {"strokes": [asdict(stroke) for stroke in strokes], "revision": draft.revision if draft else 0}
-
-
-def _checked(take: Take, camera: str, frame: int) -> Camera:
-    if camera not in take.cameras or frame not in take.frames:
-        what = f"the take has no camera {camera} with frame {frame}"
-        raise NotFound(what, where=f"take {take.name}", fix="Choose another one.")
-    return take.cameras[camera]
 
 
 def _frozen(labels: LabelSet | None, take: str, camera: str, frame: int) -> tuple[Stroke, ...]:
@@ -195,7 +187,7 @@ def mark_box(root: Root, take: Take, camera: str, frame: int, said: Any) -> Json
         ScribbleError: it does not say this.
         StoreError: the store cannot be written to.
     """
-    _checked(take, camera, frame)
+    take.seen(camera, frame)
     try:
         x0, y0, x1, y1 = (int(edge) for edge in said["box"])
         kind, author = str(said["kind"]), str(said["author"])

@@ -25,10 +25,10 @@ def lines_of(take: Take, camera: str, at: Mapping[str, str]) -> dict[str, Line]:
         at: its `x` and `y`, in pixels of the frame.
 
     Raises:
-        CapmatError: the take has no such camera, or the point is none.
+        NotFound: the take has no such camera.
+        CapmatError: the point is none.
     """
-    if camera not in take.cameras:
-        raise CapmatError(f"the take has no camera {camera}", where=f"take {take.name}")
+    own = take.camera(camera)
     try:
         x, y = float(at["x"]), float(at["y"])
     except (KeyError, ValueError) as error:
@@ -36,7 +36,7 @@ def lines_of(take: Take, camera: str, at: Mapping[str, str]) -> dict[str, Line]:
     if not math.isfinite(x + y):
         raise CapmatError("expected a point x, y", where=f"take {take.name} camera {camera}")
     others = {name: view for name, view in take.cameras.items() if name != camera}
-    return {name: line_in(take.cameras[camera], (x, y), view) for name, view in others.items()}
+    return {name: line_in(own, (x, y), view) for name, view in others.items()}
 
 
 def line_in(own: Camera, point: tuple[float, float], other: Camera) -> Line:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from capmat_errors import NotFound
 from storage.labels.raster import FOREGROUND, rasterise
 from storage.labels.strokes import Stroke
 from storage.takes.take import Take
@@ -44,11 +43,9 @@ def snapped(take: Take, camera: str, frame: int, strokes: Sequence[Stroke]) -> d
     """
     from skimage.segmentation import slic
 
-    if camera not in take.cameras or frame not in take.frames:
-        raise NotFound(f"the take has no camera {camera} with frame {frame}", where=f"take {take.name}")
+    view = take.seen(camera, frame)
     if not strokes:
         return {"side": 1, "rows": []}
-    view = take.cameras[camera]
     radius = max(stroke.radius for stroke in strokes)
     points = np.array([point for stroke in strokes for point in stroke.points])
     (x0, y0), (x1, y1) = points.min(0) - (1 + _RIM) * radius, points.max(0) + (1 + _RIM) * radius

@@ -145,8 +145,7 @@ class FrameViews:
 
     def reader(self, take: Take, camera: str, frame: int, name: str) -> Read:
         """Reads parts of "picture", "plate" or the mattes of a run; raises as `tile`."""
-        if camera not in take.cameras or frame not in take.frames:
-            raise NotFound(f"the take has no camera {camera} with frame {frame}", where=f"take {take.name}")
+        take.seen(camera, frame)
         if name == "picture":
             return _eight_bits(lambda window: take.read(camera, frame, window).transpose(1, 2, 0))
         if name == "plate":
