@@ -2,6 +2,7 @@
 // strongly, in which colour, and up to where (the wipe). All views of a matte are made here from the same tiles.
 
 import { ask, framePath } from "./server.js";
+import { repainted } from "./canvas/tiles.js";
 
 const at = (selector) => document.querySelector(selector);
 const ASK_AGAIN_MS = 500;
@@ -124,13 +125,7 @@ export class Looks {
 
 // A grey picture becomes one whose alpha it is.
 export function asMask(bitmap) {
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  const image = context.getImageData(0, 0, canvas.width, canvas.height);
-  for (let i = 0; i < image.data.length; i += 4) image.data[i + 3] = image.data[i];
-  return createImageBitmap(image);
+  return repainted(bitmap, (data, i) => (data[i + 3] = data[i]));
 }
 
 function paintOf(view, ratio) {

@@ -1,6 +1,8 @@
 // The strokes of a frame, and how they are drawn. Coordinates are pixels of the frame at full size; a stroke never
 // changes once it is finished, so the shape that is drawn at one zoom is made once.
 
+import { repainted } from "./tiles.js";
+
 export const COLOURS = { fg: "#28e646", bg: "#ff3232" };
 
 const shapes = new WeakMap(); // stroke -> { detail -> Path2D, box }
@@ -15,18 +17,12 @@ export function isOneMovement(one, other) {
 
 // The bitmap of a label (0 background, 255 foreground, between open) in the colours of strokes.
 export function asLabel(bitmap) {
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  const image = context.getImageData(0, 0, canvas.width, canvas.height);
   const colours = { 0: COLOURS.bg, 255: COLOURS.fg };
-  for (let i = 0; i < image.data.length; i += 4) {
-    const colour = colours[image.data[i]];
-    for (let c = 0; c < 3; c++) image.data[i + c] = colour ? parseInt(colour.slice(1 + 2 * c, 3 + 2 * c), 16) : 0;
-    image.data[i + 3] = colour ? 255 : 0;
-  }
-  return createImageBitmap(image);
+  return repainted(bitmap, (data, i) => {
+    const colour = colours[data[i]];
+    for (let c = 0; c < 3; c++) data[i + c] = colour ? parseInt(colour.slice(1 + 2 * c, 3 + 2 * c), 16) : 0;
+    data[i + 3] = colour ? 255 : 0;
+  });
 }
 
 // How many movements of the hand made the strokes of a label.

@@ -152,6 +152,17 @@ export class Tiles {
   }
 }
 
+// The bitmap with other pixels: `change(data, i)` writes the four values of each, which begin at i.
+export function repainted(bitmap, change) {
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < image.data.length; i += 4) change(image.data, i);
+  return createImageBitmap(image);
+}
+
 function levelOf(source, zoom) {
   const wanted = Math.floor(Math.log2(1 / Math.max(zoom, 1e-6)) + 1e-6);
   return Math.min(Math.max(wanted, 0), source.levels.length - 1);
