@@ -7,6 +7,7 @@ Models are compared in pairs on the same pictures. Where chance alone could expl
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypedDict
 
+from tasks.show.figures import counted
 from tasks.validate.score import Scores
 
 _WORDS = {
@@ -76,7 +77,7 @@ def sentence(answer: Answer, models: Mapping[str, Mapping[str, Any]]) -> str:
     if answer["interval"]:
         low, high = answer["interval"]
         text += f", with 95 % certainty between {_percent(low)} and {_percent(high)}"
-    pictures = f"{answer['pictures']} picture{'' if answer['pictures'] == 1 else 's'}"
+    pictures = counted(answer["pictures"], "picture")
     text += f", on {pictures} of {answer['benchmark']} against {_AGAINST[answer['column']]}."
     if answer["pictures"] == 1:
         text += " One picture says nothing about others."

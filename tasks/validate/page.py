@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
-from tasks.show.figures import MISSING, Metric, counted, mse_text
+from tasks.show.figures import MISSING, Metric, counted, decimals, mse_text
 from tasks.show.markdown import table
 from tasks.show.page import render
 from tasks.validate.answer import Answer, called, sentence, short
@@ -149,11 +149,10 @@ def _column(comparison: Comparison, name: str, column: str, metrics: Sequence[Me
             {
                 **_place(picture),
                 "name": picture + (f" ({DOUBT})" if picture in doubts else ""),
-                "scores": _best_of(
-                    [scores[picture]["mse"] for scores in each.values()], lambda mse: f"{1e4 * mse:.2f}", _strong
-                ),
+                "scores": _marked([f"{1e4 * mse:.2f}" for mse in errors], errors, _strong),
             }
             for picture in worst_first(comparison, name, column)
+            for errors in [[scores[picture]["mse"] for scores in each.values()]]
         ],
     }
 
@@ -193,12 +192,13 @@ def _place(picture: str) -> dict[str, str]:
     return {"take": take, "camera": camera, "frame": frame}
 
 
-def _best_of(values: Sequence[float | None], text: Callable[[Any], str], strong: Callable[[str], Any]) -> list[Any]:
-    """Values as text, the lowest ones marked."""
+def _marked(texts: Sequence[str], values: Sequence[float | None], strong: Callable[[str], Any]) -> list[Any]:
+    """Texts of values, those of the lowest ones marked."""
     known = [value for value in values if value is not None]
+    best = min(known) if len(known) > 1 else None
     return [
-        MISSING if value is None else strong(text(value)) if len(known) > 1 and value == min(known) else text(value)
-        for value in values
+        strong(text) if value is not None and value == best else text
+        for text, value in zip(texts, values, strict=True)
     ]
 
 
@@ -209,14 +209,12 @@ def _lines(
     rows = comparison["scores"][name][column]
     columns: list[list[Any]] = [[called(row, comparison["models"][row]) for row in rows]]
     for metric in _measured(rows, metrics):
-        ones = [means.get(metric.key) for means in rows.values()]
-        best = _best_of([one and one["mean"] for one in ones], str, lambda _: True)
-        texts = [_cell(means, metric) for means in rows.values()]
-        columns.append([strong(text) if mark is True else text for text, mark in zip(texts, best, strict=True)])
+        means = [own[metric.key]["mean"] if metric.key in own else None for own in rows.values()]
+        columns.append(_marked([_cell(own, metric) for own in rows.values()], means, strong))
     times = [comparison["latency"][name][row]["ms"] for row in rows]
-    columns.append(_best_of(times, lambda ms: f"{ms:.1f}", strong))
+    columns.append(_marked([decimals(ms, 1) for ms in times], times, strong))
     fits = [comparison["hull"][name].get(row, {}).get("score") for row in rows]
-    columns.append(_best_of(fits, lambda score: f"{100 * score:.2f}", strong))
+    columns.append(_marked([decimals(None if fit is None else 100 * fit, 2) for fit in fits], fits, strong))
     return [list(line) for line in zip(*columns, strict=True)]
 
 
