@@ -100,21 +100,22 @@ def colmap_tree(folder: Path) -> None:
     write_pictures(folder, "images/{camera}.jpg", frames=1)
 
 
-def colmap_folders_tree(folder: Path) -> None:
-    """One picture of every folder was placed, as with a camera that does not move."""
+def _colmap_in_folders(folder: Path, pictures: str, named: str) -> None:
+    """As `colmap_tree`, with pictures in folders; `named` replaces their names in its model."""
     colmap_tree(folder)
     shutil.rmtree(folder / "images")
     images = folder / "sparse/0/images.txt"
-    images.write_text(re.sub(r"(C\d\d)\.jpg", r"\1/0001.jpg", images.read_text()))
-    write_pictures(folder, "images/{camera}/{frame:04d}.jpg", frames=3)
+    images.write_text(re.sub(r"(C\d\d)\.jpg", named, images.read_text()))
+    write_pictures(folder, f"images/{pictures}.jpg", frames=3)
+
+
+def colmap_folders_tree(folder: Path) -> None:
+    """One picture of every folder was placed, as with a camera that does not move."""
+    _colmap_in_folders(folder, "{camera}/{frame:04d}", r"\1/0001.jpg")
 
 
 def _colmap_folder_per_frame(folder: Path) -> None:
-    colmap_tree(folder)
-    shutil.rmtree(folder / "images")
-    images = folder / "sparse/0/images.txt"
-    images.write_text(re.sub(r"(C\d\d)\.jpg", r"frame_0000/\1.jpg", images.read_text()))
-    write_pictures(folder, "images/frame_{frame:04d}/{camera}.jpg", frames=3)
+    _colmap_in_folders(folder, "frame_{frame:04d}/{camera}", r"frame_0000/\1.jpg")
 
 
 def _nerfstudio_folders(folder: Path) -> None:
