@@ -92,6 +92,9 @@ class BaseData:
         if isinstance(backgrounds, list | tuple):
             for index, picture in enumerate(backgrounds):
                 _check(picture, 3, f"background {index}")
+        if isinstance(pairs, list | tuple):
+            for index, picture in enumerate(pairs):
+                _check(picture, 7, f"pair {index}")
         if isinstance(foregrounds, list | tuple):
             self._anchors = {index: _anchors(picture, index) for index, picture in enumerate(foregrounds)}
 
