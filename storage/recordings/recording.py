@@ -196,7 +196,7 @@ def find_recordings(
 
 
 def misnamed(root: Path, template: str) -> Path | None:
-    """A file that the template would name if the text in place of {frame} were a number; None if there is none."""
+    """The first file that would fit the template if a number stood in place of {frame}; None if no file would."""
     stem = template[: -len(Path(template).suffix)]
     pattern = re.compile(re.sub(r"(?<=\(\?P<frame>)\\d[^)]*", "[^/]+", _regex(stem)) + r"\.\w+", re.IGNORECASE)
     files = sorted(root.glob(_glob(stem))) if "{frame" in stem else []

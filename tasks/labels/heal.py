@@ -18,11 +18,8 @@ Floats = NDArray[np.float32]
 Window = tuple[slice, slice]
 REACH = 0.08
 """Distance over which a correction fades in an even area, as a share of the picture's shorter side."""
-_PICTURE, _CHANGE, _MATTE = (
-    1000,
-    300,
-    2,
-)  # how much differences in colour, to the plate and in alpha keep pixels apart
+_PICTURE, _CHANGE, _MATTE = 1000, 300, 2
+"""How much differences in colour, in the change since the plate, and in alpha keep pixels apart."""
 _SURE = 100  # how firmly a stroke holds, in links between equal pixels
 _COARSE = 256  # pixels of the shorter side, about, at which the first and longest search runs
 _FAR, _NEAR = (1, 3), (1,)  # lengths of the links at that size, to get over hair and folds, and at the finer ones

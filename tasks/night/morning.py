@@ -19,7 +19,7 @@ from storage.takes.take import Take
 from tasks.matte.provenance import mended_plates
 from tasks.night.look_back import look_back
 from tasks.night.page import night_page, night_text
-from tasks.night.record import Attention, Forecast, NightRecord, NightTake, nights
+from tasks.night.record import LIGHTS, Attention, Forecast, NightRecord, NightTake, nights
 from tasks.night.status import boxes_wait, labels_wait
 from tasks.runtime.step import Record, retryable
 from tasks.show.artifact import show_text, where_text
@@ -135,7 +135,7 @@ def _short(forecast: Forecast) -> list[Attention]:
 def stages_wait(looks: Sequence[Record]) -> list[Attention]:
     """What the stage checks of the night found: each red fault of a camera once, yellow ones once for all cameras."""
     items: list[Attention] = []
-    for light in ("red", "yellow"):
+    for light in LIGHTS:
         faults: dict[tuple[str, ...], list[tuple[Record, Record]]] = {}
         for record in looks:
             for item in record.get(light, ()):
@@ -148,9 +148,7 @@ def stages_wait(looks: Sequence[Record]) -> list[Attention]:
             more = f" and {len(cameras) - 1} more" if len(cameras) > 1 else ""
             what = f"Camera {cameras[0]}{more} of {session} is {light} (take {takes}): {item['what']}."
             link = record["html"].rpartition("/")[2]
-            items.append(
-                {"what": what, "fix": item["advice"], "light": "red" if light == "red" else "yellow", "link": link}
-            )
+            items.append({"what": what, "fix": item["advice"], "light": light, "link": link})
     return items
 
 

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 _NIGHTS = 5
 
+Light = Literal["red", "yellow"]
+LIGHTS: tuple[Light, ...] = ("red", "yellow")
+"""Of what waits for a human. Red: something is not done, or will be wrong."""
+
 
 class Attention(TypedDict):
     """What waits for a human; records of earlier versions have `what` and `fix` alone."""
 
     what: str
     fix: str
-    light: NotRequired[Literal["red", "yellow"]]  # red: something is not done, or will be wrong
+    light: NotRequired[Light]
     command: NotRequired[str]  # to type next
     link: NotRequired[str]  # a page in the folder of the reports
 
