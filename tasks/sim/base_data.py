@@ -22,7 +22,7 @@ from tasks.sim.cameras import look_at, ring
 from tasks.sim.performer import Look, guest
 from tasks.sim.render import beauty, matte, use_variant
 from tasks.sim.rooms import room, tint
-from tasks.sim.sensor import lens, to_srgb, write_picture
+from tasks.sim.sensor import eight_bits, lens, to_srgb, write_picture
 from tasks.sim.solid import Cloth
 from tasks.sim.stage import coated, rgb, stage
 
@@ -110,7 +110,7 @@ def render_pairs(
         if not paths[-1].exists():
             pictures = (_plate(seed, index // 3, size, spp), *_performed(seed, index, size, spp))
             for path, picture in zip(paths, pictures, strict=True):
-                write_picture(path, np.rint(picture * 255).astype(np.uint8))
+                write_picture(path, eight_bits(picture))
             tell(str(paths[-1]))
     return out
 
@@ -137,7 +137,7 @@ def render_photo(
     if not (out / "subject.jpg").exists():
         pictures = (_plate(seed, _PHOTO // 3, size, spp), _performed(seed, _PHOTO, size, spp, voxel=0.005)[1])
         for name, picture in zip(("empty.jpg", "subject.jpg"), pictures, strict=True):
-            write_picture(out / name, np.rint(picture * 255).astype(np.uint8))
+            write_picture(out / name, eight_bits(picture))
         if progress:
             progress(str(out / "subject.jpg"))
     return out
@@ -203,7 +203,7 @@ def _cutout(seed: int, index: int, size: tuple[int, int], spp: int) -> Any:
     colour = lens(beauty(lit, camera, spp=spp, seed=index, alone=True))
     alpha = lens(matte(covered, camera, spp=8 * spp, seed=index))
     straight = to_srgb(_unmultiply(colour, alpha))
-    picture = np.rint(np.concatenate([straight, alpha[..., None]], axis=-1).clip(0, 1) * 255).astype(np.uint8)
+    picture = eight_bits(np.concatenate([straight, alpha[..., None]], axis=-1))
     rows, columns = np.nonzero(picture[..., 3])
     top, left = max(rows.min() - RIM, 0), max(columns.min() - RIM, 0)
     return picture[top : rows.max() + RIM + 1, left : columns.max() + RIM + 1]

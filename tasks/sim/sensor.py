@@ -76,6 +76,11 @@ def to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-8) ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
+def eight_bits(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Levels 0 to 255 of values 0..1, clipped."""
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
 def write_picture(path: Path, image: np.ndarray[Any, Any]) -> None:
     """Write a PNG or JPEG, completely or not at all.
 

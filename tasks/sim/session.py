@@ -21,7 +21,7 @@ from tasks.sim.cameras import calibration, ring
 from tasks.sim.hand import draw_trimap
 from tasks.sim.performer import cast
 from tasks.sim.render import beauty, matte, use_variant
-from tasks.sim.sensor import expose, lens, noise_of, to_srgb, write_file, write_picture
+from tasks.sim.sensor import eight_bits, expose, lens, noise_of, to_srgb, write_file, write_picture
 from tasks.sim.stage import Scene, lamps, stage
 from tasks.sim.tidy_stage import Defect
 
@@ -141,8 +141,8 @@ def _frame(
         alpha = lens(matte(covered, camera, spp=8 * spp, seed=number))
         if benchmark:
             colour = lens(beauty(alone[0], camera, spp=max(spp // 2, 4), seed=number + 1, alone=True))
-            write_picture(fg_path, _eight(to_srgb(foreground(picture, colour, alpha))))
-        write_picture(alpha_path, _eight(alpha))
+            write_picture(fg_path, eight_bits(to_srgb(foreground(picture, colour, alpha))))
+        write_picture(alpha_path, eight_bits(alpha))
         if benchmark and frame == 1:
             write_picture(trimap_path, draw_trimap(alpha, noise_of(seed, "trimap", camera.id)))
         # The shot comes last: where it exists, the rest of its camera does too.
@@ -210,7 +210,3 @@ def _descriptor(takes: Mapping[str, int], benchmark: str, defect: Defect | None)
 def _number(seed: int, *names: object) -> int:
     """A sampler seed for a picture, small enough to be multiplied by the number of passes."""
     return zlib.crc32("/".join(map(str, (seed, *names))).encode()) % 100_000_000
-
-
-def _eight(image: Any) -> Any:
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
