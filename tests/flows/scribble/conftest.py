@@ -1,16 +1,20 @@
-"""One program and one browser for all tests of the page: they take seconds to start."""
+"""One program and one browser for all tests of the page, which take seconds to start; and the program alone."""
 
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
+from flows.scribble.guard import HEADER
 from storage.store.root import Root
 from tests.flows.scribble.browser import FOUND, browser
 from tests.flows.scribble.hand import Hand
 from tests.flows.scribble.person import RENDERED, propose
+from tests.flows.scribble.served import TOKEN, served
 from tests.project import ROOT
 from tests.rendered_take import make_rendered
 from tests.storage.takes.matted_take import make_take
@@ -51,3 +55,26 @@ def hand(shared_hand: Hand) -> Iterator[Hand]:
     shared_hand.tab.open("about:blank")
     for what in ("drafts", "labels"):
         shared_hand.root.delete(what)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    make_take(Root(folder))
+    return folder
+
+
+@pytest.fixture
+def root(stored: Path) -> Iterator[Root]:
+    """A store with one take and nothing painted."""
+    root = Root(stored)
+    yield root
+    for folder in ("drafts", "labels", "ledger/scribbles", "takes/walk.zarr/mined"):
+        root.delete(folder)
+
+
+@pytest.fixture
+def page(root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    """Somebody who has the link."""
+    monkeypatch.chdir(tmp_path)  # no Prefect server is found here
+    return served(root, **{HEADER: TOKEN})

@@ -1,78 +1,21 @@
 """The scribble page's program: only its link opens it, it reaches nothing but its takes, and it loses no stroke."""
 
 import json
-from base64 import b64decode
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from io import BytesIO
-from pathlib import Path
-from threading import Thread
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from starlette.testclient import TestClient
 
-from flows.scribble.app import MOST_BYTES, Desk, scribble_app
-from flows.scribble.guard import HEADER, Guard
-from flows.service.automations import EVENT
+from flows.scribble.app import MOST_BYTES
+from flows.scribble.guard import HEADER
 from storage.labels.label_set import LABELS, LabelSet
-from storage.labels.marks import read_marks
 from storage.labels.queue import Mined, write_queue
-from storage.labels.raster import rasterise
-from storage.labels.strokes import Stroke
 from storage.store.root import Root
-from storage.takes.take import Take
-from tasks.config import Config
+from tests.flows.scribble.served import HERE, STROKES, TILE, TOKEN, done, drawing, served, stroke
 from tests.project import ROOT
-from tests.storage.takes.matted_take import RUN, make_take
-
-TOKEN = "the-token-of-the-link"
-HERE, STROKES = "api/frame/walk/c00/4", "api/strokes/walk/c00/4"
-TILE = "api/tile/walk/c00/4/picture/0/0/0"
-
-
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
-    make_take(Root(folder))
-    return folder
-
-
-@pytest.fixture
-def root(stored: Path) -> Iterator[Root]:
-    """A store with one take and nothing painted."""
-    root = Root(stored)
-    yield root
-    for folder in ("drafts", "labels", "ledger/scribbles", "takes/walk.zarr/mined"):
-        root.delete(folder)
-
-
-def served(root: Root, **headers: str) -> TestClient:
-    desk = Desk(root, {"walk": Take.open(root, "walk")}, "Mia", Config())
-    guarded = Guard(scribble_app(desk), TOKEN, 8123, {"localhost", "stage-pc"})
-    return TestClient(guarded, base_url="http://127.0.0.1:8123", headers=headers)
-
-
-@pytest.fixture
-def page(root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    """Somebody who has the link."""
-    monkeypatch.chdir(tmp_path)  # no Prefect server is found here
-    return served(root, **{HEADER: TOKEN})
-
-
-def stroke(x: float, *, author: str = "Mia", label: str = "fg", **change: Any) -> dict[str, Any]:
-    made = {"label": label, "radius": 6.0, "points": [[x, 40.5], [x + 30, 60.25]], "author": author}
-    return {**made, "time": f"2026-03-01T10:00:{int(x) % 60:02d}.5Z", **change}
-
-
-def drawing(*strokes: dict[str, Any], **change: Any) -> dict[str, Any]:
-    place = {"take": "walk", "camera": "c00", "frame": 4, "width": 420, "height": 300}
-    return {"capmat": "strokes", "schema": 1, **place, "strokes": list(strokes), **change}
-
+from tests.storage.takes.matted_take import RUN
 
 # ---- who may come in
 
@@ -296,151 +239,3 @@ def test_a_store_that_cannot_be_written_is_said_in_words(page: TestClient, root:
     answer = page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
     assert answer.status_code == 503
     assert "Choose another place, or move the file" in answer.json()["error"]
-
-
-# ---- done
-
-
-def done(page: TestClient, author: str = "") -> dict[str, Any]:
-    answer = page.post("api/done", json={"author": author})
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-def test_done_makes_labels_of_what_was_drawn(page: TestClient, root: Root) -> None:
-    strokes = [stroke(20), stroke(50, label="bg"), stroke(390, points=[[390.0, 20.0], [600.0, -80.0]])]
-    page.put(STROKES, params={"after": 0}, json=drawing(*strokes))
-    said = done(page)
-    assert (said["labels"], said["new"], said["frames"], said["told"], said["ui"]) == ("l0001", True, 1, False, "")
-    labels = LabelSet.open(root, LABELS)
-    drawn = [Stroke(s["label"], s["radius"], tuple((x, y) for x, y in s["points"])) for s in strokes]
-    assert np.array_equal(labels.label("walk", "c00", 4), rasterise(drawn, (300, 420)))
-    assert labels.authors("walk", "c00", 4) == ["Mia"]
-    assert page.get("api/desk").json()["takes"][0]["labelled"] == ["c00/4"]
-    assert page.get(HERE).json()["frozen"] == 3
-
-
-class Told(BaseHTTPRequestHandler):
-    """Where a Prefect server would take events; keeps them."""
-
-    events: ClassVar[list[Any]] = []
-
-    def do_POST(self) -> None:
-        self.events.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(204)
-        self.end_headers()
-
-    def do_GET(self) -> None:  # whether there is a deployment
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-def test_done_tells_the_server_once_and_links_to_it(page: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
-    with HTTPServer(("127.0.0.1", 0), Told) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("PREFECT_API_URL", f"{address}/api")
-        said, again = done(page), done(page)
-        server.shutdown()
-    assert (said["told"], said["ui"], said["quiet_s"]) == (True, address, 60)
-    assert not again["told"]
-    (event,) = Told.events
-    assert (event["event"], event["payload"]) == (EVENT, {"labels": "l0001"})
-
-
-def test_done_twice_makes_one_version(page: TestClient) -> None:
-    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
-    done(page)
-    assert (done(page)["labels"], done(page)["new"]) == ("l0001", False)
-
-
-def test_done_before_anything_is_painted_is_refused(page: TestClient, root: Root) -> None:
-    answer = page.post("api/done", json={"author": ""})
-    assert answer.status_code == 400
-    assert "nothing is painted" in answer.json()["error"]
-    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20, label="erase")))
-    assert page.post("api/done", json={"author": ""}).status_code == 400
-    assert root.names("labels") == []
-    assert page.post("api/done", content=b"[]").status_code == 400
-
-
-def test_two_people_who_finish_lose_nothing_of_each_other(page: TestClient, root: Root) -> None:
-    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
-    other = "api/strokes/walk/c01/7"
-    ben = drawing(stroke(70, author="Ben"), camera="c01", frame=7, width=330, height=280)
-    page.put(other, params={"after": 0}, json=ben)
-    assert (done(page, "Ben")["frames"], done(page, "Mia")["frames"]) == (1, 1)
-    page.put(STROKES, params={"after": 1}, json=drawing(stroke(20), stroke(90, author="Ben")))
-    assert done(page, "Ben")["labels"] == "l0003"
-    labels = LabelSet.open(root, LABELS)
-    assert labels.keys == [("walk", "c00", 4), ("walk", "c01", 7)]
-    assert labels.authors("walk", "c00", 4) == ["Ben", "Mia"]
-
-
-def test_strokes_that_are_labels_are_there_where_nobody_drew_since(page: TestClient, root: Root) -> None:
-    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20)))
-    done(page)
-    root.delete("drafts")
-    found = page.get(HERE).json()
-    assert (found["strokes"], found["frozen"], found["revision"]) == ([stroke(20)], 1, 0)
-    page.put(STROKES, params={"after": 0}, json=drawing(stroke(20), stroke(70)))
-    done(page)
-    drawn = LabelSet.open(root, LABELS).strokes("walk", "c00", 4)
-    assert drawn
-    assert len(drawn.strokes) == 2
-
-
-def test_a_mark_is_in_the_queue_until_it_is_taken_back(page: TestClient, root: Root) -> None:
-    box = [10, 10, 60, 60]
-    write_queue(root, "walk", [Mined("c00", 4, 0.5, (10, 10, 60, 60), ("hole",), {"hole": 1.0}, RUN)], {})
-    path = "api/mark/walk/c00/4"
-
-    def shown() -> str:
-        return str(page.get("api/desk").json()["takes"][0]["queue"]["items"][0]["mark"])
-
-    assert shown() == ""
-    for kind in ("right", "unsure", ""):
-        assert page.put(path, json={"box": box, "kind": kind, "author": "Mia"}).status_code == 200
-        assert shown() == kind
-    root.delete("takes/walk.zarr/marks")
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"[",
-        b"[]",
-        b'{"box": [1, 2, 3], "kind": "right", "author": ""}',
-        b'{"box": [0, 0, 421, 9], "kind": "right", "author": ""}',
-        b'{"box": [0, 0, 9, 9], "kind": "wrong", "author": ""}',
-        b'{"box": [0, 0, 9, 9], "kind": "right", "author": "a\\nb"}',
-        b'{"box": [0, 0, 1e999, 9], "kind": "right", "author": ""}',
-    ],
-)
-def test_a_mark_that_is_none_is_refused_in_words(page: TestClient, root: Root, said: bytes) -> None:
-    answer = page.put("api/mark/walk/c00/4", content=said)
-    assert (answer.status_code, bool(answer.json()["error"])) == (400, True)
-    assert read_marks(root, "walk") == []
-
-
-# ---- the preview
-
-
-def test_a_preview_shows_what_strokes_would_change_and_stores_nothing(page: TestClient, root: Root) -> None:
-    path = "api/preview/walk/c00/4"
-    given = page.post(path, params={"run": RUN, "page": "a"}, json=drawing(stroke(50), stroke(200, label="bg")))
-    assert given.status_code == 200
-    x0, y0, x1, y1 = given.json()["box"]
-    assert 0 <= x0 < 50 < 230 < x1 <= 420
-    picture = np.asarray(Image.open(BytesIO(b64decode(given.json()["png"]))))
-    assert picture.shape == (y1 - y0, x1 - x0)
-    assert picture[40 - y0, 52 - x0] == 255
-    assert picture[41 - y0, 202 - x0] == 0
-    assert page.get(HERE).json()["strokes"] == []
-    assert page.post(path, params={"run": "other"}, json=drawing(stroke(50))).status_code == 404
-    assert page.post(path, params={"run": RUN}, content=b"no json").status_code == 400
-    assert served(root).post(path, params={"run": RUN}, json=drawing(stroke(50))).status_code == 403
