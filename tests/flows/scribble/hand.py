@@ -55,7 +55,10 @@ class Hand:
         self.tab.ask("window.old = true")
         self.tab.open(self.link)
         self.tab.wait_for("!window.old && document.querySelector('#name')?.textContent === 'c00 · frame 4'")
-        self.tab.ask("document.querySelector('#help').close()")
+        if self.tab.ask(
+            "(help => { const was = help.open; help.close(); return was })(document.querySelector('#help'))"
+        ):
+            self.tab.wait_for("document.activeElement.id === 'stage'")  # the page's answer to the closed help
         if (camera, frame) != ("c00", 4):
             self.go(camera, frame)
         self.measure()
