@@ -34,7 +34,8 @@ PARTS = ("Dask worker", "Prefect worker", "flow run", "server", "everything")
 OPEN = ("PENDING", "RUNNING", "CANCELLING")
 _ENDS_RUN = ("flow run", "everything")
 _LIMIT_S = 1500.0
-_NOT_RESULTS = ("ledger/", "claims/", "plans/", "capmat-store.json")  # the last names the store
+# the store's own name, and what tells of a night by its time: a killed night is another night
+_NOT_RESULTS = ("ledger/", "claims/", "plans/", "capmat-store.json", "reports/night-")
 _TIME = re.compile(rb'"(added|time|created)": *"[^"]*"')
 _ONCE = ("plates", "ingest", "matte", "finetune", "distill")
 Processes = dict[str, list[psutil.Process]]
