@@ -52,7 +52,8 @@ def reflection(rng: Generator, stage: Plane, pha: Plane, fgr: Plane) -> Plane:
     stage = stage.copy()
     above, under = slice(floor, floor - count, -1), slice(floor + 1, floor + 1 + count)
     fade = np.linspace(1, rng.uniform(0, 0.8), count, dtype=np.float32)[None, :, None]
-    much = blurred(pha[:, above], rng.uniform(0.3, 3)) * fade * np.float32(rng.uniform(0.03, 0.7))
+    strength = np.float32(0.03 + 0.72 * rng.uniform() ** 0.7)  # more strong ones, which are the hard ones
+    much = blurred(pha[:, above], rng.uniform(0.3, 3)) * fade * strength
     stage[:, under] += much * (fgr[:, above] - stage[:, under])
     return stage
 
