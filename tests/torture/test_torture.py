@@ -123,4 +123,5 @@ def _on_a_small_disk(tmp_path: Path, seed: int, tell: Tell, *, rounds: int) -> N
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    tell(done.stdout.splitlines()[-1])
+    tell(said := done.stdout.splitlines()[-1])
+    assert f"full {rounds} times" in said
