@@ -214,7 +214,8 @@ class Night(Site):
                 written = file.stat().st_mtime
             except FileNotFoundError:
                 continue
-            if file.relative_to(self.store / "ledger").parts[0] in _ONCE:
+            # a camera whose writer died before its first frame gets its headers again; that is no step
+            if file.name != "layout.json" and file.relative_to(self.store / "ledger").parts[0] in _ONCE:
                 assert self._seen.setdefault(file, written) == written, f"{file} was done twice"
         self.count["looks"] += 1
 
