@@ -32,7 +32,9 @@ class Connection(H11Protocol):
         self._watch()
         if len(self.connections) > MOST:
             waiting = [one for one in self.connections if isinstance(one, Connection) and one._end]
-            min(waiting, key=lambda one: one._since, default=self).transport.abort()
+            longest = min(waiting, key=lambda one: one._since, default=self)
+            longest._watch(over=True)  # many may come in before it is lost, and each has to end another
+            longest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

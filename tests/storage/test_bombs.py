@@ -106,7 +106,7 @@ def test_entries_that_share_their_bytes_or_have_no_name_are_refused(tmp_path: Pa
         with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
             archive.writestr(zipfile.ZipInfo("x"), b"x")
             archive.filelist[0].filename = name
-        with pytest.raises(ScribbleError, match=r"no name|holds no file|complete"), opened(tmp_path / "b.zip"):
+        with pytest.raises(ScribbleError, match=r"has no name|holds no file"), opened(tmp_path / "b.zip"):
             pass
 
 
