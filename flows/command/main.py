@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _exit_code(interrupt: KeyboardInterrupt) -> int:
-    return 128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
+    return 128 + (interrupt.signal if isinstance(interrupt, Ended) else signal.SIGINT)
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -25,6 +25,7 @@ from flows.service.processes import environment_of, flow_run, is_server, is_work
 from flows.service.restarts import AGAIN, STARTS, end_tasks, mend, open_runs, worth_restarting
 from flows.service.schedules import only_the_newest
 from tasks.config import Config
+from tasks.runtime.listener import Ended
 
 _LOOK_S = 5
 _SILENT_S = 90  # three signs of life of a worker
@@ -196,14 +197,18 @@ def stay(config: Config, port: int | None) -> NoReturn:
 
     The next `up` continues the runs that were stopped.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     held: list[socket.socket] = []
     try:
-        print(f"Prefect UI: {up(config, port, held)}   (Ctrl-C ends it)", flush=True)
-        _keep_up(config, port, held)
-    finally:
-        with servers.alone():
-            _stop()
+        try:
+            print(f"Prefect UI: {up(config, port, held)}   (Ctrl-C ends it)", flush=True)
+            _keep_up(config, port, held)
+        finally:
+            with servers.alone():
+                _stop()
+    except Ended as ended:
+        if ended.signal != signal.SIGTERM:
+            raise
+        sys.exit(0)
 
 
 def _keep_up(config: Config, port: int | None, held: list[socket.socket]) -> NoReturn:

@@ -15,14 +15,15 @@ from types import FrameType
 from typing import Any
 
 _LEFT = (errno.EPIPE, errno.EIO)  # the reader of a pipe ended; the terminal is gone
+_AGAIN_S = 1e-5
 
 
 class Ended(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGHUP; `number` is the signal's."""
+    """Ctrl-C, SIGTERM or SIGHUP; `signal` is its number, as in Prefect's TerminationSignal."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
-        self.number = number
+        self.signal = number
 
 
 class _Stream(io.FileIO):
@@ -64,24 +65,67 @@ def lost() -> str:
     return str(error.strerror) if error and error.errno not in _LEFT else ""
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that were handled when it was raised."""
+    while error:
+        yield error
+        error = error.__context__
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Raise `Ended` at Ctrl-C, SIGTERM or SIGHUP. More of them change nothing while the first one cleans up.
 
+    Python drops what is raised in a method `__del__` or a callback of a weak reference. The signal then comes again.
     A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
     """
+    again, show = 0, sys.unraisablehook
 
-    def end(number: int, _frame: FrameType | None) -> None:
-        handled = sys.exc_info()[1]
-        while handled and not isinstance(handled, Ended):
-            handled = handled.__context__
-        if not handled:  # nor was an earlier one lost, as it is in a method `__del__`
-            raise Ended(number)
+    def send_again(number: int) -> None:
+        nonlocal again
+        again = number
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+
+    def dropped(lost: "sys.UnraisableHookArgs") -> None:
+        handled = list(_chain(sys.exc_info()[1]))
+        asked = [e for e in _chain(lost.exc_value) if hasattr(e, "signal") and not isinstance(e, Exception)]
+        ended = [e for e in asked if e not in handled]
+        if ended:
+            send_again(ended[0].signal)
+        if lost.exc_value not in ended:
+            show(lost)
+
+    def too_early(frame: FrameType | None) -> bool:
+        """Whether what is raised now would be dropped as well."""
+        while frame and frame.f_code is not dropped.__code__:
+            frame = frame.f_back
+        return frame is not None
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if any(isinstance(error, Ended) for error in _chain(sys.exc_info()[1])):
+            return
+        if too_early(frame):
+            send_again(number)
+            return
+        for other in numbers:  # of which Prefect takes one while a flow runs, and would disturb the cleaning up
+            if signal.getsignal(other) is not end:
+                signal.signal(other, end)
+        raise Ended(number)
+
+    def end_again(_: int, frame: FrameType | None) -> None:
+        if too_early(frame):
+            send_again(again)
+        else:
+            signal.raise_signal(again)
 
     numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
     before = [(number, signal.signal(number, end)) for number in numbers]
+    before.append((signal.SIGALRM, signal.signal(signal.SIGALRM, end_again)))
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
+        sys.unraisablehook = show
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before:
             signal.signal(number, handler)

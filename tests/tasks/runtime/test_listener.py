@@ -103,7 +103,7 @@ try:
             time.sleep(1)
             print("clean", flush=True)
 except Ended as ended:
-    sys.exit(ended.number)
+    sys.exit(ended.signal)
 """
 
 
@@ -121,3 +121,62 @@ def test_a_signal_ends_work_once_and_lets_it_clean_up(number: str, hangup: str) 
     process.send_signal(getattr(signal, f"SIG{number}"))  # people press Ctrl-C twice
     out, _ = process.communicate(timeout=30)
     assert (out, process.returncode) == ("clean\n", getattr(signal, f"SIG{number}"))
+
+
+DROP = """
+import gc, signal, sys, time, weakref
+from contextlib import suppress
+from tasks.runtime.listener import Ended, ended_by_signals
+def slow(*_):
+    print("dropping", flush=True)
+    {slow}
+class Slow:
+    {held}
+def drop():
+    {drop}
+try:
+    with ended_by_signals():
+        try:
+            while True:
+                drop()
+        finally:
+            time.sleep(0.2)
+except Ended as ended:
+    sys.exit(128 + ended.signal)
+"""
+
+FLOW = """
+    from prefect.utilities.engine import capture_sigterm
+    with capture_sigterm():
+        while True:
+            Slow()
+"""
+
+
+@pytest.mark.parametrize(
+    ("slow", "held", "drop"),
+    [
+        ("time.sleep(0.3)", "__del__ = slow", "Slow()"),
+        ("time.sleep(0.3)", "pass", "kept = Slow(); ref = weakref.ref(kept, slow); del kept"),
+        ("time.sleep(0.3)", "__del__ = slow", "kept = Slow(); kept.kept = kept; del kept; gc.collect()"),
+        ("try: time.sleep(0.3)\n    finally: open('')", "__del__ = slow", "Slow()"),
+        ("time.sleep(0.3)", "__del__ = slow", "with suppress(KeyError): {}[Slow()]"),
+        ("time.sleep(0.3)", "__del__ = slow", FLOW),
+    ],
+    ids=["del", "weakref", "cycle", "another-error", "handled-error", "flow"],
+)
+def test_a_signal_also_ends_work_that_is_dropping_an_object(slow: str, held: str, drop: str) -> None:
+    code = DROP.format(slow=slow, held=held, drop=drop)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "dropping\n"
+    process.send_signal(signal.SIGHUP)  # as systemd sends both, where it is told to
+    process.send_signal(signal.SIGTERM)
+    try:
+        _, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode in (128 + signal.SIGHUP, 128 + signal.SIGTERM)
+    assert "Ended" not in err or "open" in slow
