@@ -1,7 +1,7 @@
 """One trial at a time in a process of its own: started, looked at and stopped by the program of the scribble page.
 
-The process ends with the program: the system's interrupt is left to the program, which ends its children, and a program
-that is killed leaves a closed pipe, at which the next step of the training ends.
+The process ends with the program: the system's interrupt is left to the program, which ends its children, and a
+program that is killed leaves a closed pipe, at which the next step of the training ends.
 """
 
 import multiprocessing as mp
@@ -59,7 +59,7 @@ class Trials:
             return self._state()
 
     def state(self) -> dict[str, Any]:
-        """`state` ("none", "running", "done", "failed"), `take` and `run`, and what `try_out` told or returned last."""
+        """`state` ("none", "running", "done", "failed"), `take`, `run`, and what `try_out` last told or returned."""
         with self._lock:
             self._listen()
             return self._state()

@@ -1,8 +1,9 @@
 """A training of some seconds on the strokes so far, to see what they teach; nothing of it is kept.
 
-It is the fine-tuning of `tasks.train.teacher`: the same batches of base data and strokes, the same losses. It differs in
-its length, which is a time, and in its start: the model whose mattes the person sees, so that before and after differ by
-these strokes alone. It writes nothing, to the store or elsewhere; its mattes go to the program that asked.
+It is the fine-tuning of `tasks.train.teacher`: the same batches of base data and strokes, losses and rates. Twice and
+four times the rate helped the painted frames as much and harmed others. Its length is a time. It starts from the model
+whose mattes the person sees, so that before and after differ by these strokes alone. It writes nothing, to the store or
+elsewhere; its mattes go to the program that asked.
 """
 
 import time
@@ -33,8 +34,6 @@ from tasks.train.watch import alpha_of, stage_frame
 SECONDS = 40.0
 """Length of the training without a GPU. With one, `SECONDS_GPU`."""
 SECONDS_GPU = 10.0
-RATE = 1.0
-"""Factor on the learning rate of the settings."""
 _STEPS = 100_000  # more than fit
 _MOST_PIXELS = {"cpu": 2e6, "cuda": 26e6}  # of a frame; whole frames are matted
 _CROP = {"cpu": 192, "cuda": 512}  # larger crops leave too few steps
@@ -132,17 +131,13 @@ def painted_frames(root: Root, takes: Sequence[str], held: Sequence[str] = ()) -
     }
 
 
-def try_out(
-    config: Config, asked: Asked, tell: Callable[[dict[str, Any]], None], *, rate: float = RATE, blend: float = 1.0
-) -> TrialRecord:
+def try_out(config: Config, asked: Asked, tell: Callable[[dict[str, Any]], None]) -> TrialRecord:
     """Train for some seconds and matte the frames before and after.
 
     Args:
         config: the settings.
         asked: what to train and show.
         tell: hears `doing`, and while training `steps`, `seconds`, `of` and `loss`; may raise to stop it.
-        rate: factor on the learning rate.
-        blend: share of the trained weights in the result.
 
     Raises:
         TrainingError: nothing is painted, the network cannot be trained, the base data are missing, or the frames are
@@ -182,7 +177,6 @@ def try_out(
     composites = Composites(base, Difficulty(noise_level=settings.noise), plates, settings.plate_share)
     tell({"doing": "matting the frames as they are"})
     network = load_network(config.store, model, fresh=True)
-    start = {name: x.clone() for name, x in network.state_dict().items()}
     views = [stage_frame(root, take.name, camera, frame, None) for camera, frame in asked.frames]
     before = [alpha_of(network, view) for view in views]
 
@@ -198,10 +192,9 @@ def try_out(
 
     share = max(settings.scribble_share, 0.6 / settings.batch)  # at least one crop of each batch
     recipe = FinetuneConfig(
-        **settings.model_dump(exclude={"model", "tile", "plate_share", "iterations", "crop", "lr", "scribble_share"}),
+        **settings.model_dump(exclude={"model", "tile", "plate_share", "iterations", "crop", "scribble_share"}),
         iterations=_STEPS,
         crop=crop,
-        lr=rate * settings.lr,
         scribble_share=share,
         seed=config.seed,
     )
@@ -209,8 +202,6 @@ def try_out(
         finetune_teacher(network, composites, scribbles, recipe, hooks=Hooks(progress=progress))
     except _TimeIsUp:
         network.eval()
-    if blend < 1:
-        network.load_state_dict({n: torch.lerp(start[n].float(), x.float(), blend) for n, x in network.state_dict().items()})
     tell({"doing": "matting the frames again", **done})
     frames: list[Shown] = []
     for (camera, frame), view, old in zip(asked.frames, views, before, strict=True):

@@ -9,7 +9,7 @@ const PAGE = Math.random().toString(36).slice(2); // a later request of the same
 
 export class Preview {
   constructor(stage, looks) {
-    Object.assign(this, { stage, looks, on: true, count: 0, patch: null });
+    Object.assign(this, { stage, looks, on: true, count: 0, patch: null, trained: null });
     this.button = document.querySelector("#preview");
     this.button.onclick = () => this.flip();
     document.querySelector("#run").addEventListener("change", () => this.change(this.strokes));
@@ -37,7 +37,20 @@ export class Preview {
   flip() {
     this.on = !this.on;
     this.button.setAttribute("aria-pressed", this.on);
-    this.stage.lay(this.on ? this.patch : null);
+    this.again();
+  }
+
+  again() {
+    this.stage.lay(this.on ? this.trained || this.patch : null);
+  }
+
+  // Lays the matte of a training in place of the preview; null for the preview again.
+  train(patch) {
+    this.trained = patch;
+    if (patch) this.on = true;
+    this.button.hidden = !patch && !this.strokes?.length;
+    this.button.setAttribute("aria-pressed", this.on);
+    this.again();
   }
 
   async make() {
@@ -61,7 +74,7 @@ export class Preview {
   lay(patch) {
     const before = this.patch;
     this.patch = patch;
-    this.stage.lay(this.on ? patch : null);
+    this.again();
     before?.image.close();
   }
 

@@ -36,7 +36,9 @@ def _asked(seconds: float) -> Asked:
 
 
 def _bytes(folder: str) -> dict[str, str]:
-    return {str(file): sha256(file.read_bytes()).hexdigest() for file in sorted(Path(folder).rglob("*")) if file.is_file()}
+    return {
+        str(file): sha256(file.read_bytes()).hexdigest() for file in sorted(Path(folder).rglob("*")) if file.is_file()
+    }
 
 
 @pytest.fixture
