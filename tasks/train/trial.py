@@ -1,9 +1,9 @@
 """A training of some seconds on the strokes so far, to see what they teach; nothing of it is kept.
 
 It is the fine-tuning of `tasks.train.teacher`: the same batches of base data and strokes, losses and rates. Twice and
-four times the rate helped the painted frames as much and harmed others. Its length is a time. It starts from the model
-whose mattes the person sees, so that before and after differ by these strokes alone. It writes nothing, to the store or
-elsewhere; its mattes go to the program that asked.
+four times the rate helped the painted frames as much and harmed others. Its length is a time. It starts from the
+model whose mattes the person sees, so that before and after differ by these strokes alone. It writes nothing, to the
+store or elsewhere; its mattes go to the program that asked.
 """
 
 import time
