@@ -141,14 +141,16 @@ def scribble_app(desk: Desk) -> Starlette:
         return Response(image.data, media_type=f"image/{image.kind}", headers=kept)
 
     def start_trial(request: Request) -> Any:
-        take, query = desk.take(request), request.query_params
-        here, run = _frame_of(request), query.get("run", "")
+        take, here, run, id = desk.take(request), _frame_of(request), *_asked(request, "run", "id")
         frames = frames_to_show(desk.root, take, run, *here)
-        return desk.trials.start(Asked(tuple(desk.takes), take.name, run, frames))
+        return desk.trials.start(id, Asked(tuple(desk.takes), take.name, run, frames))
+
+    def stop_trial(request: Request) -> Any:
+        return desk.trials.stop(*_asked(request, "id"))
 
     def trial_png(request: Request) -> Response:
-        kept = {"Cache-Control": "no-store"}
-        return Response(desk.trials.png(request.path_params["place"]), media_type="image/png", headers=kept)
+        png = desk.trials.png(request.path_params["id"], request.path_params["place"])
+        return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})
 
     def takes_in(work: Callable[[Desk, Request, bytes], Any]) -> Callable[[Request], Awaitable[Response]]:
         """A route whose request has a document."""
@@ -177,8 +179,8 @@ def scribble_app(desk: Desk) -> Starlette:
             Route(f"/api/mark/{at}", takes_in(_mark), methods=["PUT"]),
             Route(f"/api/snap/{at}", takes_in(_snap), methods=["POST"]),
             Route("/api/trial", answers(lambda _: desk.trials.state())),
-            Route("/api/trial", answers(lambda _: desk.trials.stop()), methods=["DELETE"]),
-            Route("/api/trial/png/{place:number}", answers(trial_png)),
+            Route("/api/trial", answers(stop_trial), methods=["DELETE"]),
+            Route("/api/trial/{id}/{place:number}", answers(trial_png)),
             Route(f"/api/trial/{at}", answers(start_trial), methods=["POST"]),
             Route("/api/done", takes_in(_finish), methods=["POST"]),
         ]
@@ -209,7 +211,7 @@ def _save(desk: Desk, request: Request, body: bytes) -> Any:
 
 def _preview(desk: Desk, request: Request, body: bytes) -> Any:
     take, drawing = desk.take(request), decode_strokes(body, _where(request))
-    run, page = (request.query_params.get(name, "") for name in ("run", "page"))
+    run, page = _asked(request, "run", "page")
     return preview_strokes(desk.root, desk.views, desk.previews, take, run, drawing, page)
 
 
@@ -239,6 +241,11 @@ def _where(request: Request) -> str:
 
 def _frame_of(request: Request) -> tuple[str, int]:
     return request.path_params["camera"], request.path_params["frame"]
+
+
+def _asked(request: Request, *names: str) -> tuple[str, ...]:
+    """Values of the query, empty where it lacks them."""
+    return tuple(request.query_params.get(name, "") for name in names)
 
 
 def _author(body: bytes) -> str:

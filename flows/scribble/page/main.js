@@ -55,6 +55,7 @@ async function start() {
   wire();
   followAddress();
   saving.recover(desk.takes);
+  trial.resume();
   if (!localStorage.getItem("capmat seen")) help();
 }
 
@@ -93,7 +94,7 @@ function author() {
 
 // ---- frames
 
-async function open(item) {
+async function open(item, run = item.run) {
   const asked = { take: take.name, camera: item.at.camera, frame: item.at.frame };
   saving.flush();
   wanted = item;
@@ -116,7 +117,7 @@ async function open(item) {
   const strokes = saving.begin({ at: asked, size: frame.size, strokes: found.strokes, revision: found.revision });
   if (first) stage.brush.resize(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
   stage.show(frame.size, strokes, found.frozen, item.box || null, labelOf(found));
-  looks.open(frame, item.run);
+  looks.open(frame, run);
   preview.open(frame, strokes);
   trial.show(frame);
   marks.show();
@@ -136,9 +137,10 @@ function labelOf({ painted, levels }) {
   return painted ? { at: frame.at, view: "label", runs: [painted], levels, decode: asLabel } : null;
 }
 
-// A frame of the open take by its address.
-function openAt(address) {
-  open(queue.find(address) || { at: { take: take.name, ...address }, reasons: [] });
+// A frame with the matte of a run.
+function openAt(address, run) {
+  if (address.take !== take.name) fill(address.take, address.frame);
+  open(queue.find(address) || { at: address, reasons: [] }, run);
 }
 
 function step(by) {
@@ -309,6 +311,7 @@ function wire() {
     note("program", "");
     note("frame", "");
     saving.flush();
+    trial.resume();
     stage.redraw({ tiles: true });
   });
   addEventListener("hashchange", followAddress);

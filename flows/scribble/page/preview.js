@@ -9,7 +9,7 @@ const PAGE = Math.random().toString(36).slice(2); // a later request of the same
 
 export class Preview {
   constructor(stage, looks) {
-    Object.assign(this, { stage, looks, on: true, count: 0, patch: null, trained: null });
+    Object.assign(this, { stage, looks, on: true, count: 0, patch: null });
     this.button = document.querySelector("#preview");
     this.button.onclick = () => this.flip();
     document.querySelector("#run").addEventListener("change", () => this.change(this.strokes));
@@ -37,20 +37,18 @@ export class Preview {
   flip() {
     this.on = !this.on;
     this.button.setAttribute("aria-pressed", this.on);
-    this.again();
+    this.stage.lay(this.on ? this.patch : null);
   }
 
-  again() {
-    this.stage.lay(this.on ? this.trained || this.patch : null);
-  }
-
-  // Lays the matte of a training in place of the preview; null for the preview again.
+  // Lays the matte of a training until there are other strokes; null for the preview again.
   train(patch) {
-    this.trained = patch;
-    if (patch) this.on = true;
-    this.button.hidden = !patch && !this.strokes?.length;
-    this.button.setAttribute("aria-pressed", this.on);
-    this.again();
+    if (!patch) return this.frame && this.change(this.strokes);
+    this.count++;
+    clearTimeout(this.timer);
+    if (!this.on) this.flip();
+    this.button.hidden = false;
+    this.lay(patch);
+    this.say("Trained", "The matte after the training, not stored; again for the stored one (X)");
   }
 
   async make() {
@@ -74,7 +72,7 @@ export class Preview {
   lay(patch) {
     const before = this.patch;
     this.patch = patch;
-    this.again();
+    this.stage.lay(this.on ? patch : null);
     before?.image.close();
   }
 

@@ -1,69 +1,93 @@
-// "Train now": a training of some seconds on the strokes so far. The program runs it in a process of its own and keeps
-// nothing; the page lays the mattes after it over those before, in this frame and three others.
+// "Train now": a training of some seconds on the strokes so far. The program runs one at a time, in a process of its own,
+// and keeps nothing; the page lays the mattes after it over those before, in this frame and three others. Who began it
+// can stop it, and alone sees what came of it; others see that it runs.
 
 import { asMask } from "./looks.js";
 import { ask, framePath, picture } from "./server.js";
 
 const AGAIN_MS = 700;
+const MINE = "capmat trial"; // the training that this browser began, also after a reload
 const panel = document.querySelector("#trial");
 const at = (selector) => panel.querySelector(selector);
 
 export class Trial {
-  // `flush` saves strokes, `open` opens a frame of the take.
+  // `flush` saves strokes; `open` (address, run) opens a frame with the matte of a run.
   constructor(preview, looks, flush, open) {
-    Object.assign(this, { preview, looks, flush, open, said: { state: "none" }, count: 0 });
-    at(":scope > button").onclick = () => this.end();
+    Object.assign(this, { preview, looks, flush, open, count: 0 });
+    at(":scope > button").onclick = () => this.close();
     document.querySelector("#run").addEventListener("change", () => this.show(this.frame));
+    this.tell({ state: "none" });
   }
 
-  async start(frame) {
+  // Trains, unless a training runs.
+  async start({ at: address }) {
     if (this.said.state === "running") return;
-    this.forget();
+    const id = Math.random().toString(36).slice(2);
+    localStorage.setItem(MINE, id);
+    this.preview.train(null);
     this.tell({ state: "running", doing: "saving the strokes" });
-    try {
+    await this.follow(async () => {
       if (!(await this.flush())) throw new Error("the last strokes are not saved yet");
-      const run = new URLSearchParams({ run: this.looks.run });
-      this.tell(await ask(`${framePath("trial", frame.at)}?${run}`, "POST"));
-      while (this.said.state === "running") {
-        await new Promise((later) => setTimeout(later, AGAIN_MS));
-        if (this.said.state === "running") this.tell(await ask("api/trial"));
-      }
-    } catch (error) {
-      this.tell({ state: "failed", error: error.message });
-    }
+      const now = await ask("api/trial");
+      if (now.state === "running" || localStorage.getItem(MINE) !== id) return now; // of somebody else, or closed
+      return ask(`${framePath("trial", address)}?${new URLSearchParams({ id, run: this.looks.run })}`, "POST");
+    });
+  }
+
+  // Shows the training that runs, or this browser's last one.
+  async resume() {
+    await this.follow(() => ask("api/trial"));
+  }
+
+  async follow(begin) {
+    const count = ++this.count;
+    let next = begin;
+    do {
+      const said = await next().catch((error) => ({ state: "failed", error: error.message }));
+      if (count !== this.count) return; // closed meanwhile
+      this.tell(said);
+      next = () => new Promise((later) => setTimeout(later, AGAIN_MS)).then(() => ask("api/trial"));
+    } while (this.said.state === "running");
     this.show(this.frame);
   }
 
-  // Stops the training, or closes what it showed.
-  async end() {
-    this.forget();
-    this.tell({ state: "none" });
-    await ask("api/trial", "DELETE").catch((error) => this.tell({ state: "failed", error: error.message }));
-  }
-
-  forget() {
+  // Stops the own training and takes away what it showed.
+  async close() {
     this.count++;
+    const id = localStorage.getItem(MINE);
+    localStorage.removeItem(MINE);
+    this.tell({ state: "none" });
     this.preview.train(null);
+    if (id) await ask(`api/trial?${new URLSearchParams({ id })}`, "DELETE").catch(() => {}); // it ends by itself
   }
 
   tell(said) {
-    this.said = said;
-    panel.hidden = said.state === "none";
-    const words = { running: progressOf, done: resultOf, failed: ({ error }) => `No training: ${error}` }[said.state];
-    at("p").textContent = words ? words(said) : "";
-    at("progress").hidden = said.state !== "running";
-    at("progress").value = said.of ? Math.min(1, said.seconds / said.of) : 0;
-    at(":scope > button").textContent = said.state === "running" ? "Stop" : "Close";
-    at("ul").replaceChildren(...(said.frames || []).map((frame) => this.row(frame)));
+    this.mine = !said.id || said.id === localStorage.getItem(MINE);
+    this.said = this.mine || said.state === "running" ? said : { state: "none" };
+    const { state, steps, seconds, of } = this.said;
+    panel.hidden = state === "none";
+    at("p").textContent = panel.hidden ? "" : this.words(this.said);
+    at("progress").hidden = state !== "running";
+    at("progress").value = of ? Math.min(1, seconds / of) : 0;
+    at("small").textContent = steps ? `${steps} step${steps === 1 ? "" : "s"} in ${Math.round(seconds)} s` : "";
+    at(":scope > button").textContent = state === "running" && this.mine ? "Stop" : "Close";
+    at("ul").replaceChildren(...(this.said.frames || []).map((frame) => this.row(frame)));
+  }
+
+  words({ state, doing, error, painted }) {
+    if (state === "failed") return `No training: ${error}`;
+    if (state === "running") return `${this.mine ? "" : "Somebody else is training: "}${doing}…`;
+    return `Learned from ${painted} painted frame${painted === 1 ? "" : "s"}. X shows before and after; nothing of it is stored.`;
   }
 
   row({ camera, frame, before, after, changed }) {
     const item = document.createElement("li");
-    const off = (share) => `${(100 * share).toFixed(0)} %`;
-    const strokes = before === null ? "no strokes" : `error on its strokes ${off(before)}, now ${off(after)}`;
+    const percent = (share) => `${(100 * share).toFixed(1)} %`;
     const button = item.appendChild(document.createElement("button"));
-    button.textContent = `${camera} · frame ${frame}: ${strokes}; the matte changed by ${(100 * changed).toFixed(1)} %`;
-    button.onclick = () => this.open({ camera, frame });
+    button.append(Object.assign(document.createElement("b"), { textContent: `${camera} · frame ${frame}` }));
+    button.append(before === null ? " has no strokes" : ` error under its strokes ${percent(before)} → ${percent(after)}`);
+    button.append(`, alpha changed by ${percent(changed)}`);
+    button.onclick = () => this.open({ take: this.said.take, camera, frame }, this.said.run);
     return item;
   }
 
@@ -71,21 +95,15 @@ export class Trial {
   async show(frame) {
     this.frame = frame;
     const { said } = this;
-    const count = ++this.count;
-    this.preview.train(null);
     if (!frame || said.state !== "done" || said.take !== frame.at.take || said.run !== this.looks.run) return;
     const place = said.frames.findIndex((one) => one.camera === frame.at.camera && one.frame === frame.at.frame);
     if (place < 0) return;
-    const image = await asMask(await createImageBitmap(await picture(`api/trial/png/${place}`)));
-    if (count !== this.count) return image.close();
-    this.preview.train({ box: [0, 0, frame.size[1], frame.size[0]], image });
+    try {
+      const image = await asMask(await createImageBitmap(await picture(`api/trial/${said.id}/${place}`)));
+      if (this.frame !== frame || this.said !== said || said.run !== this.looks.run) return image.close();
+      this.preview.train({ box: [0, 0, frame.size[1], frame.size[0]], image });
+    } catch (error) {
+      at("p").textContent = `The matte is not shown: ${error.message}`;
+    }
   }
-}
-
-function progressOf({ doing, steps, seconds, of, loss }) {
-  return steps ? `${doing}: step ${steps}, ${seconds.toFixed(0)} of ${of.toFixed(0)} s, loss ${loss}` : `${doing}…`;
-}
-
-function resultOf({ steps, seconds, crop, painted, loss }) {
-  return `${steps} steps in ${seconds.toFixed(0)} s on ${painted} painted frame${painted === 1 ? "" : "s"}, crops of ${crop} pixels, loss ${loss}. X shows before and after. Nothing is stored; the training after Done makes more steps.`;
 }

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from storage.labels.queue import Mined, write_queue
+from storage.labels.strokes import Stroke
 from storage.store.root import Root
 from storage.takes.take import Take
 from tests.flows.scribble.hand import Point
@@ -42,3 +43,10 @@ def lines(pha: np.ndarray, camera: str, box: tuple[int, int, int, int]) -> dict[
         if (half := float(room[y, x]) - _MARGIN / 2) > 1:
             found[label] = (x + 0.5 - half / 2, y + 0.5), (x + 0.5 + half / 2, y + 0.5)
     return found
+
+
+def strokes_on(pha: np.ndarray, camera: str) -> tuple[Stroke, ...]:
+    """The same in the whole frame, as strokes."""
+    height, width = pha.shape
+    found = lines(pha, camera, (0, 0, width, height)).items()
+    return tuple(Stroke(label, 2.0, line, "Mia", "") for label, line in found)
