@@ -77,6 +77,26 @@ def test_a_person_paints_in_the_first_box_sees_it_heal_and_makes_labels(
     assert (label[inside] != OPEN).any()
 
 
+def test_the_box_lies_where_it_was_mined_and_only_canvases_with_something_on_them_are_shown(hand: Hand) -> None:
+    person, first = Person(hand), read_queue(hand.root, RENDERED).items[0]
+    person.opened(first.camera)
+    person.tab.settle()
+    framed = "(r => [r.left, r.top, r.right, r.bottom])(document.querySelector('#box').getBoundingClientRect())"
+    corners = [*hand.at(first.box[:2]), *hand.at(first.box[2:])]
+    np.testing.assert_allclose(person.tab.ask(framed), corners, atol=2)
+    shown = (
+        "[...document.querySelectorAll('#stage > canvas')]"
+        ".filter(one => one.checkVisibility()).map(one => one.id).join(' ')"
+    )
+    assert person.tab.ask(shown) == "tiles over"
+    hand.draw((150, 150), (160, 160))
+    assert person.tab.ask(shown) == "tiles over ink"
+    person.tab.press("z", ctrl=True)
+    person.tab.press("v")
+    person.tab.settle()
+    assert person.tab.ask(shown) == "tiles"
+
+
 def test_a_box_is_marked_by_a_key_and_the_next_one_opens(hand: Hand) -> None:
     person, (first, second, *_) = at_the_take(hand), read_queue(hand.root, RENDERED).items
     person.opened(first.camera, FRAME)
