@@ -35,7 +35,7 @@ from tests.flows.scribble.served import TOKEN
 from tests.flows.scribble.test_access import faults
 from tests.flows.scribble.test_session import Person
 from tests.project import ROOT
-from tests.rendered_take import FRAME, TEACHER, drawn, make_rendered
+from tests.rendered_take import FRAME, TEACHER, TRUTH, drawn, make_rendered
 from tests.storage.takes.matted_take import RUN, make_take
 
 _SAID = "document.querySelector('#trial p').textContent"
@@ -89,7 +89,7 @@ def test_a_person_trains_sees_before_and_after_and_others_see_that_somebody_does
     person.opened(box.camera)
     stored = desk.takes[RENDERED].read_alpha(TEACHER, box.camera, FRAME)
     person.align(stored)
-    for label, line in lines(stored, box.camera, box.box).items():
+    for label, line in lines(stored, TRUTH(box.camera, FRAME), box.box).items():
         tab.press(label[0])
         person.draw(line, "mouse")
     tab.press("t")  # at once: it saves the strokes itself
