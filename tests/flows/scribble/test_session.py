@@ -78,8 +78,8 @@ def test_a_person_paints_in_the_first_box_sees_it_heal_and_makes_labels(
 
 
 def test_the_box_lies_where_it_was_mined_and_only_canvases_with_something_on_them_are_shown(hand: Hand) -> None:
-    person, first = Person(hand), read_queue(hand.root, RENDERED).items[0]
-    person.opened(first.camera)
+    person, first = at_the_take(hand), read_queue(hand.root, RENDERED).items[0]
+    person.opened(first.camera, FRAME)
     person.tab.settle()
     framed = "(r => [r.left, r.top, r.right, r.bottom])(document.querySelector('#box').getBoundingClientRect())"
     corners = [*hand.at(first.box[:2]), *hand.at(first.box[2:])]
