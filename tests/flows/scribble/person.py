@@ -84,6 +84,16 @@ class Person:
         self.rim = min(product(range(3), repeat=2), key=apart)
 
 
+def at_the_take(hand: Hand) -> Person:
+    """A person who has opened the page and chosen the rendered take."""
+    hand.open()
+    hand.tab.ask(
+        f"(list => {{ list.value = '{RENDERED}'; list.dispatchEvent(new Event('change')); }})"
+        "(document.querySelector('#take'))"
+    )
+    return Person(hand, TRUTH("C01", FRAME).shape)
+
+
 def propose(root: Root) -> None:
     """A queue with one box for each camera: the place with the largest error, the worst camera first."""
     take, items = Take.open(root, RENDERED), []

@@ -11,7 +11,7 @@ from storage.labels.raster import OPEN, rasterise
 from storage.takes.take import Take
 from tasks.labels.epipolar import line_in
 from tests.flows.scribble.hand import Hand
-from tests.flows.scribble.person import RENDERED, Person, lines
+from tests.flows.scribble.person import RENDERED, at_the_take, lines
 from tests.rendered_take import FRAME, TEACHER, TRUTH, error
 
 _SIZE = TRUTH("C01", FRAME).shape
@@ -25,16 +25,6 @@ _YELLOW = f"""(([height, width]) => {{
   }}
   return found.length && found;
 }})({list(_SIZE)})"""
-
-
-def at_the_take(hand: Hand) -> Person:
-    """A person who has chosen the rendered take, which no other test uses."""
-    hand.open()
-    hand.tab.ask(
-        f"(list => {{ list.value = '{RENDERED}'; list.dispatchEvent(new Event('change')); }})"
-        "(document.querySelector('#take'))"
-    )
-    return Person(hand, _SIZE)
 
 
 @pytest.mark.parametrize(("tool", "size"), [("mouse", (1280, 720)), ("pen", (1400, 900)), ("touch", (2732, 2048))])

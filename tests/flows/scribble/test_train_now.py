@@ -30,10 +30,9 @@ from tasks.config import Config
 from tasks.models.networks import base_model
 from tasks.train.background import Trials
 from tests.flows.scribble.hand import Hand
-from tests.flows.scribble.person import RENDERED, lines, propose, strokes_on
+from tests.flows.scribble.person import RENDERED, at_the_take, lines, propose, strokes_on
 from tests.flows.scribble.served import TOKEN
 from tests.flows.scribble.test_access import faults
-from tests.flows.scribble.test_session import Person
 from tests.project import ROOT
 from tests.rendered_take import FRAME, TEACHER, TRUTH, drawn, make_rendered
 from tests.storage.takes.matted_take import RUN, make_take
@@ -85,8 +84,8 @@ def painter(shared_hand: Hand, desk: Desk) -> Iterator[Hand]:
 
 def test_a_person_trains_sees_before_and_after_and_others_see_that_somebody_does(painter: Hand, desk: Desk) -> None:
     painter.resize(1280, 720)
-    tab, person, box = painter.tab, Person(painter), read_queue(desk.root, RENDERED).items[0]
-    person.opened(box.camera)
+    tab, person, box = painter.tab, at_the_take(painter), read_queue(desk.root, RENDERED).items[0]
+    person.opened(box.camera, FRAME)
     stored = desk.takes[RENDERED].read_alpha(TEACHER, box.camera, FRAME)
     person.align(stored)
     for label, line in lines(stored, TRUTH(box.camera, FRAME), box.box).items():
@@ -121,7 +120,7 @@ def test_a_person_trains_sees_before_and_after_and_others_see_that_somebody_does
 
     other = rows[1].split(" · ")[0]
     tab.ask("document.querySelectorAll('#trial li button')[1].click()")
-    person.opened(other)
+    person.opened(other, FRAME)
     tab.wait_for("document.querySelector('#preview').textContent === 'Trained'")
     _reload(painter)
     tab.wait_for(f"({_ROWS}).length === 3 && document.querySelector('#preview').textContent === 'Trained'")
