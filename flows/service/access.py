@@ -61,7 +61,13 @@ def password() -> str:
 
 
 def make_password() -> str:
-    """The password of this folder's server; makes one if the folder has none."""
+    """The password of this folder's server; makes one if the folder has none.
+
+    Raises:
+        ConfigError: Prefect cannot compare the operator's own.
+    """
+    if not password().isascii():
+        raise ConfigError("the password holds letters outside ASCII", where=OWN, fix="Choose another password.")
     if not password():
         new = private_home() / "password.new"
         with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
@@ -76,7 +82,7 @@ def _file() -> Path:
 
 def basic(secret: str) -> str:
     """The header `Authorization` for a password."""
-    return f"Basic {base64.b64encode(secret.encode()).decode()}"
+    return f"Basic {base64.b64encode(os.fsencode(secret)).decode()}"
 
 
 def proof(secret: str, port: int, question: str) -> str:
@@ -85,7 +91,7 @@ def proof(secret: str, port: int, question: str) -> str:
     A program that took the port learns nothing of use: it cannot pass the question on, because the answer of the real
     server holds that server's port.
     """
-    return hmac.new(secret.encode(), f"{Path.cwd()}\n{port}\n{question}".encode(), sha256).hexdigest()
+    return hmac.new(os.fsencode(secret), f"{Path.cwd()}\n{port}\n{question}".encode(), sha256).hexdigest()
 
 
 def is_ours(port: int) -> bool | None:

@@ -150,9 +150,9 @@ def start(port: int | None, held: list[socket.socket] | None = None) -> "Server"
             port and receive the password from those who ask there again.
     """
     stop(p for p in marked() if is_server(p))  # the rest of a killed server holds the database
+    secret = make_password()
     listening = held.pop() if held else listen(port)
     port = int(listening.getsockname()[1])
-    secret = make_password()
     own = {OWN: secret, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}"}
     own |= forgetting(load_config().night.keep_days)
     words = ["flows.service.guard", "server", str(listening.fileno())]

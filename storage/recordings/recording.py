@@ -245,7 +245,7 @@ def _matches(root: Path, template: str) -> list[tuple[str, int, Path]]:
     suffixes = tuple(dict.fromkeys((suffix, *IMAGE_SUFFIXES))) if "{frame" in template else (suffix,)
     try:
         pattern = re.compile(_regex(stem) + "(?:" + "|".join(map(re.escape, suffixes)) + ")", re.IGNORECASE)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise SessionError(
             f"the camera's pattern is not a regular expression ({error})", where=template, fix="Correct it."
         ) from error
@@ -299,7 +299,7 @@ def _regex(stem: str) -> str:
 
 def _check_pattern(form: str, stem: str) -> None:
     """Refuse a regular expression that may try for ever; a session comes with its recordings, from anybody."""
-    plain = re.sub(r"\\.|\[\^?\]?[^]]*\]", "x", form)
+    plain = re.sub(r"\\.|\[\^?\]?(?:\\.|[^]\\])*\]", "x", form)
     choices = re.findall(r"(?<!\()[*+?]|\{\d*,\d*\}", re.sub(r"([*+?}])[?+]", r"\1", plain))
     groups = [group for group in plain.split("(") if "|" in group]
     if re.search(r"\)[*+?{]|\(\?[^:]", plain) or len(choices) + len(groups) > _MOST_CHOICES:

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 _LEFT = (errno.EPIPE, errno.EIO)  # the reader of a pipe ended; the terminal is gone
-_AGAIN_S = 1e-5
+_AGAIN_S = 1e-5  # at once, while the work is still between two objects
 
 
 class Ended(KeyboardInterrupt):

@@ -21,7 +21,7 @@ from flows.service.access import OWN
 from flows.service.processes import MARK, flow_run
 from tests.project import ROOT
 
-PASSWORD = "night:watch"
+PASSWORD = "night:w@tch/ #%41+=$'&"
 QUIET_S = 10
 _BUSY_TRIES = 20
 _ENDS = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")

@@ -13,6 +13,8 @@ from typing import TextIO, cast
 import pytest
 
 from flows.command.main import main
+from storage.store.marker import begin_store
+from storage.store.root import Root
 from tasks.runtime.display import Lines
 from tests.project import ROOT
 from tests.storage.tiny_session import edit_toml, write_session
@@ -168,12 +170,24 @@ def test_doctor_says_the_same_to_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code = main(["doctor", "--json"])
+    begin_store(Root(str(tmp_path / "store")))
+    for size, name in enumerate(("reports/a/b", "plans/a", "drafts/a", "checkpoints/a", "takes/not-counted"), 1):
+        (tmp_path / "store" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "store" / name).write_bytes(bytes(size * 1000))
+    for size, name in enumerate(("worker.log", "prefect.db", "prefect.db-wal"), 21):
+        (tmp_path / ".capmat/prefect").mkdir(parents=True, exist_ok=True)
+        with (tmp_path / ".capmat/prefect" / name).open("wb") as file:
+            file.truncate(size * 10**6)
+    code = main(["--set", "store=store", "doctor", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert {"python", "store", "disk", "history", "cluster", "teacher"} <= {finding["name"] for finding in found}
     assert all(list(finding) == ["name", "state", "detail", "fix", "needed"] for finding in found)
     assert {finding["state"] for finding in found} <= {"ok", "limited", "missing"}
     assert code == any(finding["state"] == "missing" and finding["needed"] for finding in found)
+    (history,) = (finding for finding in found if finding["name"] == "history")
+    sizes = "prefect.db 22 MB, prefect.db-wal 23 MB, worker.log 21 MB, reports 1 kB, plans 2 kB, drafts 3 kB"
+    assert (history["state"], history["detail"]) == ("limited", f"{sizes}, checkpoints 4 kB")
+    assert history["fix"] == "Shorten the logs: `capmat gc --yes`"
 
 
 def test_a_folder_with_packages_of_the_same_names_changes_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import base64
 import os
 import socket
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from capmat_errors import ConfigError
 from flows.command.main import main, spare_loopback
+from flows.service.access import OWN, is_ours
 from flows.service.guard import guarded, routes
 from flows.service.server import listen, start
 
@@ -73,15 +75,32 @@ def test_only_names_of_this_machine_are_answered(host: str) -> None:
     assert (answer.text == "in") or host not in ("127.0.0.1", "localhost", "127.0.0.1:4200")
 
 
-def test_a_ticket_costs_the_password_and_works_once() -> None:
-    client = TestClient(Starlette(routes=routes("stage:secret", 4200)), headers={"Host": "127.0.0.1"})
+@pytest.mark.parametrize("secret", ["secret", "a@b/c: %41+=&#$'\"\\"])
+def test_a_ticket_costs_the_password_and_works_once(secret: str) -> None:
+    client = TestClient(Starlette(routes=routes(f"stage:{secret}", 4200)), headers={"Host": "127.0.0.1"})
     assert client.get("/capmat/ticket").status_code == 401
     assert client.get("/capmat/ticket", auth=("stage", "wrong")).status_code == 401
-    ticket = client.get("/capmat/ticket", auth=("stage", "secret")).text
+    ticket = client.get("/capmat/ticket", auth=("stage", secret)).text
     answers = [client.post("/capmat/password", headers={"X-Capmat-Ticket": given}) for given in ("", ticket, ticket)]
     assert [answer.status_code for answer in answers] == [403, 200, 403]
-    assert base64.b64decode(answers[1].text) == b"stage:secret"
-    assert "secret" not in client.get("/capmat/enter").text
+    assert base64.b64decode(answers[1].text).decode() == f"stage:{secret}"
+    assert secret not in client.get("/capmat/enter").text
+
+
+@pytest.mark.parametrize("password", ["b\u00fchne:x", "stage:\udcff"])
+def test_a_password_that_prefect_cannot_compare_is_refused(
+    password: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(OWN, password)
+    with pytest.raises(ConfigError, match="the password holds letters outside ASCII"):
+        start(0)
+    with socket.create_server(("127.0.0.1", 0)) as other, ThreadPoolExecutor() as pool:
+        asked = pool.submit(is_ours, other.getsockname()[1])
+        talk, _ = other.accept()
+        talk.sendall(b"HTTP/1.0 200 OK\r\n\r\nanother")
+        talk.close()
+        assert asked.result(9) is False
 
 
 @pytest.mark.parametrize("given", [{}, {"NO_PROXY": "stage.lan"}, {"no_proxy": "stage.lan", "NO_PROXY": "old.lan"}])

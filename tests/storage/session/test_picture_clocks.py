@@ -67,6 +67,11 @@ def test_a_stray_file_is_named_at_once(tmp_path: Path, stray: str) -> None:
     assert "away from frame 4" in problems
 
 
+def test_numbers_that_pictures_cannot_carry_are_refused(tmp_path: Path) -> None:
+    problems = problems_of(picture_day(tmp_path / "day", {"c00": [f"{2**31 - 3 + n:010d}" for n in (0, 1, 2, 5)]}))
+    assert "frame 2147483650 has a larger number than pictures can carry (2147483647)" in problems
+
+
 @pytest.mark.parametrize(("line", "key"), [("last = 9000000000000", "last"), ("first = 0", "first")])
 def test_a_choice_of_frames_far_from_all_is_refused(tmp_path: Path, line: str, key: str) -> None:
     names = [f"{n:07d}" for n in (range(5) if key == "last" else range(9_000_000, 9_000_005))]
