@@ -30,6 +30,7 @@ from tasks.labels.desk import (
     describe_frame,
     describe_take,
     finish_scribbles,
+    frames_to_show,
     keep_strokes,
     mark_box,
     preview_strokes,
@@ -40,6 +41,8 @@ from tasks.labels.hull_view import HullMaps
 from tasks.labels.preview import Previews
 from tasks.labels.snap import snapped
 from tasks.labels.views import FrameViews
+from tasks.train.background import Trials
+from tasks.train.trial import Asked
 
 MOST_BYTES = 16 * 2**20
 """Most bytes of one request; ten thousand ordinary strokes have three megabytes."""
@@ -78,7 +81,7 @@ class Desk:
         self.root, self.takes, self.author = root, takes, author
         self.quiet_s = config.redistill.quiet_s
         self.views = FrameViews(root, HullMaps(config.reconstruction))
-        self.previews, self.finishing = Previews(), Lock()
+        self.previews, self.finishing, self.trials = Previews(), Lock(), Trials(config)
 
     @cached_property
     def page(self) -> dict[str, bytes]:
@@ -137,6 +140,18 @@ def scribble_app(desk: Desk) -> Starlette:
         kept = {"Cache-Control": f"private, max-age={_TILES_KEPT_S}"}
         return Response(image.data, media_type=f"image/{image.kind}", headers=kept)
 
+    def start_trial(request: Request) -> Any:
+        take, here, run, id = desk.take(request), _frame_of(request), *_asked(request, "run", "id")
+        frames = frames_to_show(desk.root, take, run, *here)
+        return desk.trials.start(id, Asked(tuple(desk.takes), take.name, run, frames))
+
+    def stop_trial(request: Request) -> Any:
+        return desk.trials.stop(*_asked(request, "id"))
+
+    def trial_png(request: Request) -> Response:
+        png = desk.trials.png(request.path_params["id"], request.path_params["place"])
+        return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})
+
     def takes_in(work: Callable[[Desk, Request, bytes], Any]) -> Callable[[Request], Awaitable[Response]]:
         """A route whose request has a document."""
 
@@ -163,6 +178,10 @@ def scribble_app(desk: Desk) -> Starlette:
             Route(f"/api/preview/{at}", takes_in(_preview), methods=["POST"]),
             Route(f"/api/mark/{at}", takes_in(_mark), methods=["PUT"]),
             Route(f"/api/snap/{at}", takes_in(_snap), methods=["POST"]),
+            Route("/api/trial", answers(lambda _: desk.trials.state())),
+            Route("/api/trial", answers(stop_trial), methods=["DELETE"]),
+            Route("/api/trial/{id}/{place:number}", answers(trial_png)),
+            Route(f"/api/trial/{at}", answers(start_trial), methods=["POST"]),
             Route("/api/done", takes_in(_finish), methods=["POST"]),
         ]
     )
@@ -192,7 +211,7 @@ def _save(desk: Desk, request: Request, body: bytes) -> Any:
 
 def _preview(desk: Desk, request: Request, body: bytes) -> Any:
     take, drawing = desk.take(request), decode_strokes(body, _where(request))
-    run, page = (request.query_params.get(name, "") for name in ("run", "page"))
+    run, page = _asked(request, "run", "page")
     return preview_strokes(desk.root, desk.views, desk.previews, take, run, drawing, page)
 
 
@@ -222,6 +241,11 @@ def _where(request: Request) -> str:
 
 def _frame_of(request: Request) -> tuple[str, int]:
     return request.path_params["camera"], request.path_params["frame"]
+
+
+def _asked(request: Request, *names: str) -> tuple[str, ...]:
+    """Values of the query, empty where it lacks them."""
+    return tuple(request.query_params.get(name, "") for name in names)
 
 
 def _author(body: bytes) -> str:

@@ -30,9 +30,10 @@ PASSING = [
     "Flow run encountered an exception: ConnectError*",
     "Flow run encountered an exception: PrefectHTTPStatusError: Client error '404*",
     "Flow run encountered an exception: RuntimeError: Nanny failed to start*",
+    "Flow run encountered an exception: CommClosedError*",
 ]
 """How a run fails that could not reach the server, whose tasks a killed server had not stored yet, or whose cluster
-was killed while it started. All pass."""
+was killed while it started (the last two). All pass."""
 
 BY_SIGNAL = ["Process exited with status code: -*", "Flow run infrastructure exited with non-zero status code -*"]
 """How the worker describes a killed process; one that cannot import its flow ends with a positive code."""

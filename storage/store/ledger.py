@@ -111,8 +111,7 @@ def _entry(data: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(entry, dict):
         return None
-    # Entries of early versions have no checksum.
-    return entry if entry.pop(_CHECK, None) in (None, _checksum(entry)) else None
+    return entry if entry.pop(_CHECK, None) == _checksum(entry) else None
 
 
 def _checksum(entry: dict[str, Any]) -> int:

@@ -96,6 +96,25 @@ def describe_frame(root: Root, views: FrameViews, take: Take, camera: str, frame
     }
 
 
+def frames_to_show(root: Root, take: Take, run: str, camera: str, frame: int) -> tuple[tuple[str, int], ...]:
+    """This frame and up to three others with a matte of the run, to see what a training changes.
+
+    One of them has strokes. The others are the most promising boxes of other cameras, without strokes, since strokes
+    always look better afterwards. Where these are too few, other cameras of the same moment follow.
+    """
+    take.seen(camera, frame)
+    known = describe_take(root, take)
+    drawn = [(name.rpartition("/")[0], int(name.rpartition("/")[2])) for name in known["drafts"]]
+    mined = [(item["camera"], item["frame"]) for item in (known["queue"] or {"items": []})["items"]]
+    moment = [(other, frame) for other in take.cameras]
+    shown = [(camera, frame)]
+    for wanted, most in ((drawn, 2), ([at for at in [*mined, *moment] if at not in drawn], 4)):
+        for at in wanted:
+            if len(shown) < most and at[0] not in {c for c, _ in shown} and take.has_alpha(run, *at):
+                shown.append(at)
+    return tuple(shown)
+
+
 def keep_strokes(root: Root, take: Take, camera: str, frame: int, drawing: Drawing, after: int) -> int:
     """Save the drawing of a frame, made from revision `after`; returns the new revision.
 

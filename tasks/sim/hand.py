@@ -25,7 +25,8 @@ Colour = tuple[int, int, int, int]
 FOREGROUND = (0, 255, 0, 255)
 BACKGROUND = (255, 0, 0, 255)
 
-_WRONG = 0.3  # a person sees an error of this size
+WRONG = 0.3
+"""A person sees an error of this size."""
 _MARGIN = 2.0  # pixels that the brush keeps from soft edges
 
 
@@ -45,43 +46,53 @@ def annotate(
         (H, W, 4) uint8 RGBA overlay without antialiasing: green is foreground where truth is 1, red is background
         where truth is 0, everything else is transparent.
     """
-    from scipy.ndimage import distance_transform_edt, label
-
-    wrong = np.abs(alpha_pred - alpha_true) > _WRONG
-    sure = {FOREGROUND: alpha_true >= 1 - 1e-3, BACKGROUND: alpha_true <= 1e-3}
     overlay = np.zeros((*alpha_true.shape, 4), np.uint8)
+    for where, colour in strokes_on(alpha_true, alpha_pred, rng, strokes=strokes, radius=radius):
+        overlay[where] = colour
+    return overlay
+
+
+def strokes_on(
+    alpha_true: Float, alpha_pred: Float, rng: np.random.Generator, *, strokes: int = 6, radius: float = 2.0
+) -> list[tuple[Bool, Colour]]:
+    """The lines of `annotate`, as drawn one after the other: the pixels (H, W) and the colour of each."""
+    from scipy.ndimage import label
+
+    wrong = np.abs(alpha_pred - alpha_true) > WRONG
     regions: list[tuple[int, Bool, Colour]] = []
-    room = {}
-    for colour, where in sure.items():
-        # Where the middle of the brush may go: its rim then still keeps the margin.
-        away = distance_transform_edt(np.pad(where, 1, constant_values=True))[1:-1, 1:-1]
-        room[colour] = where & (away > radius + _MARGIN)
+    room = rooms(alpha_true, radius)
+    for colour in room:
         parts, count = label(wrong & room[colour])
         for index in range(1, count + 1):
             region = parts == index
             regions.append((int(region.sum()), region, colour))
     # The largest failures first, as a person would; a very large one gets a second and third line.
     regions.sort(key=lambda item: -item[0])
-    left = strokes
+    drawn, left = [], strokes
     for area, region, colour in regions:
         lines = min(left, 1 + min(area // 900, 2))
-        for _ in range(lines):
-            _stroke(overlay, region, colour, rng, radius)
+        drawn += [(stroke(region, rng, radius), colour) for _ in range(lines)]
         left -= lines
         if left <= 0:
             break
     for colour, lines in ((FOREGROUND, 1), (BACKGROUND, 2)):
         right = room[colour] & ~wrong
-        for _ in range(lines):
-            _stroke(overlay, right, colour, rng, radius)
-    return overlay
+        drawn += [(stroke(right, rng, radius), colour) for _ in range(lines if right.any() else 0)]
+    return drawn
 
 
-def _stroke(overlay: Strokes, region: Bool, colour: Colour, rng: np.random.Generator, radius: float) -> None:
-    """One broken line of three to five short legs whose middle never leaves the region."""
+def rooms(alpha_true: Float, radius: float) -> dict[Colour, Bool]:
+    """Where the middle of a brush may go for each colour, (H, W): its rim then still keeps the margin."""
+    from scipy.ndimage import distance_transform_edt
+
+    sure = {FOREGROUND: alpha_true >= 1 - 1e-3, BACKGROUND: alpha_true <= 1e-3}
+    padded = {colour: np.pad(where, 1, constant_values=True) for colour, where in sure.items()}
+    return {colour: distance_transform_edt(where)[1:-1, 1:-1] > radius + _MARGIN for colour, where in padded.items()}
+
+
+def stroke(region: Bool, rng: np.random.Generator, radius: float) -> Bool:
+    """One broken line of three to five short legs whose middle never leaves a region that is not empty; (H, W)."""
     ys, xs = np.nonzero(region)
-    if not len(ys):
-        return
     pick = rng.integers(len(ys))
     at = np.array([ys[pick], xs[pick]], float)
     heading = rng.uniform(0, 2 * np.pi)
@@ -97,11 +108,12 @@ def _stroke(overlay: Strokes, region: Bool, colour: Colour, rng: np.random.Gener
         path += leg
         at = path[-1]
     rows, columns = np.mgrid[: region.shape[0], : region.shape[1]]
+    painted = np.zeros(region.shape, bool)
     for y, x in path:
         y0, y1 = int(max(y - radius - 1, 0)), int(y + radius + 2)
         x0, x1 = int(max(x - radius - 1, 0)), int(x + radius + 2)
-        near = (rows[y0:y1, x0:x1] - y) ** 2 + (columns[y0:y1, x0:x1] - x) ** 2 <= radius**2
-        overlay[y0:y1, x0:x1][near] = colour
+        painted[y0:y1, x0:x1] |= (rows[y0:y1, x0:x1] - y) ** 2 + (columns[y0:y1, x0:x1] - x) ** 2 <= radius**2
+    return painted
 
 
 def _leg(region: Bool, start: Float, heading: float, length: float) -> list[Float]:

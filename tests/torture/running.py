@@ -170,7 +170,8 @@ class Night(Site):
             there = [part for part in there if part not in (*_ENDS_RUN, "server")]
         if not there or not (parts["flow run"] or self.dice.random() < 0.03):
             return
-        part = self.dice.choice(there)
+        # chance alone spares a part in some runs
+        part = self.dice.choice([part for part in there if not self.count[f"killed {part}"]] or there)
         if part == "everything":
             assert self.guard is not None
             self.guard.kill()

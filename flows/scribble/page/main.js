@@ -12,6 +12,7 @@ import { Saving } from "./saving.js";
 import { asLabel, movements } from "./canvas/ink.js";
 import { Overview } from "./canvas/overview.js";
 import { Stage } from "./canvas/stage.js";
+import { Trial } from "./trial.js";
 
 const at = (selector) => document.querySelector(selector);
 const THICKER = 1.25;
@@ -24,6 +25,7 @@ const saving = new Saving(told, joined);
 const queue = new Queue((item) => open(item));
 const marks = new Marks(queue, author, note, () => step(1));
 const point = new Point(stage, note);
+const trial = new Trial(preview, looks, () => saving.flush(), openAt);
 const notes = new Map(); // what is wrong, by what it concerns
 let desk, take, frame, wanted;
 const ACTIONS = {
@@ -35,6 +37,7 @@ const ACTIONS = {
   y: () => marks.set("right"), u: () => marks.set("unsure"), m: () => point.flip(frame),
   0: () => stage.fit(), 1: () => stage.pixelForPixel(),
   "+": () => stage.zoomBy(1.4), "=": () => stage.zoomBy(1.4), "-": () => stage.zoomBy(1 / 1.4),
+  t: () => trial.start(frame),
   w: () => at("#wipe-button").click(), s: () => stage.element.classList.toggle("bare"), "?": help,
 };
 
@@ -52,6 +55,7 @@ async function start() {
   wire();
   followAddress();
   saving.recover(desk.takes);
+  trial.resume();
   if (!localStorage.getItem("capmat seen")) help();
 }
 
@@ -90,7 +94,7 @@ function author() {
 
 // ---- frames
 
-async function open(item) {
+async function open(item, run = item.run) {
   const asked = { take: take.name, camera: item.at.camera, frame: item.at.frame };
   saving.flush();
   wanted = item;
@@ -113,8 +117,9 @@ async function open(item) {
   const strokes = saving.begin({ at: asked, size: frame.size, strokes: found.strokes, revision: found.revision });
   if (first) stage.brush.resize(Math.max(2, Math.round(Math.min(...frame.size) / 120)));
   stage.show(frame.size, strokes, found.frozen, item.box || null, labelOf(found));
-  looks.open(frame, item.run);
+  looks.open(frame, run);
   preview.open(frame, strokes);
+  trial.show(frame);
   marks.show();
   point.show(frame);
   overview.open(asked, found.levels);
@@ -130,6 +135,12 @@ async function open(item) {
 // Labels that came as pixels are shown as they are, and strokes only where they are not in them.
 function labelOf({ painted, levels }) {
   return painted ? { at: frame.at, view: "label", runs: [painted], levels, decode: asLabel } : null;
+}
+
+// A frame with the matte of a run.
+function openAt(address, run) {
+  if (address.take !== take.name) fill(address.take, address.frame);
+  open(queue.find(address) || { at: address, reasons: [] }, run);
 }
 
 function step(by) {
@@ -281,6 +292,7 @@ function wire() {
   at("#next").onclick = () => step(1);
   at("#previous").onclick = () => step(-1);
   at("#help-button").onclick = help;
+  at("#train").onclick = () => frame && trial.start(frame);
   at("#done").onclick = done;
   at("#take").onchange = (event) => chooseTake(event.target.value);
   // Keys always reach the picture, whatever was clicked last.
@@ -299,6 +311,7 @@ function wire() {
     note("program", "");
     note("frame", "");
     saving.flush();
+    trial.resume();
     stage.redraw({ tiles: true });
   });
   addEventListener("hashchange", followAddress);

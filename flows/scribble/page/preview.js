@@ -40,6 +40,17 @@ export class Preview {
     this.stage.lay(this.on ? this.patch : null);
   }
 
+  // Lays the matte of a training until there are other strokes; null for the preview again.
+  train(patch) {
+    if (!patch) return this.frame && this.change(this.strokes);
+    this.count++;
+    clearTimeout(this.timer);
+    if (!this.on) this.flip();
+    this.button.hidden = false;
+    this.lay(patch);
+    this.say("Trained", "The matte after the training, not stored; again for the stored one (X)");
+  }
+
   async make() {
     const { at, size } = this.frame;
     const { count, strokes } = this;

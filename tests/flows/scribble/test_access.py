@@ -12,7 +12,7 @@ FRAME = ("c01", 7)
 _AXE = "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
 
 
-def _faults(hand: Hand) -> list[str]:
+def faults(hand: Hand) -> list[str]:
     """What axe-core finds against WCAG 2.1 A and AA, and its own best practice."""
     hand.tab.ask(files("axe_core_python").joinpath("axe.min.js").read_text())
     script = f"{_AXE}.then(({{ violations, passes }}) => JSON.stringify([violations, passes]))"
@@ -28,9 +28,9 @@ def test_axe_finds_no_fault_in_either_colour_scheme(hand: Hand, scheme: str) -> 
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     hand.tab.call("Emulation.setEmulatedMedia", features=features)
     hand.open(*FRAME)
-    assert _faults(hand) == []
+    assert faults(hand) == []
     hand.tab.press("?")
-    assert _faults(hand) == []
+    assert faults(hand) == []
 
 
 def test_frames_views_and_brushes_are_chosen_by_keyboard_alone(hand: Hand) -> None:

@@ -1,11 +1,7 @@
 """A whole session at the page, on the rendered stage: a person paints in the proposed box, sees it heal, finishes."""
 
-import json
-from itertools import product
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from storage.labels.drafts import read_draft
 from storage.labels.label_set import LABELS, LabelSet
@@ -14,18 +10,11 @@ from storage.labels.queue import read_queue
 from storage.labels.raster import OPEN, rasterise
 from storage.takes.take import Take
 from tasks.labels.epipolar import line_in
-from tests.flows.scribble.hand import HEIGHT, WIDTH, Hand, Point
-from tests.flows.scribble.person import RENDERED, lines
+from tests.flows.scribble.hand import Hand
+from tests.flows.scribble.person import RENDERED, at_the_take, lines
 from tests.rendered_take import FRAME, TEACHER, TRUTH, error
 
 _SIZE = TRUTH("C01", FRAME).shape
-# The canvas with the matte, one pixel of the window for each of the frame: its alpha is the shown matte. In a window
-# of odd size the frame lies half a pixel beside the middle, so a rim of one pixel is read as well.
-_SHOWN = """(([height, width]) => {
-  const canvas = document.querySelector("#over"), { data } = canvas.getContext("2d").getImageData(
-    Math.round((canvas.width - width) / 2), Math.round((canvas.height - height) / 2), width, height);
-  return JSON.stringify(Array.from({ length: width * height }, (_, i) => data[4 * i + 3]));
-})"""
 # Where the marks are yellow, in pixels of the frame.
 _YELLOW = f"""(([height, width]) => {{
   const canvas = document.querySelector("#marks"), {{ data }} = canvas.getContext("2d").getImageData(
@@ -38,74 +27,19 @@ _YELLOW = f"""(([height, width]) => {{
 }})({list(_SIZE)})"""
 
 
-class Person:
-    """At the rendered take, which no other test uses, with the frame shown pixel for pixel."""
-
-    def __init__(self, hand: Hand) -> None:
-        self.hand, self.tab, self.rim = hand, hand.tab, (1, 1)
-        hand.open()
-        self.tab.ask(
-            f"(list => {{ list.value = '{RENDERED}'; list.dispatchEvent(new Event('change')); }})"
-            "(document.querySelector('#take'))"
-        )
-
-    def opened(self, camera: str) -> None:
-        """Wait for the frame of a camera, and show it pixel for pixel."""
-        self.tab.wait_for(f"document.querySelector('#name').textContent === '{camera} · frame {FRAME}'")
-        self.tab.press("0")
-        self.tab.press("1")
-        self.hand.measure()
-        self.hand.zoom = 1
-        self.hand.left += (WIDTH - _SIZE[1]) / 2  # it knows the size of the other take
-        self.hand.top += (HEIGHT - _SIZE[0]) / 2
-
-    def draw(self, line: tuple[Point, Point], tool: str) -> None:
-        """A stroke."""
-        (x0, y), (x1, _) = line
-        points = [(x0 + (x1 - x0) * n / 3, y) for n in range(4)]
-        if tool == "pen":
-            self.hand.pen(points, [0.5] * 4)
-        elif tool == "touch":
-            for kind, at in zip(("Start", "Move", "Move", "Move"), points, strict=True):
-                self.hand.touch(kind, at)
-            self.hand.touch("End")
-        else:
-            self.hand.draw(*points)
-
-    def previewed(self) -> None:
-        """Wait until the preview of all strokes is there."""
-        self.tab.wait_for("document.querySelector('#preview').ariaBusy === 'false'")
-
-    def shown(self) -> NDArray[np.float32]:
-        """The matte that the window shows."""
-        self.tab.settle()
-        size = [side + 2 for side in _SIZE]
-        with_rim = np.array(json.loads(self.tab.ask(f"{_SHOWN}({size})"))).reshape(size) / np.float32(255)
-        return with_rim[self.rim[0] :, self.rim[1] :][: _SIZE[0], : _SIZE[1]]
-
-    def align(self, stored: NDArray[np.float32]) -> None:
-        """Find the pixel at which the frame begins within the rim, by what the window has to show."""
-
-        def apart(rim: tuple[int, int]) -> float:
-            self.rim = rim
-            return float(np.abs(self.shown() - stored).max())
-
-        self.rim = min(product(range(3), repeat=2), key=apart)
-
-
 @pytest.mark.parametrize(("tool", "size"), [("mouse", (1280, 720)), ("pen", (1400, 900)), ("touch", (2732, 2048))])
 def test_a_person_paints_in_the_first_box_sees_it_heal_and_makes_labels(
     hand: Hand, tool: str, size: tuple[int, int]
 ) -> None:
     hand.resize(*size)
-    person, box = Person(hand), read_queue(hand.root, RENDERED).items[0]
-    person.opened(box.camera)
+    person, box = at_the_take(hand), read_queue(hand.root, RENDERED).items[0]
+    person.opened(box.camera, FRAME)
     stored = Take.open(hand.root, RENDERED).read_alpha(TEACHER, box.camera, FRAME)
     person.align(stored)
     before = person.shown()
     assert np.abs(before - stored).max() < 1.5 / 255
     inside = slice(box.box[1], box.box[3]), slice(box.box[0], box.box[2])
-    found = lines(before, box.camera, box.box)
+    found = lines(before, TRUTH(box.camera, FRAME), box.box)
     assert found
     for label, line in found.items():
         hand.tab.press(label[0])
@@ -133,18 +67,38 @@ def test_a_person_paints_in_the_first_box_sees_it_heal_and_makes_labels(
     assert (label[inside] != OPEN).any()
 
 
+def test_the_box_lies_where_it_was_mined_and_only_canvases_with_something_on_them_are_shown(hand: Hand) -> None:
+    person, first = at_the_take(hand), read_queue(hand.root, RENDERED).items[0]
+    person.opened(first.camera, FRAME)
+    person.tab.settle()
+    framed = "(r => [r.left, r.top, r.right, r.bottom])(document.querySelector('#box').getBoundingClientRect())"
+    corners = [*hand.at(first.box[:2]), *hand.at(first.box[2:])]
+    np.testing.assert_allclose(person.tab.ask(framed), corners, atol=2)
+    shown = (
+        "[...document.querySelectorAll('#stage > canvas')]"
+        ".filter(one => one.checkVisibility()).map(one => one.id).join(' ')"
+    )
+    assert person.tab.ask(shown) == "tiles over"
+    hand.draw((150, 150), (160, 160))
+    assert person.tab.ask(shown) == "tiles over ink"
+    person.tab.press("z", ctrl=True)
+    person.tab.press("v")
+    person.tab.settle()
+    assert person.tab.ask(shown) == "tiles"
+
+
 def test_a_box_is_marked_by_a_key_and_the_next_one_opens(hand: Hand) -> None:
-    person, (first, second, *_) = Person(hand), read_queue(hand.root, RENDERED).items
-    person.opened(first.camera)
+    person, (first, second, *_) = at_the_take(hand), read_queue(hand.root, RENDERED).items
+    person.opened(first.camera, FRAME)
     hand.tab.press("y")
-    person.opened(second.camera)
+    person.opened(second.camera, FRAME)
     said = "document.querySelector('.item .said')?.textContent"
     assert hand.tab.ask(said) == "nothing wrong"
     assert [(*mark.place, mark.kind) for mark in read_marks(hand.root, RENDERED)] == [
         (first.camera, first.frame, first.box, "right")
     ]
     hand.tab.press("p")
-    person.opened(first.camera)
+    person.opened(first.camera, FRAME)
     hand.tab.wait_for("document.querySelector('[data-mark=right]').ariaPressed === 'true'")
     hand.tab.press("y")  # once more takes it back
     hand.tab.wait_for(f"!{said}")
@@ -152,13 +106,13 @@ def test_a_box_is_marked_by_a_key_and_the_next_one_opens(hand: Hand) -> None:
 
 
 def test_a_marked_point_is_a_line_in_the_next_camera(hand: Hand) -> None:
-    person, (first, second, *_) = Person(hand), read_queue(hand.root, RENDERED).items
-    person.opened(first.camera)
+    person, (first, second, *_) = at_the_take(hand), read_queue(hand.root, RENDERED).items
+    person.opened(first.camera, FRAME)
     hand.tab.mouse("mouseMoved", *hand.at((112.0, 120.0)))
     hand.tab.press("m")
     hand.tab.wait_for(_YELLOW)
     hand.tab.press("n")
-    person.opened(second.camera)
+    person.opened(second.camera, FRAME)
     hand.tab.wait_for(f"({_YELLOW}).length > 100")
     hand.tab.settle()
     drawn = np.array(hand.tab.ask(_YELLOW)) + 0.5

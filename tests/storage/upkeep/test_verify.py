@@ -112,6 +112,18 @@ def test_a_damaged_or_lost_ledger_entry_is_found(local: Root) -> None:
     assert verify(local).found == []
 
 
+def test_no_flipped_bit_of_an_entry_is_believed(tmp_path: Path) -> None:
+    ledger, entry = Ledger(Root(tmp_path)), {"files": {"takes/walk/0": [12, 345]}, "fps": 1.5}
+    ledger.record("ingest/walk", entry)
+    file = tmp_path / "ledger/ingest/walk.json"
+    before = file.read_bytes()
+    for bit in range(8 * len(before)):
+        flipped = bytearray(before)
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        assert ledger.done("ingest/walk") in (None, entry), bit  # equal: only the space between words changed
+
+
 def test_a_damaged_copy_of_a_description_is_found_and_not_used(local: Root) -> None:
     description = local.read("takes/walk.zarr/zarr.json")
     file = "ledger/seal/takes/walk.zarr.json"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import label
 
-from tasks.sim.hand import annotate
+from tasks.sim.hand import BACKGROUND, FOREGROUND, annotate, strokes_on
 
 GREEN, RED = (0, 255, 0, 255), (255, 0, 0, 255)
 
@@ -63,3 +64,10 @@ def test_the_same_hand_paints_the_same_strokes() -> None:
     true, wrong = _disc(96, (48, 48), 30), _disc(96, (56, 48), 30)
     one, two = (annotate(true, wrong, np.random.default_rng(5)) for _ in range(2))
     assert (one == two).all()
+
+
+def test_a_large_failure_gets_three_strokes_and_what_is_right_gets_three_each_in_one_piece() -> None:
+    true = _disc(256, (128, 128), 70)
+    drawn = strokes_on(true, np.maximum(true, _disc(256, (40, 60), 30)), np.random.default_rng(6))
+    assert [colour for _, colour in drawn] == [BACKGROUND] * 3 + [FOREGROUND] + [BACKGROUND] * 2
+    assert all(label(where, np.ones((3, 3)))[1] == 1 for where, _ in drawn)

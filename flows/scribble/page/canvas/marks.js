@@ -2,18 +2,6 @@
 
 import { COLOURS, trace } from "./ink.js";
 
-// A box (x0, y0, x1, y1) of the frame, dashed in white on black, so that it shows on any picture.
-export function drawBox(marks, [x0, y0, x1, y1], look, ratio) {
-  const box = [(x0 - look.x) * look.zoom, (y0 - look.y) * look.zoom, (x1 - x0) * look.zoom, (y1 - y0) * look.zoom];
-  marks.lineWidth = 1.5 * ratio;
-  for (const [colour, dash] of [["#000b", []], ["#fff", [6 * ratio, 5 * ratio]]]) {
-    marks.strokeStyle = colour;
-    marks.setLineDash(dash);
-    marks.strokeRect(...box.map((v, i) => (i < 2 ? Math.round(v) - 0.5 : Math.round(v) + 1)));
-  }
-  marks.setLineDash([]);
-}
-
 // A line through points of the frame, or a cross at a single one.
 export function drawLine(marks, points, look, ratio) {
   const [x, y] = points[0].map((v, i) => (v - [look.x, look.y][i]) * look.zoom);

@@ -1,11 +1,12 @@
 // The picture with its strokes: which part of it is seen, and what is drawn when. Four canvases: the
-// picture, a view over it, the strokes, and marks on top, each somewhat larger than the window. When the view moves they are moved; only what that
-// uncovers is drawn. Strokes that are finished are drawn again only when the view is zoomed.
+// picture, a view over it, the strokes, and marks on top, each somewhat larger than the window. When the view moves they
+// are moved; only what that uncovers is drawn. Strokes that are finished are drawn again only when the view is zoomed.
+// Empty canvases are hidden: without a GPU the browser copies and lays over each other all that are shown, frame by frame.
 
 import { Brush } from "./brush.js";
 import { Hand } from "./hand.js";
 import { Ink } from "./ink.js";
-import { drawBox, drawLine, drawOutline, drawStraight, shift, uncovered } from "./marks.js";
+import { drawLine, drawOutline, drawStraight, shift, uncovered } from "./marks.js";
 import { Tiles } from "./tiles.js";
 
 const CLOSEST = 32; // device pixels per pixel of the picture
@@ -22,6 +23,7 @@ export class Stage {
     this.canvases = ["tiles", "over", "ink", "marks"].map((id) => document.querySelector(`#${id}`));
     const [picture, over, ink, marks] = this.canvases.map((canvas) => canvas.getContext("2d"));
     Object.assign(this, { picture, over, marks });
+    this.frame = document.querySelector("#box");
     this.ink = new Ink(ink);
     this.tiles = new Tiles(() => this.redraw({ tiles: true, ink: Boolean(this.label) }), (error) => told("lost", error));
     this.look = { x: 0, y: 0, zoom: 1 };
@@ -55,6 +57,7 @@ export class Stage {
     Object.assign(this, { base, top, others });
     this.tiles.waiting = [];
     this.over.canvas.style.opacity = opacity;
+    this.over.canvas.hidden = !top;
     this.redraw({ tiles: true, ink: true });
   }
 
@@ -187,6 +190,7 @@ export class Stage {
     const all = zoomed ? parts : whole;
     const missing = this.label ? this.tiles.draw(this.ink.context, this.label, wanted, width, height, due.ink ? all : parts) : [];
     this.paintTiles(wanted, width, height, due.tiles ? all : parts, missing);
+    this.ink.context.canvas.hidden = !(this.label || this.ink.strokes.length || this.brush.pieces.length);
     this.ink.draw(wanted, due.ink ? all : parts, Boolean(this.label));
     if (due.ink && !this.brush.straight) for (const piece of this.brush.pieces) this.ink.grow(piece, 0, wanted);
     this.paintMarks();
@@ -208,13 +212,14 @@ export class Stage {
 
   // What has been added to a stroke that is being made since point `from`.
   grow(stroke, from) {
+    this.ink.context.canvas.hidden = false;
     if (this.painted) this.ink.grow(stroke, from, this.painted);
     else this.redraw({ ink: true }); // nothing is painted yet; the stroke will be, with the rest
   }
 
   slide(dx, dy) {
     const moved = `translate(${dx / this.ratio}px, ${dy / this.ratio}px)`;
-    for (const canvas of this.canvases) canvas.style.transform = moved;
+    for (const { style } of [...this.canvases, this.frame]) style.transform = moved;
     const left = this.wipe === null || this.patch ? 0 : MARGIN + (this.wipe * this.width - dx) / this.ratio;
     this.over.canvas.style.clipPath = left ? `inset(0 0 0 ${left}px)` : "";
   }
@@ -223,18 +228,28 @@ export class Stage {
     const { marks, painted: look } = this;
     const line = this.brush.straight && this.brush.pieces[0];
     const { outline, tool } = this.brush;
-    const any = this.box || line || outline.length || this.guide;
-    if (!look || (!any && !this.marked)) return;
-    this.marked = any;
+    if (look) this.placeBox(look);
+    const any = Boolean(line || outline.length || this.guide);
+    if (!look || (!any && marks.canvas.hidden)) return;
+    marks.canvas.hidden = !any;
     marks.setTransform(1, 0, 0, 1, 0, 0);
     marks.clearRect(0, 0, this.width + 2 * this.margin, this.height + 2 * this.margin);
-    if (this.box) drawBox(marks, this.box, look, this.ratio);
     if (this.guide) drawLine(marks, this.guide, look, this.ratio);
     if (line) drawStraight(marks, line, look);
     if (outline.length) {
       const corners = tool === "polygon" && this.brush.pointer ? [...outline, this.spot(this.brush.pointer)] : outline;
       drawOutline(marks, corners, look, this.ratio);
     }
+  }
+
+  placeBox(look) {
+    const { box, ratio, frame } = this;
+    frame.hidden = !box;
+    if (!box) return;
+    const [x0, y0, x1, y1] = box.map((v, i) => Math.round((v - [look.x, look.y][i % 2]) * look.zoom) / ratio);
+    Object.assign(frame.style, {
+      left: `${x0 - MARGIN - 1}px`, top: `${y0 - MARGIN - 1}px`, width: `${x1 - x0 + 2}px`, height: `${y1 - y0 + 2}px`,
+    });
   }
 
   // Where an event happened, in pixels of the frame, to a hundredth.

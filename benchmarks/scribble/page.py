@@ -1,7 +1,7 @@
 """How smooth the scribble page is: a 6-megapixel frame with 300 strokes in a headless Chromium, without a GPU.
 
-    python -m benchmarks.scribble_page                 # 2664x2304; some minutes
-    python -m benchmarks.scribble_page --size 5328x4608
+    python -m benchmarks.scribble.page                 # 2664x2304; some minutes
+    python -m benchmarks.scribble.page --size 5328x4608
 
 The mouse moves the picture, zooms it, and draws, one step after each frame that the browser shows. The table says how
 much processor time the page's own thread spent per frame, all drawing included (without a GPU that is where canvases
