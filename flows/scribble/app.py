@@ -15,7 +15,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import IntegerConvertor, register_url_convertor
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -156,7 +156,10 @@ def scribble_app(desk: Desk) -> Starlette:
         """A route whose request has a document."""
 
         async def route(request: Request) -> Response:
-            body = await _body(request)
+            try:
+                body = await _body(request)
+            except ClientDisconnect:  # nobody hears the answer
+                return Response(status_code=400)
             return await run_in_threadpool(_answered, lambda r: work(desk, r, body), request)
 
         return route

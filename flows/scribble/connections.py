@@ -1,8 +1,9 @@
 """Nobody keeps others from the page by holding connections open.
 
-Uvicorn waits for ever for the rest of a request, and takes in connections until the process has no files left. Here a
-request has to come in within a time. Among too many connections, the one that has waited longest for a request goes:
-a browser sends its request at once, so it is never that one.
+Uvicorn waits for ever for the rest of a request, and for those who do not take its answer, and takes in connections
+until the process has no files left. Here a request has to come in within a time, and a piece of an answer to go out.
+Among too many connections, the one that has kept us waiting longest goes: a browser sends its request and takes the
+answer at once, so it is never that one.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST = 128
 """Connections at once; a browser opens six."""
-LIMITS_S = {h11.IDLE: 10.0, h11.SEND_BODY: 60.0}
-"""For the head of a request, and for its body, up to 16 MB of strokes over a slow line."""
+DEAF = object()
+LIMITS_S: dict[Any, float] = {h11.IDLE: 10.0, h11.SEND_BODY: 60.0, DEAF: 20.0}
+"""For the head of a request, for its body, up to 16 MB of strokes over a slow line, and for a piece of the answer."""
 
 
 class Connection(H11Protocol):
@@ -24,6 +26,7 @@ class Connection(H11Protocol):
 
     _state: Any = None
     _since = 0.0
+    _deaf = False
     _end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -51,9 +54,21 @@ class Connection(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def pause_writing(self) -> None:
+        """Wait for the other side to take what was sent."""
+        super().pause_writing()
+        self._deaf = True
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Send on."""
+        super().resume_writing()
+        self._deaf = False
+        self._watch()
+
     def _watch(self, over: bool = False) -> None:
         """Set the clock anew when the connection begins to wait for something else."""
-        state = None if over else self.conn.their_state
+        state = None if over else DEAF if self._deaf else self.conn.their_state
         if state is self._state:
             return
         if self._end:

@@ -9,6 +9,7 @@ rebinding).
 
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Iterable
@@ -68,7 +69,7 @@ class Guard:
         if _same(request.headers.get(HEADER, ""), self._token):
             return None
         if request.method in _OPEN and _same(request.query_params.get("token", ""), self._token):
-            answer = RedirectResponse(f"{request.url.path}#token={self._token}", 303)
+            answer = RedirectResponse(f"/#token={self._token}", 303)
             answer.set_cookie(self._cookie, self._reader, httponly=True, samesite="lax")
             return answer
         if request.method in _OPEN and _same(request.cookies.get(self._cookie, ""), self._reader):
@@ -76,8 +77,8 @@ class Guard:
         return PlainTextResponse("Open the whole link that `capmat scribble` printed.", 403)
 
     def _is_ours(self, headers: Headers) -> bool:
-        host = headers.get("host", "").lower()
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        host = re.fullmatch(r"(\[.*\]|[^:]*)(:[0-9]*)?", headers.get("host", "").lower())
+        name = host[1].strip("[]") if host else ""
         try:
             ipaddress.ip_address(name)
         except ValueError:

@@ -30,6 +30,7 @@ MAX_POINTS = 20_000
 """Of one stroke."""
 MAX_SIDE = 32_768
 _MAX_ALL_POINTS = 500_000
+_MAX_ROWS = 2e8  # a minute's work for one core
 _MAX_BYTES = 64 * 2**20
 _MAX_TEXT = 200
 _NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control characters, ends of lines, halves
@@ -130,11 +131,13 @@ def drawing_from(data: Any, where: str = "the strokes") -> Drawing:
     strokes = data["strokes"]
     if not isinstance(strokes, list | tuple) or len(strokes) > MAX_STROKES:
         raise _refused(f"its strokes are not a list of up to {MAX_STROKES}", where)
-    checked, count = [], 0
+    checked, count, rows = [], 0, 0.0
     for n, item in enumerate(strokes):
         checked.append(_stroke(item, (width, height), f"{where}, stroke {n}"))
         if (count := count + len(checked[-1].points)) > _MAX_ALL_POINTS:
             raise _refused(f"it has more than {_MAX_ALL_POINTS} points", where)
+        if (rows := rows + 2 * checked[-1].radius * len(checked[-1].points)) > _MAX_ROWS:
+            raise _refused(f"it has too many points for brushes as wide as {checked[-1].radius:g}", where)
     return Drawing(data["take"], data["camera"], frame, width, height, tuple(checked))
 
 

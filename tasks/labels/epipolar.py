@@ -1,12 +1,12 @@
 """Where a point of one picture lies in the pictures of the other cameras: on a line, bent by their lenses."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from capmat_errors import CapmatError
 from storage.calibration.camera import Camera
+from storage.labels.strokes import MAX_SIDE
 from storage.takes.take import Take
 
 _POINTS, _COARSE, _ROUNDS = 129, 2000, 5
@@ -33,7 +33,7 @@ def lines_of(take: Take, camera: str, at: Mapping[str, str]) -> dict[str, Line]:
         x, y = float(at["x"]), float(at["y"])
     except (KeyError, ValueError) as error:
         raise CapmatError("expected a point x, y", where=f"take {take.name} camera {camera}") from error
-    if not math.isfinite(x + y):
+    if not abs(x) + abs(y) < MAX_SIDE:  # nor if one is no number
         raise CapmatError("expected a point x, y", where=f"take {take.name} camera {camera}")
     others = {name: view for name, view in take.cameras.items() if name != camera}
     return {name: line_in(own, (x, y), view) for name, view in others.items()}

@@ -1,5 +1,6 @@
 """The scribble page's program: only its link opens it, it reaches nothing but its takes, and it loses no stroke."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -45,8 +46,9 @@ def test_nothing_is_changed_without_the_token_in_a_header(root: Root) -> None:
 
 def test_the_link_opens_the_page_and_leaves_the_address_bar(root: Root) -> None:
     somebody = served(root)
-    answer = somebody.get("/", params={"token": TOKEN}, follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/#token={TOKEN}")
+    for address in ("http://127.0.0.1:8123//evil.example/", "/"):  # never to another machine
+        answer = somebody.get(address, params={"token": TOKEN}, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/#token={TOKEN}")
     assert "httponly" in answer.headers["set-cookie"].lower()
     answer = somebody.get("/")
     assert answer.status_code == 200
@@ -65,6 +67,9 @@ def test_the_link_opens_the_page_and_leaves_the_address_bar(root: Root) -> None:
         ("evil.example", False),
         ("localhost.evil.example:8123", False),
         ("", False),
+        ("[127.0.0.1].evil.example", False),
+        ("127.0.0.1:evil.example", False),
+        ("[::1", False),
     ],
 )
 def test_it_answers_to_its_own_names_only(page: TestClient, host: str, welcome: bool) -> None:
@@ -227,6 +232,25 @@ def test_numbers_of_thousands_of_digits_and_deep_lists_are_refused_in_words(page
     deep = json.dumps(drawing(stroke(20))).replace("6.0", "[" * 900 + "]" * 900)
     assert page.put(STROKES, params={"after": 0}, content=deep.encode()).status_code == 400
     assert page.post("api/done", content=b'{"author": "\\ud800"}').status_code == 400
+
+
+@pytest.mark.parametrize("point", ["x=1e308&y=0", "x=nan&y=1", "x=1&y=-inf", "x=1", "x=&y="])
+def test_a_point_far_from_every_picture_is_refused(page: TestClient, point: str) -> None:
+    assert page.get(f"api/lines/walk/c00/4?{point}").status_code == 400
+
+
+def test_whoever_leaves_while_sending_leaves_no_traceback(page: TestClient) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+
+    said: list[str] = []
+    headers = [(b"host", b"127.0.0.1"), (HEADER.encode(), TOKEN.encode())]
+    scope = {"type": "http", "method": "PUT", "path": f"/{STROKES}", "query_string": b"", "headers": headers}
+    asyncio.run(page.app(scope, receive, send))
+    assert "http.response.start" in said
 
 
 def test_a_save_that_does_not_say_what_it_is_made_from_is_refused(page: TestClient) -> None:

@@ -13,6 +13,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from flows.command.main import main
+from flows.scribble import connections
 from flows.scribble.connections import LIMITS_S, MOST, server_of
 from flows.scribble.serve import _listen_again
 from storage.store.marker import begin_store
@@ -75,9 +76,9 @@ def test_the_page_has_the_same_port_again_where_the_browser_keeps_what_was_not_s
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
     """A page behind the limits of the command."""
-    server = server_of(PlainTextResponse("the page"))
+    server = server_of(PlainTextResponse(getattr(request, "param", "the page")))
     with closing(_listen_again("/", "127.0.0.1")) as listening:
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -121,3 +122,21 @@ def test_a_request_that_does_not_come_in_ends(port: int, start: bytes, monkeypat
         with suppress(ConnectionResetError):
             while one.recv(65536):  # raises TimeoutError if the server waits
                 continue
+
+
+@pytest.mark.parametrize("port", ["x" * 2**23], indirect=True)
+def test_those_who_take_no_answer_do_not_keep_others_from_the_page(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST", 4)
+    with ExitStack() as held:
+        ones = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(8)]
+        for one in ones:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert len(httpx.get(f"http://127.0.0.1:{port}/", timeout=5, trust_env=False).text) == 2**23
+        monkeypatch.setitem(LIMITS_S, connections.DEAF, 0.5)
+        last = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+        last.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        time.sleep(1)
+        with suppress(ConnectionResetError):
+            assert sum(map(len, iter(lambda: last.recv(2**20), b""))) < 2**23

@@ -189,3 +189,9 @@ def test_nothing_is_written_that_could_not_be_read(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("storage.labels.strokes._MAX_ALL_POINTS", 5)
     with pytest.raises(ScribbleError, match="more than 5 points"):
         encode_strokes(replace(DRAWING, strokes=(STROKE,) * 3))
+
+
+def test_strokes_that_take_minutes_to_paint_are_refused() -> None:
+    wide = replace(STROKE, radius=2048.0, points=((1.0, 2.0),) * 20_000)  # 82 million rows of pixels
+    with pytest.raises(ScribbleError, match="too many points for brushes as wide as 2048"):
+        encode_strokes(replace(DRAWING, strokes=(wide,) * 3))
