@@ -1,14 +1,16 @@
 """One trial of a training at a time, in a process of its own, for the program of the scribble page.
 
-The process ends with the program, however the program ends, and never writes, so it may be killed at any moment.
+The process ends with the program, however the program ends, because its input ends then. It never writes, so it may
+be killed at any moment. It is a plain child: one of `multiprocessing` leaves semaphores behind when it is killed.
 """
 
 import os
+import pickle
 import re
 import signal
+import sys
 from contextlib import suppress
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection
+from subprocess import PIPE, Popen
 from threading import Lock, Thread
 from typing import Any
 
@@ -19,7 +21,7 @@ from tasks.config import Config
 from tasks.train.trial import Asked, model_of, try_out
 
 _FULL = re.compile("out of memory|allocate memory")  # in torch's errors
-_NICE = 10  # tiles and previews of those who paint come first
+_NICE = 5  # tiles and previews of those who paint come first
 
 
 class Trials:
@@ -32,7 +34,7 @@ class Trials:
 
     def __init__(self, config: Config, seconds: float | None = None) -> None:
         self._config, self._seconds, self._lock = config, seconds, Lock()
-        self._process: Any = None
+        self._process: Popen[bytes] | None = None
         self._said: dict[str, Any] = {"state": "none"}
 
     def start(self, id: str, asked: Asked) -> dict[str, Any]:
@@ -54,14 +56,14 @@ class Trials:
         with self._lock:
             if self._said["state"] == "running":
                 raise TrainingError("somebody is training already", fix="Wait until that training has ended.")
-            context = get_context("spawn")  # a fork would copy the locks of other threads
-            ear, mouth = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(self._config, asked, self._seconds, mouth), daemon=True)
-            process.start()
-            mouth.close()  # so that the end of the process is heard
+            words = [sys.executable, "-P", "-m", "tasks.train.background"]
+            process = Popen(words, stdin=PIPE, stdout=PIPE, start_new_session=True)  # so Ctrl-C reaches it as the end
+            assert process.stdin
+            pickle.dump((self._config, asked, self._seconds), process.stdin)
+            process.stdin.flush()
             known = {"id": id, "take": asked.take, "run": asked.run}
             self._process, self._said = process, {**known, "state": "running", "doing": "starting"}
-            Thread(target=self._listen, args=(process, ear, known), daemon=True).start()
+            Thread(target=self._listen, args=(process, known), daemon=True).start()
         return self.state()
 
     def state(self) -> dict[str, Any]:
@@ -72,7 +74,7 @@ class Trials:
     def stop(self, id: str) -> dict[str, Any]:
         """End a trial and forget it; one that somebody else began stays. Returns what `state` does."""
         with self._lock:
-            if id == self._said.get("id"):
+            if self._process and id == self._said.get("id"):
                 self._process.kill()
                 self._process, self._said = None, {"state": "none"}
         return self.state()
@@ -85,16 +87,16 @@ class Trials:
             raise NotFound("the program no longer has this training", fix="Train again.")
         return bytes(pngs[place])
 
-    def _listen(self, process: Any, ear: Connection, known: dict[str, Any]) -> None:
+    def _listen(self, process: Popen[bytes], known: dict[str, Any]) -> None:
         """Take in what a process says until it ends, so that it never waits."""
-        with ear, suppress(EOFError, OSError):
+        with process, suppress(EOFError, pickle.UnpicklingError):  # at the end, perhaps in the middle of a word
+            assert process.stdout
             while True:
-                self._hear(process, {**known, **ear.recv()})
-        process.join()
+                self._hear(process, {**known, **pickle.load(process.stdout)})
         if self.state()["state"] == "running":
-            self._hear(process, {**known, "state": "failed", "error": _why(process.exitcode)})
+            self._hear(process, {**known, "state": "failed", "error": _why(process.returncode)})
 
-    def _hear(self, process: Any, said: dict[str, Any]) -> None:
+    def _hear(self, process: Popen[bytes], said: dict[str, Any]) -> None:
         with self._lock:
             if process is self._process:  # else it was stopped
                 self._said = said
@@ -106,24 +108,33 @@ def _why(exitcode: int) -> str:
     return "its process ended with an error, which the terminal of `capmat scribble` shows"
 
 
-def _run(config: Config, asked: Asked, seconds: float | None, mouth: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C the program takes care
+def _main() -> None:
+    """Read what to do from the input, and tell the output how it goes."""
+    config, asked, seconds = pickle.load(sys.stdin.buffer)
     Thread(target=_end_with_parent, daemon=True).start()
+    mouth = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print
     if hasattr(os, "nice"):
         os.nice(_NICE)
+
+    def tell(said: dict[str, Any]) -> None:
+        pickle.dump({"state": "running", **said}, mouth)
+        mouth.flush()
+
     try:
-        record = try_out(config, asked, lambda said: mouth.send({"state": "running", **said}), seconds)
-        said: dict[str, Any] = {"state": "done", **record}
+        tell({"state": "done", **try_out(config, asked, tell, seconds)})
     except CapmatError as error:
-        said = {"state": "failed", "error": str(error)}
+        tell({"state": "failed", "error": str(error)})
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _FULL.search(str(error)):
             raise
-        said = {"state": "failed", "error": "the memory is full. Close other programs, or wait for what they do."}
-    mouth.send(said)
+        tell({"state": "failed", "error": "the memory is full. Close other programs, or wait for what they do."})
 
 
 def _end_with_parent() -> None:
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
+    os.read(sys.stdin.fileno(), 1)  # waits for the end
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    _main()

@@ -143,9 +143,7 @@ def test_a_person_trains_sees_before_and_after_and_others_see_that_somebody_does
     tab.wait_for("document.querySelector('#trial > button').textContent === 'Stop'")
     tab.wait_for(f"{_SAID}.startsWith('reading')")
     tab.ask("document.querySelector('#trial > button').click()")
-    until = time.monotonic() + 20
-    while desk.trials.state() != {"state": "none"}:
-        assert time.monotonic() < until
+    _wait(lambda: desk.trials.state() == {"state": "none"})
     assert tab.ask("document.querySelector('#trial').hidden")
 
 
@@ -201,19 +199,22 @@ def test_a_training_ends_with_the_program(config: Config, tmp_path: Path, end: s
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )
     assert program.stdout
-    link = httpx.URL(program.stdout.readline().strip())
-    headers = {HEADER: link.params["token"]}
-    with httpx.Client(base_url=link.copy_with(query=None), headers=headers, trust_env=False) as page:
-        assert _begin(page, "one").json()["state"] == "running"
-        _wait(lambda: page.get("api/trial").json()["doing"] != "starting")
-    (training,) = [pid for pid in _children(program.pid) if "spawn_main" in _command(pid)]
-    program.send_signal(end)
-    assert program.wait(30) in (0, -end)
-    _wait(lambda: not _command(training))
+    try:
+        link = httpx.URL(program.stdout.readline().strip())
+        headers = {HEADER: link.params["token"]}
+        with httpx.Client(base_url=link.copy_with(query=None), headers=headers, trust_env=False) as page:
+            assert _begin(page, "one").json()["state"] == "running"
+            _wait(lambda: page.get("api/trial").json()["doing"] != "starting")
+        (training,) = [pid for pid in _children(program.pid) if "tasks.train.background" in _command(pid)]
+        program.send_signal(end)
+        assert program.wait(60) in (0, -end)
+        _wait(lambda: not _command(training))
+    finally:
+        program.kill()
 
 
 def _wait(for_this: Any) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while not for_this():
         assert time.monotonic() < until
         time.sleep(0.05)
