@@ -73,7 +73,7 @@ def test_the_box_lies_where_it_was_mined_and_only_canvases_with_something_on_the
     person.tab.settle()
     framed = "(r => [r.left, r.top, r.right, r.bottom])(document.querySelector('#box').getBoundingClientRect())"
     corners = [*hand.at(first.box[:2]), *hand.at(first.box[2:])]
-    np.testing.assert_allclose(person.tab.ask(framed), corners, atol=2)
+    np.testing.assert_allclose(person.tab.ask(framed), corners, atol=3)
     shown = (
         "[...document.querySelectorAll('#stage > canvas')]"
         ".filter(one => one.checkVisibility()).map(one => one.id).join(' ')"

@@ -12,6 +12,7 @@ import { Tiles } from "./tiles.js";
 const CLOSEST = 32; // device pixels per pixel of the picture
 const MARGIN = 160; // around what is seen, painted too: a picture that is moved so far need not be painted again
 const SETTLE_MS = 200;
+const EDGE = 2; // of the box, in pixels of the window, around what it frames
 
 export class Stage {
   // `told` is called with "look" when the view has moved, with "stroke" when the strokes have changed, with "smart" and the strokes
@@ -248,7 +249,8 @@ export class Stage {
     if (!box) return;
     const [x0, y0, x1, y1] = box.map((v, i) => Math.round((v - [look.x, look.y][i % 2]) * look.zoom) / ratio);
     Object.assign(frame.style, {
-      left: `${x0 - MARGIN - 1}px`, top: `${y0 - MARGIN - 1}px`, width: `${x1 - x0 + 2}px`, height: `${y1 - y0 + 2}px`,
+      left: `${x0 - MARGIN - EDGE}px`, top: `${y0 - MARGIN - EDGE}px`,
+      width: `${x1 - x0 + 2 * EDGE}px`, height: `${y1 - y0 + 2 * EDGE}px`,
     });
   }
 
