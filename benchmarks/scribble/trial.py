@@ -18,9 +18,8 @@ import torch
 from PIL import Image
 
 from benchmarks.mining import prepared
-from storage.labels.freeze import freeze_labels
-from storage.labels.label_set import LABELS
-from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN
+from storage.labels.drafts import save_draft
+from storage.labels.strokes import Drawing, Label, Stroke
 from storage.labels.trimaps import truth_of
 from storage.store.root import Root
 from storage.takes.take import Take
@@ -30,11 +29,12 @@ from tasks.sim import hand
 from tasks.train.trial import Asked, try_out
 
 _PAINTED = _SHOWN = 3
-_VALUES = {hand.FOREGROUND: FOREGROUND, hand.BACKGROUND: BACKGROUND}
+_PIXEL = 0.75  # radius of a stroke on one pixel
+_LABELS: dict[hand.Colour, Label] = {hand.FOREGROUND: "fg", hand.BACKGROUND: "bg"}
 
 
 def trained(config: Config, name: str, truth: str, seconds: float) -> str:
-    """One line of the table; the store gets the strokes as labels."""
+    """One line of the table; the store gets the strokes as drafts."""
     root = Root(config.store)
     take, true = Take.open(root, name), truth_of(truth, name)
     run, frame, rng = (
@@ -44,10 +44,14 @@ def trained(config: Config, name: str, truth: str, seconds: float) -> str:
     )
     painted = sorted(rng.choice(list(take.cameras), _PAINTED, replace=False).tolist())
     for camera in painted:
-        label = np.full(true(camera, frame).shape, OPEN, np.uint8)
-        for where, colour in hand.strokes_on(true(camera, frame), take.read_alpha(run, camera, frame), rng):
-            label[where] = _VALUES[colour]
-        freeze_labels(root, LABELS, [(name, camera, frame, label)])
+        lines = hand.strokes_on(true(camera, frame), take.read_alpha(run, camera, frame), rng)
+        strokes = [
+            Stroke(_LABELS[colour], _PIXEL, ((float(x), float(y)),), "somebody", "")
+            for where, colour in lines
+            for y, x in np.argwhere(where) + 0.5
+        ]
+        height, width = true(camera, frame).shape
+        save_draft(root, Drawing(name, camera, frame, width, height, tuple(strokes)), 0)
     cameras = [*painted, *(camera for camera in take.cameras if camera not in painted)]
     asked = Asked((name,), name, run, tuple((camera, frame) for camera in cameras))
     record = try_out(config, asked, lambda said: None, seconds)
@@ -87,7 +91,7 @@ def main() -> None:
     )
     for seconds in given.seconds:
         for seed in given.seeds:
-            with tempfile.TemporaryDirectory() as folder:  # the labels of one seed are not those of the next
+            with tempfile.TemporaryDirectory() as folder:  # the strokes of one seed are not those of the next
                 shutil.copytree(store, folder, dirs_exist_ok=True)
                 print(trained(Config(store=folder, seed=seed), given.take, "samples/truth", seconds), flush=True)
 

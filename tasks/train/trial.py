@@ -1,8 +1,9 @@
 """A training of some seconds on the strokes so far, to see what they teach; nothing of it is kept.
 
 It is the fine-tuning of `tasks.train.teacher`: the same batches of base data and strokes, losses and rates. Its
-length is a time. It starts from the model whose mattes the person sees, so that before and after differ by these
-strokes alone. It writes nothing, to the store or elsewhere; its mattes go to the program that asked.
+length is a time. It starts from the model whose mattes the person sees, and half of the strokes in its batches are
+those that are no labels yet, so that before and after differ by these. It writes nothing, to the store or elsewhere;
+its mattes go to the program that asked.
 """
 
 import time
@@ -71,6 +72,7 @@ class TrialRecord(TypedDict):
     steps: int
     seconds: float
     painted: int  # frames with strokes that it learned from
+    new: int  # of them, with strokes that are no labels yet
     frames: list[Shown]
     pngs: list[bytes]  # the mattes of `frames` after it, grey
 
@@ -101,26 +103,34 @@ def model_of(root: Root, take: Take, run: str) -> Ref:
     return model
 
 
-def painted_frames(root: Root, takes: Sequence[str], held: Sequence[str] = ()) -> dict[Key, NDArray[np.uint8]]:
+def painted_frames(
+    root: Root, takes: Sequence[str], held: Sequence[str] = ()
+) -> tuple[dict[Key, NDArray[np.uint8]], list[Key]]:
     """The labels (H, W) as they are now: those of the newest set, and the drafts of some takes over them.
 
     Args:
         root: the store.
         takes: whose drafts.
         held: takes that no training sees, by name or pattern.
+
+    Returns:
+        The labels of all painted frames, and the frames with strokes that the set does not have.
     """
     version = newest_set(root)
     labels = {key: version.label(*key) for key in version.keys} if version else {}
+    new = []
     for take in takes:
         for key, draft in read_drafts(root, take).items():
             drawing = draft.drawing
-            size = drawing.height, drawing.width
-            labels[key] = rasterise(fresh(version, drawing), size, below=labels.get(key))
-    return {
+            if strokes := fresh(version, drawing):
+                labels[key] = rasterise(strokes, (drawing.height, drawing.width), below=labels.get(key))
+                new.append(key)
+    learnt = {
         key: label
         for key, label in labels.items()
         if (label != OPEN).any() and not any(fnmatchcase(key[0], pattern) for pattern in held)
     }
+    return learnt, [key for key in new if key in learnt]
 
 
 def try_out(
@@ -142,7 +152,7 @@ def try_out(
     take = Take.open(root, asked.take)
     model = model_of(root, take, asked.run)
     tell({"doing": "reading strokes and base data"})
-    labels = painted_frames(root, asked.takes, config.validation_takes)
+    labels, drafted = painted_frames(root, asked.takes, config.validation_takes)
     if not labels:
         raise TrainingError(
             "nothing is painted yet that a training may use", fix="Paint a few strokes where the matte failed."
@@ -165,7 +175,9 @@ def try_out(
                 where=f"take {take.name} camera {camera}",
                 fix="The training after Done learns from them; a GPU makes trials possible.",
             )
-    scribbles = ScribbleData([(*_pictures(root, *key), label) for key, label in labels.items()])
+    often = (len(labels) - len(drafted)) // len(drafted) if drafted else 0
+    drawn = [*labels, *drafted * (often - 1)]
+    scribbles = ScribbleData([(*_pictures(root, *key), labels[key]) for key in drawn])
     base = load_base_data(config.base_data)
     plates = stage_plates(root, {name for name, _, _ in labels})
     composites = Composites(base, Difficulty(noise_level=settings.noise), plates, settings.plate_share)
@@ -205,6 +217,7 @@ def try_out(
         "steps": done["steps"],
         "seconds": done["seconds"],
         "painted": len(labels),
+        "new": len(drafted),
         "frames": frames,
         "pngs": pngs,
     }

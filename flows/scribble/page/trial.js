@@ -74,10 +74,11 @@ export class Trial {
     at("ul").replaceChildren(...(this.said.frames || []).map((frame) => this.row(frame)));
   }
 
-  words({ state, doing, error, painted }) {
+  words({ state, doing, error, painted, new: fresh }) {
     if (state === "failed") return `No training: ${error}`;
     if (state === "running") return `${this.mine ? "" : "Somebody else is training: "}${doing}…`;
-    return `Learned from ${painted} painted frame${painted === 1 ? "" : "s"}. X shows before and after; nothing of it is stored.`;
+    const also = fresh && fresh < painted ? `, first of all ${fresh} new` : "";
+    return `Learned from ${painted} painted frame${painted === 1 ? "" : "s"}${also}. X shows before and after; nothing of it is stored.`;
   }
 
   row({ camera, frame, before, after, changed }) {

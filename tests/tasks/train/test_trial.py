@@ -9,16 +9,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from capmat_errors import NotFound, TrainingError
 from storage.labels.drafts import save_draft
+from storage.labels.label_set import LABELS, LabelSet
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
+from tasks.labels.desk import finish_scribbles
 from tasks.models.networks import base_model
 from tasks.train.background import Trials
-from tasks.train.trial import Asked, try_out
+from tasks.train.trial import Asked, painted_frames, try_out
 from tests.flows.scribble.person import strokes_on
 from tests.project import ROOT
 from tests.rendered_take import FRAME, NAME, TEACHER, drawn, make_rendered
@@ -41,7 +44,8 @@ def painted(config: Config) -> Iterator[Config]:
     pha = Take.open(root, NAME).read_alpha(TEACHER, "C01", FRAME)
     save_draft(root, drawn("C01", strokes_on(pha, "C01")), 0)
     yield config
-    root.delete("drafts")
+    for what in ("drafts", "labels", "ledger/scribbles"):
+        root.delete(what)
 
 
 def _bytes(config: Config) -> dict[str, str]:
@@ -65,6 +69,17 @@ def test_without_strokes_a_trial_says_so(config: Config) -> None:
 def test_strokes_of_validation_takes_teach_nothing(painted: Config) -> None:
     with pytest.raises(TrainingError, match="nothing is painted yet that a training may use"):
         try_out(painted.model_copy(update={"validation_takes": ("am*",)}), ASKED, lambda said: None)
+
+
+def test_drafts_count_as_new_until_they_are_labels(painted: Config) -> None:
+    root, key = Root(painted.store), (NAME, "C01", FRAME)
+    labels, new = painted_frames(root, [NAME])
+    assert (list(labels), new) == ([key], [key])
+    finish_scribbles(painted.store, [NAME])
+    frozen, new = painted_frames(root, [NAME])
+    assert new == []
+    assert np.array_equal(frozen[key], labels[key])
+    assert np.array_equal(frozen[key], LabelSet.open(root, LABELS).label(*key))
 
 
 def test_a_trial_in_its_own_process_changes_the_matte_and_not_the_store(painted: Config) -> None:
