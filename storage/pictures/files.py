@@ -43,6 +43,7 @@ _FORMATS: dict[Format, tuple[Callable[[Path], Header], Callable[[Path], NDArray[
     "dng": (dng_header, read_dng),
     "jpeg": (jpeg_header, read_jpeg),
 }
+_MOST_BYTES = 16 * MOST_PIXELS  # four channels of 32 bits
 _DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError, struct.error, RuntimeError)
 
 
@@ -63,9 +64,10 @@ def read_header(path: Path, *, turn: bool = False) -> Header:
         raise
     except _DAMAGE as error:
         raise _broken(path, error) from error
-    if not 0 < header.width * header.height <= MOST_PIXELS:
+    pixels = header.width * header.height
+    if not 0 < pixels <= MOST_PIXELS or pixels * header.channels > 4 * MOST_PIXELS:
         raise ImageUnreadable(
-            f"the picture says that it has {header.width}x{header.height} pixels",
+            f"the picture says that it has {header.width}x{header.height} pixels of {header.channels} channels",
             where=str(path),
             fix="Copy or export it again.",
         )
@@ -244,6 +246,9 @@ def _format(path: Path) -> Format:
             raise ImageUnreadable("this is not a file", where=str(path), fix="Name the picture's file.")
         with path.open("rb") as file:
             start = file.read(8)
+        if (size := path.stat().st_size) > _MOST_BYTES:
+            what = f"the picture has {size} bytes"
+            raise ImageUnreadable(what, where=str(path), fix="Copy or export it again.")
     except ImageUnreadable:
         raise
     except FileNotFoundError as error:

@@ -16,6 +16,7 @@ from storage.pictures.declared import Declared, by_icc, by_tags, exif_tags
 from storage.pictures.header import MOST_PIXELS, Header, check_square, exif_orientation
 
 _RESOLUTION = (0x011A, 0x011B)  # tags of EXIF
+_MOST_SCANS = 100  # a progressive picture has ten; each takes as long as the whole picture
 _PIXELS_PER_BYTE = 1024  # the emptiest picture has half as many; the decoder makes up what the file lacks
 
 
@@ -50,8 +51,11 @@ def read_jpeg(source: Path | bytes) -> NDArray[Any]:
     """
     import imageio.v3 as iio
 
+    data = source.read_bytes() if isinstance(source, Path) else source
+    if (scans := data.count(b"\xff\xda")) > _MOST_SCANS:
+        raise ValueError(f"{scans} scans")
     try:
-        image = iio.imread(source, plugin="pillow", index=0, writeable_output=False)
+        image = iio.imread(data, plugin="pillow", index=0, writeable_output=False)
     except OSError as error:  # imageio hides what Pillow says
         raise ValueError(str(error.__cause__ or error)) from error
     if image.ndim == 3 and image.shape[2] != 3:

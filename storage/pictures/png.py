@@ -21,6 +21,7 @@ from storage.pictures.header import MOST_PIXELS, Header, check_square, exif_orie
 
 _KINDS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs", b"acTL", b"eXIf", b"iTXt", b"tEXt", b"zTXt")
 """Chunks that say what the pixels mean; the last four hold EXIF and XMP."""
+_MOST_CHUNKS, _MOST_ICC = 1000, 2**24
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type
 
 
@@ -33,6 +34,9 @@ def png_header(path: Path) -> Header:
         if file.read(12)[4:8] != b"IEND":
             raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")
         chunks = _chunks(file)
+    if len(chunks) > _MOST_CHUNKS:
+        what = f"the PNG has more than {_MOST_CHUNKS} chunks that say what its pixels mean"
+        raise ImageUnreadable(what, where=str(path), fix="Export it again.")
     orientation, exif = _exif(chunks)
     said = dict(reversed(chunks))
     if b"pHYs" in said:
@@ -49,9 +53,9 @@ def png_header(path: Path) -> Header:
 
 def _chunks(file: BinaryIO) -> list[tuple[bytes, bytes]]:
     """Return kind and content of the chunks that say something; they may lie before or after the pixels."""
-    chunks = []
+    chunks: list[tuple[bytes, bytes]] = []
     file.seek(33)
-    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+    while len(chunks) <= _MOST_CHUNKS and len(head := file.read(8)) == 8 and head[4:] != b"IEND":
         length, kind = struct.unpack(">I4s", head)
         if kind in _KINDS:
             chunks.append((kind, file.read(length)))
@@ -83,7 +87,9 @@ def _declared(chunks: Mapping[bytes, bytes], channels: int, where: str) -> Decla
     if b"iCCP" in chunks:
         _, _, packed = chunks[b"iCCP"].partition(b"\0")
         try:
-            icc = zlib.decompress(packed[1:])
+            icc = (unpacking := zlib.decompressobj()).decompress(packed[1:], _MOST_ICC)
+            if not unpacking.eof:
+                raise zlib.error(f"cut off, or of more than {_MOST_ICC} bytes")
         except zlib.error as error:
             raise ImageUnreadable(
                 f"the picture's ICC profile is damaged ({error})", where=where, fix="Copy or export it again."

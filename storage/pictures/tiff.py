@@ -5,6 +5,7 @@ that ask for it are refused. Pages that say that they are a smaller copy (thumbn
 """
 
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from storage.pictures.declared import Declared, by_icc, by_tags
 from storage.pictures.header import Header, check_square
 
 _ONCE = ("ImageWidth", "ImageLength", "SamplesPerPixel", "Compression", "PhotometricInterpretation", "Orientation")
+_MOST_PAGES = 100
 _MADE = bytes(12)  # the time at which a profile was made, which would differ from run to run
 _DARK_FIRST, _RGB, _CFA = 1, 2, 32803  # values of PhotometricInterpretation
 
@@ -61,8 +63,9 @@ def _page(path: Path) -> tuple[Header, bool, int]:
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
-        all_pages: list[Any] = list(tiff.pages)
-        pages = [number for number, page in enumerate(all_pages) if not page.is_reduced or len(all_pages) == 1]
+        all_pages: list[Any] = list(islice(tiff.pages, _MOST_PAGES))
+        few = 1 < len(all_pages) < _MOST_PAGES
+        pages = [number for number, page in enumerate(all_pages) if not (few and page.is_reduced)]
         if len(pages) != 1:
             sizes = ", ".join(f"{page.imagewidth}x{page.imagelength}" for page in all_pages[:5])
             what = f"there are {len(pages)} pages in one file ({sizes}), and none says that it is a thumbnail"
@@ -71,7 +74,9 @@ def _page(path: Path) -> tuple[Header, bool, int]:
         for name in _ONCE:
             if not isinstance(said := page.tags.valueof(name, 1), int):
                 raise ImageUnreadable(f"{name} is {said!r}, not one number", where=str(path), fix="Export it again.")
-        if page.dtype is None or page.dtype.kind != "u":
+        if page.imagedepth != 1:
+            what = f"the picture is {page.imagedepth} pixels deep"
+        elif page.dtype is None or page.dtype.kind != "u":
             what = f"the picture holds {page.dtype or 'samples of different depth'}"
         elif page.photometric not in (_DARK_FIRST, _RGB, _CFA):
             what = f"the picture's colours are {getattr(page.photometric, 'name', page.photometric)}"

@@ -18,6 +18,7 @@ from storage.recordings.check import Frame
 from storage.recordings.raw_pixels import FORMATS, PixelFormat, other_packing, packed_bytes, unpack
 
 RAW_SUFFIXES = (".raw", ".bin")
+_MOST_FRAMES = 2**22  # an hour at 1000 frames per second
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class Layout:
                 where=where,
                 fix="Correct [raw], or copy the file again.",
             )
+        if count > _MOST_FRAMES:
+            what = f"the file has {size} bytes: {count} frames of {self.raw.width}x{self.raw.height} pixels"
+            raise ImageUnreadable(what, where=where, fix="Correct [raw], or copy the file again.")
         return count
 
     def offset(self, index: int) -> int:

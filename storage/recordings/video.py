@@ -37,6 +37,7 @@ _ORIENTATIONS = {
     (0, -1, 1, 0): 8,
 }
 _REORDERED = 32  # frames that any codec may store in another order than it shows them
+_FORMATS = "avi,matroska,mov,mxf"  # FFmpeg's names; the first bytes of the file choose
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".mxf", ".m4v", ".webm")
 
 
@@ -143,16 +144,21 @@ def _header(frame: Any, stated: VideoSection | None, where: str) -> Header:
     )
 
 
+def opened_video(path: Path) -> Any:
+    """The container, by PyAV; never a playlist, which leads to other files, or a picture."""
+    import av
+
+    return av.open(str(path), container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"})
+
+
 def _spoken(path: Path, shown: list[int | None]) -> Clock:
     """The clock of a video whose frames have these stamps, in the order in which they are shown.
 
     AVI stamps chunks and not frames, so with B-frames it is not known which frames lie before an empty chunk. Where
     two frames share a chunk (XviD), stamps are out of order, and only the gaps between the chunks count.
     """
-    import av
-
     times = [time for time in shown if time is not None]
-    with av.open(str(path)) as container:
+    with opened_video(path) as container:
         stream = _only_video(path, container)
         rates = tuple(rate for rate in (stream.average_rate, stream.guessed_rate) if rate)
         parts = (stream, *container.streams, container)
@@ -180,7 +186,7 @@ def _decoded(path: Path) -> Iterator[Any]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with opened_video(path) as container:
             stream = _only_video(path, container)
             if stream.codec_context is None:
                 raise ImageUnreadable("the video's codec is not known", where=str(path), fix="Export it again.")

@@ -24,7 +24,7 @@ from PIL import Image
 
 from capmat_errors import CalibrationError, ConfigError, ImageUnreadable, ScribbleError, SessionError
 from storage.calibration.formats.files import open_calibration
-from storage.descriptor import read_session
+from storage.descriptor import RawSection, read_session
 from storage.labels.formats.archive import opened
 from storage.labels.formats.names import check_template
 from storage.pictures.files import read_header, read_image, read_photograph
@@ -33,15 +33,32 @@ from storage.recordings.recording import find_recordings
 from storage.recordings.sidecar import clock_of_table
 from storage.recordings.smc import smc_cameras
 from storage.store.toml import parse_toml
-from tests.storage.tiny_session import write_picture
+from tests.storage.tiny_session import write_picture, write_video
 
 
-def _png(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+@contextmanager
+def soon(seconds: float = 3) -> Iterator[None]:
+    """Fail instead of waiting for ever."""
 
+    def late(*_: object) -> NoReturn:
+        pytest.fail(f"still busy after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png(width: int, height: int, more: bytes = b"") -> bytes:
     head = struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    body = _chunk(b"IHDR", head) + more + _chunk(b"IDAT", zlib.compress(bytes(1000))) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
 
 
@@ -93,6 +110,66 @@ def test_a_tiff_that_states_a_size_twice_is_refused(tmp_path: Path, tag: int) ->
     for read in (read_header, read_image):
         with pytest.raises(ImageUnreadable, match="not one number"):
             read(tmp_path / "a.tif")
+
+
+def _tiff(path: Path, *tags: tuple[int, int, int], pages: int = 1) -> Path:
+    """A grey picture of 8x8 pixels whose tags of these numbers are (type, value) instead, as pages in a row."""
+    usual = {256: (4, 8), 257: (4, 8), 258: (3, 8), 259: (3, 1), 262: (3, 1), 273: (4, 8), 277: (3, 1), 279: (4, 64)}
+    said = sorted((usual | {tag: (kind, value) for tag, kind, value in tags}).items())
+    data = b"II*\0" + struct.pack("<I", 8)
+    for page in range(pages):
+        data += struct.pack("<H", len(said)) + b"".join(struct.pack("<HHII", tag, k, 1, v) for tag, (k, v) in said)
+        data += struct.pack("<I", (len(data) + 4) * (page < pages - 1))
+    path.write_bytes(data + bytes(64))
+    return path
+
+
+def test_small_files_that_swell_or_repeat_are_refused(tmp_path: Path) -> None:
+    icc = zlib.compressobj(1)
+    swelling = b"x\0\0" + b"".join(icc.compress(bytes(2**20)) for _ in range(100)) + icc.flush()
+    (tmp_path / "icc.png").write_bytes(_png(8, 8, _chunk(b"iCCP", swelling)))
+    (tmp_path / "chunks.png").write_bytes(_png(8, 8, _chunk(b"tEXt", b"a\0") * 10_000))
+    jpeg = BytesIO()
+    Image.new("RGB", (640, 480)).save(jpeg, "jpeg", progressive=True)
+    head, mark, scan = jpeg.getvalue()[:-2].rpartition(b"\xff\xda")
+    (tmp_path / "scans.jpg").write_bytes(head + (mark + scan) * 2000 + b"\xff\xd9")
+    _tiff(tmp_path / "pages.tif", pages=1000)
+    _tiff(tmp_path / "deep.tif", (32997, 4, 2**31))
+    _tiff(tmp_path / "channels.tif", (256, 4, 4000), (257, 4, 4000), (277, 3, 60_000))
+    for name in ("long.jpg", "long.dpx"):
+        (tmp_path / name).write_bytes(_jpeg(8, 8) if "jpg" in name else b"SDPX")
+        os.truncate(tmp_path / name, 2**42)
+    tracemalloc.start()
+    with soon(5):
+        for name, says in (
+            ("icc.png", "more than 16777216 bytes"),
+            ("chunks.png", "more than 1000 chunks"),
+            ("scans.jpg", "2009 scans"),
+            ("pages.tif", "100 pages in one file"),
+            ("deep.tif", "2147483648 pixels deep"),
+            ("channels.tif", "4000x4000 pixels of 60000 channels"),
+            ("long.jpg", "4398046511104 bytes"),
+            ("long.dpx", "4398046511104 bytes"),
+        ):
+            with pytest.raises(ImageUnreadable, match=says):
+                read_photograph(tmp_path / name)
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+
+
+def test_a_stream_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c00.raw").touch()
+    os.truncate(tmp_path / "c00.raw", 2**43)
+    with soon(), pytest.raises(ImageUnreadable, match="bytes: 8796093022208 frames of 1x1 pixels"):
+        find_recordings(tmp_path, "{camera}.raw", RawSection(width=1, height=1, pixel_format="Mono8"))
+
+
+@pytest.mark.parametrize("start", ["ffconcat version 1.0\nfile real.mkv\n", "#EXTM3U\n#EXTINF:1,\nreal.mkv\n", ""])
+def test_a_video_leads_to_no_other_file(tmp_path: Path, start: str) -> None:
+    write_video(tmp_path / "real.mkv", [np.zeros((16, 16, 3), np.uint8)] * 2)
+    (tmp_path / "c00.mkv").write_bytes(start.encode() or _png(8, 8))
+    with pytest.raises(ImageUnreadable):
+        find_recordings(tmp_path, "{camera:c00}.mkv")
 
 
 # ---- zip files
@@ -164,22 +241,6 @@ def test_an_smc_file_neither_leads_elsewhere_nor_claims_gigabytes(tmp_path: Path
 
 
 # ---- patterns and TOML
-
-
-@contextmanager
-def soon(seconds: float = 3) -> Iterator[None]:
-    """Fail instead of waiting for ever."""
-
-    def late(*_: object) -> NoReturn:
-        pytest.fail(f"still busy after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from capmat_errors import ImageUnreadable
 from storage.pictures.declared import stated
 from storage.pictures.files import IMAGE_SUFFIXES, read_header
 from storage.pictures.header import Header
-from storage.recordings.video import VIDEO_SUFFIXES
+from storage.recordings.video import VIDEO_SUFFIXES, opened_video
 from storage.recordings.video_colour import UNSPECIFIED
 
 
@@ -161,7 +161,7 @@ def _first_frame(file: Path) -> tuple[float, Any]:
     import av
 
     try:
-        with av.open(str(file)) as container:
+        with opened_video(file) as container:
             stream = container.streams.video[0]
             return float(stream.average_rate or 0), next(container.decode(stream))
     except (av.FFmpegError, IndexError, StopIteration) as error:
