@@ -47,6 +47,11 @@ def test_no_container_is_root_or_holds_a_secret_in_a_variable() -> None:
     assert users[-1] != "root"
 
 
+def test_compose_1_reads_the_file_too() -> None:
+    words = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert {word for word in words if not word.startswith("x-")} == {"services", "secrets"}
+
+
 def test_the_database_asks_everyone_for_a_password() -> None:
     database = services()["database"]
     assert "--auth=scram-sha-256" in database["environment"]["POSTGRES_INITDB_ARGS"]

@@ -143,7 +143,7 @@ def worker_environment() -> dict[str, str]:
 def _slurm(config: Cluster) -> Any:
     """Jobs that each run one worker. Scheduler and workers listen on the network, as they must, but with TLS."""
     package, files = _package("slurm"), Path(".capmat").resolve()
-    files.mkdir(exist_ok=True)
+    files.mkdir(mode=0o700, exist_ok=True)
     secure = {} if config.insecure else {"security": new_key(config), "shared_temp_directory": str(files)}
     directives = [*(["--gres=gpu:1"] if config.gpu else []), *config.directives]
     ours = {

@@ -53,7 +53,8 @@ def routes(password: str, port: int) -> list[Route]:
 
     `whose` proves whose server it is. `ticket` gives whoever has the password a ticket. `enter` is the page of the
     link that `capmat` prints: it trades the ticket for the password, once, and keeps it where Prefect's UI looks.
-    `form` takes the place of Prefect's check of a form, and checks the settings in it as well.
+    `form` takes the place of Prefect's check of a form, and checks the settings in it as well. `/docs` and `/redoc`
+    are gone: they run scripts of a foreign host, where the browser keeps the password.
     """
     tickets: dict[str, float] = {}
 
@@ -90,7 +91,12 @@ def routes(password: str, port: int) -> list[Route]:
             answer["valid"] = not answer["errors"]
         return JSONResponse(answer)
 
+    def missing(_: Request) -> Response:
+        return PlainTextResponse("", 404)
+
     return [
+        Route("/docs", missing),
+        Route("/redoc", missing),
         Route("/api/ui/schemas/validate", form, methods=["POST"]),
         Route("/capmat/whose/{question}", whose),
         Route("/capmat/ticket", ticket),

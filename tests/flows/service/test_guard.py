@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 from botocore.utils import get_environ_proxies
+from fastapi import FastAPI
 from hypothesis import given as given_by
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -50,6 +51,12 @@ def test_a_port_that_is_held_is_never_free_between_two_servers(
         for listening in held:
             listening.close()
     socket.create_server(("127.0.0.1", ports[0])).close()
+
+
+def test_no_page_of_the_server_runs_scripts_of_another_host() -> None:
+    app = FastAPI()
+    app.router.routes[:0] = routes("stage:secret", 4200)  # as `main` does
+    assert [TestClient(app).get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [404, 404, 200]
 
 
 NAMES = st.sampled_from(["127.0.0.1", "localhost", "LOCALHOST", "stage.lan", "127.0.0.2", "0", "[::1]", "localhost."])
