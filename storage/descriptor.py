@@ -27,6 +27,7 @@ Format = Literal[
     "llff",
     "smc",
 ]
+_MOST_BYTES = 2**24
 # 100 letters: file systems allow 255 for the names of files that are made of this one and more
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
@@ -233,6 +234,8 @@ def read_session(path: str | Path) -> Session:
     where, fix = str(file), "Give the path of a session.toml."
     if file.exists() and not file.is_file():
         raise SessionError("the session is not a file", where=where, fix=fix)
+    if file.exists() and (size := file.stat().st_size) > _MOST_BYTES:
+        raise SessionError(f"the session has {size} bytes", where=where, fix=fix)
     try:
         data = parse_toml(file.read_text(encoding="utf-8-sig"))
         session = Session.model_validate({**data, "source": where})

@@ -27,6 +27,7 @@ _TIME = re.compile(r"(?:frame_|sensor_|camera_)?(?:timestamp|time|pts)(?:[ _\[(]
 _UNITS = {"s": Fraction(1), "ms": Fraction(1, 10**3), "us": Fraction(1, 10**6), "ns": Fraction(1, 10**9)}
 _TICKS = (*_UNITS.values(), Fraction(1, 10**7))  # Windows counts tenths of a microsecond
 _NANO = _UNITS["ns"]
+_MOST_BYTES = 2**28
 _DATE = re.compile(r"(20\d{12})(\d{0,9})")
 
 
@@ -144,6 +145,8 @@ def _read(path: Path, changed: int) -> tuple[list[str], list[dict[str, str]]]:
     """The names of the columns, and the rows; read once per process and version of the file, for all cameras."""
     if not path.is_file():
         raise OSError("it is not a file")  # a pipe would be waited for
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise OSError(f"it has {size} bytes")
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
         file.seek(0)

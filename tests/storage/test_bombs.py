@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import NoReturn
@@ -182,11 +183,14 @@ def test_entries_that_share_their_bytes_or_have_no_name_are_refused(tmp_path: Pa
         archive.writestr("b.png", b"b")
     with pytest.raises(ScribbleError, match="two of its files share their bytes"), opened(tmp_path / "a.zip"):
         pass
-    for name in ("", ".", "./"):
+    for name in ("", ".", "./", "x/" * 99 + "a"):
         with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
             archive.writestr(zipfile.ZipInfo("x"), b"x")
             archive.filelist[0].filename = name
-        with pytest.raises(ScribbleError, match=r"has no name|holds no file"), opened(tmp_path / "b.zip"):
+        with (
+            pytest.raises(ScribbleError, match=r"has no name|holds no file|folders deep"),
+            opened(tmp_path / "b.zip"),
+        ):
             pass
 
 
@@ -201,9 +205,6 @@ def test_every_ordinary_zip_is_unpacked(tmp_path_factory: pytest.TempPathFactory
             archive.writestr(name, data)
     with opened(path) as export:
         assert {export.path_of(file): file.read_bytes() for file in export.files} == files
-
-
-# ---- SMC
 
 
 def test_an_smc_file_neither_leads_elsewhere_nor_claims_gigabytes(tmp_path: Path) -> None:
@@ -318,9 +319,6 @@ def test_toml_of_daily_use_reads_as_python_reads_it(values: list[float], text: s
     assert parse_toml(written) == tomllib.loads(written)
 
 
-# ---- no files
-
-
 def test_devices_and_pipes_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     os.mkfifo(tmp_path / "session.toml")
@@ -340,3 +338,13 @@ def test_devices_and_pipes_are_no_files(tmp_path: Path) -> None:
         for name in ("pipe.png", "/dev/zero"):
             with pytest.raises(CalibrationError):
                 open_calibration(form, name, tmp_path)
+    for name, call in (
+        ("session.toml", read_session),
+        ("a.csv", lambda folder: clock_of_table(folder / "a.csv", "c00", (0,), 25)),
+        ("a.json", partial(open_calibration, "capmat", "a.json")),
+    ):
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 2**40)
+        with soon(), pytest.raises((SessionError, CalibrationError), match="1099511627776 bytes"):
+            call(tmp_path)

@@ -33,6 +33,9 @@ class Calibration(NamedTuple):
     pictures: Mapping[str, str] = MappingProxyType({})
 
 
+_MOST_BYTES = 2**30  # COLMAP's also hold points
+
+
 def refused(what: str, path: Path, camera: str = "", fix: str = "Export the calibration again.") -> CalibrationError:
     """Return the error for a fault in a file, to be raised by the caller."""
     return CalibrationError(what, where=f"camera {camera}, {path}" if camera else str(path), fix=fix)
@@ -47,6 +50,8 @@ def file_bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise refused("the calibration is not a file", path, fix="Check the path of the calibration.")
+        if (size := path.stat().st_size) > _MOST_BYTES:
+            raise refused(f"the calibration has {size} bytes", path)
         return path.read_bytes()
     except FileNotFoundError as error:
         raise refused("the calibration file is missing", path, fix="Check the path of the calibration.") from error

@@ -17,7 +17,7 @@ from capmat_errors import NotFound
 from storage.labels.formats.parse import refused
 from storage.pictures.files import IMAGE_SUFFIXES
 
-_MAX_FILES = 100_000
+_MAX_FILES, _MAX_DEPTH = 100_000, 32
 _MAX_BYTES = 16 * 2**30
 _MAX_FILE = 2**29  # five times the largest picture of a sensor, unpacked
 _MAX_RATIO, _SMALL = 200, 2**30  # an empty overlay packs 1000 to 1, a complete export does not
@@ -137,6 +137,8 @@ def _check(members: list[zipfile.ZipInfo], path: Path) -> None:
             raise refused("a file in it has no name", name, "Export it again.")
         if target.is_absolute() or ".." in target.parts or any(c in member.orig_filename for c in "\\:\0"):
             raise refused("this file would be written outside", where, "Do not trust it; export again.")
+        if len(target.parts) > _MAX_DEPTH:
+            raise refused(f"it lies more than {_MAX_DEPTH} folders deep", where)
         if stat.S_ISLNK(member.external_attr >> 16):
             raise refused("this is a link, not a file", where, "Export it with the files themselves.")
         if member.flag_bits & 1:
