@@ -134,7 +134,7 @@ def work(person: Person, items: list[Mined], take: Take, truth: str, sees: bool)
 
 
 def main() -> None:
-    """Run and print a table for docs/annotate.md."""
+    """Run and print a table for docs/scribbling.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--take", default="cedar")
     parser.add_argument("--boxes", type=int, default=20)

@@ -174,7 +174,7 @@ def strokes_table(some: list[Picture], seeds: list[int]) -> list[str]:
 
 
 def main() -> None:
-    """Run and print a table for docs/annotate.md."""
+    """Run and print a table for docs/scribbling.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("rules", "strokes"))
     parser.add_argument("--takes", nargs="+", default=["cedar"])

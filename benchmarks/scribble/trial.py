@@ -72,7 +72,7 @@ def trained(config: Config, name: str, truth: str, seconds: float) -> str:
 
 
 def main() -> None:
-    """Run and print a table for docs/annotate.md."""
+    """Run and print a table for docs/scribbling.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--take", default="cedar")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

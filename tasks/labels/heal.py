@@ -3,7 +3,7 @@
 Under the strokes it is known how far the matte is off. This correction spreads to the pixels around like heat: well
 between pixels that look alike, hardly across edges, and it fades with the distance. That is the random walker of
 Grady (2006) for the correction in place of the label, with a walker that may give up. Strokes on correct places hold
-the correction at 0 there, so they keep what is right. docs/annotate.md has measurements of this and of other rules.
+the correction at 0 there, so they keep what is right. docs/scribbling.md has measurements of this and of other rules.
 """
 
 from collections.abc import Callable, Iterator
