@@ -28,7 +28,6 @@ NO_PLATE = 0.5
 """The grey that a network without plate gets in its place."""
 
 
-
 @dataclass(frozen=True)
 class BaseTrainConfig:
     """Settings of one base training. The defaults fit ViTMatte-S and DiffMatte on a GPU."""
