@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
@@ -32,6 +33,7 @@ _SILENT_S = 90  # three signs of life of a worker
 _ENDED = ("Crashed", "Failed")  # an event may be lost, and with it the restart by an automation
 _ENDED_WITHIN = timedelta(days=1)
 _CANCEL_WITHIN = timedelta(seconds=45)  # a worker gives the process 30
+_PATIENCE_S = 30  # for one answer; Prefect waits for six, a minute each
 
 
 def up(config: Config, port: int | None, held: list[socket.socket] | None = None) -> str:
@@ -58,21 +60,29 @@ def up(config: Config, port: int | None, held: list[socket.socket] | None = None
         servers.keep(server)
         servers.use(server)
         server.wait()
-        make_pool()
-        with get_client(sync_client=True) as client:
-            only_the_newest(client, POOL)
-        if not _worker_works():
-            started = time.time()
-            _mend(marked())
-            _start_worker()
-            deploy(config, always=False)
-            wait_for_worker(started)
-        else:
-            deploy(config, always=False)
-        if new:
-            tell_waiting(config.store)
-        notify(config)  # always, because a block may be new
+        with nullcontext() if held is None else _impatient():
+            make_pool()
+            with get_client(sync_client=True) as client:
+                only_the_newest(client, POOL)
+            if not _worker_works():
+                started = time.time()
+                _mend(marked())
+                _start_worker()
+                deploy(config, always=False)
+                wait_for_worker(started)
+            else:
+                deploy(config, always=False)
+            if new:
+                tell_waiting(config.store)
+            notify(config)  # always, because a block may be new
         return server.link()
+
+
+def _impatient() -> AbstractContextManager[Any]:
+    """Give up soon on a server that does not answer: the held port of a killed one takes every question."""
+    from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    return temporary_settings({PREFECT_API_REQUEST_TIMEOUT: _PATIENCE_S, PREFECT_CLIENT_MAX_RETRIES: 1})
 
 
 def _worker_works() -> bool:
@@ -200,7 +210,6 @@ def stay(config: Config, port: int | None) -> NoReturn:
     held: list[socket.socket] = []
     try:
         try:
-            print(f"Prefect UI: {up(config, port, held)}   (Ctrl-C ends it)", flush=True)
             _keep_up(config, port, held)
         finally:
             with servers.alone():
@@ -215,15 +224,21 @@ def _keep_up(config: Config, port: int | None, held: list[socket.socket]) -> NoR
     from httpx import HTTPError
     from prefect.exceptions import PrefectException
 
-    lost: set[str] = set()
+    link, lost = "", set[str]()
     while True:
-        time.sleep(_LOOK_S)
         try:
-            if servers.running_server() is None or not any(is_worker(p) for p in marked()):
+            if not link:
+                link = up(config, port, held)
+                print(f"Prefect UI: {link}   (Ctrl-C ends it)", flush=True)
+            elif servers.running_server() is None or not any(is_worker(p) for p in marked()):
                 print("a part ended; restarting it", flush=True)
                 up(config, port, held)
-            lost = _look_after(lost)
+            with _impatient():
+                lost = _look_after(lost)
             for log in long_logs():
                 shorten(log)
         except (CapmatError, HTTPError, PrefectException) as error:  # killed again meanwhile, or overloaded
-            print(f"{error}; trying again", flush=True)
+            if isinstance(error, CapmatError) and not link:
+                raise
+            print(f"{str(error) or type(error).__name__}; trying again", flush=True)
+        time.sleep(_LOOK_S)

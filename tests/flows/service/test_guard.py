@@ -3,6 +3,8 @@
 import base64
 import os
 import socket
+import subprocess
+import sys
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +27,7 @@ from flows.command.main import main, spare_loopback
 from flows.service.access import OWN, is_ours
 from flows.service.guard import guarded, routes
 from flows.service.server import listen, start
+from tests.project import ROOT
 
 
 def test_two_that_start_at_once_never_get_one_port() -> None:
@@ -51,6 +54,30 @@ def test_a_port_that_is_held_is_never_free_between_two_servers(
         for listening in held:
             listening.close()
     socket.create_server(("127.0.0.1", ports[0])).close()
+
+
+def test_a_held_port_behind_which_the_server_was_killed_is_not_waited_for(tmp_path: Path) -> None:
+    look = """
+import socket, httpx
+from flows.service import server, up
+held = socket.create_server(("127.0.0.1", 0))  # takes every question and answers none
+server.use(server.Server(held.getsockname()[1], 0))
+up._PATIENCE_S = 0.2
+try:
+    with up._impatient():
+        up._look_after(set())
+except httpx.TimeoutException:
+    print("given up")
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", look],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=100,  # Prefect alone takes seven minutes
+    )
+    assert said.stdout == "given up\n"
 
 
 def test_no_page_of_the_server_runs_scripts_of_another_host() -> None:
