@@ -132,6 +132,7 @@ def test_a_password_that_prefect_cannot_compare_is_refused(
     with socket.create_server(("127.0.0.1", 0)) as other, ThreadPoolExecutor() as pool:
         asked = pool.submit(is_ours, other.getsockname()[1])
         talk, _ = other.accept()
+        talk.recv(65536)
         talk.sendall(b"HTTP/1.0 200 OK\r\n\r\nanother")
         talk.close()
         assert asked.result(9) is False
