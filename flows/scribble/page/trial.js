@@ -77,7 +77,7 @@ export class Trial {
   words({ state, doing, error, painted, new: fresh }) {
     if (state === "failed") return `No training: ${error}`;
     if (state === "running") return `${this.mine ? "" : "Somebody else is training: "}${doing}…`;
-    const also = fresh && fresh < painted ? `, first of all ${fresh} new` : "";
+    const also = fresh && fresh < painted ? `, ${fresh} of them new` : "";
     return `Learned from ${painted} painted frame${painted === 1 ? "" : "s"}${also}. X shows before and after; nothing of it is stored.`;
   }
 
