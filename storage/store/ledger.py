@@ -111,7 +111,11 @@ def _entry(data: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(entry, dict):
         return None
-    return entry if entry.pop(_CHECK, None) == _checksum(entry) else None
+    if _CHECK in entry:
+        return entry if entry.pop(_CHECK) == _checksum(entry) else None
+    # Entries of early versions have no checksum. A value that is that of the rest is one whose name is damaged.
+    nameless = any(value == _checksum({k: v for k, v in entry.items() if k != name}) for name, value in entry.items())
+    return None if nameless else entry
 
 
 def _checksum(entry: dict[str, Any]) -> int:
