@@ -36,7 +36,9 @@ class Folder:
         self.top = Path(top)
 
     def check(self) -> None:
-        """Create a probe as versions are created, and remove it; what a killed process leaves is named as such."""
+        """Create a probe as versions are created, and remove it, as well as those of killed processes."""
+        for probes in ("probe", ".probe"):  # finished and half-written ones
+            self.sweep(probes)
         probe = f".probe.{mark()}.{uuid.uuid4().hex}.partial"
         try:
             self.create(probe, b"capmat")

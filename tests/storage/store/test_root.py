@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from capmat_errors import ConfigError, NotFound, StoreError
 from storage.store.root import Root, checked_name
+from storage.store.writers import mark
 
 
 def test_what_is_written_can_be_read_and_replaced(root: Root) -> None:
@@ -77,6 +78,18 @@ def test_a_name_is_given_to_only_one_of_many(root: Root) -> None:
 def test_a_check_leaves_nothing_behind(root: Root) -> None:
     assert root.checked() is root
     assert root.list() == []
+
+
+def test_a_check_removes_what_a_process_left_that_was_killed_in_it(tmp_path: Path) -> None:
+    gone = "1_1_" + "_".join(mark().split("_")[2:])  # the first process of the machine began at another tick
+    for writer in (gone, mark()):
+        (tmp_path / f".probe.{writer}.0123.partial").write_bytes(b"capmat")
+        (tmp_path / f"..probe.{gone}.0123.partial.{writer}.4567.partial").write_bytes(b"cap")
+    Root(tmp_path).checked()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"..probe.{gone}.0123.partial.{mark()}.4567.partial",
+        f".probe.{mark()}.0123.partial",
+    ]
 
 
 def test_writing_leaves_nothing_but_the_file(tmp_path: Path) -> None:
