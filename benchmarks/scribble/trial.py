@@ -37,11 +37,8 @@ def trained(config: Config, name: str, truth: str, seconds: float) -> str:
     """One line of the table; the store gets the strokes as drafts."""
     root = Root(config.store)
     take, true = Take.open(root, name), truth_of(truth, name)
-    run, frame, rng = (
-        Run("teacher", champion(config.store, "teacher")).name,
-        take.frames[0],
-        np.random.default_rng(config.seed),
-    )
+    run, frame = Run("teacher", champion(config.store, "teacher")).name, take.frames[0]
+    rng = np.random.default_rng(config.seed)
     painted = sorted(rng.choice(list(take.cameras), _PAINTED, replace=False).tolist())
     for camera in painted:
         lines = hand.strokes_on(true(camera, frame), take.read_alpha(run, camera, frame), rng)

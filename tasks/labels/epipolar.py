@@ -33,7 +33,7 @@ def lines_of(take: Take, camera: str, at: Mapping[str, str]) -> dict[str, Line]:
         x, y = float(at["x"]), float(at["y"])
     except (KeyError, ValueError) as error:
         raise CapmatError("expected a point x, y", where=f"take {take.name} camera {camera}") from error
-    if not abs(x) + abs(y) < MAX_SIDE:  # nor if one is no number
+    if not abs(x) + abs(y) < MAX_SIDE:  # so written, it refuses NaN too
         raise CapmatError("expected a point x, y", where=f"take {take.name} camera {camera}")
     others = {name: view for name, view in take.cameras.items() if name != camera}
     return {name: line_in(own, (x, y), view) for name, view in others.items()}

@@ -1,8 +1,6 @@
 """One program and one browser for all tests of the page, which take seconds to start; and the program alone."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +12,7 @@ from storage.store.root import Root
 from tests.flows.scribble.browser import FOUND, browser
 from tests.flows.scribble.hand import Hand
 from tests.flows.scribble.person import RENDERED, propose
-from tests.flows.scribble.served import TOKEN, served
-from tests.project import ROOT
+from tests.flows.scribble.served import TOKEN, program, served
 from tests.rendered_take import make_rendered
 from tests.storage.takes.matted_take import make_take
 
@@ -30,15 +27,7 @@ def shared_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
     make_rendered(root, name=RENDERED)
     propose(root)
     words = ["--set", f"store={folder}/store", "scribble", "--no-browser", "--author", "Mia"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows.command.main", *words],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
-    )
-    assert process.stdout
-    link = process.stdout.readline().strip()
+    process, link = program(folder, *words)
     with browser(folder / "chromium") as tab:
         yield Hand(tab, link, root)
     process.send_signal(signal.SIGINT)

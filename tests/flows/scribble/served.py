@@ -1,5 +1,8 @@
-"""The program behind the page without a browser, and what it is sent."""
+"""The program behind the page, alone or as a command, and what it is sent."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -9,6 +12,7 @@ from flows.scribble.guard import Guard
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
+from tests.project import ROOT
 
 TOKEN = "the-token-of-the-link"
 HERE, STROKES = "api/frame/walk/c00/4", "api/strokes/walk/c00/4"
@@ -35,3 +39,16 @@ def done(page: TestClient, author: str = "") -> dict[str, Any]:
     answer = page.post("api/done", json={"author": author})
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
+
+
+def program(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
+    """`capmat` with these words in a folder, as a user has it, and the link that it prints first."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.command.main", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+    )
+    assert process.stdout
+    return process, process.stdout.readline().strip()

@@ -1,15 +1,11 @@
 """*Train now*: one training at a time, which only who began it can stop, and which ends with the program."""
 
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import httpx
 import numpy as np
@@ -31,8 +27,9 @@ from tasks.models.networks import base_model
 from tasks.train.background import Trials
 from tests.flows.scribble.hand import Hand
 from tests.flows.scribble.person import RENDERED, at_the_take, lines, propose, strokes_on
-from tests.flows.scribble.served import TOKEN
+from tests.flows.scribble.served import TOKEN, program
 from tests.flows.scribble.test_access import faults
+from tests.flows.site import eventually
 from tests.project import ROOT
 from tests.rendered_take import FRAME, TEACHER, TRUTH, drawn, make_rendered
 from tests.storage.takes.matted_take import RUN, make_take
@@ -143,7 +140,7 @@ def test_a_person_trains_sees_before_and_after_and_others_see_that_somebody_does
     tab.wait_for("document.querySelector('#trial > button').textContent === 'Stop'")
     tab.wait_for(f"{_SAID}.startsWith('reading')")
     tab.ask("document.querySelector('#trial > button').click()")
-    _wait(lambda: desk.trials.state() == {"state": "none"})
+    eventually(lambda: desk.trials.state() == {"state": "none"}, 120)
     assert tab.ask("document.querySelector('#trial').hidden")
 
 
@@ -191,33 +188,19 @@ def test_a_training_ends_with_the_program(config: Config, tmp_path: Path, end: s
     pha = Take.open(root, RENDERED).read_alpha(TEACHER, "C01", FRAME)
     save_draft(root, replace(drawn("C01", strokes_on(pha, "C01")), take=RENDERED), 0)
     words = ["--set", f"store={config.store}", "--set", f"base_data={config.base_data}", "scribble", "--no-browser"]
-    program = subprocess.Popen(
-        [sys.executable, "-m", "flows.command.main", *words],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
-    )
-    assert program.stdout
+    process, address = program(tmp_path, *words)
     try:
-        link = httpx.URL(program.stdout.readline().strip())
+        link = httpx.URL(address)
         headers = {HEADER: link.params["token"]}
         with httpx.Client(base_url=link.copy_with(query=None), headers=headers, trust_env=False) as page:
             assert _begin(page, "one").json()["state"] == "running"
-            _wait(lambda: page.get("api/trial").json()["doing"] != "starting")
-        (training,) = [pid for pid in _children(program.pid) if "tasks.train.background" in _command(pid)]
-        program.send_signal(end)
-        assert program.wait(60) in (0, -end)
-        _wait(lambda: not _command(training))
+            eventually(lambda: page.get("api/trial").json()["doing"] != "starting", 120)
+        (training,) = [pid for pid in _children(process.pid) if "tasks.train.background" in _command(pid)]
+        process.send_signal(end)
+        assert process.wait(60) in (0, -end)
+        eventually(lambda: not _command(training), 120)
     finally:
-        program.kill()
-
-
-def _wait(for_this: Any) -> None:
-    until = time.monotonic() + 120
-    while not for_this():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+        process.kill()
 
 
 def _children(pid: int) -> list[int]:
