@@ -37,7 +37,8 @@ class Teacher(_Section):
     scribble_weight: float = Field(5.0, gt=0)
     """Weight of the loss of a scribbled crop against that of a base crop. Raise it when painted errors survive."""
     crop: int = Field(192, ge=32)
-    """Side of the square training window, in pixels, at most the shorter side of a frame. ViTMatte: 512."""
+    """Side of the square training window, in pixels of what the network sees: small frames are enlarged for it
+    (docs/models.md). At most the shorter side of a frame. ViTMatte: 512."""
     plate_share: float = Field(0.5, ge=0, le=1)
     """Share of the base crops that lie over plates of the stage, with its noise. The paper: 0."""
     layer_decay: float = Field(1.0, gt=0, le=1)
@@ -68,7 +69,7 @@ class Student(_Section):
     batch: int = Field(6, ge=4)
     """Crops per step of the base network; base and refiner together take half. The paper: 8, then 4."""
     crop: int = Field(192, ge=32)
-    """Side of the square training window, in pixels, a multiple of 4. The full size uses 2048."""
+    """As `teacher.crop`, a multiple of 4. The full size uses 2048."""
     lr_scale: float = Field(4.0, gt=0)
     """Factor on the learning rates of BackgroundMattingV2. 1 for the published size."""
     decay: bool = True

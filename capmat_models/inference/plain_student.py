@@ -23,7 +23,7 @@ def plain_matte(model: "BGMV2", src: Tensor, bgr: Tensor) -> dict[str, Tensor]:
 
     Args:
         model: in eval mode; its settings for sampling are used.
-        src: (N,3,H,W) RGB, 0..1; H and W multiples of 4.
+        src: (N,3,H,W) RGB, 0..1; H and W multiples of 4, and not so small that the network enlarges it.
         bgr: the plate, as `src`.
 
     Returns:

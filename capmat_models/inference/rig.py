@@ -19,7 +19,7 @@ from torch import Tensor
 
 from capmat_errors import SizeMismatch
 from capmat_models.inference.folding import fold_norms
-from capmat_models.networks.inputs import pad_to, padded_size
+from capmat_models.networks.inputs import enlarged, pad_to, padded_size, reduced
 from capmat_models.networks.refiner import CELL, Cells, resize
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Rig:
         self.network = fold_norms(model).to(self.device, dtype).to(memory_format=torch.channels_last)
         self.shape = tuple(plates.shape)
         n, _, *frame = self.shape
-        self.size = padded_size(frame, CELL, "minimal")
+        self.times = model.times(frame)
+        self.size = padded_size([self.times * side for side in frame], CELL, "minimal")
         height, width = self.size
         self.half = (height // 2, width // 2)
         small = (max(1, int(height * model.backbone_scale)), max(1, int(width * model.backbone_scale)))
@@ -160,13 +161,15 @@ class Rig:
             self._made = self._step(self._frames)
 
     def _prepared(self, rgb: Tensor) -> Tensor:
+        return pad_to(enlarged(self._scaled(rgb), self.times), self.size, mode="replicate")
+
+    def _scaled(self, rgb: Tensor) -> Tensor:
         rgb = rgb.to(self.device)
-        scaled = rgb.to(self.dtype) / 255 if rgb.dtype == torch.uint8 else rgb.to(self.dtype)
-        return pad_to(scaled, self.size, mode="replicate")
+        return rgb.to(self.dtype) / 255 if rgb.dtype == torch.uint8 else rgb.to(self.dtype)
 
     def _step(self, src: Tensor) -> dict[str, Tensor]:
         network = self.network
-        src = self._prepared(src)
+        frame, src = src, self._prepared(src)
         self._small[:, :3] = resize(src, self._small.shape[-2:])
         pha, res, err, hid = network.coarse(self._small)
         cells = network.choose(err, self.size)
@@ -179,11 +182,13 @@ class Rig:
         else:
             coarse = torch.cat([pha, res], 1) if self.foreground else pha
             out = self._refined(resize(coarse, self.size), cells)
-        height, width = self.shape[-2:]
-        made = {"pha": out[:, :1].clamp(0, 1)}
+        out[:, :1].clamp_(0, 1)
+        height, width = (self.times * side for side in self.shape[-2:])
+        out = reduced(out[..., :height, :width], self.times)
+        made = {"pha": out[:, :1]}
         if self.foreground:
-            made["fgr"] = (src + out[:, 1:]).clamp(0, 1)
-        return {name: x[..., :height, :width] for name, x in made.items()}
+            made["fgr"] = (self._scaled(frame) + out[:, 1:]).clamp(0, 1)
+        return made
 
     def _refined(self, out: Tensor, cells: Cells) -> Tensor:
         """Replace the chosen 4x4 cells of the upsampled coarse maps (N,1 or 4,H,W)."""

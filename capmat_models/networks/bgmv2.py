@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_models.networks.configs import BGMV2Config
-from capmat_models.networks.inputs import pad_to, padded_size
+from capmat_models.networks.inputs import SmallFrames, enlarged, pad_to, padded_size, reduced
 from capmat_models.networks.refiner import CELL, Cells, Refiner, choose, resize
 
 # timm's features at 1/2, 1/4, 1/8 and 1/16; index 3 would be the 96-channel map that the paper skips.
 _FEATURES = (0, 1, 2, 4)
 
 
-class BGMV2(nn.Module):
+class BGMV2(SmallFrames):
     """Alpha and foreground from an image and the empty stage.
 
     Args:
@@ -63,6 +63,8 @@ class BGMV2(nn.Module):
             W/4), 1 where a cell was refined. Maps of a padded frame keep the padded size, except for the
             full ones.
         """
+        times, frame = self.times(src.shape[-2:]), src
+        src, bgr = enlarged(src, times), enlarged(bgr, times)
         height, width = src.shape[-2:]
         size = padded_size((height, width), CELL, "minimal")
         src, bgr = pad_to(src, size, mode="replicate"), pad_to(bgr, size, mode="replicate")
@@ -71,8 +73,12 @@ class BGMV2(nn.Module):
         pha_sm, res_sm, err_sm, hid_sm = self.coarse(torch.cat([src_sm, resize(bgr, small)], 1))
         cells = None if everywhere else self.choose(err_sm, size)
         pha, res, ref_sm = self.refiner(src, bgr, torch.cat([hid_sm, pha_sm, res_sm], 1), cells)
-        full = {"pha": pha.clamp(0, 1), "fgr": (src + res).clamp(0, 1), "err": resize(err_sm, size)}
-        return {name: x[..., :height, :width] for name, x in full.items()} | {
+        maps = (pha.clamp(0, 1), res, resize(err_sm, size))
+        pha, res, err = (reduced(x[..., :height, :width], times) for x in maps)
+        return {
+            "pha": pha,
+            "fgr": (frame + res).clamp(0, 1),
+            "err": err,
             "pha_sm": pha_sm,
             "fgr_sm": (src_sm + res_sm).clamp(0, 1),
             "err_sm": err_sm,

@@ -41,6 +41,8 @@ class ViTMatteConfig(ViTConfig):
     """Widths of the decoder at 1/8, 1/4, 1/2 and 1/1."""
     padding: Literal["minimal", "official"] = "minimal"
     """How other sizes are padded to multiples of 32, see `padded_size`. Only parity tests need `official`."""
+    least_side: int = 0
+    """Frames with fewer pixels than a square of this side are enlarged, see `SmallFrames`; 0 enlarges none."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -61,6 +63,8 @@ class BGMV2Config:
     hidden_channels: int = 32
     """Features that the coarse network hands to the refiner."""
     refiner_channels: tuple[int, ...] = (24, 16, 12)
+    least_side: int = 0
+    """See `ViTMatteConfig.least_side`."""
     backbone_scale: float = 0.25
     """Size of the coarse network's input relative to the image, at most 0.5. 0.25 for HD, 0.125 for 4K."""
     refine_mode: Literal["full", "sampling", "thresholding"] = "sampling"
@@ -162,7 +166,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         "ViTMatte",
         ViTMatteConfig(
             guide="background",
-            # 14x18 tokens at 224x288, so a window of 8 splits the frame into six.
+            # 28x36 tokens at 448x576, so a window of 8 splits the frame into twenty.
             embed_dim=128,
             depth=6,
             num_heads=4,
@@ -172,6 +176,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             position_grid=8,
             detail_channels=(16, 32, 64),
             fusion_channels=(64, 48, 32, 16),
+            least_side=448,
         ),
         "teacher",
     ),
@@ -184,6 +189,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             decoder_channels=(64, 48, 32),
             hidden_channels=16,
             refiner_channels=(16, 12, 8),
+            least_side=448,
             backbone_scale=0.5,
             refine_share=0.2,
         ),

@@ -1,14 +1,15 @@
-"""What networks share: padding to any size, normalisation, exact trimaps, and bands of rows that bound the memory.
+"""What networks share: enlarging and padding, normalisation, exact trimaps, and bands of rows that bound the memory.
 
 Padding goes to the bottom and the right, so pixel (0, 0) stays in place and cropping is a slice.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from math import ceil, sqrt
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 # (123.675, 116.28, 103.53) / 255 and (58.395, 57.12, 57.375) / 255: the released ViTMatte code trains with
 # them. The `transformers` port uses 0.5, for which the weights were not made.
@@ -40,6 +41,36 @@ def pad_to(x: Tensor, size: Sequence[int], *, mode: str = "constant") -> Tensor:
     """Pad (N, C, H, W) at the bottom and the right to `size`; a no-op when it already has that size."""
     grow_h, grow_w = size[0] - x.shape[-2], size[1] - x.shape[-1]
     return F.pad(x, (0, grow_w, 0, grow_h), mode=mode) if grow_h or grow_w else x
+
+
+class SmallFrames(nn.Module):
+    """A network for which small frames are enlarged.
+
+    A network of fixed strides sees a frame of few pixels coarsely, whatever it was trained on. So frames with fewer
+    pixels than a square of the side `config.least_side` are enlarged by the least whole number that brings them
+    there, and alpha is averaged back.
+
+    Attributes:
+        enlarge: the number, if it is not 0. A training on crops sets it, since a crop does not say how large its
+            frame is.
+    """
+
+    config: Any
+    enlarge: int = 0
+
+    def times(self, size: Sequence[int]) -> int:
+        """How many times a frame of (H, W) is enlarged; 1 leaves it as it is."""
+        return self.enlarge or max(1, ceil(self.config.least_side / sqrt(size[0] * size[1])))
+
+
+def enlarged(x: Tensor, times: int) -> Tensor:
+    """(N, C, H, W) -> (N, C, times * H, times * W), bilinear."""
+    return x if times == 1 else F.interpolate(x, scale_factor=times, mode="bilinear", align_corners=False)
+
+
+def reduced(x: Tensor, times: int) -> Tensor:
+    """The mean of each block of times x times pixels: (N, C, H, W) -> (N, C, H / times, W / times)."""
+    return x if times == 1 else F.avg_pool2d(x, times)
 
 
 def imagenet(rgb: Tensor) -> Tensor:

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_models.networks.configs import ViTMatteConfig
-from capmat_models.networks.inputs import imagenet, in_strips, pad_to, padded_size
+from capmat_models.networks.inputs import SmallFrames, enlarged, imagenet, in_strips, pad_to, padded_size, reduced
 from capmat_models.networks.vit import ViT
 
 STRIDE = 32
 
 
-class ViTMatte(nn.Module):
+class ViTMatte(SmallFrames):
     """Alpha from an image and a trimap or plate.
 
     Args:
@@ -44,6 +44,8 @@ class ViTMatte(nn.Module):
         Returns:
             `pha`: (N, 1, H, W) alpha, 0..1.
         """
+        times = self.times(src.shape[-2:])
+        src, guide = enlarged(src, times), enlarged(guide, times)
         size = src.shape[-2:]
         if self.config.guide == "background":
             guide = imagenet(guide)
@@ -51,7 +53,7 @@ class ViTMatte(nn.Module):
         x = pad_to(torch.cat([imagenet(src), guide], 1), padded_size(size, STRIDE, self.config.padding))
         # float(): in half precision the steps next to opaque are visible
         pha = torch.sigmoid(self.decoder(self.backbone(x), x).float())
-        return {"pha": pha[..., : size[0], : size[1]]}
+        return {"pha": reduced(pha[..., : size[0], : size[1]], times)}
 
 
 class DetailCapture(nn.Module):

@@ -18,6 +18,7 @@ from torch import nn
 from capmat_models.data.base import BaseData, Sample
 from capmat_models.data.composites import Composites, Difficulty
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
+from capmat_models.networks.inputs import SmallFrames
 from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, Phase, Tensors, mixed, run_phases, stack
 from capmat_models.training.losses import diffmatte_losses, vitmatte_losses
 from capmat_models.training.optimisers import cosine, layerwise_groups
@@ -105,6 +106,8 @@ def train_base(
         TrainingError: the crop is not a multiple of 4, or a loss is not a number.
     """
     check_crop(cfg.crop)
+    if isinstance(model, SmallFrames):
+        model.enlarge = 1  # a crop of any size is a frame of its own
     recipes = {"teacher": _teacher, "student": _student, "supervisor": _supervisor}
     if held is not None:
         hooks = replace(

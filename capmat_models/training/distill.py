@@ -34,6 +34,8 @@ class DistillConfig:
     joint_iterations: int = 1450
     batch: int = 8
     crop: int = 2048
+    enlarge: int = 1
+    """How many times the network enlarges the frames, see `capmat_models.networks.inputs.SmallFrames`."""
     lr_scale: float = 1.0
     base_share: float = 0.0
     recolour: float = 0.0
@@ -75,6 +77,7 @@ def distill_student(
             is not a number.
     """
     check_crop(cfg.crop)
+    model.enlarge = cfg.enlarge
     if cfg.base_share and base is None:
         raise TrainingError("base_share is set, but no base data is given", fix="Set base_share to 0.")
 

@@ -49,6 +49,8 @@ class ScribbleStudentConfig:
     """Steps of the second phase: of everything on the mix, or of the refiner on base composites."""
     batch: int = 8
     crop: int = 2048
+    enlarge: int = 1
+    """How many times the network enlarges the frames, see `capmat_models.networks.inputs.SmallFrames`."""
     lr_scale: float = 1.0
     scribble_share: float = 0.2
     """Of each mixed batch, at least one crop."""
@@ -94,6 +96,7 @@ def train_scribble_student(
             number.
     """
     check_crop(cfg.crop)
+    model.enlarge = cfg.enlarge
     half = max(1, cfg.batch // 2)
     painted = [max(1, round(batch * cfg.scribble_share)) for batch in (cfg.batch, half)]
     if painted[0] >= cfg.batch or (strategy == "scribbles_only" and painted[1] >= half):
@@ -161,7 +164,7 @@ def train_scribble_student(
 
 
 def _mixed_base_losses(model: "BGMV2", tensors: Tensors, cfg: ScribbleStudentConfig) -> Tensors:
-    small = {name: shrink(tensors[name], model.backbone_scale) for name in ("src", "bgr", "pha", "fgr")}
+    small = {name: shrink(tensors[name], model) for name in ("src", "bgr", "pha", "fgr")}
     with mixed(cfg.mixed_precision, tensors):
         out = model.base(small["src"], small["bgr"])
     out = {name: x.float() for name, x in out.items()}

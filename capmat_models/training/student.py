@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from capmat_errors import TrainingError
+from capmat_models.networks.inputs import enlarged
 from capmat_models.training.loop import Arrays, Phase, Tensors, mixed
 from capmat_models.training.losses import bgmv2_base_losses, bgmv2_refine_losses
 from capmat_models.training.optimisers import constant, part_groups
@@ -99,7 +100,7 @@ def part_optimiser(model: "BGMV2", rates: Mapping[str, float], lr_scale: float) 
 
 def base_losses(model: "BGMV2", tensors: Tensors, *, mixed_precision: bool) -> Tensors:
     """Run the base network on shrunk pictures and compare."""
-    small = {name: shrink(x, model.backbone_scale) for name, x in tensors.items() if x.ndim == 4}
+    small = {name: shrink(x, model) for name, x in tensors.items() if x.ndim == 4}
     with mixed(mixed_precision, tensors):
         out = model.base(small["src"], small["bgr"])
     out = {name: x.float() for name, x in out.items()}
@@ -123,7 +124,8 @@ def everywhere(rng: Generator) -> NDArray[np.bool_]:
     return np.array(rng.random() < 0.5)
 
 
-def shrink(x: torch.Tensor, scale: float) -> torch.Tensor:
+def shrink(x: torch.Tensor, model: "BGMV2") -> torch.Tensor:
     """(N,C,H,W) at the size of the base network's input."""
-    size = [max(1, int(side * scale)) for side in x.shape[-2:]]
+    x = enlarged(x, model.times(x.shape[-2:]))
+    size = [max(1, int(side * model.backbone_scale)) for side in x.shape[-2:]]
     return F.interpolate(x, size, mode="bilinear", align_corners=False)

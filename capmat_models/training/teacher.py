@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from numpy.random import Generator
-from torch import nn
 
 from capmat_errors import TrainingError
 from capmat_models.data.augment import HIGHEST, add_noise
 from capmat_models.data.composites import Composites
 from capmat_models.data.stage import ScribbleData
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
+from capmat_models.networks.inputs import SmallFrames
 from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, Phase, Tensors, mixed, run_phases, stack
 from capmat_models.training.losses import scribble_loss, vitmatte_losses
 from capmat_models.training.optimisers import layerwise_groups
@@ -35,6 +35,8 @@ class FinetuneConfig:
     """Eq. 3 is a sum, so in the paper a crop weighs as much as its strokes have pixels. With a mean the weight has to
     be said; the default makes both parts of a 4:1 batch about equally loud."""
     crop: int = 512
+    enlarge: int = 1
+    """How many times the network enlarges the frames, see `capmat_models.networks.inputs.SmallFrames`."""
     lr: float = 5e-5
     lr_late: float = 2.5e-5
     lr_late_from: float = 0.3
@@ -52,7 +54,7 @@ class FinetuneConfig:
 
 
 def finetune_teacher(
-    model: nn.Module,
+    model: SmallFrames,
     base: Composites,
     scribbles: ScribbleData | None,
     cfg: FinetuneConfig,
@@ -74,6 +76,7 @@ def finetune_teacher(
     Raises:
         TrainingError: the share makes no whole crop, scribbles are missing, or a loss is not a number.
     """
+    model.enlarge = cfg.enlarge
     painted = round(cfg.batch * cfg.scribble_share)
     composed = cfg.batch - painted
     if painted and scribbles is None:

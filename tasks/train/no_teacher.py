@@ -43,12 +43,13 @@ def scribble_student(
         "seed": seed,
     }
 
-    def fit(network: Any, learn: "Composites", hooks: "Hooks") -> "History":
+    def fit(network: Any, learn: "Composites", hooks: "Hooks", size: dict[str, Any]) -> "History":
         from capmat_models.data.augment import Augmentation
         from capmat_models.training.no_teacher import ScribbleStudentConfig, train_scribble_student
 
         recipe = ScribbleStudentConfig(
-            **settings.model_dump(include={"base_iterations", "batch", "crop", "lr_scale", "decay", "frozen_norms"}),
+            **settings.model_dump(include={"base_iterations", "batch", "lr_scale", "decay", "frozen_norms"}),
+            **size,
             second_iterations=settings.joint_iterations,
             **mix.model_dump(include={"scribble_share", "scribble_weight"}),
             augmentation=Augmentation(**FIXED_RIG),

@@ -1,8 +1,11 @@
-"""The plates of a stage as backgrounds of base composites: a network meets the stage before anybody paints."""
+"""What a training takes from its stage: the plates as backgrounds of base composites, and how large its frames are.
+
+With the plates, a network meets the stage before anybody paints.
+"""
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storage.store.root import Root
 from storage.takes.crops import Picture
@@ -11,8 +14,10 @@ from storage.takes.take import Take
 
 if TYPE_CHECKING:
     from capmat_models.data.composites import StagePlate
+    from capmat_models.networks.inputs import SmallFrames
 
 _CELL = 16  # pixels of a plate along each side for which one value of its noise is kept
+_LEAST_CROP = 32
 
 
 def stage_plates(root: Root, takes: Iterable[str]) -> "list[StagePlate]":
@@ -36,3 +41,15 @@ def stage_plates(root: Root, takes: Iterable[str]) -> "list[StagePlate]":
             shape = (3, stage.cameras[id].height, stage.cameras[id].width)
             plates.append(StagePlate(Picture(shape, partial(stage.plate, id)), noise))
     return plates
+
+
+def window(root: Root, takes: Iterable[str], network: "SmallFrames", crop: int) -> dict[str, Any]:
+    """What `crop` pixels on a side of what the network sees are in the frames of some takes.
+
+    Returns:
+        `crop`, a side in pixels of a frame and a multiple of 4; `enlarge`, how many times the network enlarges the
+        smallest of the frames.
+    """
+    cameras = [camera for take in takes for camera in Take.open(root, take).cameras.values()]
+    times = max(network.times((camera.height, camera.width)) for camera in cameras)
+    return {"crop": max(_LEAST_CROP, crop // times // 4 * 4), "enlarge": times}

@@ -20,7 +20,7 @@ from tasks.runtime.progress import Progress
 from tasks.runtime.step import StepRecord, digest
 from tasks.train.base_data import load_base_data
 from tasks.train.held_back import LabelError, compared, label_error
-from tasks.train.plates import stage_plates
+from tasks.train.plates import stage_plates, window
 from tasks.train.watch import Frame, hold_out, watch
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ class Training:
         words: the work in words: `fine-tune teacher`.
         base: the model to start from; the result is its next version.
         iterations: of the whole training.
-        crop: side of the training window in pixels.
+        crop: side of the training window in pixels of what the network sees.
         takes: what it learns from; the plates of their stages are backgrounds of base composites, too.
         plate_share: share of the composites that have one of them.
-        fit: fit(network, composites, hooks) trains in place and returns the history.
+        fit: fit(network, composites, hooks, size) trains in place and returns the history; `size` is that of
+            `tasks.train.plates.window`.
         frames: what the pictures show.
         card: what the model's card says of it.
         against: see `tasks.train.watch.watch`.
@@ -57,7 +58,7 @@ class Training:
     crop: int
     takes: Sequence[str]
     plate_share: float
-    fit: "Callable[[Any, Composites, Hooks], History]"
+    fit: "Callable[[Any, Composites, Hooks, dict[str, Any]], History]"
     frames: Sequence[Frame]
     card: dict[str, Any]
     against: str = "stage"
@@ -99,6 +100,7 @@ def train(config: Config, training: Training) -> TrainingRecord:
     how = Difficulty() if training.noise is None else Difficulty(noise_level=training.noise)
     learn, held = hold_out(load_base_data(config.base_data))
     composites = Composites(learn, how, stage_plates(root, training.takes), training.plate_share)
+    size = window(root, training.takes, network, training.crop)
     look = watch(
         root,
         training.name,
@@ -107,13 +109,13 @@ def train(config: Config, training: Training) -> TrainingRecord:
         training.frames,
         held,
         iterations=training.iterations,
-        crop=training.crop,
+        crop=size["crop"],
         against=training.against,
     )
     before = label_error(store, training.labels, network)
     keeper = StoreCheckpointer(store, training.name)
     progress = Progress(training.words, training.iterations, "iterations")
-    history = training.fit(network, composites, Hooks(keeper, progress, look.validate, look.every))
+    history = training.fit(network, composites, Hooks(keeper, progress, look.validate, look.every), size)
     record: TrainingRecord = {"model": base, "history": history, "pictures": look.pictures}
     card = {**described(network), "parent": base, **training.card}
     if before and (after := label_error(store, training.labels, network)):

@@ -51,7 +51,7 @@ def distill(config: Config, base: Ref, pseudo: Sequence[Record], benchmark: Reco
         "seed": seed,
     }
 
-    def fit(network: Any, learn: "Composites", hooks: "Hooks") -> "History":
+    def fit(network: Any, learn: "Composites", hooks: "Hooks", size: dict[str, Any]) -> "History":
         from capmat_models.data.augment import Augmentation
         from capmat_models.data.stage import PairData
         from capmat_models.training.distill import DistillConfig, distill_student
@@ -59,7 +59,10 @@ def distill(config: Config, base: Ref, pseudo: Sequence[Record], benchmark: Reco
         pairs = PairData(MattedFrames(Root(store), takes, run))
         augmentation = Augmentation(**FIXED_RIG)
         recipe = DistillConfig(
-            **settings.model_dump(exclude={"model", "plate_share"}), augmentation=augmentation, seed=seed
+            **settings.model_dump(exclude={"model", "plate_share", "crop"}),
+            **size,
+            augmentation=augmentation,
+            seed=seed,
         )
         return distill_student(network, pairs, recipe, base=learn, hooks=hooks)
 

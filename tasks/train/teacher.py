@@ -64,11 +64,12 @@ def finetune(config: Config, base: Ref, labels: LabelsRecord, benchmark: Record 
         "seed": seed,
     }
 
-    def fit(network: Any, learn: "Composites", hooks: "Hooks") -> "History":
+    def fit(network: Any, learn: "Composites", hooks: "Hooks", size: dict[str, Any]) -> "History":
         from capmat_models.training.teacher import FinetuneConfig, finetune_teacher
 
         scribbles = read_scribbles(store, labels) if settings.scribble_share else None
-        recipe = FinetuneConfig(**settings.model_dump(exclude={"model", "tile", "plate_share"}), seed=seed)
+        own = settings.model_dump(exclude={"model", "tile", "plate_share", "crop"})
+        recipe = FinetuneConfig(**own, **size, seed=seed)
         return finetune_teacher(network, learn, scribbles, recipe, hooks=hooks)
 
     def work() -> TrainingRecord:

@@ -29,7 +29,7 @@ from tasks.labels.desk import fresh, newest_set
 from tasks.labels.views import to_png
 from tasks.models.networks import Ref, card_of, load_network
 from tasks.train.base_data import load_base_data
-from tasks.train.plates import stage_plates
+from tasks.train.plates import stage_plates, window
 from tasks.train.watch import alpha_of, stage_frame
 
 SECONDS = {"cpu": 40.0, "cuda": 10.0}
@@ -179,7 +179,8 @@ def try_out(
     drawn = [*labels, *drafted * (often - 1)]
     scribbles = ScribbleData([(*_pictures(root, *key), labels[key]) for key in drawn])
     base = load_base_data(config.base_data)
-    plates = stage_plates(root, {name for name, _, _ in labels})
+    takes = {name for name, _, _ in labels}
+    plates = stage_plates(root, takes)
     composites = Composites(base, Difficulty(noise_level=settings.noise), plates, settings.plate_share)
     network = load_network(config.store, model, fresh=True)
 
@@ -196,7 +197,7 @@ def try_out(
     recipe = FinetuneConfig(
         **settings.model_dump(exclude={"model", "tile", "plate_share", "iterations", "crop"}),
         iterations=_STEPS,
-        crop=min(settings.crop, _CROP[device]),
+        **window(root, takes, network, min(settings.crop, _CROP[device])),
         seed=config.seed,
     )
     with suppress(_TimeIsUp):
