@@ -18,7 +18,7 @@ from torch import nn
 from capmat_models.data.base import BaseData, Sample
 from capmat_models.data.composites import Composites, Difficulty
 from capmat_models.data.trimaps import random_radii, trimap_from_alpha
-from capmat_models.networks.inputs import SmallFrames
+from capmat_models.networks.inputs import SmallFrames, enlarged
 from capmat_models.training.loop import NO_HOOKS, Arrays, History, Hooks, Phase, Tensors, mixed, run_phases, stack
 from capmat_models.training.losses import diffmatte_losses, vitmatte_losses
 from capmat_models.training.optimisers import cosine, layerwise_groups
@@ -42,6 +42,8 @@ class BaseTrainConfig:
     scales: tuple[float, ...] = (1.0,)
     """Sides of the crops as multiples of `crop`; each batch draws one, and has as many crops as make about the same
     number of pixels. Crops of one size teach one size."""
+    small: float = 0.0
+    """Share of the batches whose crops are of half that size, and enlarged as `SmallFrames` enlarges frames."""
     lr: float = 5e-4
     """Highest rate of teacher and supervisor."""
     lr_scale: float = 1.0
@@ -130,7 +132,9 @@ def _batch(rng: Generator, base: Composites, cfg: BaseTrainConfig, count: int) -
     """About as many pixels as `count` crops have, in crops of one of the sizes; and how wide trimaps of them are."""
     scale = cfg.scales[int(rng.integers(len(cfg.scales)))]
     crop, count = 4 * round(cfg.crop * scale / 4), max(min(2, count), round(count / scale**2))  # BatchNorm needs two
-    arrays = stack([_shown(base.sample(rng, crop), cfg) for _ in range(count)])
+    times = 2 if rng.random() < cfg.small else 1
+    drawn = stack([_shown(base.sample(rng, crop // times), cfg) for _ in range(count)])
+    arrays = {name: enlarged(torch.from_numpy(x), times).numpy() for name, x in drawn.items()}
     return {**arrays, "radii": random_radii(rng, count, crop)}
 
 

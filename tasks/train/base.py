@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from capmat_models.training.validation import Kind
 
 _DEMO = {"teacher": "bg_vitmatte_xs", "student": "bgmv2_mobilenetv2_xs", "supervisor": "diffmatte_xs"}
-_SCALES = (0.75, 1.0, 1.5)
+_SIZES = {"scales": (0.75, 1.0, 1.5), "small": 0.5}
 _SMALL: dict[str, dict[str, Any]] = {
-    "teacher": {"crop": 192, "batch": 4, "lr": 3e-3, "layer_decay": 1.0, "weight_decay": 0.05, "scales": _SCALES},
-    "student": {"crop": 224, "batch": 12, "lr_scale": 8.0, "scales": _SCALES},
+    "teacher": {"crop": 192, "batch": 4, "lr": 3e-3, "layer_decay": 1.0, "weight_decay": 0.05, **_SIZES},
+    "student": {"crop": 224, "batch": 12, "lr_scale": 8.0, **_SIZES},
     "supervisor": {"crop": 128, "batch": 8, "lr": 2e-3, "layer_decay": 1.0, "weight_decay": 0.05},
 }
 """Settings of the demo sizes, which start from fresh weights: higher rates, equal in all layers; small crops."""
