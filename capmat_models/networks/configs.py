@@ -89,6 +89,8 @@ class DiffMatteConfig(ViTConfig):
     mid_channels: int = 256
     time_channels: int = 32
     head_channels: int = 16
+    least_side: int = 0
+    """See `ViTMatteConfig.least_side`."""
     signal_scale: float = 0.2
     """Amplitude of the matte relative to the noise (b in the paper)."""
     padding: Literal["minimal", "official"] = "minimal"
@@ -209,6 +211,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             position_grid=8,
             down_channels=(16, 32, 48),
             mid_channels=64,
+            least_side=448,
         ),
         "supervisor",
         sampled=True,

@@ -13,7 +13,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from capmat_models.networks.configs import DiffMatteConfig
-from capmat_models.networks.inputs import imagenet, in_strips, pad_to, padded_size, snap
+from capmat_models.networks.inputs import (
+    SmallFrames,
+    enlarged,
+    imagenet,
+    in_strips,
+    pad_to,
+    padded_size,
+    reduced,
+    snap,
+)
 from capmat_models.networks.vit import ViT
 from capmat_models.networks.vitmatte import STRIDE, MattingHead
 
@@ -130,7 +139,7 @@ class Encoded(NamedTuple):
     """(N, 6, H, W): image and one-hot trimap as the decoder takes them, not padded."""
 
 
-class DiffMatte(nn.Module):
+class DiffMatte(SmallFrames):
     """Alpha from an image and a trimap, by denoising.
 
     Args:
@@ -160,7 +169,8 @@ class DiffMatte(nn.Module):
                 the noisy matte is scaled by its deviation over the whole frame.
             trimap: (N, 1, H, W), 0..1; snapped to 0, 0.5, 1 (below 1/3 background, from 2/3 on foreground).
             steps: denoising steps, at least 1.
-            noise: (N, 1, H, W) standard normal float32 to start from; drawn from `seed` when None.
+            noise: (N, 1, H, W) standard normal float32 to start from, of the enlarged frame if the frame is enlarged;
+                drawn from `seed` when None.
             seed: for every image of the batch alike.
             force_foreground: known foreground becomes exactly 1. The released code forces only known background,
                 because its test for foreground compares with 2; parity tests need that.
@@ -168,11 +178,13 @@ class DiffMatte(nn.Module):
         Returns:
             `pha`: (N, 1, H, W) alpha, 0..1.
         """
+        times, trimap = self.times(src.shape[-2:]), snap(trimap)
+        src = enlarged(src, times)
         if noise is None:
             generator = torch.Generator().manual_seed(seed)
             noise = torch.randn((1, 1, *src.shape[-2:]), generator=generator).expand(len(src), -1, -1, -1)
-        trimap = snap(trimap)
-        matte = self.denoise(self.encode(src, trimap), noise.to(src.device), steps)
+        seen = F.interpolate(trimap, src.shape[-2:]) if times > 1 else trimap  # by the nearest pixel, to stay exact
+        matte = reduced(self.denoise(self.encode(src, seen), noise.to(src.device), steps), times)
         pha = ((matte + 1) / 2).clamp(0, 1).masked_fill(trimap == 0, 0.0)
         if force_foreground:
             pha = pha.masked_fill(trimap == 1, 1.0)

@@ -98,16 +98,13 @@ def supervise(
     Raises:
         MatteError: the network cannot matte it, see `capmat_models.networks.closed_form`.
     """
-    import torch
-
     known = trimap.astype(np.float32) / np.float32(255)
     if not network.sampled:
         try:
             return np.asarray(infer(network, src, trimap=known)["pha"])
         except MatteError as error:
             raise MatteError(error.what, where=where, fix=error.fix) from error
-    noise = torch.randn((1, 1, *trimap.shape), generator=torch.Generator().manual_seed(seed))
-    return np.asarray(infer(network, src, trimap=known, steps=steps, noise=noise)["pha"])
+    return np.asarray(infer(network, src, trimap=known, steps=steps, seed=seed)["pha"])
 
 
 def made_by(network: Any, model: Ref, steps: int, seed: int) -> dict[str, Any]:
