@@ -41,8 +41,8 @@ class ViTMatteConfig(ViTConfig):
     """Widths of the decoder at 1/8, 1/4, 1/2 and 1/1."""
     padding: Literal["minimal", "official"] = "minimal"
     """How other sizes are padded to multiples of 32, see `padded_size`. Only parity tests need `official`."""
-    least_side: int = 0
-    """Frames with fewer pixels than a square of this side are enlarged, see `SmallFrames`; 0 enlarges none."""
+    double_below: int = 0
+    """Frames with fewer pixels than a square of this side are doubled, see `SmallFrames`; 0 doubles none."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -63,8 +63,8 @@ class BGMV2Config:
     hidden_channels: int = 32
     """Features that the coarse network hands to the refiner."""
     refiner_channels: tuple[int, ...] = (24, 16, 12)
-    least_side: int = 0
-    """See `ViTMatteConfig.least_side`."""
+    double_below: int = 0
+    """See `ViTMatteConfig.double_below`."""
     backbone_scale: float = 0.25
     """Size of the coarse network's input relative to the image, at most 0.5. 0.25 for HD, 0.125 for 4K."""
     refine_mode: Literal["full", "sampling", "thresholding"] = "sampling"
@@ -89,8 +89,8 @@ class DiffMatteConfig(ViTConfig):
     mid_channels: int = 256
     time_channels: int = 32
     head_channels: int = 16
-    least_side: int = 0
-    """See `ViTMatteConfig.least_side`."""
+    double_below: int = 0
+    """See `ViTMatteConfig.double_below`."""
     signal_scale: float = 0.2
     """Amplitude of the matte relative to the noise (b in the paper)."""
     padding: Literal["minimal", "official"] = "minimal"
@@ -178,7 +178,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             position_grid=8,
             detail_channels=(16, 32, 64),
             fusion_channels=(64, 48, 32, 16),
-            least_side=448,
+            double_below=448,
         ),
         "teacher",
     ),
@@ -191,7 +191,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             decoder_channels=(64, 48, 32),
             hidden_channels=16,
             refiner_channels=(16, 12, 8),
-            least_side=448,
+            double_below=448,
             backbone_scale=0.5,
             refine_share=0.2,
         ),
@@ -211,7 +211,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             position_grid=8,
             down_channels=(16, 32, 48),
             mid_channels=64,
-            least_side=448,
+            double_below=448,
         ),
         "supervisor",
         sampled=True,

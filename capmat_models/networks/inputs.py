@@ -4,7 +4,6 @@ Padding goes to the bottom and the right, so pixel (0, 0) stays in place and cro
 """
 
 from collections.abc import Callable, Sequence
-from math import ceil, sqrt
 from typing import Any, Literal
 
 import torch
@@ -44,23 +43,22 @@ def pad_to(x: Tensor, size: Sequence[int], *, mode: str = "constant") -> Tensor:
 
 
 class SmallFrames(nn.Module):
-    """A network for which small frames are enlarged.
+    """A network that sees small frames doubled.
 
-    A network of fixed strides sees a frame of few pixels coarsely, whatever it was trained on. So frames with fewer
-    pixels than a square of the side `config.least_side` are enlarged by the least whole number that brings them
-    there, and alpha is averaged back.
+    A network of fixed strides sees a frame of few pixels coarsely, whatever it was trained on. So both sides of a
+    frame with fewer pixels than a square of the side `config.double_below` are doubled; alpha is averaged back.
 
     Attributes:
-        enlarge: the number, if it is not 0. A training on crops sets it, since a crop does not say how large its
-            frame is.
+        enlarge: how many times frames are enlarged, if it is not 0. A training on crops sets it, since a crop does
+            not say how large its frame is.
     """
 
     config: Any
     enlarge: int = 0
 
     def times(self, size: Sequence[int]) -> int:
-        """How many times a frame of (H, W) is enlarged; 1 leaves it as it is."""
-        return self.enlarge or max(1, ceil(self.config.least_side / sqrt(size[0] * size[1])))
+        """How many times a frame of (H, W) is enlarged: 1 or 2."""
+        return self.enlarge or (2 if size[0] * size[1] < self.config.double_below**2 else 1)
 
 
 def enlarged(x: Tensor, times: int) -> Tensor:

@@ -53,6 +53,22 @@ def test_every_refine_mode_and_all_cameras_at_once(student: BGMV2, mode: str) ->
     assert list(got) == ["pha"]
 
 
+@pytest.mark.parametrize("mode", ["full", "sampling"])
+def test_small_frames_are_doubled_as_the_network_doubles_them(
+    student: BGMV2, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student.backbone_scale, student.refine_mode = 0.25, mode
+    monkeypatch.setattr(student, "enlarge", 2)
+    src, bgr = cameras(2, 67, 101)
+    want, got = network(student, src, bgr), Rig(student, bgr, foreground=True).matte(src)
+    assert got["pha"].shape == (2, 1, 67, 101)
+    assert (got["pha"] - want["pha"]).abs().max() < CLOSE
+    assert (got["fgr"] - want["fgr"]).abs().max() < CLOSE
+    eight_bits = (255 * src).round().to(torch.uint8)
+    got, want = Rig(student, bgr, foreground=True).matte(eight_bits), network(student, eight_bits / 255, bgr)
+    assert (got["fgr"] - want["fgr"]).abs().max() < CLOSE
+
+
 def test_nothing_of_one_frame_is_left_in_the_next(student: BGMV2) -> None:
     student.backbone_scale, student.refine_mode = 0.25, "sampling"
     src, bgr = cameras(1, 96, 128)

@@ -29,6 +29,7 @@ from tasks.models.networks import Ref
 from tasks.runtime.step import Record
 from tasks.train.held_back import HeldBack, label_error
 from tasks.train.no_teacher import scribble_student
+from tasks.train.plates import window
 from tasks.train.student import distill
 from tasks.train.teacher import finetune
 from tasks.train.watch import benchmark_frames, hold_out
@@ -111,6 +112,14 @@ def student(folder: Path, bench: Record | None) -> Record:
 
 def looks(record: Record) -> list[dict[str, float]]:
     return [r for r in record["history"] if r["stage"] == "validation"]
+
+
+def test_crops_are_as_large_as_the_network_sees_them(folder):
+    root, network = Root(folder / "store"), create_model("bg_vitmatte_xs")
+    assert window(root, ["walk", "jump"], network, 192) == {"crop": 96, "enlarge": 2}
+    network.enlarge = 1
+    assert window(root, ["walk"], network, 192) == {"crop": 192, "enlarge": 1}
+    assert create_model("bg_vitmatte_xs").times((576, 448)) == 1
 
 
 @pytest.mark.parametrize("train", [teacher, student])
