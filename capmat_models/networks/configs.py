@@ -66,7 +66,7 @@ class BGMV2Config:
     double_below: int = 0
     """See `ViTMatteConfig.double_below`."""
     backbone_scale: float = 0.25
-    """Size of the coarse network's input relative to the image, at most 0.5. 0.25 for HD, 0.125 for 4K."""
+    """Size of the coarse network's input relative to the image. 0.25 for HD, 0.125 for 4K."""
     refine_mode: Literal["full", "sampling", "thresholding"] = "sampling"
     """Which 4x4 cells are refined: all, a number of the worst, or all above `refine_threshold`."""
     refine_share: float = 0.0
@@ -192,7 +192,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             hidden_channels=16,
             refiner_channels=(16, 12, 8),
             double_below=448,
-            backbone_scale=0.5,
+            backbone_scale=0.75,
             refine_share=0.2,
         ),
         "student",

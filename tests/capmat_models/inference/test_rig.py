@@ -35,7 +35,7 @@ def network(model: BGMV2, src: Tensor, bgr: Tensor) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("size", [(128, 192), (132, 204), (131, 203)])
-@pytest.mark.parametrize("scale", [0.25, 0.5, 0.125])
+@pytest.mark.parametrize("scale", [0.25, 0.5, 0.125, 0.75])
 def test_a_rig_gives_the_networks_matte(student: BGMV2, size: tuple[int, int], scale: float) -> None:
     student.backbone_scale, student.refine_mode = scale, "sampling"
     src, bgr = cameras(1, *size)
