@@ -70,7 +70,7 @@ class Student(_Section):
     """Crops per step of the base network; base and refiner together take half. The paper: 8, then 4."""
     crop: int = Field(192, ge=32)
     """As `teacher.crop`, a multiple of 4. The full size uses 2048."""
-    lr_scale: float = Field(4.0, gt=0)
+    lr_scale: float = Field(1.5, gt=0)
     """Factor on the learning rates of BackgroundMattingV2. 1 for the published size."""
     decay: bool = True
     """Let the learning rates fall towards the end. The paper keeps them constant, over far more steps."""

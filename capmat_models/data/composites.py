@@ -26,7 +26,7 @@ class Difficulty:
     Quotations are from the paper.
     """
 
-    pairs: float = 0.3
+    pairs: float = 0.5
     """Samples that are no composites but pictures of a stage with somebody in it, where the base data have such."""
     empty: float = 0.08
     """Samples without a subject; a shadow from outside the frame may fall into them."""
