@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from capmat_models.networks.inputs import enlarged, reduced
 from capmat_models.networks.refiner import CELL, resize
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ def plain_matte(model: "BGMV2", src: Tensor, bgr: Tensor) -> dict[str, Tensor]:
 
     Args:
         model: in eval mode; its settings for sampling are used.
-        src: (N,3,H,W) RGB, 0..1; H and W multiples of 4, and not so small that the network enlarges it.
+        src: (N,3,H,W) RGB, 0..1; H and W multiples of 4.
         bgr: the plate, as `src`.
 
     Returns:
         `pha` (N,1,H,W) and `fgr` (N,3,H,W), 0..1.
     """
+    times, given = model.times(src.shape[-2:]), src
+    src, bgr = enlarged(src, times), enlarged(bgr, times)
     n, _, height, width = src.shape
     small = (int(height * model.backbone_scale), int(width * model.backbone_scale))
     pha, res, err, hid = model.coarse(torch.cat([resize(src, small), resize(bgr, small)], 1))
@@ -49,4 +52,5 @@ def plain_matte(model: "BGMV2", src: Tensor, bgr: Tensor) -> dict[str, Tensor]:
         fresh = model.refiner.convolve(near, fine)
         grid = out.view(n, 4, cells[0], CELL, cells[1], CELL).permute(0, 2, 4, 1, 3, 5)
         grid[image, row, column] = fresh
-    return {"pha": out[:, :1].clamp(0, 1), "fgr": (src + out[:, 1:]).clamp(0, 1)}
+    pha, res = reduced(out[:, :1].clamp(0, 1), times), reduced(out[:, 1:], times)
+    return {"pha": pha, "fgr": (given + res).clamp(0, 1)}

@@ -246,7 +246,7 @@ def test_without_plate_a_network_sees_the_same_pictures_and_grey_in_place_of_the
         train_base(kind, model, base_data(), replace(BASE, iterations=2, batch=4, crop=64, plate=plate))
     for (src, bgr), (same, grey) in zip(seen[True], seen[False], strict=True):
         assert torch.equal(src, same)
-        assert torch.equal(grey, torch.full_like(bgr, NO_PLATE))
+        torch.testing.assert_close(grey, torch.full_like(bgr, NO_PLATE), atol=1e-6, rtol=0)  # a student's is shrunk
         assert not torch.equal(bgr, grey)
 
 

@@ -201,7 +201,7 @@ def test_mattes_in_tiles_are_told_apart_from_those_of_whole_frames(
     src, bgr = take.read("c00", 0), Stage.open(Root(store), take.stage).plate("c00")
     expected = snap(infer(load_network(store, model), src, bgr, tile=32)["pha"])
     assert np.allclose(take.read_alpha(tiles, "c00", 0), expected, atol=1e-4)
-    assert np.abs(take.read_alpha(whole, "c00", 0) - expected).max() > 1e-3
+    assert np.abs(take.read_alpha(whole, "c00", 0) - expected).max() > 1e-4
 
 
 def test_a_network_that_needs_a_trimap_is_refused_for_takes(store: str, tmp_path: Path) -> None:
