@@ -94,7 +94,7 @@ class Supervisor(_Section):
     which you import weights."""
     second: str = "diffmatte_xs"
     """Another one, for a second opinion on every benchmark. Empty: none, which saves its time."""
-    doubt: float = Field(0.0035, gt=0)
+    doubt: float = Field(0.0032, gt=0)
     """Mean squared difference of the two mattes from which on the supervisor may be wrong on a picture. Lower it to
     look at more pictures."""
     steps: int = Field(10, ge=1)
