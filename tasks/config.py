@@ -62,13 +62,13 @@ class Student(_Section):
 
     model: str = "bgmv2_mobilenetv2_xs"
     """Architecture. `bgmv2_mobilenetv2` is the published size."""
-    base_iterations: int = Field(160, ge=0)
+    base_iterations: int = Field(60, ge=0)
     """Steps on the base network alone. The paper: 365 (5 epochs of 580 images)."""
-    joint_iterations: int = Field(240, ge=0)
+    joint_iterations: int = Field(100, ge=0)
     """Steps on base network and refiner together. The paper: 1450 (10 epochs)."""
     batch: int = Field(6, ge=4)
     """Crops per step of the base network; base and refiner together take half. The paper: 8, then 4."""
-    crop: int = Field(192, ge=32)
+    crop: int = Field(384, ge=32)
     """As `teacher.crop`, a multiple of 4. The full size uses 2048."""
     lr_scale: float = Field(1.5, gt=0)
     """Factor on the learning rates of BackgroundMattingV2. 1 for the published size."""
