@@ -71,7 +71,7 @@ class Rig:
         self._small = buffer(6, *small)
         self._fine = buffer(6, height + 4, width + 4)
         self._wide = buffer(hidden + 4 + 6, self.half[0] + 6, self.half[1] + 6)
-        bgr = self._prepared(plates)
+        _, bgr = self._prepared(plates)
         self._small[:, 3:] = resize(bgr, small)
         self._fine[:, 3:, 2:-2, 2:-2] = bgr
         self._wide[:, -3:, 3:-3, 3:-3] = resize(bgr, self.half)
@@ -160,16 +160,15 @@ class Rig:
         with torch.cuda.graph(self._graph):
             self._made = self._step(self._frames)
 
-    def _prepared(self, rgb: Tensor) -> Tensor:
-        return pad_to(enlarged(self._scaled(rgb), self.times), self.size, mode="replicate")
-
-    def _scaled(self, rgb: Tensor) -> Tensor:
+    def _prepared(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures as numbers of 0..1, and the same as the network sees them."""
         rgb = rgb.to(self.device)
-        return rgb.to(self.dtype) / 255 if rgb.dtype == torch.uint8 else rgb.to(self.dtype)
+        scaled = rgb.to(self.dtype) / 255 if rgb.dtype == torch.uint8 else rgb.to(self.dtype)
+        return scaled, pad_to(enlarged(scaled, self.times), self.size, mode="replicate")
 
     def _step(self, src: Tensor) -> dict[str, Tensor]:
         network = self.network
-        frame, src = src, self._prepared(src)
+        frame, src = self._prepared(src)
         self._small[:, :3] = resize(src, self._small.shape[-2:])
         pha, res, err, hid = network.coarse(self._small)
         cells = network.choose(err, self.size)
@@ -187,7 +186,7 @@ class Rig:
         out = reduced(out[..., :height, :width], self.times)
         made = {"pha": out[:, :1]}
         if self.foreground:
-            made["fgr"] = (self._scaled(frame) + out[:, 1:]).clamp(0, 1)
+            made["fgr"] = (frame + out[:, 1:]).clamp(0, 1)
         return made
 
     def _refined(self, out: Tensor, cells: Cells) -> Tensor:

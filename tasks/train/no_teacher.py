@@ -46,6 +46,9 @@ def scribble_student(
     def fit(network: Any, learn: "Composites", hooks: "Hooks", size: dict[str, Any]) -> "History":
         from capmat_models.data.augment import Augmentation
         from capmat_models.training.no_teacher import ScribbleStudentConfig, train_scribble_student
+        from capmat_models.training.student import check_crop
+
+        check_crop(settings.crop)  # what the frames get of it is a multiple of 4 in any case
 
         recipe = ScribbleStudentConfig(
             **settings.model_dump(include={"base_iterations", "batch", "lr_scale", "decay", "frozen_norms"}),

@@ -47,9 +47,9 @@ def window(root: Root, takes: Iterable[str], network: "SmallFrames", crop: int) 
     """What `crop` pixels on a side of what the network sees are in the frames of some takes.
 
     Returns:
-        `crop`, a side in pixels of a frame and a multiple of 4; `enlarge`, how many times the network enlarges the
-        smallest of the frames.
+        `crop`, a side in pixels of a frame, a multiple of 4 if doubled; `enlarge`, how many times the network
+        enlarges the smallest of the frames.
     """
     cameras = [camera for take in takes for camera in Take.open(root, take).cameras.values()]
     times = max(network.times((camera.height, camera.width)) for camera in cameras)
-    return {"crop": max(_LEAST_CROP, crop // times // 4 * 4), "enlarge": times}
+    return {"crop": crop if times == 1 else max(_LEAST_CROP, crop // times // 4 * 4), "enlarge": times}

@@ -55,6 +55,9 @@ def distill(config: Config, base: Ref, pseudo: Sequence[Record], benchmark: Reco
         from capmat_models.data.augment import Augmentation
         from capmat_models.data.stage import PairData
         from capmat_models.training.distill import DistillConfig, distill_student
+        from capmat_models.training.student import check_crop
+
+        check_crop(settings.crop)  # what the frames get of it is a multiple of 4 in any case
 
         pairs = PairData(MattedFrames(Root(store), takes, run))
         augmentation = Augmentation(**FIXED_RIG)

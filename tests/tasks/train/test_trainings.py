@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from capmat_errors import ScribbleError
+from capmat_errors import ScribbleError, TrainingError
 from capmat_models.networks.factory import create_model
 from capmat_models.weights.state import dump_weights
 from storage.benchmark import freeze_benchmark
@@ -118,8 +118,18 @@ def test_crops_are_as_large_as_the_network_sees_them(folder):
     root, network = Root(folder / "store"), create_model("bg_vitmatte_xs")
     assert window(root, ["walk", "jump"], network, 192) == {"crop": 96, "enlarge": 2}
     network.enlarge = 1
-    assert window(root, ["walk"], network, 192) == {"crop": 192, "enlarge": 1}
+    assert window(root, ["walk"], network, 190) == {"crop": 190, "enlarge": 1}
     assert create_model("bg_vitmatte_xs").times((576, 448)) == 1
+
+
+def test_a_crop_that_the_refiner_cannot_divide_is_refused_as_it_was_given(folder):
+    config = settings(folder).model_copy(update={"student": STUDENT.model_copy(update={"crop": 50})})
+    ref, pseudo = (
+        Ref(name="bgmv2_mobilenetv2_xs", version="v0001"),
+        {"run": "teacher-v0001", "take": "walk", "digest": "1"},
+    )
+    with pytest.raises(TrainingError, match="a crop of 50 pixels is not a multiple of 4"):
+        distill(config, ref, [pseudo], None)
 
 
 @pytest.mark.parametrize("train", [teacher, student])
