@@ -187,7 +187,6 @@ class Registry:
             StoreError: the store cannot be written to; the former champion stays.
         """
         self._models(name).read(version)
-        former: Model | None = None
         record = json.loads(json.dumps(record))  # as it will be read back, so that it can be compared
         for newest in self.history(role)[-1:]:
             kept, replaced = {**newest["record"]}, newest["record"].get("champion")
@@ -195,18 +194,7 @@ class Registry:
                 kept.pop("champion", None)
             if (newest["name"], newest["version"], kept) == (name, version, record):
                 return Model(**replaced) if replaced else None
-
-        def content(_: str | None) -> Promotion:
-            nonlocal former
-            former = self.champion(role)
-            if former and beaten is not None and former not in beaten:
-                fix = "Look at `capmat models`, then decide again."
-                raise Overtaken("another model was put in use at the same time", where=f"role {role}", fix=fix)
-            why = {**record, "champion": former._asdict()} if former and "taken_back" not in record else record
-            return Promotion(role=role, name=name, version=version, record=why, time=_now())
-
-        self._promotions(role).add(content)
-        return former
+        return self._put_in_use(role, Model(name, version), record, beaten)
 
     def roll_back(self, role: str, record: dict[str, Any]) -> tuple[Model, Model]:
         """Put the model back in use that was in use before; the history gets one more entry.
@@ -235,8 +223,10 @@ class Registry:
                 fix="Put another in use with `capmat models promote`.",
             )
         back, former = line[-2:]
+        self._models(back.name).read(back.version)
+        # Not by `promote`: the same rollback by somebody else, a moment ago, is not this one.
         why = {**record, "decision": "ROLLBACK", "taken_back": former._asdict()}
-        self.promote(role, *back, why, beaten=[former])
+        self._put_in_use(role, back, why, beaten=[former])
         return former, back
 
     def history(self, role: str) -> list[Promotion]:
@@ -270,6 +260,24 @@ class Registry:
         self.root.write(
             f"{self._verdicts(role).folder}/{name}", json.dumps(record, indent=1, sort_keys=True).encode()
         )
+
+    def _put_in_use(
+        self, role: str, model: Model, record: dict[str, Any], beaten: Collection[Model] | None
+    ) -> Model | None:
+        """Write one more promotion, and return the model that was in use; `beaten` as in `promote`."""
+        former: Model | None = None
+
+        def content(_: str | None) -> Promotion:
+            nonlocal former
+            former = self.champion(role)
+            if former and beaten is not None and former not in beaten:
+                fix = "Look at `capmat models`, then decide again."
+                raise Overtaken("another model was put in use at the same time", where=f"role {role}", fix=fix)
+            why = {**record, "champion": former._asdict()} if former and "taken_back" not in record else record
+            return Promotion(role=role, name=model.name, version=model.version, record=why, time=_now())
+
+        self._promotions(role).add(content)
+        return former
 
     def _models(self, name: str) -> Versions:
         return Versions(self.root, f"models/{checked_name('model', name)}", "v")

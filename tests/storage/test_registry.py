@@ -99,6 +99,19 @@ def test_two_who_go_back_at_once_never_skip_a_model(root: Root) -> None:
     assert registry.champion("student") == ("student", f"v000{3 - went}")
 
 
+def test_who_goes_back_a_moment_after_somebody_else_is_told_that_nothing_was_done(
+    folder: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, late = three_in_use(folder), Registry(folder)
+    before = [late.history("student")]  # read once before the other writes, afterwards as it is
+    monkeypatch.setattr(late, "history", lambda role: before.pop() if before else registry.history(role))
+    registry.roll_back("student", {"by": "ada"})
+    with pytest.raises(Overtaken):
+        late.roll_back("student", {"by": "ada"})
+    assert registry.champion("student") == ("student", "v0002")
+    assert len(registry.history("student")) == 4
+
+
 def test_a_model_replaces_only_the_one_that_it_has_beaten_and_says_which(root: Root) -> None:
     registry = three_in_use(root)
     one, two, three = (Model("student", f"v000{number}") for number in (1, 2, 3))
