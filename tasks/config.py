@@ -31,10 +31,10 @@ class Teacher(_Section):
     """Steps of the optimiser. The paper: 2000."""
     batch: int = Field(5, ge=2)
     """Crops per step. The paper: 16. Lower it when memory runs out."""
-    scribble_share: float = Field(0.2, ge=0.0, le=1.0)
+    scribble_share: float = Field(0.4, ge=0.0, le=1.0)
     """Share of each batch that is cut from scribbled frames. The paper's best: 0.2 (Fig. 6). With more, the teacher
     forgets the base data; with less, painted errors survive."""
-    scribble_weight: float = Field(5.0, gt=0)
+    scribble_weight: float = Field(10.0, gt=0)
     """Weight of the loss of a scribbled crop against that of a base crop. Raise it when painted errors survive."""
     crop: int = Field(192, ge=32)
     """Side of the square training window, in pixels of what the network sees: small frames are enlarged for it
@@ -49,9 +49,9 @@ class Teacher(_Section):
     """Learning rate from `lr_late_from` on. The paper: 2.5e-5."""
     lr_late_from: float = Field(0.5, ge=0, le=1)
     """When the late rate starts, as a share of the iterations. The paper: 0.3 (step 600 of 2000)."""
-    noise: float = Field(0.1, ge=0)
-    """Largest standard deviation of the Gaussian noise on frame and plate, in display units 0..1 (paper, Fig. 5).
-    Raise it when cameras are noisier than the models learned; `capmat stage check` says so."""
+    noise: float = Field(0.05, ge=0)
+    """Largest standard deviation of the Gaussian noise on frame and plate, in display units 0..1. The paper: 0.1
+    (Fig. 5), which hides dark hair from a dark wall. Raise it when `stage check` says that cameras are noisier."""
     tile: int = Field(0, ge=0, multiple_of=64)
     """Side of the tiles in pixels, such as 1024, for frames that do not fit into memory (6 megapixels take 3 GB, 24.5
     take 7). 0: whole frames. Tiles are an approximation, and the name of the run says so."""

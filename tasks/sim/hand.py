@@ -1,8 +1,8 @@
 """A simulated annotator: sparse strokes on what a model got wrong, and trimaps, as a person would draw them.
 
 The paper's annotators paint over failures and keep away from boundaries (Sec. 4.2 and 4.3). This one knows the
-truth and paints a few broken lines where the prediction is far from it, well inside sure foreground or background.
-One to three strokes on correct places tell the model what to keep. Trimaps are wide at hair.
+truth and paints a few broken lines where the prediction is far from it, inside background or what looks solid: dense
+hair does. One to three strokes on correct places tell the model what to keep. Trimaps are wide at hair.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ BACKGROUND = (255, 0, 0, 255)
 
 WRONG = 0.3
 """A person sees an error of this size."""
-_MARGIN = 2.0  # pixels that the brush keeps from soft edges
+SOLID = 0.9
+"""An alpha from which on a person sees no background through a subject."""
+_MARGIN = 1.0  # pixels that the brush keeps from soft edges
 
 
 def annotate(
@@ -43,8 +45,8 @@ def annotate(
         radius: of the brush in pixels.
 
     Returns:
-        (H, W, 4) uint8 RGBA overlay without antialiasing: green is foreground where truth is 1, red is background
-        where truth is 0, everything else is transparent.
+        (H, W, 4) uint8 RGBA overlay without antialiasing: green is foreground where truth is at least `SOLID`,
+        red is background where truth is 0, everything else is transparent.
     """
     overlay = np.zeros((*alpha_true.shape, 4), np.uint8)
     for where, colour in strokes_on(alpha_true, alpha_pred, rng, strokes=strokes, radius=radius):
@@ -85,7 +87,7 @@ def rooms(alpha_true: Float, radius: float) -> dict[Colour, Bool]:
     """Where the middle of a brush may go for each colour, (H, W): its rim then still keeps the margin."""
     from scipy.ndimage import distance_transform_edt
 
-    sure = {FOREGROUND: alpha_true >= 1 - 1e-3, BACKGROUND: alpha_true <= 1e-3}
+    sure = {FOREGROUND: alpha_true >= SOLID, BACKGROUND: alpha_true <= 1e-3}
     padded = {colour: np.pad(where, 1, constant_values=True) for colour, where in sure.items()}
     return {colour: distance_transform_edt(where)[1:-1, 1:-1] > radius + _MARGIN for colour, where in padded.items()}
 
