@@ -16,6 +16,9 @@ TINY = [
     "teacher.iterations=6",
     "teacher.batch=5",
     "teacher.crop=64",
+    "teacher.scribble_share=0.2",
+    "teacher.scribble_weight=5",
+    "teacher.noise=0.1",
     "student.base_iterations=3",
     "student.joint_iterations=3",
     "student.lr_scale=0.25",
@@ -32,7 +35,7 @@ TINY = [
     "gate.worst=100",
 ]
 """Settings that make every step of the chain short; every step still does its real work. So short a training makes
-the student a little better (benchmark MSE 0.99 of the base student's), and the gate takes what is no worse."""
+teacher and student a little better (benchmark MSE 0.99 of the base models'), and the gate takes what is no worse."""
 
 
 def tiny_settings(samples: Path) -> list[str]:

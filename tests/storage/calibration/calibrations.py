@@ -44,7 +44,8 @@ def make_rig(seed: int, name: str = "C01", bend: float = 0.05) -> Rig:
     rng = np.random.default_rng(seed)
     turn = Rotation.random(random_state=seed).as_matrix()
     fx, fy = rng.uniform(300, 900, 2).tolist()
-    return Rig(name, turn, rng.normal(0, 3, 3), fx, fy, *rng.uniform(100, 300, 2).tolist(), rng.normal(0, bend, 5))
+    dist = rng.normal(0, bend, 5) * (1, 1, 0.2, 0.2, 1)  # more askew, it folds within the picture
+    return Rig(name, turn, rng.normal(0, 3, 3), fx, fy, *rng.uniform(100, 300, 2).tolist(), dist)
 
 
 def bent(x: np.ndarray, y: np.ndarray, dist: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
