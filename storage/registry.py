@@ -225,8 +225,7 @@ class Registry:
         back, former = line[-2:]
         self._models(back.name).read(back.version)
         # Not by `promote`: the same rollback by somebody else, a moment ago, is not this one.
-        why = {**record, "decision": "ROLLBACK", "taken_back": former._asdict()}
-        self._put_in_use(role, back, why, beaten=[former])
+        self._put_in_use(role, back, {**record, "decision": "ROLLBACK"}, [former], replaced="taken_back")
         return former, back
 
     def history(self, role: str) -> list[Promotion]:
@@ -262,9 +261,14 @@ class Registry:
         )
 
     def _put_in_use(
-        self, role: str, model: Model, record: dict[str, Any], beaten: Collection[Model] | None
+        self,
+        role: str,
+        model: Model,
+        record: dict[str, Any],
+        beaten: Collection[Model] | None,
+        replaced: str = "champion",
     ) -> Model | None:
-        """Write one more promotion, and return the model that was in use; `beaten` as in `promote`."""
+        """Write one more promotion, and return the model that was in use, which the record names under `replaced`."""
         former: Model | None = None
 
         def content(_: str | None) -> Promotion:
@@ -273,7 +277,7 @@ class Registry:
             if former and beaten is not None and former not in beaten:
                 fix = "Look at `capmat models`, then decide again."
                 raise Overtaken("another model was put in use at the same time", where=f"role {role}", fix=fix)
-            why = {**record, "champion": former._asdict()} if former and "taken_back" not in record else record
+            why = {**record, replaced: former._asdict()} if former else record
             return Promotion(role=role, name=model.name, version=model.version, record=why, time=_now())
 
         self._promotions(role).add(content)
