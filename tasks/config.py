@@ -32,8 +32,8 @@ class Teacher(_Section):
     batch: int = Field(5, ge=2)
     """Crops per step. The paper: 16. Lower it when memory runs out."""
     scribble_share: float = Field(0.4, ge=0.0, le=1.0)
-    """Share of each batch that is cut from scribbled frames. The paper's best: 0.2 (Fig. 6). With more, the teacher
-    forgets the base data; with less, painted errors survive."""
+    """Share of each batch that is cut from scribbled frames. The paper's best: 0.2 (Fig. 6); the demo's: 0.4. With
+    more, the teacher forgets the base data; with less, painted errors survive."""
     scribble_weight: float = Field(10.0, gt=0)
     """Weight of the loss of a scribbled crop against that of a base crop. Raise it when painted errors survive."""
     crop: int = Field(192, ge=32)
