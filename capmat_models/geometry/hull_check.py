@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from capmat_models.geometry.hull import SOLID, nowhere, opened, signed_distance, widened
@@ -40,6 +41,7 @@ FEW_VIEWS = 6
 HOLE_WITNESSES = 6
 """Other views, and at least half of them all, that must see a voxel before background there is a hole: between the
 silhouettes of fewer cameras the hull has empty room."""
+_FAINT = 0.05  # halo from which a pixel is removed with its neighbours
 _CELL = 4  # voxels along the edge of a cell; cells far from the hull are dropped with all their voxels
 _CELL_RADIUS = _CELL * math.sqrt(3) / 2
 _CHUNK = 2**15
@@ -122,6 +124,23 @@ def check_hull(
     if not any((view.deepest_for_halo > 0).any() for view in judged):
         raise nowhere(views)
     return [view.compared() for view in judged]
+
+
+def without_halo(pha: Tensor, halo: Tensor, fold: int) -> Tensor:
+    """A matte without the foreground that no other view supports.
+
+    Args:
+        pha: (H, W) float32, 0..1.
+        halo: (h, w) of its `ViewCheck`, in pixels that are `fold` times wider.
+        fold: as `working_fold` says.
+
+    Returns:
+        (H, W) float32, 0..1.
+    """
+    gone = widened((halo > _FAINT).to(pha.dtype), 1)  # its soft rim goes, too
+    height, width = pha.shape
+    large = F.interpolate(gone[None, None], scale_factor=float(fold), mode="bilinear")[0, 0, :height, :width]
+    return pha * (1 - large)
 
 
 @torch.inference_mode()
@@ -256,7 +275,9 @@ class _Judged:
         unknown = self._filled(self.unseen.float(), _CELL * self.voxel) > 0
         solid = self.matte >= SOLID
         speck = round(math.sqrt(SPECK * float(solid.sum())))
-        halo = opened(self.matte * torch.where(unknown, 0, (-for_halo - HALO_MARGIN).clamp(0, 1)), speck)
+        outside = self.matte * torch.where(unknown, 0, (-for_halo - HALO_MARGIN).clamp(0, 1))
+        halo = opened(outside, speck)
+        halo = torch.where(widened(halo, speck // 2) > _FAINT, outside, halo)  # the corners that `opened` cut off
         hole = opened((1 - self.matte) * (for_hole - HOLE_MARGIN).clamp(0, 1), speck)
         wrong = int(((halo >= SOLID) | (hole >= SOLID)).sum())
         return ViewCheck(self.view.name, halo, hole, unknown, wrong / max(int((solid | (hole >= SOLID)).sum()), 1))
