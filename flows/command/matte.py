@@ -14,6 +14,8 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
 
+_MUCH = 0.05  # share of a camera's foreground
+
 
 def _matte_options(parser: ArgumentParser) -> None:
     add_take(parser, "an ingested take; without it, --image", nargs="?")
@@ -28,6 +30,8 @@ def _matte_options(parser: ArgumentParser) -> None:
                         "student and teacher are those in use")  # fmt: skip
     parser.add_argument("--role", choices=("student", "teacher"), default="student",
                         help="without --model: use the model of this role (default: student)")  # fmt: skip
+    parser.add_argument("--hull", action="store_true", help="of a take: also write a run NAME-hull, without the "
+                        "foreground that no other camera supports")  # fmt: skip
 
 
 def matte(args: Namespace) -> None:
@@ -39,8 +43,10 @@ def matte(args: Namespace) -> None:
         if unused := [f"--{key}" for key in ("image", "plate", "trimap", "mask", "out") if getattr(args, key)]:
             fix = "Name a photograph with --image." if Path(args.take).is_file() else "Remove what is not used."
             raise ConfigError(f"a take does not use {', '.join(unused)}", where=f"capmat matte {args.take}", fix=fix)
-        _matte_take(config, args.take, args.role, args.model)
+        _matte_take(config, args.take, args.role, args.model, args.hull)
         return
+    if args.hull:
+        raise ConfigError("one photograph has no other camera", where="capmat matte --hull", fix="Remove --hull.")
     if not (args.image and args.out) or not (args.plate or args.model):
         raise ConfigError("needs a take, or --image, --plate (or --model) and --out", where="capmat matte",
                           fix="For example: capmat matte cedar")  # fmt: skip
@@ -66,7 +72,7 @@ def matte(args: Namespace) -> None:
     print(f"note: {note}")
 
 
-def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> None:
+def _matte_take(config: Config, take: str, role: str, wanted: str | None, hull: bool) -> None:
     from tasks.ingest.session import take_record
     from tasks.matte.provenance import keep_config
     from tasks.matte.take import matte as run_matte
@@ -75,6 +81,10 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
     from tasks.models.networks import ROLES, Run, champion, find_model, load_network, register_base
 
     record = take_record(config.store, take)
+    if hull:
+        from tasks.geometry.agreed import check_cameras
+
+        check_cameras(Take.open(Root(config.store), take), config.reconstruction)
     threads = os.cpu_count() or 1
     if wanted:
         model = find_model(config.store, config.weights, wanted)
@@ -91,8 +101,25 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None) -> Non
     if done["coverage"]:
         covered = done["coverage"].values()
         print(f"the mattes cover {sum(covered) / len(covered):.1%} of the pictures")
-    print(f"{done['frames']} mattes in run {run.name}; write them as files with:")
-    print(f"  capmat export {take} --run {run.name} --out FOLDER")
+    name = _agreed(config, take, run.name, done["digest"]) if hull else run.name
+    print(f"{done['frames']} mattes in run {name}; write them as files with:")
+    print(f"  capmat export {take} --run {name} --out FOLDER")
+
+
+def _agreed(config: Config, take: str, run: str, made: list[str]) -> str:
+    """Write the run that all cameras agree on, and say what was removed; returns its name."""
+    from tasks.geometry.agreed import agree
+
+    done = agree(config.store, take, run, made, config.reconstruction)
+    mean = sum(done["removed"].values()) / len(done["removed"])
+    worst = max(done["removed"], key=done["removed"].__getitem__)
+    share = done["removed"][worst]
+    print(f"removed {mean:.1%} of the foreground: no other camera supports it; most in camera {worst}, {share:.1%}")
+    if share > _MUCH:
+        print(f"note: look at camera {worst}: its own mattes, the other mattes or its calibration are wrong")
+    if done["alone"]:
+        print(f"note: in {len(done['alone'])} frames the cameras agree on no subject; their mattes are unchanged")
+    return done["run"]
 
 
 def _export_options(parser: ArgumentParser) -> None:
@@ -155,6 +182,7 @@ WORDS = {
     "matte": (_matte_options, matte, """
         capmat matte cedar                                           # every frame, with the student in use
         capmat matte cedar --model rvm_mobilenetv3                   # with another model
+        capmat matte cedar --hull                                    # and without what no other camera supports
         capmat matte --image photo.png --plate empty.png --out mattes   # one photograph
     """),
     "export": (_export_options, export, """

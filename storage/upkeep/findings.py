@@ -89,7 +89,8 @@ def matte_command(take: str, run: dict[str, Any] | None) -> str:
     by_hand = run["role"] == run["name"]
     which = f"--model {run['name']}@{run['version']}" if by_hand else f"--role {run['role']}"
     tile = f" --set {run['role']}.tile={run['tile']}" if "tile" in run else ""
-    return f"capmat{tile} matte {take} {which}"
+    hull = " --hull" if "hull" in run else ""
+    return f"capmat{tile} matte {take} {which}{hull}"
 
 
 def forget_damage(root: Root, findings: Iterable[Finding]) -> None:

@@ -30,7 +30,8 @@ RESOLUTION = 256
 """Voxels along the edge of the box; a voxel of a box of 2.6 m is about 1 cm wide."""
 _READERS = 4
 _READING = 0.3  # of the time, about, that 40 cameras of 6 megapixels take
-_ENOUGH = 3
+ENOUGH = 3
+"""Cameras that can be compared."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ def check_frame(
 
     checked_resolution(resolution)
     cameras = [camera for camera in take.cameras if take.has_alpha(run, camera, frame)]
-    if len(cameras) < _ENOUGH:
+    if len(cameras) < ENOUGH:
         raise NotFound(
-            f"{len(cameras)} cameras have a matte {run}; the check compares {_ENOUGH} or more",
+            f"{len(cameras)} cameras have a matte {run}; the check compares {ENOUGH} or more",
             where=f"take {take.name} frame {frame}",
             fix="Matte this frame with more cameras.",
         )
