@@ -79,7 +79,7 @@ class Source:
             "model": info.get("model") or info.get("name"),
             "version": info.get("version"),
             "weights": info.get("weights"),
-            **{name: info.get(name) for name in ("labels", "config", "stage", "plates", "code")},
+            **{name: info.get(name) for name in ("labels", "config", "stage", "plates", "hull", "code")},
             "mended plate": (info.get("mended") or {}).get(self.camera),
             "session": take.source.get("session"),
             "source": take.source.get("path"),
