@@ -109,6 +109,7 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None, hull: 
 def _agreed(config: Config, take: str, run: str, made: list[str]) -> str:
     """Write the run that all cameras agree on, and say what was removed; returns its name."""
     from tasks.geometry.agreed import agree
+    from tasks.show.figures import counted
 
     done = agree(config.store, take, run, made, config.reconstruction)
     mean = sum(done["removed"].values()) / len(done["removed"])
@@ -118,7 +119,8 @@ def _agreed(config: Config, take: str, run: str, made: list[str]) -> str:
     if share > _MUCH:
         print(f"note: look at camera {worst}: its own mattes, the other mattes or its calibration are wrong")
     if done["alone"]:
-        print(f"note: in {len(done['alone'])} frames the cameras agree on no subject; their mattes are unchanged")
+        alone = counted(len(done["alone"]), "frame")
+        print(f"note: {alone}, first {done['alone'][0]}: the cameras agree on no subject; these mattes are unchanged")
     return done["run"]
 
 

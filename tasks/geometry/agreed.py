@@ -5,6 +5,7 @@ the subject. Other cameras look past both. The result is a run of its own beside
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TypedDict, cast
@@ -36,7 +37,7 @@ class _BlockRecord(StepRecord):
     numbers: list[int]  # which
     foreground: float  # sum of the alphas before, in pixels
     removed: float  # of that, in pixels
-    alone: list[int]  # frames that could not be compared, whose mattes are kept as they were
+    alone: list[int]  # frames that could not be compared
     files: Files
 
 
@@ -46,8 +47,8 @@ class AgreedRecord(TypedDict):
     Attributes:
         run: name of the run that was written.
         removed: by camera, the share 0..1 of its foreground that was removed.
-        alone: frames on whose mattes the cameras agree nowhere, as before the subject comes in; they are kept as
-            they were.
+        alone: frames that could not be compared, and are kept as they were: fewer than 3 cameras have a matte, or
+            their mattes agree on no place, as before the subject comes in.
     """
 
     run: str
@@ -79,7 +80,7 @@ def agree(store: str, take: str, run: str, made: Sequence[str], settings: Recons
         settings: the subject's box.
 
     Raises:
-        NotFound: the take or run is not stored, or only 1 or 2 cameras have such a matte.
+        NotFound: the take or run is not stored, or the take has fewer than 3 cameras.
         CalibrationError: neither settings nor cameras say where the subject stands.
     """
     root = Root(store)
@@ -128,9 +129,10 @@ def _block(
     """Compare a block frame by frame, then write it camera by camera, so that only small maps stay in memory."""
     start = time.perf_counter()
     checks: dict[int, FrameCheck] = {}
-    for frame in sorted({frame for frames in matted.values() for frame in frames}):
-        with suppress(MatteError):  # the mattes agree on no place
-            checks[frame] = check_frame(take, run, frame, settings)
+    for frame, cameras in sorted(Counter(frame for frames in matted.values() for frame in frames).items()):
+        if cameras >= ENOUGH:
+            with suppress(MatteError):  # the mattes agree on no place
+                checks[frame] = check_frame(take, run, frame, settings)
         bar.step()
     for camera, step in steps.items():
         before = {frame: take.read_alpha(run, camera, frame) for frame in matted[camera]}

@@ -82,6 +82,9 @@ def test_what_is_stored_is_not_made_again_unless_the_mattes_are_new(
 def test_frames_without_a_subject_are_kept_as_they_are(take: Take) -> None:
     add_run(take, CAMERAS, "early", lambda _, alpha: alpha * 0)
     take.write_alphas("early", "C03", {1: _with_spot("C03", np.zeros((64, 48), np.float32))})
+    add_run(take, CAMERAS[:2], "two", lambda _, alpha: alpha)
+    assert _agree(take, "two")["alone"] == list(range(9))
+    assert take.matted("two-hull", "C02") == []
     done = _agree(take, "early")
     assert done["alone"] == list(range(9))
     assert set(done["removed"].values()) == {0}
