@@ -41,7 +41,7 @@ FEW_VIEWS = 6
 HOLE_WITNESSES = 6
 """Other views, and at least half of them all, that must see a voxel before background there is a hole: between the
 silhouettes of fewer cameras the hull has empty room."""
-_FAINT = 0.05  # halo from which a pixel is removed with its neighbours
+_FAINT = 0.05  # halo from which a pixel counts
 _CELL = 4  # voxels along the edge of a cell; cells far from the hull are dropped with all their voxels
 _CELL_RADIUS = _CELL * math.sqrt(3) / 2
 _CHUNK = 2**15

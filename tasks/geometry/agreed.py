@@ -24,9 +24,6 @@ from tasks.geometry.hull_check import ENOUGH, FrameCheck, check_frame
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Step, StepRecord
 
-SUFFIX = "-hull"
-"""What the run's name has more than that of the mattes that it was made from."""
-
 
 class _BlockRecord(StepRecord):
     """The mattes of one block of frames of one camera, as in `tasks.matte.take`, and what was removed of them."""
@@ -86,7 +83,7 @@ def agree(store: str, take: str, run: str, made: Sequence[str], settings: Recons
     root = Root(store)
     stored = Take.open(root, take)
     check_cameras(stored, settings)
-    info, name = stored.run_info(run) | {"hull": run}, f"{run}{SUFFIX}"
+    info, name = stored.run_info(run) | {"hull": run}, f"{run}-hull"
     with claim(root, f"{stored.key}/runs/{name}", "matting", PATIENCE):
         stored.start_run(name, info)
         Ledger(root).record(f"run/{take}/{name}", {**info, "files": stored.run_files(name)})
@@ -105,7 +102,7 @@ def agree(store: str, take: str, run: str, made: Sequence[str], settings: Recons
             bar.skip(len(block))
             records += filter(None, kept)
         else:
-            records += _block(stored, run, steps, matted, settings, bar)
+            records += _block(stored, run, name, steps, matted, settings, bar)
     sums = {camera: [r for r in records if r["camera"] == camera] for camera in stored.cameras}
     return {
         "run": name,
@@ -121,12 +118,16 @@ def agree(store: str, take: str, run: str, made: Sequence[str], settings: Recons
 def _block(
     take: Take,
     run: str,
+    name: str,
     steps: Mapping[str, Step[_BlockRecord]],
     matted: Mapping[str, Sequence[int]],
     settings: Reconstruction,
     bar: Progress,
 ) -> Iterator[_BlockRecord]:
-    """Compare a block frame by frame, then write it camera by camera, so that only small maps stay in memory."""
+    """Compare a block of `run` frame by frame, then write it to `name` camera by camera.
+
+    So only small maps of all cameras are in memory at once.
+    """
     start = time.perf_counter()
     checks: dict[int, FrameCheck] = {}
     for frame, cameras in sorted(Counter(frame for frames in matted.values() for frame in frames).items()):
@@ -134,13 +135,15 @@ def _block(
             with suppress(MatteError):  # the mattes agree on no place
                 checks[frame] = check_frame(take, run, frame, settings)
         bar.step()
+    compared = (time.perf_counter() - start) / len(steps)  # each camera's part of the time
     for camera, step in steps.items():
+        start = time.perf_counter()
         before = {frame: take.read_alpha(run, camera, frame) for frame in matted[camera]}
         after = {f: _without_halo(pha, checks[f], camera) if f in checks else pha for f, pha in before.items()}
-        files = take.write_alphas(f"{run}{SUFFIX}", camera, after)
+        files = take.write_alphas(name, camera, after)
         foreground, rest = (sum(float(pha.sum(dtype=np.float64)) for pha in x.values()) for x in (before, after))
         record = {
-            "run": f"{run}{SUFFIX}",
+            "run": name,
             "camera": camera,
             "frames": len(after),
             "numbers": list(after),
@@ -149,7 +152,7 @@ def _block(
             "alone": [frame for frame in after if frame not in checks],
             "files": files,
         }
-        yield step.keep(cast(_BlockRecord, record), (time.perf_counter() - start) / len(steps))
+        yield step.keep(cast(_BlockRecord, record), compared + time.perf_counter() - start)
 
 
 def _without_halo(pha: NDArray[np.float32], check: FrameCheck, camera: str) -> NDArray[np.float32]:
