@@ -173,8 +173,7 @@ def seal_key(folder: str) -> str:
 
 
 def _write_description(root: Root, file: str, description: dict[str, Any], complete: bool) -> bytes:
-    description["attributes"]["complete"] = complete
-    data = json.dumps(description, indent=1).encode()
+    data = group_document({**description["attributes"], "complete": complete})
     root.sweep(file)
     root.write(file, data)
     return data

@@ -6,11 +6,19 @@ A group is sealed when all of it is stored. A group without a seal is not opened
 from functools import partial
 from typing import Any, ClassVar, Self
 
-from capmat_errors import StoreError, no_such
+from capmat_errors import CapmatError, StoreError, no_such
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.ledger import Ledger, group_document, read_description, seal_key, set_seal
 from storage.store.root import Root, checked_name
+
+
+class DescriptionDamaged(StoreError):
+    """What a take or a stage says about itself cannot be understood."""
+
+    def __init__(self, kind: str, where: str) -> None:
+        what = f"the description of the {kind} is damaged"
+        super().__init__(what, where=where, fix="Run `capmat verify`; it says how to mend it.")
 
 
 class Group:
@@ -52,7 +60,8 @@ class Group:
 
         Raises:
             NotFound: it does not exist; the message lists those that do.
-            StoreError: its ingest has not finished, or another version of capmat wrote it.
+            StoreError: its ingest has not finished, another version of capmat wrote it, or (DescriptionDamaged) what
+                it says about itself cannot be understood.
         """
         key, attributes = group_key(cls.kind, name), cls._stored(root, name)
         if attributes is None:
@@ -64,7 +73,10 @@ class Group:
                 where=root.at(key),
                 fix="Run the ingest again; it goes on where it stopped.",
             )
-        return cls(root, name, attributes)
+        try:
+            return cls(root, name, attributes)
+        except (CapmatError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DescriptionDamaged(cls.kind, root.at(f"{key}/zarr.json")) from error
 
     @classmethod
     def _stored(cls, root: Root, name: str) -> dict[str, Any] | None:
@@ -73,11 +85,7 @@ class Group:
         if description := read_description(root, key):
             return dict(description["attributes"])
         if root.exists(f"{key}/zarr.json"):
-            raise StoreError(
-                f"the description of the {cls.kind} is damaged",
-                where=root.at(f"{key}/zarr.json"),
-                fix="Run `capmat verify`; it says how to mend it.",
-            )
+            raise DescriptionDamaged(cls.kind, root.at(f"{key}/zarr.json"))
         return None
 
     @staticmethod

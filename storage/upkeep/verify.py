@@ -80,14 +80,19 @@ class _Group:
         seal, own = ledger.done(key), read_description(self.root, self.folder)
         copy = sealed_copy(seal, self.folder)
         findings = []
-        if own and copy is None and (seal or key in ledger.entries(key)):
-            what = "the ledger's copy of the description is damaged"
+        there = key in ledger.entries(key)
+        if own and copy is None and (there or (own["attributes"]["complete"] and not self._from_before_copies())):
+            what = f"the ledger's copy of the description is {'damaged' if there else 'missing'}"
             findings.append(Finding(self.name, what, self.again, unseal=self.folder))
         elif own is None or (seal and not is_as_written(self.root.read(file), seal.get("files", {}).get(file, []))):
             what = "is damaged" if self.sizes.get(file) else "is empty" if file in self.sizes else "is missing"
             findings.append(Finding(self.name, what, self.again, file=file, unseal=self.folder))
             own = copy
         return (own["attributes"] if own else {}), findings
+
+    def _from_before_copies(self) -> bool:
+        """Whether an early version wrote the group: its entries list no files, its seal has no copy in the ledger."""
+        return bool(self.ingested) and not any("files" in (entry or {}) for entry in self.ingested.values())
 
     def unknown(self, what: str, camera: str, key: str) -> Finding:
         """A finding about ingested work that the ledger does not know."""

@@ -139,6 +139,39 @@ def test_a_damaged_copy_of_a_description_is_found_and_not_used(local: Root) -> N
     assert opened == description.replace(b'"complete": true', b'"complete": false')
 
 
+@pytest.mark.parametrize("folder_", ["takes/walk.zarr", "stages/ring.zarr"])
+def test_a_copy_of_a_description_that_is_lost_is_found_and_ingest_makes_it_again(
+    local: Root, tmp_path: Path, folder_: str
+) -> None:
+    seal, whole = f"ledger/seal/{folder_}.json", local.read(f"{folder_}/zarr.json")
+    before = json.loads(local.read(seal))
+    local.remove(seal)
+    (finding,) = verify(local).damaged
+    assert finding.what == "the ledger's copy of the description is missing"
+    assert finding.again == f"capmat ingest {tmp_path / 'session' / 'session.toml'}" + " walk" * ("walk" in folder_)
+    forget_damage(local, verify(local).found)
+    _ingest(local, tmp_path / "session")
+    assert verify(local, deep=True).found == []
+    assert (json.loads(local.read(seal)), local.read(f"{folder_}/zarr.json")) == (before, whole)
+
+
+def test_no_flipped_bit_of_a_description_passes_when_its_copy_is_lost_too(local: Root, tmp_path: Path) -> None:
+    """Not even where it is still JSON. What cannot be read as a take any more is made again from the session."""
+    file, dice = "takes/walk.zarr/zarr.json", random.Random(4)
+    whole = {key: local.read(key) for key in local.sizes("")}
+    for old, new in ((b'"fps"', b'"fqs"'), (b'"bits"', b'"bytes"'), (b'"K"', b'"k"'), (b"1.0", b"1.5"), (b"", b"")):
+        local.remove("ledger/seal/takes/walk.zarr.json")
+        local.write(file, whole[file].replace(old, new, 1))
+        if not old:
+            _damage(local, file, "bit", dice)
+        found = verify(local, ["walk"]).damaged
+        assert any(f.unseal == "takes/walk.zarr" for f in found)
+        forget_damage(local, found)
+        _ingest(local, tmp_path / "session")
+        assert verify(local, deep=True).found == []
+        assert local.read(file) == whole[file]
+
+
 def test_a_frame_that_is_missing_in_the_list_is_found(local: Root) -> None:
     ledger = Ledger(local)
     entry = ledger.done("ingest/walk/c00/00000")
