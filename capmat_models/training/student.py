@@ -95,7 +95,7 @@ def check_crop(crop: int) -> None:
 
 def part_optimiser(model: "BGMV2", rates: Mapping[str, float], lr_scale: float) -> torch.optim.Optimizer:
     """Make the Adam of a phase, with a rate per part of the network."""
-    return torch.optim.Adam(part_groups(model, {name: lr * lr_scale for name, lr in rates.items()}))
+    return torch.optim.Adam(part_groups(model, {name: lr * lr_scale for name, lr in rates.items()}), fused=True)
 
 
 def base_losses(model: "BGMV2", tensors: Tensors, *, mixed_precision: bool) -> Tensors:

@@ -119,7 +119,7 @@ def finetune_teacher(
         name="fine-tune",
         iterations=cfg.iterations,
         optimiser=lambda: torch.optim.AdamW(
-            layerwise_groups(model, cfg.lr, decay=cfg.layer_decay, weight_decay=cfg.weight_decay)
+            layerwise_groups(model, cfg.lr, decay=cfg.layer_decay, weight_decay=cfg.weight_decay), fused=True
         ),
         batch=batch,
         losses=losses,
