@@ -261,8 +261,7 @@ class Cluster(_Section):
     silent_minutes: float = Field(180, gt=0)
     """Minutes without progress after which a task is hung and another worker tries it. Raise it for Nerfstudio."""
     train_threads: int = Field(2, ge=1)
-    """Torch threads of a training. On two cores, 2 train the small networks up to 1.5 times faster than 1. Raise it for
-    the full sizes without a GPU. The figures of a training differ a little with it."""
+    """Torch threads of a training; its figures differ a little with them. Raise it for full sizes without a GPU."""
     gpu: bool = False
     """Every SLURM job or pod asks for one GPU. (`local-cuda` counts the GPUs itself.)"""
     queue: str = ""

@@ -186,7 +186,7 @@ def test_pods_ask_for_memory_and_a_gpu_and_the_scheduler_for_none() -> None:
     spec = pods(Cluster(kind="kubernetes", image="capmat:1", workers=3, memory="8GiB", gpu=True), package)["spec"]
     (container,) = spec["worker"]["spec"]["containers"]
     assert (spec["worker"]["replicas"], container["image"]) == (3, "capmat:1")
-    assert container["resources"]["limits"] == {"memory": str(8 * 2**30), "cpu": "1", "nvidia.com/gpu": "1"}
+    assert container["resources"]["limits"] == {"memory": str(8 * 2**30), "cpu": "2", "nvidia.com/gpu": "1"}
     assert "--resources GPU=1" in " ".join(container["args"])
     assert "nvidia.com/gpu" not in str(spec["scheduler"])
 
