@@ -80,7 +80,7 @@ class _Group:
         seal, own = ledger.done(key), read_description(self.root, self.folder)
         copy = sealed_copy(seal, self.folder)
         findings = []
-        there = key in ledger.entries(key)
+        there = copy is not None or key in ledger.entries(key)
         if own and copy is None and (there or (own["attributes"]["complete"] and not self._from_before_copies())):
             what = f"the ledger's copy of the description is {'damaged' if there else 'missing'}"
             findings.append(Finding(self.name, what, self.again, unseal=self.folder))
