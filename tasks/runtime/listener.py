@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any
 
 _LEFT = (errno.EPIPE, errno.EIO)  # the reader of a pipe ended; the terminal is gone
-_AGAIN_S = 1e-5  # at once, while the work is still between two objects
 
 
 class Ended(KeyboardInterrupt):
@@ -79,53 +78,50 @@ def ended_by_signals() -> Iterator[None]:
     Python drops what is raised in a method `__del__` or a callback of a weak reference. The signal then comes again.
     A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
     """
-    again, show = 0, sys.unraisablehook
+    show, trace = sys.unraisablehook, sys.gettrace()
 
-    def send_again(number: int) -> None:
-        nonlocal again
-        again = number
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+    def send_again(number: int, frame: FrameType | None) -> None:
+        """Send the signal before the next step of the frame, or of the one that called it. As `pdb.set_trace`."""
+
+        def step(*_: object) -> None:
+            sys.settrace(None)
+            signal.raise_signal(number)
+
+        while frame:
+            frame.f_trace, frame.f_trace_opcodes = step, True
+            frame = frame.f_back
+        sys.settrace(lambda *_: None)
 
     def dropped(lost: "sys.UnraisableHookArgs") -> None:
         handled = list(_chain(sys.exc_info()[1]))
         asked = [e for e in _chain(lost.exc_value) if hasattr(e, "signal") and not isinstance(e, Exception)]
         ended = [e for e in asked if e not in handled]
-        if ended:
-            send_again(ended[0].signal)
         if lost.exc_value not in ended:
             show(lost)
-
-    def too_early(frame: FrameType | None) -> bool:
-        """Whether what is raised now would be dropped as well."""
-        while frame and frame.f_code is not dropped.__code__:
-            frame = frame.f_back
-        return frame is not None
+        if ended:
+            send_again(ended[0].signal, sys._getframe(1))
 
     def end(number: int, frame: FrameType | None) -> None:
         if any(isinstance(error, Ended) for error in _chain(sys.exc_info()[1])):
             return
-        if too_early(frame):
-            send_again(number)
+        dropping = frame
+        while dropping and dropping.f_code is not dropped.__code__:
+            dropping = dropping.f_back
+        if dropping:  # what is raised now would be dropped as well
+            send_again(number, dropping.f_back)
             return
         for other in numbers:  # of which Prefect takes one while a flow runs, and would disturb the cleaning up
             if signal.getsignal(other) is not end:
                 signal.signal(other, end)
         raise Ended(number)
 
-    def end_again(_: int, frame: FrameType | None) -> None:
-        if too_early(frame):
-            send_again(again)
-        else:
-            signal.raise_signal(again)
-
     numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
     before = [(number, signal.signal(number, end)) for number in numbers]
-    before.append((signal.SIGALRM, signal.signal(signal.SIGALRM, end_again)))
     sys.unraisablehook = dropped
     try:
         yield
     finally:
         sys.unraisablehook = show
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.settrace(trace)
         for number, handler in before:
             signal.signal(number, handler)

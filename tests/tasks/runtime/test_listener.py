@@ -162,8 +162,11 @@ FLOW = """
         ("try: time.sleep(0.3)\n    finally: open('')", "__del__ = slow", "Slow()"),
         ("time.sleep(0.3)", "__del__ = slow", "with suppress(KeyError): {}[Slow()]"),
         ("time.sleep(0.3)", "__del__ = slow", FLOW),
+        ("time.sleep(0.3)", "__del__ = slow", "kept = Slow()"),
+        ("time.sleep(0.3)", "__del__ = slow", "kept, kept_too = Slow(), Slow()"),
+        ("time.sleep(0.3)", "__del__ = slow", "list(map(lambda _: Slow() and None, range(9)))"),
     ],
-    ids=["del", "weakref", "cycle", "another-error", "handled-error", "flow"],
+    ids=["del", "weakref", "cycle", "another-error", "handled-error", "flow", "return", "two", "loop-in-c"],
 )
 def test_a_signal_also_ends_work_that_is_dropping_an_object(slow: str, held: str, drop: str) -> None:
     code = DROP.format(slow=slow, held=held, drop=drop)
