@@ -81,7 +81,7 @@ def ended_by_signals() -> Iterator[None]:
     show, trace = sys.unraisablehook, sys.gettrace()
 
     def send_again(number: int, frame: FrameType | None) -> None:
-        """Send the signal before the next step of the frame, or of the one that called it. As `pdb.set_trace`."""
+        """Send the signal before the next step of the frame or of one that called it: how `pdb.set_trace` stops."""
 
         def step(*_: object) -> None:
             sys.settrace(None)
