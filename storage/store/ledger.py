@@ -141,17 +141,12 @@ def group_document(attributes: dict[str, Any]) -> bytes:
     return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, indent=1).encode()
 
 
-def break_seal(root: Root, folder: str) -> None:
-    """Take the seal off a group whose description may be damaged, and restore that from the ledger's copy.
-
-    Without a copy, a damaged description is removed: the next ingest then makes all of it again.
-    """
-    ledger, file = Ledger(root), f"{folder}/zarr.json"
+def restore_description(root: Root, folder: str) -> None:
+    """Write the description of a group again, from the ledger's copy if there is one, and without its seal."""
+    ledger = Ledger(root)
     description = sealed_copy(ledger.done(seal_key(folder)), folder) or read_description(root, folder)
-    if description is None:
-        root.remove(file)
-    else:
-        _write_description(root, file, description, False)
+    if description:
+        _write_description(root, f"{folder}/zarr.json", description, False)
     ledger.forget(seal_key(folder))
 
 

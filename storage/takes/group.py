@@ -3,13 +3,14 @@
 A group is sealed when all of it is stored. A group without a seal is not opened by mistake.
 """
 
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar, Self
 
-from capmat_errors import CapmatError, StoreError, no_such
+from capmat_errors import CapmatError, NotFound, StoreError, no_such
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
-from storage.store.ledger import Ledger, group_document, read_description, seal_key, set_seal
+from storage.store.ledger import Ledger, group_document, read_description, restore_description, seal_key, set_seal
 from storage.store.root import Root, checked_name
 
 
@@ -19,6 +20,10 @@ class DescriptionDamaged(StoreError):
     def __init__(self, kind: str, where: str) -> None:
         what = f"the description of the {kind} is damaged"
         super().__init__(what, where=where, fix="Run `capmat verify`; it says how to mend it.")
+
+
+class OtherVersion(StoreError):
+    """A take or a stage of a schema that this capmat does not know."""
 
 
 class Group:
@@ -60,8 +65,8 @@ class Group:
 
         Raises:
             NotFound: it does not exist; the message lists those that do.
-            StoreError: its ingest has not finished, another version of capmat wrote it, or (DescriptionDamaged) what
-                it says about itself cannot be understood.
+            StoreError: its ingest has not finished, another version of capmat wrote it (OtherVersion), or what it
+                says about itself cannot be understood (DescriptionDamaged).
         """
         key, attributes = group_key(cls.kind, name), cls._stored(root, name)
         if attributes is None:
@@ -90,7 +95,7 @@ class Group:
 
     @staticmethod
     def _readable(attributes: dict[str, Any], where: str) -> dict[str, Any]:
-        """The attributes in the words of this version; raises StoreError for an unknown schema."""
+        """The attributes in the words of this version; raises OtherVersion for an unknown schema."""
         raise NotImplementedError
 
     @classmethod
@@ -108,6 +113,24 @@ class Group:
         """Declare the group complete. The last write of an ingest."""
         set_seal(self.root, self.key, True)
         self.complete = True
+
+    @classmethod
+    def break_seal(cls, root: Root, name: str) -> None:
+        """Take the seal off a group that has lost something. What it says about itself may be damaged.
+
+        A description that cannot be understood, and of which the ledger has no copy, is removed: the next ingest
+        makes all of the group again.
+
+        Raises:
+            StoreError: the store cannot be read or written to.
+        """
+        key = group_key(cls.kind, name)
+        restore_description(root, key)
+        with suppress(NotFound, OtherVersion):  # it is gone, or a later capmat wrote it
+            try:
+                cls.open(root, name, sealed=False)
+            except DescriptionDamaged:
+                root.remove(f"{key}/zarr.json")
 
     def camera(self, name: str) -> Camera:
         """The calibration of a camera's pictures.

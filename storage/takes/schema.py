@@ -6,11 +6,11 @@ never rewritten for it.
 
 from typing import Any
 
-from capmat_errors import StoreError
 from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.ledger import group_document
 from storage.store.shards import Layout
+from storage.takes.group import OtherVersion
 from storage.takes.views import preview_size
 
 SCHEMA = "capmat.take/2"
@@ -24,13 +24,13 @@ def upgraded(attributes: dict[str, Any], where: str) -> dict[str, Any]:
     Version 1 had no time code, no previews, one file per matte, and only RGB.
 
     Raises:
-        StoreError: a later version of capmat wrote it, or none.
+        OtherVersion: a later version of capmat wrote it, or none.
     """
     schema = attributes.get("schema")
     if schema == "capmat.take/1":
         return {"timecode": "", **attributes}
     if schema != SCHEMA:
-        raise StoreError(
+        raise OtherVersion(
             f"the take has schema {schema}, this capmat reads up to {SCHEMA}",
             where=where,
             fix="Use a later capmat, or ingest it again with this one.",

@@ -20,7 +20,7 @@ from storage.store.frame_array import FrameArray
 from storage.store.ledger import Files, Ledger
 from storage.store.root import Root, checked_name
 from storage.store.shards import Layout, Window
-from storage.takes.group import Group
+from storage.takes.group import Group, OtherVersion
 from storage.takes.plate import Plate
 from storage.takes.take import Take
 from storage.takes.views import display
@@ -65,7 +65,7 @@ class Stage(Group):
     @staticmethod
     def _readable(attributes: dict[str, Any], where: str) -> dict[str, Any]:
         if attributes.get("schema") != SCHEMA:
-            raise StoreError(
+            raise OtherVersion(
                 f"the stage has schema {attributes.get('schema')}, this capmat reads {SCHEMA}",
                 where=where,
                 fix="Ingest its plates again with this version.",

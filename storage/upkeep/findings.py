@@ -2,14 +2,11 @@
 
 import shlex
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from capmat_errors import NotFound, StoreError
-from storage.store.ledger import Ledger, break_seal
+from storage.store.ledger import Ledger
 from storage.store.root import Root
-from storage.takes.group import DescriptionDamaged
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.upkeep.files import matte_entries
@@ -112,12 +109,7 @@ def forget_damage(root: Root, findings: Iterable[Finding]) -> None:
         for key, entry in ledger.entries(step).items():
             if kind == "takes" or entry is None or "digest" in entry:  # cameras' entries lie beside the step's
                 ledger.forget(key)
-        break_seal(root, folder)
-        with suppress(NotFound, StoreError):  # it is gone, or a later capmat wrote it
-            try:
-                (Take if kind == "takes" else Stage).open(root, name, sealed=False)
-            except DescriptionDamaged:  # the ledger had no copy: the next ingest makes all of it again
-                root.remove(f"{folder}/zarr.json")
+        (Take if kind == "takes" else Stage).break_seal(root, name)
     for key in {key for finding in damage for key in finding.entries}:
         ledger.forget(key)
     for key in {finding.clear for finding in damage if finding.clear}:
