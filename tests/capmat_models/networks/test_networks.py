@@ -16,7 +16,7 @@ from capmat_models.networks.factory import create_model, list_models
 FULL = ["bg_vitmatte_s", "bgmv2_mobilenetv2", "diffmatte_vits", "vitmatte_s"]
 DEMO = ["bg_vitmatte_xs", "bgmv2_mobilenetv2_xs", "diffmatte_xs"]
 BASELINES = ["modnet", "rvm_mobilenetv3", "bgm"]
-QUICK = {"modnet": {"working_side": 64}, "bgm": {"working_side": 64}}
+QUICK = {"modnet": {"working_side": 64}, "bgm": {"working_side": 16}}
 
 
 def inputs(model: nn.Module, n: int, height: int, width: int) -> tuple[torch.Tensor, ...]:
