@@ -8,7 +8,7 @@ NERFSTUDIO := tasks/geometry/nerfstudio/nerfstudio
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup demo test coverage torture nerfstudio postgres slurm check fix ui base docs settings sample lock lock-nerfstudio clean
+.PHONY: help setup demo test chain coverage torture nerfstudio postgres slurm check fix ui base docs settings sample lock lock-nerfstudio clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,13 +29,18 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## the whole chain on the sample session, with a report at the end
 	@$(BIN)/capmat demo
 
-# In the order of the files: sorted by number of tests, the few long ones of tests/flows would all start at the end.
+# In the order of the files: sorted by number of tests, the few long ones would all start at the end.
 # One more than there are cores: tests of servers wait a lot.
-test: $(STAMP) ## every promise, the chain at a tiny size included
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )) --dist loadfile --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )) --dist loadfile --no-loadscope-reorder
 
-coverage: $(STAMP) ## the tests once more, and which lines none of them reaches
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(nproc) --dist loadfile --cov --cov-report=term:skip-covered
+test: $(STAMP) ## every promise that needs no server of its own
+	@$(PYTEST)
+
+chain: $(STAMP) ## whole nights at a tiny size: real Prefect servers, Dask clusters and S3, killed and resumed
+	@$(PYTEST) -m chain
+
+coverage: $(STAMP) ## both once more, and which lines none of them reaches
+	@$(PYTEST) -m "not torture and not nerfstudio and not postgres and not slurm" --cov --cov-report=term:skip-covered
 
 torture: $(STAMP) ## the store with writers killed, files spoiled and S3 failing, for minutes; see tests/torture
 	@$(BIN)/python -m pytest -m torture tests/torture

@@ -30,6 +30,7 @@ TINY = [
     "reconstruction.iterations=20",
     "reconstruction.resolution=32",
     "cluster.memory=2.5GiB",
+    "cluster.train_threads=1",
     "cameras_per_task=2",
     "gate.margin=1",
     "gate.worst=100",

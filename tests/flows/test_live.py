@@ -23,7 +23,7 @@ from tasks.sim.hand import annotate_take
 from tests.flows.conftest import tiny_settings
 from tests.flows.site import PASSWORD, Site, eventually
 
-pytestmark = [pytest.mark.chain, pytest.mark.slow]
+pytestmark = pytest.mark.chain
 
 KEY, SECRET = "CAPMATLIVEKEY0001", "live/Secret+key.of.the.store.0002"
 SECRETS = (PASSWORD, KEY, SECRET)

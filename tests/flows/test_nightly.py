@@ -25,7 +25,7 @@ from tests.flows.scribble import browser
 from tests.flows.site import Site
 from tests.storage.tiny_session import background, edit_toml, write_picture, write_session
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.chain
 
 START = "from flows.service import server; server.keep(server.start(None))"
 

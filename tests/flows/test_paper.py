@@ -15,7 +15,7 @@ from tasks.report.paper.preset import PARTS
 from tasks.report.paper.statements import NOT_RUN, STATEMENTS
 from tests.flows.conftest import Folder
 
-pytestmark = [pytest.mark.chain, pytest.mark.slow]
+pytestmark = pytest.mark.chain
 
 TINY = {
     "CAPMAT_CLUSTER__WORKERS": "1",

@@ -63,7 +63,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, subproc
 Ui = tuple[Site, subprocess.Popen[str], str]
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_what_the_server_keeps_is_closed_to_other_users(ui: Ui) -> None:
     site, *_ = ui
     kept = site.path / ".capmat/prefect"
@@ -72,7 +72,7 @@ def test_what_the_server_keeps_is_closed_to_other_users(ui: Ui) -> None:
     assert len(site.password) > 32
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_without_the_password_the_api_says_nothing(ui: Ui) -> None:
     site, *_ = ui
     for wrong in ("", "capmat:", "capmat:" + "x" * 32):
@@ -81,7 +81,7 @@ def test_without_the_password_the_api_says_nothing(ui: Ui) -> None:
     assert site.ask("/flows/filter", {}) == []
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_a_request_for_another_host_is_refused_even_with_the_password(ui: Ui) -> None:
     site, *_ = ui
     port = int(site.api.split(":")[2].split("/")[0])
@@ -93,7 +93,7 @@ def test_a_request_for_another_host_is_refused_even_with_the_password(ui: Ui) ->
         connect(f"ws://rebound.example:{port}/api/events/out", sock=socket.create_connection(("127.0.0.1", port)))
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 @pytest.mark.skipif(not browser.FOUND, reason="Chromium is not installed")
 def test_the_link_opens_the_ui_once_and_no_strange_page_gets_in(ui: Ui, tmp_path: Path) -> None:
     site, _, link = ui
@@ -138,7 +138,7 @@ def test_the_link_opens_the_ui_once_and_no_strange_page_gets_in(ui: Ui, tmp_path
         assert tab.ask("localStorage.length") == 0
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_another_folder_takes_another_port_and_knows_that_this_server_is_not_its_own(
     ui: Ui, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +172,7 @@ LESS = """- {name: ingest, entrypoint: flows.ingest.ingest, work_pool: {name: ca
 """
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_a_new_file_keeps_what_a_person_paused_and_removes_what_it_lost(ui: Ui) -> None:
     site, *_ = ui
 
@@ -216,7 +216,7 @@ def click(tab: browser.Tab, text: str) -> None:
     tab.wait_for(f"(b => b && !b.click())([...document.querySelectorAll('button')].findLast(b => {text}))")
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 @pytest.mark.skipif(not browser.FOUND, reason="Chromium is not installed")
 def test_one_setting_of_one_night_is_changed_in_a_short_form_and_a_slip_is_refused_in_it(
     ui: Ui, tmp_path: Path
@@ -249,7 +249,7 @@ def test_one_setting_of_one_night_is_changed_in_a_short_form_and_a_slip_is_refus
     assert run["parameters"]["overrides"] == ["night.teacher_every=10"]
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_after_days_off_only_the_newest_missed_night_runs(ui: Ui) -> None:
     site, *_ = ui
     (ingest,) = site.ask("/deployments/filter", {"deployments": {"name": {"any_": ["ingest"]}}})
@@ -272,7 +272,7 @@ def test_after_days_off_only_the_newest_missed_night_runs(ui: Ui) -> None:
     assert site.ask(f"/flow_runs/{by_hand}")["state_type"] == "SCHEDULED"
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_a_run_whose_restart_was_lost_by_a_busy_database_starts_again(ui: Ui) -> None:
     site, *_ = ui
     for found in site.ask("/automations/filter", {}):
@@ -291,7 +291,7 @@ def test_a_run_whose_restart_was_lost_by_a_busy_database_starts_again(ui: Ui) ->
     assert {reason: site.ask(f"/flow_runs/{run}")["state_name"] for reason, run in runs.items()} == why
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_labels_of_a_server_without_redistill_are_said_to_start_nothing(ui: Ui) -> None:
     site, *_ = ui
     out = python(site, "from flows.service.events import tell_labels; assert tell_labels('l0001') == ''")
@@ -315,20 +315,20 @@ def refused(site: Site, *words: str, **env: str) -> str:
     return out.splitlines()[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 @pytest.mark.parametrize("words", [("up",), ("deploy",), ("nightly", "--set", f"session={SESSION}")])
 def test_with_another_password_a_command_says_so_in_one_line(ui: Ui, words: tuple[str, ...]) -> None:
     site, *_ = ui
     assert re.search(r"does not take this password. Set PREFECT_", refused(site, *words, **{OWN: "wrong:password"}))
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_another_port_than_that_of_the_running_server_is_refused(ui: Ui) -> None:
     site, *_ = ui
     assert "the server of this folder runs already, at port" in refused(site, "up", "--port", "4999", **{OWN: ""})
 
 
-@pytest.mark.slow
+@pytest.mark.chain
 def test_a_command_that_borrows_the_server_leaves_it_and_the_last_one_takes_it_along(ui: Ui) -> None:
     site, first, _ = ui
     server = site.pid("server")

@@ -10,7 +10,7 @@ import pytest
 from tests.flows.site import Site, eventually
 from tests.storage.tiny_session import write_session
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.chain
 
 
 def started_by(mark: str) -> list[list[str]]:

@@ -30,7 +30,7 @@ from tests.project import ROOT
 
 TOKEN = "9b1d-of-the-desk"
 
-pytestmark = [pytest.mark.chain, pytest.mark.slow]
+pytestmark = pytest.mark.chain
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from storage.pictures.png import encode_png
 from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
-from tasks.config import Config, Student, Teacher
+from tasks.config import Cluster, Config, Student, Teacher
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tasks.labels.in_use import newest_labels, split_labels
@@ -95,7 +95,9 @@ def benchmark() -> Record:
 
 
 def settings(folder: Path) -> Config:
-    return Config(store=str(folder / "store"), base_data=str(folder / "base"), teacher=TEACHER, student=STUDENT)
+    cluster = Cluster(train_threads=1)  # other tests run beside these
+    folders = {"store": str(folder / "store"), "base_data": str(folder / "base")}
+    return Config(**folders, cluster=cluster, teacher=TEACHER, student=STUDENT)
 
 
 def teacher(folder: Path, bench: Record | None) -> Record:
