@@ -1,4 +1,4 @@
-# capmat: `make demo` shows the whole chain, `make test` proves it. Both set the project up first when needed.
+# capmat: `make demo` shows the whole chain, `make test` and `make chain` prove it. All set the project up first when needed.
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,7 +33,7 @@ demo: $(STAMP) ## the whole chain on the sample session, with a report at the en
 # One more than there are cores: tests of servers wait a lot.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )) --dist loadfile --no-loadscope-reorder
 
-test: $(STAMP) ## every promise that needs no server of its own
+test: $(STAMP) ## every promise but those of whole nights
 	@$(PYTEST)
 
 chain: $(STAMP) ## whole nights at a tiny size: real Prefect servers, Dask clusters and S3, killed and resumed
