@@ -96,10 +96,10 @@ def ended_by_signals() -> Iterator[None]:
         handled = list(_chain(sys.exc_info()[1]))
         asked = [e for e in _chain(lost.exc_value) if hasattr(e, "signal") and not isinstance(e, Exception)]
         ended = [e for e in asked if e not in handled]
-        if lost.exc_value not in ended:
-            show(lost)
         if ended:
             send_again(ended[0].signal, sys._getframe(1))
+        if lost.exc_value not in ended:
+            show(lost)
 
     def end(number: int, frame: FrameType | None) -> None:
         if any(isinstance(error, Ended) for error in _chain(sys.exc_info()[1])):
