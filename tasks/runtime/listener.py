@@ -104,12 +104,12 @@ def ended_by_signals() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         if any(isinstance(error, Ended) for error in _chain(sys.exc_info()[1])):
             return
-        dropping = frame
-        while dropping and dropping.f_code is not dropped.__code__:
-            dropping = dropping.f_back
-        if dropping:  # what is raised now would be dropped as well
-            send_again(number, dropping.f_back)
-            return
+        while frame and frame.f_code not in (dropped.__code__, end.__code__):
+            frame = frame.f_back
+        if frame:
+            if frame.f_code is dropped.__code__:  # what is raised now would be dropped as well
+                send_again(number, frame.f_back)
+            return  # else another signal is being answered, and the first one counts
         for other in numbers:  # of which Prefect takes one while a flow runs, and would disturb the cleaning up
             if signal.getsignal(other) is not end:
                 signal.signal(other, end)

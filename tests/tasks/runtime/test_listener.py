@@ -123,6 +123,31 @@ def test_a_signal_ends_work_once_and_lets_it_clean_up(number: str, hangup: str) 
     assert (out, process.returncode) == ("clean\n", getattr(signal, f"SIG{number}"))
 
 
+TWO = """
+import os, signal, sys, time
+from tasks.runtime.listener import Ended, ended_by_signals
+look = signal.getsignal
+def also_terminated(number):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return look(number)
+try:
+    with ended_by_signals():
+        signal.getsignal = also_terminated
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(60)
+except Ended as ended:
+    sys.exit(ended.signal)
+"""
+
+
+def test_the_first_of_two_signals_counts_when_the_second_comes_while_it_is_answered() -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO], env=env, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (signal.SIGHUP, "")
+
+
 DROP = """
 import gc, signal, sys, time, weakref
 from contextlib import suppress
