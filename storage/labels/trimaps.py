@@ -29,7 +29,8 @@ def trimap_files(folder: Path) -> Files:
         NotFound: the folder holds no picture.
         MatteError: a path does not name a camera and a frame, or two name the same frame.
     """
-    return _by_frame(folder, sorted(folder.rglob("*.png")), "")
+    # rglob follows no links to folders
+    return _by_frame(folder, sorted({*folder.rglob("*.png"), *folder.glob("*/*.png")}), "")
 
 
 def truth_files(folder: Path, take: str) -> Files:

@@ -8,6 +8,7 @@ from typing import NotRequired
 import numpy as np
 
 from capmat_errors import ScribbleError
+from storage.labels.formats.archive import entries_below
 from storage.labels.label_set import LABELS, Key, LabelSet, list_label_sets
 from storage.labels.raster import OPEN
 from storage.labels.rounds import round_key, waiting_labels
@@ -111,7 +112,7 @@ def _versions(store: str) -> list[str]:
 
 
 def _overlays_in(inbox: str) -> bool:
-    return any(path.suffix.lower() in (".png", ".tif", ".tiff") for path in Path(inbox).rglob("*"))
+    return any(path.suffix.lower() in (".png", ".tif", ".tiff") for path in entries_below(Path(inbox)))
 
 
 newest_labels_task = retryable("newest labels")(newest_labels)

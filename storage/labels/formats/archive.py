@@ -4,6 +4,7 @@ A hostile zip file may name paths outside, hold links, or swell to any size. So 
 unpacked, and bytes are counted again while unpacking.
 """
 
+import os
 import stat
 import tempfile
 import zipfile
@@ -23,6 +24,7 @@ _MAX_FILE = 2**29  # five times the largest picture of a sensor, unpacked
 _MAX_RATIO, _SMALL = 200, 2**30  # an empty overlay packs 1000 to 1, a complete export does not
 _CHUNK = 2**20
 _ENTRY = 30  # bytes before the name of an entry (APPNOTE.TXT, 4.3.7)
+_UTF8 = 0x800  # flag of a name; others are in code page 437
 
 
 class Export(NamedTuple):
@@ -77,7 +79,7 @@ def opened(path: Path) -> Iterator[Export]:
 
 
 def _listed(path: Path, folder: Path) -> Export:
-    entries = sorted(p for p in folder.rglob("*") if not any(map(_is_hidden, p.relative_to(folder).parts)))
+    entries = entries_below(folder)
     for entry in entries:
         if not entry.is_file() and (not entry.is_dir() or entry.suffix.lower() in IMAGE_SUFFIXES):
             raise refused("it is not a file", f"{path}: {entry.relative_to(folder)}", "Copy it again, or remove it.")
@@ -85,6 +87,18 @@ def _listed(path: Path, folder: Path) -> Export:
     if not files:
         raise refused("the export holds no file", str(path), "Name what the tool exported.")
     return Export(str(path), folder, files)
+
+
+def entries_below(folder: Path) -> list[Path]:
+    """Return every file and folder below a folder, sorted, without hidden ones; links to folders are followed."""
+    entries = []
+    for top, folders, names in os.walk(folder, followlinks=True):
+        above = Path(top).resolve()
+        # A link that leads back up would be followed for ever.
+        visible = (name for name in folders if not _is_hidden(name))
+        folders[:] = [name for name in visible if not above.is_relative_to(Path(top, name).resolve())]
+        entries += [Path(top, name) for name in (*folders, *names) if not _is_hidden(name)]
+    return sorted(entries)
 
 
 def _is_hidden(part: str) -> bool:
@@ -125,7 +139,7 @@ def _check(members: list[zipfile.ZipInfo], path: Path) -> None:
         end = (
             member.header_offset
             + _ENTRY
-            + len(member.orig_filename.encode("utf-8", "replace"))
+            + len(member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437", "replace"))
             + member.compress_size
         )
     size, packed = sum(member.file_size for member in members), min(end, path.stat().st_size)

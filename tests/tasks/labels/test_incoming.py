@@ -14,6 +14,7 @@ from storage.labels.label_set import LABELS, LabelSet, list_label_sets
 from storage.labels.strokes import Drawing, Stroke, encode_strokes
 from storage.pictures.png import encode_png
 from storage.store.root import Root
+from tasks.labels.in_use import waiting
 from tasks.labels.incoming import check_labels, import_labels
 from tests.storage.labels import label_exports as tools
 from tests.storage.tiny_session import HEIGHT, WIDTH
@@ -59,6 +60,24 @@ def test_a_zip_file_is_read_like_its_folder(store: str, tmp_path: Path) -> None:
     task = tools.cvat({f"{NAME}.jpg": SOUND}).encode()
     export = zipped(tmp_path / "task.zip", ("annotations.xml", task), ("images/walk/c00/0001.jpg", b"any"))
     import_labels(store, export, WHAT)
+    np.testing.assert_array_equal(label_of(store), SOUND)
+
+
+def test_a_zip_file_may_have_names_of_another_code_page(store: str, tmp_path: Path) -> None:
+    names = (f"gr##e/{NAME}.png", "gr##e/notes.md", "gr##e/#######.md")
+    export = zipped(tmp_path / "task.zip", *((name, encode_png(tools.overlay(SOUND))) for name in names))
+    export.write_bytes(export.read_bytes().replace(b"#", b"\x81"))  # as Windows writes them, without the UTF-8 flag
+    import_labels(store, export, Reading())
+    np.testing.assert_array_equal(label_of(store), SOUND)
+
+
+def test_labels_behind_a_link_to_a_folder_are_read(store: str, tmp_path: Path) -> None:
+    tools.put(tmp_path / "elsewhere/0001.png", encode_png(tools.overlay(SOUND)))
+    (tmp_path / "inbox/walk").mkdir(parents=True)
+    (tmp_path / "inbox/walk/c00").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "inbox/walk/up").symlink_to(tmp_path / "inbox")
+    assert waiting(store, str(tmp_path / "inbox"))
+    assert import_labels(store, tmp_path / "inbox", Reading())["frames"] == 1
     np.testing.assert_array_equal(label_of(store), SOUND)
 
 

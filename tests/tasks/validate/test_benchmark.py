@@ -136,6 +136,13 @@ def test_trimaps_are_refused_by_file_before_the_supervisor_runs(
     assert file in str(error.value)
 
 
+def test_trimaps_behind_a_link_to_a_camera_are_read(made: Path, tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere/1.png", trimap())
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn/c00").symlink_to(tmp_path / "elsewhere")
+    assert [*drawn(str(made / "store"), "walk", tmp_path / "drawn")] == [("c00", 1)]
+
+
 def test_a_truth_that_is_no_alpha_of_these_frames_is_refused(made: Path, tmp_path: Path) -> None:
     store = str(made / "store")
     put(tmp_path / "c00/1.png", trimap()[:9])
