@@ -39,8 +39,9 @@ def read_coco(data: Any, where: str) -> list[Annotated]:
     for annotation in annotations:
         shapes.setdefault(str(annotation.get("image_id")), []).append(annotation)
     pictures = []
-    if len({str(image.get("id")) for image in images}) != len(images):
-        raise refused("two of its images have one id", where)
+    for kind, listed in (("images", images), ("categories", categories)):
+        if len({str(item.get("id")) for item in listed}) != len(listed):
+            raise refused(f"two of its {kind} have one id", where)
     for image in images:
         own = shapes.pop(str(image.get("id")), [])
         name = str(image.get("file_name", ""))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capmat_errors import ConfigError
+from capmat_errors import ConfigError, ImageUnreadable
 from storage.labels.formats.parse import refused
 from storage.labels.raster import BACKGROUND, FOREGROUND, GREEN, OPEN, RED, Colour
 from storage.pictures.files import read_grey, read_header, read_photograph, read_rgba
@@ -176,8 +176,12 @@ def _indices(path: Path) -> NDArray[Any]:
     from PIL import Image
 
     read_header(path)
-    with Image.open(path) as picture:
-        return np.asarray(picture, np.uint8)
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture, np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        what = f"the picture is damaged or cut off ({error})"
+        raise ImageUnreadable(what, where=str(path), fix="Copy or export it again.") from error
 
 
 def _checked(label: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:

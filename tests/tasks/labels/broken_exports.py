@@ -126,6 +126,11 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
         instances(lambda d: d["images"].clear()),
         "annotations of image 0",
     ),
+    "a coco file with two categories of one id": (
+        "a.json",
+        instances(lambda d: d["categories"].append({**d["categories"][0], "name": "floor"})),
+        "two of its categories have one id",
+    ),
     "a polygon to infinity": (
         f"{NAME}.json",
         tools.labelme_json({"label": "person", "points": [[0, 0], [1e308 * 10, 0], [0, 4]]}, size=SIZE),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from capmat_errors import CapmatError, ConfigError
+from capmat_errors import CapmatError, ConfigError, ImageUnreadable
 from storage.labels.formats.archive import opened
 from storage.labels.formats.names import check_template, meant, readings
 from storage.labels.formats.read import Reading, format_of, read_export
@@ -83,6 +83,13 @@ def test_unpacked_coco_and_palette_labels_are_read_too(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     picture.save(tmp_path / "b/0003.png")
     np.testing.assert_array_equal(read(tmp_path / "b")["0003"], label)
+    whole = (tmp_path / "b/0003.png").read_bytes()
+    for at in range(whole.index(b"IDAT") + 4, len(whole) - 16, 5):
+        damaged = bytearray(whole)
+        damaged[at] ^= 16
+        (tmp_path / "b/0003.png").write_bytes(damaged)
+        with pytest.raises(ImageUnreadable, match=r"0003\.png: the picture is damaged"):
+            read(tmp_path / "b")
 
 
 def test_tiff_overlays_have_their_own_colours(tmp_path: Path) -> None:
