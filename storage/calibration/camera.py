@@ -149,12 +149,15 @@ class Camera:
         """
         if missing := [key for key in ("width", "height", "K", "R", "t") if key not in data]:
             raise _refused(id, f"the calibration has no {', '.join(missing)}", "Add it.")
+        sides = _floats([data["width"], data["height"]], "width or height", id)
+        if not (sides == np.rint(sides)).all() or not np.isfinite(sides).all():
+            raise _refused(id, "width or height is not a number of pixels", "Correct the calibration file.")
         given = _floats(data.get("dist", []), "dist", id).ravel()
         if np.any(given[5:]):
             fix = "Calibrate with the five-coefficient model k1, k2, p1, p2, k3."
             raise _refused(id, f"dist has {given.size} coefficients", fix)
         dist = np.pad(given[:5], (0, max(0, 5 - given.size)))
-        return cls(id, int(data["width"]), int(data["height"]), data["K"], dist, data["R"], data["t"])
+        return cls(id, int(sides[0]), int(sides[1]), data["K"], dist, data["R"], data["t"])
 
 
 def _floats(value: Any, name: str, id: str) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """OpenCV's FileStorage (XML, YAML or JSON), one file per camera, under the several names that people give its nodes.
 
-World to camera, the rotation as a matrix or as an axis times an angle. The files hold no picture size.
+World to camera, the rotation as a matrix or as an axis times an angle. OpenCV's own calibration programs also write
+the size of the pictures and whether the lens is a fisheye; both are heeded.
 """
 
 import glob
@@ -25,6 +26,7 @@ from storage.calibration.formats.parts import (
     file_text,
     numbers,
     parsed_json,
+    pixels,
     refused,
 )
 
@@ -42,6 +44,9 @@ _NODES = {
 }
 
 
+_SIZES = (("image_width", "image_height"), ("image_Width", "image_Height"))
+
+
 def read_opencv(path_template: str, root: Path, cameras: Sequence[str] | None) -> Calibration:
     """Read one file per camera.
 
@@ -53,6 +58,7 @@ def read_opencv(path_template: str, root: Path, cameras: Sequence[str] | None) -
     Raises:
         CalibrationError: a file is missing, unreadable or incomplete, or `Camera` refuses the numbers.
     """
+    path_template = Path(path_template).as_posix()  # without ./ and //, which no path of a file has
     before, field, after = path_template.partition("{camera}")
     if not field:
         raise CalibrationError("the path has no {camera}", where=path_template, fix="Put {camera} in.")
@@ -85,7 +91,12 @@ def _camera(name: str, path: Path) -> tuple[str, Camera]:
         raise refused(f"the file has no {', '.join(missing)}", path, name, "Export the camera's pose too.")
     K, dist, turn, shift = (np.asarray(value, np.float64) for value in values.values())
     turn = axis_angle(turn) if turn.size == 3 else turn
-    return built(name, path, (0, 0), K, distortion(dist, path, name), turn, shift.ravel())
+    if str(nodes.get("fisheye_model", 0)).lower() not in ("0", "false"):
+        fix = "Undistort the pictures, or calibrate k1, k2, p1, p2, k3."
+        raise refused("the lens is a fisheye", path, name, fix)
+    given = next((keys for keys in _SIZES if nodes.keys() >= {*keys}), ())
+    width, height = (pixels(nodes[key], key, path, name) for key in given) if given else (0, 0)
+    return built(name, path, (width, height), K, distortion(dist, path, name), turn, shift.ravel())
 
 
 def _matrix(nodes: Mapping[str, Any], names: tuple[str, ...]) -> NDArray[Any] | None:

@@ -75,10 +75,20 @@ def parsed_json(text: str, path: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        CalibrationError: it is not JSON.
+        CalibrationError: it is not JSON, or an object of it has a key twice.
     """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice = next(key for key in found if sum(key == other for other, _ in pairs) > 1)
+            raise refused(f"{twice} is listed twice", path, fix="Keep one of the two.")
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=once)
+    except CalibrationError:
+        raise
     except (ValueError, RecursionError) as error:
         raise refused(f"the file is not JSON ({error})", path) from error
 

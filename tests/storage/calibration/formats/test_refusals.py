@@ -120,7 +120,7 @@ CASES: list[tuple[str, str, Edit, str]] = [
     ("nerfstudio", "no frames", swap("transforms.json", '"frames"', '"views"'), 'missing list "frames"'),
     ("nerfstudio", "no pose", swap("transforms.json", '"transform_matrix"', '"pose"'),
      "camera C01.*missing transform_matrix"),
-    ("nerfstudio", "no focal", swap("transforms.json", r'"fl_[xy]"', '"f"', 2), "camera C01.*missing focal length"),
+    ("nerfstudio", "no focal", swap("transforms.json", '"fl_', '"f_', 2), "camera C01.*missing focal length"),
     ("nerfstudio", "nan", swap("transforms.json", r'"k1": [^,]*', '"k1": NaN'), "camera C01.*k1 .*not finite"),
     ("nerfstudio", "a word", swap("transforms.json", r'"cx": [^,]*', '"cx": "mid"'), "camera C01.*cx is not made"),
     ("nerfstudio", "a fisheye", swap("transforms.json", '"OPENCV"', '"FISHEYE624"'), "camera C01.*FISHEYE624"),
