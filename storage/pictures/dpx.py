@@ -51,7 +51,8 @@ def dpx_header(path: Path) -> Header:
     scan, elements, width, height = struct.unpack_from(f"{order}HHII", start, 768)
     signed, low, _, high = struct.unpack_from(f"{order}IIII", start, 780)
     descriptor, transfer, colorimetric, bits = struct.unpack_from("BBBB", start, 800)
-    packing, encoding, offset = struct.unpack_from(f"{order}HHI", start, 804)
+    packing, encoding, own_offset, padding = struct.unpack_from(f"{order}HHII", start, 804)
+    (offset,) = struct.unpack_from(f"{order}I", start, 4)
     if elements != 1 or descriptor != _RGB or encoding:
         what = f"the DPX holds {elements} elements, the first of kind {descriptor}, encoding {encoding}"
         raise _refused(what, path)
@@ -59,6 +60,8 @@ def dpx_header(path: Path) -> Header:
         raise _refused(f"the DPX is encoded as {_NO_LIGHT[transfer]}", path)
     if bits not in (8, 10, 12, 16) or (bits in (10, 12) and packing != 1):
         raise _refused(f"the DPX has {bits} bits in packing {packing}", path)
+    if padding not in (0, _UNDEFINED) or own_offset not in (0, _UNDEFINED, offset):
+        raise _refused("the DPX has gaps before its pixels or between its lines", path)
     row = width * 4 if bits == 10 else width * 3 * (1 if bits == 8 else 2)
     if path.stat().st_size < offset + row * height:
         raise ImageUnreadable("the picture is cut off", where=str(path), fix="Copy or export it again.")

@@ -97,6 +97,8 @@ def _declared(header: Mapping[str, Any], where: str) -> Declared | None:
 
 
 def _size(file: Any, path: Path) -> tuple[int, int]:
+    if not file.parts:  # so the library shows a part that it cannot decode
+        raise ValueError("no part of it is whole")
     if len(file.parts) != 1:
         raise ImageUnreadable(f"the EXR has {len(file.parts)} parts", where=str(path), fix="Export one picture.")
     header = file.header()

@@ -88,11 +88,18 @@ def _page(path: Path) -> tuple[Header, bool, int]:
                 page.samplesperpixel,
                 page.dtype.name,
                 bits,
+                _mosaic(page),
                 orientation=int(page.tags.valueof("Orientation", 1)),
                 declared=_declared(page.tags, page.samplesperpixel, str(path)),
             )
             return header, page.axes.startswith("S"), pages[0]
     raise ImageUnreadable(what, where=str(path), fix="Export it as RGB or grey of up to 16 bits.")
+
+
+def _mosaic(page: Any) -> str:
+    """The order of a mosaic's colours, "" if the file does not say it; TIFF/EP numbers red 0, green 1 and blue 2."""
+    pattern = page.tags.valueof("CFAPattern", b"") if page.photometric == _CFA else b""
+    return "".join("RGB"[colour] if colour < 3 else "?" for colour in bytes(pattern))
 
 
 def _declared(tags: Any, channels: int, where: str) -> Declared | None:

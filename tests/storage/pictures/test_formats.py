@@ -85,6 +85,16 @@ def test_a_packed_grey_tiff_is_a_mosaic(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again, picture)
 
 
+def test_a_tiff_that_says_the_order_of_its_mosaic_must_agree_with_the_session(tmp_path: Path) -> None:
+    import tifffile
+
+    pattern = [(33421, "H", 2, (2, 2), True), (33422, "B", 4, (2, 1, 1, 0), True)]  # TIFF/EP: blue, green, green, red
+    tifffile.imwrite(tmp_path / "p.tif", _whole(12, (20, 32)), photometric="cfa", extratags=pattern)
+    check_colour(read_header(tmp_path / "p.tif"), Colour(16, "linear", cfa="BGGR"), "here")
+    with pytest.raises(ImageUnreadable, match="cfa is BGGR, the session RGGB"):
+        check_colour(read_header(tmp_path / "p.tif"), Colour(16, "linear", cfa="RGGB"), "here")
+
+
 @pytest.mark.parametrize(
     ("tags", "says"),
     [
@@ -176,9 +186,20 @@ def test_exr_of_other_channels_or_windows_is_refused(tmp_path: Path) -> None:
                 read(path)
 
 
+@pytest.mark.parametrize("tiled", [False, True], ids=["lines", "tiles"])
+def test_an_exr_that_is_cut_off_is_called_so(tmp_path: Path, tiled: bool) -> None:
+    import OpenEXR
+
+    header = {"type": OpenEXR.tiledimage, "tiles": OpenEXR.TileDescription()} if tiled else {}
+    path = _exr(tmp_path / "p.exr", {"RGB": RNG.uniform(0, 1, (64, 64, 3)).astype(np.float16)}, **header)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ImageUnreadable, match=r"p\.exr: the picture is damaged or cut off"):
+        read_image(path)
+
+
 def _dpx(path: Path, picture: np.ndarray, bits: int, order: str = ">", **field: int) -> Path:
     """A DPX composed by hand: fields of SMPTE 268M that matter, and filled words."""
-    fields = {"descriptor": 50, "transfer": 2, "packing": int(bits in (10, 12)), "encoding": 0} | field
+    fields = {"descriptor": 50, "transfer": 2, "packing": int(bits in (10, 12)), "encoding": 0, "start": 2048} | field
     wide = picture.astype(np.uint32)
     if bits == 10:
         words = wide[..., 0] << 22 | wide[..., 1] << 12 | wide[..., 2] << 2
@@ -190,8 +211,11 @@ def _dpx(path: Path, picture: np.ndarray, bits: int, order: str = ">", **field: 
     struct.pack_into(f"{order}I", head, 4, len(head))
     struct.pack_into(f"{order}HHII", head, 768, 0, 1, picture.shape[1], picture.shape[0])
     struct.pack_into("4B", head, 800, fields["descriptor"], fields["transfer"], 0, bits)
-    struct.pack_into(f"{order}HHI", head, 804, fields["packing"], fields["encoding"], len(head))
-    path.write_bytes(bytes(head) + data)
+    struct.pack_into(f"{order}HHI", head, 804, fields["packing"], fields["encoding"], fields["start"])
+    struct.pack_into(f"{order}I", head, 812, fields.get("padding", 0))
+    gap = bytes(fields.get("padding", 0))
+    lines = (data[at : at + len(data) // len(picture)] for at in range(0, len(data), len(data) // len(picture)))
+    path.write_bytes(bytes(head) + b"".join(line + gap for line in lines))
     return path
 
 
@@ -215,6 +239,8 @@ def test_dpx_is_read_exactly(tmp_path: Path, bits: int, order: str) -> None:
         ({"descriptor": 100}, "kind 100"),
         ({"encoding": 1}, "encoding 1"),
         ({"packing": 2}, "10 bits in packing 2"),
+        ({"padding": 64}, "gaps before its pixels or between its lines"),
+        ({"start": 4096}, "gaps before its pixels or between its lines"),
     ],
 )
 def test_dpx_that_is_no_light_or_no_plain_rgb_is_refused(tmp_path: Path, field: dict[str, int], says: str) -> None:
