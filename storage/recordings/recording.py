@@ -269,6 +269,7 @@ def _regex(stem: str) -> str:
     Raises:
         SessionError: camera and frame touch without a stated number of digits, or a frame's format is not a number's.
     """
+    stem = Path(stem).as_posix()  # without ./ and //, which no path of a file has
     parts, at, seen, open_camera = [], 0, set(), False
     fields = list(_FIELD.finditer(stem))
     for part, after in zip(fields, [*fields[1:], None], strict=True):

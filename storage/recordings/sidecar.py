@@ -96,6 +96,9 @@ def clock_of_table(path: Path, camera: str, numbers: tuple[int, ...], fps: float
             f"no column holds times; the columns are {', '.join(head)}", "Call it timestamp, or timestamp_ns."
         )
     by, frame = _column(head, _CAMERA), _column(head, _FRAME)
+    used = [name for name in (by, frame, time, _TOGETHER) if name and name in head]
+    if short := next((n for n, row in enumerate(rows, 1) if any(row[name] is None for name in used)), 0):
+        raise refuse(f"row {short} is cut off", "Copy the file again, or remove that row.")
     own = [row for row in rows if by is None or _same(row[by], camera)]
     if not own:
         known = ", ".join(sorted({row[by] for row in rows})) if by else "none"

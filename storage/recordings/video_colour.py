@@ -51,8 +51,10 @@ def meaning_of(frame: Any, stated: VideoSection | None, where: str) -> Meaning:
     """
     form = frame.format
     bits = max(part.bits for part in form.components)
-    if len(form.components) == 4 or "pal" in form.name:
+    if len(form.components) in (2, 4) or "pal" in form.name:
         raise ImageUnreadable(f"the video has an alpha channel or palette ({form.name})", where=where, fix=_PLAIN)
+    if form.is_bayer or not 8 <= bits <= 16:
+        raise ImageUnreadable(f"the video is {form.name}", where=where, fix=_PLAIN)
     if len(form.components) == 1:
         return Meaning("grey", bits)
     if form.is_rgb:

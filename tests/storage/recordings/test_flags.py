@@ -79,3 +79,19 @@ def test_alpha_that_a_decoder_leaves_out_is_refused(tmp_path: Path) -> None:
     _streams(tmp_path / "a.webm", ["libvpx-vp9"], "yuva420p")
     with pytest.raises(ImageUnreadable, match=r"a\.webm: the video has an alpha channel"):
         read_video_header(tmp_path / "a.webm")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "says"),
+    [
+        ("a.avi", "rawvideo", "rgb555le", "the video is rgb555le"),
+        ("a.mov", "rawvideo", "rgb565le", "the video is rgb565le"),
+        ("a.mkv", "ffv1", "ya8", r"alpha channel or palette \(ya8\)"),
+    ],
+)
+def test_colours_of_five_bits_and_grey_with_alpha_are_refused(
+    tmp_path: Path, name: str, codec: str, pix_fmt: str, says: str
+) -> None:
+    _streams(tmp_path / name, [codec], pix_fmt)
+    with pytest.raises(ImageUnreadable, match=says):
+        read_video_header(tmp_path / name, VideoSection(matrix="bt709", range="full"))

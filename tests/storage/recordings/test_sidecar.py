@@ -75,6 +75,9 @@ def test_a_table_beside_a_recording_that_holds_no_times_is_not_a_clock(tmp_path:
         ("cam_id,time\n5,1\n5,2\n", "no row is of this camera; the rows are of 5"),
         ("frame,time\n0,2\n1,1\n", "the times run backwards before frame 1"),
         ("time\n1e300\n2e300\n", "too large"),
+        ("frame,time\n0,1\n1", "row 2 is cut off"),
+        ("frame,cam_id,time\n0,1,1\n1", "row 2 is cut off"),
+        ("time,sync_index\n1,0\n2", "row 2 is cut off"),
         ("", "no column holds times"),
     ],
 )
@@ -82,3 +85,8 @@ def test_a_table_that_is_not_of_this_recording_is_refused(tmp_path: Path, text: 
     with pytest.raises(SessionError, match=said) as refusal:
         clock_of_table(_table(tmp_path, text), "c01", (0, 1), 25)
     assert "timestamps.csv" in refusal.value.where
+
+
+def test_a_row_without_its_last_remark_is_whole(tmp_path: Path) -> None:
+    path = _table(tmp_path, "frame,time,remark\n0,1,first\n1,1.04\n")
+    assert clock_of_table(path, "c01", (0, 1), 25).seconds(1) == 1.04

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from capmat_errors import SessionError
 from storage.calibration.formats.files import open_calibration
 from storage.descriptor import read_session
-from storage.recordings.recording import expected_file, find_recordings
+from storage.recordings.recording import expected_file, find_recordings, misnamed
 from storage.session.plan import plan_session
 from tests.storage.tiny_session import write_picture, write_video
 
@@ -75,6 +75,16 @@ def test_a_camera_and_a_frame_that_nothing_parts_are_refused(tmp_path: Path) -> 
             find_recordings(tmp_path, template)
     with pytest.raises(SessionError, match="is not a frame's number"):
         find_recordings(tmp_path, "{camera}/{frame:name}.png")
+
+
+@pytest.mark.parametrize("folder", ["./takes", "takes/.", "takes/", "../{root}/takes"])
+def test_a_path_may_be_written_in_any_way(tmp_path: Path, folder: str) -> None:
+    folder = folder.format(root=tmp_path.name)
+    (tmp_path / "takes/C01").mkdir(parents=True)
+    write_picture(tmp_path / "takes/C01/0003.png", np.zeros((4, 4, 3), np.uint8))
+    assert find_recordings(tmp_path, f"{folder}/{{camera}}/{{frame:04d}}.png")["C01"].frames == (3,)
+    (tmp_path / "takes/C01/0003.png").rename(tmp_path / "takes/C01/0.25.png")
+    assert misnamed(tmp_path, f"{folder}/{{camera}}/{{frame:04d}}.png") is not None
 
 
 def test_a_pattern_of_the_camera_parts_it_from_the_frame(tmp_path: Path) -> None:
