@@ -205,9 +205,10 @@ def _same_take(root: Root, plan: SessionPlan, chosen: TakePlan) -> Take | None:
     wanted = list(chosen.frames), _only(plan.cameras, chosen), session.colour.colour(), session.fps, session.stage
     if (stored.frames, stored.sensors, stored.colour, stored.fps, stored.stage) == wanted:
         return stored
-    if stored.complete:
+    made = belongings(stored)
+    if stored.complete or made:  # a labelled take may be open for a repair
         raise StoreError(
-            f"the store holds a take {chosen.name} of other frames, cameras or colour",
+            f"the store holds a take {chosen.name} of other frames, cameras or colour{made}",
             where=root.url,
             fix="Give this take another name in session.toml.",
         )

@@ -26,7 +26,7 @@ from tasks.ingest.plates import ingest_plates
 from tasks.ingest.session import ingest, plates, take_record
 from tasks.ingest.take import ingest_take
 from tasks.train.run import digests_of
-from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, tree, write_session
+from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, edit_toml, tree, write_session
 
 FILE = "takes/walk/c01/0002.png"
 
@@ -127,6 +127,11 @@ def test_the_refusal_names_labels_and_benchmarks_of_the_take(session: Path, stor
     Take.open(store, "walk").unseal()  # as `verify --forget` does
     with pytest.raises(StoreError, match="labels of 1 picture"):
         ingest_take(store.url, session, "walk")
+    before = pixels(store)
+    edit_toml(session, "[takes.walk]", "[takes.walk]\nlast = 1")
+    with pytest.raises(StoreError, match="other frames, cameras or colour, to which labels of 1 picture"):
+        ingest_take(store.url, session, "walk")
+    assert pixels(store) == before
 
 
 def test_an_ingest_that_was_not_finished_takes_what_is_there_now(session: Path, tmp_path: Path) -> None:
