@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from capmat_errors import CapmatError, FrameGap, SessionError
 from storage.descriptor import Session
@@ -268,13 +269,16 @@ def _placed(recordings: Recordings, by: str, fps: float) -> Recordings:
         by == "timecode" or all(c.together is not None for c in clocks.values()),
     )
     often = {id: 1 if even else max(1, round(clock.rate / fps)) for id, clock in clocks.items()}
-    zero = starts[min(starts, key=lambda id: often[id])]
-    places = {}
-    for id, clock in clocks.items():
-        place = starts[id] - zero + (clock.slots() if even else clock.since_first * fps)
+    main = min(starts, key=lambda id: often[id])
+    places = {
+        id: np.asarray(starts[id] - starts[main] + (clock.slots() if even else clock.since_first * fps), np.float64)
+        for id, clock in clocks.items()
+    }
+    early = _off(places[main]) if often[main] == 1 else 0.0  # its first frame alone may have been late
+    for id in places:
+        places[id] = places[id] - early
         # Untriggered cameras are off by a constant; of a camera of twice the rate, pictures lie between frames.
-        off = np.median(place - np.rint(place)) if often[id] == 1 else 0.0
-        places[id] = place - off
+        places[id] -= _off(places[id]) if often[id] == 1 else 0.0
     earliest = min(int(np.rint(place).min()) for place in places.values())
     out = {}
     for id, place in places.items():
@@ -287,3 +291,8 @@ def _placed(recordings: Recordings, by: str, fps: float) -> Recordings:
         placed = {int(numbers[k]) + shift: clocks[id].numbers[k] for k in kept if numbers[k] + shift >= 0}
         out[id] = replace(recordings[id], placed=placed)
     return out
+
+
+def _off(place: NDArray[np.float64]) -> float:
+    """How far a camera's frames lie behind whole numbers, without those that were late."""
+    return float(np.median(place - np.rint(place)))

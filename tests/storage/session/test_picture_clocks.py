@@ -30,6 +30,18 @@ def test_names_that_are_times_are_refused_or_place_the_frames(tmp_path: Path, un
     assert plan.takes["walk"].rows["c01"].gaps == "3"
 
 
+def test_one_late_frame_at_the_start_moves_no_other_camera(tmp_path: Path) -> None:
+    start = 1_700_483_211_123
+    names = {
+        "c00": [str(start + 40 * n + 12 * (n == 0)) for n in range(6)],  # in milliseconds, 25 a second
+        "c01": [str(start + 40 * n - 10) for n in range(6)],
+    }
+    take = plan_of(picture_day(tmp_path, names, sync="timestamp")).takes["walk"]
+    assert take.frames == tuple(range(6))
+    for camera, files in names.items():
+        assert [take.recordings[camera].file(frame).stem for frame in take.frames] == files
+
+
 @pytest.mark.parametrize("digits", [3, 6, 9])
 def test_names_that_are_written_dates_are_refused_or_place_the_frames(tmp_path: Path, digits: int) -> None:
     """One frame every 40 ms, over the end of a minute, an hour and a day."""
