@@ -252,7 +252,8 @@ def _matches(root: Path, template: str) -> list[tuple[str, int, Path]]:
     files = []
     for path in sorted(root.glob(_glob(stem))):
         match = pattern.fullmatch(path.relative_to(root).as_posix())
-        if match and path.is_file():
+        # A hidden name is no camera's; macOS writes ._C01.mp4 beside C01.mp4 on disks of other systems.
+        if match and not match["camera"].startswith(".") and path.is_file():
             files.append((match["camera"], int(match.groupdict().get("frame") or 0), path))
     own = [item for item in files if item[2].suffix.lower() == suffix.lower()]
     numbers = {item[:2] for item in own}

@@ -63,10 +63,11 @@ def read_opencv(path_template: str, root: Path, cameras: Sequence[str] | None) -
     if not field:
         raise CalibrationError("the path has no {camera}", where=path_template, fix="Put {camera} in.")
     if cameras is None:
-        cameras = sorted(
+        found = (
             _between(path.relative_to(root).as_posix(), before, after.split("/")[0])
             for path in root.glob(glob.escape(path_template).replace("{camera}", "*"))
         )
+        cameras = sorted(name for name in found if not name.startswith("."))  # as for recordings
     if not cameras:
         fix = "Check [calibration] path."
         raise refused("the calibration file is missing", root / path_template, fix=fix)

@@ -87,6 +87,12 @@ def test_a_path_may_be_written_in_any_way(tmp_path: Path, folder: str) -> None:
     assert misnamed(tmp_path, f"{folder}/{{camera}}/{{frame:04d}}.png") is not None
 
 
+def test_hidden_files_are_no_cameras(tmp_path: Path) -> None:
+    write_video(tmp_path / "C01.mkv", [np.zeros((16, 16, 3), np.uint8)] * 2)
+    (tmp_path / "._C01.mkv").write_bytes(b"\0\5\26\7")  # as macOS writes it
+    assert [*find_recordings(tmp_path, "{camera}.mkv")] == ["C01"]
+
+
 def test_a_pattern_of_the_camera_parts_it_from_the_frame(tmp_path: Path) -> None:
     for name in ("C0010000.png", "C000002.png"):
         (tmp_path / name).write_bytes(b"")

@@ -68,6 +68,7 @@ def test_cameras_are_found_by_the_template(tmp_path: Path, folder: str) -> None:
     for name in ("left", "right"):
         _write(tmp_path / folder / f"{name}.xml")
     _write(tmp_path / "calib A/other.xml")
+    (tmp_path / folder / "._left.xml").write_bytes(b"\0\5\26\7")  # macOS writes it on disks of other systems
     found = open_calibration("opencv-xml", f"{folder}/{{camera}}.xml", tmp_path, None)
     assert sorted(found.cameras) == ["left", "right"]
 
