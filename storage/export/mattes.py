@@ -94,7 +94,6 @@ def export_mattes(
     names = [name for job in jobs for name in job.names()]
     check_names(names)
     _check_room(out, jobs)
-    _sweep(out, names)
     done = 0
     written: list[str] = []
     for finished in _all(jobs, workers):
@@ -180,18 +179,6 @@ def _known(out: Root, take: Take, camera: str) -> Known:
 
 def _record(take: Take, camera: str) -> str:
     return f".capmat-export/{take.name}/{camera}.json"
-
-
-def _sweep(out: Root, names: Sequence[str]) -> None:
-    """Remove half-written files of a killed export."""
-    if out.remote:
-        return
-    ours = set(names)
-    for folder in {str(Path(name).parent) for name in names}:
-        for part in Path(out.url, folder).glob(".*.partial"):
-            name = part.name[1:].rsplit(".", 2)[0]
-            if (Path(folder) / name).as_posix() in ours:
-                part.unlink(missing_ok=True)
 
 
 def _all(jobs: Sequence[Job], workers: int) -> Iterator[Done]:
