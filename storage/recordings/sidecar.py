@@ -107,8 +107,8 @@ def clock_of_table(path: Path, camera: str, numbers: tuple[int, ...], fps: float
         places = [int(row[frame]) for row in own] if frame else list(numbers[: len(own)])
         times = dict(zip(places, (_moment(row[time]) for row in own), strict=True))
         together = [int(row[_TOGETHER]) for row in own] if _TOGETHER in head else None
-        if not all(map(Decimal.is_finite, times.values())):
-            raise ValueError("a time is not finite")
+        if not all(time.is_finite() and -(2**63) < time < 2**63 for time in times.values()):
+            raise ValueError("a time is not finite, or too large for any clock")
     except (ValueError, TypeError) as error:
         raise refuse(f"a row does not hold numbers ({error})") from error
     if len(times) != len(own) or sorted(times) != list(numbers):

@@ -75,6 +75,8 @@ def test_a_table_beside_a_recording_that_holds_no_times_is_not_a_clock(tmp_path:
         ("cam_id,time\n5,1\n5,2\n", "no row is of this camera; the rows are of 5"),
         ("frame,time\n0,2\n1,1\n", "the times run backwards before frame 1"),
         ("time\n1e300\n2e300\n", "too large"),
+        ("time\n1e3000000\n2e3000000\n", "too large"),
+        ("time\n-1e30\n1e18\n", "too large"),
         ("frame,time\n0,1\n1", "row 2 is cut off"),
         ("frame,cam_id,time\n0,1,1\n1", "row 2 is cut off"),
         ("time,sync_index\n1,0\n2", "row 2 is cut off"),
