@@ -91,7 +91,7 @@ def _size(frame: dict[str, Any], path: Path, name: str) -> tuple[int, int]:
     if "w" in frame and "h" in frame:
         return pixels(frame["w"], "w", path, name), pixels(frame["h"], "h", path, name)
     for ending in ("", ".png", ".jpg"):
-        if (picture := path.parent / f"{frame['file_path']}{ending}").is_file():
+        if (picture := path.parent / f"{frame['file_path']}{ending}".replace("\\", "/")).is_file():
             header = read_header(picture)
             return header.width, header.height
     return 0, 0

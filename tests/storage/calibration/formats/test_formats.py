@@ -130,12 +130,13 @@ def test_nerfstudio_cameras_go_back_to_the_world_before_the_applied_transform(
     assert_same(rig, read_cameras("nerfstudio", path)["C01"], lambda points: _opengl_pixels(rig, points), seed)
 
 
-def test_blender_gives_an_angle_and_the_picture_gives_the_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["./train/r_0", ".\\train\\r_0"])
+def test_blender_gives_an_angle_and_the_picture_gives_the_size(tmp_path: Path, file: str) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "train/r_0.png").write_bytes(encode_png(np.zeros((30, 40, 3), np.uint8)))
     pose = np.eye(4)
     pose[2, 3] = 4.0  # four units up, looking down
-    frames = [{"file_path": "./train/r_0", "transform_matrix": pose.tolist()}]
+    frames = [{"file_path": file, "transform_matrix": pose.tolist()}]
     (tmp_path / "t.json").write_text(json.dumps({"camera_angle_x": np.pi / 2, "frames": frames}))
     camera = read_cameras("nerfstudio", tmp_path / "t.json")["r_0"]
     assert (camera.width, camera.height) == (40, 30)
