@@ -45,10 +45,8 @@ def read_trimap(path: Path, where: str) -> NDArray[np.uint8]:
 
     Raises:
         ImageUnreadable: the picture is broken.
-        ScribbleError: it is a JPEG or not grey, leaves nothing open, or labels nothing.
+        ScribbleError: it is not grey, leaves nothing open, or labels nothing.
     """
-    if read_header(path).channels > 4 or path.suffix.lower() in (".jpg", ".jpeg"):
-        raise refused("a JPEG does not keep exact black and white", where, "Save trimaps as PNG or TIFF.")
     grey = _grey(path, where)
     label = np.full(grey.shape, OPEN, np.uint8)
     label[grey == 0] = BACKGROUND

@@ -67,7 +67,7 @@ def read_labelstudio(data: Any, where: str, radius: float) -> list[Annotated]:
         shapes: list[Shape] = []
         sizes: list[Size] = []
         on: list[str] = []
-        unpainted = [kind for kind in ("draft", "prediction") for _ in task.get(f"{kind}s") or ()]
+        unpainted = [kind for kind in ("draft", "prediction") for _ in json_list(task.get(f"{kind}s") or [], entry)]
         for annotation in json_list(task["annotations"], entry):
             if json_object(annotation, entry).get("was_cancelled"):
                 unpainted.append("cancelled annotation")

@@ -106,6 +106,11 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "a brush of no bytes": ("a.json", brushed(lambda r: r["value"]["rle"].append(300)), "'300', which is not a byte"),
     "a brush without a name": ("a.json", brushed(lambda r: r["value"].update(brushlabels=[])), "0 labels, not one"),
     "a turned picture": ("a.json", brushed(lambda r: r.update(image_rotation=90)), "the picture was rotated"),
+    "a task with a number of drafts": (
+        "a.json",
+        [{**task, "drafts": 3} for task in tools.labelstudio({f"{NAME}.jpg": SOUND})],
+        "expected a JSON list, got a number",
+    ),
     "a coco mask of another size": (
         "a.json",
         instances(lambda d: d["annotations"][1]["segmentation"].update(size=[HEIGHT + 1, WIDTH])),
