@@ -224,7 +224,11 @@ def _find(
     with gathered(problems, subject):
         recordings = find_recordings(session.folder, path, session.raw, session.video, broken)
         if required and not recordings and not broken:
-            if file := misnamed(session.folder, path):
+            file, ending = misnamed(session.folder, path), Path(path).suffix
+            if file and file.suffix.lower() != ending.lower():
+                what = f"no recording ends on {ending}; this file ends on {file.suffix}"
+                raise SessionError(what, where=str(file), fix="Correct the ending in the path.")
+            if file:
                 what = "the name has something else than a whole number where the path has {frame}"
                 fix = "Name the files by numbers: 0, 1, 2, or times without points and colons; or correct the path."
                 raise SessionError(what, where=str(file), fix=fix)

@@ -203,6 +203,12 @@ def test_a_path_may_say_which_names_are_cameras(day: Path) -> None:
     assert set(check_session(read_session(day)).takes["walk"].recordings) == {"c00", "c01", "c02"}
 
 
+def test_a_path_with_the_ending_of_another_format_is_told_so(day: Path) -> None:
+    edit_toml(day, "takes/walk/{camera}/{frame:04d}.png", "takes/walk/{camera}/{frame:04d}.tif")
+    with pytest.raises(errors.SessionError, match=r"0000\.png: no recording ends on \.tif; this file ends on \.png"):
+        check_session(read_session(day))
+
+
 def test_a_path_with_a_broken_pattern_is_refused(day: Path) -> None:
     edit_toml(day, "takes/walk/{camera}", "takes/walk/{camera:c(}")
     with pytest.raises(errors.SessionError, match="regular expression"):
