@@ -11,7 +11,7 @@ from flows.command.arguments import add_take, given, positive, settings, verbs_o
 from storage.benchmark import Benchmark
 from storage.descriptor import read_session
 from storage.store.root import Root
-from tasks.show.figures import METRICS, MORE_METRICS, Metric
+from tasks.show.figures import METRICS, MORE_METRICS, Metric, counted
 
 
 def _validate_options(parser: ArgumentParser) -> None:
@@ -79,8 +79,11 @@ def _number(means: dict[str, Any], metric: Metric) -> str:
 
 
 def _interval(means: dict[str, Any], metric: Metric) -> str:
-    interval = means.get(metric.key, {}).get("interval")
-    return "-".join(f"{edge * metric.scale:.2f}" for edge in interval) if interval else "one picture"
+    if not (mean := means.get(metric.key)):
+        return "-"
+    if not mean["interval"]:
+        return counted(mean["pictures"], "picture")
+    return "-".join(f"{edge * metric.scale:.2f}" for edge in mean["interval"])
 
 
 def _benchmark_options(parser: ArgumentParser) -> None:
