@@ -59,17 +59,18 @@ def lines(comparison: dict[str, Any]) -> list[str]:
     from tasks.validate.page import TITLES, doubt_lines, hull_text
 
     rows = [sentence(answer, comparison["models"]) for answer in comparison["answers"]]
+    wide = max(28, *(len(row) + 1 for row in comparison["models"]))
     for name, columns in comparison["scores"].items():
         for column, models in columns.items():
             metrics = [m for m in (*METRICS, *MORE_METRICS) if any(m.key in means for means in models.values())]
             rows.append(f"{name} {TITLES[column]}")
             heads = "".join(f"{f'{m.title} {m.ascii_unit}':>15}" for m in metrics)
-            rows.append(f"{'':28}{heads}{'ms/frame':>12}{'hull %' if comparison['hull'][name] else '':>9}")
+            rows.append(f"{'':{wide}}{heads}{'ms/frame':>12}{'hull %' if comparison['hull'][name] else '':>9}")
             for model, means in models.items():
                 first = "".join(f"{_number(means, m):>15}" for m in metrics)
                 fit = f"{hull_text(comparison['hull'][name], model):>9}" if comparison["hull"][name] else ""
-                rows.append(f"{model:28}{first}{comparison['latency'][name][model]['ms']:12.1f}{fit}")
-                rows.append(f"{'':28}" + "".join(f"{_interval(means, m):>15}" for m in metrics))
+                rows.append(f"{model:{wide}}{first}{comparison['latency'][name][model]['ms']:12.1f}{fit}")
+                rows.append(f"{'':{wide}}" + "".join(f"{_interval(means, m):>15}" for m in metrics))
         rows += doubt_lines(comparison["doubts"].get(name, {}))
     return rows
 
