@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 LEVEL = 0.95
+FEWEST = 6
+"""Pictures that an interval needs. With 5, chance alone lets all of them speak for one model 6 times in 100."""
 RESAMPLES = 4000
 """How often pictures are drawn again, with replacement."""
 
 
 def mean_interval(values: Sequence[float], *, resamples: int = RESAMPLES) -> tuple[float, float] | None:
-    """The interval (low, high) of the mean of such pictures; None for fewer than two.
+    """The interval (low, high) of the mean of such pictures; None for fewer than `FEWEST`.
 
     Args:
         values: one per picture, finite.
@@ -37,7 +39,7 @@ def ratio_interval(values: Sequence[float], others: Sequence[float]) -> tuple[fl
 def _interval(
     samples: Sequence[Sequence[float]], statistic: Callable[..., NDArray[np.float64]], resamples: int
 ) -> tuple[float, float] | None:
-    if len(samples[0]) < 2:
+    if len(samples[0]) < FEWEST:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = bootstrap(

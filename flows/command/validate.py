@@ -11,7 +11,7 @@ from flows.command.arguments import add_take, given, positive, settings, verbs_o
 from storage.benchmark import Benchmark
 from storage.descriptor import read_session
 from storage.store.root import Root
-from tasks.show.figures import METRICS, MORE_METRICS, Metric
+from tasks.show.figures import METRICS, MORE_METRICS, Metric, counted
 
 
 def _validate_options(parser: ArgumentParser) -> None:
@@ -59,17 +59,18 @@ def lines(comparison: dict[str, Any]) -> list[str]:
     from tasks.validate.page import TITLES, doubt_lines, hull_text
 
     rows = [sentence(answer, comparison["models"]) for answer in comparison["answers"]]
+    wide = max(28, *(len(row) + 1 for row in comparison["models"]))
     for name, columns in comparison["scores"].items():
         for column, models in columns.items():
             metrics = [m for m in (*METRICS, *MORE_METRICS) if any(m.key in means for means in models.values())]
             rows.append(f"{name} {TITLES[column]}")
             heads = "".join(f"{f'{m.title} {m.ascii_unit}':>15}" for m in metrics)
-            rows.append(f"{'':28}{heads}{'ms/frame':>12}{'hull %' if comparison['hull'][name] else '':>9}")
+            rows.append(f"{'':{wide}}{heads}{'ms/frame':>12}{'hull %' if comparison['hull'][name] else '':>9}")
             for model, means in models.items():
                 first = "".join(f"{_number(means, m):>15}" for m in metrics)
                 fit = f"{hull_text(comparison['hull'][name], model):>9}" if comparison["hull"][name] else ""
-                rows.append(f"{model:28}{first}{comparison['latency'][name][model]['ms']:12.1f}{fit}")
-                rows.append(f"{'':28}" + "".join(f"{_interval(means, m):>15}" for m in metrics))
+                rows.append(f"{model:{wide}}{first}{comparison['latency'][name][model]['ms']:12.1f}{fit}")
+                rows.append(f"{'':{wide}}" + "".join(f"{_interval(means, m):>15}" for m in metrics))
         rows += doubt_lines(comparison["doubts"].get(name, {}))
     return rows
 
@@ -79,8 +80,11 @@ def _number(means: dict[str, Any], metric: Metric) -> str:
 
 
 def _interval(means: dict[str, Any], metric: Metric) -> str:
-    interval = means.get(metric.key, {}).get("interval")
-    return "-".join(f"{edge * metric.scale:.2f}" for edge in interval) if interval else "one picture"
+    if not (mean := means.get(metric.key)):
+        return "-"
+    if not mean["interval"]:
+        return counted(mean["pictures"], "picture")
+    return "-".join(f"{edge * metric.scale:.2f}" for edge in mean["interval"])
 
 
 def _benchmark_options(parser: ArgumentParser) -> None:

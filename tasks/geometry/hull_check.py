@@ -18,7 +18,7 @@ from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.geometry.box import box_of, torch_view
-from tasks.runtime.step import Record, retryable, run_once
+from tasks.runtime.step import Record, run_once
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -176,6 +176,3 @@ def hull_check(
         "matted": {camera: [f for f in chosen if stored.has_alpha(run, camera, f)] for camera in stored.cameras},
     }
     return run_once(store, "hull-check", f"{take} {run}", inputs, work)
-
-
-hull_check_task = retryable("hull check", "hull check of {take} {run}", gpu=True)(hull_check)

@@ -103,7 +103,8 @@ def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], bench
     """Compare two reconstructions on the held-out cameras against one reference.
 
     The reference is the camera's picture, cut out by one matte that is the same for both: judged by its own mattes, a
-    run with holes would be praised for them. It is the supervisor's matte or, without a benchmark, that of `refined`.
+    run with holes would be praised for them. It is the supervisor's matte or, without a benchmark that holds this
+    frame of all held-out cameras, that of `refined`.
 
     Args:
         store: URL of the store.
@@ -126,8 +127,8 @@ def judge(store: str, take: str, frame: int, fields: Mapping[str, Record], bench
             source = Source(recording, camera, "", {})
             return encode_srgb(Cut(source, frame, alpha, source.plates()).light)
 
-        if benchmark:
-            frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"])
+        frozen = Benchmark.open(root, benchmark["benchmark"], benchmark["version"]) if benchmark else None
+        if frozen and {(take, camera, frame) for camera in cameras} <= set(frozen.keys):
             reference = "mattes of the supervisor"
             mattes = {c: frozen.alpha(take, c, frame) for c in cameras}
         else:

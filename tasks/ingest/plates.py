@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +47,32 @@ def ingest_plates(store_url: str, session_path: str | Path) -> dict[str, Any]:
     return {"stage": session.stage, "written": written, "kept": kept, "seconds": time.monotonic() - start}
 
 
+def same_stage(root: Root, plan: SessionPlan) -> Stage | None:
+    """The stage in the store if it is this set-up; None if it does not exist, or is another, unfinished one.
+
+    Raises:
+        StoreError: it is another one, of other cameras or colour.
+    """
+    name = plan.session.stage
+    try:
+        stored = Stage.open(root, name, sealed=False)
+    except NotFound:
+        return None
+    if (stored.sensors, stored.colour) == (plan.cameras, plan.session.colour.colour()):
+        return stored
+    if stored.complete:
+        raise StoreError(
+            f"the store holds a stage {name} of other cameras or colour",
+            where=root.url,
+            fix="Give this set-up another stage name in session.toml.",
+        )
+    return None
+
+
 def _bring_plates(root: Root, session: Session, plan: SessionPlan) -> tuple[list[str], list[str]]:
     """Write the plates that are missing; returns the cameras written, and those kept."""
     ledger, colour, folder = Ledger(root), session.colour.colour(), f"plates/{session.stage}"
-    old: Stage | None = None
-    with suppress(NotFound):
-        old = Stage.open(root, session.stage, sealed=False)
-    if old and (old.sensors, old.colour) != (plan.cameras, colour):
-        if old.complete:
-            raise StoreError(
-                f"the store holds a stage {session.stage} of other cameras or colour",
-                where=root.url,
-                fix="Give this set-up another stage name in session.toml.",
-            )
-        old = None
+    old = same_stage(root, plan)
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
     entries = {camera: ledger.done(f"{folder}/{camera}") or {} for camera in plan.plates} if old else {}
     sealed = old and old.complete and ledger.done(seal_key(group_key("stage", session.stage)))

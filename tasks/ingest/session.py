@@ -12,8 +12,8 @@ from storage.store.marker import begin_store
 from storage.store.root import Root
 from storage.takes.sources import sources
 from storage.takes.take import Take
-from tasks.ingest.plates import ingest_plates
-from tasks.ingest.take import ingest_take
+from tasks.ingest.plates import ingest_plates, same_stage
+from tasks.ingest.take import ingest_take, same_take
 from tasks.runtime.progress import say
 from tasks.runtime.step import StepRecord, digest, retryable, run_once
 
@@ -57,7 +57,12 @@ def check(session: str) -> SessionRecord:
 
 
 def plates(store: str, session: str) -> PlatesRecord:
-    """Average the recordings of the empty stage; the record depends on their files."""
+    """Average the recordings of the empty stage; the record depends on their files.
+
+    Raises:
+        StoreError: the store holds a stage of this name with another calibration or colour, whatever its files.
+        CapmatError: what `check_stage` raises.
+    """
     plan = check_stage(read_session(session), decode=False)
     manifests = {camera: recording.manifest() for camera, recording in plan.plates.items()}
 
@@ -66,6 +71,7 @@ def plates(store: str, session: str) -> PlatesRecord:
         return {"stage": done["stage"], "cameras": list(plan.plates)}
 
     begin_store(Root(store))
+    same_stage(Root(store), plan)
     return run_once(store, "plates", plan.session.stage, {"manifests": manifests}, work)
 
 
@@ -88,10 +94,16 @@ def ingest(store: str, session: str, take: str, plates_digest: str) -> TakeRecor
 
     Returns:
         The record of the step with the digest of `take_record`: mattes are the same work whoever asks for them.
+
+    Raises:
+        StoreError: the store holds a take of this name with another calibration or colour, whatever its files.
+        CapmatError: what `ingest_take` raises.
     """
     plan = check_session(read_session(session), only=take, decode=False)
     recordings = plan.takes[take].recordings
     manifests = {camera: recording.manifest() for camera, recording in recordings.items()}
+
+    same_take(Root(store), plan, plan.takes[take])
 
     def work() -> TakeRecord:
         ingest_take(store, session, take)

@@ -78,7 +78,7 @@ def ingest_take(store_url: str, session_path: str | Path, take: str, workers: in
 def _bring_take(root: Root, plan: SessionPlan, chosen: TakePlan, workers: int) -> dict[str, list[Block]]:
     """Write the blocks that are missing and seal the take; returns what was missing, by camera."""
     session = plan.session
-    stored = _same_take(root, plan, chosen)
+    stored = same_take(root, plan, chosen)
     if stored is None:
         forget_take(root, chosen.name)
         stored = Take.create(
@@ -195,8 +195,12 @@ def _is_stored(entry: dict[str, Any], sizes: dict[str, int]) -> bool:
     return all(sizes.get(file) == listed[0] for file, listed in entry["files"].items())
 
 
-def _same_take(root: Root, plan: SessionPlan, chosen: TakePlan) -> Take | None:
-    """The take in the store if it is this recording; None if it does not exist, or is another, unfinished one."""
+def same_take(root: Root, plan: SessionPlan, chosen: TakePlan) -> Take | None:
+    """The take in the store if it is this recording; None if it does not exist, or is another, unfinished one.
+
+    Raises:
+        StoreError: it is another one, of other frames, cameras or colour.
+    """
     try:
         stored = Take.open(root, chosen.name, sealed=False)
     except NotFound:

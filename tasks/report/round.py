@@ -119,11 +119,11 @@ def _pictures(config: Config, round_: Mapping[str, Any], rebuilt: Record) -> dic
     entries = [(c, f) for c, f in round_["benchmark"]["entries"]]
     each = round_["validation"]["per_image"]["student_base"]
     worst = sorted(entries, key=lambda e: -each[f"{e[0]}/{e[1]}"]["mse"])
-    shown = sorted({worst[0], worst[1], worst[len(worst) // 2], worst[-1]}, key=worst.index)
+    shown = sorted({*worst[:2], worst[len(worst) // 2], worst[-1]}, key=worst.index)
     sheets = {
-        "stage": stage_sheet(root, take, spread([c for c, _ in entries], 3), {"supervisor": supervisor}),
-        "teacher": before_after_sheet(root, take, shown, runs["teacher_base"], runs["teacher_refined"], reference),
-        "student": before_after_sheet(root, take, shown, runs["student_base"], runs["student_refined"], reference),
+        "stage": stage_sheet(take, spread(entries, 3), {"supervisor": supervisor}),
+        "teacher": before_after_sheet(take, shown, runs["teacher_base"], runs["teacher_refined"], reference),
+        "student": before_after_sheet(take, shown, runs["student_base"], runs["student_refined"], reference),
         "scribbles": scribble_sheet(root, round_["labels"]["labels"]),
     }
     pictures = {name: to_jpeg(sheet) for name, sheet in sheets.items()}

@@ -18,26 +18,21 @@ from tasks.show.markdown import table
 from tasks.show.sheet import Row, contact_sheet, error_picture, overlay_picture, spread, to_jpeg
 
 
-def stage_sheet(root: Root, take: Take, cameras: Sequence[str], alphas: Mapping[str, Reference]) -> np.ndarray:
-    """The first frame of some cameras: image, plate, and alphas (heading -> alpha of camera and frame)."""
-    stage, frame = Stage.under(take), take.frames[0]
+def stage_sheet(take: Take, pictures: Sequence[tuple[str, int]], alphas: Mapping[str, Reference]) -> np.ndarray:
+    """Image, plate, and alphas (heading -> alpha of camera and frame); a row per (camera, frame)."""
+    stage = Stage.under(take)
     rows = [
         Row(
             f"{take.name} {camera} frame {frame}",
             [take.read(camera, frame), stage.plate(camera), *(alpha(camera, frame) for alpha in alphas.values())],
         )
-        for camera in cameras
+        for camera, frame in pictures
     ]
     return contact_sheet(rows, ["image", "plate", *alphas])
 
 
 def before_after_sheet(
-    root: Root,
-    take: Take,
-    pictures: Sequence[tuple[str, int]],
-    base: str,
-    refined: str,
-    reference: Reference,
+    take: Take, pictures: Sequence[tuple[str, int]], base: str, refined: str, reference: Reference
 ) -> np.ndarray:
     """Image, plate, base and refined alpha with their errors against a reference; a row per (camera, frame)."""
     stage, rows = Stage.under(take), []
@@ -80,10 +75,10 @@ def scribble_sheet(root: Root, labels: str, count: int = 8) -> np.ndarray:
 
 def show_take(store: str, take: str, runs: Sequence[str]) -> None:
     """Show a contact sheet of a take and its runs beside the flow run in the Prefect UI."""
-    root = Root(store)
-    recording = Take.open(root, take)
+    recording = Take.open(Root(store), take)
     alphas = {run: partial(recording.read_alpha, run) for run in runs}
-    sheet = stage_sheet(root, recording, spread(list(recording.cameras), 3), alphas)
+    first = [(camera, recording.frames[0]) for camera in spread(list(recording.cameras), 3)]
+    sheet = stage_sheet(recording, first, alphas)
     show(f"sheet-{take}", f"take {take}", to_jpeg(sheet))
 
 

@@ -18,7 +18,8 @@ Intervals = Mapping[str, tuple[float, Sequence[float] | None]]
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 260, 64, 190, 34, 34  # of a panel of curves
 DOTS_WIDTH = 760
-NAMES = 230  # width of the names at the left of dots and intervals
+NAMES = 230  # width of the names at the left of dots and intervals; of intervals more, where a name is longer
+LETTER = 7.5  # width of a letter, rather too much
 PITCH = 24  # height of a row of dots or intervals
 FEW = 12  # points of a line, up to which each has a dot and its x a number
 # Orange, blue, green, purple, brown, grey: apart for every common kind of colour blindness.
@@ -113,19 +114,21 @@ def intervals_svg(panels: Mapping[str, Intervals]) -> str:
         panels: heading -> values of 0 or more. An empty panel is skipped.
     """
     drawn, top = [], 0
+    letters = max((len(name) for lines in panels.values() for name in lines), default=0)
+    left = max(NAMES, math.ceil(LETTER * letters) + 16)
     for heading, lines in panels.items():
         if lines:
-            drawn.append(f'<g transform="translate(0 {top})">{_intervals(heading, lines)}</g>')
+            drawn.append(f'<g transform="translate(0 {top})">{_intervals(heading, lines, left)}</g>')
             top += TOP + PITCH * len(lines) + 26
-    return _document(WIDTH, max(top, 1), drawn)
+    return _document(WIDTH - NAMES + left, max(top, 1), drawn)
 
 
-def _intervals(heading: str, lines: Intervals) -> str:
+def _intervals(heading: str, lines: Intervals, left: int) -> str:
     ticks = round_ticks(0.0, max(max(mean, *(interval or (mean,))) for mean, interval in lines.values()))
-    bottom, right = TOP + PITCH * len(lines), WIDTH - 80
+    bottom, right = TOP + PITCH * len(lines), WIDTH - NAMES + left - 80
 
     def across(value: float) -> float:
-        return NAMES + value / ticks[-1] * (right - NAMES)
+        return left + value / ticks[-1] * (right - left)
 
     parts = [_text(12, 20, heading, weight="bold")]
     for tick in ticks:
@@ -133,7 +136,7 @@ def _intervals(heading: str, lines: Intervals) -> str:
         parts.append(_text(f"{across(tick):.1f}", bottom + 14, significant(tick), "middle"))
     for i, (name, (mean, interval)) in enumerate(lines.items()):
         y, colour = TOP + PITCH * (i + 0.5), COLOURS[i % len(COLOURS)]
-        parts.append(_text(NAMES - 12, f"{y + 4:.1f}", name, "end"))
+        parts.append(_text(left - 12, f"{y + 4:.1f}", name, "end"))
         if interval:
             path = f"M{across(interval[0]):.1f} {y:.1f}H{across(interval[1]):.1f}"
             parts.append(f'<path d="{path}" stroke="{colour}" stroke-width="5" opacity="0.35"/>')

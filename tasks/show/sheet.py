@@ -7,7 +7,7 @@ and neutral: black alpha, white alpha and a red stroke all keep their edges on i
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from capmat_errors import SizeMismatch
 
 RGB = npt.NDArray[np.uint8]
 Picture = npt.NDArray[Any]
+T = TypeVar("T")
 
 GROUND = (28, 29, 31)
 EMPTY = (38, 39, 42)
@@ -229,7 +230,7 @@ def _width(font: Any, text: str) -> int:
     return int(np.ceil(font.getlength(text)))
 
 
-def spread(names: Sequence[str], count: int) -> list[str]:
-    """`count` of the names, evenly spread, including the first."""
-    step = max(1, len(names) // count)
-    return list(names[::step][:count])
+def spread(values: Sequence[T], count: int) -> list[T]:
+    """`count` of the values, evenly spread, including the first."""
+    step = max(1, len(values) // count)
+    return list(values[::step][:count])

@@ -124,7 +124,8 @@ def _figures(one: Measured) -> dict[str, float]:
     if one.bright is not None:
         figures["flicker"] = float(np.ptp(one.bright))
     if one.moved:
-        figures |= {"shift": one.moved[0].farthest, "shift_error": one.moved[0].error}
+        first = next(iter(one.moved.values()))
+        figures |= {"shift": first.farthest, "shift_error": first.error}
     if one.gains is not None:
         figures |= dict(zip(("gain_red", "gain_green", "gain_blue"), one.gains.tolist(), strict=True))
     if one.detail is not None:

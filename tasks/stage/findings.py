@@ -101,16 +101,17 @@ def _finding(
 def _drift(one: Measured, limits: StageLimits) -> Iterator[Finding]:
     again = "Fasten it, record the empty stage again, and calibrate it anew if it does not go back."
     if one.moved:
-        worst = max(one.moved, key=lambda one: one.farthest)
+        worst = max(one.moved.values(), key=lambda one: one.farthest)
         yield from _finding(
             "moved", worst.farthest - 2 * worst.error, limits.shift,
             f"the camera moved since its plate: {worst}", again, _figures(worst),
         )  # fmt: skip
-        first, last = one.moved[0], one.moved[-1]
+        frames = list(one.moved)
+        first, last = one.moved[frames[0]], one.moved[frames[-1]]
         apart = float(np.hypot(last.x - first.x, last.y - first.y))
         yield from _finding(
             "moved", apart - 2 * (first.error + last.error), limits.shift,
-            f"the camera moved within the take: {apart:.2g} px from frame {one.frames[0]} to {one.frames[-1]}",
+            f"the camera moved within the take: {apart:.2g} px from frame {frames[0]} to {frames[-1]}",
             "Fasten it. No plate fits all frames of this take.", {"shift": apart},
         )  # fmt: skip
     if one.settled:

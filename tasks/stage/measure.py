@@ -67,7 +67,7 @@ class Measured:
         dark: where the plate is dark and flat.
         around: the surroundings of the subject.
         settled: registration of the last empty frame on the first.
-        moved: registration of every frame of the take on the plate.
+        moved: registration on the plate of every frame of the take that shows the stage, by number, rising.
         gains: of red, green and blue, take against plate.
         detail: finest detail of the take against that of the plate.
         change: (h, w) signed difference of every frame to the plate, of square roots.
@@ -96,7 +96,7 @@ class Measured:
     noise_shot: Noise | None = None
     bright: NDArray[np.float64] | None = None
     settled: Registration | None = None
-    moved: list[Registration] = field(default_factory=list)
+    moved: dict[int, Registration] = field(default_factory=dict)
     gains: NDArray[np.float64] | None = None
     detail: float | None = None
     change: list[NDArray[np.float16]] = field(default_factory=list)
@@ -167,7 +167,11 @@ def _take(out: Measured, pictures: Pictures, limits: StageLimits) -> None:
         out.missing["exposure"] = "too little of the stage is lit without being clipped"
     looked = [register(_root(plate), _root(frame), ~out.white & ~clipped(frame)) for frame in pictures.shots]
     registered = [one if one and one.kind != "none" else None for one in looked]
-    out.moved = [one.enlarged(pictures.fold, pictures.size[::-1]) for one in registered if one is not None]
+    out.moved = {
+        frame: one.enlarged(pictures.fold, pictures.size[::-1])
+        for frame, one in zip(pictures.frames, registered, strict=True)
+        if one is not None
+    }
     if not all(registered):
         out.missing["moved"] = "the stage has too few edges that are lit, or the take shows another one"
     out.sigma = 0.005 if out.noise is None else max(1e-4, float(np.sqrt(out.noise.photon)) / 2 / pictures.fold)
@@ -177,7 +181,7 @@ def _take(out: Measured, pictures: Pictures, limits: StageLimits) -> None:
         out.change.append(signed_change(under * gains[:, None, None].astype(np.float32), frame).astype(np.float16))
     subject = may_be_subject(out.change[0].astype(np.float32), out.sigma, neighbourhood(out))
     out.matte = subject if pictures.matte is None else pictures.matte > 0.1
-    if out.moved and out.moved[0].farthest >= limits.shift[0]:
+    if out.moved and next(iter(out.moved.values())).farthest >= limits.shift[0]:
         out.missing["focus"] = "the camera moved; record the empty stage again first"
     else:
         out.detail = _detail(out, pictures, registered[0], use & ~subject)

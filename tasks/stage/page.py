@@ -137,7 +137,8 @@ def _row(
         shot = _over(_over(shot, _rim(one.subject), _SUBJECT, 0.7), one.outside, _OUTSIDE, 0.8)
     canvas = _numbered(fit_height(shot, height), changes, scale / one.fold, _OUTSIDE)
     if one.moved and any(finding["kind"] == "moved" for finding in findings):
-        canvas = _arrow(canvas, one.moved[0].x * scale / one.fold, one.moved[0].y * scale / one.fold)
+        first = next(iter(one.moved.values()))
+        canvas = _arrow(canvas, first.x * scale / one.fold, first.y * scale / one.fold)
     change = np.clip(0.5 + one.change[0].astype(np.float32), 0, 1)
     return Row(label, [*drawn, canvas, error_picture(change, np.full_like(change, 0.5))], captions)
 

@@ -1,7 +1,7 @@
 """The answer that a comparison of models is made for: is the newer model better, and by how much?
 
 Models are compared in pairs on the same pictures. Where chance alone could explain the difference, the answer is
-"undecided": the bootstrap interval of the ratio of the two errors contains 1.
+"undecided": the bootstrap interval of the ratio of the two errors contains 1, or the pictures are too few for one.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ class Answer(TypedDict):
     new: str
     better: Literal["yes", "no", "undecided"]
     share: float  # MSE of the new one over that of the old one
-    interval: tuple[float, float] | None  # of the share; None for one picture
+    interval: tuple[float, float] | None  # of the share; None for too few pictures
     sure: float | None  # the share without pictures on which the supervisor may be wrong; None if there are none
     pictures: int
 
@@ -67,6 +67,8 @@ def short(row: str) -> str:
 
 def sentence(answer: Answer, models: Mapping[str, Mapping[str, Any]]) -> str:
     """The answer in words, the decision first."""
+    from capmat_models.confidence import FEWEST
+
     old, new = (called(row, models[row]) for row in (answer["old"], answer["new"]))
     text = {
         "yes": f"Yes: the {new} is better than the {old}.",
@@ -79,8 +81,8 @@ def sentence(answer: Answer, models: Mapping[str, Mapping[str, Any]]) -> str:
         text += f", with 95 % certainty between {_percent(low)} and {_percent(high)}"
     pictures = counted(answer["pictures"], "picture")
     text += f", on {pictures} of {answer['benchmark']} against {_AGAINST[answer['column']]}."
-    if answer["pictures"] == 1:
-        text += " One picture says nothing about others."
+    if answer["pictures"] < FEWEST:
+        text += f" Fewer than {FEWEST} pictures say too little about others."
     if answer["sure"] is not None:
         text += f" Without the pictures on which the supervisor may be wrong it is {_percent(answer['sure'])}."
     return text

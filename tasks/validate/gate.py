@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 
 from capmat_errors import MatteError
 from tasks.config import Gate
+from tasks.show.figures import counted
 from tasks.validate.score import Scores
 
 Pair = Mapping[str, Any]
@@ -57,7 +58,7 @@ def decide(
         return _verdict("REJECT", [f"the challenger's error is nan or infinite on {_some(broken)}"])
     new = _mean(challenger)
     if champion is None:
-        mse = f"benchmark MSE {new * 1e4:.2f}e-4 on {len(pictures)} pictures"
+        mse = f"benchmark MSE {new * 1e4:.2f}e-4 on {counted(len(pictures), 'picture')}"
         return _verdict("PROMOTE", [mse, "no model is in use for this role, so nothing has to be beaten"])
     old = _mean(champion)
     if not math.isfinite(old):
@@ -107,11 +108,11 @@ def _some(pictures: list[str]) -> str:
 
 
 def _how_sure(champion: Mapping[str, Scores], challenger: Mapping[str, Scores]) -> str:
-    from capmat_models.confidence import LEVEL, ratio_interval
+    from capmat_models.confidence import FEWEST, LEVEL, ratio_interval
 
     pictures = sorted(champion)
-    if len(pictures) < 2:
-        return ", by one picture, which says nothing about others"
+    if len(pictures) < FEWEST:
+        return f", by {counted(len(pictures), 'picture')}; fewer than {FEWEST} say too little about others"
     interval = ratio_interval([challenger[p]["mse"] for p in pictures], [champion[p]["mse"] for p in pictures])
     return f" ({100 * LEVEL:.0f} % interval {interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
 

@@ -18,7 +18,7 @@ class Mean(TypedDict):
 
     mean: float
     interval: tuple[float, float] | None
-    """None for one picture, which says nothing about others."""
+    """None for too few pictures, see `capmat_models.confidence.FEWEST`."""
     pictures: int
 
 
@@ -271,11 +271,13 @@ def doubt_lines(doubts: Mapping[str, float]) -> list[str]:
 
 
 def _certainty(comparison: Comparison) -> str:
+    from capmat_models.confidence import FEWEST
+
     means = [one for columns in comparison["scores"].values() for rows in columns.values() for one in rows.values()]
-    alone = any(one["interval"] is None for each in means for one in each.values())
+    few = any(one["interval"] is None for each in means for one in each.values())
     text = (f"In brackets: {100 * comparison['level']:.0f} % bootstrap intervals of the means over pictures. "
             "Lower is better everywhere.")  # fmt: skip
-    return text + (" One picture alone has no interval: it says nothing about others." if alone else "")
+    return text + (f" Fewer than {FEWEST} pictures have none: they say too little about others." if few else "")
 
 
 def _best(comparison: Comparison) -> str:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from capmat_models.confidence import mean_interval, ratio_interval
+from capmat_models.confidence import FEWEST, LEVEL, mean_interval, ratio_interval
 
-ERRORS = st.lists(st.floats(1e-6, 1.0), min_size=2, max_size=20)
+ERRORS = st.lists(st.floats(1e-6, 1.0), min_size=FEWEST, max_size=20)
 
 
 @given(ERRORS)
@@ -30,11 +31,13 @@ def test_it_holds_the_true_mean_about_as_often_as_it_says() -> None:
     assert 0.88 <= held / 200 <= 0.99
 
 
-def test_of_one_picture_nothing_is_said() -> None:
-    assert mean_interval([0.3]) is None
-    assert mean_interval([]) is None
-    assert ratio_interval([0.3], [0.4]) is None
-    assert ratio_interval([0.3, 0.2], [0.0, 0.0]) is None
+def test_of_pictures_that_may_all_agree_by_chance_nothing_is_said() -> None:
+    for count in range(20):
+        agree = count > 0 and binomtest(0, count).pvalue < 1 - LEVEL  # all for one model, a coin tossed for each
+        found = ratio_interval([0.3] * count, [0.4] * count)
+        assert (found is not None) == agree
+        assert (mean_interval([0.3] * count) is not None) == agree
+    assert ratio_interval([0.3] * FEWEST, [0.0] * FEWEST) is None
 
 
 def test_pictures_that_are_hard_for_both_do_not_blur_the_ratio() -> None:

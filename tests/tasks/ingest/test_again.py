@@ -115,6 +115,26 @@ def test_a_picture_that_differs_in_one_number_is_refused_and_nothing_changes(
     assert ingest_take(store.url, session, "walk")["written"] == []
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new"), [("calibration.json", "60.0", "66.0"), ("session.toml", "black = 64", "black = 65")]
+)
+def test_pictures_that_mean_something_else_now_are_refused_though_no_picture_changed(
+    session: Path, tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    store, toml = str(tmp_path / "nights"), str(session / "session.toml")
+    made = plates(store, toml)
+    taken, sound = ingest(store, toml, "walk", made["digest"]), (session / file).read_text()
+    assert old in sound
+    (session / file).write_text(sound.replace(old, new))
+    with pytest.raises(StoreError, match="a stage ring of other cameras or colour"):
+        plates(store, toml)
+    with pytest.raises(StoreError, match="a take walk of other frames, cameras or colour"):
+        ingest(store, toml, "walk", made["digest"])
+    (session / file).write_text(sound)
+    assert plates(store, toml)["digest"] == made["digest"]
+    assert ingest(store, toml, "walk", made["digest"])["digest"] == taken["digest"]
+
+
 def test_the_refusal_names_labels_and_benchmarks_of_the_take(session: Path, store: Root) -> None:
     label = np.full((HEIGHT, WIDTH), 255, np.uint8)
     label[:4] = 0

@@ -3,10 +3,12 @@
 import re
 import xml.etree.ElementTree as ET
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ImageFont
 
-from tasks.show.charts import HEIGHT, WIDTH, curves_svg
+from tasks.show.charts import HEIGHT, WIDTH, curves_svg, intervals_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 values = st.floats(1e-12, 1e6)
@@ -24,6 +26,17 @@ def test_every_line_is_drawn_inside_the_picture_and_named(lines):
         assert all(0 <= y <= HEIGHT for y in numbers[1::2])
     texts = [text.text or "" for text in tree.iter(f"{SVG}text")]
     assert all(any(text.startswith(name) for text in texts) for name in lines)
+
+
+@pytest.mark.parametrize("name", ["net", "a_published_network_with_a_name_that_is_long@v0012"])
+def test_the_names_beside_intervals_are_not_cut_off(name: str) -> None:
+    tree = ET.fromstring(intervals_svg({"MSE": {name: (1.0, (0.5, 2.0)), "b": (2.0, None)}}))
+    width, font = float(tree.attrib["width"]), ImageFont.load_default(12)
+    for text in tree.iter(f"{SVG}text"):
+        x, long = float(text.attrib["x"]), font.getlength(text.text or "")
+        shift = {"end": 1, "middle": 0.5}.get(text.get("text-anchor", ""), 0)
+        assert x - shift * long >= 0
+        assert x + (1 - shift) * long <= width
 
 
 def test_a_value_that_a_logarithm_cannot_show_is_passed_over():

@@ -4,11 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
+from storage.calibration.camera import Camera
 from tasks.config import StageLimits
 from tasks.stage.findings import TITLES, judge
-from tasks.stage.measure import Measured, Region
+from tasks.stage.measure import Measured, Region, measure
 from tasks.stage.page import stage_page
+from tasks.stage.pictures import Pictures
 from tests.tasks.report.test_page import Page
 
 
@@ -27,6 +30,26 @@ def test_a_checkerboard_that_was_put_down_is_no_reflection(stays: bool | None, k
     ((finding,),) = judge({"c00": measured(board)}, StageLimits(), 0.0).values()
     assert finding.kind == kind
     assert ("moved or put there" in finding.advice) == (kind == "changed")
+
+
+def test_the_frames_between_which_a_camera_moved_are_those_that_show_the_stage() -> None:
+    rng = np.random.default_rng(0)
+
+    def wall(right: int, seed: int = 1) -> np.ndarray:
+        grain = gaussian_filter(np.random.default_rng(seed).standard_normal((160, 240)), 2)
+        seen = np.clip(0.3 + 1.8 * np.roll(grain, right, 1)[:, 20:-20], 0.05, 0.9)
+        return np.stack([seen + 0.002 * rng.standard_normal(seen.shape) for _ in range(3)]).astype(np.float32)
+
+    camera = Camera(
+        "c00", 200, 160, np.array([[200.0, 0, 100], [0, 200, 80], [0, 0, 1]]), np.zeros(5), np.eye(3), np.zeros(3)
+    )
+    pictures = Pictures.of_empty(camera, [wall(0), wall(0)])
+    pictures.add_shots([(1, wall(0)), (50, wall(4)), (99, wall(0, seed=2))])  # then it looks elsewhere
+    one = measure(pictures, StageLimits(), np.ones((160, 200), bool))
+    (found,) = judge({"c00": one}, StageLimits(), 0.0).values()
+    (within,) = [finding.what for finding in found if "within the take" in finding.what]
+    assert within == "the camera moved within the take: 4 px from frame 1 to 50"
+    assert "another one" in one.missing["moved"]
 
 
 def test_a_lamp_is_called_a_lamp() -> None:

@@ -32,10 +32,16 @@ def asked(old: list[float], new: list[float], doubts: tuple[str, ...] = ()) -> d
 
 @pytest.mark.parametrize(
     ("new", "better"),
-    [([1.0, 2.0, 3.0, 4.0], "yes"), ([3.0, 5.0, 7.0, 9.0], "no"), ([1.0, 9.0, 3.0, 9.0], "undecided")],
+    [
+        ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "yes"),
+        ([3.0, 5.0, 7.0, 9.0, 11.0, 13.0], "no"),
+        ([1.0, 9.0, 3.0, 9.0, 5.0, 13.0], "undecided"),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], "undecided"),
+        ([1.0, 2.0], "undecided"),
+    ],
 )
 def test_better_is_said_only_where_chance_does_not_explain_it(new: list[float], better: str) -> None:
-    assert asked([2.0, 4.0, 6.0, 8.0], new)["better"] == better
+    assert asked([2.0, 4.0, 6.0, 8.0, 10.0, 12.0][: len(new)], new)["better"] == better
 
 
 def test_the_sentence_says_how_much_on_what_and_what_the_doubtful_pictures_change() -> None:
@@ -49,7 +55,8 @@ def test_the_sentence_says_how_much_on_what_and_what_the_doubtful_pictures_chang
     assert said.endswith("Without the pictures on which the supervisor may be wrong it is 50 % lower.")
     alone: Any = asked([2.0], [1.0])
     assert (alone["better"], alone["interval"]) == ("undecided", None)
-    assert "One picture says nothing about others." in sentence(alone, models("champion", "challenger"))
+    for few in (alone, answer):
+        assert "Fewer than 6 pictures say too little about others." in sentence(few, models("champion", "challenger"))
 
 
 def test_models_of_one_role_or_network_are_compared_and_the_higher_version_is_the_newer() -> None:

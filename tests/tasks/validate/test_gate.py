@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from storage.benchmark import freeze_benchmark
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.config import Reconstruction
 from tasks.geometry.reconstruct import held_out, judge, reconstruct
 from tasks.models.networks import Ref
 from tasks.validate.promote import keep_reconstruction, newest_pair
-from tests.ellipsoid_take import add_run, store_take
+from tests.ellipsoid_take import add_run, cutout, store_take
 from tests.ellipsoids import ring
 
 CAMERAS = ring(10)
@@ -30,12 +31,13 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any
         return alpha
 
     add_run(take, CAMERAS, "pierced", pierced)
-    record = {"take": "solids", "digest": "d"}
-    fields = {
-        row: reconstruct(root.url, record, 4, run, SETTINGS, 0)
-        for row, run in (("base", "pierced"), ("refined", "true"))
-    }
-    return root.url, judge(root.url, "solids", 4, fields, None)
+    return root.url, judge(root.url, "solids", 4, fields(root.url), None)
+
+
+def fields(store: str) -> dict[str, Any]:
+    """What was learnt of both runs; the second time the records say it."""
+    record, runs = {"take": "solids", "digest": "d"}, {"base": "pierced", "refined": "true"}
+    return {row: reconstruct(store, record, 4, run, SETTINGS, 0) for row, run in runs.items()}
 
 
 def test_a_hole_in_the_mattes_costs_by_every_figure(judged: tuple[str, dict[str, Any]]) -> None:
@@ -52,6 +54,23 @@ def test_what_the_figures_mean_is_said_with_them(judged: tuple[str, dict[str, An
     assert done["reference"] == "mattes of true"  # without a supervisor, the refined run's for both
     assert done["held_out"] == ["C02", "C07"]
     assert "not comparable with the paper" in done["backend"]
+
+
+@pytest.mark.parametrize(
+    ("frozen", "reference"), [(("C02", "C07"), "mattes of the supervisor"), (("C00", "C02"), "mattes of true")]
+)
+def test_a_benchmark_is_the_reference_only_if_it_holds_all_held_out_cameras(
+    judged: tuple[str, dict[str, Any]], frozen: tuple[str, ...], reference: str
+) -> None:
+    store, _ = judged
+    alphas = [cutout(camera).alpha for camera in CAMERAS if camera.id in frozen]
+    trimaps = [np.where(alpha > 0.99, 255, np.where(alpha < 0.01, 0, 128)).astype(np.uint8) for alpha in alphas]
+    entries = [("solids", *rest) for rest in zip(frozen, (4, 4), trimaps, alphas, strict=True)]
+    made = freeze_benchmark(Root(store), "-".join(frozen), entries, {})
+    record = {"benchmark": made.name, "version": made.version, "digest": made.name}
+    done = judge(store, "solids", 4, fields(store), record)
+    assert done["reference"] == reference
+    assert done["refined"]["psnr"] > done["base"]["psnr"] + 4  # by the true mattes in both cases
 
 
 def test_the_pictures_and_the_export_are_kept(judged: tuple[str, dict[str, Any]]) -> None:

@@ -33,7 +33,9 @@ def scores(*mse: float) -> dict[str, dict[str, float]]:
         ((0.0, 0.0), (0.0, 0.0), "HOLD", "margin"),  # nothing is better than perfect
         ((2e-3, 2e-3), (1e-3, math.nan), "REJECT", "nan or infinite on c1/1"),
         ((2e-3, math.nan), (1e-3, 1e-3), "HOLD", "champion's error is nan or infinite"),
-        ((2e-3,), (1e-3,), "PROMOTE", "one picture, which says nothing about others"),
+        ((2e-3,), (1e-3,), "PROMOTE", "by 1 picture; fewer than 6 say too little about others"),
+        ((2e-3,) * 5, (1e-3,) * 5, "PROMOTE", "by 5 pictures; fewer than 6 say too little about others"),
+        ((2e-3,) * 6, (1e-3,) * 6, "PROMOTE", "0.50 of the champion's (95 % interval 0.50 to 0.50)"),
     ],
 )
 def test_decision(champion: tuple[float, ...], challenger: tuple[float, ...], decision: str, word: str) -> None:
