@@ -71,11 +71,13 @@ def nightly(
 def _night_of_session(config: Config, models: str, names: Sequence[str]) -> dict[str, Any]:
     """Take in and matte some takes of the session, or all; arguments and result as in `nightly`."""
     began, stages = time.time(), list[Record]()
+    # before the ingest: it may last longer than the night, and `until` is then that of the next day
+    until = until_time(config.night.until, datetime.now().astimezone(), "night.until")
     plan, takes = ingest_session(config, look=stages.append, takes=names)
     base = register_base_task(config.store, config.weights, config.architectures)
     chosen = base if models == "base" else champions_task(config.store)
     label_run(place_of(config.session), *versions_of(chosen), *takes)
-    every = _teacher_every(config)
+    every = teacher_every(config, until)
     taught = {name for name in takes if name in config.scribble_takes or name == plan["benchmark"]}
 
     measured = takes.get(plan["benchmark"])
@@ -124,13 +126,11 @@ def _night_of_session(config: Config, models: str, names: Sequence[str]) -> dict
     }
 
 
-def _teacher_every(config: Config) -> int:
+def teacher_every(config: Config, until: datetime | None) -> int:
     """The teacher sees every n-th frame, so that the night ends in time; 0 if it sees none."""
-    begun = datetime.now().astimezone()
-    until = until_time(config.night.until, begun, "night.until")
     if not until:
         return 1
-    every = plan_night(config, begun, until).every
+    every = plan_night(config, datetime.now().astimezone(), until).every
     say({0: "the night is too short for the teacher", 1: "the night is long enough for all"}.get(
         every, f"the night is short: the teacher sees one frame in {every}"))  # fmt: skip
     return every

@@ -10,6 +10,7 @@ SIGHUP and SIGTERM.
 
 import argparse
 import atexit
+import errno
 import os
 import signal
 import sys
@@ -26,7 +27,7 @@ from tempfile import mkdtemp
 from textwrap import dedent
 from typing import Any, TextIO, cast
 
-from capmat_errors import CapmatError
+from capmat_errors import CapmatError, ConfigError
 from flows.command.arguments import Anywhere, Parser, settings
 from tasks.runtime.display import chosen_display
 from tasks.runtime.listener import Ended, ended_by_signals, lost, outlive
@@ -107,6 +108,8 @@ _LASTING = {
     *("scribble", "mine", "train-base", "sim", "ui", "up", "down", "deploy", "hull", "scene"),
 }
 """Words whose result lasts, in a store, a file or a server. What the others print is all that they do."""
+_UNWILLING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""What a disk says of a place that a person has to mend, and no fault of the program."""
 _WAITING = {"ui", "scribble"}
 """Words that wait for people, and are not silent for want of progress."""
 
@@ -250,6 +253,13 @@ def _run(argv: Sequence[str] | None) -> int:
     except CapmatError as e:
         shown.refused(e)
         code = e.exit_code
+    except OSError as e:
+        if e.errno not in _UNWILLING or not e.filename:
+            raise
+        what, fix = f"cannot be used ({e.strerror})", "Check its owner, its permissions and the room on its disk."
+        refusal = ConfigError(what, where=os.fsdecode(e.filename), fix=fix)
+        shown.refused(refusal)
+        code = refusal.exit_code
     except KeyboardInterrupt as e:
         sys.stderr.write("capmat: interrupted; the same command continues from here\n")
         code = _exit_code(e)

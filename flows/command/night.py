@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flows.command.arguments import positive, settings, write_file
 from storage.store.root import Root
-from tasks.show.figures import amount, duration
+from tasks.show.figures import amount, counted, duration
 
 if TYPE_CHECKING:
     from tasks.night.parts import Part
@@ -81,7 +81,8 @@ def _lines(night: "NightPlan") -> Iterator[str]:
         names = " and ".join(part.verb for part in night.open)
         yield f"not known on {night.host}: how long {names} take; the rest takes about {duration(night.seconds)}"
     else:
-        slow, fast = (sum(s or 0.0 for s in column) for column in zip(*map(_range, night.parts), strict=True))
+        slow = sum(part.slowest or 0.0 for part in night.parts)
+        fast = sum(part.fastest or 0.0 for part in night.parts)
         yield (
             f"about {duration(night.seconds)} ({duration(fast)} to {duration(slow)}), "
             f"done at {night.done:%a %H:%M} if it starts now"
@@ -100,27 +101,19 @@ def _lines(night: "NightPlan") -> Iterator[str]:
 def _part(part: "Part") -> str:
     if part.key == "rest" and part.records:
         span = f"{duration(part.fastest or 0)} to {duration(part.slowest or 0)}"
-        return f"about {duration(part.seconds or 0)} ({span}), {part.note}, from {_several(part.records, 'night')}"
+        return f"about {duration(part.seconds or 0)} ({span}), {part.note}, from {counted(part.records, 'night')}"
     if not part.pixels:
         return part.note or "nothing to do"
-    whose = "the stage" if part.verb == "plates" else _several(len(part.takes), "take")
-    where = _several(part.workers, "worker") if "mattes" in part.verb else "this machine"
-    work = f"{_several(part.frames, 'frame')} of {whose}, {_several(part.tasks, 'piece')} on {where}"
+    whose = "the stage" if part.verb == "plates" else counted(len(part.takes), "take")
+    where = counted(part.workers, "worker") if "mattes" in part.verb else "this machine"
+    work = f"{counted(part.frames, 'frame')} of {whose}, {counted(part.tasks, 'piece')} on {where}"
     if part.seconds is None:
         return f"{work}: {part.note}"
-    slow, fast = _range(part)
+    slow, fast = part.slowest, part.fastest
     span = "" if slow == fast else f" ({duration(fast or 0)} to {duration(slow or 0)})"
     source = f"from {part.records} records" if part.records else part.note
     more = f"; {part.note}" if part.records and part.note else ""
     return f"{work}: about {duration(part.seconds)}{span}, {source}{more}"
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _range(part: "Part") -> tuple[float | None, float | None]:
-    return part.slowest, part.fastest
 
 
 def _checked(name: str, rows: "list[Compared]") -> Iterator[str]:

@@ -140,7 +140,7 @@ def _kept(file: Path, name: str) -> Path:
             where=str(kept),
             fix="Ingest that file, move it, or give another --name.",
         )
-    kept.write_text(text, encoding="utf-8")
+    write_file(kept, text.encode())
     print(f"note: the descriptor is kept as {kept.name}")
     return kept
 

@@ -60,8 +60,22 @@ def deploy(config: Config, always: bool = True) -> None:
 
 
 def _in_file() -> list[dict[str, Any]]:
-    """The deployments of prefect.yaml, which Prefect has accepted."""
-    return list(yaml.safe_load(deployment_file().read_text()).get("deployments") or [])
+    """The deployments of prefect.yaml.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not of Prefect's form.
+    """
+    file, form = deployment_file(), ""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as e:
+        form = f" ({' '.join(str(e).split())})"
+        content = None
+    found = content.get("deployments") or [] if isinstance(content, dict) else None
+    if not isinstance(found, list) or not all(isinstance(deployment, dict) for deployment in found):
+        fix = "Correct it, then `capmat deploy`."
+        raise ConfigError(f"is not a file of deployments{form}", where=str(file), fix=fix)
+    return found
 
 
 def next_night(now: datetime, up: bool) -> str:
@@ -71,16 +85,29 @@ def next_night(now: datetime, up: bool) -> str:
         now: with any time zone.
         up: whether a worker is there to start it.
     """
-    timed = [s for d in _in_file() if d.get("name") == "nightly" for s in d.get("schedules") or () if s.get("cron")]
+    try:
+        nights = [d for d in _in_file() if d.get("name") == "nightly" and not d.get("paused")]
+    except ConfigError as error:
+        return f"not known: {error}"
+    schedules_of = [s for d in nights for s in d.get("schedules") or [d.get("schedule")] if isinstance(s, dict)]
+    timed = [s for s in schedules_of if s.get("cron") and s.get("active", True)]
     if not timed:
-        return "prefect.yaml has no schedule of a night"
-    cron, zone = timed[0]["cron"], timed[0].get("timezone") or "UTC"
-    when = f"{cron} ({zone})"
-    if daily := re.fullmatch(r"(\d+) (\d+) \* \* \*", cron):
-        there = now.astimezone(ZoneInfo(zone))
-        at = there.replace(hour=int(daily[2]), minute=int(daily[1]), second=0, microsecond=0)
-        when = f"{at if at > there else at + timedelta(days=1):%Y-%m-%d %H:%M} ({zone})"
+        return "prefect.yaml has no schedule with a time (cron) that is active for `nightly`"
+    when = " and ".join(_next_time(now, str(s["cron"]), str(s.get("timezone") or "UTC")) for s in timed)
     return when if up else f"after `capmat up`, at {when}; no worker runs for this folder"
+
+
+def _next_time(now: datetime, cron: str, zone: str) -> str:
+    """The next time of a daily schedule; of another one what stands in the file."""
+    daily = re.fullmatch(r"([0-5]?\d) ([01]?\d|2[0-3]) \* \* \*", cron)
+    try:
+        there = now.astimezone(ZoneInfo(zone))
+    except (KeyError, ValueError, OSError):  # no such zone; Prefect will say so
+        daily = None
+    if not daily:
+        return f"{cron} ({zone})"
+    at = there.replace(hour=int(daily[2]), minute=int(daily[1]), second=0, microsecond=0)
+    return f"{at if at > there else at + timedelta(days=1):%Y-%m-%d %H:%M} ({zone})"
 
 
 def _fingerprint() -> str:

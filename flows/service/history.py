@@ -43,9 +43,12 @@ def shorten(log: Path) -> None:
 
 
 def unused_room() -> dict[Path, int]:
-    """The database, and how many of its bytes hold nothing since Prefect forgot runs; empty if those are few."""
+    """The database, and how many of its bytes hold nothing since Prefect forgot runs; empty if those are few.
+
+    Another user's, which nobody else may look at, counts as none.
+    """
     file = home() / "prefect.db"
-    if not file.exists():
+    if not os.access(file, os.R_OK | os.W_OK):
         return {}
     with closing(sqlite3.connect(file)) as database:
         (pages,), (size,) = (

@@ -41,12 +41,14 @@ class Root:
         url: where the store lies; a relative folder is made absolute at once, so that workers agree on it.
 
     Raises:
-        ConfigError: the url has another scheme, or s3fs would take it for another one.
+        ConfigError: the url is empty, has another scheme, or s3fs would take it for another one.
     """
 
     def __init__(self, url: "str | Path | Root") -> None:
         text = str(url).removeprefix("file://")
         self.remote = text.startswith("s3://")
+        if not text:  # an empty variable of a script must not become the top of the disk
+            raise ConfigError("no place is given", where="store or --out", fix="Give a folder or s3://bucket/prefix.")
         text = text.rstrip("/") or "/"
         if ("://" in text or "s3:" in Path(text).parts) and not self.remote:
             raise ConfigError(f"a store cannot lie at {text}", fix="Give a folder or s3://bucket/prefix.")

@@ -174,7 +174,7 @@ class Bars(Lines):
         key = event["key"]
         task = key.partition("/")[0]  # shown where none of its bars is
         if event["ended"]:
-            for old in [old for old in self._rows if old.startswith(key)]:
+            for old in [old for old in self._rows if f"{old}/".startswith(f"{key}/")]:
                 self._bars.remove_task(self._rows.pop(old))
             if task in self._rows and not any(other.startswith(f"{task}/") for other in self._rows):
                 self._bars.update(self._rows[task], visible=True)

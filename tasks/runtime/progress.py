@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from threading import Lock
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -28,6 +29,7 @@ _WINDOW = 60
 
 _ERRORS = 2  # file descriptor of stderr; it stays open when sys.stderr was replaced or closed
 _silence_s: float | None = None
+_NUMBERS = count()
 
 
 class Event(TypedDict):
@@ -46,7 +48,7 @@ class Event(TypedDict):
         left_s: seconds to the end, once they are known.
         ended: the work, or the part, goes on no more.
         line: it is time for a line of text about it.
-        key: tells works of the same name apart; those that begin alike belong together.
+        key: tells works of the same name apart; task, work and part, with a slash between them.
     """
 
     event: Literal["note", "refused", "progress"]
@@ -120,7 +122,7 @@ class Progress:
     def __init__(self, what: str, total: int, unit: str = "") -> None:
         self.what, self.total, self.unit, self.done = what, max(total, 1), unit, 0
         self._whole: Progress | None = None
-        self._name, self._key = "", f"{task_key()}/{id(self)}"
+        self._name, self._key = "", f"{task_key()}/{next(_NUMBERS)}"
         now = time.monotonic()
         self._next, self._soon = now + EVERY_S, now
         self._seen: deque[tuple[float, int]] = deque(maxlen=_WINDOW)

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from flows.inbox_night import announce, planned
+from flows.nightly import teacher_every
 from tasks.config import Config
 from tasks.labels.in_use import mark_used, newest_labels
 from tasks.labels.incoming import INBOX, import_labels
 from tasks.night.parts import Part
 from tasks.night.plan import NightPlan
 from tests.tasks.labels.test_in_use import overlay, put, store  # noqa: F401
+from tests.tasks.night.test_plan import config, slow_teacher  # noqa: F401
 
 
 @pytest.fixture
@@ -43,15 +45,15 @@ def test_a_night_announces_labels_that_wait_and_no_others(
     tmp_path: Path,
     told: list[Any],
 ) -> None:
-    config = Config(store=store)
-    announce(config)
+    stage = Config(store=store)
+    announce(stage)
     assert told == []
     put(tmp_path / "painted", "walk/c00/0001.png", overlay())
     import_labels(store, tmp_path / "painted", INBOX)
-    announce(config)
+    announce(stage)
     assert [event["event"] for event in told] == ["capmat.labels.new"]
     mark_used(store, newest_labels(store), {"teacher": "HOLD"})
-    announce(config)
+    announce(stage)
     assert len(told) == 1
 
 
@@ -68,3 +70,11 @@ def test_a_night_says_when_it_is_done_and_what_the_teacher_leaves_out() -> None:
     open_part = Part("student mattes", "matte student", ("walk",), frames=9, pixels=9, seconds=None)
     assert said(1, None, open_part) == "planned: it is not known when it is done"
     assert said(1, None, Part("ingest", "ingest")) == "nothing is to be done"
+
+
+def test_a_night_whose_end_came_during_the_ingest_leaves_the_teacher_out(config: Config) -> None:  # noqa: F811
+    slow_teacher(config)
+    chosen, now = config.model_copy(update={"scribble_takes": ("walk",)}), datetime.now(UTC)
+    assert teacher_every(chosen, now + timedelta(days=1)) == 1
+    assert teacher_every(chosen, now - timedelta(minutes=1)) == 0
+    assert teacher_every(chosen, None) == 1

@@ -246,3 +246,31 @@ def test_a_user_without_name_and_home_can_work(tmp_path: Path, home: str, writab
     assert (here / ".capmat/home").exists() is writable
     if writable:
         assert (here / ".capmat").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can give up its rights")
+def test_a_place_of_another_user_is_refused_by_its_name(tmp_path: Path) -> None:
+    private, folder = tmp_path / "private", tmp_path / ".capmat/prefect"
+    for place in (private, folder):
+        place.mkdir(parents=True)
+        (place / "prefect.db").touch()
+        os.chown(place, 54321, 54321)
+        place.chmod(0o700)
+
+    def said(*words: str) -> tuple[int, str]:
+        rights = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        program = [*rights, sys.executable, "-m", "flows.command.main", *words]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(program, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert said("--new-store", "gc") == (0, "nothing may be removed\n")
+    for words in (
+        ("ingest", f"{private}/day"),
+        ("plan", "--set", f"inbox={private}/inbox"),
+        ("--config", f"{private}/capmat.toml", "status"),
+    ):
+        code, text = said(*words)
+        assert (code, text.count("\n")) == (2, 1), text
+        assert f"{private}/" in text
+        assert "Permission denied" in text

@@ -170,3 +170,10 @@ def test_a_server_that_does_not_answer_is_named(s3_server: str, monkeypatch: pyt
         Root("s3://capmat-tests/x").checked()
     assert "does not answer" in _line(error)
     assert "AWS_ENDPOINT_URL" in _line(error)
+
+
+@pytest.mark.parametrize("given", ["", "file://"])
+def test_an_empty_place_is_not_the_top_of_the_disk(given: str) -> None:
+    with pytest.raises(ConfigError, match="no place is given"):
+        Root(given)
+    assert Root("/").url == "/"

@@ -135,3 +135,40 @@ def test_the_next_night_is_that_of_prefect_yaml(tmp_path: Path, monkeypatch: pyt
     assert next_night(late, up=True) == "0 2 * * 1-5 (UTC)"
     Path("prefect.yaml").write_text("deployments: []\n")
     assert "no schedule" in next_night(late, up=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("{schedules: [{cron: 0 2 * * *, active: false}]}", "no schedule"),
+        ("{paused: true, schedules: [{cron: 0 2 * * *}]}", "no schedule"),
+        ("{schedule: {cron: 0 2 * * *}}", "2026-07-02 02:00 (UTC)"),  # Prefect takes this form, too
+        (
+            "{schedules: [{cron: 0 2 * * *}, {cron: 30 13 * * *}]}",
+            "2026-07-02 02:00 (UTC) and 2026-07-02 13:30 (UTC)",
+        ),
+        ("{schedules: [{cron: 0 25 * * *}]}", "0 25 * * * (UTC)"),
+        ("{schedules: [{cron: 0 2 * * *, timezone: Europe/Nowhere}]}", "0 2 * * * (Europe/Nowhere)"),
+    ],
+)
+def test_the_next_night_is_one_that_prefect_will_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prefect.yaml").write_text(f"deployments:\n- {{name: nightly, {written[1:]}\n")
+    assert said in next_night(datetime(2026, 7, 1, 23, 45, tzinfo=UTC), up=True)
+
+
+@pytest.mark.parametrize("written", [b"deployments: [\n", b"text", b"- a", b"deployments: {a: 1}", b"", b"\xff"])
+def test_a_prefect_yaml_that_cannot_be_used_hides_no_other_line_of_the_status(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], written: bytes
+) -> None:
+    monkeypatch.chdir(place)
+    (place / "prefect.yaml").write_bytes(written)
+    try:
+        assert main(asked(place)) == 0
+    finally:
+        (place / "prefect.yaml").unlink()
+    screen = capsys.readouterr().out
+    assert f"next night not known: {place}/prefect.yaml: is not a file of deployments" in screen
+    assert "walk" in screen

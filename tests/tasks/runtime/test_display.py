@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from flows.command.main import main
+from tasks.runtime.display import chosen_display
 from tasks.runtime.progress import Progress, hand_to, line_of
 from tests.project import ROOT
 from tests.storage.tiny_session import write_session
@@ -69,6 +70,15 @@ def test_a_terminal_shows_a_bar_for_the_take_and_for_the_camera_and_is_left_clea
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
 
 
+def test_the_bar_of_a_camera_outlives_that_of_one_whose_name_begins_alike(tmp_path: Path) -> None:
+    steps = "one, ten = bar.part('camera C1', 2), bar.part('camera C10', 6)\n"
+    steps += "    time.sleep(1.3); ten.step(); one.step(); time.sleep(1); one.step(); time.sleep(1.5)\n"
+    head, _, tail = _WORK.partition('for camera in ("C01", "C02"):')
+    code, shown = at_terminal(tmp_path, "-c", head + steps + "    print" + tail.partition("    print")[2])
+    assert code == 0
+    assert shown[shown.rindex("camera C1 ") :].count("camera C10") > 2
+
+
 def test_a_terminal_is_left_clean_by_whoever_is_interrupted(tmp_path: Path) -> None:
     code, shown = at_terminal(tmp_path, "-c", _WORK.replace("range(6)", "range(999)"), ends=signal.SIGINT)
     assert code != 0
@@ -87,6 +97,16 @@ def test_a_program_reads_one_object_a_line_and_the_counts(day: Path, capsys: pyt
     assert any(event.get("part") == "camera c01" for event in events)
     assert main(["--json-events", *INGEST]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["counts"] == {}  # all of it was there
+
+
+def test_works_that_follow_each_other_are_all_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    with chosen_display("ingest", quiet=False, events=True, silent=True) as shown:
+        for take in range(20):
+            bar = Progress(f"ingest {take}", 8, "frames")
+            for frame in range(8):
+                bar(frame + 1)
+        shown.done(0)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["counts"] == {"frames": 160}
 
 
 def test_a_program_reads_why_a_command_was_refused(day: Path, capsys: pytest.CaptureFixture[str]) -> None:
