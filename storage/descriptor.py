@@ -231,7 +231,7 @@ def read_session(path: str | Path) -> Session:
     file = Path(path).absolute()
     if file.is_dir():
         file = file / "session.toml"
-    where, fix = str(file), "Give the path of a session.toml."
+    where, fix = str(file), "Give the path of a session.toml, in the command or as `session` in capmat.toml."
     if file.exists() and not file.is_file():
         raise SessionError("the session is not a file", where=where, fix=fix)
     if file.exists() and (size := file.stat().st_size) > _MOST_BYTES:
