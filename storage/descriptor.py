@@ -229,9 +229,11 @@ def read_session(path: str | Path) -> Session:
         SessionError: the file is missing or not TOML, or fields are unknown, missing or out of range; it names all.
     """
     file = Path(path).absolute()
+    fix = "Give the path of a session.toml, in the command or as `session` in capmat.toml."
     if file.is_dir():
         file = file / "session.toml"
-    where, fix = str(file), "Give the path of a session.toml."
+        fix = "Write one: `capmat session FOLDER` does it for a folder in a known layout."
+    where = str(file)
     if file.exists() and not file.is_file():
         raise SessionError("the session is not a file", where=where, fix=fix)
     if file.exists() and (size := file.stat().st_size) > _MOST_BYTES:

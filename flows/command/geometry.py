@@ -10,6 +10,7 @@ from storage.export.scene import export_frame
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
+from tasks.show.figures import counted
 
 
 def _hull_options(parser: ArgumentParser) -> None:
@@ -79,7 +80,8 @@ def scene(args: Namespace) -> None:
         folder = Path(args.out) / f"{frame:04d}"
         export_frame(folder, take, frame, run, train=train, test=test, box_centre=centre.tolist(), box_size=size)
         bar(number, str(folder))
-    print(f"{len(chosen)} frames of {len(train)} cameras, {len(test)} held out ({', '.join(test)}), in {args.out}")
+    frames_of = f"{counted(len(chosen), 'frame')} of {counted(len(train), 'camera')}"
+    print(f"{frames_of}, {len(test)} held out ({', '.join(test)}), in {args.out}")
 
 
 def _reconstruct_options(parser: ArgumentParser) -> None:

@@ -158,7 +158,7 @@ def export_set(args: Namespace) -> None:
         raise NotFound(
             f"no frame of {labels.version} was drawn", where="capmat scribbles export", fix="Export overlays."
         )
-    print(f"{len(done.files)} files written to {args.out}")
+    print(f"{counted(len(done.files), 'file')} written to {args.out}")
     if done.painted:
         frames = counted(len(done.painted), "frame")
         print(f"{frames} with painted pixels, which strokes cannot hold; use --format label")
@@ -231,8 +231,10 @@ def mine(args: Namespace) -> None:
     if args.json:
         print(json.dumps(asdict(queue), indent=2))
         return
-    print(f"queue {queue.version} of {args.take}: {len(queue.items)} boxes of {len(done['frames'])} frames, "
-          f"run {done['run']}" + (f", compared with {done['teacher']}" if done["teacher"] else ""))  # fmt: skip
+    boxes = f"{len(queue.items)} box{'' if len(queue.items) == 1 else 'es'}"
+    compared = f", compared with {done['teacher']}" if done["teacher"] else ""
+    frames = counted(len(done["frames"]), "frame")
+    print(f"queue {queue.version} of {args.take}: {boxes} of {frames}, run {done['run']}{compared}")
     for rank, item in enumerate(queue.items, 1):
         box = "{},{}-{},{}".format(*item.box)
         print(f"{rank:3}  {item.score:.2f}  {item.camera:8} {item.frame:6}  {box:21}  {'; '.join(item.reasons)}")

@@ -13,6 +13,7 @@ from storage.registry import Registry
 from storage.store.root import Root
 from storage.takes.take import Take
 from tasks.config import Config
+from tasks.show.figures import counted
 
 _MUCH = 0.05  # share of a camera's foreground
 
@@ -109,7 +110,6 @@ def _matte_take(config: Config, take: str, role: str, wanted: str | None, hull: 
 def _agreed(config: Config, take: str, run: str, made: list[str]) -> str:
     """Write the run that all cameras agree on, and say what was removed; returns its name."""
     from tasks.geometry.agreed import agree
-    from tasks.show.figures import counted
 
     done = agree(config.store, take, run, made, config.reconstruction)
     mean = sum(done["removed"].values()) / len(done["removed"])
@@ -163,7 +163,8 @@ def export(args: Namespace) -> None:
         progress=_FilesWritten(f"export {take.name} {run}"),
     )
     kept = len(done.files) - len(done.written)
-    print(f"{len(done.written)} files written to {args.out}" + (f", {kept} existed already" if kept else ""))
+    existed = f", {kept} existed already" if kept else ""
+    print(f"{counted(len(done.written), 'file')} written to {args.out}{existed}")
 
 
 class _FilesWritten:

@@ -98,6 +98,9 @@ def show_model(args: Namespace) -> None:
     print(f"added        {entry['added']}")
     print(f"weights      {entry['bytes']} bytes, sha256 {entry['weights']}")
     for key, value in entry["card"].items():
+        while isinstance(value, dict) and isinstance(value.get("start"), dict):  # what that was trained from, too
+            print(f"{key:12} {_readable({name: inner for name, inner in value.items() if name != 'start'})}")
+            value = value["start"]
         print(f"{key:12} {_readable(value)}")
 
 

@@ -132,7 +132,7 @@ def paper(args: Namespace) -> None:
 
 WORDS = {
     "demo": (_demo_options, demo, """
-        capmat demo                                # in the folder of the clone; 20 to 30 minutes on two cores
+        capmat demo                                # in the folder of the clone; about 8 minutes on two cores
         capmat demo --port 4300                    # if another program has port 4200
         capmat demo --set teacher.iterations=50    # shorter, with worse models
     """),

@@ -81,7 +81,8 @@ class Part:
     """What a file of a take or stage is, by its key.
 
     Attributes:
-        kind: take, run (what announces it), camera, array (what describes one), pixels, or other.
+        kind: take, run (what announces it), camera, array (what describes one), pixels, boxes (mined ones, or what
+            people said of them), or other.
         camera: its name, or "".
         run: whose mattes, or "".
         array: name of the array.
@@ -102,6 +103,8 @@ def part_of(inside: str) -> Part:
             return Part("take")
         case ["runs", file] if file.endswith(".json"):
             return Part("run", run=file.removesuffix(".json"))
+        case ["mined" | "marks", file] if file.endswith(".json"):
+            return Part("boxes")
         case ["cameras", camera, "zarr.json"]:
             return Part("camera", camera)
         case ["cameras", camera, "alpha", run, *rest]:

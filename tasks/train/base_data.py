@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Picture = NDArray[np.uint8]
 
+_OWN = ("foregrounds", "backgrounds")
 _TRAINING_SETS = ("Combined_Dataset/Training_set", "Training_set")
 _BACKGROUNDS = ("backgrounds", "train2014")
 _KEEP = 2**30  # bytes of cut-outs that stay in memory; small enough for a worker of the local cluster
@@ -78,21 +79,16 @@ def load_base_data(folder: str | Path) -> "BaseData":
     from capmat_models.data.base import BaseData
 
     folder = Path(folder)
+    check_base_data(folder)
     training = _training_set(folder)
     if training is None:
-        foregrounds, backgrounds = (pictures_in(folder / part) for part in ("foregrounds", "backgrounds"))
+        foregrounds, backgrounds = (pictures_in(folder / part) for part in _OWN)
         return BaseData(
             [_in_srgb(file, read_rgba(file)) for file in foregrounds],
             [_in_srgb(file, read_image(file)) for file in backgrounds],
             [_read_pair(file) for file in pictures_in(folder / "pairs") if file.stem.endswith("_src")],
         )
-    behind = next((files for name in _BACKGROUNDS if (files := pictures_in(folder / name))), [])
-    if not behind:
-        raise TrainingError(
-            "the folder has cut-outs but no backgrounds",
-            where=str(folder),
-            fix=f"Put pictures without a subject into {' or '.join(_BACKGROUNDS)} beside them; a link is enough.",
-        )
+    behind = _backgrounds(folder)
     pairs = [pair for part in sorted(training.iterdir()) if (part / "fg").is_dir() for pair in _pairs(part)]
     for file in behind:
         _check_header(file, {1, 3})
@@ -105,6 +101,31 @@ def load_base_data(folder: str | Path) -> "BaseData":
                 fix="Unpack the data set again.",
             )
     return BaseData(Pictures(pairs, _read_cut_out, _KEEP), Pictures(behind, _read_background))
+
+
+def check_base_data(folder: Path) -> None:
+    """Refuse a folder without base data, before anything is read.
+
+    Raises:
+        TrainingError: the folder has no foregrounds, or no backgrounds.
+    """
+    if _training_set(folder):
+        if not _backgrounds(folder):
+            raise TrainingError(
+                "the folder has cut-outs but no backgrounds",
+                where=str(folder),
+                fix=f"Put pictures without a subject into {' or '.join(_BACKGROUNDS)} beside them; a link is enough.",
+            )
+    elif lacking := [part for part in _OWN if not pictures_in(folder / part)]:
+        raise TrainingError(
+            f"the base data have no pictures in {' and '.join(f'{part}/' for part in lacking)}",
+            where=str(folder.absolute()),
+            fix="Set `base_data` to the folder of the base data; docs/training.md says what it holds.",
+        )
+
+
+def _backgrounds(folder: Path) -> list[Path]:
+    return next((files for name in _BACKGROUNDS if (files := pictures_in(folder / name))), [])
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from storage.labels.label_set import LABELS, LabelSet
 from storage.store.root import Root
 from storage.takes.take import list_takes
 from tasks.config import Config
+from tasks.train.base_data import check_base_data
 
 
 def check_round(config: Config) -> Config:
@@ -18,6 +19,7 @@ def check_round(config: Config) -> Config:
         ConfigError: the session has no benchmark; a take of `pseudo_takes` or `scribble_takes` is unknown; or
             no take is left for the teacher to label.
         SessionError: the session cannot be read.
+        TrainingError: there are no base data.
     """
     session = read_session(config.session)
     if session.benchmark is None:
@@ -28,6 +30,7 @@ def check_round(config: Config) -> Config:
         )
     session.check_takes(config.pseudo_takes, "pseudo_takes")
     session.check_takes(sorted({*config.scribble_takes} - {*list_takes(Root(config.store))}), "scribble_takes")
+    check_base_data(Path(config.base_data))
     if config.pseudo_takes:
         return config
     from tasks.labels.in_use import pseudo_takes_used  # not for `--help`: it brings Prefect

@@ -42,8 +42,9 @@ def read_metashape(path: Path) -> Calibration:
             other; a value is missing or broken, a lens is not of the type "frame" or needs more than
             k1 k2 k3 p1 p2 b1 b2, or `Camera` refuses the numbers.
     """
+    data = file_bytes(path)
     try:
-        document = ElementTree.fromstring(file_bytes(path))
+        document = ElementTree.fromstring(data)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise refused(f"the file is not XML ({error})", path) from error
     if document.tag not in ("document", "chunk"):

@@ -33,8 +33,9 @@ def read_toml(path: Path) -> Calibration:
         CalibrationError: it is not TOML, a key is missing or broken, a lens is a fisheye, or `Camera` refuses the
             numbers.
     """
+    text = file_text(path)
     try:
-        data = parse_toml(file_text(path))
+        data = parse_toml(text)
     except ValueError as error:
         raise refused(f"the file is not TOML ({error})", path, fix="Correct that line.") from error
     tables = data.get("cameras", data)

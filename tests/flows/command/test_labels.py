@@ -66,7 +66,7 @@ def test_labels_go_in_are_shown_and_come_out_again(capmat, store: str, tmp_path:
             before.label(*key).tolist() for key in before.keys
         ]
     code, said = capmat("export", "l0002", "--out", tmp_path / "strokes", "--format", "strokes")
-    assert "1 files written" in said
+    assert "1 file written" in said
     assert "1 frame with painted pixels" in said
     assert capmat("import", tmp_path / "strokes", "--replace")[0] == 0
     assert LabelSet.open(Root(store), LABELS).strokes("walk", "c01", 2) == Drawing(

@@ -115,7 +115,8 @@ def test_a_training_is_refused_before_it_starts_where_the_session_lacks_what_it_
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = write_session(tmp_path / "day")
-    redistill = ["--set", "session=day/session.toml", "--set", "store=store", "redistill"]
+    there = ["--set", "session=day/session.toml", "--set", "store=store"]
+    redistill = [*there, "--set", f"base_data={Path(__file__).parents[3]}/samples/base", "redistill"]
     assert main(redistill) == 2
     assert "the session has no [benchmark]" in capsys.readouterr().err
     edit_toml(folder, "[takes.walk]", '[benchmark]\ntake = "walk"\ntrimaps = "trimaps"\n\n[takes.walk]')
@@ -127,6 +128,8 @@ def test_a_training_is_refused_before_it_starts_where_the_session_lacks_what_it_
     assert "scribble_takes: the session has no take jmup; it has jump, walk." in capsys.readouterr().err
     assert main(["--set", "scribble_takes=jump", *redistill]) == 2
     assert "so the teacher has none to label. Add a take to the session" in capsys.readouterr().err
+    assert main([*there, "--set", "base_data=nowhere", "--set", "pseudo_takes=walk", "redistill"]) == 2
+    assert "nowhere: the base data have no pictures in foregrounds/ and backgrounds/" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
     assert not (tmp_path / ".capmat").exists()  # not even a server was started
 

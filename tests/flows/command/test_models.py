@@ -108,6 +108,13 @@ def test_cards_without_the_usual_fields_are_listed_and_shown(said: Callable[...,
     assert "sha256" in said("models", "show", "bare")
 
 
+def test_every_start_of_a_training_is_shown_on_a_line_of_its_own(said: Callable[..., str], tmp_path: Path) -> None:
+    card = {"start": {"date": "third", "start": {"date": "second", "start": {"date": "first"}}}}
+    Registry(Root(tmp_path / ".capmat/store")).add("bare", b"weights", card)
+    lines = [line for line in said("models", "show", "bare").splitlines() if line.startswith("start")]
+    assert lines == [f"start        date {name}" for name in ("third", "second", "first")]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

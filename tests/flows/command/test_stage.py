@@ -111,6 +111,13 @@ def test_what_is_not_there_is_refused_in_one_line(
     assert error.count("\n") == 1
 
 
+def test_a_folder_without_a_descriptor_is_refused_with_the_command_that_writes_one(
+    day: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("day/plates") == 2
+    assert "Write one: `capmat session FOLDER` does it" in capsys.readouterr().err
+
+
 def test_a_plate_of_another_size_and_a_session_without_plates_are_refused(
     day: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

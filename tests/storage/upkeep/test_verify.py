@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from capmat_errors import NotFound
+from storage.labels.marks import Mark, keep_mark
+from storage.labels.queue import write_queue
 from storage.store.ledger import Ledger, stored
 from storage.store.root import Root
 from storage.takes.take import Take
@@ -194,6 +196,12 @@ def test_files_that_nobody_recorded_are_named_and_are_no_damage(local: Root) -> 
     findings = verify(local, deep=True)
     assert sorted(f.file for f in findings.found) == strays
     assert findings.damaged == []
+
+
+def test_boxes_and_marks_of_people_belong_to_the_take(local: Root) -> None:
+    write_queue(local, "walk", [], {})
+    keep_mark(local, Take.open(local, "walk"), Mark("c00", 1, (0, 0, 4, 4), "right"))
+    assert verify(local, deep=True).found == []
 
 
 def test_records_from_before_files_were_listed_are_held_to_presence(local: Root) -> None:

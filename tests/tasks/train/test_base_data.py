@@ -76,7 +76,7 @@ def test_our_own_layout_is_read_at_once(own):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(TrainingError, match="0 foregrounds and 0 backgrounds"):
+    with pytest.raises(TrainingError, match="no pictures in foregrounds/ and backgrounds/"):
         load_base_data(tmp_path)
 
 

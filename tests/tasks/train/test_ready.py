@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capmat_errors import ConfigError
+from capmat_errors import ConfigError, TrainingError
 from storage.labels.freeze import freeze_labels
 from storage.labels.label_set import LABELS
 from storage.store.root import Root
@@ -16,6 +16,8 @@ from tasks.labels.in_use import mark_used, newest_labels
 from tasks.runtime.settings import load_config
 from tasks.train.ready import check_round
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, edit_toml, tree, write_session
+
+BASE = Path(__file__).parents[3] / "samples/base"
 
 
 @pytest.fixture
@@ -28,9 +30,8 @@ def session(tmp_path: Path) -> Path:
 def config(session: Path, *pairs: str) -> Config:
     store, inbox = session.parent / "store", session.parent / "inbox"
     (session.parent / "capmat.toml").touch()
-    return load_config(
-        session.parent / "capmat.toml", [f"session={session}", f"store={store}", f"scribbles={inbox}", *pairs], {}
-    )
+    given = [f"session={session}", f"store={store}", f"scribbles={inbox}", f"base_data={BASE}", *pairs]
+    return load_config(session.parent / "capmat.toml", given, {})
 
 
 def add_takes(session: Path, *names: str) -> None:
@@ -104,6 +105,15 @@ def test_takes_that_do_not_exist_are_named(session: Path) -> None:
     for setting in ("pseudo_takes", "scribble_takes"):
         with pytest.raises(ConfigError, match=f"{setting}: the session has no take jmup; it has jump, walk"):
             chosen(session, f"{setting}=jump,jmup")
+
+
+def test_missing_base_data_are_named_before_any_work(session: Path) -> None:
+    with pytest.raises(TrainingError) as refused:
+        chosen(session, "base_data=nowhere")
+    assert str(refused.value) == (
+        f"{Path('nowhere').absolute()}: the base data have no pictures in foregrounds/ and backgrounds/. "
+        "Set `base_data` to the folder of the base data; docs/training.md says what it holds."
+    )
 
 
 def test_a_scribble_take_of_another_session_counts_if_the_store_has_it(session: Path) -> None:

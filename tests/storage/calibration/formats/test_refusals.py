@@ -179,8 +179,9 @@ def test_it_is_refused_by_file_and_camera(tmp_path: Path, kind: str, broken: str
 @pytest.mark.parametrize("kind", MAKERS)
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, kind: str) -> None:
     format, path = _made(tmp_path, kind)
-    with pytest.raises(CalibrationError, match="gone.*the calibration file is missing"):
+    with pytest.raises(CalibrationError, match="gone.*the calibration file is missing") as error:
         open_calibration(format, "gone", path.parent)
+    assert str(error.value).count("gone") == 1  # it is not called damaged, too
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
