@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from capmat_errors import ConfigError, did_you_mean
+from capmat_errors import CapmatError, ConfigError, did_you_mean
 from capmat_models.networks.configs import ARCHITECTURES, UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def create_model(name: str, **config: Any) -> nn.Module:
         `inputs`, `recurrent`, `rig` and `sampled` as `capmat_models.networks.configs.Architecture` describes them.
 
     Raises:
-        ConfigError: the name or a field is unknown, or the network is known but not available.
+        ConfigError: the name or a field is unknown, no network can have such settings, or the network is known but
+            not available.
     """
     if name in UNAVAILABLE:
         reason, instead = UNAVAILABLE[name]
@@ -57,9 +58,25 @@ def create_model(name: str, **config: Any) -> nn.Module:
             fix=f"Choose from {', '.join(sorted(known))}.",
         )
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    for field in fields(entry.config):
+        if get_origin(field.type) is Literal and settings.get(field.name, field.default) not in get_args(field.type):
+            raise ConfigError(
+                f"{field.name} is {settings[field.name]!r}",
+                where=name,
+                fix=f"Choose from {', '.join(get_args(field.type))}.",
+            )
     network = getattr(importlib.import_module(f"capmat_models.networks.{entry.module}"), entry.network)
     template: Any = entry.config
-    model: Any = network(replace(template, **settings))
+    try:
+        model: Any = network(replace(template, **settings))
+    except CapmatError:
+        raise
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:  # of torch and timm
+        if not settings:
+            raise
+        words = ", ".join(f"{key}={value}" for key, value in settings.items())
+        why = str(error).partition("\n")[0]
+        raise ConfigError(f"no network can have {words} ({why})", where=name, fix="Correct the settings.") from error
     model.architecture, model.inputs = name, model.config.inputs
     model.recurrent, model.rig, model.sampled = entry.recurrent, entry.rig, entry.sampled
     return model

@@ -57,29 +57,24 @@ class MODNet(nn.Module):
         size, side = src.shape[-2:], self.config.working_side
         if not side:
             x = pad_to(src, padded_size(size, STRIDE, "minimal"), mode="replicate")
-            return {"pha": self.network(2 * x - 1)["pha"][..., : size[0], : size[1]]}
+            return {"pha": self.network(2 * x - 1)[..., : size[0], : size[1]]}
         x = F.interpolate(src, working_size(size, side), mode="area")
-        return {"pha": F.interpolate(self.network(2 * x - 1)["pha"], size, mode="area")}
+        return {"pha": F.interpolate(self.network(2 * x - 1), size, mode="area")}
 
-    def network(self, x: torch.Tensor, *, with_heads: bool = False) -> dict[str, torch.Tensor]:
-        """The network as published.
+    def network(self, x: torch.Tensor) -> torch.Tensor:
+        """The network as published, without what only training looks at (`conv_lr`, `conv_hr`: kept to load).
 
         Args:
             x: (N, 3, H, W) RGB, -1..1; H and W multiples of 32.
-            with_heads: also what only training looks at.
 
         Returns:
-            `pha` (N, 1, H, W), and with heads `semantic` (N, 1, H/16, W/16), a coarse alpha, and `detail`
-            (N, 1, H, W), alpha that counts near edges. All 0..1.
+            Alpha (N, 1, H, W), 0..1.
         """
         encoder: Any = self.backbone["model"]
         deep, (enc2x, enc4x) = encoder.forward_intermediates(x, indices=(0, 1))
         lr8x = self.lr_branch(deep)
         hr2x = self.hr_branch(x, enc2x, enc4x, lr8x)
-        out = {"pha": self.f_branch(x, lr8x, hr2x)}
-        if with_heads:
-            out |= {"semantic": self.lr_branch.semantic(lr8x), "detail": self.hr_branch.detail(x, hr2x)}
-        return out
+        return self.f_branch(x, lr8x, hr2x)
 
 
 def working_size(size: Sequence[int], side: int) -> tuple[int, int]:
@@ -135,10 +130,6 @@ class LowResolution(nn.Module):
         """(N, channels, H/32, W/32) -> (N, 32, H/8, W/8)."""
         return self.conv_lr8x(_scale(self.conv_lr16x(_scale(self.se_block(deep), 2)), 2))
 
-    def semantic(self, lr8x: torch.Tensor) -> torch.Tensor:
-        """(N, 32, H/8, W/8) -> coarse alpha (N, 1, H/16, W/16)."""
-        return torch.sigmoid(self.conv_lr(lr8x))
-
 
 class ChannelGate(nn.Module):
     """Squeeze and excitation: every channel times a weight from the means of all."""
@@ -175,10 +166,6 @@ class HighResolution(nn.Module):
         hr4x = self.conv_enc4x(torch.cat([hr4x, self.tohr_enc4x(enc4x)], 1))
         hr4x = self.conv_hr4x(torch.cat([hr4x, _scale(lr8x, 2), _scale(x, 1 / 4)], 1))
         return self.conv_hr2x(torch.cat([_scale(hr4x, 2), enc2x], 1))
-
-    def detail(self, x: torch.Tensor, hr2x: torch.Tensor) -> torch.Tensor:
-        """Picture and features at 1/2 -> alpha near edges (N, 1, H, W)."""
-        return torch.sigmoid(self.conv_hr(torch.cat([_scale(hr2x, 2), x], 1)))
 
 
 class Fusion(nn.Module):

@@ -33,7 +33,7 @@ class RVM(nn.Module):
         self.aspp = ContextGate(960, 128)
         self.decoder = RecurrentDecoder(128, skips=(40, 24, 16), channels=(80, 40, 32, 16))
         self.project_mat = Projection(16, 4)
-        self.project_seg = Projection(16, 1)
+        self.project_seg = Projection(16, 1)  # of its second training task; kept so that checkpoints load
         self.refiner = GuidedFilter(16)
 
     def forward(
@@ -55,34 +55,16 @@ class RVM(nn.Module):
             ConfigError: the ratio is not above 0 and at most 1.
             SizeMismatch: the state was made for frames of another size.
         """
-        src_sm, hidden, state = self._features(src, state, downsample_ratio)
+        if downsample_ratio is None:
+            downsample_ratio = min(_WORKING_SIDE / max(src.shape[-2:]), 1)
+        src_sm = shrink(src, downsample_ratio)
+        *skips, deep = self.backbone(src_sm)
+        hidden, state = self.decoder(src_sm, skips, self.aspp(deep), state)
         out = self.project_mat(hidden)
         if src_sm is not src:
             out = self.refiner(src, src_sm, out, hidden)
         res, pha = out.split([3, 1], 1)
         return {"pha": pha.clamp(0, 1), "fgr": (src + res).clamp(0, 1), "state": state}
-
-    def segment(
-        self, src: torch.Tensor, state: State | None = None, downsample_ratio: float | None = None
-    ) -> dict[str, torch.Tensor | State]:
-        """Segment the next frame instead of matting it (the network's second training task).
-
-        Returns:
-            `seg`: (N, 1, h, w) logits at the size of the working copy; `state` as in `forward`.
-        """
-        _, hidden, state = self._features(src, state, downsample_ratio)
-        return {"seg": self.project_seg(hidden), "state": state}
-
-    def _features(
-        self, src: torch.Tensor, state: State | None, ratio: float | None
-    ) -> tuple[torch.Tensor, torch.Tensor, State]:
-        """The working copy (`src` itself at ratio 1), its 16 features and the new state."""
-        if ratio is None:
-            ratio = min(_WORKING_SIDE / max(src.shape[-2:]), 1)
-        src_sm = shrink(src, ratio)
-        *skips, deep = self.backbone(src_sm)
-        hidden, state = self.decoder(src_sm, skips, self.aspp(deep), state)
-        return src_sm, hidden, state
 
 
 def shrink(src: torch.Tensor, ratio: float) -> torch.Tensor:

@@ -115,6 +115,9 @@ def _tone(plate: Floats, shots: Sequence[Floats]) -> NDArray[np.float64]:
     for empty, *full in zip(_coarse(plate), *map(_coarse, shots), strict=True):
         x, y = np.tile(empty.ravel(), len(full)), np.concatenate([shot.ravel() for shot in full])
         good = (np.minimum(x, y) > _BLACK) & (np.maximum(x, y) < _WHITE)
+        if not good.any():  # such as red on a green screen
+            out.append(np.array([1.0, 0.0]))
+            continue
         x, y = x[good].astype(np.float64), y[good].astype(np.float64)
         fit = np.array([1.0, _mode(y - x)])
         terms = np.stack([x, np.ones_like(x)])

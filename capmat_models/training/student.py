@@ -57,8 +57,17 @@ def student_phases(
 
     Returns:
         Two phases for `run_phases`.
+
+    Raises:
+        TrainingError: a phase has batches of one crop, of which BatchNorm has no statistics.
     """
     joint_batch = max(1, batch // 2)
+    crops = [count for count, steps in ((batch, base_iterations), (joint_batch, joint_iterations)) if steps]
+    if min(crops, default=2) < 2 and not frozen_norms:
+        raise TrainingError(
+            f"a batch of {batch} leaves a phase one crop, of which BatchNorm has no statistics",
+            fix="Use batches of at least 4 crops.",
+        )
     return [
         Phase(
             name="base",

@@ -143,7 +143,7 @@ def apply_state(model: nn.Module, state: Mapping[str, torch.Tensor], *, where: s
         CheckpointError: something does not fit; the network is unchanged.
     """
     own = model.state_dict()
-    strangers = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
+    strangers = [name for name, value in state.items() if not _plain(value)]
     shaped = [
         f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
         for name, value in state.items()
@@ -153,7 +153,7 @@ def apply_state(model: nn.Module, state: Mapping[str, torch.Tensor], *, where: s
         "missing": [name for name in own if name not in state],
         "unexpected": [name for name in state if name not in own],
         "of another shape": shaped,
-        "not a tensor": strangers,
+        "not a plain tensor": strangers,
     }
     if any(differences.values()):
         raise CheckpointError(
@@ -164,6 +164,13 @@ def apply_state(model: nn.Module, state: Mapping[str, torch.Tensor], *, where: s
         )
     refuse_broken(state, where)
     model.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()}, strict=True)
+
+
+def _plain(value: object) -> bool:
+    """Whether it is a tensor whose numbers are all there: not quantised, sparse, complex or empty of data."""
+    if not isinstance(value, torch.Tensor) or value.is_quantized or value.is_complex():
+        return False
+    return value.layout == torch.strided and not value.is_meta
 
 
 def _list(kind: str, names: list[str]) -> str:

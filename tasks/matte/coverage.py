@@ -37,5 +37,6 @@ def coverage_note(share: float, src: NDArray[np.float32], bgr: NDArray[np.float3
             causes.append("the plate shows another view, light or camera than the picture")
         elif apart < _SAME and share < _EMPTY:
             causes.append("picture and plate show the same, so there may be no subject")
-    likely = " or ".join(causes) or "the subject is missing, the plate is of another camera, or the picture is linear"
+    plate = "" if bgr is None else ", the plate is of another camera,"
+    likely = " or ".join(causes) or f"the subject is missing{plate} or the picture is linear"
     return f"{words}, so it is all but {'empty' if share < _EMPTY else 'full'}; likely cause: {likely}"

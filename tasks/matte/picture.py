@@ -103,13 +103,14 @@ def matte_picture(
             raise SizeMismatch(
                 f"is {src.shape[2]} x {src.shape[1]}, its {what} {guide.shape[-1]} x {guide.shape[-2]}",
                 where=str(image),
-                fix="Record the plate with the same camera settings" if key == "bgr" else "Draw it on this picture",
+                fix="Record the plate with the same camera settings." if key == "bgr" else "Draw it on this picture.",
             )
     if plate and mend != "off":
         change = find_change(guides["bgr"], [src])
         if mend == "auto":
             guides["bgr"] = change.apply(guides["bgr"], np.ones(src.shape[1:], bool))[0]
-        note = ". ".join(filter(None, (note, change.words or change.warning)))
+        advice = '; stage.mend = "auto" would mend it' if change.words and mend == "warn" else ""
+        note = ". ".join(filter(None, (note, (change.words or change.warning) + advice)))
     pha = infer(network, src, guides.get("bgr"), trimap=guides.get("trimap"), mask=guides.get("mask"))["pha"]
     bgr = guides.get("bgr")
     fgr = encode_srgb(foreground(decode_srgb(src), pha, None if bgr is None else decode_srgb(bgr)))

@@ -18,7 +18,7 @@ from capmat_errors import CheckpointError, ConfigError
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.models.infer import infer
-from tasks.models.networks import Ref, described
+from tasks.models.networks import ROLES, Ref, described
 
 _WAY: Literal["difference"] = "difference"  # docs/decisions/0005-the-plate-starts-as-a-difference.md
 _PATCH = 16  # pixels a side of a token, for the size that position tables were trained at
@@ -50,7 +50,7 @@ def import_weights(
     Raises:
         CheckpointError: the file is damaged or of another network, has values that are not finite, or its matte is
             not an alpha.
-        ConfigError: the network or the setting does not exist.
+        ConfigError: the network or the setting does not exist, or a role has the name.
     """
     import torch
 
@@ -59,6 +59,7 @@ def import_weights(
     from capmat_models.weights.adapt import background_from_trimap
     from capmat_models.weights.state import dump_weights, load_published, read_published
 
+    name = _free(name or architecture)
     settings = _settings(architecture, changes)
     data = _bytes(file)
     if adapt and ("bgr" not in ARCHITECTURES[architecture].inputs or "guide" not in _known(architecture)):
@@ -85,7 +86,6 @@ def import_weights(
         "parameters": sum(p.numel() for p in network.parameters()),
         "torch": str(torch.__version__),
     }
-    name = name or architecture
     return Ref(name=name, version=Registry(Root(store)).add(name, dump_weights(network, half=False), card))
 
 
@@ -103,11 +103,13 @@ def import_exported(store: str, file: Path, name: str, contract: dict[str, Any])
 
     Raises:
         CheckpointError: the file cannot be opened, does not fit the contract, or makes no alpha.
+        ConfigError: a role has the name.
     """
     import torch
 
     from capmat_models.weights.exported import Contract, ExportedModel, fit
 
+    name = _free(name)
     data = _bytes(file)
     form: Any = "torchscript" if data[:4] == b"PK\3\4" else "onnx"
     if form == "onnx" and file.suffix.lower() != ".onnx":
@@ -159,7 +161,7 @@ def _training_size(architecture: str, settings: dict[str, Any], state: dict[str,
     config: Any = ARCHITECTURES[architecture].config
     if "global_blocks" not in _known(architecture):
         return None
-    first = settings.get("global_blocks", config.global_blocks)[0]
+    first = next(iter(settings.get("global_blocks", config.global_blocks)), None)
     table = state.get(f"backbone.blocks.{first}.attn.rel_pos_h")
     return None if table is None or table.ndim != 2 else (len(table) + 1) // 2 * _PATCH
 
@@ -204,6 +206,14 @@ def _settings(architecture: str, changes: Sequence[str]) -> dict[str, Any]:
     if settings:
         create_model(architecture, **settings)
     return settings
+
+
+def _free(name: str) -> str:
+    """The name, unless it is that of a role: everywhere else it stands for the model in use."""
+    if name in ROLES:
+        where = "capmat models import"
+        raise ConfigError(f"{name} stands for the model in use", where=where, fix="Choose another --name.")
+    return name
 
 
 def _known(architecture: str) -> set[str]:

@@ -26,6 +26,7 @@ class Ref(TypedDict):
 
 
 ROLES = ("teacher", "student", "supervisor")
+_ANEW = "Copy the folder of these weights again."
 
 
 @dataclass(frozen=True)
@@ -150,21 +151,26 @@ def read_base_weights(folder: Path, architecture: str) -> tuple[bytes, dict[str,
     another entry of the registry, and everything that depends on it is made again.
 
     Raises:
-        CheckpointError: the folder does not have them.
+        CheckpointError: the folder does not have them, or their card is damaged.
     """
     import json
 
+    file = folder / architecture / "card.json"
     if method := method_of(architecture):
         return b"", {"architecture": architecture, "method": method}
     try:
         weights = (folder / architecture / "model.safetensors").read_bytes()
-        card = json.loads((folder / architecture / "card.json").read_text())
+        card = json.loads(file.read_text())
     except FileNotFoundError as e:
         raise CheckpointError(
             "the base weights are missing",
             where=str(e.filename),
             fix="Train them with `capmat train-base`, or set `weights` to the folder that has them.",
         ) from e
+    except ValueError as e:
+        raise CheckpointError(f"cannot be read ({e})", where=str(file), fix=_ANEW) from e
+    if not isinstance(card, dict) or not isinstance(card.get("config", {}), dict):
+        raise CheckpointError("expected a JSON object, and one as its `config`", where=str(file), fix=_ANEW)
     return weights, card
 
 

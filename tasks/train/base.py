@@ -38,6 +38,7 @@ _SMALL: dict[str, dict[str, Any]] = {
 }
 """Settings of the demo sizes, which start from fresh weights: higher rates, equal in all layers; small crops."""
 _TIMING_STEPS = 12
+_LEAST_CROP = 32
 _SHOWN = 144  # side of a composite on a sheet, in pixels
 _LICENCE = "Trained by this project on the base data named here; the terms of the project and of that data apply."
 
@@ -87,7 +88,7 @@ def train_base_weights(
 
     Raises:
         TrainingError: the network has no weights; neither or both of `minutes` and `iterations`; unusable data; a
-            loss that is nan.
+            crop or a batch that is too small; a loss that is nan.
         CheckpointError: `start` is unreadable or of another network, or an unfinished training has another.
     """
     import torch
@@ -126,6 +127,10 @@ def train_base_weights(
     asked = {"crop": crop, "batch": batch, "seed": seed, "mixed_precision": mixed_precision, **rate}
     given = {key: value for key, value in asked.items() if value is not None}
     config = BaseTrainConfig(**{**small_settings(kind, network), **begun, **given})
+
+    if config.crop < _LEAST_CROP:
+        fix = f"Use at least {_LEAST_CROP}."
+        raise TrainingError(f"a crop of {config.crop} pixels is too small for the composites", where=network, fix=fix)
 
     folder = Root(out / network)
     if iterations is None:

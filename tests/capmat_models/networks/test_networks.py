@@ -158,9 +158,28 @@ def test_unknown_names_and_settings_are_refused_with_what_there_is() -> None:
         create_model("resnet50")
     with pytest.raises(ConfigError, match="no such setting: widht. Choose from .*depth"):
         create_model("vitmatte_s", widht=3)
-    student = create_model("bgmv2_mobilenetv2_xs", refine_mode="sometimes").eval()
+    student = create_model("bgmv2_mobilenetv2_xs").eval()
+    student.refine_mode = "sometimes"
     with pytest.raises(ConfigError, match="full, sampling or thresholding"):
         student(*inputs(student, 1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "says"),
+    [
+        ("bg_vitmatte_xs", {"num_heads": 5}, "num_heads=5.*divisible"),
+        ("bg_vitmatte_xs", {"detail_channels": [8, 16]}, "detail_channels"),
+        ("bg_vitmatte_xs", {"image_size": 0}, "image_size=0"),
+        ("bg_vitmatte_xs", {"padding": "oficial"}, "padding is 'oficial'. Choose from minimal, official"),
+        ("bgmv2_mobilenetv2_xs", {"encoder": "mobilenet"}, "encoder=mobilenet"),
+        ("bgmv2_mobilenetv2_xs", {"refiner_channels": [8]}, "refiner_channels"),
+        ("bgmv2_mobilenetv2_xs", {"refine_mode": "half"}, "Choose from full, sampling, thresholding"),
+        ("modnet", {"working_side": 8}, "Choose 0 or at least 32"),
+    ],
+)
+def test_settings_that_no_network_can_have_are_refused(name: str, settings: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: .*{says}"):
+        create_model(name, **settings)
 
 
 def test_asking_what_there_is_costs_no_torch() -> None:

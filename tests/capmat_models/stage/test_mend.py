@@ -112,6 +112,19 @@ def test_clipped_lamps_stay_clipped() -> None:
     assert (change.apply(plate, np.ones(SIZE, bool))[0][:, 25:45, 35:75] == 1).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("level", [0.0, 0.01, 1.0])
+def test_a_channel_that_is_black_or_white_everywhere_is_left_as_it_is(level: float) -> None:
+    """The red of a green screen; warnings of numpy would reach the terminal."""
+    plate = seen(world(3))
+    plate[0] = level
+    shot = plate + np.float32([[[0]], [[0.04]], [[0]]])
+    change = find_change(plate, [shot])
+    assert "green +10.2" in change.words
+    assert "red +0.0" in change.words
+    assert np.allclose(change.apply(plate, np.ones(SIZE, bool))[0], np.minimum(shot, 1), atol=0.01)
+
+
 def test_another_stage_is_refused_and_a_bare_wall_is_not() -> None:
     assert "another stage" in find_change(seen(world(1)), [occupied(seen(world(2)), 1)]).warning
     wall = np.full((3, *SIZE), 0.4, np.float32)

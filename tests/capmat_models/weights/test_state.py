@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,28 @@ def test_released_weights_that_are_no_numbers_are_refused(student: nn.Module, tm
     torch.save(state, tmp_path / "nan.pth")
     with pytest.raises(CheckpointError, match=r"nan\.pth: weights are not numbers.*refiner.conv4.bias"):
         load_published(student, tmp_path / "nan.pth")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8),
+        torch.Tensor.to_sparse,
+        lambda x: x.to("meta"),
+        lambda x: x.to(torch.complex64),
+        lambda _: 3,
+    ],
+    ids=["quantised", "sparse", "meta", "complex", "number"],
+)
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_released_weights_that_are_no_plain_tensors_are_refused(
+    change: Callable[[torch.Tensor], object], student: nn.Module, tmp_path: Path
+) -> None:
+    state = {official_name(name): value for name, value in student.state_dict().items()}
+    name = "refiner.conv4.weight"
+    torch.save({**state, name: change(state[name])}, tmp_path / "odd.pth")
+    with pytest.raises(CheckpointError, match=rf"odd\.pth: .*1 not a plain tensor \({name}\)"):
+        load_published(student, tmp_path / "odd.pth")
 
 
 def test_only_a_trimap_network_can_be_adapted_to_a_plate() -> None:

@@ -178,6 +178,16 @@ def test_a_network_whose_matte_is_no_number_is_refused(store: str, tmp_path: Pat
     assert Registry(Root(store)).names() == []
 
 
+@pytest.mark.parametrize("role", ["student", "teacher", "supervisor"])
+def test_no_model_takes_the_name_of_a_role(role: str, store: str, tmp_path: Path) -> None:
+    weights = released(create_model(STUDENT), tmp_path / "a.pth")
+    with pytest.raises(ConfigError, match=f"{role} stands for the model in use"):
+        import_weights(store, weights, STUDENT, name=role)
+    with pytest.raises(ConfigError, match=f"{role} stands for the model in use"):
+        import_exported(store, weights, role, {"kind": "rgb"})
+    assert Registry(Root(store)).names() == []
+
+
 def test_networks_that_cannot_be_had_are_refused_with_the_way_out(store: str, tmp_path: Path) -> None:
     for name in ("bimatting", "bg_damnet"):
         with pytest.raises(ConfigError, match=f"{name}: .*models import FILE --as {name} --contract"):

@@ -48,6 +48,18 @@ def test_the_weights_load_and_the_card_repeats_them(data, tmp_path, monkeypatch)
     assert (tmp_path / "again" / "bg_vitmatte_xs" / "model.safetensors").read_bytes() == first
 
 
+@pytest.mark.parametrize(
+    ("kind", "network", "small", "says"),
+    [
+        ("teacher", "bg_vitmatte_xs", {"crop": 16}, "a crop of 16 pixels is too small"),
+        ("student", "bgmv2_mobilenetv2_xs", {"crop": 32, "batch": 3}, "one crop, of which BatchNorm"),
+    ],
+)
+def test_what_would_fail_in_the_middle_of_a_training_is_refused_before_it(kind, network, small, says, data, tmp_path):
+    with pytest.raises(TrainingError, match=says):
+        train_base_weights(kind, network, data, tmp_path, iterations=10_000, **small)
+
+
 def test_the_card_names_every_option_of_its_command(data, tmp_path):
     start = tmp_path / "start.safetensors"
     safetensors.torch.save_file(create_model("bg_vitmatte_xs").state_dict(), start)
