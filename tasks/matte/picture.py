@@ -15,7 +15,7 @@ from storage.pictures.png import encode_png
 from storage.registry import Registry
 from storage.store.root import Root
 from tasks.matte.coverage import coverage_note
-from tasks.models.infer import check_inputs, infer
+from tasks.models.infer import check_inputs, infer, infer_camera
 from tasks.models.networks import build, find_model, has_base_weights, load_network, read_base_weights
 from tasks.show.sheet import comp_on_green
 
@@ -111,10 +111,13 @@ def matte_picture(
             guides["bgr"] = change.apply(guides["bgr"], np.ones(src.shape[1:], bool))[0]
         advice = '; stage.mend = "auto" would mend it' if change.words and mend == "warn" else ""
         note = ". ".join(filter(None, (note, (change.words or change.warning) + advice)))
-    pha = infer(network, src, guides.get("bgr"), trimap=guides.get("trimap"), mask=guides.get("mask"))["pha"]
     bgr = guides.get("bgr")
+    if network.rig:  # as frames of a take: half the memory, and twice as fast
+        pha = next(infer_camera(network, [src], bgr))
+    else:
+        pha = infer(network, src, bgr, trimap=guides.get("trimap"), mask=guides.get("mask"))["pha"]
     fgr = encode_srgb(foreground(decode_srgb(src), pha, None if bgr is None else decode_srgb(bgr)))
-    pictures = {
+    pictures: dict[str, NDArray[Any]] = {
         "alpha": np.rint(pha * 65535).astype(np.uint16),
         "cutout": _bytes(np.concatenate([fgr, pha[None]])),
         "green": comp_on_green(fgr, pha),

@@ -13,6 +13,7 @@ from capmat_errors import CapmatError, CheckpointError, ConfigError, ImageUnread
 from storage.pictures.files import read_grey, read_guide, read_image, read_rgba
 from storage.pictures.png import encode_png
 from tasks.matte.picture import matte_picture, open_base, open_model, read_display
+from tasks.models.infer import infer
 from tasks.models.networks import register_base
 from tests.project import WEIGHTS
 from tests.storage.tiny_session import write_picture
@@ -42,6 +43,9 @@ def test_the_subject_is_told_from_the_plate(architecture: str, pair: tuple[Path,
     made = matte_pair(*pair, tmp_path / "out", architecture, WEIGHTS)
     alpha = read_grey(made["alpha"]).astype(np.float32) / 65535
     assert alpha.shape == (131, 173)
+    src, bgr = map(read_display, pair)
+    forward = infer(open_base(WEIGHTS, architecture), src, bgr)["pha"]
+    np.testing.assert_allclose(alpha, forward, atol=1e-4)  # of the whole network, as its parity is tested
     assert alpha[50:90, 70:110].mean() > 0.6
     assert alpha[:30].mean() < 0.2
     cutout = read_rgba(made["cutout"]).astype(int)
