@@ -1,7 +1,7 @@
 """The answer that a comparison of models is made for: is the newer model better, and by how much?
 
 Models are compared in pairs on the same pictures. Where chance alone could explain the difference, the answer is
-"undecided": the bootstrap interval of the ratio of the two errors contains 1, or the pictures are too few for one.
+"undecided": two equally good models differ as much in 5 of 100 comparisons or more.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,6 +27,7 @@ class Answer(TypedDict):
     better: Literal["yes", "no", "undecided"]
     share: float  # MSE of the new one over that of the old one
     interval: tuple[float, float] | None  # of the share; None for too few pictures
+    chance: float  # how often equally good models differ as much, see `by_chance`
     sure: float | None  # the share without pictures on which the supervisor may be wrong; None if there are none
     pictures: int
 
@@ -76,13 +77,15 @@ def sentence(answer: Answer, models: Mapping[str, Mapping[str, Any]]) -> str:
         "undecided": f"Undecided: chance could explain how the {new} differs from the {old}.",
     }[answer["better"]]
     text += f" Its error (MSE) is {_percent(answer['share'])}"
-    if answer["interval"]:
+    if answer["interval"] and answer["better"] != "undecided":
         low, high = answer["interval"]
         text += f", with 95 % certainty between {_percent(low)} and {_percent(high)}"
     pictures = counted(answer["pictures"], "picture")
     text += f", on {pictures} of {answer['benchmark']} against {_AGAINST[answer['column']]}."
     if answer["pictures"] < FEWEST:
         text += f" Fewer than {FEWEST} pictures say too little about others."
+    elif answer["better"] == "undecided":
+        text += f" Two equally good models differ as much in {100 * answer['chance']:.0f} of 100 comparisons."
     if answer["sure"] is not None:
         text += f" Without the pictures on which the supervisor may be wrong it is {_percent(answer['sure'])}."
     return text
@@ -110,17 +113,15 @@ def _pairs(models: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
 def _answer(
     name: str, column: str, rows: tuple[str, str], pair: tuple[Mapping[str, Scores], ...], doubts: Collection[str]
 ) -> Answer:
-    from capmat_models.confidence import ratio_interval
+    from capmat_models.confidence import LEVEL, by_chance, ratio_interval
 
     pictures = sorted(pair[0].keys() & pair[1].keys())
     old, new = ([each[picture]["mse"] for picture in pictures] for each in pair)
     sure = [number for number, picture in enumerate(pictures) if picture not in doubts]
-    interval = ratio_interval(new, old)
-    better: Literal["yes", "no", "undecided"] = "undecided"
-    if interval and interval[1] < 1:
-        better = "yes"
-    elif interval and interval[0] > 1:
-        better = "no"
+    chance = by_chance(new, old) if len(pictures) > 1 else 1.0
+    better: Literal["yes", "no", "undecided"] = "yes" if sum(new) < sum(old) else "no"
+    if chance >= 1 - LEVEL:
+        better = "undecided"
     return {
         "benchmark": name,
         "column": column,
@@ -128,7 +129,8 @@ def _answer(
         "new": rows[1],
         "better": better,
         "share": _share(new, old),
-        "interval": interval,
+        "interval": ratio_interval(new, old),
+        "chance": chance,
         "sure": _share([new[i] for i in sure], [old[i] for i in sure]) if 0 < len(sure) < len(pictures) else None,
         "pictures": len(pictures),
     }

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from capmat_models.confidence import FEWEST, LEVEL, mean_interval, ratio_interval
+from capmat_models.confidence import FEWEST, LEVEL, by_chance, mean_interval, ratio_interval
 
 ERRORS = st.lists(st.floats(1e-6, 1.0), min_size=FEWEST, max_size=20)
 
@@ -47,3 +47,18 @@ def test_pictures_that_are_hard_for_both_do_not_blur_the_ratio() -> None:
     alone = mean_interval(list(0.8 * hard))
     assert alone is not None
     assert alone[1] > np.mean(hard)  # by the means alone one could not tell them apart
+
+
+@pytest.mark.parametrize("count", [2, 5, 6, 13, 20])
+def test_pictures_that_all_differ_alike_are_tosses_of_a_coin(count: int) -> None:
+    better = by_chance([0.3] * count, [0.4] * count)
+    assert better == by_chance([0.4] * count, [0.3] * count) == pytest.approx(binomtest(0, count).pvalue, abs=1e-3)
+    assert by_chance([0.3] * count, [0.3] * count) == 1
+
+
+def test_of_two_equally_good_models_one_is_called_better_five_times_in_a_hundred() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.lognormal(0, 1, (300, 8))
+    pairs = zip(hard * rng.lognormal(0, 0.5, hard.shape), hard * rng.lognormal(0, 0.5, hard.shape), strict=True)
+    wrong = sum(by_chance(values.tolist(), others.tolist()) < 1 - LEVEL for values, others in pairs)
+    assert binomtest(wrong, 300, 1 - LEVEL).pvalue > 0.01

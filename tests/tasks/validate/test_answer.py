@@ -59,6 +59,14 @@ def test_the_sentence_says_how_much_on_what_and_what_the_doubtful_pictures_chang
         assert "Fewer than 6 pictures say too little about others." in sentence(few, models("champion", "challenger"))
 
 
+def test_an_undecided_answer_says_how_often_chance_does_as_much() -> None:
+    answer: Any = asked([2.0, 4.0, 6.0, 8.0, 10.0, 12.0], [1.0, 3.0, 5.0, 7.0, 9.0, 13.0])
+    said = sentence(answer, models("champion", "challenger"))
+    assert "is 10 % lower, on 6 pictures" in said  # 38 of 42
+    # one of six differs to the other side by as much: 7 of 64 exchanges reach it on one side
+    assert said.endswith("Two equally good models differ as much in 22 of 100 comparisons.")
+
+
 def test_models_of_one_role_or_network_are_compared_and_the_higher_version_is_the_newer() -> None:
     def pairs(rows: dict[str, Any]) -> list[tuple[str, str]]:
         each = {row: {"walk/c00/1": {"mse": 1.0}} for row in rows}
