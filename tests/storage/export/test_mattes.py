@@ -248,6 +248,25 @@ if __name__ == "__main__":
 """
 
 
+def test_an_export_that_stopped_half_way_over_another_runs_files_is_not_taken_for_that_run(
+    folder: Root, out: Root
+) -> None:
+    """Files without compression are of one size, whatever they hold, so the size does not tell them apart."""
+    take = make_take(folder, frames=4)
+    take.start_run("studant", {"name": "bg_vitmatte_s", "version": "v0003"})
+    take.write_alphas("studant", "c0", dict.fromkeys(take.frames, 1 - PHA))
+    options: dict[str, Any] = {"cameras": ["c0"], "compression": "none"}
+    names = export_mattes(take, "teacher", out, ("exr",), **options).files
+    third = Path(out.at(names[2]))
+    third.unlink()
+    third.mkdir()  # nothing can be written there
+    with pytest.raises(StoreError, match=third.name):
+        export_mattes(take, "studant", out, ("exr",), **options)
+    third.rmdir()
+    export_mattes(take, "teacher", out, ("exr",), **options)
+    assert {_exr(out.at(name))[0]["capmat.run"] for name in names} == {"teacher"}
+
+
 def test_a_killed_export_leaves_no_half_file_and_goes_on(folder: Root, out: Root, tmp_path: Path) -> None:
     take = make_take(folder, frames=64)
     script = tmp_path / "export.py"
