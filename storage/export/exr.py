@@ -18,6 +18,8 @@ from storage.store.errors import store_errors
 Compression = Literal["zip", "piz", "none"]
 # ITU-R BT.709, 1.3 and 1.4: red, green, blue, white.
 _REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+# OpenEXR refuses higher numbers; before 3.5 it took some of them and wrote others.
+_TIMECODE_FRAMES = 30
 
 
 def write_exr(
@@ -37,8 +39,8 @@ def write_exr(
         picture: (H, W) for A alone, (H, W, 3) for R, G, B, (H, W, 4) for premultiplied R, G, B, A; linear light.
         header: attributes, each is stored with "capmat." before its name.
         rate: the standard attribute `framesPerSecond`.
-        timecode: the standard attribute `timeCode` with its drop-frame flag; frame numbers of 60 or more do not fit
-            it and are left out.
+        timecode: the standard attribute `timeCode` with its drop-frame flag; it is left out where the frame number
+            is 30 or more, which the attribute cannot hold.
         rec709: whether the colours are those of Rec. 709 (the standard attribute `chromaticities`).
         compression: all are lossless.
 
@@ -52,7 +54,7 @@ def write_exr(
     attributes |= {f"capmat.{name}": value for name, value in header.items()}
     if rate is not None:
         attributes["framesPerSecond"] = rate
-    if timecode is not None and timecode.parts[3] < 60:
+    if timecode is not None and timecode.parts[3] < _TIMECODE_FRAMES:
         attributes["timeCode"] = OpenEXR.TimeCode(*timecode.parts, int(timecode.drop), *[0] * 13)
     if rec709:
         attributes["chromaticities"] = _REC709

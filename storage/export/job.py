@@ -1,7 +1,8 @@
 """One piece of an export, done by one process: some frames of a camera as pictures, or all of them as a video.
 
 A file is kept if it exists and was made of the same things: the matte's own numbers, the stored frame, the plate, the
-run, the settings. So a killed export goes on where it was, and a matte that changed is written again.
+run, the settings. So a killed export goes on where it was, and a matte that changed is written again. No file is
+replaced while the record knows it: a kill would leave a record of what was there before.
 """
 
 import hashlib
@@ -64,11 +65,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """The result of a job: its files, and the names of those that were written now."""
+    """The result of a job.
 
-    camera: str
+    Attributes:
+        job: what was to be done.
+        files: those that are finished.
+        written: names of those that were written now.
+        outdated: names of those that the record must forget before they can be written.
+    """
+
+    job: Job
     files: Known
     written: tuple[str, ...]
+    outdated: tuple[str, ...]
 
 
 def inputs_digest(take: Take, camera: str) -> str:
@@ -82,7 +91,7 @@ def inputs_digest(take: Take, camera: str) -> str:
 
 
 def do(job: Job) -> Done:
-    """Write the files of a job that are missing or out of date.
+    """Write the files of a job that are missing, and tell which are out of date.
 
     Raises:
         NotFound: a frame or matte is missing.
@@ -93,7 +102,7 @@ def do(job: Job) -> Done:
         worker.videos()
     else:
         worker.pictures()
-    return Done(job.source.camera, worker.files, tuple(worker.written))
+    return Done(job, worker.files, tuple(worker.written), tuple(worker.outdated))
 
 
 class _Worker:
@@ -103,16 +112,17 @@ class _Worker:
         self.job = job
         self.files: Known = {}
         self.written: list[str] = []
+        self.outdated: list[str] = []
 
     def pictures(self) -> None:
         job, source = self.job, self.job.source
         for frame in job.frames:
             pha = source.pha(frame)
             made_of = self._made_of(_checksum(pha), frame)
-            stale = [output for output in job.outputs if not self._kept(job.name(output, frame), output, made_of)]
-            if stale:
+            missing = [output for output in job.outputs if self._is_missing(job.name(output, frame), output, made_of)]
+            if missing:
                 cut = Cut(source, frame, pha, self._plates)
-                for output in stale:
+                for output in missing:
                     name = job.name(output, frame)
                     write_picture(job.out, name, output, cut, job.compression)
                     self._finished(name, output, made_of)
@@ -124,7 +134,7 @@ class _Worker:
         clock = timecode_after(take.timecode, job.frames[0] - take.frames[0], take.fps) if step == 1 else None
         for output in job.outputs:
             name = job.name(output, job.frames[0])
-            if self._kept(name, output, made_of):
+            if not self._is_missing(name, output, made_of):
                 continue
             camera = take.cameras[source.camera]
             job.out.sweep(name)
@@ -157,12 +167,15 @@ class _Worker:
         lineage = source.lineage(plates=False)
         return _digest([lineage, source.info, self.job.inputs, take.fps, take.timecode, frames, mattes])
 
-    def _kept(self, name: str, output: Output, made_of: str) -> bool:
-        digest, size = self.job.known.get(name, ["", -1])
-        if digest != self._file_digest(output, made_of) or self.job.out.size(name) != size:
-            return False
-        self.files[name] = [digest, size]
-        return True
+    def _is_missing(self, name: str, output: Output, made_of: str) -> bool:
+        if name not in self.job.known:
+            return True
+        digest, size = self.job.known[name]
+        if digest == self._file_digest(output, made_of) and self.job.out.size(name) == size:
+            self.files[name] = [digest, size]
+        else:
+            self.outdated.append(name)
+        return False
 
     def _finished(self, name: str, output: Output, made_of: str) -> None:
         self.files[name] = [self._file_digest(output, made_of), self.job.out.size(name)]

@@ -94,16 +94,22 @@ def export_mattes(
     names = [name for job in jobs for name in job.names()]
     check_names(names)
     _check_room(out, jobs)
-    done = 0
+    done: set[str] = set()
     written: list[str] = []
-    for finished in _all(jobs, workers):
-        done += len(finished.files)
-        written += finished.written
-        if finished.written:
-            known[finished.camera] |= finished.files
-            out.write(_record(take, finished.camera), json.dumps(known[finished.camera], sort_keys=True).encode())
-        if progress:
-            progress(done, len(names))
+    while jobs:
+        again = []
+        for finished in _all(jobs, workers):
+            camera, files = finished.job.source.camera, finished.files
+            done |= files.keys()
+            written += finished.written
+            known[camera] = {n: k for n, k in (known[camera] | files).items() if n not in finished.outdated}
+            if finished.outdated:
+                again.append(replace(finished.job, known=files))
+            if finished.written or finished.outdated:
+                out.write(_record(take, camera), json.dumps(known[camera], sort_keys=True).encode())
+            if progress:
+                progress(len(done), len(names))
+        jobs = again
     _note(take, run, out, chosen)
     return Exported(names, sorted(written))
 

@@ -43,11 +43,18 @@ class Cutout:
         camera: its calibration.
         image: (3, H, W) float32, straight display-referred sRGB, 0..1.
         alpha: (H, W) float32, 0..1; None where the run wrote no matte.
+        origin: take and frame, for messages; "" if unknown.
     """
 
     camera: Camera
     image: NDArray[np.float32]
     alpha: NDArray[np.float32] | None
+    origin: str = ""
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return f"{self.origin} camera {self.camera.id}" if self.origin else self.camera.id
 
 
 def export_frame(
@@ -88,11 +95,12 @@ def read_cutout(take: Take, camera: str, frame: int, run: str) -> Cutout:
         NotFound: the frame is not in the take.
     """
     _check_names([camera], take.cameras)
+    origin = f"take {take.name} frame {frame}"
     if not take.has_alpha(run, camera, frame):
-        return Cutout(take.cameras[camera], take.read(camera, frame), None)
+        return Cutout(take.cameras[camera], take.read(camera, frame), None, origin)
     source = Source(take, camera, run, {})
     cut = Cut(source, frame, source.pha(frame), source.plates())
-    return Cutout(take.cameras[camera], encode_srgb(cut.light), cut.pha)
+    return Cutout(take.cameras[camera], encode_srgb(cut.light), cut.pha, origin)
 
 
 def export_cutouts(
@@ -180,20 +188,20 @@ def checked_rgba(cutout: Cutout) -> NDArray[np.uint8]:
     """
     camera, alpha = cutout.camera, cutout.alpha
     if alpha is None:
-        raise MatteError("this run wrote no matte", where=camera.id, fix="Matte this camera, or leave it out.")
+        raise MatteError("this run wrote no matte", where=cutout.where, fix="Matte this camera, or leave it out.")
     size = (camera.height, camera.width)
     if alpha.shape != size or cutout.image.shape != (3, *size):
         raise SizeMismatch(
             f"picture {cutout.image.shape[1:]}, matte {alpha.shape}, calibration {size}",
-            where=camera.id,
+            where=cutout.where,
             fix="Use the calibration of this recording.",
         )
     if not (np.isfinite(alpha).all() and np.isfinite(cutout.image).all()):
-        raise MatteError("the matte or the picture holds NaN", where=camera.id, fix="Matte this frame again.")
+        raise MatteError("the matte or the picture holds NaN", where=cutout.where, fix="Matte this frame again.")
     # One empty view carves everything away and a full one nothing, so a reconstruction would be black without a word.
     if alpha.max() < 0.5 or alpha.min() > 0.5:
         state = "empty" if alpha.max() < 0.5 else "full: it holds no background"
-        raise MatteError(f"the matte is {state}", where=camera.id, fix="Look at it, or leave the camera out.")
+        raise MatteError(f"the matte is {state}", where=cutout.where, fix="Look at it, or leave the camera out.")
     rgba = np.concatenate([cutout.image, alpha[None]]).transpose(1, 2, 0)
     straight: NDArray[np.uint8] = np.round(np.clip(rgba, 0, 1) * 255).astype(np.uint8)
     return straight

@@ -20,6 +20,7 @@ from storage.store.errors import store_errors
 _BT709, _SRGB, _LIMITED = 1, 13, 1  # ITU-T H.273
 # crf 14 keeps the noise in which wrong edges show; 18 smooths it.
 _H264 = {"crf": "14", "preset": "medium"}
+_TIMECODE_RATES = 256  # the track of a time code counts a second's numbers in one byte
 
 
 class Video(Protocol):
@@ -47,7 +48,7 @@ def video_file(
         form: "mp4" (H.264, 4:2:0, 8 bit) or "prores" (10 bit).
         size: (height, width). H.264 needs even sides, so the last row or column is repeated there.
         rate: exact frames per second.
-        timecode: of the first picture; "" if unknown.
+        timecode: of the first picture; "" if unknown. It is left out from 256 frames per second on.
         alpha: ProRes 4444 with alpha instead of 422 HQ.
         threads: of the encoder.
 
@@ -75,7 +76,7 @@ def video_file(
             context.color_primaries, context.color_trc = _BT709, _SRGB
             context.colorspace, context.color_range = _BT709, _LIMITED
             context.thread_count = threads
-            if timecode:
+            if timecode and rate < _TIMECODE_RATES:
                 stream.metadata["timecode"] = timecode
 
             def add(picture: NDArray[np.uint16], index: int) -> None:

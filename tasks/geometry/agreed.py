@@ -23,6 +23,7 @@ from tasks.geometry.box import box_of
 from tasks.geometry.hull_check import ENOUGH, FrameCheck, check_frame
 from tasks.runtime.progress import Progress
 from tasks.runtime.step import Step, StepRecord
+from tasks.show.figures import counted
 
 
 class _BlockRecord(StepRecord):
@@ -61,7 +62,8 @@ def check_cameras(take: Take, settings: Reconstruction) -> None:
         CalibrationError: neither settings nor cameras say where the subject stands.
     """
     if len(take.cameras) < ENOUGH:
-        what = f"the take has {len(take.cameras)} cameras; mattes are compared between {ENOUGH} or more"
+        cameras = counted(len(take.cameras), "camera")
+        what = f"the take has {cameras}; mattes are compared between {ENOUGH} or more"
         raise NotFound(what, where=f"take {take.name}", fix="Matte it without --hull.")
     box_of(take.cameras.values(), settings)
 

@@ -64,17 +64,15 @@ def choose_backend(config: Reconstruction) -> str:
     return "voxel-grid"
 
 
-def learn_field(
-    folder_in: Path, folder_out: Path, config: Reconstruction, seed: int = 0, work: Path | None = None
-) -> dict[str, Any]:
+def learn_field(folder_in: Path, folder_out: Path, config: Reconstruction, seed: int = 0) -> dict[str, Any]:
     """Learn a radiance field from an exported folder and render its held-out cameras.
 
     Args:
         folder_in: folder from `storage.export.scene`.
-        folder_out: gets `rgb/<camera>.png` (8 bit, on black) and `accumulation/<camera>.png` (16 bit).
+        folder_out: gets `rgb/<camera>.png` (8 bit, on black) and `accumulation/<camera>.png` (16 bit), checkpoints
+            and logs; a run that was killed goes on in the same one.
         config: backend, preset, resolution, iterations.
         seed: of the run.
-        work: folder for checkpoints and logs; a run that was killed goes on in the same one. None: `folder_out`.
 
     Returns:
         Record with `backend` (its label), `preset`, `iterations`, `resolution`, `background`,
@@ -88,15 +86,14 @@ def learn_field(
     """
     scene = read_scene(folder_in)
     backend = choose_backend(config)
-    work = folder_out if work is None else work
     start = time.perf_counter()
     if backend == "nerfstudio":
         python, preset = nerfstudio_python(config.nerfstudio), PRESETS[config.preset]
         assert python is not None, "choose_backend checked it"
-        renders = run_nerfstudio(python, folder_in, work / "nerfstudio", preset, seed, scene.test)
+        renders = run_nerfstudio(python, folder_in, folder_out / "nerfstudio", preset, seed, scene.test)
         how = _by_nerfstudio(preset)
     else:
-        renders, how = _voxel_grid(scene, config, seed, work)
+        renders, how = _voxel_grid(scene, config, seed, folder_out)
     took = time.perf_counter() - start
     with store_errors(str(folder_out)):
         for name, (rgb, accumulation) in renders.items():

@@ -21,6 +21,7 @@ from storage.takes.take import Take
 from tasks.config import Reconstruction
 from tasks.geometry.box import box_of, torch_view
 from tasks.runtime.progress import Progress
+from tasks.show.figures import counted
 
 if TYPE_CHECKING:
     from capmat_models.geometry.views import View
@@ -75,9 +76,8 @@ def hull(
     if frame not in stored.frames:
         raise NotFound(f"the take has no frame {frame}", where=f"take {take}", fix=f"It has {_span(stored.frames)}.")
     if len(stored.cameras) < _ENOUGH:
-        raise ConfigError(
-            f"{len(stored.cameras)} cameras bound no volume", where=f"take {take}", fix="Use 3 or more."
-        )
+        what = f"{counted(len(stored.cameras), 'camera')} cannot bound a volume"
+        raise ConfigError(what, where=f"take {take}", fix="Use 3 or more.")
     centre, size = box_of(stored.cameras.values(), settings)
 
     bar = Progress(f"hull of {take} frame {frame}", len(stored.cameras), "cameras")

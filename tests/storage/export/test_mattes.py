@@ -101,6 +101,23 @@ def test_a_drop_frame_code_skips_two_numbers_and_says_so_in_the_header(folder: R
     assert (code.hours, code.minutes, code.seconds, code.frame, code.dropFrame) == (1, 3, 0, 2, True)
 
 
+@pytest.mark.parametrize(("fps", "start"), [(50, "01:02:59:28"), (60, "01:02:59:58"), (300, "01:02:59:298")])
+def test_a_take_faster_than_a_time_code_can_count_is_exported_whole(
+    folder: Root, out: Root, fps: float, start: str
+) -> None:
+    """OpenEXR ends at 29 frames, and the track of a MOV or MP4 at 255 numbers a second."""
+    take = make_take(folder, frames=4, fps=fps, timecode=start)
+    *pictures, mp4, mov = export_mattes(take, "teacher", out, ("exr", "mp4", "prores"), cameras=["c0"]).files
+    codes = [_exr(out.at(name))[0].get("timeCode") for name in pictures]
+    numbers = [(int(start[9:]) + index) % fps for index in range(4)]
+    assert [code and code.frame for code in codes] == [n if n < 30 else None for n in numbers]
+    for name in (mp4, mov):
+        with av.open(out.at(name)) as file:
+            said = file.streams.video[0].metadata.get("timecode")
+            assert said == (start if fps < 256 else None)
+            assert len(list(file.decode(video=0))) == 4
+
+
 def test_what_a_run_knows_of_its_making_is_in_the_headers_of_exr_and_png(take: Take, out: Root) -> None:
     knows = {"labels": "scribbles@l0003", "config": "c" * 16, "stage": "ring", "plates": "p" * 16, "code": "0.1"}
     take.start_run("teacher", {"name": "bg_vitmatte_s", "version": "v0003", **knows})
@@ -229,6 +246,25 @@ if __name__ == "__main__":
     store, out = map(Root, sys.argv[1:])
     export_mattes(Take.open(store, "walk"), "teacher", out, ("exr", "png"), workers=2)
 """
+
+
+def test_an_export_that_stopped_half_way_over_another_runs_files_is_not_taken_for_that_run(
+    folder: Root, out: Root
+) -> None:
+    """Files without compression are of one size, whatever they hold, so the size does not tell them apart."""
+    take = make_take(folder, frames=4)
+    take.start_run("studant", {"name": "bg_vitmatte_s", "version": "v0003"})
+    take.write_alphas("studant", "c0", dict.fromkeys(take.frames, 1 - PHA))
+    options: dict[str, Any] = {"cameras": ["c0"], "compression": "none"}
+    names = export_mattes(take, "teacher", out, ("exr",), **options).files
+    third = Path(out.at(names[2]))
+    third.unlink()
+    third.mkdir()  # nothing can be written there
+    with pytest.raises(StoreError, match=third.name):
+        export_mattes(take, "studant", out, ("exr",), **options)
+    third.rmdir()
+    export_mattes(take, "teacher", out, ("exr",), **options)
+    assert {_exr(out.at(name))[0]["capmat.run"] for name in names} == {"teacher"}
 
 
 def test_a_killed_export_leaves_no_half_file_and_goes_on(folder: Root, out: Root, tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def test_a_frame_of_a_take_is_exported_with_the_mattes_of_a_run(tmp_path: Path) 
         if id != "D":
             take.write_alphas("student", id, {7: np.eye(10, 8, dtype=np.float32)})
     how: dict = {"train": "ABC", "test": "D", "box_centre": (0, 0, 1), "box_size": 2}
-    with pytest.raises(MatteError, match="^D: .*no matte"):
+    with pytest.raises(MatteError, match="^take day frame 7 camera D: .*no matte"):
         export_frame(tmp_path / "out", take, 7, "student", **how)
     take.write_alphas("student", "D", {7: np.eye(10, 8, dtype=np.float32)})
     scene = read_scene(export_frame(tmp_path / "out", take, 7, "student", **how))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from capmat_errors import ConfigError, MatteError, NotFound
+from capmat_errors import CalibrationError, ConfigError, MatteError, NotFound
 from flows.command.main import main
 from storage.store.root import Root
 from tasks.config import Reconstruction
@@ -71,8 +71,8 @@ def test_a_named_box_is_used(store: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"run": "holed"}, MatteError, "C03: the matte is empty"),
-        ({"run": "started"}, MatteError, "C04: this run wrote no matte"),
+        ({"run": "holed"}, MatteError, "take solids frame 4 camera C03: the matte is empty"),
+        ({"run": "started"}, MatteError, "take solids frame 4 camera C04: this run wrote no matte"),
         ({"run": "other"}, NotFound, "the take has: holed, started, true"),
         ({"frame": 9}, NotFound, "no frame 9"),
         ({"out": Path("hull.obj")}, ConfigError, ".ply or .glb"),
@@ -91,8 +91,16 @@ def test_what_bounds_no_volume_is_refused_by_name(
 def test_two_cameras_are_too_few(tmp_path: Path) -> None:
     root = Root(tmp_path / "store")
     store_take(root, ring(2))
-    with pytest.raises(ConfigError, match="2 cameras bound no volume"):
+    with pytest.raises(ConfigError, match="2 cameras cannot bound a volume"):
         hull(root.url, "solids", "true", tmp_path / "hull.ply", SETTINGS)
+
+
+def test_a_camera_in_the_middle_of_a_named_box_is_refused_by_name(store: str, tmp_path: Path) -> None:
+    """Such as the camera that a calibration takes for its origin, where the middle of the box was left there."""
+    x, y, z = CAMERAS[2].centre()
+    box = Reconstruction(box_centre=(x, y, z), box_size=2)
+    with pytest.raises(CalibrationError, match="C02: the camera stands in the middle"):
+        hull(store, "solids", "true", tmp_path / "hull.ply", box, resolution=32)
 
 
 def test_the_command_says_what_it_found(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
