@@ -21,7 +21,8 @@ from websockets.sync.client import connect
 
 from capmat_errors import ConfigError
 from flows.service.access import OWN, is_ours, private_home
-from flows.service.server import listen, running
+from flows.service.schedules import noted
+from flows.service.server import kept, listen, running, running_server
 from tests.flows.scribble import browser
 from tests.flows.site import Site
 from tests.project import ROOT
@@ -156,6 +157,32 @@ def test_another_folder_takes_another_port_and_knows_that_this_server_is_not_its
         assert listening.getsockname()[1] != port
     with pytest.raises(ConfigError, match="another program has this port"):
         listen(port)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "[1]",
+        "null",
+        "3",
+        '{"port": "x"}',
+        '{"port": 70000, "pid": 1}',
+        '{"port": 4200, "pid": -1}',
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_note_of_the_server_or_of_deployments_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("server.json", "deployed.json"):
+        (private_home() / name).write_text(written)
+    assert running_server() is None
+    assert not kept()
+    assert noted() == ("", {})
+    with listen(None) as listening:
+        assert listening.getsockname()[1] > 0
 
 
 PAGE = """name: mine
