@@ -7,6 +7,7 @@ uses it, and one that `capmat up` started or took over until `capmat down`.
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -132,6 +133,11 @@ def use(server: "Server") -> None:
         from prefect.context import refresh_global_settings_context
 
         refresh_global_settings_context()
+    if "prefect.main" in sys.modules:  # and has set up the terminal, where each refusal would be a traceback
+        from prefect.logging.configuration import setup_logging
+
+        logging.getLogger("capmat").handlers.clear()  # it would add its own once more
+        setup_logging(incremental=False)
 
 
 def kept() -> bool:

@@ -2,9 +2,11 @@
 
 import base64
 import json
+import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -183,6 +185,32 @@ def test_a_damaged_note_of_the_server_or_of_deployments_counts_as_none(
     assert noted() == ("", {})
     with listen(None) as listening:
         assert listening.getsockname()[1] > 0
+
+
+REFUSAL = """
+import sys
+import prefect.main  # as words do that look at models before they start a server
+from capmat_errors import ConfigError
+from flows.service.server import Server, use
+use(Server(4200, 1))
+logger = prefect.logging.get_logger("prefect")
+for error in (ConfigError("the tile is too small"), RuntimeError("a true fault")):
+    try:
+        raise error
+    except Exception:
+        logger.exception("Encountered exception during execution")
+"""
+
+
+def test_a_refusal_in_a_flow_is_no_traceback_also_where_prefect_was_loaded_before_its_server(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", REFUSAL]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    env |= {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path / "prefect")}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    said = done.stdout + done.stderr
+    assert "the tile is too small" not in said
+    assert "RuntimeError: a true fault" in said
+    assert said.count("Traceback") == 1
 
 
 PAGE = """name: mine
