@@ -231,7 +231,7 @@ class Registry:
     def history(self, role: str) -> list[Promotion]:
         """All promotions and rollbacks of a role, oldest first."""
         promotions = self._promotions(role)
-        return [promotions.read(number)[1] for number in promotions.names()]
+        return [cast(Promotion, promotions.read(number)[1]) for number in promotions.names()]
 
     def add_verdict(self, role: str, verdict: dict[str, Any]) -> str:
         """Store the gate's verdict on a challenger and return its number, "d0001", ...

@@ -135,7 +135,7 @@ def grow(args: Namespace) -> None:
     done = freeze(config.store, args.verb, args.name, args.take, trimaps, truth, model, steps, config.seed, threads)
     print(f"{done.name}@{done.version}: {_count(done)}, supervisor {model['name']}@{model['version']}")
     if wide := [key for key in done.keys if unknown_share(done, key) > 0.5]:
-        print(f"note: more than half of the picture is unknown in {len(wide)} entries, such as {wide[0][1]} "
+        print(f"note: more than half of the picture is unknown in {_entries(len(wide))}, such as {wide[0][1]} "
               f"frame {wide[0][2]}; there the supervisor alone decides what is right")  # fmt: skip
     print(f"to see it: capmat benchmark show {done.name} --out FOLDER")
 
@@ -186,7 +186,7 @@ def _list(store: str, args: Namespace) -> None:
         print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
         return
     for b in benchmarks:
-        print(f"{b.name}@{b.version}  {len(b):4} entries, {len(b.known):4} with known alpha, of {', '.join(b.takes)}")
+        print(f"{b.name}@{b.version}  {_count(b)}")
     if not benchmarks:
         print("no benchmark yet; capmat benchmark create makes one, capmat nightly makes that of a session")
 
@@ -203,7 +203,11 @@ def _row(frozen: Benchmark, key: tuple[str, str, int]) -> dict[str, Any]:
 
 
 def _count(frozen: Benchmark) -> str:
-    return f"{len(frozen)} entries of {', '.join(frozen.takes)}, {len(frozen.known)} with known alpha"
+    return f"{_entries(len(frozen))} of {', '.join(frozen.takes)}, {len(frozen.known)} with known alpha"
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
 
 
 WORDS = {

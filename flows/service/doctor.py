@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from capmat_errors import CapmatError, ConfigError
+from capmat_errors import CapmatError, ConfigError, StoreError
+from storage.store.errors import store_errors
 from tasks.config import Config
 
 
@@ -53,20 +54,27 @@ def _store(config: Config) -> Finding:
 
     try:
         check_place(root := Root(config.store))
-        folders = [Path(root.url), *Path(root.url).parents]
         # a store that has not begun leaves no empty folder behind
-        (root if root.remote else Root(next(folder for folder in folders if folder.exists()))).checked()
+        (root if root.remote else Root(_existing(root.url))).checked()
     except CapmatError as e:
         return Finding(name="store", state="missing", detail=str(e), fix=e.fix, needed=True)
     return Finding(name="store", state="ok", detail=f"{config.store} is writable", needed=True)
 
 
+def _existing(store: str) -> Path:
+    """The folder of a store, or the nearest one above it that exists."""
+    folder = Path(store).resolve()
+    with store_errors(str(folder)):
+        return next(place for place in (folder, *folder.parents) if place.exists())
+
+
 def _disk(config: Config) -> Finding:
     if "://" in config.store:
         return Finding(name="disk", state="ok", detail="the store is not on this machine")
-    folder = Path(config.store).resolve()
-    while not folder.exists():
-        folder = folder.parent
+    try:
+        folder = _existing(config.store)
+    except StoreError as e:
+        return Finding(name="disk", state="limited", detail=f"not known: {e.what}", fix=e.fix)
     free = shutil.disk_usage(folder).free / 2**30
     state: Literal["ok", "limited"] = "ok" if free > 5 else "limited"
     fix = "" if state == "ok" else "Free some space: a real take needs gigabytes"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows.service.access import home
+from storage.store.json_file import FileDamaged, object_of
 
 Kept = dict[str, list[str]]
 """Ids of deployments that came from a prefect.yaml, each with those of its schedules."""
@@ -22,8 +23,8 @@ def _note() -> Any:
 def noted() -> tuple[str, Kept]:
     """What the last prefect.yaml depended on, and what came from it; nothing if none was registered."""
     try:
-        note = json.loads(_note().read_text())
-    except (FileNotFoundError, ValueError):  # missing, or its writer was killed
+        note = object_of(_note().read_bytes(), str(_note()), of=str, kept=dict)
+    except (FileNotFoundError, FileDamaged):  # missing, or its writer was killed
         return "", {}
     return note["of"], note["kept"]
 

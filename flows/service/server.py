@@ -7,6 +7,7 @@ uses it, and one that `capmat up` started or took over until `capmat down`.
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from capmat_errors import CapmatError, ConfigError
 from flows.service.access import OWN, home, is_ours, link, make_password, password, private_home
 from flows.service.history import forgetting
 from flows.service.processes import is_our_server, is_server, marked, spawn, stop
+from storage.store.json_file import FileDamaged, object_of
 from tasks.runtime.settings import load_config
 
 _TELL_S = 20
@@ -103,9 +105,11 @@ def _note() -> Path:
 
 def _noted() -> dict[str, Any]:
     try:
-        return dict(json.loads(_note().read_text()))
-    except (FileNotFoundError, PermissionError, ValueError):  # missing, another user's, or its writer was killed
+        note = object_of(_note().read_bytes(), str(_note()), port=int, pid=int | None)
+    except (FileNotFoundError, PermissionError, FileDamaged):  # missing, another user's, or its writer was killed
         return {}
+    pid = note.get("pid")
+    return note if 0 < note["port"] < 2**16 and (pid is None or pid > 0) else {}
 
 
 def _write_note(port: int, pid: int | None, keep: bool) -> None:
@@ -129,6 +133,11 @@ def use(server: "Server") -> None:
         from prefect.context import refresh_global_settings_context
 
         refresh_global_settings_context()
+    if "prefect.main" in sys.modules:  # and has set up the terminal, where each refusal would be a traceback
+        from prefect.logging.configuration import setup_logging
+
+        logging.getLogger("capmat").handlers.clear()  # it would add its own once more
+        setup_logging(incremental=False)
 
 
 def kept() -> bool:

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from capmat_errors import CapmatError, StoreError
 
 _SPACE = "Free some space and run it again; finished work is kept."
-_RIGHTS = ("access to the store is denied", "Check owner and permissions, or the S3 policy.")
-_SILENT = ("the store does not answer", "Check AWS_ENDPOINT_URL and the network, then run it again.")
+_RIGHTS = ("access is denied", "Check owner and permissions.")
+_KEYS = ("access is denied", "Check the keys of S3 (AWS_*) and the policy of the bucket.")
+_SILENT = ("S3 does not answer", "Check AWS_ENDPOINT_URL and the network, then run it again.")
 _AGAIN = "Correct that and run it again; finished work is kept."
 _WORDS = {
     errno.ENOSPC: ("the disk is full", _SPACE),
     errno.EDQUOT: ("the disk quota is used up", _SPACE),
-    errno.EROFS: ("the store is read-only", "Mount it for writing, or choose another store."),
+    errno.EROFS: ("the disk is read-only", "Mount it for writing, or choose another place."),
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.ENOTDIR: ("a file stands where a folder is needed", "Choose another place, or move the file."),
@@ -24,7 +25,7 @@ _WORDS = {
     errno.EISDIR: ("a folder stands where a file is needed", "Name a file in it."),
     errno.EIO: ("the disk reports a read or write error", "Check the disk; restore the file from a copy."),
     errno.ENAMETOOLONG: ("a name is too long for this file system", "Choose a shorter name."),
-    errno.EFBIG: ("the file is larger than this disk or account allows", "Raise the limit, or choose another store."),
+    errno.EFBIG: ("the file is larger than this disk or account allows", "Raise the limit, or choose another place."),
 }
 # Answers of status 400 and 409 that ask for patience.
 _BUSY = ("RequestTimeout", "ConditionalRequestConflict", "OperationAborted")
@@ -78,8 +79,8 @@ def _words(error: OSError, remote: bool) -> tuple[str, str]:
         return "the bucket does not exist", "Create it, or correct the store's url."
     if error.errno in _WORDS:
         return _WORDS[error.errno]
-    if isinstance(error, PermissionError):
-        return _RIGHTS
+    if isinstance(error, PermissionError):  # without a number of the system: s3fs made it
+        return _KEYS
     if isinstance(error, TimeoutError | ConnectionError):
         return _SILENT
     return f"{'S3' if remote else 'the file system'} says {error.strerror or error}", _AGAIN

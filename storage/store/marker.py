@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from capmat_errors import NotFound, StoreError
+from storage.store.errors import store_errors
 from storage.store.root import Root
 
 MARKER = "capmat-store.json"
@@ -45,9 +46,10 @@ def check_place(root: Root) -> None:
     """Return if a store lies here, or may begin here unasked: below the working folder, in a folder yet to be made.
 
     Raises:
-        StoreError: it may not; the disk may not be mounted.
+        StoreError: it may not; the disk may not be mounted, or the place cannot be read.
     """
-    fresh = not root.remote and Path.cwd() in Path(root.url).parents and not Path(root.url).exists()
+    with store_errors(root.url):
+        fresh = not root.remote and Path.cwd() in Path(root.url).parents and not Path(root.url).exists()
     if not fresh and not is_store(root):
         fix = "Mount its disk or correct `store`. To begin a new store here, say `capmat --new-store` once."
         raise StoreError("no store is here", where=root.url, fix=fix)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capmat_errors import NotFound, StoreError, no_such
+from storage.store.json_file import read_object
 from storage.store.root import Root
 
 _TRIES = 100
@@ -54,11 +55,12 @@ class Versions:
                 return version
         raise StoreError("others keep writing at the same time", where=self.root.at(self.folder), fix="Try again.")
 
-    def read(self, version: str | None = None) -> tuple[str, Any]:
+    def read(self, version: str | None = None) -> tuple[str, dict[str, Any]]:
         """Name and JSON of a version; None stands for the newest.
 
         Raises:
             NotFound: the version does not exist; the message lists those that do.
+            FileDamaged: its file is damaged.
         """
         names = self.names()
         wanted = version or (names[-1] if names else "")
@@ -67,4 +69,4 @@ class Versions:
             if not version:
                 raise NotFound("no version is stored here", where=where, fix="Check the name.")
             raise no_such("version", version, names, where=where)
-        return wanted, json.loads(self.root.read(f"{self.folder}/{wanted}.json"))
+        return wanted, read_object(self.root, f"{self.folder}/{wanted}.json")

@@ -23,6 +23,7 @@ from storage.calibration.camera import Camera
 from storage.pictures.colour import Colour
 from storage.store.claim import claim
 from storage.store.frame_array import FrameArray, write_document
+from storage.store.json_file import read_object
 from storage.store.ledger import Files, set_seal, stored
 from storage.store.root import Root, checked_name
 from storage.store.shards import Window
@@ -226,10 +227,8 @@ class Take(Group):
     def alpha_runs(self) -> dict[str, dict[str, Any]]:
         """How the mattes of every run are made, as `start_run` was told."""
         folder = f"{self.key}/runs"
-        return {
-            name.removesuffix(".json"): json.loads(self.root.read(f"{folder}/{name}"))
-            for name in self.root.names(folder)
-        }
+        files = self.root.names(folder)
+        return {file.removesuffix(".json"): read_object(self.root, f"{folder}/{file}") for file in files}
 
     def run_info(self, run: str) -> dict[str, Any]:
         """How the mattes of a run are made.

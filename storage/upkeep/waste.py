@@ -127,9 +127,9 @@ def _half_written(root: Root) -> Iterator[Waste]:
 
 
 def _claims(root: Root) -> Iterator[Waste]:
-    for key in root.list("claims"):
+    for key, size in root.sizes("claims/").items():
         if is_gone(key.rpartition("/")[2].lstrip(".").partition(".")[0]):
-            yield Waste("claims", key, root.size(key) or 0, (key,))
+            yield Waste("claims", key, size, (key,))
 
 
 def _checkpoints(root: Root) -> Iterator[Waste]:

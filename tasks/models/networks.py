@@ -151,7 +151,7 @@ def read_base_weights(folder: Path, architecture: str) -> tuple[bytes, dict[str,
     another entry of the registry, and everything that depends on it is made again.
 
     Raises:
-        CheckpointError: the folder does not have them, or their card is damaged.
+        CheckpointError: the folder does not have them or cannot be read, or their card is damaged.
     """
     import json
 
@@ -169,6 +169,9 @@ def read_base_weights(folder: Path, architecture: str) -> tuple[bytes, dict[str,
         ) from e
     except ValueError as e:
         raise CheckpointError(f"cannot be read ({e})", where=str(file), fix=_ANEW) from e
+    except OSError as e:
+        fix = "Check `weights`, and the owner and permissions of that folder."
+        raise CheckpointError(f"cannot be read ({e.strerror})", where=str(e.filename), fix=fix) from e
     if not isinstance(card, dict) or not isinstance(card.get("config", {}), dict):
         raise CheckpointError("expected a JSON object, and one as its `config`", where=str(file), fix=_ANEW)
     return weights, card

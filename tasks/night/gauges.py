@@ -10,6 +10,7 @@ from itertools import chain
 
 from capmat_errors import NotFound
 from storage.session.cost import free_bytes
+from storage.store.json_file import FileDamaged
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.labels.in_use import waiting
@@ -32,9 +33,11 @@ def gauges(store: str) -> str:
 
 
 def _families(root: Root, store: str) -> Iterator[Family]:
-    records = nights(root)
+    damaged: list[str] = []
+    records = nights(root, damaged)
     if newest := next(records, None):
-        yield from _of_night(newest)
+        if not damaged:  # else the figures would be those of an earlier night
+            yield from _of_night(newest)
         good = next((night for night in chain([newest], records) if night["state"] == "Completed"), None)
         if good:
             what = "When the last night without a refusal ended, in seconds since 1970."
@@ -77,7 +80,7 @@ def _end(night: NightRecord) -> float:
 def _forecast_error(root: Root) -> float | None:
     try:
         _, rows = check_night(root)
-    except NotFound:
+    except (NotFound, FileDamaged):
         return None
     known = [(row["forecast"], row["real"]) for row in rows if row["forecast"] is not None]
     real = sum(seconds for _, seconds in known)

@@ -3,12 +3,12 @@
 The store keeps every plan, `plans/<date>.json`. A plan without records after it is skipped.
 """
 
-import json
 from datetime import datetime
 from socket import gethostname
 from typing import Any
 
 from capmat_errors import NotFound
+from storage.store.json_file import FileDamaged, read_object
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from tasks.night.record import Compared, Forecast
@@ -33,10 +33,11 @@ def check_night(root: Root, name: str = "") -> tuple[str, list[Compared]]:
 
     Raises:
         NotFound: the store has no such plan, or no record after it.
+        FileDamaged: the plan is damaged.
     """
     plans = [file.removesuffix(".json") for file in root.names("plans") if file.startswith(name)]
     for newest in reversed(plans):
-        plan = json.loads(root.read(f"plans/{newest}.json"))
+        plan = _plan(root, newest)
         if rows := _compared(plan, _since(root, plan)):
             return newest, rows
     raise NotFound(
@@ -54,7 +55,7 @@ def look_back(root: Root, name: str, ended: float) -> Forecast:
         name: of the plan.
         ended: when all was done, in seconds since 1970.
     """
-    plan = json.loads(root.read(f"plans/{name}.json"))
+    plan = _plan(root, name)
     made, done = datetime.fromisoformat(plan["made"]).timestamp(), _since(root, plan)
     entries = [entry for part in done.values() for entry in part]
     if not entries:
@@ -82,6 +83,15 @@ def look_back(root: Root, name: str, ended: float) -> Forecast:
         "rest": round(rest, 2),
         "pictures": round(share * other.get("frames", 0)),
     }
+
+
+def _plan(root: Root, name: str) -> dict[str, Any]:
+    """A plan that was kept."""
+    try:
+        return read_object(root, f"plans/{name}.json", made=str, parts=list)
+    except FileDamaged as error:
+        fix = "Remove it. `capmat plan --check DATE` looks at an earlier one."
+        raise FileDamaged("this plan is damaged", where=error.where, fix=fix) from error
 
 
 def _late(plan: dict[str, Any]) -> float:

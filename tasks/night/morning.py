@@ -166,7 +166,7 @@ def changed_plates(root: Root, takes: Sequence[NightTake]) -> list[Attention]:
 
 def _last_night(root: Root) -> str:
     """When the night before this one ended, as ISO time; a day ago for the first."""
-    if newest := next(nights(root), None):
+    if newest := next(nights(root, []), None):
         return str(newest["ended"])
     return datetime.fromtimestamp(time.time() - 86400, UTC).isoformat(timespec="seconds")
 

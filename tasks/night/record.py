@@ -5,11 +5,11 @@ Reading the records costs no Prefect, so that `capmat status` answers at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, cast
 
+from storage.store.json_file import FileDamaged, read_object
 from storage.store.root import Root
 
 if TYPE_CHECKING:
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from tasks.runtime.step import Record
 
 _NIGHTS = 5
+_NEEDED = {
+    "ended": str,
+    "state": str,
+    "seconds": int | float,
+    "takes": list,
+    "refused": list,
+    "left": list,
+    "kept": list,
+}
+"""What the record of every version has."""
 
 Light = Literal["red", "yellow"]
 LIGHTS: tuple[Light, ...] = ("red", "yellow")
@@ -99,16 +109,25 @@ class NightRecord(TypedDict, total=False):
     json: str  # where this record lies
 
 
-def nights(root: Root) -> Iterator[NightRecord]:
-    """The records of all morning reports, the newest first, read one by one, since a year has hundreds."""
+def nights(root: Root, damaged: list[str]) -> Iterator[NightRecord]:
+    """The records of all morning reports, the newest first, read one by one, since a year has hundreds.
+
+    Args:
+        root: the store.
+        damaged: gets the address of each record that is damaged, which is left out.
+    """
     names = (name for name in root.names("reports") if name.startswith("night-") and name.endswith(".json"))
     for name in sorted(names, reverse=True):
-        record: NightRecord = json.loads(root.read(f"reports/{name}"))
+        try:
+            record = cast(NightRecord, read_object(root, f"reports/{name}", **_NEEDED))
+        except FileDamaged:
+            damaged.append(root.at(f"reports/{name}"))
+            continue
         record["json"] = root.at(f"reports/{name}")  # both were written before they had a place
         record["html"] = f"{record['json'].removesuffix('.json')}.html"
         yield record
 
 
 def last_nights(root: Root) -> list[NightRecord]:
-    """The records of the last few morning reports, the newest first."""
-    return list(islice(nights(root), _NIGHTS))
+    """The records of the last few morning reports, the newest first, without damaged ones."""
+    return list(islice(nights(root, []), _NIGHTS))

@@ -4,7 +4,6 @@ It reads names, small JSON files and the ledger, never a picture. It needs no se
 torch, so that it answers at once.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ from storage.labels.queue import read_queue
 from storage.labels.rounds import waiting_labels
 from storage.registry import Registry
 from storage.session.cost import free_bytes
+from storage.store.json_file import FileDamaged, object_of
 from storage.store.ledger import Ledger
 from storage.store.root import Root
 from storage.takes.take import Take, list_takes
@@ -123,12 +123,13 @@ def read_status(config: Config, next_night: str, only: str = "") -> Status:
     root = Root(config.store)
     models = list(_models(Registry(root)))
     labelled = _labelled(root)
-    checks = _checks(root)
+    damaged: list[str] = []
+    checks = _checks(root, damaged)
     names = [only] if only else list_takes(root, sealed=False)
     takes = [_take(root, name, models, labelled, checks) for name in names]
     expected = [] if only else _expected(config)
     takes += [TakeStatus(name, stage, ingested=False) for name, stage in expected if name not in names]
-    last = next(nights(root), None)
+    last = next(nights(root, damaged), None)
     return Status(
         store=config.store,
         free=free_bytes(root),
@@ -138,7 +139,7 @@ def read_status(config: Config, next_night: str, only: str = "") -> Status:
         models=models,
         last_night=_night(last) if last else None,
         next_night=next_night,
-        waits=[*_of_night(last), *_of_takes(takes), *labels_wait(root)],
+        waits=[*_of_night(last), *_of_damage(damaged), *_of_takes(takes), *labels_wait(root)],
     )  # fmt: skip
 
 
@@ -223,12 +224,26 @@ def _labelled(root: Root) -> dict[str, set[Key]]:
     return takes
 
 
-def _checks(root: Root) -> dict[tuple[str, str], tuple[str, str]]:
-    """The light of the stage check and where its page lies, by stage and take."""
+def _checks(root: Root, damaged: list[str]) -> dict[tuple[str, str], tuple[str, str]]:
+    """The light of the stage check and where its page lies, by stage and take; `damaged` as in `nights`."""
     names = [name for name in root.names("reports") if name.startswith("stage-") and name.endswith(".json")]
-    files = root.read_all([f"reports/{name}" for name in names])
-    reports = {root.at(f"{file.removesuffix('.json')}.html"): json.loads(data) for file, data in files.items()}
-    return {(report["stage"], report["take"]): (report["light"], page) for page, report in reports.items()}
+    checks = {}
+    for file, data in root.read_all([f"reports/{name}" for name in names]).items():
+        try:
+            report = object_of(data, root.at(file), stage=str, take=str, light=str)
+        except FileDamaged as error:
+            damaged.append(error.where)
+        else:
+            page = root.at(f"{file.removesuffix('.json')}.html")
+            checks[report["stage"], report["take"]] = (report["light"], page)
+    return checks
+
+
+def _of_damage(files: list[str]) -> list[Attention]:
+    fix = "Restore it from a copy, or remove it."
+    return [
+        {"what": f"The report {file} is damaged and left out here.", "fix": fix, "light": "yellow"} for file in files
+    ]
 
 
 def _worst(lights: Iterable[str]) -> str:

@@ -164,6 +164,18 @@ def test_damaged_weights_are_not_handed_out(folder: Root) -> None:
         registry.load("m", "v0001")
 
 
+@pytest.mark.parametrize("written", [b"", b'{"name": ', b"[]", b"null", b"\xff\xfe"])
+def test_a_damaged_record_is_named_and_never_taken_for_another(root: Root, written: bytes) -> None:
+    registry = Registry(root)
+    registry.promote("student", "m", registry.add("m", b"weights", {}), {})
+    for key, use in (("promotions/student/p0001", lambda: registry.champion("student")),
+                     ("models/m/v0001", lambda: registry.load("m", "v0001"))):  # fmt: skip
+        root.write(f"{key}.json", written)
+        with pytest.raises(StoreError, match="the file is damaged") as error:
+            use()
+        assert f"{root.url}/{key}.json" in str(error.value)
+
+
 def test_unknown_models_are_answered_with_those_there_are(folder: Root) -> None:
     registry = Registry(folder)
     registry.add("m", b"w", {})

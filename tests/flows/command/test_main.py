@@ -193,6 +193,24 @@ def test_doctor_says_the_same_to_programs(
     assert history["fix"] == "Shorten the logs: `capmat gc --yes`"
 
 
+@pytest.mark.parametrize(
+    ("setting", "names", "said"),
+    [
+        (f"store={'a' * 300}", {"store", "disk"}, "a name is too long for this file system"),
+        ("weights=/etc/hostname", {"teacher", "student"}, "cannot be read (Not a directory)"),
+    ],
+)
+def test_doctor_lists_all_the_rest_where_store_or_weights_cannot_be_read(
+    here: Path, capsys: pytest.CaptureFixture[str], setting: str, names: set[str], said: str
+) -> None:
+    assert main(["--set", setting, "doctor", "--json"]) == 1
+    found = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert {name for name, finding in found.items() if said in finding["detail"]} == names
+    assert {"python", "history", "supervisor"} <= {
+        name for name, finding in found.items() if finding["state"] == "ok"
+    }
+
+
 def test_a_folder_with_packages_of_the_same_names_changes_nothing(tmp_path: Path) -> None:
     for name in ("flows", "storage", "tasks"):
         (tmp_path / name).mkdir()

@@ -2,9 +2,11 @@
 
 import base64
 import json
+import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -21,7 +23,8 @@ from websockets.sync.client import connect
 
 from capmat_errors import ConfigError
 from flows.service.access import OWN, is_ours, private_home
-from flows.service.server import listen, running
+from flows.service.schedules import noted
+from flows.service.server import kept, listen, running, running_server
 from tests.flows.scribble import browser
 from tests.flows.site import Site
 from tests.project import ROOT
@@ -156,6 +159,58 @@ def test_another_folder_takes_another_port_and_knows_that_this_server_is_not_its
         assert listening.getsockname()[1] != port
     with pytest.raises(ConfigError, match="another program has this port"):
         listen(port)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "[1]",
+        "null",
+        "3",
+        '{"port": "x"}',
+        '{"port": 70000, "pid": 1}',
+        '{"port": 4200, "pid": -1}',
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_note_of_the_server_or_of_deployments_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("server.json", "deployed.json"):
+        (private_home() / name).write_text(written)
+    assert running_server() is None
+    assert not kept()
+    assert noted() == ("", {})
+    with listen(None) as listening:
+        assert listening.getsockname()[1] > 0
+
+
+REFUSAL = """
+import sys
+import prefect.main  # as words do that look at models before they start a server
+from capmat_errors import ConfigError
+from flows.service.server import Server, use
+use(Server(4200, 1))
+logger = prefect.logging.get_logger("prefect")
+for error in (ConfigError("the tile is too small"), RuntimeError("a true fault")):
+    try:
+        raise error
+    except Exception:
+        logger.exception("Encountered exception during execution")
+"""
+
+
+def test_a_refusal_in_a_flow_is_no_traceback_also_where_prefect_was_loaded_before_its_server(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", REFUSAL]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    env |= {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path / "prefect")}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    said = done.stdout + done.stderr
+    assert "the tile is too small" not in said
+    assert "RuntimeError: a true fault" in said
+    assert said.count("Traceback") == 1
 
 
 PAGE = """name: mine

@@ -109,6 +109,6 @@ def test_a_read_only_store_is_said_and_can_still_be_read(tmp_path: Path) -> None
     *refused, read = _on_a_small_disk(_READ_ONLY, tmp_path)
     assert len(refused) == 3
     for line in refused:
-        assert "the store is read-only" in line
+        assert "the disk is read-only" in line
         assert "Mount it for writing" in line
     assert read == "read (3, 48, 64)"

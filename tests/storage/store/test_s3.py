@@ -26,6 +26,7 @@ from storage.store.versions import Versions
 from storage.takes.stage import Stage
 from storage.takes.take import Take
 from storage.upkeep.verify import verify
+from storage.upkeep.waste import find_waste
 from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tests.project import ROOT
@@ -125,6 +126,14 @@ def test_a_new_file_or_matte_or_picture_is_one_request(s3: Root, proxy: FaultyS3
     assert [method for method, _ in proxy.requests] == ["PUT", "GET", "PUT"]
 
 
+def test_what_many_dead_claims_cost_is_one_list(s3: Root, proxy: FaultyS3) -> None:
+    for number in range(30):
+        s3.write(f"claims/takes/walk.zarr/old{number}", b"12")
+    proxy.requests.clear()
+    assert sum(one.bytes for one in find_waste(s3, 2)) == 60
+    assert len(proxy.requests) < 30, proxy.requests
+
+
 def _refused(root: Root, use: Callable[[], object], words: str) -> None:
     start = time.monotonic()
     with pytest.raises(StoreError, match=words) as error:
@@ -139,7 +148,7 @@ def test_a_server_that_refuses_is_asked_once(s3: Root, proxy: FaultyS3) -> None:
     proxy.decide = lambda method, path: "403"
     for use in (lambda: s3.write("a", b"x"), lambda: s3.read("a"), lambda: s3.names("takes")):
         proxy.requests.clear()
-        _refused(s3, use, "access to the store is denied")
+        _refused(s3, use, "access is denied. Check the keys of S3")
         assert len(proxy.requests) == 1
 
 

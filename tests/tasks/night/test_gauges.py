@@ -54,3 +54,17 @@ def test_a_collector_never_finds_half_a_file(tmp_path: Path) -> None:
     assert main(["--set", f"store={tmp_path / 'store'}", "metrics", "--out", str(out)]) == 0
     assert figures(out.read_text())["night_frames"] == 12
     assert [file.name for file in tmp_path.glob("*.prom*")] == ["capmat.prom"]
+
+
+@pytest.mark.parametrize("written", [b"", b'{"ended": ', b"[]", b"{}"])
+def test_a_damaged_night_or_plan_hides_its_own_figures_alone(tmp_path: Path, written: bytes) -> None:
+    put(tmp_path, 2, state="Completed", refused=[])
+    root = Root(str(tmp_path))
+    root.write("reports/night-2026-01-03-013000.json", written)
+    root.write("plans/2026-01-03-010000.json", written)
+    found = figures(gauges(str(tmp_path)))
+    assert not [
+        name for name in found if name.startswith(("night_", "forecast"))
+    ]  # and not those of the night before
+    assert found["good_night_end_timestamp_seconds"] > 0
+    assert found["store_free_bytes"] > 0

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from capmat_errors import NotFound
+from capmat_errors import NotFound, StoreError
 from capmat_models.networks.factory import create_model
 from storage.registry import Registry
 from storage.store.ledger import Ledger
@@ -35,6 +35,7 @@ from tasks.night.rest import measured_rest, rest_part
 from tasks.runtime.rates import read_rates, run_key, span, timed
 from tests.storage.tiny_session import HEIGHT, WIDTH, edit_toml, write_session
 from tests.tasks.ingest.test_inbox import named
+from tests.tasks.night.test_morning import NIGHT
 
 FRAMES = 20
 PICTURE = HEIGHT * WIDTH
@@ -215,10 +216,19 @@ def test_an_inbox_is_planned_without_what_is_finished_or_bad_and_its_night_looks
     assert look_back(root, keep_plan(root, late), time.time())["late"] > 1900
 
     for number, took in enumerate((20.0, 30.0, 90.0)):
-        night = {"takes": [], "forecast": {**said, "start": took, "rest": 12.0, "pictures": 60}}
+        night = {**NIGHT, "ended": "2026-01-04T03:00:00+00:00", "takes": []}
+        night |= {"forecast": {**said, "start": took, "rest": 12.0, "pictures": 60}}
         root.write(f"reports/night-2026-01-0{number + 1}-013000.json", json.dumps(night).encode())
     rest = rest_part(root, 120)
     assert (rest.seconds, rest.fastest, rest.slowest, rest.records) == (30 + 24, 20 + 24, 90 + 24, 3)
+
+
+@pytest.mark.parametrize("written", [b"", b'{"made": ', b"[]", b"{}"])
+def test_a_damaged_plan_is_named_and_no_earlier_one_taken_for_it(tmp_path: Path, written: bytes) -> None:
+    root = Root(tmp_path)
+    root.write("plans/2026-01-03-010000.json", written)
+    with pytest.raises(StoreError, match=r"2026-01-03-010000\.json: this plan is damaged"):
+        check_night(root)
 
 
 def test_what_a_night_takes_beside_its_records_is_before_the_first_or_between_them() -> None:

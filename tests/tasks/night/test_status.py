@@ -172,3 +172,20 @@ def test_a_prefect_yaml_that_cannot_be_used_hides_no_other_line_of_the_status(
     screen = capsys.readouterr().out
     assert f"next night not known: {place}/prefect.yaml: is not a file of deployments" in screen
     assert "walk" in screen
+
+
+@pytest.mark.parametrize("written", [b"", b'{"ended": ', b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("name", ["night-2026-01-03-013000", "stage-ring-day-run"])
+def test_a_damaged_report_is_named_and_hides_no_other_line(
+    place: Path, capsys: pytest.CaptureFixture[str], name: str, written: bytes
+) -> None:
+    file = place / f"store/reports/{name}.json"
+    file.write_bytes(written)
+    try:
+        assert main(asked(place, "--json")) == 0
+    finally:
+        file.unlink()
+    record = json.loads(capsys.readouterr().out)
+    assert [item["light"] for item in record["waits"] if str(file) in item["what"]] == ["yellow"]
+    assert record["stages"] == {"ring": "yellow"}
+    assert record["last_night"]["ended"] == "2026-01-02T03:00:00+00:00"

@@ -190,7 +190,10 @@ def test_the_commands_of_a_benchmark_say_what_they_did(
     said = json.loads(capsys.readouterr().out)
     assert [(e["camera"], e["frame"], e["truth"]) for e in said["entries"]] == [("c00", 1, False), ("c01", 1, False)]
     assert Path("pictures/said-b0001-1.jpg").read_bytes()[:2] == b"\xff\xd8"
+    freeze_benchmark(Root(made / "store"), "one", [("walk", "c02", 1, trimap(), trimap() / 255)], {})
     assert main([*sets, "show"]) == 0
-    assert "said@b0001" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "said@b0001  2 entries of walk, 0 with known alpha\n" in shown
+    assert "one@b0001  1 entry of walk, 0 with known alpha\n" in shown
     assert main([*sets, "create", "said2", "walk"]) == 2
     assert "--trimaps or --labels" in capsys.readouterr().err
