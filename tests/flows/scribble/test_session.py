@@ -105,6 +105,20 @@ def test_a_box_is_marked_by_a_key_and_the_next_one_opens(hand: Hand) -> None:
     assert read_marks(hand.root, RENDERED) == []
 
 
+def test_a_key_that_is_held_too_long_marks_one_box_alone(hand: Hand) -> None:
+    person, (first, second, *_) = at_the_take(hand), read_queue(hand.root, RENDERED).items
+    person.opened(first.camera, FRAME)
+    known = {"key": "y", "windowsVirtualKeyCode": ord("Y"), "text": "y"}
+    hand.tab.call("Input.dispatchKeyEvent", type="keyDown", **known)
+    for _ in range(5):
+        person.opened(second.camera, FRAME)
+        hand.tab.call("Input.dispatchKeyEvent", type="keyDown", autoRepeat=True, **known)
+        hand.tab.settle()
+    hand.tab.call("Input.dispatchKeyEvent", type="keyUp", key="y")
+    assert [mark.place for mark in read_marks(hand.root, RENDERED)] == [(first.camera, first.frame, first.box)]
+    hand.root.delete(f"takes/{RENDERED}.zarr/marks")
+
+
 def test_a_marked_point_is_a_line_in_the_next_camera(hand: Hand) -> None:
     person, (first, second, *_) = at_the_take(hand), read_queue(hand.root, RENDERED).items
     person.opened(first.camera, FRAME)
