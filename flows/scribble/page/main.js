@@ -47,7 +47,7 @@ async function start() {
   try {
     desk = await ask("api/desk");
   } catch (error) {
-    empty(`The program does not answer: ${error.message}`);
+    empty(`The takes cannot be shown: ${error.message}`);
     return;
   }
   at("#author").value = localStorage.getItem("capmat author") || desk.author;

@@ -98,3 +98,17 @@ def test_while_the_program_is_gone_another_take_is_not_opened_in_the_list_alone(
     assert hand.count("fg") == 1
     offline(hand.tab, False)
     hand.saved()
+
+
+def test_a_page_of_an_ended_program_says_that_there_is_a_new_link(hand: Hand) -> None:
+    hand.open()
+    token = "localStorage['capmat token']"
+    link = hand.tab.ask(token)
+    hand.tab.call("Network.clearBrowserCookies")
+    hand.tab.ask(f"{token} = 'of the program before'")
+    hand.tab.press("n")
+    said = "document.querySelector('#trouble').textContent"
+    hand.tab.wait_for(f"{said}.includes('cannot be opened: the program was restarted; open its new link.')")
+    hand.tab.ask(f"{token} = '{link}'")
+    hand.tab.press("n")
+    hand.tab.wait_for("document.querySelector('#name').textContent === 'c01 · frame 4'")
