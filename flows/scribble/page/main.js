@@ -193,9 +193,9 @@ async function snap(strokes) {
   }
 }
 
-function joined(address, strokes) {
+function joined(address, strokes, frozen) {
   if (frame && address.take === frame.at.take && nameOf(address) === nameOf(frame.at)) {
-    stage.replace(strokes);
+    stage.replace(strokes, frozen);
     preview.change(strokes);
     count(strokes);
   }

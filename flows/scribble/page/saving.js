@@ -96,8 +96,13 @@ export class Saving {
     const strokes = entry.strokes;
     try {
       const path = `${framePath("strokes", entry.at)}?after=${entry.revision}`;
-      entry.revision = (await ask(path, "PUT", drawingOf(entry.at, entry.size, strokes))).revision;
+      const found = await ask(path, "PUT", drawingOf(entry.at, entry.size, strokes));
       entry.base = strokes;
+      entry.revision = found.revision;
+      if (found.strokes) { // some that were undone are labels since
+        this.join(entry, found);
+        this.soon(entry, 0);
+      }
       entry.trouble = "";
       entry.kept = false;
       if (entry.strokes === strokes) this.saved(entry);
@@ -120,7 +125,7 @@ export class Saving {
     entry.revision = found.revision;
     entry.strokes = strokes;
     this.keepHere(entry);
-    this.joined(entry.at, strokes);
+    this.joined(entry.at, strokes, found.frozen);
   }
 
   saved(entry) {

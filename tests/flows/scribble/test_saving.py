@@ -2,6 +2,7 @@
 
 import json
 
+from tasks.labels.desk import finish_scribbles
 from tests.flows.scribble.browser import Tab
 from tests.flows.scribble.hand import Hand
 from tests.flows.scribble.person import RENDERED
@@ -112,3 +113,16 @@ def test_a_page_of_an_ended_program_says_that_there_is_a_new_link(hand: Hand) ->
     hand.tab.ask(f"{token} = '{link}'")
     hand.tab.press("n")
     hand.tab.wait_for("document.querySelector('#name').textContent === 'c01 · frame 4'")
+
+
+def test_a_stroke_that_somebody_made_a_label_meanwhile_cannot_be_undone(hand: Hand) -> None:
+    hand.open()
+    hand.draw((100.0, 100.0), (140.0, 100.0))
+    hand.saved()
+    finish_scribbles(hand.root.url, ["walk"])
+    hand.tab.press("z", ctrl=True)
+    hand.tab.wait_for(
+        "document.querySelector('#undo').disabled && document.querySelector('.item.here .dot.fg + .n')?.textContent"
+    )
+    hand.saved()
+    assert hand.count("fg") == len(hand.stored("c00", 4)) == 1
