@@ -32,6 +32,7 @@ from tasks.labels.desk import (
     finish_scribbles,
     frames_to_show,
     keep_strokes,
+    labels_left_out,
     mark_box,
     preview_strokes,
     saved_strokes,
@@ -207,7 +208,8 @@ def _save(desk: Desk, request: Request, body: bytes) -> Any:
         return _Json({"error": "the request lacks `after`, the revision that the strokes are based on"}, 400)
     drawing = decode_strokes(body, _where(request))
     try:
-        return {"revision": keep_strokes(desk.root, take, camera, frame, drawing, int(after))}
+        revision = keep_strokes(desk.root, take, camera, frame, drawing, int(after))
+        return {"revision": revision, **labels_left_out(desk.root, drawing)}
     except DraftConflict as error:
         return _Json({"error": str(error), **saved_strokes(desk.root, take, camera, frame)}, 409)
 

@@ -143,7 +143,13 @@ class LabelSet:
         Raises:
             NotFound: the set or version does not exist.
         """
-        newest, data = Versions(root, labels_folder(name), "l").read(version)
+        try:
+            newest, data = Versions(root, labels_folder(name), "l").read(version)
+        except NotFound as error:
+            if version:
+                raise
+            fix = "Paint some with `capmat scribble`, or bring some in with `capmat scribbles import`."
+            raise NotFound("no labels are stored yet", where=root.at(labels_folder(name)), fix=fix) from error
         return cls(root, name, newest, data["entries"])
 
     @property

@@ -176,6 +176,14 @@ def saved_strokes(root: Root, take: Take, camera: str, frame: int) -> Json:
     return _strokes(read_draft(root, take.name, camera, frame), _frozen(newest_set(root), take.name, camera, frame))
 
 
+def labels_left_out(root: Root, drawing: Drawing) -> Json:
+    """`strokes` as stored, the first `frozen` of them labels, if the drawing lacks a label; else {}."""
+    frozen = _frozen(newest_set(root), drawing.take, drawing.camera, drawing.frame)
+    if set(frozen) <= set(drawing.strokes):
+        return {}
+    return {"strokes": [asdict(stroke) for stroke in joined(frozen, drawing.strokes)], "frozen": len(frozen)}
+
+
 def _strokes(draft: Draft | None, frozen: Sequence[Stroke]) -> Json:
     strokes = joined(frozen, draft.drawing.strokes if draft else ())
     return {"strokes": [asdict(stroke) for stroke in strokes], "revision": draft.revision if draft else 0}

@@ -5,6 +5,7 @@ const HOLD_MS = 350;
 const VIEWS = {
   v: "picture", o: "tint", a: "alpha", c: "checker", g: "green", l: "plate", d: "difference", h: "hull",
 };
+const REPEATED = new Set("[]+=-np"); // go on while they are held; a mark that did would go on to unseen boxes
 const GHOSTS = { ",": ["frame", -1], ".": ["frame", 1], "<": ["camera", -1], ">": ["camera", 1] };
 
 // `actions`: by key, what it does. `haunt` (kind, step) shows the picture of a neighbour over this one, and `unhaunt`
@@ -25,7 +26,7 @@ export function listenToKeys({ stage, looks, isReady, actions, haunt, unhaunt })
     else if (key === " ") stage.hand.hold(true);
     else if (key in VIEWS) event.repeat || flip(key, event.timeStamp);
     else if (key in GHOSTS) event.repeat || haunt(...GHOSTS[key]);
-    else if (key in actions) actions[key]();
+    else if (key in actions) (event.repeat && !REPEATED.has(key)) || actions[key]();
     else return;
     event.preventDefault();
   }

@@ -47,7 +47,7 @@ async function start() {
   try {
     desk = await ask("api/desk");
   } catch (error) {
-    empty(`The program does not answer: ${error.message}`);
+    empty(`The takes cannot be shown: ${error.message}`);
     return;
   }
   at("#author").value = localStorage.getItem("capmat author") || desk.author;
@@ -104,6 +104,10 @@ async function open(item, run = item.run) {
   } catch (error) { // the open frame stays, in the list as in the picture
     if (wanted === item) note("frame", `${asked.camera} frame ${asked.frame} cannot be opened: ${error.message}.`);
     if (!frame) empty(error.message);
+    else if (wanted === item && take.name !== frame.at.take) {
+      fill(frame.at.take, frame.at.frame);
+      queue.open(queue.find(frame.at, String(frame.item.box)) || queue.find(frame.at) || frame.item);
+    }
     return;
   }
   if (wanted !== item) return; // somebody was faster
@@ -189,9 +193,9 @@ async function snap(strokes) {
   }
 }
 
-function joined(address, strokes) {
+function joined(address, strokes, frozen) {
   if (frame && address.take === frame.at.take && nameOf(address) === nameOf(frame.at)) {
-    stage.replace(strokes);
+    stage.replace(strokes, frozen);
     preview.change(strokes);
     count(strokes);
   }
@@ -248,7 +252,9 @@ async function done() {
   desk = await ask("api/desk");
   take = desk.takes.find((one) => one.name === take.name);
   queue.take = take;
-  const found = await ask(framePath("frame", frame.at));
+  const here = frame;
+  const found = await ask(framePath("frame", here.at));
+  if (frame !== here) return; // another one was opened meanwhile
   const strokes = saving.begin({ at: frame.at, size: frame.size, strokes: found.strokes, revision: found.revision });
   stage.label = labelOf(found);
   stage.ink.load(strokes, found.frozen);

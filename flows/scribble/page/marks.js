@@ -27,7 +27,7 @@ export class Marks {
     this.note("mark", "");
     item.mark = said;
     const mined = (one) => one.camera === item.camera && one.frame === item.frame && String(one.box) === String(item.box);
-    take.queue.items.find(mined).mark = said;
+    Object.assign(take.queue.items.find(mined) || {}, { mark: said }); // the take may have been mined anew
     this.queue.mark();
     if (said && this.queue.current === item) this.next();
     else this.show();

@@ -1,5 +1,6 @@
 // Strokes go to the store while people draw. Until the store has them they are also kept by the browser, so neither a
-// full disk nor a closed tab loses one. If two people save the same frame, both sets of strokes are joined.
+// full disk nor a closed tab loses one. If two people save the same frame, both sets of strokes are joined. Each page
+// keeps its own under its own key, because two tabs may have the same frame.
 
 import { Unreachable, ask, drawingOf, framePath } from "./server.js";
 import { merged } from "./canvas/ink.js";
@@ -7,12 +8,14 @@ import { merged } from "./canvas/ink.js";
 const PREFIX = "capmat ";
 const QUIET_MS = 600;
 const AGAIN_MS = 4000;
+const PAGE = Math.random().toString(36).slice(2);
 
 export class Saving {
   constructor(told, joined) {
     this.told = told; // ("saved", "waiting", "kept" (the program does not answer) or "trouble", words)
     this.joined = joined; // (at, strokes): somebody else's strokes came in
     this.open = new Map(); // name of the frame -> what is not saved yet
+    this.last = new Map(); // name of the frame -> what was saved last
   }
 
   // A frame as the store has it; returns the strokes, with those that only this browser has.
@@ -38,11 +41,17 @@ export class Saving {
     const name = nameOf(frame.at);
     let entry = this.open.get(name);
     if (!entry) {
+      const last = this.last.get(name);
+      if (last?.revision > frame.revision) return last; // saved after the program had read this answer
       entry = { at: frame.at, size: frame.size, base: frame.strokes, revision: frame.revision, strokes: frame.strokes };
-      const left = this.left(name);
-      if (left) {
-        entry.strokes = merged(left.base, left.strokes, frame.strokes);
+      const left = keysOf(name);
+      for (const key of left) {
+        const { base, strokes } = JSON.parse(localStorage.getItem(key));
+        entry.strokes = merged(base, strokes, entry.strokes);
+      }
+      if (left.length) {
         this.open.set(name, entry);
+        if (this.keepHere(entry)) for (const key of left) localStorage.removeItem(key);
         this.soon(entry, 0);
       }
     }
@@ -87,8 +96,13 @@ export class Saving {
     const strokes = entry.strokes;
     try {
       const path = `${framePath("strokes", entry.at)}?after=${entry.revision}`;
-      entry.revision = (await ask(path, "PUT", drawingOf(entry.at, entry.size, strokes))).revision;
+      const found = await ask(path, "PUT", drawingOf(entry.at, entry.size, strokes));
       entry.base = strokes;
+      entry.revision = found.revision;
+      if (found.strokes) { // some that were undone are labels since
+        this.join(entry, found);
+        this.soon(entry, 0);
+      }
       entry.trouble = "";
       entry.kept = false;
       if (entry.strokes === strokes) this.saved(entry);
@@ -111,12 +125,13 @@ export class Saving {
     entry.revision = found.revision;
     entry.strokes = strokes;
     this.keepHere(entry);
-    this.joined(entry.at, strokes);
+    this.joined(entry.at, strokes, found.frozen);
   }
 
   saved(entry) {
     this.open.delete(nameOf(entry.at));
-    localStorage.removeItem(nameOf(entry.at));
+    this.last.set(nameOf(entry.at), entry);
+    localStorage.removeItem(ownKey(entry.at));
   }
 
   say() {
@@ -127,18 +142,25 @@ export class Saving {
     else this.told(entries.length ? "waiting" : "saved");
   }
 
+  // Whether the browser had room for them; the tab has them in any case.
   keepHere(entry) {
     try {
-      localStorage.setItem(nameOf(entry.at), JSON.stringify({ base: entry.base, strokes: entry.strokes }));
+      localStorage.setItem(ownKey(entry.at), JSON.stringify({ base: entry.base, strokes: entry.strokes }));
+      return true;
     } catch (error) {
-      if (error.name !== "QuotaExceededError") throw error; // the tab still has them
+      if (error.name !== "QuotaExceededError") throw error;
+      return false;
     }
   }
+}
 
-  left(name) {
-    const text = localStorage.getItem(name);
-    return text && JSON.parse(text);
-  }
+function ownKey(at) {
+  return `${nameOf(at)}/${PAGE}`;
+}
+
+// Where pages of this browser keep strokes on a frame; earlier versions used the name alone.
+function keysOf(name) {
+  return Object.keys(localStorage).filter((key) => key === name || key.startsWith(`${name}/`));
 }
 
 function nameOf(at) {

@@ -28,7 +28,7 @@ export class Unreachable extends Error {}
 
 export class Refused extends Error {
   constructor(status, body) {
-    super(body.error || `the program answered ${status}`);
+    super(body.error || (status === 403 ? "the program was restarted; open its new link" : `the program answered ${status}`));
     this.status = status;
     this.body = body;
   }

@@ -97,7 +97,7 @@ def test_names_that_were_not_explained_are_told(capmat, tmp_path: Path) -> None:
     [
         (("import", "nowhere"), "nowhere: the file or folder does not exist"),
         (("import", "walk", "--names", "{take}"), "--names: '{take}' lacks {camera}"),
-        (("show",), "no version is stored here"),
+        (("show",), "no labels are stored yet. Paint some with `capmat scribble`, or"),
         (("show", "l0009"), "no version is called l0009"),
         (("export", "l0009", "--out", "out"), "no version is called l0009"),
     ],

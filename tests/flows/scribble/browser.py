@@ -97,6 +97,15 @@ class Tab:
         """Turn the mouse wheel at a point of the window."""
         self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=delta, modifiers=2 * ctrl)
 
+    @contextmanager
+    def another(self) -> "Iterator[Tab]":
+        """A second tab of the same browser, in front of this one."""
+        host, port = self._socket.remote_address[:2]
+        id = self.call("Target.createTarget", url="about:blank")["targetId"]
+        with connect(f"ws://{host}:{port}/devtools/page/{id}", max_size=None, proxy=None) as socket:
+            yield Tab(socket)
+        self.call("Target.closeTarget", targetId=id)
+
     def picture(self) -> bytes:
         """What the window shows, as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot")["data"])

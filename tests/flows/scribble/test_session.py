@@ -6,7 +6,7 @@ import pytest
 from storage.labels.drafts import read_draft
 from storage.labels.label_set import LABELS, LabelSet
 from storage.labels.marks import read_marks
-from storage.labels.queue import read_queue
+from storage.labels.queue import read_queue, write_queue
 from storage.labels.raster import OPEN, rasterise
 from storage.takes.take import Take
 from tasks.labels.epipolar import line_in
@@ -105,6 +105,20 @@ def test_a_box_is_marked_by_a_key_and_the_next_one_opens(hand: Hand) -> None:
     assert read_marks(hand.root, RENDERED) == []
 
 
+def test_a_key_that_is_held_too_long_marks_one_box_alone(hand: Hand) -> None:
+    person, (first, second, *_) = at_the_take(hand), read_queue(hand.root, RENDERED).items
+    person.opened(first.camera, FRAME)
+    known = {"key": "y", "windowsVirtualKeyCode": ord("Y"), "text": "y"}
+    hand.tab.call("Input.dispatchKeyEvent", type="keyDown", **known)
+    for _ in range(5):
+        person.opened(second.camera, FRAME)
+        hand.tab.call("Input.dispatchKeyEvent", type="keyDown", autoRepeat=True, **known)
+        hand.tab.settle()
+    hand.tab.call("Input.dispatchKeyEvent", type="keyUp", key="y")
+    assert [mark.place for mark in read_marks(hand.root, RENDERED)] == [(first.camera, first.frame, first.box)]
+    hand.root.delete(f"takes/{RENDERED}.zarr/marks")
+
+
 def test_a_marked_point_is_a_line_in_the_next_camera(hand: Hand) -> None:
     person, (first, second, *_) = at_the_take(hand), read_queue(hand.root, RENDERED).items
     person.opened(first.camera, FRAME)
@@ -121,3 +135,22 @@ def test_a_marked_point_is_a_line_in_the_next_camera(hand: Hand) -> None:
     away = np.hypot(*(line[:, None] - drawn).transpose(2, 0, 1)).min(1)
     assert np.median(away) < 1
     assert away[1:-1].max() < 3
+
+
+def test_a_box_that_was_not_mined_again_is_marked_all_the_same(hand: Hand) -> None:
+    person, queue = at_the_take(hand), read_queue(hand.root, RENDERED)
+    first, second, *_ = queue.items
+    person.opened(first.camera, FRAME)
+    hand.draw((150, 150), (160, 160))
+    hand.saved()
+    write_queue(hand.root, RENDERED, queue.items[1:], queue.how)
+    hand.tab.ask("document.querySelector('#done').click()")
+    hand.tab.ask("document.querySelector('#finish-go').click()")
+    hand.tab.wait_for("document.querySelector('#finish .big')?.textContent === 'Labels l0001'")
+    hand.tab.ask("document.querySelector('#finish-cancel').click()")
+    hand.tab.wait_for("document.querySelector('.item.here .frozen')?.textContent")
+    hand.tab.press("y")
+    person.opened(second.camera, FRAME)
+    assert hand.tab.ask("document.querySelector('.item .said')?.textContent") == "nothing wrong"
+    hand.root.delete(f"takes/{RENDERED}.zarr/marks")
+    hand.root.delete(f"takes/{RENDERED}.zarr/mined/{read_queue(hand.root, RENDERED).version}.json")

@@ -107,7 +107,7 @@ def test_people_who_freeze_at_once_lose_nothing(root: Root) -> None:
 
 
 def test_unknown_sets_and_frames_are_named(folder: Root) -> None:
-    with pytest.raises(NotFound, match="no version is stored here"):
+    with pytest.raises(NotFound, match="no labels are stored yet"):
         LabelSet.open(folder, "hair")
     labels = freeze_labels(folder, "hair", [("walk", "c0", 3, _label())])
     with pytest.raises(NotFound, match="no version is called l0007; the store has: l0001"):

@@ -282,9 +282,10 @@ export class Stage {
     if (!this.brush.pieces.length && this.ink.redo()) this.changed();
   }
 
-  // Takes strokes of another person.
-  replace(strokes) {
-    this.ink.strokes = strokes;
+  // Takes strokes of another person, of which the first `frozen` became labels; without a number it stays as it was.
+  replace(strokes, frozen) {
+    if (frozen === undefined) this.ink.strokes = strokes;
+    else this.ink.load(strokes, frozen);
     this.redraw({ ink: true });
   }
 
