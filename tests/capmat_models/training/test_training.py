@@ -57,10 +57,10 @@ class Memory:
                 raise KeyboardInterrupt
 
 
-def network(kind, seed=0):
+def network(kind, seed=0, **changes):
     name, sizes = NETWORKS[kind]
     torch.manual_seed(seed)
-    return create_model(name, **sizes)
+    return create_model(name, **sizes, **changes)
 
 
 def finetune(model, checkpointer=None):
