@@ -2,7 +2,9 @@
 
 import io
 import pickle
+import zlib
 from typing import Any, Protocol
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -38,8 +40,13 @@ def read_saved(data: bytes) -> dict[str, Any]:
         CheckpointError: the bytes are damaged.
     """
     try:
+        with ZipFile(io.BytesIO(data)) as parts:
+            if damaged := parts.testzip():  # torch writes checksums, and never looks at them
+                raise BadZipFile(damaged)
         return dict(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        BadZipFile, zlib.error, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError,
+    ) as error:  # fmt: skip
         raise CheckpointError(
             f"the training checkpoint cannot be read ({type(error).__name__})",
             fix="Delete it to start the training again.",

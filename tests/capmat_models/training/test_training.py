@@ -142,10 +142,17 @@ def test_a_checkpoint_of_other_settings_is_refused():
         )
 
 
-def test_a_damaged_checkpoint_is_refused():
+def one_number_changed(data):
+    weight = unpack(data, recipe=repr(replace(FINETUNE, lr_late_from=2)))["model"]["backbone.pos_embed"].numpy()
+    assert data.count(weight.tobytes()) == 1
+    return data.replace(weight.tobytes(), (weight + 1).tobytes())
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:1000], one_number_changed, lambda _: b"", bytes.lower])
+def test_a_damaged_checkpoint_is_refused(damage):
     memory = Memory()
     finetune(network("teacher"), memory)
-    memory.data = memory.data[:1000]
+    memory.data = damage(memory.data)
     with pytest.raises(CheckpointError, match="cannot be read"):
         finetune(network("teacher"), memory)
 
