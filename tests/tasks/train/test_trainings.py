@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from capmat_errors import ScribbleError, TrainingError
+from capmat_errors import CheckpointError, ScribbleError, TrainingError
 from capmat_models.networks.factory import create_model
 from capmat_models.networks.inputs import SmallFrames
+from capmat_models.training.loop import Hooks
 from capmat_models.training.teacher import finetune_teacher
 from capmat_models.weights.state import dump_weights
 from storage.benchmark import freeze_benchmark
@@ -29,6 +30,7 @@ from tasks.ingest.take import ingest_take
 from tasks.labels.in_use import newest_labels, split_labels
 from tasks.labels.incoming import INBOX, import_labels
 from tasks.models.networks import Ref
+from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.step import Record
 from tasks.train.held_back import HeldBack, label_error
 from tasks.train.no_teacher import scribble_student
@@ -258,6 +260,15 @@ def test_a_trained_network_is_measured_on_whole_frames_as_it_is_used_on_them(fol
     labels = newest_labels(store, "", ["jump"])
     assert label_error(store, labels, trained) == label_error(store, labels, used.eval())
     assert trained.times((8, 8)) == trained.times((HEIGHT, WIDTH)) == 2  # what measures crops still sees them so
+
+
+def test_a_damaged_checkpoint_is_named_so_that_it_can_be_deleted(tmp_path):
+    keeper = StoreCheckpointer(str(tmp_path), "finetune-1")
+    keeper.save(b"half a file")
+    with pytest.raises(CheckpointError) as raised:
+        finetune_teacher(network("teacher"), composites(), scribbles(), FINETUNE, hooks=Hooks(keeper))
+    (tmp_path / raised.value.where.removeprefix(f"{tmp_path}/")).unlink()
+    assert keeper.load() is None
 
 
 def test_a_split_that_leaves_nothing_to_learn_is_refused(folder):
