@@ -88,7 +88,7 @@ def fit(
     ends = [round(config.iterations * share) for share in SHARES]
     recipe = recipe_of(config, views)
     saved = checkpointer.load() if checkpointer else None
-    state = VoxelState.unpacked(saved, recipe) if saved is not None else None
+    state = VoxelState.unpacked(saved, checkpointer.where, recipe) if checkpointer and saved is not None else None
     if state is None:
         grid = _start(views, levels[0], cells, doubted, config.resolution)
         moments = torch.zeros_like(grid.values), torch.zeros_like(grid.values)

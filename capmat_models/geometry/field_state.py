@@ -51,13 +51,13 @@ class VoxelState:
         )
 
     @classmethod
-    def unpacked(cls, data: bytes, recipe: str) -> VoxelState | None:
+    def unpacked(cls, data: bytes, where: str, recipe: str) -> VoxelState | None:
         """Read what `packed` wrote; None if that was another fit.
 
         Raises:
             CheckpointError: the bytes are damaged.
         """
-        saved = read_saved(data)
+        saved = read_saved(data, where)
         if saved["recipe"] != recipe:
             return None
         grid = VoxelGrid.over(saved["resolution"], saved["cells"])  # the tables follow from the cells

@@ -109,8 +109,9 @@ def run_phases(
         CheckpointError: the checkpoint is damaged or of another recipe.
     """
     total = sum(phase.iterations for phase in phases)
-    saved = hooks.checkpointer.load() if hooks.checkpointer else None
-    state = unpack(saved, recipe=recipe) if saved is not None else None
+    keeper = hooks.checkpointer
+    saved = keeper.load() if keeper else None
+    state = unpack(saved, keeper.where, recipe=recipe) if keeper and saved is not None else None
     history: History = []
     begin = 0
     if state:

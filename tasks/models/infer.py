@@ -130,7 +130,7 @@ def infer_camera(
     """The frames of one camera, in order, as fast as the network allows.
 
     The student runs on a rig, which computes once what depends on the plate, and on a GPU takes several frames at a
-    time. A recurrent network gets the state of the previous frame.
+    time; not in tiles, which a rig does not know. A recurrent network gets the state of the previous frame.
 
     Args:
         network: any network of `load_network` that needs no trimap.
@@ -141,7 +141,7 @@ def infer_camera(
     Yields:
         `pha` (H,W) float32, 0..1, one per frame.
     """
-    if network.rig and bgr is not None:
+    if network.rig and bgr is not None and not tile:
         yield from on_rig(network, frames, bgr, at_once(network))
         return
     state = None

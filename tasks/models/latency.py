@@ -38,7 +38,7 @@ def latency(
     """
     import torch
 
-    together = at_once(network)
+    together = 1 if tile else at_once(network)
     frames = (src for _ in range(together * (runs + 1)))
     stamps = [
         time.perf_counter()

@@ -141,7 +141,8 @@ def method_of(architecture: str) -> str:
 
 def has_base_weights(folder: Path, architecture: str) -> bool:
     """Whether `read_base_weights` knows the name."""
-    return bool(method_of(architecture)) or (folder / architecture).is_dir()
+    # a path, such as "..", is no name
+    return bool(method_of(architecture)) or architecture in {path.name for path in folder.glob("*/")}
 
 
 def read_base_weights(folder: Path, architecture: str) -> tuple[bytes, dict[str, Any]]:
@@ -257,7 +258,7 @@ def find_model(store: str, weights: str, wanted: str) -> Ref:
     """
     name, _, version = wanted.partition("@")
     registry = Registry(Root(store))
-    if not version and name not in registry.names() and has_base_weights(Path(weights), name):
+    if not version and name not in (*ROLES, *registry.names()) and has_base_weights(Path(weights), name):
         base_model(store, weights, name)
     if name not in registry.names():
         if name in ROLES:

@@ -5,7 +5,7 @@ from storage.store.root import Root
 
 
 class StoreCheckpointer:
-    """Keeps one checkpoint under one key of the store.
+    """Keeps one checkpoint under one key of the store; `where` is its address.
 
     Args:
         store: URL of the store.
@@ -14,6 +14,7 @@ class StoreCheckpointer:
 
     def __init__(self, store: str, key: str) -> None:
         self._root, self._key = Root(store), f"checkpoints/{key}.pt"
+        self.where = self._root.at(self._key)
 
     def load(self) -> bytes | None:
         """The last saved state, or None at the start."""

@@ -154,13 +154,16 @@ def watch(
 
 
 def alpha_of(network: Any, frame: Frame) -> Alpha:
-    """The network's matte of a frame, (H,W) float32."""
+    """The network's matte of a frame, (H,W) float32, as in use: a training may enlarge its crops, not this frame."""
     import torch
 
     device = next(network.parameters()).device
+    of_crops, network.enlarge = network.enlarge, 0
     with torch.no_grad():
         src, bgr = (torch.from_numpy(picture)[None].to(device) for picture in (frame.src, frame.bgr))
-        return network(src, bgr)["pha"][0, 0].float().cpu().numpy()
+        pha = network(src, bgr)["pha"][0, 0].float().cpu().numpy()
+    network.enlarge = of_crops
+    return pha
 
 
 def _sheet(frames: Sequence[Frame], before: Sequence[Alpha], now: Sequence[Alpha], done: int) -> NDArray[np.uint8]:

@@ -42,6 +42,8 @@ BASE = BaseTrainConfig(iterations=4, batch=2, crop=32, save_every=1, validate_on
 class Memory:
     """A checkpointer that can pull the plug."""
 
+    where = "memory"
+
     def __init__(self, dies_after=None):
         self.data, self.dies_after = None, dies_after
 
@@ -57,10 +59,10 @@ class Memory:
                 raise KeyboardInterrupt
 
 
-def network(kind, seed=0):
+def network(kind, seed=0, **changes):
     name, sizes = NETWORKS[kind]
     torch.manual_seed(seed)
-    return create_model(name, **sizes)
+    return create_model(name, **sizes, **changes)
 
 
 def finetune(model, checkpointer=None):
@@ -106,7 +108,7 @@ def test_a_checkpoint_names_its_settings_as_it_always_did():
     """So that a training which an earlier version began goes on: the late rate by its first iteration."""
     memory = Memory()
     finetune(network("teacher"), memory)
-    unpack(memory.data, recipe=repr(FINETUNE).replace("lr_late_from=0.5", "lr_late_from=2"))
+    unpack(memory.data, "", recipe=repr(FINETUNE).replace("lr_late_from=0.5", "lr_late_from=2"))
 
 
 def test_a_finished_training_is_not_run_again():
@@ -136,17 +138,24 @@ def assert_equal(ours, theirs):
 def test_a_checkpoint_of_other_settings_is_refused():
     memory = Memory()
     finetune(network("teacher"), memory)
-    with pytest.raises(CheckpointError, match="other settings"):
+    with pytest.raises(CheckpointError, match="memory: the checkpoint belongs to other settings"):
         finetune_teacher(
             network("teacher"), composites(), scribbles(), replace(FINETUNE, lr=1e-4), hooks=Hooks(memory)
         )
 
 
-def test_a_damaged_checkpoint_is_refused():
+def one_number_changed(data):
+    weight = unpack(data, "", recipe=repr(replace(FINETUNE, lr_late_from=2)))["model"]["backbone.pos_embed"].numpy()
+    assert data.count(weight.tobytes()) == 1
+    return data.replace(weight.tobytes(), (weight + 1).tobytes())
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:1000], one_number_changed, lambda _: b"", bytes.lower])
+def test_a_damaged_checkpoint_is_refused(damage):
     memory = Memory()
     finetune(network("teacher"), memory)
-    memory.data = memory.data[:1000]
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    memory.data = damage(memory.data)
+    with pytest.raises(CheckpointError, match="memory: the training checkpoint cannot be read"):
         finetune(network("teacher"), memory)
 
 

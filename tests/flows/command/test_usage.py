@@ -259,6 +259,14 @@ def test_student_is_the_name_of_the_model_in_use(store: Root, capsys: Said) -> N
     assert find_run(store.url, "teacher-bg_vitmatte-v0007") == "teacher-bg_vitmatte-v0007"
 
 
+def test_a_role_is_no_folder_of_the_place_where_a_command_runs(
+    store: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "student").mkdir()  # such as exported mattes
+    monkeypatch.chdir(tmp_path)
+    assert find_run(store.url, "student") == f"student-{STUDENT}-v0002"
+
+
 @pytest.mark.parametrize(
     ("words", "takes"),
     [

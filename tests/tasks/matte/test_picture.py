@@ -288,3 +288,9 @@ def test_a_trimap_drawn_on_a_phones_upright_picture_lies_on_it(tmp_path: Path) -
     np.testing.assert_allclose(read_display(phone).transpose(1, 2, 0), upright / np.float32(255), atol=1e-6)
     Image.fromarray(upright[..., 0]).save(tmp_path / "drawn.png")
     assert read_guide(tmp_path / "drawn.png").shape == read_display(phone).shape[1:]
+
+
+@pytest.mark.parametrize("wanted", [".", "..", "", f"{STUDENT}/..", "/"])
+def test_a_path_is_no_name_of_base_weights(wanted: str, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=f"the store has: .*{STUDENT}"):
+        open_model(str(tmp_path / "store"), WEIGHTS, wanted)

@@ -106,6 +106,20 @@ def test_the_student_runs_on_a_rig_and_gives_its_own_matte(store: str, tmp_path:
     assert np.allclose(three_at_once, expected, atol=1e-5)
 
 
+def test_a_student_as_teacher_mattes_in_tiles_if_its_run_says_so(store: str, tmp_path: Path) -> None:
+    model = registered(store, tmp_path, "bgmv2_mobilenetv2_xs")
+    record, of = take_record(store, "walk"), Run("teacher", model, tile=32)
+    name = open_run(store, "walk", of)
+    assert name.endswith("-tiles32")
+    matte(store, "walk", ["c00"], [1], of, record["digest"])
+    take, network = Take.open(Root(store), "walk"), load_network(store, model)
+    bgr = Stage.open(Root(store), take.stage).plate("c00")
+    whole, tiles = (snap(infer(network, take.read("c00", 1), bgr, tile=tile)["pha"]) for tile in (0, 32))
+    stored = take.read_alpha(name, "c00", 1)
+    assert np.allclose(stored, tiles, atol=1e-4)
+    assert not np.allclose(stored, whole, atol=1e-4)
+
+
 def test_a_gpu_without_room_gets_fewer_frames_at_a_time_and_none_is_lost(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

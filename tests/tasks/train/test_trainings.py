@@ -3,6 +3,7 @@
 import json
 import shutil
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from capmat_errors import ScribbleError, TrainingError
+from capmat_errors import CheckpointError, ScribbleError, TrainingError
 from capmat_models.networks.factory import create_model
+from capmat_models.networks.inputs import SmallFrames
+from capmat_models.training.loop import Hooks
+from capmat_models.training.teacher import finetune_teacher
 from capmat_models.weights.state import dump_weights
 from storage.benchmark import freeze_benchmark
 from storage.labels.freeze import freeze_labels
@@ -26,6 +30,7 @@ from tasks.ingest.take import ingest_take
 from tasks.labels.in_use import newest_labels, split_labels
 from tasks.labels.incoming import INBOX, import_labels
 from tasks.models.networks import Ref
+from tasks.runtime.checkpoint import StoreCheckpointer
 from tasks.runtime.step import Record
 from tasks.train.held_back import HeldBack, label_error
 from tasks.train.no_teacher import scribble_student
@@ -33,7 +38,8 @@ from tasks.train.plates import window
 from tasks.train.student import distill
 from tasks.train.teacher import finetune
 from tasks.train.watch import benchmark_frames, hold_out
-from tests.capmat_models.training_data import base_data, subject
+from tests.capmat_models.training.test_training import FINETUNE, network
+from tests.capmat_models.training_data import base_data, composites, scribbles, subject
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, edit_toml, write_session
 
 TEACHER = Teacher(iterations=8, batch=5, crop=32)
@@ -229,7 +235,7 @@ def test_the_error_on_labels_is_what_alpha_is_off_by_where_somebody_said_somethi
     label[:10, :10], label[20, :4] = 0, 1
     freeze_labels(Root(store), LABELS, [("walk", CAMERAS[0], 0, label), ("jump", CAMERAS[0], 1, label)])
 
-    class Grey(torch.nn.Module):
+    class Grey(SmallFrames):
         def __init__(self) -> None:
             super().__init__()
             self.weight = torch.nn.Parameter(torch.tensor(0.25))
@@ -241,6 +247,28 @@ def test_the_error_on_labels_is_what_alpha_is_off_by_where_somebody_said_somethi
     found = label_error(store, newest_labels(store, "", ["jump"]), Grey())
     assert found == HeldBack(["jump"], 1, {"error": 0.5, "foreground": 0.75, "background": 0.25})
     assert label_error(store, newest_labels(store), Grey()) is None
+
+
+def test_a_trained_network_is_measured_on_whole_frames_as_it_is_used_on_them(folder):
+    store = str(folder / "store")
+    label = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    label[:10, :10], label[20, :4] = 0, 1
+    freeze_labels(Root(store), LABELS, [("walk", CAMERAS[0], 0, label), ("jump", CAMERAS[0], 1, label)])
+    trained, used = network("teacher", double_below=32), network("teacher", double_below=32)
+    finetune_teacher(trained, composites(), scribbles(), replace(FINETUNE, iterations=2, enlarge=2))
+    used.load_state_dict(trained.state_dict())
+    labels = newest_labels(store, "", ["jump"])
+    assert label_error(store, labels, trained) == label_error(store, labels, used.eval())
+    assert trained.times((8, 8)) == trained.times((HEIGHT, WIDTH)) == 2  # what measures crops still sees them so
+
+
+def test_a_damaged_checkpoint_is_named_so_that_it_can_be_deleted(tmp_path):
+    keeper = StoreCheckpointer(str(tmp_path), "finetune-1")
+    keeper.save(b"half a file")
+    with pytest.raises(CheckpointError) as raised:
+        finetune_teacher(network("teacher"), composites(), scribbles(), FINETUNE, hooks=Hooks(keeper))
+    (tmp_path / raised.value.where.removeprefix(f"{tmp_path}/")).unlink()
+    assert keeper.load() is None
 
 
 def test_a_split_that_leaves_nothing_to_learn_is_refused(folder):
