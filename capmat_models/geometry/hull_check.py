@@ -36,9 +36,8 @@ SPECK = 0.002
 """Spots thinner than a square of this share of the silhouette are dropped, with them crescents along edges."""
 HALO_DISSENT, HOLE_DISSENT = 0.1, 0.05
 """Share of the other views that may deny a voxel without effect, because their mattes may be wrong too."""
-FEW_VIEWS = 9
-"""With up to so many other views, of which HALO_DISSENT allows none, one may always deny a voxel, and a halo needs
-two that see it."""
+FEW_VIEWS = 6
+"""With up to so many other views, one of them may always deny a voxel, and a halo needs two that see it."""
 HOLE_WITNESSES = 6
 """Other views, and at least half of them all, that must see a voxel before background there is a hole: between the
 silhouettes of fewer cameras the hull has empty room."""

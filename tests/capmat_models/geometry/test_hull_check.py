@@ -15,7 +15,7 @@ from torch import Tensor
 
 from capmat_errors import MatteError
 from capmat_models.geometry.hull import signed_distance
-from capmat_models.geometry.hull_check import ViewCheck, check_hull, without_halo, witnesses
+from capmat_models.geometry.hull_check import ViewCheck, check_hull, witnesses
 from capmat_models.geometry.views import View, finest, shrunk, shrunk_picture, working_fold
 from storage.export.read_scene import placed_in_box
 from tasks.geometry.box import torch_view
@@ -110,14 +110,6 @@ def test_the_score_is_the_share_that_is_wrong() -> None:
     checked = check_hull(views, [*mattes[:3], hole.into(mattes[3]), *mattes[4:]], RESOLUTION)
     assert checked[3].score == pytest.approx(DEFECT, rel=0.5)
     assert [one.score for one in checked if one.name != "C03"] == [0] * 23
-
-
-@pytest.mark.parametrize("count", [4, 7, 8, 10, 11])
-def test_one_empty_matte_takes_nothing_from_the_others_however_many_they_are(count: int) -> None:
-    views, mattes = stage(count)
-    checked = check_hull(views, [torch.zeros_like(mattes[0]), *mattes[1:]], RESOLUTION)
-    for one, matte in zip(checked[1:], mattes[1:], strict=True):
-        assert torch.equal(without_halo(matte, one.halo, 1), matte)
 
 
 def test_an_empty_matte_is_all_hole_and_blames_nobody_else() -> None:
