@@ -231,7 +231,7 @@ def mine(args: Namespace) -> None:
     if args.json:
         print(json.dumps(asdict(queue), indent=2))
         return
-    boxes = f"{len(queue.items)} box{'' if len(queue.items) == 1 else 'es'}"
+    boxes = counted(len(queue.items), "box", "boxes")
     compared = f", compared with {done['teacher']}" if done["teacher"] else ""
     frames = counted(len(done["frames"]), "frame")
     print(f"queue {queue.version} of {args.take}: {boxes} of {frames}, run {done['run']}{compared}")

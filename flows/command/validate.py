@@ -135,7 +135,8 @@ def grow(args: Namespace) -> None:
     done = freeze(config.store, args.verb, args.name, args.take, trimaps, truth, model, steps, config.seed, threads)
     print(f"{done.name}@{done.version}: {_count(done)}, supervisor {model['name']}@{model['version']}")
     if wide := [key for key in done.keys if unknown_share(done, key) > 0.5]:
-        print(f"note: more than half of the picture is unknown in {_entries(len(wide))}, such as {wide[0][1]} "
+        entries = counted(len(wide), "entry", "entries")
+        print(f"note: more than half of the picture is unknown in {entries}, such as {wide[0][1]} "
               f"frame {wide[0][2]}; there the supervisor alone decides what is right")  # fmt: skip
     print(f"to see it: capmat benchmark show {done.name} --out FOLDER")
 
@@ -203,11 +204,8 @@ def _row(frozen: Benchmark, key: tuple[str, str, int]) -> dict[str, Any]:
 
 
 def _count(frozen: Benchmark) -> str:
-    return f"{_entries(len(frozen))} of {', '.join(frozen.takes)}, {len(frozen.known)} with known alpha"
-
-
-def _entries(count: int) -> str:
-    return "1 entry" if count == 1 else f"{count} entries"
+    entries = counted(len(frozen), "entry", "entries")
+    return f"{entries} of {', '.join(frozen.takes)}, {len(frozen.known)} with known alpha"
 
 
 WORDS = {

@@ -141,7 +141,7 @@ def method_of(architecture: str) -> str:
 
 def has_base_weights(folder: Path, architecture: str) -> bool:
     """Whether `read_base_weights` knows the name."""
-    # a path, such as "..", is no name
+    # A path, such as "..", is not a name.
     return bool(method_of(architecture)) or architecture in {path.name for path in folder.glob("*/")}
 
 

@@ -104,6 +104,6 @@ def dotted(value: object, name: str = "") -> list[tuple[str, str]]:
     return [] if value is None or value == "" else [(name, str(value))]
 
 
-def counted(count: int, noun: str) -> str:
-    """Write `1 take` or `2 takes`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Write `1 take` or `2 takes`; `plural` where an s alone does not make it."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

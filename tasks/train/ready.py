@@ -5,6 +5,7 @@ from pathlib import Path
 
 from capmat_errors import ConfigError
 from storage.descriptor import read_session
+from storage.labels.formats.archive import entries_below
 from storage.labels.label_set import LABELS, LabelSet
 from storage.store.root import Root
 from storage.takes.take import list_takes
@@ -51,6 +52,6 @@ def check_labels(config: Config) -> None:
     Raises:
         NotFound: the store has no label set.
     """
-    overlays = Path(config.scribbles).rglob("*") if config.scribbles else ()
+    overlays = entries_below(Path(config.scribbles)) if config.scribbles else ()
     if not any(path.is_file() for path in overlays):
         LabelSet.open(Root(config.store), LABELS)

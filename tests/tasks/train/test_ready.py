@@ -14,7 +14,7 @@ from tasks.ingest.plates import ingest_plates
 from tasks.ingest.take import ingest_take
 from tasks.labels.in_use import mark_used, newest_labels
 from tasks.runtime.settings import load_config
-from tasks.train.ready import check_round
+from tasks.train.ready import check_labels, check_round
 from tests.storage.tiny_session import CAMERAS, HEIGHT, WIDTH, edit_toml, tree, write_session
 
 BASE = Path(__file__).parents[3] / "samples/base"
@@ -105,6 +105,14 @@ def test_takes_that_do_not_exist_are_named(session: Path) -> None:
     for setting in ("pseudo_takes", "scribble_takes"):
         with pytest.raises(ConfigError, match=f"{setting}: the session has no take jmup; it has jump, walk"):
             chosen(session, f"{setting}=jump,jmup")
+
+
+def test_overlays_behind_a_link_are_labels(session: Path, tmp_path: Path) -> None:
+    (tmp_path / "painted").mkdir()
+    (tmp_path / "painted/0001.png").touch()
+    (session.parent / "inbox").mkdir(exist_ok=True)
+    (session.parent / "inbox/walk").symlink_to(tmp_path / "painted")
+    check_labels(config(session))
 
 
 def test_missing_base_data_are_named_before_any_work(session: Path) -> None:
