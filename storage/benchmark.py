@@ -293,7 +293,7 @@ def _key(entry: _Entry) -> Key:
 
 
 def _versions(root: Root, name: str) -> Versions:
-    return Versions(root, f"benchmarks/{checked_name('benchmark', name)}", "b")
+    return Versions(root, f"benchmarks/{checked_name('benchmark', name)}", "b", {"entries": list, "card": dict})
 
 
 def _picture_key(name: str, digest: str) -> str:

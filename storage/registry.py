@@ -20,6 +20,11 @@ from capmat_errors import NotFound, Overtaken, StoreError, no_such
 from storage.store.root import Root, checked_name
 from storage.store.versions import Versions
 
+# What a version of each has to hold.
+_MODEL = {"card": dict, "weights": str, "bytes": int, "added": str}
+_PROMOTION = {"name": str, "version": str, "record": dict, "time": str}
+_VERDICT = {"verdict": dict, "time": str}
+
 
 class Model(NamedTuple):
     """A model by name and version."""
@@ -284,13 +289,13 @@ class Registry:
         return former
 
     def _models(self, name: str) -> Versions:
-        return Versions(self.root, f"models/{checked_name('model', name)}", "v")
+        return Versions(self.root, f"models/{checked_name('model', name)}", "v", _MODEL)
 
     def _promotions(self, role: str) -> Versions:
-        return Versions(self.root, f"promotions/{checked_name('role', role)}", "p")
+        return Versions(self.root, f"promotions/{checked_name('role', role)}", "p", _PROMOTION)
 
     def _verdicts(self, role: str) -> Versions:
-        return Versions(self.root, f"promotions/{checked_name('role', role)}/verdicts", "d")
+        return Versions(self.root, f"promotions/{checked_name('role', role)}/verdicts", "d", _VERDICT)
 
     def _last_champion(self, name: str) -> str:
         newest = [promotion for role in self.root.names("promotions") for promotion in self.history(role)[-1:]]

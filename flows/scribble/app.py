@@ -187,7 +187,8 @@ def scribble_app(desk: Desk) -> Starlette:
             Route("/api/trial/{id}/{place:number}", answers(trial_png)),
             Route(f"/api/trial/{at}", answers(start_trial), methods=["POST"]),
             Route("/api/done", takes_in(_finish), methods=["POST"]),
-        ]
+        ],
+        exception_handlers={Exception: _fault},
     )
 
 
@@ -199,6 +200,12 @@ def _answered(act: Callable[[Request], Any], request: Request) -> Response:
         status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, StoreError) else 400
         return _Json({"error": str(error)}, status)
     return answer if isinstance(answer, Response) else _Json(answer, headers={"Cache-Control": "no-store"})
+
+
+def _fault(_: Request, error: Exception) -> Response:
+    """What the page shows of an error that is not ours; the terminal has all of it."""
+    what = f"{type(error).__name__}: {error}"
+    return _Json({"error": f"a fault of the program, {what}. Try again; its terminal says more."}, 500)
 
 
 def _save(desk: Desk, request: Request, body: bytes) -> Any:

@@ -144,7 +144,7 @@ class LabelSet:
             NotFound: the set or version does not exist.
         """
         try:
-            newest, data = Versions(root, labels_folder(name), "l").read(version)
+            newest, data = Versions(root, labels_folder(name), "l", {"entries": list}).read(version)
         except NotFound as error:
             if version:
                 raise

@@ -68,13 +68,13 @@ def remove_mark(root: Root, take: Take, camera: str, frame: int, box: Box) -> No
 
 def read_marks(root: Root, take: str) -> list[Mark]:
     """Every mark of a take, the oldest first; raises StoreError."""
-    versions = Versions(root, _folder(take), "m")
+    versions = _versions(root, take)
     newest = next(reversed(versions.names()), None)
     return _read(versions, newest)
 
 
 def _change(root: Root, take: str, place: tuple[str, int, Box], new: Sequence[Mark]) -> None:
-    versions = Versions(root, _folder(take), "m")
+    versions = _versions(root, take)
     versions.add(
         lambda newest: {
             "marks": [asdict(one) for one in [*(m for m in _read(versions, newest) if m.place != place), *new]]
@@ -87,5 +87,5 @@ def _read(versions: Versions, version: str | None) -> list[Mark]:
     return [Mark(**{**one, "box": tuple(one["box"])}) for one in marks]
 
 
-def _folder(take: str) -> str:
-    return f"{group_key('take', take)}/marks"
+def _versions(root: Root, take: str) -> Versions:
+    return Versions(root, f"{group_key('take', take)}/marks", "m", {"marks": list})

@@ -82,7 +82,7 @@ def write_queue(root: Root, take: str, items: Sequence[Mined], how: Mapping[str,
     if any(a.score < b.score for a, b in zip(items, items[1:], strict=False)):
         raise ValueError("the scores of a queue fall from its first item to its last")
     content = {"how": dict(how), "items": [asdict(item) for item in items]}
-    version = Versions(root, _folder(take), "q").add(lambda _: content)
+    version = _versions(root, take).add(lambda _: content)
     return Queue(take, version, tuple(items), how)
 
 
@@ -93,7 +93,7 @@ def read_queue(root: Root, take: str, version: str | None = None) -> Queue:
         NotFound: the take does not exist, or was never mined.
     """
     Take.open(root, take)
-    name, data = Versions(root, _folder(take), "q").read(version)
+    name, data = _versions(root, take).read(version)
     items = (
         Mined(**{**item, "box": tuple(item["box"]), "reasons": tuple(item["reasons"])}) for item in data["items"]
     )
@@ -114,5 +114,5 @@ def _check(take: Take, item: Mined) -> None:
         raise ValueError(f"{where}: the item has no reason")
 
 
-def _folder(take: str) -> str:
-    return f"{group_key('take', take)}/mined"
+def _versions(root: Root, take: str) -> Versions:
+    return Versions(root, f"{group_key('take', take)}/mined", "q", {"items": list, "how": dict})

@@ -7,7 +7,7 @@ is stored. So two people who save at once get two numbers, and a version that ca
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from capmat_errors import NotFound, StoreError, no_such
@@ -25,11 +25,13 @@ class Versions:
         root: the store.
         folder: where their files lie.
         letter: what their names start with.
+        needed: what each version holds, by name its type; one that lacks it is damaged.
     """
 
     root: Root
     folder: str
     letter: str
+    needed: Mapping[str, type] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """The names of the versions ("l0001", ...), oldest first."""
@@ -69,4 +71,4 @@ class Versions:
             if not version:
                 raise NotFound("no version is stored here", where=where, fix="Check the name.")
             raise no_such("version", version, names, where=where)
-        return wanted, read_object(self.root, f"{self.folder}/{wanted}.json")
+        return wanted, read_object(self.root, f"{self.folder}/{wanted}.json", **self.needed)

@@ -19,10 +19,11 @@ HERE, STROKES = "api/frame/walk/c00/4", "api/strokes/walk/c00/4"
 TILE = "api/tile/walk/c00/4/picture/0/0/0"
 
 
-def served(root: Root, **headers: str) -> TestClient:
+def served(root: Root, *, raise_server_exceptions: bool = True, **headers: str) -> TestClient:
     desk = Desk(root, {"walk": Take.open(root, "walk")}, "Mia", Config())
     guarded = Guard(scribble_app(desk), TOKEN, 8123, {"localhost", "stage-pc"})
-    return TestClient(guarded, base_url="http://127.0.0.1:8123", headers=headers)
+    base = "http://127.0.0.1:8123"
+    return TestClient(guarded, base, headers=headers, raise_server_exceptions=raise_server_exceptions)
 
 
 def stroke(x: float, *, author: str = "Mia", label: str = "fg", **change: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from flows.scribble.guard import HEADER
 from storage.labels.label_set import LABELS, LabelSet
 from storage.labels.queue import Mined, write_queue
 from storage.store.root import Root
+from tasks.labels.views import FrameViews
 from tests.flows.scribble.served import HERE, STROKES, TILE, TOKEN, done, drawing, served, stroke
 from tests.project import ROOT
 from tests.storage.takes.matted_take import RUN
@@ -77,6 +78,19 @@ def test_it_answers_to_its_own_names_only(page: TestClient, host: str, welcome: 
 
 
 # ---- what can be reached
+
+
+def test_a_fault_of_the_program_is_named_on_the_page(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise MemoryError("no room for a tile")
+
+    monkeypatch.setattr(FrameViews, "tile", full)
+    page = served(root, raise_server_exceptions=False, **{HEADER: TOKEN})
+    answer = page.get(TILE)
+    assert (answer.status_code, answer.headers["content-security-policy"] > "") == (500, True)
+    assert "MemoryError: no room for a tile" in answer.json()["error"]
+    with pytest.raises(MemoryError):  # and the server writes all of it to the terminal
+        served(root, **{HEADER: TOKEN}).get(TILE)
 
 
 @pytest.mark.parametrize(
