@@ -19,12 +19,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from capmat_errors import ScribbleError
-from storage.labels.label_set import Key, LabelRecord, LabelSet, Layers, Pixels, labels_folder, where_of
+from storage.labels.label_set import (
+    Key,
+    LabelRecord,
+    LabelSet,
+    Layers,
+    Pixels,
+    label_versions,
+    labels_folder,
+    where_of,
+)
 from storage.labels.raster import BACKGROUND, FOREGROUND, OPEN
 from storage.labels.strokes import Drawing, encode_strokes
 from storage.pictures.png import decode_png, encode_png
 from storage.store.root import Root
-from storage.store.versions import Versions
 
 Entry = tuple[str, str, int, Pixels] | Drawing
 """Take, camera, frame and label (H, W), or a drawing."""
@@ -74,7 +82,7 @@ def freeze_labels(root: Root, name: str, entries: Iterable[Entry], *, replace: b
         return {"entries": [records[key] for key in sorted(records)]}
 
     try:
-        version = Versions(root, labels_folder(name), "l").add(content)
+        version = label_versions(root, name).add(content)
     except _NothingNewError as nothing:
         version = str(nothing)
     return LabelSet.open(root, name, version)

@@ -144,7 +144,7 @@ class LabelSet:
             NotFound: the set or version does not exist.
         """
         try:
-            newest, data = Versions(root, labels_folder(name), "l", {"entries": list}).read(version)
+            newest, data = label_versions(root, name).read(version)
         except NotFound as error:
             if version:
                 raise
@@ -229,7 +229,12 @@ class LabelSet:
 
 def list_label_sets(root: Root) -> dict[str, list[str]]:
     """Return the versions of every label set, oldest first."""
-    return {name: Versions(root, labels_folder(name), "l").names() for name in root.names("labels")}
+    return {name: label_versions(root, name).names() for name in root.names("labels")}
+
+
+def label_versions(root: Root, name: str) -> Versions:
+    """The versions of a label set."""
+    return Versions(root, labels_folder(name), "l", {"entries": list})
 
 
 def labels_folder(name: str) -> str:
